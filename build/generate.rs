@@ -1,0 +1,198 @@
+//! The third step: a document to Rust, by progenitor.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use openapiv3::OpenAPI;
+use progenitor::{GenerationSettings, Generator, HooksMode, InterfaceStyle, TypeImpl, TypePatch};
+use quote::{format_ident, quote};
+use schemars08::schema::{InstanceType, SchemaObject};
+use serde_json::{Value, json};
+
+use super::read::{Fragment, FragmentError, OperationFacts};
+
+/// Generates the client, its types and the table of operations, formatted.
+pub fn rust(fragment: &Fragment) -> Result<String, FragmentError> {
+    let openapi = openapi(&fragment.document)?;
+    let client = progenitor(&openapi)
+        .map_err(|cause| FragmentError::new(place_of_fault(fragment), cause))?;
+    let operations = fragment.operations.iter().map(operation);
+    let mut file: syn::File = syn::parse2(quote! {
+        #client
+
+        /// The operations, with what a call has to know of each.
+        pub mod operations {
+            use crate::operation::Operation;
+            #(#operations)*
+        }
+    })
+    .map_err(|error| FragmentError::new("the generated code", error.to_string()))?;
+    leave_structs_open(&mut file.items);
+    Ok(prettyplease::unparse(&file))
+}
+
+/// Marks every struct `non_exhaustive`, so that a field that the API gains is
+/// no breaking change for those who use them.
+fn leave_structs_open(items: &mut [syn::Item]) {
+    for item in items {
+        match item {
+            syn::Item::Struct(item) => item.attrs.push(syn::parse_quote!(#[non_exhaustive])),
+            syn::Item::Mod(syn::ItemMod {
+                content: Some((_, items)),
+                ..
+            }) => leave_structs_open(items),
+            _ => {}
+        }
+    }
+}
+
+fn operation(facts: &OperationFacts) -> proc_macro2::TokenStream {
+    let name = format_ident!("{}", facts.id.to_uppercase());
+    let OperationFacts {
+        id,
+        cloudflare_id,
+        method,
+        path,
+        idempotent,
+    } = facts;
+    let doc = format!("`{method} {path}`, which Cloudflare calls `{cloudflare_id}`.");
+    quote! {
+        #[doc = #doc]
+        pub const #name: Operation = Operation {
+            id: #id,
+            method: #method,
+            path: #path,
+            idempotent: #idempotent,
+        };
+    }
+}
+
+fn openapi(document: &Value) -> Result<OpenAPI, FragmentError> {
+    serde_path_to_error::deserialize(document).map_err(|error| {
+        FragmentError::new(
+            error.path().to_string(),
+            format!("not OpenAPI 3.0: {}", error.inner()),
+        )
+    })
+}
+
+fn progenitor(openapi: &OpenAPI) -> Result<proc_macro2::TokenStream, String> {
+    // progenitor answers some documents with a panic rather than an error.
+    let generated = catch_unwind(AssertUnwindSafe(|| {
+        Generator::new(&settings()).generate_tokens(openapi)
+    }));
+    let (verb, words) = match generated {
+        Ok(Ok(tokens)) => return Ok(tokens),
+        Ok(Err(error)) => ("refuses it", error.to_string()),
+        Err(panic) => ("gave up on it", words_of(panic.as_ref())),
+    };
+    // What follows the first line is a dump of progenitor's own structures.
+    let first_line = words.lines().next().unwrap_or("no reason given");
+    Err(format!(
+        "progenitor {verb}: {}",
+        first_line.trim_end_matches(" {")
+    ))
+}
+
+fn words_of(panic: &(dyn Any + Send)) -> String {
+    panic
+        .downcast_ref::<String>()
+        .cloned()
+        .or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string))
+        .unwrap_or_default()
+}
+
+fn settings() -> GenerationSettings {
+    let go_duration = SchemaObject {
+        instance_type: Some(InstanceType::String.into()),
+        format: Some("go-duration".to_owned()),
+        ..SchemaObject::default()
+    };
+    let mut settings = GenerationSettings::new();
+    settings
+        .with_interface(InterfaceStyle::Positional)
+        .with_hooks(HooksMode::Expected)
+        .with_inner_type(quote!(crate::exchange::Exchange))
+        .with_conversion(
+            go_duration,
+            "crate::duration::TokenDuration",
+            [TypeImpl::Display, TypeImpl::FromStr].into_iter(),
+        );
+    for id in ["AccountId", "ServiceTokenId", "ZoneId"] {
+        let impls = [TypeImpl::Display, TypeImpl::FromStr].into_iter();
+        settings.with_replacement(id, format!("crate::id::{id}"), impls);
+    }
+    // What holds a secret is written by hand, so that nothing prints it.
+    for (schema, handwritten) in [
+        ("IssuedServiceToken", "crate::issued::IssuedServiceToken"),
+        (
+            "IssuedServiceTokenEnvelope",
+            "crate::envelope::IssuedServiceTokenEnvelope",
+        ),
+    ] {
+        settings.with_replacement(schema, handwritten, [].into_iter());
+    }
+    for compared in [
+        "ApiMessage",
+        "ApiMessageSource",
+        "ResultInfo",
+        "ServiceToken",
+    ] {
+        settings.with_patch(compared, TypePatch::default().with_derive("PartialEq"));
+    }
+    settings
+}
+
+/// Finds the smallest part that progenitor refuses even alone, since its own
+/// errors seldom say which part they are about.
+fn place_of_fault(fragment: &Fragment) -> String {
+    let refused =
+        |document: &Value| openapi(document).is_ok_and(|openapi| progenitor(&openapi).is_err());
+    let mut without_paths = fragment.document.clone();
+    without_paths["paths"] = json!({});
+    if refused(&without_paths) {
+        let schemas = &fragment.document["components"]["schemas"];
+        return schemas
+            .as_object()
+            .into_iter()
+            .flat_map(|schemas| schemas.keys())
+            .find(|name| refused(&only_schema(&without_paths, name)))
+            .map_or_else(
+                || "components".to_owned(),
+                |name| format!("components.schemas.{name}"),
+            );
+    }
+    fragment
+        .operations
+        .iter()
+        .find(|operation| {
+            let (path, method) = (&operation.path, operation.method.to_lowercase());
+            let item = &fragment.document["paths"][path][&method];
+            let mut alone = without_paths.clone();
+            alone["paths"] = json!({ path: { method: item } });
+            refused(&alone)
+        })
+        .map_or_else(
+            || "paths".to_owned(),
+            |operation| {
+                format!(
+                    "paths.{}.{}",
+                    operation.path,
+                    operation.method.to_lowercase()
+                )
+            },
+        )
+}
+
+/// The document with every schema but one replaced by one that allows anything.
+fn only_schema(document: &Value, name: &str) -> Value {
+    let mut document = document.clone();
+    if let Some(schemas) = document["components"]["schemas"].as_object_mut() {
+        for (other, schema) in schemas {
+            if other != name {
+                *schema = json!({});
+            }
+        }
+    }
+    document
+}

@@ -1,0 +1,140 @@
+//! The first step: text to a document whose operations say all the SDK must know.
+
+use std::fmt;
+
+use serde_json::{Map, Value};
+
+/// The keys of a path item that are operations; the others are shared facts.
+const METHODS: [&str; 8] = [
+    "get", "put", "post", "delete", "options", "head", "patch", "trace",
+];
+/// The extension that holds an operation's id in Cloudflare's own document.
+const CLOUDFLARE_OPERATION_ID: &str = "x-cloudflare-operation-id";
+/// The extension that says whether an operation may be sent twice.
+const IDEMPOTENT: &str = "x-idempotent";
+
+/// An OpenAPI 3.0 document, and what its operations say beyond OpenAPI.
+pub struct Fragment {
+    pub document: Value,
+    pub operations: Vec<OperationFacts>,
+}
+
+/// What the SDK has to know of an operation beside its generated method.
+pub struct OperationFacts {
+    pub id: String,
+    pub cloudflare_id: String,
+    pub method: String,
+    pub path: String,
+    pub idempotent: bool,
+}
+
+/// Why a document can't become Rust: the place in it, and what is wrong there.
+#[derive(Debug)]
+pub struct FragmentError {
+    place: String,
+    cause: String,
+}
+
+impl fmt::Display for FragmentError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "at {}: {}", self.place, self.cause)
+    }
+}
+
+impl FragmentError {
+    pub fn new(place: impl Into<String>, cause: impl Into<String>) -> Self {
+        Self {
+            place: place.into(),
+            cause: cause.into(),
+        }
+    }
+}
+
+/// Reads a fragment, refusing what the later steps could only trip over.
+pub fn fragment(text: &str) -> Result<Fragment, FragmentError> {
+    let document: Value = serde_json::from_str(text).map_err(|error| {
+        let words = error.to_string();
+        // The words end with the place, which is told already.
+        let cause = words.split(" at line ").next().unwrap_or(&words);
+        FragmentError::new(
+            format!("line {}, column {}", error.line(), error.column()),
+            format!("not JSON: {cause}"),
+        )
+    })?;
+    check_version(&document)?;
+    let operations = operations(&document)?;
+    Ok(Fragment {
+        document,
+        operations,
+    })
+}
+
+fn check_version(document: &Value) -> Result<(), FragmentError> {
+    let cause = match document.get("openapi") {
+        Some(Value::String(version)) if version.starts_with("3.0.") => return Ok(()),
+        Some(version) => format!("the version is {version}, and only OpenAPI 3.0 can be read"),
+        None => "the field is missing, so this is not OpenAPI; it should be \"3.0.3\"".to_owned(),
+    };
+    Err(FragmentError::new("openapi", cause))
+}
+
+fn operations(document: &Value) -> Result<Vec<OperationFacts>, FragmentError> {
+    let paths = object(document, "paths", "paths")?;
+    let mut operations: Vec<OperationFacts> = Vec::new();
+    for path in paths.keys() {
+        let item = object(&document["paths"], path, &format!("paths.{path}"))?;
+        for method in METHODS.iter().filter(|method| item.contains_key(**method)) {
+            let facts = operation(path, method, &item[*method])?;
+            if let Some(twin) = operations.iter().find(|other| other.id == facts.id) {
+                return Err(FragmentError::new(
+                    format!("paths.{path}.{method}"),
+                    format!(
+                        "the operationId `{}` is taken by {} {}",
+                        twin.id, twin.method, twin.path
+                    ),
+                ));
+            }
+            operations.push(facts);
+        }
+    }
+    Ok(operations)
+}
+
+fn operation(path: &str, method: &str, operation: &Value) -> Result<OperationFacts, FragmentError> {
+    let missing = |field: &str, what: &str| {
+        FragmentError::new(
+            format!("paths.{path}.{method}"),
+            format!("the operation lacks `{field}`, {what}"),
+        )
+    };
+    let text = |field: &str, what: &str| {
+        let value = operation.get(field).and_then(Value::as_str);
+        value
+            .map(ToOwned::to_owned)
+            .ok_or_else(|| missing(field, what))
+    };
+    Ok(OperationFacts {
+        id: text("operationId", "a string that names the generated method")?,
+        cloudflare_id: text(
+            CLOUDFLARE_OPERATION_ID,
+            "the string that is its id in Cloudflare's own document",
+        )?,
+        method: method.to_uppercase(),
+        path: path.to_owned(),
+        idempotent: operation
+            .get(IDEMPOTENT)
+            .and_then(Value::as_bool)
+            .ok_or_else(|| missing(IDEMPOTENT, "a boolean: may the call be sent twice?"))?,
+    })
+}
+
+fn object<'a>(
+    parent: &'a Value,
+    key: &str,
+    place: &str,
+) -> Result<&'a Map<String, Value>, FragmentError> {
+    parent
+        .get(key)
+        .and_then(Value::as_object)
+        .ok_or_else(|| FragmentError::new(place, "an object is expected here"))
+}

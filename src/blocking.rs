@@ -1,0 +1,418 @@
+//! The same calls for programs without an asynchronous runtime.
+//!
+//! Everything has the name that it has in the crate's root, and waits for the
+//! answer.
+//!
+//! ```no_run
+//! use cf_service_tokens::blocking::Client;
+//!
+//! let client = Client::from_env()?;
+//! let tokens = client.account("023e105f4ecef8ad9ca31a8372d0c353")?;
+//! let token = tokens.refresh("f174e90a-fafe-4643-bbbc-4a0ed4fc8415")?;
+//! println!("good until {:?}", token.expires_at);
+//! # Ok::<(), cf_service_tokens::Error>(())
+//! ```
+//!
+//! Where there is a runtime already, use the asynchronous client: a call from
+//! here would hold up everything else that the runtime does, so it is an error,
+//! inside `spawn_blocking` as well.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::runtime::{Builder, Handle, Runtime};
+
+use crate::{
+    AccountId, CallOptions, ClientBuilder, CreateServiceToken, Error, IssuedServiceToken, Method,
+    Response, RotateServiceToken, ServiceToken, ServiceTokenPage, ServiceTokenStream,
+    UpdateServiceToken, ZoneId,
+};
+
+/// Runs calls to their end.
+#[derive(Clone)]
+struct Waiter(Arc<OwnRuntime>);
+
+/// A runtime that may be dropped anywhere.
+struct OwnRuntime(Option<Runtime>);
+
+impl Waiter {
+    fn new() -> Result<Self, Error> {
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| {
+                Error::configuration("no runtime can be started; its cause says more")
+                    .with_source(error)
+            })?;
+        Ok(Self(Arc::new(OwnRuntime(Some(runtime)))))
+    }
+
+    fn wait<T>(&self, call: impl Future<Output = T>) -> Result<T, Error> {
+        match &self.0.0 {
+            Some(runtime) if Handle::try_current().is_err() => Ok(runtime.block_on(call)),
+            _ => Err(Error::configuration(
+                "a blocking call was made inside an asynchronous runtime, which it would hold up; \
+                 use the client in the crate's root and await its calls",
+            )),
+        }
+    }
+}
+
+impl Drop for OwnRuntime {
+    fn drop(&mut self) {
+        // To wait for a runtime's end panics inside another runtime.
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// A client whose calls wait for their answers; see [`crate::Client`].
+#[derive(Clone)]
+pub struct Client {
+    client: crate::Client,
+    waiter: Waiter,
+}
+
+impl Client {
+    /// Starts to set up a client; end with [`ClientBuilder::build_blocking`].
+    pub fn builder() -> ClientBuilder {
+        ClientBuilder::default()
+    }
+
+    /// A client as the environment describes it; see [`ClientBuilder::from_env`].
+    ///
+    /// # Errors
+    ///
+    /// As [`crate::Client::from_env`].
+    pub fn from_env() -> Result<Self, Error> {
+        ClientBuilder::from_env().build_blocking()
+    }
+
+    pub(crate) fn new(client: crate::Client) -> Result<Self, Error> {
+        Ok(Self {
+            client,
+            waiter: Waiter::new()?,
+        })
+    }
+
+    /// The same client, whose calls differ from its settings as `set` says.
+    pub fn with(&self, set: impl FnOnce(CallOptions) -> CallOptions) -> Self {
+        Self {
+            client: self.client.with(set),
+            waiter: self.waiter.clone(),
+        }
+    }
+
+    /// The service tokens of an account.
+    ///
+    /// # Errors
+    ///
+    /// As [`crate::Client::account`].
+    pub fn account(&self, id: impl AsRef<str>) -> Result<AccountServiceTokens, Error> {
+        Ok(AccountServiceTokens {
+            tokens: self.client.account(id)?,
+            waiter: self.waiter.clone(),
+        })
+    }
+
+    /// The service tokens of the account that the client was set up with.
+    ///
+    /// # Errors
+    ///
+    /// As [`crate::Client::default_account`].
+    pub fn default_account(&self) -> Result<AccountServiceTokens, Error> {
+        Ok(AccountServiceTokens {
+            tokens: self.client.default_account()?,
+            waiter: self.waiter.clone(),
+        })
+    }
+
+    /// The service tokens of a zone.
+    ///
+    /// # Errors
+    ///
+    /// As [`crate::Client::zone`].
+    pub fn zone(&self, id: impl AsRef<str>) -> Result<ZoneServiceTokens, Error> {
+        Ok(ZoneServiceTokens {
+            tokens: self.client.zone(id)?,
+            waiter: self.waiter.clone(),
+        })
+    }
+
+    /// A call to an endpoint that this crate has no method for.
+    pub fn request(&self, method: Method, path: impl Into<String>) -> RawRequest {
+        RawRequest {
+            request: self.client.request(method, path),
+            waiter: self.waiter.clone(),
+        }
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.client.fmt(f)
+    }
+}
+
+/// The service tokens of an account; see [`crate::AccountServiceTokens`].
+#[derive(Clone)]
+pub struct AccountServiceTokens {
+    tokens: crate::AccountServiceTokens,
+    waiter: Waiter,
+}
+
+/// The service tokens of a zone; see [`crate::ZoneServiceTokens`].
+#[derive(Clone)]
+pub struct ZoneServiceTokens {
+    tokens: crate::ZoneServiceTokens,
+    waiter: Waiter,
+}
+
+/// The calls that both scopes have.
+macro_rules! calls_of_both_scopes {
+    ($tokens:ident) => {
+        impl $tokens {
+            /// The same scope, whose calls differ from the client's settings as
+            /// `set` says.
+            pub fn with(&self, set: impl FnOnce(CallOptions) -> CallOptions) -> Self {
+                Self {
+                    tokens: self.tokens.with(set),
+                    waiter: self.waiter.clone(),
+                }
+            }
+
+            /// Lists service tokens: what is answered says which, and whether
+            /// page by page or all of them.
+            pub fn list(&self) -> ListServiceTokens {
+                ListServiceTokens {
+                    list: self.tokens.list(),
+                    waiter: self.waiter.clone(),
+                }
+            }
+
+            /// Makes a service token. Its secret is in the answer and **never
+            /// shown again**, so store it before anything else.
+            ///
+            /// # Errors
+            ///
+            /// As the asynchronous call, and one for which
+            /// [`Error::is_configuration`] holds inside a runtime.
+            pub fn create(
+                &self,
+                request: &CreateServiceToken,
+            ) -> Result<Response<IssuedServiceToken>, Error> {
+                self.waiter.wait(self.tokens.create(request))?
+            }
+
+            /// One service token, without its secret.
+            ///
+            /// # Errors
+            ///
+            /// As the asynchronous call, and one for which
+            /// [`Error::is_configuration`] holds inside a runtime.
+            pub fn get(&self, id: impl AsRef<str>) -> Result<Response<ServiceToken>, Error> {
+                self.waiter.wait(self.tokens.get(id))?
+            }
+
+            /// Changes a service token: what the request does not name stays.
+            ///
+            /// # Errors
+            ///
+            /// As the asynchronous call, and one for which
+            /// [`Error::is_configuration`] holds inside a runtime.
+            pub fn update(
+                &self,
+                id: impl AsRef<str>,
+                request: &UpdateServiceToken,
+            ) -> Result<Response<ServiceToken>, Error> {
+                self.waiter.wait(self.tokens.update(id, request))?
+            }
+
+            /// Deletes a service token, and answers what it was.
+            ///
+            /// # Errors
+            ///
+            /// As the asynchronous call, and one for which
+            /// [`Error::is_configuration`] holds inside a runtime.
+            pub fn delete(&self, id: impl AsRef<str>) -> Result<Response<ServiceToken>, Error> {
+                self.waiter.wait(self.tokens.delete(id))?
+            }
+        }
+
+        impl fmt::Debug for $tokens {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.tokens.fmt(f)
+            }
+        }
+    };
+}
+
+calls_of_both_scopes!(AccountServiceTokens);
+calls_of_both_scopes!(ZoneServiceTokens);
+
+impl AccountServiceTokens {
+    /// Whose service tokens these are.
+    pub fn account_id(&self) -> &AccountId {
+        self.tokens.account_id()
+    }
+
+    /// Moves the expiry of a service token one year ahead; see
+    /// [`crate::AccountServiceTokens::refresh`].
+    ///
+    /// # Errors
+    ///
+    /// As the asynchronous call, and one for which
+    /// [`Error::is_configuration`] holds inside a runtime.
+    pub fn refresh(&self, id: impl AsRef<str>) -> Result<Response<ServiceToken>, Error> {
+        self.waiter.wait(self.tokens.refresh(id))?
+    }
+
+    /// Gives a service token a new secret; see
+    /// [`crate::AccountServiceTokens::rotate`].
+    ///
+    /// # Errors
+    ///
+    /// As the asynchronous call, and one for which
+    /// [`Error::is_configuration`] holds inside a runtime.
+    pub fn rotate(
+        &self,
+        id: impl AsRef<str>,
+        request: &RotateServiceToken,
+    ) -> Result<Response<IssuedServiceToken>, Error> {
+        self.waiter.wait(self.tokens.rotate(id, request))?
+    }
+}
+
+impl ZoneServiceTokens {
+    /// Whose service tokens these are.
+    pub fn zone_id(&self) -> &ZoneId {
+        self.tokens.zone_id()
+    }
+}
+
+/// Which service tokens to list; see [`crate::ListServiceTokens`].
+#[derive(Clone)]
+#[must_use = "nothing is listed until `page` or `iter` is called"]
+pub struct ListServiceTokens {
+    list: crate::ListServiceTokens,
+    waiter: Waiter,
+}
+
+impl ListServiceTokens {
+    /// Only the tokens of this very name.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.list = self.list.name(name);
+        self
+    }
+
+    /// Only the tokens that the API finds by this text, in their names or ids.
+    pub fn search(mut self, text: impl Into<String>) -> Self {
+        self.list = self.list.search(text);
+        self
+    }
+
+    /// How many tokens to ask for at a time, 50 by default.
+    pub fn per_page(mut self, tokens: u32) -> Self {
+        self.list = self.list.per_page(tokens);
+        self
+    }
+
+    /// One page, counted from 1.
+    ///
+    /// # Errors
+    ///
+    /// As [`crate::ListServiceTokens::page`], and one for which
+    /// [`Error::is_configuration`] holds inside a runtime.
+    pub fn page(&self, page: u32) -> Result<Response<ServiceTokenPage>, Error> {
+        self.waiter.wait(self.list.page(page))?
+    }
+
+    /// All the tokens, page after page as they are asked for: what
+    /// [`stream`](crate::ListServiceTokens::stream) is where there is a runtime.
+    pub fn iter(self) -> ServiceTokenIter {
+        ServiceTokenIter {
+            stream: Some(self.list.stream()),
+            waiter: self.waiter,
+        }
+    }
+}
+
+impl fmt::Debug for ListServiceTokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.list.fmt(f)
+    }
+}
+
+/// All the service tokens of a listing; made by [`ListServiceTokens::iter`].
+pub struct ServiceTokenIter {
+    /// `None` once the stream can't be waited for.
+    stream: Option<ServiceTokenStream>,
+    waiter: Waiter,
+}
+
+impl Iterator for ServiceTokenIter {
+    type Item = Result<ServiceToken, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self.waiter.wait(self.stream.as_mut()?.next()) {
+            Ok(next) => next,
+            Err(error) => {
+                self.stream = None;
+                Some(Err(error))
+            }
+        }
+    }
+}
+
+impl fmt::Debug for ServiceTokenIter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServiceTokenIter").finish_non_exhaustive()
+    }
+}
+
+/// A call to an endpoint that this crate has no method for; see
+/// [`crate::RawRequest`].
+#[must_use = "nothing is sent until `send` is called"]
+pub struct RawRequest {
+    request: crate::RawRequest,
+    waiter: Waiter,
+}
+
+impl RawRequest {
+    /// Adds a parameter to the query; both parts are encoded.
+    pub fn query(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.request = self.request.query(name, value);
+        self
+    }
+
+    /// Sends this as the body, in JSON.
+    pub fn json(mut self, body: &(impl Serialize + ?Sized)) -> Self {
+        self.request = self.request.json(body);
+        self
+    }
+
+    /// Says that the call may be sent twice without harm.
+    pub fn idempotent(mut self) -> Self {
+        self.request = self.request.idempotent();
+        self
+    }
+
+    /// Makes the call, and reads the envelope's `result` as a `T`.
+    ///
+    /// # Errors
+    ///
+    /// As [`crate::RawRequest::send`], and one for which
+    /// [`Error::is_configuration`] holds inside a runtime.
+    pub fn send<T: DeserializeOwned>(self) -> Result<Response<T>, Error> {
+        self.waiter.wait(self.request.send())?
+    }
+}
+
+impl fmt::Debug for RawRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.request.fmt(f)
+    }
+}

@@ -1,0 +1,210 @@
+//! What can be wrong with a duration.
+
+use std::fmt;
+
+/// The text is not a duration.
+///
+/// Its message says what is wrong, where, and what to write instead. It quotes no more than a few
+/// characters of the text, with control characters escaped.
+///
+/// # Examples
+///
+/// ```
+/// use cf_service_tokens::{GoDuration, ParseDurationErrorKind};
+///
+/// let error = "365d".parse::<GoDuration>().unwrap_err();
+/// assert_eq!(error.kind(), ParseDurationErrorKind::UnknownUnit);
+/// assert_eq!(error.offset(), 3);
+/// assert!(error.to_string().starts_with(r#"unknown unit "d" at byte 3"#));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ParseDurationError {
+    kind: ParseDurationErrorKind,
+    offset: usize,
+    found: Excerpt,
+    forever_allowed: bool,
+}
+
+/// The ways in which a text can fail to be a duration.
+///
+/// They are those of Go's `time.ParseDuration`, except that Go calls a duration out of range
+/// invalid, too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ParseDurationErrorKind {
+    /// There is no number where one must be.
+    Invalid,
+    /// The duration, or a part of it, doesn't fit in 63 bits of nanoseconds: about 292 years.
+    OutOfRange,
+    /// A number has no unit.
+    MissingUnit,
+    /// A number is followed by something that is not a unit.
+    UnknownUnit,
+}
+
+impl ParseDurationError {
+    #[cold]
+    pub(super) fn new(kind: ParseDurationErrorKind, text: &str, offset: usize) -> Self {
+        let rest = text.get(offset..).unwrap_or_default();
+        let found = match kind {
+            ParseDurationErrorKind::UnknownUnit => rest
+                .split(|c: char| c == '.' || c.is_ascii_digit())
+                .next()
+                .unwrap_or_default(),
+            _ => rest,
+        };
+        Self {
+            kind,
+            offset,
+            found: Excerpt::of(found),
+            forever_allowed: false,
+        }
+    }
+
+    /// The same error, where the word `forever` would have done as well.
+    pub(super) fn or_forever(self) -> Self {
+        Self {
+            forever_allowed: true,
+            ..self
+        }
+    }
+
+    /// What is wrong.
+    #[must_use]
+    pub fn kind(&self) -> ParseDurationErrorKind {
+        self.kind
+    }
+
+    /// Where in the text it is, in bytes: the start of the number or the unit that is wrong.
+    #[must_use]
+    pub fn offset(&self) -> usize {
+        self.offset
+    }
+}
+
+impl fmt::Display for ParseDurationError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { offset, found, .. } = self;
+        match self.kind {
+            ParseDurationErrorKind::Invalid if found.is_empty() => {
+                write!(f, "invalid duration: no number at byte {offset}")?;
+            }
+            ParseDurationErrorKind::Invalid => {
+                write!(
+                    f,
+                    "invalid duration: no number at byte {offset}, but {found}"
+                )?;
+            }
+            ParseDurationErrorKind::OutOfRange => {
+                f.write_str("duration out of range: ")?;
+                write!(f, "{found} at byte {offset} goes past 2562047h (292 years)")?;
+            }
+            ParseDurationErrorKind::MissingUnit => {
+                write!(f, "missing unit in {found} at byte {offset}")?;
+            }
+            ParseDurationErrorKind::UnknownUnit => {
+                write!(f, "unknown unit {found} at byte {offset}")?;
+            }
+        }
+        f.write_str(match self.kind {
+            ParseDurationErrorKind::OutOfRange => "; use a shorter one",
+            _ => "; use h, m, s, ms, us or ns, as in `2h45m` (a year is `8760h`)",
+        })?;
+        if self.forever_allowed {
+            f.write_str(", or `forever`")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ParseDurationError {}
+
+/// The first bytes of a text, so that an error is small and borrows nothing.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Excerpt {
+    bytes: [u8; Excerpt::CAPACITY],
+    len: usize,
+    cut: bool,
+}
+
+impl Excerpt {
+    const CAPACITY: usize = 24;
+
+    fn of(text: &str) -> Self {
+        let ends = text.char_indices().map(|(start, c)| start + c.len_utf8());
+        let len = ends
+            .take_while(|end| *end <= Self::CAPACITY)
+            .last()
+            .unwrap_or(0);
+        let mut bytes = [0; Self::CAPACITY];
+        for (to, from) in bytes.iter_mut().zip(text.bytes().take(len)) {
+            *to = from;
+        }
+        Self {
+            bytes,
+            len,
+            cut: len < text.len(),
+        }
+    }
+
+    fn as_str(&self) -> &str {
+        let bytes = self.bytes.get(..self.len).unwrap_or_default();
+        str::from_utf8(bytes).unwrap_or_default()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+}
+
+impl fmt::Display for Excerpt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let more = if self.cut { "…" } else { "" };
+        write!(f, "{:?}{more}", self.as_str())
+    }
+}
+
+impl fmt::Debug for Excerpt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A length of time that the other type can't hold.
+///
+/// A [`std::time::Duration`] is never negative, and a [`GoDuration`](crate::GoDuration) is never
+/// longer than about 292 years.
+///
+/// # Examples
+///
+/// ```
+/// use cf_service_tokens::GoDuration;
+/// use std::time::Duration;
+///
+/// let error = GoDuration::try_from(Duration::MAX).unwrap_err();
+/// assert_eq!(
+///     error.to_string(),
+///     "the duration goes past 2562047h47m16.854775807s (292 years), use a shorter one"
+/// );
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DurationRangeError(pub(super) RangeErrorKind);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RangeErrorKind {
+    Negative,
+    TooLong,
+}
+
+impl fmt::Display for DurationRangeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            RangeErrorKind::Negative => "the duration is negative, use one of zero or more",
+            RangeErrorKind::TooLong => {
+                "the duration goes past 2562047h47m16.854775807s (292 years), use a shorter one"
+            }
+        })
+    }
+}
+
+impl std::error::Error for DurationRangeError {}

@@ -1,0 +1,285 @@
+//! A length of time as Go has it.
+
+use std::fmt;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use serde::de::{self, Deserialize, Deserializer};
+
+use super::error::{DurationRangeError, RangeErrorKind};
+
+pub(super) const MICROSECOND: u64 = 1_000;
+pub(super) const MILLISECOND: u64 = 1_000 * MICROSECOND;
+pub(super) const SECOND: u64 = 1_000 * MILLISECOND;
+pub(super) const MINUTE: u64 = 60 * SECOND;
+pub(super) const HOUR: u64 = 60 * MINUTE;
+
+/// A length of time in whole nanoseconds, up to about 292 years either way: Go's `time.Duration`.
+///
+/// It reads from text ([`FromStr`](std::str::FromStr)) and prints (`{}`) exactly as in Go. The
+/// alternate form (`{:#}`) leaves out trailing units that are zero: `8760h`, where Go prints
+/// `8760h0m0s`. Both read back as the same value. Width, fill and alignment apply as to any text;
+/// a precision has no effect, since a shortened text would be a different duration.
+///
+/// In serde's formats it is a string, written in the short form.
+///
+/// # Examples
+///
+/// ```
+/// use cf_service_tokens::GoDuration;
+///
+/// const YEAR: GoDuration = GoDuration::from_hours(8760).unwrap();
+///
+/// assert_eq!("8760h".parse(), Ok(YEAR));
+/// assert_eq!(YEAR.to_string(), "8760h0m0s");
+/// assert_eq!(format!("{YEAR:#}"), "8760h");
+/// assert_eq!(format!("{YEAR:>#8}"), "   8760h");
+/// ```
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GoDuration(i64);
+
+impl GoDuration {
+    /// No time at all, `0s`.
+    pub const ZERO: Self = Self(0);
+    /// The most negative length, `-2562047h47m16.854775808s`.
+    pub const MIN: Self = Self(i64::MIN);
+    /// The longest length, `2562047h47m16.854775807s`.
+    pub const MAX: Self = Self(i64::MAX);
+
+    /// A length in nanoseconds.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use cf_service_tokens::GoDuration;
+    /// assert_eq!(GoDuration::from_nanos(1_500).to_string(), "1.5µs");
+    /// ```
+    #[must_use]
+    pub const fn from_nanos(nanos: i64) -> Self {
+        Self(nanos)
+    }
+
+    /// A length in seconds; `None` if it is out of range.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use cf_service_tokens::GoDuration;
+    /// assert_eq!(GoDuration::from_secs(90), "1m30s".parse().ok());
+    /// assert_eq!(GoDuration::from_secs(i64::MAX), None);
+    /// ```
+    #[must_use]
+    pub const fn from_secs(secs: i64) -> Option<Self> {
+        Self::from_units(secs, SECOND)
+    }
+
+    /// A length in minutes; `None` if it is out of range.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use cf_service_tokens::GoDuration;
+    /// assert_eq!(GoDuration::from_mins(90), "1h30m".parse().ok());
+    /// ```
+    #[must_use]
+    pub const fn from_mins(mins: i64) -> Option<Self> {
+        Self::from_units(mins, MINUTE)
+    }
+
+    /// A length in hours; `None` if it is out of range.
+    ///
+    /// # Examples
+    ///
+    /// In a constant, a length out of range is a compile error:
+    ///
+    /// ```
+    /// # use cf_service_tokens::GoDuration;
+    /// const FIVE_YEARS: GoDuration = GoDuration::from_hours(43_800).unwrap();
+    /// assert_eq!(format!("{FIVE_YEARS:#}"), "43800h");
+    /// ```
+    #[must_use]
+    pub const fn from_hours(hours: i64) -> Option<Self> {
+        Self::from_units(hours, HOUR)
+    }
+
+    const fn from_units(count: i64, unit: u64) -> Option<Self> {
+        match count.checked_mul(unit.cast_signed()) {
+            Some(nanos) => Some(Self(nanos)),
+            None => None,
+        }
+    }
+
+    /// The length in nanoseconds.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use cf_service_tokens::GoDuration;
+    /// let duration: GoDuration = "1.5ms".parse()?;
+    /// assert_eq!(duration.as_nanos(), 1_500_000);
+    /// # Ok::<(), cf_service_tokens::ParseDurationError>(())
+    /// ```
+    #[must_use]
+    pub const fn as_nanos(self) -> i64 {
+        self.0
+    }
+
+    /// Whether this is no time at all.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use cf_service_tokens::GoDuration;
+    /// assert!(GoDuration::ZERO.is_zero());
+    /// ```
+    #[must_use]
+    pub const fn is_zero(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Whether this is less than no time.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use cf_service_tokens::GoDuration;
+    /// assert!(GoDuration::from_nanos(-1).is_negative());
+    /// assert!(!GoDuration::ZERO.is_negative());
+    /// ```
+    #[must_use]
+    pub const fn is_negative(self) -> bool {
+        self.0 < 0
+    }
+
+    /// The sum of both; `None` if it is out of range.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use cf_service_tokens::GoDuration;
+    /// let nanosecond = GoDuration::from_nanos(1);
+    /// assert_eq!(nanosecond.checked_add(nanosecond), Some(GoDuration::from_nanos(2)));
+    /// assert_eq!(GoDuration::MAX.checked_add(nanosecond), None);
+    /// ```
+    #[must_use]
+    pub const fn checked_add(self, other: Self) -> Option<Self> {
+        match self.0.checked_add(other.0) {
+            Some(nanos) => Some(Self(nanos)),
+            None => None,
+        }
+    }
+
+    /// This less the other; `None` if it is out of range.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use cf_service_tokens::GoDuration;
+    /// let nanosecond = GoDuration::from_nanos(1);
+    /// assert_eq!(GoDuration::ZERO.checked_sub(nanosecond), Some(GoDuration::from_nanos(-1)));
+    /// assert_eq!(GoDuration::MIN.checked_sub(nanosecond), None);
+    /// ```
+    #[must_use]
+    pub const fn checked_sub(self, other: Self) -> Option<Self> {
+        match self.0.checked_sub(other.0) {
+            Some(nanos) => Some(Self(nanos)),
+            None => None,
+        }
+    }
+
+    /// This many times over; `None` if it is out of range.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use cf_service_tokens::GoDuration;
+    /// assert_eq!(GoDuration::from_nanos(7).checked_mul(-6), Some(GoDuration::from_nanos(-42)));
+    /// assert_eq!(GoDuration::MAX.checked_mul(2), None);
+    /// ```
+    #[must_use]
+    pub const fn checked_mul(self, factor: i64) -> Option<Self> {
+        match self.0.checked_mul(factor) {
+            Some(nanos) => Some(Self(nanos)),
+            None => None,
+        }
+    }
+
+    /// The same length the other way; `None` for [`MIN`](Self::MIN).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use cf_service_tokens::GoDuration;
+    /// assert_eq!(GoDuration::from_nanos(5).checked_neg(), Some(GoDuration::from_nanos(-5)));
+    /// assert_eq!(GoDuration::MIN.checked_neg(), None);
+    /// ```
+    #[must_use]
+    pub const fn checked_neg(self) -> Option<Self> {
+        match self.0.checked_neg() {
+            Some(nanos) => Some(Self(nanos)),
+            None => None,
+        }
+    }
+}
+
+impl TryFrom<Duration> for GoDuration {
+    type Error = DurationRangeError;
+
+    /// Fails past [`GoDuration::MAX`].
+    fn try_from(duration: Duration) -> Result<Self, DurationRangeError> {
+        match i64::try_from(duration.as_nanos()) {
+            Ok(nanos) => Ok(Self(nanos)),
+            Err(_) => Err(DurationRangeError(RangeErrorKind::TooLong)),
+        }
+    }
+}
+
+impl TryFrom<GoDuration> for Duration {
+    type Error = DurationRangeError;
+
+    /// Fails for a negative length.
+    fn try_from(duration: GoDuration) -> Result<Self, DurationRangeError> {
+        match u64::try_from(duration.0) {
+            Ok(nanos) => Ok(Self::from_nanos(nanos)),
+            Err(_) => Err(DurationRangeError(RangeErrorKind::Negative)),
+        }
+    }
+}
+
+impl TryFrom<TimeDelta> for GoDuration {
+    type Error = DurationRangeError;
+
+    /// Fails past [`GoDuration::MAX`] and [`GoDuration::MIN`].
+    fn try_from(delta: TimeDelta) -> Result<Self, DurationRangeError> {
+        match delta.num_nanoseconds() {
+            Some(nanos) => Ok(Self(nanos)),
+            None => Err(DurationRangeError(RangeErrorKind::TooLong)),
+        }
+    }
+}
+
+impl From<GoDuration> for TimeDelta {
+    fn from(duration: GoDuration) -> Self {
+        Self::nanoseconds(duration.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for GoDuration {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+
+        impl de::Visitor<'_> for Visitor {
+            type Value = GoDuration;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a duration such as `2h45m`")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<GoDuration, E> {
+                text.parse().map_err(E::custom)
+            }
+        }
+
+        deserializer.deserialize_str(Visitor)
+    }
+}

@@ -1,0 +1,134 @@
+//! Ids that are safe to put into a path, checked when they are made.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::error::Error;
+
+/// Defines an id type: a checked, short piece of text.
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident, $what:literal, $longest:literal, $hint:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(Box<str>);
+
+        impl $name {
+            /// The most characters that the API allows.
+            pub const MAX_LEN: usize = $longest;
+
+            /// Checks the text and takes it for an id.
+            ///
+            /// # Errors
+            ///
+            /// One for which [`Error::is_invalid_id`] holds, if the text is
+            /// empty, longer than [`MAX_LEN`](Self::MAX_LEN), or holds anything
+            /// but ASCII letters, digits and `-`.
+            pub fn new(id: impl AsRef<str>) -> Result<Self, Error> {
+                let id = id.as_ref();
+                check(id, Self::MAX_LEN)
+                    .map_err(|fault| Error::invalid_id($what, id, fault, $hint))?;
+                Ok(Self(id.into()))
+            }
+
+            /// The id as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = Error;
+
+            fn from_str(id: &str) -> Result<Self, Error> {
+                Self::new(id)
+            }
+        }
+
+        impl AsRef<str> for $name {
+            fn as_ref(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_tuple(stringify!($name)).field(&self.0).finish()
+            }
+        }
+    };
+}
+
+id! {
+    /// The id of a Cloudflare account: 32 hexadecimal digits in practice.
+    ///
+    /// ```
+    /// use cf_service_tokens::AccountId;
+    ///
+    /// let id: AccountId = "023e105f4ecef8ad9ca31a8372d0c353".parse()?;
+    /// assert_eq!(id.as_str().len(), 32);
+    /// assert!(AccountId::new("../user").unwrap_err().is_invalid_id());
+    /// # Ok::<(), cf_service_tokens::Error>(())
+    /// ```
+    AccountId, "account", 32, "the dashboard shows it under the account's overview"
+}
+
+id! {
+    /// The id of a zone, which is a domain at Cloudflare: 32 hexadecimal digits
+    /// in practice.
+    ///
+    /// ```
+    /// use cf_service_tokens::ZoneId;
+    ///
+    /// let id: ZoneId = "023e105f4ecef8ad9ca31a8372d0c353".parse()?;
+    /// assert!(ZoneId::new("example.com").unwrap_err().is_invalid_id());
+    /// # Ok::<(), cf_service_tokens::Error>(())
+    /// ```
+    ZoneId, "zone", 32, "the dashboard shows it under the zone's overview"
+}
+
+id! {
+    /// The id of a service token: a UUID in practice.
+    ///
+    /// It is the token's `id`, which is not the `client_id` that the token's
+    /// users send.
+    ///
+    /// ```
+    /// use cf_service_tokens::ServiceTokenId;
+    ///
+    /// let id: ServiceTokenId = "f174e90a-fafe-4643-bbbc-4a0ed4fc8415".parse()?;
+    /// assert_eq!(id.to_string(), "f174e90a-fafe-4643-bbbc-4a0ed4fc8415");
+    ///
+    /// let client_id = "88bf3b6d86161464f6509f7219099e57.access.example.com";
+    /// assert!(ServiceTokenId::new(client_id).is_err());
+    /// # Ok::<(), cf_service_tokens::Error>(())
+    /// ```
+    ServiceTokenId, "service token", 36, "it is the token's `id`, not its `client_id`"
+}
+
+/// What is wrong with a text that should be an id.
+fn check(id: &str, longest: usize) -> Result<(), String> {
+    if id.is_empty() {
+        return Err("it is empty".to_owned());
+    }
+    if let Some((at, character)) = id
+        .char_indices()
+        .find(|(_, character)| !character.is_ascii_alphanumeric() && *character != '-')
+    {
+        return Err(format!(
+            "{character:?} at byte {at} is none of the ASCII letters, digits and `-` that an id is made of"
+        ));
+    }
+    if id.len() > longest {
+        return Err(format!(
+            "it has {} characters and may have {longest} at most",
+            id.len()
+        ));
+    }
+    Ok(())
+}

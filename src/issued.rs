@@ -1,0 +1,255 @@
+//! A service token whose secret has just been made: the only time it is shown.
+
+use std::fmt;
+use std::ops::Deref;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use secrecy::{ExposeSecret, SecretString};
+use serde::de::{Deserialize, Deserializer, Error as _};
+use serde_json::{Map, Value};
+
+use crate::decode::{self, Decoded};
+use crate::error::Error;
+use crate::generated::types::ServiceToken;
+use crate::redact;
+
+const CF_ACCESS_CLIENT_ID: HeaderName = HeaderName::from_static("cf-access-client-id");
+const CF_ACCESS_CLIENT_SECRET: HeaderName = HeaderName::from_static("cf-access-client-secret");
+
+/// The field that holds the secret.
+const CLIENT_SECRET: &str = "client_secret";
+
+/// A service token together with the secret that was just made for it.
+///
+/// The API shows the secret in this answer and never again, so store it before
+/// anything else. The token's fields are at hand by deref.
+///
+/// ```no_run
+/// # async fn example(tokens: cf_service_tokens::AccountServiceTokens)
+/// # -> Result<(), Box<dyn std::error::Error>> {
+/// use cf_service_tokens::CreateServiceToken;
+///
+/// let issued = tokens.create(&CreateServiceToken::new("deploy")).await?;
+/// std::fs::write("client-secret", issued.credentials().expose_secret())?;
+/// println!("{:?} is good until {:?}", issued.name, issued.expires_at);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct IssuedServiceToken {
+    token: ServiceToken,
+    credentials: ServiceTokenCredentials,
+}
+
+impl IssuedServiceToken {
+    /// The token as the API shows it from now on.
+    pub fn token(&self) -> &ServiceToken {
+        &self.token
+    }
+
+    /// What the token's users need.
+    pub fn credentials(&self) -> &ServiceTokenCredentials {
+        &self.credentials
+    }
+
+    /// The token and its credentials, each on its own.
+    pub fn into_parts(self) -> (ServiceToken, ServiceTokenCredentials) {
+        (self.token, self.credentials)
+    }
+
+    /// Finds the secret in an answer of another shape than documented, so that
+    /// it is not lost, with as much of the token as can be read.
+    pub(crate) fn rescue(document: &Value) -> Option<Decoded<Self>> {
+        let client_secret = find_secret(document)?;
+        let fields = find_token(document).cloned().unwrap_or_default();
+        let Decoded { value, unreadable } = decode::service_token(fields);
+        let credentials = ServiceTokenCredentials {
+            client_id: value.client_id.clone(),
+            client_secret,
+        };
+        Some(Decoded {
+            value: Self {
+                token: value,
+                credentials,
+            },
+            unreadable: unreadable
+                .iter()
+                .map(|field| format!("result.{field}"))
+                .collect(),
+        })
+    }
+}
+
+impl Deref for IssuedServiceToken {
+    type Target = ServiceToken;
+
+    fn deref(&self) -> &ServiceToken {
+        &self.token
+    }
+}
+
+impl<'de> Deserialize<'de> for IssuedServiceToken {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut fields = Map::deserialize(deserializer)?;
+        let Some(Value::String(client_secret)) = fields.remove(CLIENT_SECRET) else {
+            return Err(D::Error::missing_field(CLIENT_SECRET));
+        };
+        let token = ServiceToken::deserialize(Value::Object(fields)).map_err(D::Error::custom)?;
+        let credentials = ServiceTokenCredentials {
+            client_id: token.client_id.clone(),
+            client_secret: client_secret.into(),
+        };
+        Ok(Self { token, credentials })
+    }
+}
+
+/// What authenticates a machine to an app behind Access: the client id and the
+/// client secret of a service token.
+///
+/// The secret shows itself in no `Debug`, is wiped from memory when the last
+/// copy is dropped, and is handed out by [`expose_secret`](Self::expose_secret)
+/// and the two header forms alone.
+///
+/// ```
+/// use cf_service_tokens::ServiceTokenCredentials;
+///
+/// let credentials = ServiceTokenCredentials::new("88bf3b6d.access.example.com", "the secret");
+/// let request = reqwest::Client::new()
+///     .get("https://app.example.com/")
+///     .headers(credentials.headers()?);
+/// assert!(!format!("{credentials:?}").contains("the secret"));
+/// # Ok::<(), cf_service_tokens::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct ServiceTokenCredentials {
+    client_id: Option<String>,
+    client_secret: SecretString,
+}
+
+impl ServiceTokenCredentials {
+    /// Credentials that were stored earlier.
+    pub fn new(client_id: impl Into<String>, client_secret: impl Into<SecretString>) -> Self {
+        Self {
+            client_id: Some(client_id.into()),
+            client_secret: client_secret.into(),
+        }
+    }
+
+    /// What goes into the header `CF-Access-Client-Id`. It is `None` only if the
+    /// API's answer to create or rotate lacked it; the token's own page, or
+    /// [`get`](crate::AccountServiceTokens::get), tells it then.
+    pub fn client_id(&self) -> Option<&str> {
+        self.client_id.as_deref()
+    }
+
+    /// The secret, still wrapped.
+    pub fn client_secret(&self) -> &SecretString {
+        &self.client_secret
+    }
+
+    /// The secret itself: see that it goes nowhere but to where it is kept.
+    pub fn expose_secret(&self) -> &str {
+        self.client_secret.expose_secret()
+    }
+
+    /// The two headers that an app behind Access expects, marked as sensitive,
+    /// so that HTTP libraries neither log nor compress them.
+    ///
+    /// # Errors
+    ///
+    /// One for which [`Error::is_configuration`] holds, if there is no client
+    /// id, or if one of the two can't be sent in a header.
+    pub fn headers(&self) -> Result<HeaderMap, Error> {
+        let mut headers = HeaderMap::with_capacity(2);
+        headers.insert(CF_ACCESS_CLIENT_ID, sensitive(self.known_client_id()?)?);
+        headers.insert(CF_ACCESS_CLIENT_SECRET, sensitive(self.expose_secret())?);
+        Ok(headers)
+    }
+
+    /// Both in the value of one header, for an app that is set up to read them
+    /// from there; which header that is, is the app's own choice (often
+    /// `Authorization`).
+    ///
+    /// # Errors
+    ///
+    /// As for [`headers`](Self::headers).
+    pub fn single_header(&self) -> Result<HeaderValue, Error> {
+        let both = serde_json::json!({
+            "cf-access-client-id": self.known_client_id()?,
+            "cf-access-client-secret": self.expose_secret(),
+        });
+        sensitive(SecretString::from(both.to_string()).expose_secret())
+    }
+
+    fn known_client_id(&self) -> Result<&str, Error> {
+        self.client_id().ok_or_else(|| {
+            Error::configuration(
+                "the credentials have no client id, since the API's answer had none; get the token to learn it",
+            )
+        })
+    }
+}
+
+impl fmt::Debug for ServiceTokenCredentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServiceTokenCredentials")
+            .field("client_id", &self.client_id)
+            .field("client_secret", &self.client_secret)
+            .finish()
+    }
+}
+
+fn sensitive(text: &str) -> Result<HeaderValue, Error> {
+    let mut value = HeaderValue::from_str(text).map_err(|_| {
+        Error::configuration(
+            "the service token's credentials hold a character that can't be sent in a header; copy them again, whole and alone",
+        )
+    })?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// The secret in an answer of any shape: what is named as one, or else what
+/// looks like one.
+fn find_secret(document: &Value) -> Option<SecretString> {
+    named_secret(document)
+        .or_else(|| first_text(document, &redact::is_client_secret))
+        .map(SecretString::from)
+}
+
+/// The fields of the token in an answer of any shape: those beside a client id.
+fn find_token(value: &Value) -> Option<&Map<String, Value>> {
+    match value {
+        Value::Object(fields) if fields.contains_key("client_id") => Some(fields),
+        Value::Object(fields) => fields.values().find_map(find_token),
+        Value::Array(items) => items.iter().find_map(find_token),
+        _ => None,
+    }
+}
+
+/// The first text below a field that is called a client secret.
+fn named_secret(value: &Value) -> Option<&str> {
+    match value {
+        Value::Object(fields) => fields.iter().find_map(|(name, field)| {
+            let is_secret = name
+                .replace(['_', '-'], "")
+                .eq_ignore_ascii_case("clientsecret");
+            if is_secret {
+                first_text(field, &|text| !text.is_empty())
+            } else {
+                named_secret(field)
+            }
+        }),
+        Value::Array(items) => items.iter().find_map(named_secret),
+        _ => None,
+    }
+}
+
+fn first_text<'a>(value: &'a Value, fits: &dyn Fn(&str) -> bool) -> Option<&'a str> {
+    match value {
+        Value::String(text) => fits(text).then_some(text),
+        Value::Array(items) => items.iter().find_map(|item| first_text(item, fits)),
+        Value::Object(fields) => fields.values().find_map(|field| first_text(field, fits)),
+        _ => None,
+    }
+}

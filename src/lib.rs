@@ -1,0 +1,46 @@
+#![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
+
+#[cfg(feature = "blocking")]
+#[cfg_attr(docsrs, doc(cfg(feature = "blocking")))]
+pub mod blocking;
+mod client;
+mod credentials;
+mod decode;
+mod duration;
+mod envelope;
+mod environment;
+mod error;
+mod exchange;
+mod expiry;
+mod generated;
+mod id;
+mod issued;
+mod list;
+mod operation;
+mod options;
+mod outcome;
+mod raw;
+mod received;
+mod redact;
+mod request;
+mod response;
+mod scope;
+mod service_tokens;
+
+pub use client::{Client, ClientBuilder};
+pub use duration::{
+    DurationRangeError, GoDuration, ParseDurationError, ParseDurationErrorKind, TokenDuration,
+};
+pub use error::Error;
+pub use generated::types::{ApiMessage, ApiMessageSource, ResultInfo, ServiceToken};
+pub use http::Method;
+pub use id::{AccountId, ServiceTokenId, ZoneId};
+pub use issued::{IssuedServiceToken, ServiceTokenCredentials};
+pub use list::{ListServiceTokens, ServiceTokenPage, ServiceTokenStream};
+pub use options::CallOptions;
+pub use raw::RawRequest;
+pub use request::{CreateServiceToken, RotateServiceToken, UpdateServiceToken};
+pub use response::Response;
+pub use service_tokens::{AccountServiceTokens, ZoneServiceTokens};

@@ -1,0 +1,265 @@
+//! Listing service tokens: a page at a time, or all of them as a stream.
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures_util::stream::{self, BoxStream, Stream, StreamExt, TryStreamExt};
+
+use crate::error::Error;
+use crate::generated::types::{ResultInfo, ServiceToken};
+use crate::response::Response;
+use crate::scope::Scope;
+
+/// How many tokens a page holds unless the caller says otherwise. With a number
+/// of its own, a listing can tell a last page from others even where the API
+/// says nothing about pages.
+const PER_PAGE: u32 = 50;
+
+/// The most pages that one stream asks for, so that a server that makes up
+/// pages without end can't keep it busy for ever.
+const MOST_PAGES: u32 = 100_000;
+
+/// One page of service tokens.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct ServiceTokenPage {
+    /// The tokens of the page.
+    pub tokens: Vec<ServiceToken>,
+    /// Where the page stands among the others, as far as the API said.
+    pub result_info: Option<ResultInfo>,
+}
+
+/// Which service tokens to list; made by `list` of a scope.
+///
+/// ```no_run
+/// # async fn example(tokens: cf_service_tokens::AccountServiceTokens)
+/// # -> Result<(), cf_service_tokens::Error> {
+/// let mut all = tokens.list().search("deploy").stream();
+/// while let Some(token) = all.next().await {
+///     println!("{:?}", token?.name);
+/// }
+///
+/// let page = tokens.list().per_page(100).page(2).await?;
+/// println!("{} tokens, ray id {:?}", page.tokens.len(), page.ray_id());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+#[must_use = "nothing is listed until `page` or `stream` is called"]
+pub struct ListServiceTokens {
+    scope: Scope,
+    filter: Filter,
+}
+
+/// What to ask of each page.
+#[derive(Clone, Debug)]
+pub(crate) struct Filter {
+    pub(crate) name: Option<String>,
+    pub(crate) search: Option<String>,
+    pub(crate) per_page: u32,
+}
+
+impl Filter {
+    /// Whether it leaves out any token.
+    fn narrows(&self) -> bool {
+        self.name.is_some() || self.search.is_some()
+    }
+}
+
+impl ListServiceTokens {
+    pub(crate) fn new(scope: Scope) -> Self {
+        Self {
+            scope,
+            filter: Filter {
+                name: None,
+                search: None,
+                per_page: PER_PAGE,
+            },
+        }
+    }
+
+    /// Only the tokens of this very name.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.filter.name = Some(name.into());
+        self
+    }
+
+    /// Only the tokens that the API finds by this text, in their names or ids.
+    pub fn search(mut self, text: impl Into<String>) -> Self {
+        self.filter.search = Some(text.into());
+        self
+    }
+
+    /// How many tokens to ask for at a time, 50 by default.
+    pub fn per_page(mut self, tokens: u32) -> Self {
+        self.filter.per_page = tokens;
+        self
+    }
+
+    /// One page, counted from 1.
+    ///
+    /// # Errors
+    ///
+    /// One for which [`Error::is_invalid_request`] holds, before anything is
+    /// sent, if the page or [`per_page`](Self::per_page) is zero; else whatever
+    /// went wrong on the way, as [`Error`] tells it.
+    pub async fn page(&self, page: u32) -> Result<Response<ServiceTokenPage>, Error> {
+        for (what, number) in [("page", page), ("per_page", self.filter.per_page)] {
+            if number == 0 {
+                return Err(Error::invalid_request(format!(
+                    "`{what}` is 0, but it counts from 1"
+                )));
+            }
+        }
+        self.scope.list(&self.filter, page).await
+    }
+
+    /// All the tokens, page after page as they are asked for: one page is held
+    /// in memory at a time, and no page is asked for that can't exist.
+    ///
+    /// After an error the stream ends. Tokens that are made or deleted while it
+    /// runs may be missed or come twice, since pages are counted, not marked.
+    pub fn stream(self) -> ServiceTokenStream {
+        let pages = stream::try_unfold(Some(Place::default()), move |place| {
+            let list = self.clone();
+            async move {
+                let Some(place) = place else {
+                    return Ok(None);
+                };
+                let page = list.page(place.page).await?.into_inner();
+                if place.is_repeated_by(&page) {
+                    return Ok(None);
+                }
+                let next = place.after(&page, &list.filter)?;
+                Ok(Some((page.tokens, next)))
+            }
+        });
+        let tokens = pages
+            .map_ok(|tokens| stream::iter(tokens).map(Ok))
+            .try_flatten();
+        ServiceTokenStream {
+            tokens: tokens.boxed(),
+        }
+    }
+}
+
+impl fmt::Debug for ListServiceTokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ListServiceTokens")
+            .field("owner", &self.scope.owner)
+            .field("filter", &self.filter)
+            .finish()
+    }
+}
+
+/// All the service tokens of a listing, one after the other; made by
+/// [`ListServiceTokens::stream`].
+///
+/// It is a [`Stream`], and [`next`](Self::next) serves where no other stream
+/// is around.
+pub struct ServiceTokenStream {
+    tokens: BoxStream<'static, Result<ServiceToken, Error>>,
+}
+
+impl ServiceTokenStream {
+    /// The next token; `None` after the last one, or after an error.
+    pub async fn next(&mut self) -> Option<Result<ServiceToken, Error>> {
+        self.tokens.next().await
+    }
+}
+
+impl Stream for ServiceTokenStream {
+    type Item = Result<ServiceToken, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.tokens.poll_next_unpin(context)
+    }
+}
+
+impl fmt::Debug for ServiceTokenStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServiceTokenStream").finish_non_exhaustive()
+    }
+}
+
+/// How far a listing has come.
+#[derive(Clone, Debug)]
+struct Place {
+    /// The page to ask for.
+    page: u32,
+    /// How many tokens the pages before it held.
+    seen: usize,
+    /// The first token of the page before it.
+    first_before: Option<ServiceToken>,
+}
+
+impl Default for Place {
+    fn default() -> Self {
+        Self {
+            page: 1,
+            seen: 0,
+            first_before: None,
+        }
+    }
+}
+
+impl Place {
+    /// Whether the server gave the page before once more, as one does that
+    /// takes no notice of page numbers.
+    fn is_repeated_by(&self, page: &ServiceTokenPage) -> bool {
+        self.first_before.is_some() && self.first_before.as_ref() == page.tokens.first()
+    }
+
+    /// Where to go on after this page; `None` if it was the last.
+    fn after(self, page: &ServiceTokenPage, filter: &Filter) -> Result<Option<Self>, Error> {
+        let seen = self.seen + page.tokens.len();
+        if page.tokens.is_empty() || !self.has_next(page, seen, filter) {
+            return Ok(None);
+        }
+        if self.page >= MOST_PAGES {
+            return Err(Error::invalid_request(format!(
+                "the listing has not ended after {MOST_PAGES} pages; narrow it by `name` or `search`, or raise `per_page`"
+            )));
+        }
+        Ok(Some(Self {
+            page: self.page + 1,
+            seen,
+            first_before: page.tokens.first().cloned(),
+        }))
+    }
+
+    /// Whether there is a page after this one. What the API says of pages is
+    /// believed only as far as it agrees with what has been seen.
+    fn has_next(&self, page: &ServiceTokenPage, seen: usize, filter: &Filter) -> bool {
+        let info = page.result_info.as_ref();
+        let total_pages = info.and_then(|info| info.total_pages).and_then(count);
+        if let Some(total_pages) = total_pages.filter(|total| *total >= u64::from(self.page)) {
+            return u64::from(self.page) < total_pages;
+        }
+        // The count is documented to be of all tokens, before any search.
+        let total_count = info.and_then(|info| info.total_count).and_then(count);
+        match total_count.map(|total| total.cmp(&(seen as u64))) {
+            Some(Ordering::Equal) => return false,
+            Some(Ordering::Greater) if !filter.narrows() => return true,
+            _ => {}
+        }
+        // The server may give fewer tokens a page than it was asked for.
+        let per_page = info.and_then(|info| info.per_page).and_then(count);
+        let per_page = per_page
+            .filter(|per_page| *per_page > 0)
+            .unwrap_or(u64::from(filter.per_page));
+        page.tokens.len() as u64 >= per_page
+    }
+}
+
+/// A number of things, if the number can be one.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the number is checked to be whole, not negative, and small enough"
+)]
+fn count(number: f64) -> Option<u64> {
+    (number.fract() == 0.0 && (0.0..1e15).contains(&number)).then_some(number as u64)
+}

@@ -1,0 +1,64 @@
+//! What can be set for some calls alone.
+
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+use crate::credentials;
+use crate::error::Error;
+
+/// What some calls are to do differently from the client's settings; handed to
+/// the function that `with` of a scope or of the client takes.
+///
+/// ```no_run
+/// # async fn example(tokens: cf_service_tokens::AccountServiceTokens, id: &str)
+/// # -> Result<(), cf_service_tokens::Error> {
+/// use std::time::Duration;
+///
+/// let hurried = tokens.with(|call| call.timeout(Duration::from_secs(2)));
+/// let token = hurried.refresh(id).await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use = "the options must be given back to have effect"]
+pub struct CallOptions {
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) deadline: Option<Duration>,
+    headers: HeaderMap,
+}
+
+impl CallOptions {
+    /// How long one attempt may take, the body included.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// How long a call may take as a whole, from its start to its answer.
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = Some(deadline);
+        self
+    }
+
+    /// A header to send besides the client's own. A call with one of the
+    /// headers that credentials travel in is refused before it is sent.
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.append(name, value);
+        self
+    }
+
+    /// The headers to send besides the client's own.
+    pub(crate) fn checked_headers(&self) -> Result<&HeaderMap, Error> {
+        let taken = self
+            .headers
+            .keys()
+            .find(|name| *name == header::HOST || credentials::HEADERS.contains(name));
+        match taken {
+            None => Ok(&self.headers),
+            Some(name) => Err(Error::invalid_request(format!(
+                "the header {name} is the client's own and can't be set for a call"
+            ))),
+        }
+    }
+}

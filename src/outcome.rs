@@ -1,0 +1,217 @@
+//! What an attempt came to: a response that may be relied on, or an error that
+//! tells all that is known.
+
+use std::time::Duration;
+
+use reqwest::Url;
+use serde::de::DeserializeOwned;
+
+use crate::decode::{self, Decoded, Undecodable};
+use crate::envelope::{Delivered, Envelope, Undelivered};
+use crate::error::{Error, FailedResponse, Kind};
+use crate::exchange::{BodyEnd, Notes};
+use crate::generated::types::{ApiMessage, FailureEnvelope};
+use crate::generated::{self, ResponseValue};
+use crate::operation::Operation;
+use crate::received::Received;
+use crate::redact::Redactor;
+use crate::response::Response;
+
+/// What the generated code made of an answer.
+type Generated<E> = Result<ResponseValue<E>, generated::Error<FailureEnvelope>>;
+
+/// The attempt that is judged.
+pub(crate) struct Attempt<'a> {
+    pub(crate) operation: &'static Operation,
+    pub(crate) timeout: Duration,
+    pub(crate) body_limit: usize,
+    pub(crate) redactor: &'a Redactor,
+}
+
+impl Attempt<'_> {
+    /// Weighs the notes against what the generated code made of the answer.
+    pub(crate) fn outcome<E: Envelope + DeserializeOwned>(
+        &self,
+        notes: Option<Notes>,
+        decoded: Generated<E>,
+    ) -> Result<Response<E::Result>, Error> {
+        let Some(Notes { received, body_end }) = notes else {
+            return Err(self.incomplete(None, decoded));
+        };
+        match body_end {
+            BodyEnd::Complete => {}
+            BodyEnd::Broken => return Err(self.incomplete(Some(received), decoded)),
+            BodyEnd::TooLarge => {
+                return Err(self.failure(Kind::BodyTooLarge(self.body_limit), received, None));
+            }
+        }
+        if received.status.is_redirection() {
+            let kind = Kind::Redirect(redirect_host(&received));
+            return Err(self.failure(kind, received, None));
+        }
+        if !received.status.is_success() {
+            return Err(match failure_envelope(decoded, &received.body) {
+                Some(envelope) => self.failure(Kind::Refused, received, Some(envelope)),
+                None => self.failure(Kind::Status, received, None),
+            });
+        }
+        match delivered(decoded, &received.body) {
+            Ok((Delivered { result, messages }, unreadable)) => Ok(Response {
+                value: result,
+                messages: self.redacted(messages),
+                unreadable,
+                received,
+                attempts: 1,
+                operation: self.operation,
+            }),
+            Err((kind, envelope)) => Err(self.failure(kind, received, envelope)),
+        }
+    }
+
+    /// A request that got no answer, or only the beginning of one.
+    fn incomplete<E>(&self, received: Option<Received>, decoded: Generated<E>) -> Error {
+        let response = received.map(|received| self.failed_response(received, None));
+        let Err(generated::Error::CommunicationError(error)) = decoded else {
+            // The generated code fails without sending only where it can't make
+            // a request of its arguments, which ids and base URL rule out.
+            return Error::call(Kind::Transport, self.operation, response);
+        };
+        let kind = if error.is_timeout() {
+            Kind::Timeout(self.timeout)
+        } else if error.is_connect() && is_tls(&error) {
+            Kind::Tls
+        } else if error.is_connect() {
+            Kind::Connect
+        } else {
+            Kind::Transport
+        };
+        Error::call(kind, self.operation, response).with_source(error.without_url())
+    }
+
+    fn failure(&self, kind: Kind, received: Received, envelope: Option<Undelivered>) -> Error {
+        let response = self.failed_response(received, envelope);
+        Error::call(kind, self.operation, Some(response))
+    }
+
+    fn failed_response(&self, received: Received, envelope: Option<Undelivered>) -> FailedResponse {
+        let (errors, messages) = match envelope {
+            Some(envelope) => (
+                self.redacted(envelope.errors),
+                self.redacted(envelope.messages),
+            ),
+            None => (Vec::new(), Vec::new()),
+        };
+        // The body of a success may hold a secret in a form that nothing
+        // recognises, so no part of it is ever printed.
+        let excerpt = if received.status.is_success() {
+            String::new()
+        } else {
+            received.excerpt(self.redactor)
+        };
+        FailedResponse {
+            received,
+            excerpt,
+            errors,
+            messages,
+        }
+    }
+
+    fn redacted(&self, mut messages: Vec<ApiMessage>) -> Vec<ApiMessage> {
+        for message in &mut messages {
+            message.message = self.redactor.redact(&message.message);
+        }
+        messages
+    }
+}
+
+/// What a success delivers, with the paths of what in it could not be read; or
+/// what keeps it from being a success.
+#[expect(clippy::type_complexity, reason = "it is used once, a few lines above")]
+fn delivered<E: Envelope + DeserializeOwned>(
+    decoded: Generated<E>,
+    body: &[u8],
+) -> Result<(Delivered<E::Result>, Vec<String>), (Kind, Option<Undelivered>)> {
+    let failure = match read(decoded, body) {
+        Ok(Decoded { value, unreadable }) => match value.into_result() {
+            Ok(delivered) => return Ok((delivered, unreadable)),
+            // What the API itself calls a failure is one, whatever else it holds.
+            Err(envelope) if !envelope.success => return Err((Kind::Refused, Some(envelope))),
+            Err(envelope) => (Kind::NoResult, Some(envelope)),
+        },
+        Err(kind) => (kind, None),
+    };
+    let rescued = serde_json::from_slice(body)
+        .ok()
+        .and_then(|document| E::rescue(&document));
+    let Some(Decoded { value, unreadable }) = rescued else {
+        return Err(failure);
+    };
+    let messages = Vec::new();
+    Ok((
+        Delivered {
+            result: value,
+            messages,
+        },
+        unreadable,
+    ))
+}
+
+/// The envelope, by a second look where the generated code could not read it.
+fn read<E: DeserializeOwned>(decoded: Generated<E>, body: &[u8]) -> Result<Decoded<E>, Kind> {
+    if let Ok(answer) = decoded {
+        return Ok(Decoded {
+            value: answer.into_inner(),
+            unreadable: Vec::new(),
+        });
+    }
+    let document = serde_json::from_slice(body).map_err(|_| Kind::NotJson)?;
+    decode::envelope(document).map_err(|Undecodable { path, fault }| Kind::Shape { path, fault })
+}
+
+/// The envelope of an error status, if the body holds one.
+fn failure_envelope<E>(decoded: Generated<E>, body: &[u8]) -> Option<Undelivered> {
+    let envelope = match decoded {
+        Err(generated::Error::ErrorResponse(envelope)) => envelope.into_inner(),
+        _ => {
+            let document = serde_json::from_slice(body).ok()?;
+            decode::envelope::<FailureEnvelope>(document).ok()?.value
+        }
+    };
+    Some(Undelivered {
+        success: envelope.success,
+        errors: envelope.errors,
+        messages: envelope.messages,
+    })
+}
+
+/// The host that a redirect names; none if it stays on the same.
+fn redirect_host(received: &Received) -> Option<String> {
+    let target = Url::parse(received.location()?).ok()?;
+    target.host_str().map(ToOwned::to_owned)
+}
+
+/// Whether TLS is what a connection failed at.
+#[cfg(feature = "rustls")]
+fn is_tls(error: &reqwest::Error) -> bool {
+    let mut source = std::error::Error::source(error);
+    while let Some(error) = source {
+        if error.is::<rustls::Error>() {
+            return true;
+        }
+        // An `io::Error` has the source of what it holds, not what it holds.
+        let held = error
+            .downcast_ref::<std::io::Error>()
+            .and_then(std::io::Error::get_ref);
+        source = match held {
+            Some(held) => Some(held),
+            None => error.source(),
+        };
+    }
+    false
+}
+
+/// Without TLS of its own, the client can't tell it from other failures.
+#[cfg(not(feature = "rustls"))]
+fn is_tls(_: &reqwest::Error) -> bool {
+    false
+}

@@ -1,0 +1,186 @@
+//! Calls that the fragment lacks, with all that the others have.
+
+use std::fmt;
+use std::sync::Arc;
+
+use http::{HeaderValue, Method, header};
+use progenitor_client::{ClientHooks, OperationInfo, ResponseValue};
+use reqwest::Url;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::envelope::AnyEnvelope;
+use crate::error::Error;
+use crate::exchange::Transport;
+use crate::generated;
+use crate::operation::Operation;
+use crate::options::CallOptions;
+use crate::response::Response;
+
+const fn raw(method: &'static str, idempotent: bool) -> Operation {
+    Operation {
+        id: "raw_request",
+        method,
+        path: "",
+        idempotent,
+    }
+}
+
+static READ: Operation = raw("GET", true);
+static IDEMPOTENT: Operation = raw("", true);
+static NOT_IDEMPOTENT: Operation = raw("", false);
+
+/// A call to an endpoint of Cloudflare's API that this crate has no method for;
+/// made by [`Client::request`](crate::Client::request).
+///
+/// It goes the way of every other call: the same credentials, limits, envelope
+/// and errors.
+///
+/// ```no_run
+/// # async fn example(client: cf_service_tokens::Client, account: cf_service_tokens::AccountId)
+/// # -> Result<(), cf_service_tokens::Error> {
+/// use cf_service_tokens::Method;
+/// use serde::Deserialize;
+///
+/// #[derive(Deserialize)]
+/// struct App {
+///     name: String,
+/// }
+///
+/// let path = format!("/accounts/{account}/access/apps");
+/// let apps = client.request(Method::GET, path).query("per_page", "5").send::<Vec<App>>().await?;
+/// for app in apps.iter() {
+///     println!("{}", app.name);
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "nothing is sent until `send` is called"]
+pub struct RawRequest {
+    transport: Arc<Transport>,
+    options: CallOptions,
+    method: Method,
+    path: String,
+    query: Vec<(String, String)>,
+    body: Option<Result<Vec<u8>, serde_json::Error>>,
+    idempotent: bool,
+}
+
+impl RawRequest {
+    pub(crate) fn new(
+        transport: Arc<Transport>,
+        options: CallOptions,
+        method: Method,
+        path: String,
+    ) -> Self {
+        Self {
+            transport,
+            options,
+            idempotent: method == Method::GET,
+            method,
+            path,
+            query: Vec::new(),
+            body: None,
+        }
+    }
+
+    /// Adds a parameter to the query; both parts are encoded.
+    pub fn query(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.query.push((name.into(), value.into()));
+        self
+    }
+
+    /// Sends this as the body, in JSON.
+    pub fn json(mut self, body: &(impl Serialize + ?Sized)) -> Self {
+        self.body = Some(serde_json::to_vec(body));
+        self
+    }
+
+    /// Says that the call may be sent twice without harm. Without a word, that
+    /// is taken of `GET` alone.
+    pub fn idempotent(mut self) -> Self {
+        self.idempotent = true;
+        self
+    }
+
+    /// Makes the call, and reads the envelope's `result` as a `T`.
+    ///
+    /// # Errors
+    ///
+    /// One for which [`Error::is_invalid_request`] holds, before anything is
+    /// sent, if the path leads elsewhere or the body can't be JSON; else
+    /// whatever went wrong on the way, as [`Error`] tells it.
+    pub async fn send<T: DeserializeOwned>(self) -> Result<Response<T>, Error> {
+        let url = self.url()?;
+        let body = self.body.transpose().map_err(|error| {
+            Error::invalid_request("the body can't be written as JSON; its cause says more")
+                .with_source(error)
+        })?;
+        let operation = match (&self.method, self.idempotent) {
+            (&Method::GET, _) => &READ,
+            (_, true) => &IDEMPOTENT,
+            (_, false) => &NOT_IDEMPOTENT,
+        };
+        let method = self.method;
+        let send = async |client: &generated::Client| {
+            let mut request = reqwest::Request::new(method.clone(), url.clone());
+            let json = HeaderValue::from_static("application/json");
+            request.headers_mut().insert(header::ACCEPT, json.clone());
+            if let Some(body) = &body {
+                request.headers_mut().insert(header::CONTENT_TYPE, json);
+                *request.body_mut() = Some(body.clone().into());
+            }
+            let info = OperationInfo {
+                operation_id: operation.id,
+            };
+            let response = client.exec(request, &info).await?;
+            if response.status().is_success() {
+                ResponseValue::from_response(response).await
+            } else {
+                Err(generated::Error::UnexpectedResponse(response))
+            }
+        };
+        self.transport
+            .call::<AnyEnvelope<T>, _>(operation, &self.options, send)
+            .await
+    }
+
+    /// The whole URL, if it stays below the base URL.
+    fn url(&self) -> Result<Url, Error> {
+        let refuse = |fault: &str| {
+            Err(Error::invalid_request(format!(
+                "the path {:?} {fault}",
+                self.path
+            )))
+        };
+        if !self.path.starts_with('/') {
+            return refuse("does not begin with `/`; it goes after the base URL");
+        }
+        if self.path.contains(['?', '#']) {
+            return refuse("holds a query or a fragment; add parameters with `query`");
+        }
+        let base_url = &self.transport.base_url;
+        let Ok(mut url) = Url::parse(&format!("{base_url}{}", self.path)) else {
+            return refuse("can't be part of a URL");
+        };
+        // Dots in a path climb, written plainly or encoded.
+        if !url.as_str().starts_with(&format!("{base_url}/")) || url.path().contains("//") {
+            return refuse("leads away from the base URL, or holds an empty part");
+        }
+        if !self.query.is_empty() {
+            url.query_pairs_mut().extend_pairs(&self.query);
+        }
+        Ok(url)
+    }
+}
+
+impl fmt::Debug for RawRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Neither the query nor the body: they may hold a secret.
+        f.debug_struct("RawRequest")
+            .field("method", &self.method)
+            .field("path", &self.path)
+            .field("idempotent", &self.idempotent)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,68 @@
+//! A response as it came over the wire, before anything was made of it.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use http::{HeaderMap, StatusCode, header};
+
+use crate::redact::Redactor;
+
+/// How many characters of a body are kept for people to read.
+const EXCERPT: usize = 200;
+
+/// Status, headers and body of a response, whatever the body holds.
+#[derive(Clone)]
+pub(crate) struct Received {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    /// As much of the body as arrived, and not more than the cap.
+    pub(crate) body: Bytes,
+    /// When the response's head arrived.
+    pub(crate) at: DateTime<Utc>,
+}
+
+impl Received {
+    /// Cloudflare's name for the request, from the header `cf-ray`.
+    pub(crate) fn ray_id(&self) -> Option<&str> {
+        self.text_of("cf-ray")
+    }
+
+    /// How long the API asks to be left alone: `Retry-After`, which is either
+    /// whole seconds or a date (RFC 9110, section 10.2.3).
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        let text = self.text_of(header::RETRY_AFTER.as_str())?.trim();
+        if let Ok(seconds) = text.parse() {
+            return Some(Duration::from_secs(seconds));
+        }
+        let date = DateTime::parse_from_rfc2822(text).ok()?;
+        let wait = date.signed_duration_since(self.at);
+        Some(wait.to_std().unwrap_or(Duration::ZERO))
+    }
+
+    /// Where a redirect would have led.
+    pub(crate) fn location(&self) -> Option<&str> {
+        self.text_of(header::LOCATION.as_str())
+    }
+
+    /// What the body claims to be.
+    pub(crate) fn content_type(&self) -> Option<&str> {
+        self.text_of(header::CONTENT_TYPE.as_str())
+    }
+
+    /// The first characters of the body as one line, without secrets.
+    pub(crate) fn excerpt(&self, redactor: &Redactor) -> String {
+        // The whole is redacted before it is cut, so that no part of a secret
+        // is left at the cut.
+        let text = redactor.redact(&String::from_utf8_lossy(&self.body));
+        let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        match line.char_indices().nth(EXCERPT) {
+            Some((end, _)) => format!("{}…", &line[..end]),
+            None => line,
+        }
+    }
+
+    fn text_of(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+}

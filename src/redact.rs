@@ -1,0 +1,109 @@
+//! Takes secrets out of text that people will read.
+
+use secrecy::{ExposeSecret, SecretString};
+
+/// What stands where a secret stood.
+const REDACTED: &str = "[redacted]";
+/// How the client secrets that Cloudflare has issued since August 2026 begin.
+const CLIENT_SECRET_PREFIX: &str = "cfast_";
+/// The older client secrets are this many hexadecimal digits.
+const HEX_CLIENT_SECRET_LEN: usize = 64;
+
+/// Knows the secrets that a client sends, and what a client secret looks like.
+pub(crate) struct Redactor {
+    known: Vec<SecretString>,
+}
+
+impl Redactor {
+    pub(crate) fn new(known: Vec<SecretString>) -> Self {
+        Self { known }
+    }
+
+    /// The text without any secret that the client sends, and without anything
+    /// that looks like the secret of a service token.
+    pub(crate) fn redact(&self, text: &str) -> String {
+        let mut text = text.to_owned();
+        for secret in &self.known {
+            text = text.replace(secret.expose_secret(), REDACTED);
+        }
+        without_client_secrets(&text)
+    }
+}
+
+/// Replaces each word that looks like a client secret, or like a part of one.
+fn without_client_secrets(text: &str) -> String {
+    let mut clean = String::with_capacity(text.len());
+    let mut rest = text;
+    while !rest.is_empty() {
+        let word_len = rest.find(|c| !is_word(c)).unwrap_or(rest.len());
+        let (word, tail) = rest.split_at(word_len);
+        clean.push_str(if is_client_secret(word) {
+            REDACTED
+        } else {
+            word
+        });
+        let gap_len = tail.find(is_word).unwrap_or(tail.len());
+        let (gap, next) = tail.split_at(gap_len);
+        clean.push_str(gap);
+        rest = next;
+    }
+    clean
+}
+
+fn is_word(character: char) -> bool {
+    character.is_ascii_alphanumeric() || character == '_'
+}
+
+/// Whether a word looks like a client secret, or like a part of one.
+pub(crate) fn is_client_secret(word: &str) -> bool {
+    word.contains(CLIENT_SECRET_PREFIX)
+        || word
+            .split(|c: char| !c.is_ascii_hexdigit())
+            .any(|digits| digits.len() >= HEX_CLIENT_SECRET_LEN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn redact(text: &str) -> String {
+        Redactor::new(vec!["known-token".into()]).redact(text)
+    }
+
+    #[test]
+    fn secrets_that_the_client_sends_are_taken_out() {
+        assert_eq!(
+            redact("Bearer known-token, known-token"),
+            "Bearer [redacted], [redacted]"
+        );
+    }
+
+    #[test]
+    fn both_forms_of_client_secret_are_taken_out() {
+        let hex = "bdd31cbc4dec990953e39163fbbb194c93313ca9f0a6e420346af9d326b1d2a5";
+        let new = "cfast_aB3dE5gH7jK9mN1pQ3sT5vW7yZ9bC1eF3hI5kL7n12ab34cd";
+        assert_eq!(
+            redact(&format!(r#"{{"client_secret":"{hex}","x":"{new}"}} end"#)),
+            r#"{"client_secret":"[redacted]","x":"[redacted]"} end"#
+        );
+        assert_eq!(redact(&format!("a{hex}f")), "[redacted]");
+    }
+
+    #[test]
+    fn the_start_of_a_new_secret_is_taken_out_too() {
+        assert_eq!(redact("cut: cfast_aB3"), "cut: [redacted]");
+    }
+
+    #[test]
+    fn other_text_stays_as_it_is() {
+        for text in [
+            "",
+            "plain",
+            "8f2b1c9d0e1f2a3b-FRA",
+            "f174e90a-fafe-4643-bbbc-4a0ed4fc8415",
+            "ümläut → ok",
+        ] {
+            assert_eq!(redact(text), text);
+        }
+    }
+}

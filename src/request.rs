@@ -1,0 +1,271 @@
+//! What the calls that change something are asked to do.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::duration::TokenDuration;
+use crate::error::Error;
+use crate::generated::types::{
+    CreateServiceTokenRequest, RotateServiceTokenRequest, UpdateServiceTokenRequest,
+};
+
+/// What a new service token is to be.
+///
+/// ```
+/// use cf_service_tokens::{CreateServiceToken, GoDuration, TokenDuration};
+///
+/// let for_a_month = CreateServiceToken::new("deploy").duration("720h".parse::<TokenDuration>()?);
+/// let for_ever = CreateServiceToken::new("backup").duration(TokenDuration::FOREVER);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+#[must_use = "a request does nothing until it is handed to a call"]
+pub struct CreateServiceToken {
+    name: String,
+    duration: Option<TokenDuration>,
+    enabled: Option<bool>,
+    client_secret_version: Option<i64>,
+    previous_client_secret_expires_at: Option<DateTime<Utc>>,
+}
+
+impl CreateServiceToken {
+    /// A token of this name; all else as the API has it by default: good for a
+    /// year (`8760h`), and enabled.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            duration: None,
+            enabled: None,
+            client_secret_version: None,
+            previous_client_secret_expires_at: None,
+        }
+    }
+
+    /// How long the token lives.
+    pub fn duration(mut self, duration: impl Into<TokenDuration>) -> Self {
+        self.duration = Some(duration.into());
+        self
+    }
+
+    /// Whether the token is accepted at all.
+    pub fn enabled(mut self, enabled: bool) -> Self {
+        self.enabled = Some(enabled);
+        self
+    }
+
+    /// Which secret the token starts at; 1 by default.
+    pub fn client_secret_version(mut self, version: i64) -> Self {
+        self.client_secret_version = Some(version);
+        self
+    }
+
+    /// Until when a previous secret is good.
+    pub fn previous_client_secret_expires_at(mut self, at: DateTime<Utc>) -> Self {
+        self.previous_client_secret_expires_at = Some(at);
+        self
+    }
+
+    /// The request as it is sent, if the API can accept it.
+    pub(crate) fn checked(&self) -> Result<CreateServiceTokenRequest, Error> {
+        Ok(CreateServiceTokenRequest {
+            name: checked_name(&self.name)?,
+            duration: self.duration.as_ref().map(checked_duration).transpose()?,
+            enabled: self.enabled,
+            client_secret_version: self
+                .client_secret_version
+                .map(checked_version)
+                .transpose()?,
+            previous_client_secret_expires_at: self.previous_client_secret_expires_at,
+        })
+    }
+}
+
+/// What is to change of a service token. What is not set here stays as it is.
+///
+/// ```
+/// use cf_service_tokens::UpdateServiceToken;
+///
+/// let off = UpdateServiceToken::new().enabled(false);
+/// let renamed = UpdateServiceToken::new().name("deploy (old)");
+/// ```
+#[derive(Clone, Debug, Default, PartialEq)]
+#[must_use = "a request does nothing until it is handed to a call"]
+pub struct UpdateServiceToken {
+    name: Option<String>,
+    duration: Option<TokenDuration>,
+    enabled: Option<bool>,
+    client_secret_version: Option<i64>,
+    previous_client_secret_expires_at: Option<DateTime<Utc>>,
+}
+
+impl UpdateServiceToken {
+    /// A change of nothing, to which changes are added; to send it as it is
+    /// would be an error.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// What people know the token by.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// How long the token lives **from the moment of the call**: its expiry is
+    /// set anew. This renews a token by something other than a year.
+    pub fn duration(mut self, duration: impl Into<TokenDuration>) -> Self {
+        self.duration = Some(duration.into());
+        self
+    }
+
+    /// Whether the token is accepted at all. While it is not, neither of its
+    /// secrets authenticates; the token is kept.
+    pub fn enabled(mut self, enabled: bool) -> Self {
+        self.enabled = Some(enabled);
+        self
+    }
+
+    /// Which secret the token is at. **To raise it is to rotate**, and no answer
+    /// to an update is documented to hold the new secret:
+    /// [`rotate`](crate::AccountServiceTokens::rotate) is what you want, unless
+    /// you know otherwise.
+    pub fn client_secret_version(mut self, version: i64) -> Self {
+        self.client_secret_version = Some(version);
+        self
+    }
+
+    /// Until when the secret before the newest one is still good. An instant in
+    /// the past ends it at once.
+    pub fn previous_client_secret_expires_at(mut self, at: DateTime<Utc>) -> Self {
+        self.previous_client_secret_expires_at = Some(at);
+        self
+    }
+
+    /// The request as it is sent, if the API can accept it.
+    pub(crate) fn checked(&self) -> Result<UpdateServiceTokenRequest, Error> {
+        if *self == Self::default() {
+            return Err(Error::invalid_request(
+                "the update changes nothing; set what it is to change",
+            ));
+        }
+        Ok(UpdateServiceTokenRequest {
+            name: self.name.as_deref().map(checked_name).transpose()?,
+            duration: self.duration.as_ref().map(checked_duration).transpose()?,
+            enabled: self.enabled,
+            client_secret_version: self
+                .client_secret_version
+                .map(checked_version)
+                .transpose()?,
+            previous_client_secret_expires_at: self.previous_client_secret_expires_at,
+        })
+    }
+}
+
+/// What becomes of the old secret when a service token gets a new one.
+///
+/// ```
+/// use std::time::Duration;
+/// use cf_service_tokens::RotateServiceToken;
+///
+/// let both_work_for_a_day = RotateServiceToken::with_grace(Duration::from_secs(24 * 60 * 60));
+/// let the_old_one_dies_now = RotateServiceToken::revoking_now();
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+#[must_use = "a request does nothing until it is handed to a call"]
+pub struct RotateServiceToken {
+    old_secret: OldSecret,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum OldSecret {
+    Revoked,
+    GoodFor(Duration),
+    GoodUntil(DateTime<Utc>),
+}
+
+impl RotateServiceToken {
+    /// The old secret stays good for so long from the moment of the call, so
+    /// that its users can change over. The dashboard offers 1 hour to 30 days.
+    pub fn with_grace(grace: Duration) -> Self {
+        Self {
+            old_secret: OldSecret::GoodFor(grace),
+        }
+    }
+
+    /// The old secret stays good until this instant.
+    pub fn with_grace_until(instant: DateTime<Utc>) -> Self {
+        Self {
+            old_secret: OldSecret::GoodUntil(instant),
+        }
+    }
+
+    /// The old secret is refused from the moment of the call on: whatever
+    /// still sends it breaks.
+    pub fn revoking_now() -> Self {
+        Self {
+            old_secret: OldSecret::Revoked,
+        }
+    }
+
+    /// The request as it is sent at `now`, if the API can accept it.
+    pub(crate) fn checked(&self, now: DateTime<Utc>) -> Result<RotateServiceTokenRequest, Error> {
+        let good_until = match self.old_secret {
+            OldSecret::Revoked => None,
+            OldSecret::GoodUntil(instant) if instant <= now => {
+                return Err(Error::invalid_request(
+                    "the grace of the old secret would end in the past; to end it at once, use `revoking_now`",
+                ));
+            }
+            OldSecret::GoodUntil(instant) => Some(instant),
+            OldSecret::GoodFor(Duration::ZERO) => {
+                return Err(Error::invalid_request(
+                    "the grace of the old secret is zero; to end it at once, use `revoking_now`",
+                ));
+            }
+            OldSecret::GoodFor(grace) => Some(
+                TimeDelta::from_std(grace)
+                    .ok()
+                    .and_then(|grace| now.checked_add_signed(grace))
+                    .ok_or_else(|| {
+                        Error::invalid_request(
+                            "the grace of the old secret ends after all time that can be told; shorten it",
+                        )
+                    })?,
+            ),
+        };
+        Ok(RotateServiceTokenRequest {
+            previous_client_secret_expires_at: good_until,
+        })
+    }
+}
+
+fn checked_name(name: &str) -> Result<String, Error> {
+    if name.trim().is_empty() {
+        return Err(Error::invalid_request(
+            "the name is empty; a service token needs one that people know it by",
+        ));
+    }
+    Ok(name.to_owned())
+}
+
+fn checked_duration(duration: &TokenDuration) -> Result<TokenDuration, Error> {
+    let fault = match duration.finite() {
+        Some(finite) if finite.as_nanos() <= 0 => "is not longer than zero",
+        None if !duration.is_forever() => "is neither a duration as Go writes it nor `forever`",
+        _ => return Ok(duration.clone()),
+    };
+    Err(Error::invalid_request(format!(
+        "the duration {:?} {fault}; write it as `8760h` or `2h45m`",
+        duration.as_str()
+    )))
+}
+
+fn checked_version(version: i64) -> Result<i64, Error> {
+    if version < 1 {
+        return Err(Error::invalid_request(format!(
+            "the client secret version is {version}, but versions count from 1"
+        )));
+    }
+    Ok(version)
+}

@@ -1,0 +1,126 @@
+//! A success, and all that came with it.
+
+use std::fmt;
+use std::ops::Deref;
+
+use http::{HeaderMap, StatusCode};
+use serde::de::DeserializeOwned;
+
+use crate::decode::{self, Undecodable};
+use crate::error::{Error, FailedResponse, Kind};
+use crate::generated::types::ApiMessage;
+use crate::operation::Operation;
+use crate::received::Received;
+
+/// What a call answered: the value, and the response that it came in.
+///
+/// It derefs to the value, so that its fields and methods are at hand:
+///
+/// ```no_run
+/// # async fn example(tokens: cf_service_tokens::AccountServiceTokens, id: &str)
+/// # -> Result<(), cf_service_tokens::Error> {
+/// let token = tokens.refresh(id).await?;
+/// println!("{:?} lapses at {:?}", token.name, token.expires_at);
+/// println!("ray id {:?}", token.ray_id());
+/// let token: cf_service_tokens::ServiceToken = token.into_inner();
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Response<T> {
+    pub(crate) value: T,
+    pub(crate) messages: Vec<ApiMessage>,
+    pub(crate) unreadable: Vec<String>,
+    pub(crate) received: Received,
+    pub(crate) attempts: u32,
+    pub(crate) operation: &'static Operation,
+}
+
+impl<T> Response<T> {
+    /// The value alone.
+    pub fn into_inner(self) -> T {
+        self.value
+    }
+
+    /// Remarks that the API made beside the result.
+    pub fn messages(&self) -> &[ApiMessage] {
+        &self.messages
+    }
+
+    /// The paths of what was in the answer but could not be read, such as
+    /// `result.last_seen_at`; the value is without them. Empty as a rule.
+    pub fn unreadable(&self) -> &[String] {
+        &self.unreadable
+    }
+
+    /// The HTTP status.
+    pub fn status(&self) -> StatusCode {
+        self.received.status
+    }
+
+    /// The response's headers.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.received.headers
+    }
+
+    /// Cloudflare's name for the request (`cf-ray`), which its support asks for.
+    pub fn ray_id(&self) -> Option<&str> {
+        self.received.ray_id()
+    }
+
+    /// The response's body, exactly as it came.
+    pub fn body(&self) -> &[u8] {
+        &self.received.body
+    }
+
+    /// The body once more, read as a `U` of the caller's own: for what this
+    /// crate has no field for. It is the whole envelope, not its `result` alone.
+    ///
+    /// # Errors
+    ///
+    /// One for which [`Error::is_decode`] holds, with the path to what does not
+    /// fit `U`.
+    pub fn json<U: DeserializeOwned>(&self) -> Result<U, Error> {
+        decode::exactly(self.body()).map_err(|Undecodable { path, fault }| {
+            let response = FailedResponse {
+                received: self.received.clone(),
+                excerpt: String::new(),
+                errors: Vec::new(),
+                messages: Vec::new(),
+            };
+            Error::call(Kind::Shape { path, fault }, self.operation, Some(response))
+        })
+    }
+
+    /// How often the request was sent until this answer came.
+    pub fn attempts(&self) -> u32 {
+        self.attempts
+    }
+}
+
+impl<T> Deref for Response<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+impl<T> AsRef<T> for Response<T> {
+    fn as_ref(&self) -> &T {
+        &self.value
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Response<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Response")
+            .field("value", &self.value)
+            .field("status", &self.status())
+            .field("ray_id", &self.ray_id())
+            .field("attempts", &self.attempts)
+            .field("messages", &self.messages)
+            .field("unreadable", &self.unreadable)
+            .finish_non_exhaustive()
+    }
+}

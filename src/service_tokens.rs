@@ -1,0 +1,273 @@
+//! The calls for service tokens, by the scope that they are made in.
+
+use std::fmt;
+use std::sync::Arc;
+
+use chrono::Utc;
+
+use crate::error::Error;
+use crate::exchange::Transport;
+use crate::generated::operations::{REFRESH_ACCOUNT_SERVICE_TOKEN, ROTATE_ACCOUNT_SERVICE_TOKEN};
+use crate::generated::types::ServiceToken;
+use crate::id::{AccountId, ServiceTokenId, ZoneId};
+use crate::issued::IssuedServiceToken;
+use crate::list::ListServiceTokens;
+use crate::options::CallOptions;
+use crate::request::{CreateServiceToken, RotateServiceToken, UpdateServiceToken};
+use crate::response::Response;
+use crate::scope::{Owner, Scope};
+
+/// The service tokens of an account; made by [`Client::account`](crate::Client::account).
+///
+/// It is cheap to clone.
+#[derive(Clone)]
+pub struct AccountServiceTokens {
+    account: AccountId,
+    scope: Scope,
+}
+
+/// The service tokens of a zone; made by [`Client::zone`](crate::Client::zone).
+///
+/// It is cheap to clone. Cloudflare's API can neither refresh nor rotate a
+/// service token of a zone, so there is nothing here to ask it to:
+///
+/// ```compile_fail,E0599
+/// # async fn example(tokens: cf_service_tokens::ZoneServiceTokens) {
+/// tokens.refresh("f174e90a-fafe-4643-bbbc-4a0ed4fc8415").await;
+/// # }
+/// ```
+///
+/// ```compile_fail,E0599
+/// # use cf_service_tokens::RotateServiceToken;
+/// # async fn example(tokens: cf_service_tokens::ZoneServiceTokens) {
+/// tokens.rotate("f174e90a-fafe-4643-bbbc-4a0ed4fc8415", &RotateServiceToken::revoking_now()).await;
+/// # }
+/// ```
+///
+/// To renew one, [`update`](Self::update) it with a `duration`, which counts
+/// anew from the moment of the call.
+#[derive(Clone)]
+pub struct ZoneServiceTokens {
+    zone: ZoneId,
+    scope: Scope,
+}
+
+/// The calls that both scopes have.
+macro_rules! calls_of_both_scopes {
+    ($tokens:ident) => {
+        impl $tokens {
+            /// The same scope, whose calls differ from the client's settings as
+            /// `set` says.
+            pub fn with(&self, set: impl FnOnce(CallOptions) -> CallOptions) -> Self {
+                Self {
+                    scope: self.scope.with(set),
+                    ..self.clone()
+                }
+            }
+
+            /// Lists service tokens: what is answered says which, and whether
+            /// page by page or all of them.
+            pub fn list(&self) -> ListServiceTokens {
+                ListServiceTokens::new(self.scope.clone())
+            }
+
+            /// Makes a service token. Its secret is in the answer and **never
+            /// shown again**, so store it before anything else.
+            ///
+            /// If the answer is not what the API documents, the secret is looked
+            /// for in whatever came. If even that fails, [`Error::body`] holds
+            /// the answer.
+            ///
+            /// # Errors
+            ///
+            /// One for which [`Error::is_invalid_request`] holds, before anything
+            /// is sent, if the request can't be accepted; else whatever went
+            /// wrong on the way. Where [`Error::may_have_been_applied`] holds,
+            /// look for the token by its name before you make another.
+            pub async fn create(
+                &self,
+                request: &CreateServiceToken,
+            ) -> Result<Response<IssuedServiceToken>, Error> {
+                self.scope.create(request).await
+            }
+
+            /// One service token, without its secret.
+            ///
+            /// # Errors
+            ///
+            /// One for which [`Error::is_invalid_id`] holds, before anything is
+            /// sent, if the text can't be a service token's id;
+            /// [`Error::is_not_found`] if there is no such token; else whatever
+            /// went wrong on the way.
+            pub async fn get(&self, id: impl AsRef<str>) -> Result<Response<ServiceToken>, Error> {
+                self.scope.get(id.as_ref()).await
+            }
+
+            /// Changes a service token: what the request does not name stays.
+            ///
+            /// # Errors
+            ///
+            /// One for which [`Error::is_invalid_id`] or
+            /// [`Error::is_invalid_request`] holds, before anything is sent; else
+            /// whatever went wrong on the way. To send the same update again does
+            /// no harm.
+            pub async fn update(
+                &self,
+                id: impl AsRef<str>,
+                request: &UpdateServiceToken,
+            ) -> Result<Response<ServiceToken>, Error> {
+                self.scope.update(id.as_ref(), request).await
+            }
+
+            /// Deletes a service token, and answers what it was.
+            ///
+            /// # Errors
+            ///
+            /// One for which [`Error::is_invalid_id`] holds, before anything is
+            /// sent, if the text can't be a service token's id; an API error with
+            /// code 12139 while a policy names the token; else whatever went wrong
+            /// on the way.
+            pub async fn delete(
+                &self,
+                id: impl AsRef<str>,
+            ) -> Result<Response<ServiceToken>, Error> {
+                self.scope.delete(id.as_ref()).await
+            }
+        }
+    };
+}
+
+calls_of_both_scopes!(AccountServiceTokens);
+calls_of_both_scopes!(ZoneServiceTokens);
+
+impl AccountServiceTokens {
+    pub(crate) fn new(transport: Arc<Transport>, account: AccountId, options: CallOptions) -> Self {
+        Self {
+            account: account.clone(),
+            scope: Scope {
+                transport,
+                owner: Owner::Account(account),
+                options,
+            },
+        }
+    }
+
+    /// Whose service tokens these are.
+    pub fn account_id(&self) -> &AccountId {
+        &self.account
+    }
+
+    /// Moves the expiry of a service token one year ahead, whatever its own
+    /// duration.
+    ///
+    /// The client secret stays as it is, so that nothing which uses the token
+    /// has to change. To refresh twice does no harm.
+    ///
+    /// ```no_run
+    /// # async fn example(tokens: cf_service_tokens::AccountServiceTokens)
+    /// # -> Result<(), cf_service_tokens::Error> {
+    /// let token = tokens.refresh("f174e90a-fafe-4643-bbbc-4a0ed4fc8415").await?;
+    /// println!("good until {:?}", token.expires_at);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// One for which [`Error::is_invalid_id`] holds, before anything is sent,
+    /// if the text can't be a service token's id; else whatever went wrong on
+    /// the way, as [`Error`] tells it.
+    pub async fn refresh(&self, id: impl AsRef<str>) -> Result<Response<ServiceToken>, Error> {
+        let id = ServiceTokenId::new(id)?;
+        let Scope {
+            transport, options, ..
+        } = &self.scope;
+        transport
+            .call(&REFRESH_ACCOUNT_SERVICE_TOKEN, options, async |client| {
+                client
+                    .refresh_account_service_token(&self.account, &id)
+                    .await
+            })
+            .await
+    }
+
+    /// Gives a service token a new secret, which is in the answer and **never
+    /// shown again**, so store it before anything else. The request says what
+    /// becomes of the old one.
+    ///
+    /// If the answer is not what the API documents, the secret is looked for in
+    /// whatever came. If even that fails, [`Error::body`] holds the answer.
+    ///
+    /// ```no_run
+    /// # async fn example(tokens: cf_service_tokens::AccountServiceTokens, id: &str)
+    /// # -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use cf_service_tokens::RotateServiceToken;
+    ///
+    /// let a_day = RotateServiceToken::with_grace(Duration::from_secs(24 * 60 * 60));
+    /// let issued = tokens.rotate(id, &a_day).await?;
+    /// std::fs::write("client-secret", issued.credentials().expose_secret())?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// One for which [`Error::is_invalid_id`] or [`Error::is_invalid_request`]
+    /// holds, before anything is sent; else whatever went wrong on the way.
+    /// Where [`Error::may_have_been_applied`] holds, the token may have a secret
+    /// that nobody has seen: with a grace, the old one still works, and to
+    /// rotate once more makes a new one.
+    pub async fn rotate(
+        &self,
+        id: impl AsRef<str>,
+        request: &RotateServiceToken,
+    ) -> Result<Response<IssuedServiceToken>, Error> {
+        let id = ServiceTokenId::new(id)?;
+        let body = request.checked(Utc::now())?;
+        let Scope {
+            transport, options, ..
+        } = &self.scope;
+        transport
+            .call(&ROTATE_ACCOUNT_SERVICE_TOKEN, options, async |client| {
+                client
+                    .rotate_account_service_token(&self.account, &id, &body)
+                    .await
+            })
+            .await
+    }
+}
+
+impl ZoneServiceTokens {
+    pub(crate) fn new(transport: Arc<Transport>, zone: ZoneId, options: CallOptions) -> Self {
+        Self {
+            zone: zone.clone(),
+            scope: Scope {
+                transport,
+                owner: Owner::Zone(zone),
+                options,
+            },
+        }
+    }
+
+    /// Whose service tokens these are.
+    pub fn zone_id(&self) -> &ZoneId {
+        &self.zone
+    }
+}
+
+impl fmt::Debug for AccountServiceTokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AccountServiceTokens")
+            .field("account", &self.account)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for ZoneServiceTokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ZoneServiceTokens")
+            .field("zone", &self.zone)
+            .finish_non_exhaustive()
+    }
+}

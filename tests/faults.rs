@@ -1,0 +1,387 @@
+//! What a caller learns when a call fails, for every way an answer can be wrong.
+
+mod support;
+
+use std::time::Duration;
+
+use cf_service_tokens::{Client, Error};
+use support::{ACCOUNT, CANARY, RawServer, TOKEN, Then, answer, json};
+
+const HTML: &str = "<!DOCTYPE html>\n<title>Attention Required! | Cloudflare</title>";
+const RAY_ID: Option<&str> = Some("8f2b1c9d0e1f2a3b-FRA");
+
+/// Refreshes a token at a server that gives this answer, which must fail.
+async fn failure(answer: impl Into<Vec<u8>>, then: Then) -> Error {
+    let server = RawServer::start(answer, then).await;
+    server.tokens().refresh(TOKEN).await.unwrap_err()
+}
+
+/// Checks what every failure with a response must carry.
+fn assert_carries_the_response(error: &Error, status: u16) {
+    assert_eq!(error.status().map(|status| status.as_u16()), Some(status));
+    assert_eq!(error.ray_id(), RAY_ID);
+    assert_eq!(error.attempts(), 1);
+    assert!(error.headers().is_some());
+}
+
+#[tokio::test]
+async fn a_failure_under_http_200() {
+    let body = r#"{"success":false,"errors":[{"code":12130,"message":"access.api.error.invalid_request","documentation_url":"https://example.com/12130","source":{"pointer":"/duration"}}],"messages":[{"code":1001,"message":"look here"}],"result":null}"#;
+    let error = failure(json("200 OK", body), Then::Close).await;
+    assert!(error.is_refused());
+    assert!(!error.is_decode());
+    assert_carries_the_response(&error, 200);
+    assert_eq!(error.body(), Some(body.as_bytes()));
+    assert!(error.may_have_been_applied());
+
+    let [api_error] = error.api_errors() else {
+        panic!("one error was sent");
+    };
+    assert_eq!(api_error.code, 12130);
+    assert_eq!(
+        api_error.documentation_url.as_deref(),
+        Some("https://example.com/12130")
+    );
+    let source = api_error.source.as_ref().unwrap();
+    assert_eq!(source.pointer.as_deref(), Some("/duration"));
+    assert_eq!(error.api_messages()[0].code, 1001);
+    insta::assert_snapshot!(error, @"refresh account service token: the API refused the call (HTTP 200, ray id 8f2b1c9d0e1f2a3b-FRA): 12130 access.api.error.invalid_request at /duration; the call may have taken effect; look at the token to be sure");
+}
+
+#[tokio::test]
+async fn a_success_without_a_result() {
+    for body in [
+        r#"{"success":true,"errors":[],"messages":[]}"#,
+        r#"{"success":true,"errors":[],"messages":[],"result":null}"#,
+    ] {
+        let error = failure(json("200 OK", body), Then::Close).await;
+        assert!(error.is_decode());
+        assert!(error.may_have_been_applied());
+        assert_carries_the_response(&error, 200);
+        if body.contains("null") {
+            insta::assert_snapshot!(error, @"refresh account service token: the answer says success but holds no result (HTTP 200, ray id 8f2b1c9d0e1f2a3b-FRA, application/json, 56 bytes); the call may have taken effect; look at the token to be sure");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_failure_envelope() {
+    let body = r#"{"success":false,"errors":[{"code":10000,"message":"Authentication error"}],"messages":[],"result":null}"#;
+    let error = failure(json("403 Forbidden", body), Then::Close).await;
+    assert!(error.is_refused());
+    assert!(error.is_auth());
+    assert!(!error.may_have_been_applied());
+    assert_carries_the_response(&error, 403);
+    insta::assert_snapshot!(error, @r#"refresh account service token: the API refused the call (HTTP 403, ray id 8f2b1c9d0e1f2a3b-FRA): 10000 Authentication error; check that the credentials are right and have the permission "Access: Service Tokens Write""#);
+}
+
+#[tokio::test]
+async fn a_failure_envelope_with_null_lists_and_odd_entries() {
+    let body = r#"{"success":false,"errors":[{"code":7003,"message":"no route","source":7},{"code":"x"},{"code":7000,"message":"no route either"}],"messages":null}"#;
+    let error = failure(json("404 Not Found", body), Then::Close).await;
+    let codes: Vec<i64> = error.api_errors().iter().map(|error| error.code).collect();
+    assert_eq!(codes, [7003, 7000]);
+    assert!(error.is_not_found());
+    assert!(error.is_refused());
+    insta::assert_snapshot!(error, @"refresh account service token: the API refused the call (HTTP 404, ray id 8f2b1c9d0e1f2a3b-FRA): 7003 no route, 7000 no route either; check the ids: a service token's `client_id` is not its `id`");
+}
+
+#[tokio::test]
+async fn a_code_beyond_sixteen_bits() {
+    let body = r#"{"success":false,"errors":[{"code":1000117,"message":"a new one"}],"messages":[],"result":null}"#;
+    let error = failure(json("400 Bad Request", body), Then::Close).await;
+    assert_eq!(error.api_errors()[0].code, 1_000_117);
+    assert_carries_the_response(&error, 400);
+    insta::assert_snapshot!(error, @"refresh account service token: the API refused the call (HTTP 400, ray id 8f2b1c9d0e1f2a3b-FRA): 1000117 a new one");
+}
+
+#[tokio::test]
+async fn a_failure_envelope_under_http_500() {
+    let body = r#"{"success":false,"errors":[{"code":12000,"message":"internal"}],"messages":[],"result":null}"#;
+    let error = failure(json("500 Internal Server Error", body), Then::Close).await;
+    assert!(error.is_refused());
+    assert_eq!(error.api_errors()[0].code, 12000);
+    assert!(error.may_have_been_applied());
+}
+
+#[tokio::test]
+async fn too_many_calls() {
+    let envelope = r#"{"success":false,"errors":[{"code":971,"message":"Please wait"}],"messages":[],"result":null}"#;
+    let head = json("429 Too Many Requests", envelope);
+    for (retry_after, wait) in [
+        ("300", Some(Duration::from_secs(300))),
+        ("Sun, 06 Nov 1994 08:49:37 GMT", Some(Duration::ZERO)),
+        ("soon", None),
+        ("-1", None),
+    ] {
+        let answer = head.replacen("\r\n", &format!("\r\nretry-after: {retry_after}\r\n"), 1);
+        let error = failure(answer, Then::Close).await;
+        assert!(error.is_rate_limited());
+        assert_eq!(error.retry_after(), wait, "{retry_after}");
+        assert!(!error.may_have_been_applied());
+        if retry_after == "300" {
+            insta::assert_snapshot!(error, @"refresh account service token: the API refused the call (HTTP 429, ray id 8f2b1c9d0e1f2a3b-FRA, retry after 300s): 971 Please wait; wait as long as `Retry-After` says, or five minutes");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_page_under_http_200() {
+    let error = failure(answer("200 OK", "text/html", HTML), Then::Close).await;
+    assert!(error.is_decode());
+    assert!(error.may_have_been_applied());
+    assert_carries_the_response(&error, 200);
+    assert_eq!(error.body(), Some(HTML.as_bytes()));
+    insta::assert_snapshot!(error, @"refresh account service token: the answer is not JSON (HTTP 200, ray id 8f2b1c9d0e1f2a3b-FRA, text/html, 63 bytes); the call may have taken effect; look at the token to be sure");
+}
+
+#[tokio::test]
+async fn a_page_under_http_403() {
+    let error = failure(answer("403 Forbidden", "text/html", HTML), Then::Close).await;
+    assert!(!error.is_refused());
+    assert!(
+        !error.is_auth(),
+        "the page comes from the edge, not from the API"
+    );
+    assert!(!error.may_have_been_applied());
+    assert_carries_the_response(&error, 403);
+    assert_eq!(error.body(), Some(HTML.as_bytes()));
+    assert!(error.api_errors().is_empty());
+    insta::assert_snapshot!(error, @r#"refresh account service token: the answer is an error without the API's envelope (HTTP 403, ray id 8f2b1c9d0e1f2a3b-FRA, text/html, 63 bytes): "<!DOCTYPE html> <title>Attention Required! | Cloudflare</title>""#);
+}
+
+#[tokio::test]
+async fn an_empty_http_502() {
+    let error = failure(answer("502 Bad Gateway", "text/plain", ""), Then::Close).await;
+    assert!(!error.is_decode());
+    assert!(error.may_have_been_applied());
+    assert_carries_the_response(&error, 502);
+    assert_eq!(error.body(), Some(&b""[..]));
+    insta::assert_snapshot!(error, @"refresh account service token: the answer is an error without the API's envelope (HTTP 502, ray id 8f2b1c9d0e1f2a3b-FRA, text/plain, 0 bytes); the call may have taken effect; look at the token to be sure");
+}
+
+#[tokio::test]
+async fn an_empty_http_200() {
+    let error = failure(json("200 OK", ""), Then::Close).await;
+    assert!(error.is_decode());
+    assert_carries_the_response(&error, 200);
+    insta::assert_snapshot!(error, @"refresh account service token: the answer is not JSON (HTTP 200, ray id 8f2b1c9d0e1f2a3b-FRA, application/json, 0 bytes); the call may have taken effect; look at the token to be sure");
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed() {
+    let elsewhere = RawServer::start(json("200 OK", "{}"), Then::Close).await;
+    let redirect = json("307 Temporary Redirect", "").replacen(
+        "\r\n",
+        &format!("\r\nlocation: {}\r\n", elsewhere.base_url()),
+        1,
+    );
+    let error = failure(redirect, Then::Close).await;
+    assert!(error.is_redirect());
+    assert!(!error.may_have_been_applied());
+    assert_carries_the_response(&error, 307);
+    assert_eq!(elsewhere.requests(), [""; 0]);
+    insta::assert_snapshot!(error, @r#"refresh account service token: the answer is a redirect to "127.0.0.1", which is not followed (HTTP 307, ray id 8f2b1c9d0e1f2a3b-FRA); check the base URL"#);
+}
+
+#[tokio::test]
+async fn a_truncated_body() {
+    let whole = json("200 OK", r#"{"success":true,"errors":[],"messages":[]}"#);
+    let error = failure(&whole.as_bytes()[..whole.len() - 10], Then::Close).await;
+    assert!(!error.is_timeout());
+    assert!(!error.is_connect());
+    assert!(error.may_have_been_applied());
+    assert_carries_the_response(&error, 200);
+    assert_eq!(
+        error.body(),
+        Some(&br#"{"success":true,"errors":[],"mes"#[..])
+    );
+    insta::assert_snapshot!(error, @"refresh account service token: the connection broke before the answer was complete (HTTP 200, ray id 8f2b1c9d0e1f2a3b-FRA); the call may have taken effect; look at the token to be sure");
+}
+
+#[tokio::test]
+async fn a_connection_closed_without_an_answer() {
+    let error = failure("", Then::Close).await;
+    assert!(!error.is_connect(), "the request was sent");
+    assert!(error.may_have_been_applied());
+    assert_eq!(error.status(), None);
+    insta::assert_snapshot!(error, @"refresh account service token: the connection broke before the answer was complete; the call may have taken effect; look at the token to be sure");
+}
+
+#[tokio::test]
+async fn an_answer_that_stalls() {
+    let head_alone =
+        "HTTP/1.1 200 OK\r\ncf-ray: 8f2b1c9d0e1f2a3b-FRA\r\ncontent-length: 10\r\n\r\n{";
+    for (answer, status) in [("", None), ("HTTP/1.1 200", None), (head_alone, Some(200))] {
+        let server = RawServer::start(answer, Then::Stall).await;
+        let client = server.builder().timeout(Duration::from_millis(50)).build();
+        let tokens = client.unwrap().account(ACCOUNT).unwrap();
+        let error = tokens.refresh(TOKEN).await.unwrap_err();
+        assert!(error.is_timeout(), "{answer:?}: {error}");
+        assert!(error.may_have_been_applied());
+        assert_eq!(error.status().map(|status| status.as_u16()), status);
+        if status.is_some() {
+            assert_carries_the_response(&error, 200);
+            assert_eq!(error.body(), Some(&b"{"[..]));
+            insta::assert_snapshot!(error, @"refresh account service token: no complete answer within 50ms (HTTP 200, ray id 8f2b1c9d0e1f2a3b-FRA); the call may have taken effect; look at the token to be sure");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_endless_body() {
+    let head = "HTTP/1.1 200 OK\r\ncf-ray: 8f2b1c9d0e1f2a3b-FRA\r\n\r\n ";
+    let server = RawServer::start(head, Then::Repeat).await;
+    let client = server.builder().body_limit(100_000).build().unwrap();
+    let error = client
+        .account(ACCOUNT)
+        .unwrap()
+        .refresh(TOKEN)
+        .await
+        .unwrap_err();
+    assert!(error.is_body_too_large());
+    assert!(error.may_have_been_applied());
+    assert_carries_the_response(&error, 200);
+    assert_eq!(error.body().map(<[u8]>::len), Some(100_000));
+    insta::assert_snapshot!(error, @"refresh account service token: the answer's body is larger than the 100000 bytes allowed (HTTP 200, ray id 8f2b1c9d0e1f2a3b-FRA); the call may have taken effect; look at the token to be sure");
+
+    let error = server.tokens().refresh(TOKEN).await.unwrap_err();
+    assert_eq!(error.body().map(<[u8]>::len), Some(4 * 1024 * 1024));
+}
+
+#[tokio::test]
+async fn a_body_just_within_the_limit() {
+    let body = include_str!("data/refreshed.json");
+    let server = RawServer::start(json("200 OK", body), Then::Close).await;
+    let tokens = |limit| {
+        let client = server.builder().body_limit(limit).build().unwrap();
+        client.account(ACCOUNT).unwrap()
+    };
+    assert!(tokens(body.len()).refresh(TOKEN).await.is_ok());
+    let error = tokens(body.len() - 1).refresh(TOKEN).await.unwrap_err();
+    assert!(error.is_body_too_large());
+}
+
+#[tokio::test]
+async fn json_of_another_shape() {
+    for (body, path) in [
+        (
+            r#"{"success":"yes","errors":[],"messages":[],"result":{}}"#,
+            "success",
+        ),
+        (
+            r#"{"success":true,"errors":[],"messages":[],"result":[]}"#,
+            "result",
+        ),
+        (
+            r#"{"success":true,"errors":[],"messages":[],"result":"text"}"#,
+            "result",
+        ),
+        (r#"{"errors":[],"messages":[],"result":{}}"#, "."),
+        ("[]", "."),
+        ("7", "."),
+    ] {
+        let error = failure(json("200 OK", body), Then::Close).await;
+        assert!(error.is_decode(), "{body}: {error}");
+        assert!(error.may_have_been_applied());
+        assert_carries_the_response(&error, 200);
+        assert!(error.to_string().contains(&format!("`{path}`")), "{error}");
+        if body.contains("yes") {
+            insta::assert_snapshot!(error, @"refresh account service token: the answer's JSON can't be read at `success`: expected a boolean (HTTP 200, ray id 8f2b1c9d0e1f2a3b-FRA, application/json, 55 bytes); the call may have taken effect; look at the token to be sure");
+        }
+    }
+}
+
+#[tokio::test]
+async fn null_in_every_optional_field() {
+    let body = r#"{"success":true,"errors":null,"messages":null,"result":{"id":null,"client_id":null,"name":null,"duration":null,"enabled":null,"expires_at":null,"created_at":null,"updated_at":null,"last_seen_at":null}}"#;
+    let server = RawServer::start(json("200 OK", body), Then::Close).await;
+    let token = server.tokens().refresh(TOKEN).await.unwrap();
+    assert_eq!(*token, cf_service_tokens::ServiceToken::default());
+    assert!(token.unreadable().is_empty());
+    assert_eq!(token.ray_id(), RAY_ID);
+}
+
+#[tokio::test]
+async fn fields_that_nobody_knows() {
+    let body = r#"{"success":true,"errors":[],"messages":[],"trace":{"a":1},"result":{"name":"ci","owner":{"id":7},"tags":[1]}}"#;
+    let server = RawServer::start(json("200 OK", body), Then::Close).await;
+    let token = server.tokens().refresh(TOKEN).await.unwrap();
+    assert_eq!(token.name.as_deref(), Some("ci"));
+    assert!(token.unreadable().is_empty());
+}
+
+#[tokio::test]
+async fn fields_that_cannot_be_read_do_not_hide_the_others() {
+    let body = r#"{"success":true,"errors":[],"messages":"none","result":{"id":5,"name":"ci","duration":"1 year","enabled":"no","expires_at":"tomorrow","last_seen_at":1700000000}}"#;
+    let server = RawServer::start(json("200 OK", body), Then::Close).await;
+    let token = server.tokens().refresh(TOKEN).await.unwrap();
+    assert_eq!(token.name.as_deref(), Some("ci"));
+    let duration = token.duration.as_ref().unwrap();
+    assert_eq!(duration.as_str(), "1 year");
+    assert_eq!(duration.finite(), None);
+    let mut unreadable = token.unreadable().to_vec();
+    unreadable.sort();
+    assert_eq!(
+        unreadable,
+        [
+            "messages",
+            "result.enabled",
+            "result.expires_at",
+            "result.id",
+            "result.last_seen_at"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn an_undocumented_success_status_is_a_success() {
+    let body = r#"{"success":true,"errors":[],"messages":[],"result":{"name":"ci"}}"#;
+    let server = RawServer::start(json("202 Accepted", body), Then::Close).await;
+    let token = server.tokens().refresh(TOKEN).await.unwrap();
+    assert_eq!(token.status(), 202);
+    assert_eq!(token.name.as_deref(), Some("ci"));
+}
+
+#[tokio::test]
+async fn nobody_listens() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let base_url = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let client = Client::builder()
+        .api_token(CANARY)
+        .base_url(base_url)
+        .build();
+    let tokens = client.unwrap().account(ACCOUNT).unwrap();
+    let error = tokens.refresh(TOKEN).await.unwrap_err();
+    assert!(error.is_connect());
+    assert!(!error.is_tls());
+    assert!(!error.may_have_been_applied());
+    assert_eq!(error.status(), None);
+    assert!(std::error::Error::source(&error).is_some());
+    insta::assert_snapshot!(error, @"refresh account service token: no connection came about; check the network, the proxy settings and the base URL");
+}
+
+#[cfg(feature = "rustls")]
+#[tokio::test]
+async fn no_common_ground_for_tls() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base_url = format!("https://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        tokio::io::AsyncWriteExt::write_all(&mut socket, b"this is not TLS at all\r\n")
+            .await
+            .unwrap();
+        std::future::pending::<()>().await;
+    });
+    let client = Client::builder()
+        .api_token(CANARY)
+        .base_url(base_url)
+        .build();
+    let tokens = client.unwrap().account(ACCOUNT).unwrap();
+    let error = tokens.refresh(TOKEN).await.unwrap_err();
+    assert!(error.is_tls(), "{error:?}");
+    assert!(error.is_connect());
+    assert!(!error.may_have_been_applied());
+    insta::assert_snapshot!(error, @"refresh account service token: no secure connection came about; check the system's certificates and clock, and the base URL");
+}

@@ -1,0 +1,274 @@
+//! New secrets: shown once by the API, never lost and never printed here.
+
+mod support;
+
+use cf_service_tokens::{
+    CreateServiceToken, Error, IssuedServiceToken, Response, RotateServiceToken,
+    ServiceTokenCredentials,
+};
+use support::{CANARY, RawServer, TOKEN, Then, answer, json};
+
+const CLIENT_ID: &str = "88bf3b6d86161464f6509f7219099e57.access.example.com";
+
+async fn rotate(
+    answer: impl Into<Vec<u8>>,
+    then: Then,
+) -> Result<Response<IssuedServiceToken>, Error> {
+    let server = RawServer::start(answer, then).await;
+    let tokens = server.tokens();
+    tokens
+        .rotate(TOKEN, &RotateServiceToken::revoking_now())
+        .await
+}
+
+async fn create(
+    answer: impl Into<Vec<u8>>,
+    then: Then,
+) -> Result<Response<IssuedServiceToken>, Error> {
+    let server = RawServer::start(answer, then).await;
+    server.tokens().create(&CreateServiceToken::new("ci")).await
+}
+
+/// Answers to a rotate that took effect, none of them as documented. `SECRET`
+/// stands for the secret, `ID` for the client id.
+const WRONG_ANSWERS: [(&str, &str); 14] = [
+    (
+        "a timestamp of another form",
+        r#"{"success":true,"errors":[],"messages":[],"result":{"client_id":"ID","client_secret":"SECRET","expires_at":"next year"}}"#,
+    ),
+    (
+        "types of another kind",
+        r#"{"success":true,"errors":[],"messages":[],"result":{"id":7,"name":["ci"],"enabled":"yes","client_id":"ID","client_secret":"SECRET"}}"#,
+    ),
+    (
+        "no client id",
+        r#"{"success":true,"errors":[],"messages":[],"result":{"client_secret":"SECRET"}}"#,
+    ),
+    (
+        "no envelope fields",
+        r#"{"result":{"client_id":"ID","client_secret":"SECRET"}}"#,
+    ),
+    (
+        "no envelope at all",
+        r#"{"client_id":"ID","client_secret":"SECRET"}"#,
+    ),
+    (
+        "success of another type",
+        r#"{"success":"true","errors":[],"messages":[],"result":{"client_id":"ID","client_secret":"SECRET"}}"#,
+    ),
+    (
+        "a list of one",
+        r#"{"success":true,"errors":[],"messages":[],"result":[{"client_id":"ID","client_secret":"SECRET"}]}"#,
+    ),
+    (
+        "one level deeper",
+        r#"{"success":true,"errors":[],"messages":[],"result":{"service_token":{"client_id":"ID","client_secret":"SECRET"}}}"#,
+    ),
+    (
+        "a secret of another type",
+        r#"{"success":true,"errors":[],"messages":[],"result":{"client_id":"ID","client_secret":{"value":"SECRET","version":2}}}"#,
+    ),
+    (
+        "a field of another name",
+        r#"{"success":true,"errors":[],"messages":[],"result":{"client_id":"ID","clientSecret":"SECRET"}}"#,
+    ),
+    (
+        "another name, known by its form",
+        r#"{"success":true,"errors":[],"messages":[],"result":{"client_id":"ID","token":"FORMED"}}"#,
+    ),
+    (
+        "the result is the secret",
+        r#"{"success":true,"errors":[],"messages":[],"result":"FORMED"}"#,
+    ),
+    (
+        "null lists and an unknown field",
+        r#"{"success":true,"errors":null,"messages":null,"result":{"client_id":"ID","client_secret":"SECRET","x":{"y":1}}}"#,
+    ),
+    (
+        "result is null, the secret beside it",
+        r#"{"success":true,"errors":[],"messages":[],"result":null,"client_secret":"SECRET"}"#,
+    ),
+];
+
+#[tokio::test]
+async fn wrong_answers_do_not_lose_the_secret() {
+    let formed = "cfast_aB3dE5gH7jK9mN1pQ3sT5vW7yZ9bC1eF3hI5kL7n12ab34cd";
+    for (what, body) in WRONG_ANSWERS {
+        let secret = if body.contains("FORMED") {
+            formed
+        } else {
+            CANARY
+        };
+        let body = body
+            .replace("SECRET", CANARY)
+            .replace("FORMED", formed)
+            .replace("ID", CLIENT_ID);
+        for issued in [
+            rotate(json("200 OK", &body), Then::Close).await,
+            create(json("201 Created", &body), Then::Close).await,
+            create(json("200 OK", &body), Then::Close).await,
+        ] {
+            let issued = issued.unwrap_or_else(|error| panic!("{what}: {error}"));
+            assert_eq!(issued.credentials().expose_secret(), secret, "{what}");
+            if body.contains("client_id") {
+                assert_eq!(issued.credentials().client_id(), Some(CLIENT_ID), "{what}");
+                assert!(issued.credentials().headers().is_ok());
+            } else {
+                assert!(
+                    issued
+                        .credentials()
+                        .headers()
+                        .unwrap_err()
+                        .is_configuration()
+                );
+            }
+            let mut shown = format!("{issued:?} {issued:#?}");
+            shown += &format!("{:?}", issued.into_inner().into_parts());
+            assert!(!shown.contains(secret), "{what}: {shown}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_could_not_be_read_is_named() {
+    let body = WRONG_ANSWERS[1]
+        .1
+        .replace("SECRET", CANARY)
+        .replace("ID", CLIENT_ID);
+    let issued = rotate(json("200 OK", &body), Then::Close).await.unwrap();
+    let mut unreadable = issued.unreadable().to_vec();
+    unreadable.sort();
+    assert_eq!(unreadable, ["result.enabled", "result.id", "result.name"]);
+    assert_eq!(issued.client_id.as_deref(), Some(CLIENT_ID));
+}
+
+#[tokio::test]
+async fn an_answer_that_holds_no_readable_secret_is_kept_whole() {
+    let whole = format!(
+        r#"{{"success":true,"errors":[],"messages":[],"result":{{"client_secret":"{CANARY}"}}}}"#
+    );
+    let truncated = json("200 OK", &whole);
+    let truncated = &truncated[..truncated.len() - 2];
+    let cases = [
+        ("half an answer", truncated.to_owned()),
+        ("not JSON", json("200 OK", &whole[..whole.len() - 2])),
+        (
+            "a page",
+            answer("200 OK", "text/html", &format!("<pre>{CANARY}</pre>")),
+        ),
+        (
+            "a failure, says the API",
+            json("200 OK", &whole.replace("true", "false")),
+        ),
+        (
+            "no name and no known form",
+            json("200 OK", &whole.replace("client_secret", "thing")),
+        ),
+    ];
+    for (what, answer) in cases {
+        let error = rotate(answer, Then::Close).await.unwrap_err();
+        let body = String::from_utf8_lossy(error.body().unwrap()).into_owned();
+        assert!(
+            body.contains(CANARY),
+            "{what}: the secret can be had from the body"
+        );
+        assert!(error.may_have_been_applied(), "{what}");
+        let mut shown = format!("{error} {error:?} {error:#?}");
+        let mut source = std::error::Error::source(&error);
+        while let Some(cause) = source {
+            shown += &format!("{cause} {cause:?}");
+            source = cause.source();
+        }
+        assert!(!shown.contains(CANARY), "{what}: {shown}");
+    }
+}
+
+#[tokio::test]
+async fn the_documented_answer() {
+    let body = format!(
+        r#"{{"success":true,"errors":[],"messages":[],"result":{{"id":"{TOKEN}","client_id":"{CLIENT_ID}","client_secret":"{CANARY}","name":"CI/CD token","duration":"60m","client_secret_version":2}}}}"#
+    );
+    let issued = create(json("201 Created", &body), Then::Close)
+        .await
+        .unwrap();
+    assert_eq!(issued.status(), 201);
+    assert_eq!(issued.id.as_deref(), Some(TOKEN));
+    assert_eq!(issued.client_secret_version, Some(2));
+    assert!(issued.unreadable().is_empty());
+    assert_eq!(issued.credentials().client_id(), Some(CLIENT_ID));
+    assert_eq!(issued.credentials().expose_secret(), CANARY);
+    insta::assert_debug_snapshot!(issued, @r#"
+    Response {
+        value: IssuedServiceToken {
+            token: ServiceToken {
+                client_id: Some(
+                    "88bf3b6d86161464f6509f7219099e57.access.example.com",
+                ),
+                client_secret_version: Some(
+                    2,
+                ),
+                created_at: None,
+                duration: Some(
+                    TokenDuration(
+                        "60m",
+                    ),
+                ),
+                enabled: None,
+                expires_at: None,
+                id: Some(
+                    "f174e90a-fafe-4643-bbbc-4a0ed4fc8415",
+                ),
+                last_seen_at: None,
+                name: Some(
+                    "CI/CD token",
+                ),
+                updated_at: None,
+            },
+            credentials: ServiceTokenCredentials {
+                client_id: Some(
+                    "88bf3b6d86161464f6509f7219099e57.access.example.com",
+                ),
+                client_secret: SecretBox<str>([REDACTED]),
+            },
+        },
+        status: 201,
+        ray_id: Some(
+            "8f2b1c9d0e1f2a3b-FRA",
+        ),
+        attempts: 1,
+        messages: [],
+        unreadable: [],
+        ..
+    }
+    "#);
+}
+
+#[test]
+fn credentials_travel_in_sensitive_headers() {
+    let credentials = ServiceTokenCredentials::new(CLIENT_ID, CANARY);
+    let headers = credentials.headers().unwrap();
+    assert_eq!(headers.len(), 2);
+    assert_eq!(headers["CF-Access-Client-Id"], CLIENT_ID);
+    assert_eq!(headers["CF-Access-Client-Secret"], CANARY);
+    assert!(headers.values().all(http::HeaderValue::is_sensitive));
+
+    let single = credentials.single_header().unwrap();
+    assert!(single.is_sensitive());
+    let both: serde_json::Value = serde_json::from_str(single.to_str().unwrap()).unwrap();
+    assert_eq!(
+        both,
+        serde_json::json!({ "cf-access-client-id": CLIENT_ID, "cf-access-client-secret": CANARY })
+    );
+    let shown = format!("{credentials:?} {headers:?} {single:?}");
+    assert!(!shown.contains(CANARY), "{shown}");
+}
+
+#[test]
+fn credentials_that_cannot_be_sent_are_refused_without_being_shown() {
+    let credentials = ServiceTokenCredentials::new(CLIENT_ID, format!("{CANARY}\n"));
+    let error = credentials.headers().unwrap_err();
+    assert!(error.is_configuration());
+    assert!(!format!("{error} {error:?}").contains(CANARY));
+    // JSON escapes the line break, so this form can carry it.
+    assert!(credentials.single_header().is_ok());
+}

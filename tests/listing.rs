@@ -1,0 +1,255 @@
+//! Listing all service tokens: every token comes once, and no page is asked for
+//! that can't exist, whatever the API says about its pages.
+
+mod support;
+
+use cf_service_tokens::{AccountServiceTokens, Error};
+use serde_json::{Value, json};
+use support::RawServer;
+
+/// What a listing came to: the names that came, and how many pages were asked for.
+struct Listed {
+    names: Vec<String>,
+    pages: usize,
+    error: Option<Error>,
+}
+
+/// A server that has so many tokens and gives `info(page, per_page)` beside a page.
+async fn server(
+    total: usize,
+    most_per_page: usize,
+    info: impl Fn(usize, usize) -> Value + Send + Sync + 'static,
+) -> RawServer {
+    RawServer::answering(move |request| {
+        let page = number(request, "page=").unwrap_or(1);
+        let per_page = number(request, "per_page=")
+            .unwrap_or(20)
+            .min(most_per_page);
+        let tokens: Vec<Value> = (0..total)
+            .skip((page - 1) * per_page)
+            .take(per_page)
+            .map(|index| json!({ "id": format!("id-{index}"), "name": format!("token {index}") }))
+            .collect();
+        let mut body = json!({ "success": true, "errors": [], "messages": [], "result": tokens });
+        let info = info(page, per_page);
+        if !info.is_null() {
+            body["result_info"] = info;
+        }
+        support::json("200 OK", &body.to_string())
+    })
+    .await
+}
+
+/// The value of a parameter in the request's query.
+fn number(request: &str, name: &str) -> Option<usize> {
+    let (_, query) = request.lines().next()?.split_once('?')?;
+    let query = query.split(' ').next()?;
+    query
+        .split('&')
+        .find_map(|pair| pair.strip_prefix(name)?.parse().ok())
+}
+
+async fn all(server: &RawServer, tokens: AccountServiceTokens, per_page: u32) -> Listed {
+    let mut stream = tokens.list().per_page(per_page).stream();
+    let mut names = Vec::new();
+    let mut error = None;
+    while let Some(token) = stream.next().await {
+        match token {
+            Ok(token) => names.push(token.name.unwrap()),
+            Err(failure) => error = Some(failure),
+        }
+    }
+    assert!(stream.next().await.is_none(), "the stream has ended");
+    Listed {
+        names,
+        pages: server.requests().len(),
+        error,
+    }
+}
+
+async fn assert_lists_all(
+    what: &str,
+    total: usize,
+    pages: usize,
+    info: impl Fn(usize, usize) -> Value + Send + Sync + 'static,
+) {
+    let server = server(total, 1000, info).await;
+    let listed = all(&server, server.tokens(), 10).await;
+    assert!(listed.error.is_none(), "{what}: {:?}", listed.error);
+    let expected: Vec<String> = (0..total).map(|index| format!("token {index}")).collect();
+    assert_eq!(listed.names, expected, "{what}");
+    assert_eq!(listed.pages, pages, "{what}: pages asked for");
+}
+
+#[tokio::test]
+async fn no_page_is_asked_for_that_cannot_exist() {
+    for (total, pages) in [
+        (0_usize, 1),
+        (1, 1),
+        (9, 1),
+        (10, 1),
+        (11, 2),
+        (20, 2),
+        (25, 3),
+    ] {
+        let total_pages = total.div_ceil(10);
+        assert_lists_all("all is said", total, pages, move |page, per_page| {
+            json!({ "page": page, "per_page": per_page, "total_count": total, "total_pages": total_pages })
+        })
+        .await;
+        assert_lists_all("the count alone", total, pages, move |page, per_page| {
+            json!({ "page": page, "per_page": per_page, "total_count": total })
+        })
+        .await;
+        assert_lists_all(
+            "numbers with a point",
+            total,
+            pages,
+            move |_, _| json!({ "total_count": total as f64, "total_pages": total_pages as f64 }),
+        )
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_short_page_is_the_last_where_nothing_is_said() {
+    for (total, pages) in [(0, 1), (9, 1), (10, 2), (11, 2), (25, 3)] {
+        assert_lists_all("nothing", total, pages, |_, _| Value::Null).await;
+        assert_lists_all("empty", total, pages, |_, _| json!({})).await;
+    }
+}
+
+#[tokio::test]
+async fn nonsense_about_pages_is_not_believed() {
+    // None of these may lose a token or run for ever; one page too many is fair.
+    for info in [
+        json!({ "page": "one", "per_page": "ten", "total_count": null, "total_pages": [] }),
+        json!({ "page": -1, "per_page": -1, "total_count": -1, "total_pages": -1 }),
+        json!({ "page": 0.5, "per_page": 0.5, "total_count": 0.5, "total_pages": 0.5 }),
+        json!({ "page": 0, "per_page": 0, "total_count": 0, "total_pages": 0 }),
+        json!({ "page": 1, "per_page": 10, "total_count": 3, "total_pages": 0 }),
+        json!({ "total_pages": 1e300, "total_count": 1e300 }),
+        json!("info"),
+        json!([1, 2]),
+    ] {
+        let what = info.to_string();
+        assert_lists_all(&what, 25, 3, move |_, _| info.clone()).await;
+    }
+    for info in [
+        json!({ "total_pages": 4 }),
+        json!({ "total_count": 1_000_000 }),
+    ] {
+        let what = info.to_string();
+        assert_lists_all(&what, 25, 4, move |_, _| info.clone()).await;
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_gives_fewer_than_asked_for_loses_nothing() {
+    let server = server(
+        25,
+        5,
+        |page, per_page| json!({ "page": page, "per_page": per_page }),
+    )
+    .await;
+    let listed = all(&server, server.tokens(), 100).await;
+    assert_eq!(listed.names.len(), 25);
+}
+
+#[tokio::test]
+async fn a_server_that_takes_no_notice_of_pages_is_asked_once_more_at_most() {
+    let server = RawServer::answering(|_| {
+        let tokens: Vec<Value> = (0..10)
+            .map(|i| json!({ "id": format!("{i}"), "name": format!("{i}") }))
+            .collect();
+        let body = json!({ "success": true, "errors": [], "messages": [], "result": tokens });
+        support::json("200 OK", &body.to_string())
+    })
+    .await;
+    let listed = all(&server, server.tokens(), 10).await;
+    assert_eq!(listed.names.len(), 10);
+    assert_eq!(listed.pages, 2);
+}
+
+#[tokio::test]
+async fn a_search_ends_although_the_count_is_of_all_tokens() {
+    let server = server(
+        25,
+        1000,
+        |page, per_page| json!({ "page": page, "per_page": per_page, "total_count": 4000 }),
+    )
+    .await;
+    let mut stream = server.tokens().list().search("token").per_page(10).stream();
+    let mut count = 0;
+    while let Some(token) = stream.next().await {
+        token.unwrap();
+        count += 1;
+    }
+    assert_eq!(count, 25);
+    assert_eq!(server.requests().len(), 3);
+}
+
+#[tokio::test]
+async fn an_error_ends_the_stream() {
+    let server = RawServer::answering(|request| {
+        if number(request, "page=") == Some(2) {
+            return support::answer("500 Internal Server Error", "text/plain", "");
+        }
+        let tokens: Vec<Value> = (0..10)
+            .map(|i| json!({ "id": format!("{i}"), "name": format!("{i}") }))
+            .collect();
+        let body = json!({ "success": true, "errors": [], "messages": [], "result": tokens });
+        support::json("200 OK", &body.to_string())
+    })
+    .await;
+    let listed = all(&server, server.tokens(), 10).await;
+    assert_eq!(listed.names.len(), 10);
+    assert_eq!(listed.error.unwrap().status().unwrap(), 500);
+    assert_eq!(listed.pages, 2);
+}
+
+#[tokio::test]
+async fn one_unreadable_token_does_not_hide_the_others() {
+    let server = RawServer::answering(|_| {
+        let body = json!({ "success": true, "errors": [], "messages": [], "result": [
+            { "name": "a", "last_seen_at": "yesterday" }, { "name": "b", "expires_at": 7 }, { "name": "c" }
+        ] });
+        support::json("200 OK", &body.to_string())
+    })
+    .await;
+    let page = server.tokens().list().page(1).await.unwrap();
+    assert_eq!(page.tokens.len(), 3);
+    assert_eq!(
+        page.unreadable(),
+        ["result[0].last_seen_at", "result[1].expires_at"]
+    );
+}
+
+#[tokio::test]
+async fn an_entry_that_is_no_token_is_an_error_not_a_gap() {
+    let server = RawServer::answering(|_| {
+        support::json(
+            "200 OK",
+            r#"{"success":true,"errors":[],"messages":[],"result":[{"name":"a"},"b"]}"#,
+        )
+    })
+    .await;
+    let error = server.tokens().list().page(1).await.unwrap_err();
+    assert!(error.is_decode());
+    assert!(error.to_string().contains("`result[1]`"), "{error}");
+    assert!(!error.may_have_been_applied(), "a listing changes nothing");
+}
+
+/// One page is held at a time: the second is asked for only when the first is used up.
+#[tokio::test]
+async fn pages_are_asked_for_as_they_are_needed() {
+    let server = server(25, 1000, |_, _| json!({ "total_count": 25 })).await;
+    let mut stream = server.tokens().list().per_page(10).stream();
+    assert_eq!(server.requests().len(), 0);
+    for _ in 0..10 {
+        stream.next().await.unwrap().unwrap();
+    }
+    assert_eq!(server.requests().len(), 1);
+    stream.next().await.unwrap().unwrap();
+    assert_eq!(server.requests().len(), 2);
+}

@@ -1,0 +1,130 @@
+//! Refreshing a service token: what goes over the wire, and what comes back.
+
+mod support;
+
+use cf_service_tokens::{Client, TokenDuration};
+use chrono::{DateTime, Utc};
+use support::{ACCOUNT, RawServer, TOKEN, Then, json};
+
+/// The answer in Cloudflare's documentation of the call, byte for byte.
+const DOCUMENTED: &str = include_str!("data/refreshed.json");
+
+#[tokio::test]
+async fn the_documented_answer_shows_all_its_fields() {
+    let server = RawServer::start(json("200 OK", DOCUMENTED), Then::Close).await;
+    let token = server.tokens().refresh(TOKEN).await.unwrap();
+
+    let instant: DateTime<Utc> = "2014-01-01T05:20:00.12345Z".parse().unwrap();
+    assert_eq!(token.id.as_deref(), Some(TOKEN));
+    assert_eq!(
+        token.client_id.as_deref(),
+        Some("88bf3b6d86161464f6509f7219099e57.access.example.com")
+    );
+    assert_eq!(token.name.as_deref(), Some("CI/CD token"));
+    assert_eq!(
+        token.duration.as_ref().map(TokenDuration::as_str),
+        Some("60m")
+    );
+    assert_eq!(token.created_at, Some(instant));
+    assert_eq!(token.updated_at, Some(instant));
+    assert_eq!(token.expires_at, Some(instant));
+    assert_eq!(token.last_seen_at, Some(instant));
+    assert_eq!(token.enabled, None);
+    assert_eq!(token.body(), DOCUMENTED.as_bytes());
+    assert_eq!(token.ray_id(), Some("8f2b1c9d0e1f2a3b-FRA"));
+    assert_eq!(token.status(), 200);
+    assert_eq!(token.headers()["content-type"], "application/json");
+    assert_eq!(token.attempts(), 1);
+    assert!(token.unreadable().is_empty());
+
+    let [message] = token.messages() else {
+        panic!("one message is documented");
+    };
+    assert_eq!((message.code, message.message.as_str()), (1000, "message"));
+    assert_eq!(
+        message.documentation_url.as_deref(),
+        Some("documentation_url")
+    );
+    let source = message.source.as_ref().unwrap();
+    assert_eq!(source.pointer.as_deref(), Some("pointer"));
+
+    insta::assert_debug_snapshot!(token.into_inner());
+}
+
+#[tokio::test]
+async fn the_request_as_it_is_sent() {
+    let server = RawServer::start(json("200 OK", DOCUMENTED), Then::Close).await;
+    server.tokens().refresh(TOKEN).await.unwrap();
+    insta::assert_snapshot!(server.request());
+}
+
+#[tokio::test]
+async fn a_slash_at_the_end_of_the_base_url_changes_nothing() {
+    let server = RawServer::start(json("200 OK", DOCUMENTED), Then::Close).await;
+    let client = server.builder().base_url(format!("{}/", server.base_url()));
+    let tokens = client.build().unwrap().account(ACCOUNT).unwrap();
+    tokens.refresh(TOKEN).await.unwrap();
+    assert!(server.requests()[0].starts_with(&format!(
+        "POST /client/v4/accounts/{ACCOUNT}/access/service_tokens/{TOKEN}/refresh HTTP/1.1"
+    )));
+}
+
+#[tokio::test]
+async fn a_client_of_the_callers_own_and_another_user_agent_are_used() {
+    let server = RawServer::start(json("200 OK", DOCUMENTED), Then::Close).await;
+    let http = reqwest::Client::builder()
+        .default_headers(
+            [(http::header::FROM, "me@example.com".parse().unwrap())]
+                .into_iter()
+                .collect(),
+        )
+        .build()
+        .unwrap();
+    let client = server
+        .builder()
+        .http_client(http)
+        .user_agent("mine/1")
+        .build();
+    client
+        .unwrap()
+        .account(ACCOUNT)
+        .unwrap()
+        .refresh(TOKEN)
+        .await
+        .unwrap();
+    let request = &server.requests()[0];
+    assert!(request.contains("from: me@example.com"), "{request}");
+    assert!(request.contains("user-agent: mine/1\r\n"), "{request}");
+}
+
+#[tokio::test]
+async fn a_wrong_id_never_reaches_the_wire() {
+    let server = RawServer::start(json("200 OK", DOCUMENTED), Then::Close).await;
+    let client = server.builder().build().unwrap();
+    let too_long = "a".repeat(37);
+    for id in [
+        "", "..", "a/b", "a b", "%2e%2e", "a?b", "a#b", "é", "a\n", "a.b", "a_b", &too_long,
+    ] {
+        let error = client
+            .account(ACCOUNT)
+            .unwrap()
+            .refresh(id)
+            .await
+            .unwrap_err();
+        assert!(error.is_invalid_id(), "{id:?}: {error}");
+        assert_eq!(error.attempts(), 0);
+        assert!(!error.may_have_been_applied());
+        assert!(client.account(id).unwrap_err().is_invalid_id(), "{id:?}");
+    }
+    assert!(client.account("a".repeat(33)).is_err());
+    assert!(client.account("a".repeat(32)).is_ok());
+    assert_eq!(server.requests(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_call_can_be_spawned() {
+    let server = RawServer::start(json("200 OK", DOCUMENTED), Then::Close).await;
+    let client: Client = server.builder().build().unwrap();
+    let call = tokio::spawn(async move { client.account(ACCOUNT)?.refresh(TOKEN).await });
+    assert_eq!(call.await.unwrap().unwrap().id.as_deref(), Some(TOKEN));
+}

@@ -1,0 +1,298 @@
+//! Every call as it is sent on the wire, and what is refused before that.
+
+mod support;
+
+use std::time::Duration;
+
+use cf_service_tokens::{
+    CreateServiceToken, GoDuration, RotateServiceToken, TokenDuration, UpdateServiceToken,
+};
+use chrono::{DateTime, TimeDelta, Utc};
+use support::{ACCOUNT, RawServer, TOKEN, Then, ZONE, json};
+
+const TOKEN_ANSWER: &str =
+    r#"{"success":true,"errors":[],"messages":[],"result":{"name":"ci","client_secret":"x"}}"#;
+const PAGE_ANSWER: &str = r#"{"success":true,"errors":[],"messages":[],"result":[]}"#;
+
+async fn server(body: &str) -> RawServer {
+    RawServer::start(json("200 OK", body), Then::Close).await
+}
+
+fn instant() -> DateTime<Utc> {
+    "2026-12-24T18:00:00Z".parse().unwrap()
+}
+
+#[tokio::test]
+async fn list() {
+    let server = server(PAGE_ANSWER).await;
+    let list = server.tokens().list().name("CI/CD & more").search("über");
+    list.per_page(7).page(3).await.unwrap();
+    insta::assert_snapshot!(server.request(), @"
+    GET /client/v4/accounts/023e105f4ecef8ad9ca31a8372d0c353/access/service_tokens?name=CI%2FCD+%26+more&page=3&per_page=7&search=%C3%BCber HTTP/1.1
+    accept: application/json
+    authorization: Bearer canary-9Zq3vX7kB1nM5tR2
+    user-agent: cf-service-tokens/0.1.0
+    host: 127.0.0.1:PORT
+    ");
+}
+
+#[tokio::test]
+async fn list_of_a_zone() {
+    let server = server(PAGE_ANSWER).await;
+    server.zone_tokens().list().page(1).await.unwrap();
+    insta::assert_snapshot!(server.request(), @"
+    GET /client/v4/zones/9a7806061c88ada191ed06f989cc3dac/access/service_tokens?page=1&per_page=50 HTTP/1.1
+    accept: application/json
+    authorization: Bearer canary-9Zq3vX7kB1nM5tR2
+    user-agent: cf-service-tokens/0.1.0
+    host: 127.0.0.1:PORT
+    ");
+}
+
+#[tokio::test]
+async fn create() {
+    let server = server(TOKEN_ANSWER).await;
+    let request = CreateServiceToken::new("CI/CD token");
+    server.tokens().create(&request).await.unwrap();
+    insta::assert_snapshot!(server.request(), @r#"
+    POST /client/v4/accounts/023e105f4ecef8ad9ca31a8372d0c353/access/service_tokens HTTP/1.1
+    accept: application/json
+    content-type: application/json
+    authorization: Bearer canary-9Zq3vX7kB1nM5tR2
+    user-agent: cf-service-tokens/0.1.0
+    host: 127.0.0.1:PORT
+    content-length: 22
+
+    {"name":"CI/CD token"}
+    "#);
+}
+
+#[tokio::test]
+async fn create_with_everything_in_a_zone() {
+    let server = server(TOKEN_ANSWER).await;
+    let request = CreateServiceToken::new("CI/CD token")
+        .duration("60m".parse::<TokenDuration>().unwrap())
+        .enabled(false)
+        .client_secret_version(2)
+        .previous_client_secret_expires_at(instant());
+    server.zone_tokens().create(&request).await.unwrap();
+    insta::assert_snapshot!(server.request(), @r#"
+    POST /client/v4/zones/9a7806061c88ada191ed06f989cc3dac/access/service_tokens HTTP/1.1
+    accept: application/json
+    content-type: application/json
+    authorization: Bearer canary-9Zq3vX7kB1nM5tR2
+    user-agent: cf-service-tokens/0.1.0
+    host: 127.0.0.1:PORT
+    content-length: 140
+
+    {"client_secret_version":2,"duration":"60m","enabled":false,"name":"CI/CD token","previous_client_secret_expires_at":"2026-12-24T18:00:00Z"}
+    "#);
+}
+
+#[tokio::test]
+async fn get() {
+    let server = server(TOKEN_ANSWER).await;
+    server.tokens().get(TOKEN).await.unwrap();
+    insta::assert_snapshot!(server.request(), @"
+    GET /client/v4/accounts/023e105f4ecef8ad9ca31a8372d0c353/access/service_tokens/f174e90a-fafe-4643-bbbc-4a0ed4fc8415 HTTP/1.1
+    accept: application/json
+    authorization: Bearer canary-9Zq3vX7kB1nM5tR2
+    user-agent: cf-service-tokens/0.1.0
+    host: 127.0.0.1:PORT
+    ");
+}
+
+#[tokio::test]
+async fn get_of_a_zone() {
+    let server = server(TOKEN_ANSWER).await;
+    server.zone_tokens().get(TOKEN).await.unwrap();
+    assert!(server.request().starts_with(&format!(
+        "GET /client/v4/zones/{ZONE}/access/service_tokens/{TOKEN} HTTP/1.1\n"
+    )));
+}
+
+#[tokio::test]
+async fn update_sends_only_what_is_set() {
+    let requests = [
+        (UpdateServiceToken::new().name("new"), r#"{"name":"new"}"#),
+        (
+            UpdateServiceToken::new().duration("8760h".parse::<GoDuration>().unwrap()),
+            r#"{"duration":"8760h"}"#,
+        ),
+        (
+            UpdateServiceToken::new().duration(TokenDuration::FOREVER),
+            r#"{"duration":"forever"}"#,
+        ),
+        (
+            UpdateServiceToken::new().enabled(false),
+            r#"{"enabled":false}"#,
+        ),
+        (
+            UpdateServiceToken::new().client_secret_version(3),
+            r#"{"client_secret_version":3}"#,
+        ),
+        (
+            UpdateServiceToken::new().previous_client_secret_expires_at(instant()),
+            r#"{"previous_client_secret_expires_at":"2026-12-24T18:00:00Z"}"#,
+        ),
+    ];
+    for (request, body) in requests {
+        let server = server(TOKEN_ANSWER).await;
+        server.tokens().update(TOKEN, &request).await.unwrap();
+        let sent = server.request();
+        assert!(sent.ends_with(&format!("\n\n{body}")), "{sent}");
+        assert!(sent.starts_with(&format!(
+            "PUT /client/v4/accounts/{ACCOUNT}/access/service_tokens/{TOKEN} HTTP/1.1\n"
+        )));
+    }
+}
+
+#[tokio::test]
+async fn update_of_a_zone() {
+    let server = server(TOKEN_ANSWER).await;
+    let request = UpdateServiceToken::new().enabled(true);
+    server.zone_tokens().update(TOKEN, &request).await.unwrap();
+    insta::assert_snapshot!(server.request(), @r#"
+    PUT /client/v4/zones/9a7806061c88ada191ed06f989cc3dac/access/service_tokens/f174e90a-fafe-4643-bbbc-4a0ed4fc8415 HTTP/1.1
+    accept: application/json
+    content-type: application/json
+    authorization: Bearer canary-9Zq3vX7kB1nM5tR2
+    user-agent: cf-service-tokens/0.1.0
+    host: 127.0.0.1:PORT
+    content-length: 16
+
+    {"enabled":true}
+    "#);
+}
+
+#[tokio::test]
+async fn delete() {
+    let server = server(TOKEN_ANSWER).await;
+    server.tokens().delete(TOKEN).await.unwrap();
+    insta::assert_snapshot!(server.request(), @"
+    DELETE /client/v4/accounts/023e105f4ecef8ad9ca31a8372d0c353/access/service_tokens/f174e90a-fafe-4643-bbbc-4a0ed4fc8415 HTTP/1.1
+    accept: application/json
+    authorization: Bearer canary-9Zq3vX7kB1nM5tR2
+    user-agent: cf-service-tokens/0.1.0
+    host: 127.0.0.1:PORT
+    ");
+}
+
+#[tokio::test]
+async fn delete_of_a_zone() {
+    let server = server(TOKEN_ANSWER).await;
+    server.zone_tokens().delete(TOKEN).await.unwrap();
+    assert!(server.request().starts_with(&format!(
+        "DELETE /client/v4/zones/{ZONE}/access/service_tokens/{TOKEN} HTTP/1.1\n"
+    )));
+}
+
+#[tokio::test]
+async fn rotate() {
+    let server = server(TOKEN_ANSWER).await;
+    let request = RotateServiceToken::with_grace_until("2126-12-24T18:00:00Z".parse().unwrap());
+    server.tokens().rotate(TOKEN, &request).await.unwrap();
+    insta::assert_snapshot!(server.request(), @r#"
+    POST /client/v4/accounts/023e105f4ecef8ad9ca31a8372d0c353/access/service_tokens/f174e90a-fafe-4643-bbbc-4a0ed4fc8415/rotate HTTP/1.1
+    accept: application/json
+    content-type: application/json
+    authorization: Bearer canary-9Zq3vX7kB1nM5tR2
+    user-agent: cf-service-tokens/0.1.0
+    host: 127.0.0.1:PORT
+    content-length: 60
+
+    {"previous_client_secret_expires_at":"2126-12-24T18:00:00Z"}
+    "#);
+}
+
+#[tokio::test]
+async fn rotate_with_a_grace_from_now() {
+    let server = server(TOKEN_ANSWER).await;
+    let before = Utc::now();
+    let request = RotateServiceToken::with_grace(Duration::from_secs(3600));
+    server.tokens().rotate(TOKEN, &request).await.unwrap();
+    let after = Utc::now();
+    let sent = server.request();
+    let body: serde_json::Value = serde_json::from_str(sent.split("\n\n").last().unwrap()).unwrap();
+    let until = body["previous_client_secret_expires_at"].as_str().unwrap();
+    let until: DateTime<Utc> = until.parse().unwrap();
+    assert!(until >= before + TimeDelta::hours(1) && until <= after + TimeDelta::hours(1));
+}
+
+#[tokio::test]
+async fn rotate_that_revokes_the_old_secret() {
+    let server = server(TOKEN_ANSWER).await;
+    let request = RotateServiceToken::revoking_now();
+    server.tokens().rotate(TOKEN, &request).await.unwrap();
+    assert!(server.request().ends_with("\n\n{}"), "{}", server.request());
+}
+
+#[tokio::test]
+async fn what_the_api_cannot_accept_never_reaches_the_wire() {
+    let server = server(TOKEN_ANSWER).await;
+    let tokens = server.tokens();
+    let named = || CreateServiceToken::new("ci");
+    let unreadable: TokenDuration = serde_json::from_str(r#""1 year""#).unwrap();
+    let creates = [
+        CreateServiceToken::new(""),
+        CreateServiceToken::new(" \t"),
+        named().duration(GoDuration::ZERO),
+        named().duration("-1h".parse::<TokenDuration>().unwrap()),
+        named().duration(unreadable),
+        named().client_secret_version(0),
+    ];
+    let mut said = Vec::new();
+    for request in creates {
+        let error = tokens.create(&request).await.unwrap_err();
+        assert!(error.is_invalid_request(), "{error}");
+        said.push(error.to_string());
+    }
+    let updates = [
+        UpdateServiceToken::new(),
+        UpdateServiceToken::new().name(""),
+        UpdateServiceToken::new().duration(GoDuration::ZERO),
+        UpdateServiceToken::new().client_secret_version(-1),
+    ];
+    for request in updates {
+        let error = tokens.update(TOKEN, &request).await.unwrap_err();
+        assert!(error.is_invalid_request(), "{error}");
+        said.push(error.to_string());
+    }
+    let rotates = [
+        RotateServiceToken::with_grace(Duration::ZERO),
+        RotateServiceToken::with_grace(Duration::MAX),
+        RotateServiceToken::with_grace_until("2020-01-01T00:00:00Z".parse().unwrap()),
+    ];
+    for request in rotates {
+        let error = tokens.rotate(TOKEN, &request).await.unwrap_err();
+        assert!(error.is_invalid_request(), "{error}");
+        assert!(!error.may_have_been_applied());
+        said.push(error.to_string());
+    }
+    for list in [
+        tokens.list().page(0).await,
+        tokens.list().per_page(0).page(1).await,
+    ] {
+        let error = list.unwrap_err();
+        assert!(error.is_invalid_request(), "{error}");
+        said.push(error.to_string());
+    }
+    assert_eq!(server.requests(), [""; 0]);
+    insta::assert_snapshot!(said.join("\n"), @r#"
+    the name is empty; a service token needs one that people know it by
+    the name is empty; a service token needs one that people know it by
+    the duration "0s" is not longer than zero; write it as `8760h` or `2h45m`
+    the duration "-1h" is not longer than zero; write it as `8760h` or `2h45m`
+    the duration "1 year" is neither a duration as Go writes it nor `forever`; write it as `8760h` or `2h45m`
+    the client secret version is 0, but versions count from 1
+    the update changes nothing; set what it is to change
+    the name is empty; a service token needs one that people know it by
+    the duration "0s" is not longer than zero; write it as `8760h` or `2h45m`
+    the client secret version is -1, but versions count from 1
+    the grace of the old secret is zero; to end it at once, use `revoking_now`
+    the grace of the old secret ends after all time that can be told; shorten it
+    the grace of the old secret would end in the past; to end it at once, use `revoking_now`
+    `page` is 0, but it counts from 1
+    `per_page` is 0, but it counts from 1
+    "#);
+}

@@ -1,0 +1,236 @@
+//! A planted secret is looked for in everything that the crate can print.
+
+mod support;
+
+use std::error::Error as _;
+use std::fmt::{Debug, Display};
+
+use cf_service_tokens::{Client, Error};
+use support::{ACCOUNT, CANARY, RawServer, TOKEN, Then, answer, json};
+
+/// Checks every way in which something shows itself.
+fn assert_clean(what: &str, debug: &dyn Debug, display: Option<&dyn Display>) {
+    let mut shown = format!("{debug:?} {debug:#?}");
+    if let Some(display) = display {
+        shown += &format!("{display} {display:#}");
+    }
+    assert!(!shown.contains(CANARY), "{what} shows the secret: {shown}");
+}
+
+fn assert_clean_error(what: &str, error: &Error) {
+    assert_clean(what, error, Some(error));
+    let mut source = error.source();
+    while let Some(error) = source {
+        assert_clean(what, &error, Some(&error));
+        source = error.source();
+    }
+    assert_clean(what, &error.api_errors(), None);
+    assert_clean(what, &error.api_messages(), None);
+}
+
+#[test]
+fn clients_show_no_credentials() {
+    let builders = [
+        Client::builder().api_token(CANARY),
+        Client::builder().global_key("me@example.com", CANARY),
+        Client::builder().user_service_key(CANARY),
+        Client::builder().api_token(CANARY).user_service_key(CANARY),
+    ];
+    for builder in builders {
+        assert_clean("the builder", &builder, None);
+        match builder.build() {
+            Ok(client) => {
+                assert_clean("the client", &client, None);
+                assert_clean("the scope", &client.account(ACCOUNT).unwrap(), None);
+            }
+            Err(error) => assert_clean_error("an ambiguous client", &error),
+        }
+    }
+}
+
+#[test]
+fn configuration_errors_show_no_credentials() {
+    let with = |secret: String| {
+        [
+            Client::builder().api_token(secret.clone()).build(),
+            Client::builder()
+                .global_key("me@example.com", secret.clone())
+                .build(),
+            Client::builder().global_key(secret.clone(), "key").build(),
+            Client::builder().user_service_key(secret).build(),
+        ]
+    };
+    for secret in [
+        format!("{CANARY} "),
+        format!("{CANARY}\n"),
+        format!("é{CANARY}"),
+    ] {
+        for client in with(secret) {
+            assert_clean_error("a bad secret", &client.unwrap_err());
+        }
+    }
+    let url = format!("https://me:{CANARY}@example.com");
+    let builder = Client::builder().api_token("t").base_url(url);
+    assert_clean("a builder with such a base URL", &builder, None);
+    let client = builder.build();
+    assert_clean_error("a base URL with a password", &client.unwrap_err());
+}
+
+#[tokio::test]
+async fn answers_that_repeat_the_credentials_are_redacted() {
+    let echo = format!("your request was: Authorization: Bearer {CANARY}");
+    let failure = format!(
+        r#"{{"success":false,"errors":[{{"code":6111,"message":"{echo}"}}],"messages":[{{"code":1,"message":"{echo}"}}],"result":null}}"#
+    );
+    let wrong_shape = format!(r#"{{"success":"{CANARY}","errors":[],"messages":[]}}"#);
+    for answer in [
+        answer("403 Forbidden", "text/html", &echo),
+        answer("502 Bad Gateway", "text/plain", &echo),
+        answer("200 OK", "text/plain", &echo),
+        json("200 OK", &failure),
+        json("400 Bad Request", &failure),
+        json("200 OK", &wrong_shape),
+        json("200 OK", &failure[..100]),
+    ] {
+        let server = RawServer::start(answer.clone(), Then::Close).await;
+        let error = server.tokens().refresh(TOKEN).await.unwrap_err();
+        assert_clean_error(&answer, &error);
+        let body = error.body().unwrap();
+        assert!(
+            String::from_utf8_lossy(body).contains(CANARY) || answer.contains("6111"),
+            "the body is kept as it came, for programs"
+        );
+    }
+}
+
+#[tokio::test]
+async fn client_secrets_in_answers_are_redacted() {
+    for secret in [
+        "bdd31cbc4dec990953e39163fbbb194c93313ca9f0a6e420346af9d326b1d2a5",
+        "cfast_aB3dE5gH7jK9mN1pQ3sT5vW7yZ9bC1eF3hI5kL7n12ab34cd",
+    ] {
+        let page = format!("<pre>{{\"client_secret\": \"{secret}\"}}</pre>");
+        let server = RawServer::start(answer("500 Oops", "text/html", &page), Then::Close).await;
+        let error = server.tokens().refresh(TOKEN).await.unwrap_err();
+        let shown = format!("{error} {error:?}");
+        assert!(!shown.contains(secret), "{shown}");
+        assert!(shown.contains("[redacted]"), "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn a_response_shows_no_credentials() {
+    let body = format!(
+        r#"{{"success":true,"errors":[],"messages":[{{"code":1,"message":"Bearer {CANARY}"}}],"result":{{"name":"ci"}}}}"#
+    );
+    let server = RawServer::start(json("200 OK", &body), Then::Close).await;
+    let response = server.tokens().refresh(TOKEN).await.unwrap();
+    assert_clean("the response", &response, None);
+    assert_clean("its messages", &response.messages(), None);
+    insta::assert_debug_snapshot!(response, @r#"
+    Response {
+        value: ServiceToken {
+            client_id: None,
+            client_secret_version: None,
+            created_at: None,
+            duration: None,
+            enabled: None,
+            expires_at: None,
+            id: None,
+            last_seen_at: None,
+            name: Some(
+                "ci",
+            ),
+            updated_at: None,
+        },
+        status: 200,
+        ray_id: Some(
+            "8f2b1c9d0e1f2a3b-FRA",
+        ),
+        attempts: 1,
+        messages: [
+            ApiMessage {
+                code: 1,
+                documentation_url: None,
+                message: "Bearer [redacted]",
+                source: None,
+            },
+        ],
+        unreadable: [],
+        ..
+    }
+    "#);
+}
+
+#[test]
+fn debug_of_what_is_set_up() {
+    let builder = Client::builder().api_token(CANARY).account_id(ACCOUNT);
+    insta::assert_debug_snapshot!(builder, @r#"
+    ClientBuilder {
+        credentials: [
+            "an API token",
+        ],
+        account_id: Some(
+            "023e105f4ecef8ad9ca31a8372d0c353",
+        ),
+        timeout: 30s,
+        body_limit: 4194304,
+        user_agent: "cf-service-tokens/0.1.0",
+        ..
+    }
+    "#);
+    let client = builder.build().unwrap();
+    insta::assert_debug_snapshot!(client, @r#"
+    Client {
+        base_url: "https://api.cloudflare.com/client/v4",
+        default_account: Some(
+            AccountId(
+                "023e105f4ecef8ad9ca31a8372d0c353",
+            ),
+        ),
+        ..
+    }
+    "#);
+    insta::assert_debug_snapshot!(client.default_account().unwrap(), @r#"
+    AccountServiceTokens {
+        account: AccountId(
+            "023e105f4ecef8ad9ca31a8372d0c353",
+        ),
+        ..
+    }
+    "#);
+    insta::assert_debug_snapshot!(cf_service_tokens::ServiceTokenId::new(TOKEN).unwrap(), @r#"
+    ServiceTokenId(
+        "f174e90a-fafe-4643-bbbc-4a0ed4fc8415",
+    )
+    "#);
+}
+
+#[tokio::test]
+async fn debug_of_an_error() {
+    let body = r#"{"success":false,"errors":[{"code":7003,"message":"no route"}],"messages":[],"result":null}"#;
+    let server = RawServer::start(json("404 Not Found", body), Then::Close).await;
+    let error = server.tokens().refresh(TOKEN).await.unwrap_err();
+    insta::assert_debug_snapshot!(error, @r#"
+    Error {
+        kind: Refused,
+        operation: "refresh_account_service_token",
+        attempts: 1,
+        status: 404,
+        ray_id: Some(
+            "8f2b1c9d0e1f2a3b-FRA",
+        ),
+        api_errors: [
+            ApiMessage {
+                code: 7003,
+                documentation_url: None,
+                message: "no route",
+                source: None,
+            },
+        ],
+        api_messages: [],
+        excerpt: "{\"success\":false,\"errors\":[{\"code\":7003,\"message\":\"no route\"}],\"messages\":[],\"result\":null}",
+        source: None,
+    }
+    "#);
+}

@@ -1,0 +1,159 @@
+//! A server on a plain socket, so that a test decides every byte of an answer.
+#![allow(dead_code, reason = "each test file uses its part of this")]
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use cf_service_tokens::{AccountServiceTokens, Client, ClientBuilder, ZoneServiceTokens};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+/// The ids of Cloudflare's own examples.
+pub const ACCOUNT: &str = "023e105f4ecef8ad9ca31a8372d0c353";
+pub const TOKEN: &str = "f174e90a-fafe-4643-bbbc-4a0ed4fc8415";
+pub const ZONE: &str = "9a7806061c88ada191ed06f989cc3dac";
+/// What must be found nowhere.
+pub const CANARY: &str = "canary-9Zq3vX7kB1nM5tR2";
+
+/// What happens once an answer has been written.
+#[derive(Clone, Copy)]
+pub enum Then {
+    /// The connection is closed.
+    Close,
+    /// The connection stays open and silent.
+    Stall,
+    /// The last byte is sent again, without end.
+    Repeat,
+}
+
+/// What to answer to a request.
+type Answer = dyn Fn(&str) -> Vec<u8> + Send + Sync;
+
+/// A server that answers as it is told, and keeps what it was asked.
+pub struct RawServer {
+    address: SocketAddr,
+    requests: Arc<Mutex<Vec<String>>>,
+}
+
+impl RawServer {
+    /// A server that gives every request the same answer.
+    pub async fn start(answer: impl Into<Vec<u8>>, then: Then) -> Self {
+        let answer = answer.into();
+        Self::serve(move |_| answer.clone(), then).await
+    }
+
+    /// A server that looks at the request, head and body, and then answers.
+    pub async fn answering(answer: impl Fn(&str) -> String + Send + Sync + 'static) -> Self {
+        Self::serve(move |request| answer(request).into_bytes(), Then::Close).await
+    }
+
+    async fn serve(answer: impl Fn(&str) -> Vec<u8> + Send + Sync + 'static, then: Then) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&requests);
+        let answer: Arc<Answer> = Arc::new(answer);
+        tokio::spawn(async move {
+            while let Ok((socket, _)) = listener.accept().await {
+                let (seen, answer) = (Arc::clone(&seen), Arc::clone(&answer));
+                tokio::spawn(serve(socket, seen, answer, then));
+            }
+        });
+        Self { address, requests }
+    }
+
+    pub fn base_url(&self) -> String {
+        format!("http://{}/client/v4", self.address)
+    }
+
+    /// The requests so far, heads and bodies as they were sent.
+    pub fn requests(&self) -> Vec<String> {
+        self.requests.lock().unwrap().clone()
+    }
+
+    /// The one request so far, fit for a snapshot.
+    pub fn request(&self) -> String {
+        let [request] = &self.requests()[..] else {
+            panic!("not one request: {:?}", self.requests());
+        };
+        request
+            .replace(&self.address.to_string(), "127.0.0.1:PORT")
+            .replace('\r', "")
+    }
+
+    pub fn builder(&self) -> ClientBuilder {
+        Client::builder()
+            .api_token(CANARY)
+            .base_url(self.base_url())
+    }
+
+    pub fn tokens(&self) -> AccountServiceTokens {
+        self.builder().build().unwrap().account(ACCOUNT).unwrap()
+    }
+
+    pub fn zone_tokens(&self) -> ZoneServiceTokens {
+        self.builder().build().unwrap().zone(ZONE).unwrap()
+    }
+}
+
+async fn serve(
+    mut socket: TcpStream,
+    seen: Arc<Mutex<Vec<String>>>,
+    answer: Arc<Answer>,
+    then: Then,
+) {
+    let Some(request) = read_request(&mut socket).await else {
+        return;
+    };
+    let answer = answer(&request);
+    seen.lock().unwrap().push(request);
+    if socket.write_all(&answer).await.is_err() {
+        return;
+    }
+    match then {
+        Then::Close => {}
+        Then::Stall => std::future::pending().await,
+        Then::Repeat => {
+            let last = [*answer.last().unwrap(); 64 * 1024];
+            while socket.write_all(&last).await.is_ok() {}
+        }
+    }
+}
+
+/// Reads a request's head, and its body if it says how long that is.
+async fn read_request(socket: &mut TcpStream) -> Option<String> {
+    let mut bytes = Vec::new();
+    loop {
+        let mut chunk = [0; 4096];
+        let count = socket.read(&mut chunk).await.ok()?;
+        if count == 0 {
+            return None;
+        }
+        bytes.extend_from_slice(&chunk[..count]);
+        let text = String::from_utf8_lossy(&bytes);
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let length = head
+                .lines()
+                .filter_map(|line| line.split_once(": "))
+                .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
+                .map_or(0, |(_, length)| length.parse().unwrap());
+            if body.len() >= length {
+                return Some(text.into_owned());
+            }
+        }
+    }
+}
+
+/// An answer with a ray id, a content type and the right length.
+pub fn answer(status: &str, content_type: &str, body: &str) -> String {
+    format!(
+        "HTTP/1.1 {status}\r\ncf-ray: 8f2b1c9d0e1f2a3b-FRA\r\ncontent-type: {content_type}\r\n\
+         content-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+/// An answer with a JSON body.
+pub fn json(status: &str, body: &str) -> String {
+    answer(status, "application/json", body)
+}
