@@ -1,0 +1,157 @@
+//! The calls for programs without a runtime.
+#![cfg(feature = "blocking")]
+
+mod support;
+
+use cf_service_tokens::blocking::Client;
+use cf_service_tokens::{CreateServiceToken, Method, RotateServiceToken, UpdateServiceToken};
+use serde_json::{Value, json};
+use support::{ACCOUNT, CANARY, RawServer, TOKEN, ZONE};
+use tokio::runtime::Runtime;
+
+/// A server in a runtime of its own, and a blocking client of it.
+struct Setting {
+    server: RawServer,
+    client: Client,
+    // The server stops with its runtime, so that is kept to the end.
+    _runtime: Runtime,
+}
+
+fn setting() -> Setting {
+    let runtime = Runtime::new().unwrap();
+    let server = runtime.block_on(RawServer::answering(|request| {
+        let token = json!({ "id": TOKEN, "name": "ci", "client_secret": CANARY });
+        let is_list = request.starts_with("GET") && request.contains("service_tokens?");
+        let result = if is_list {
+            json!([token, token])
+        } else {
+            token
+        };
+        let body = json!({ "success": true, "errors": [], "messages": [], "result": result });
+        support::json("200 OK", &body.to_string())
+    }));
+    let client = server.builder().build_blocking().unwrap();
+    Setting {
+        server,
+        client,
+        _runtime: runtime,
+    }
+}
+
+#[test]
+fn every_call_of_both_scopes() {
+    let Setting {
+        server,
+        client,
+        _runtime,
+    } = setting();
+    let tokens = client.account(ACCOUNT).unwrap();
+    assert_eq!(tokens.refresh(TOKEN).unwrap().id.as_deref(), Some(TOKEN));
+    let rotated = tokens
+        .rotate(TOKEN, &RotateServiceToken::revoking_now())
+        .unwrap();
+    assert_eq!(rotated.credentials().expose_secret(), CANARY);
+    tokens.create(&CreateServiceToken::new("ci")).unwrap();
+    tokens.get(TOKEN).unwrap();
+    tokens
+        .update(TOKEN, &UpdateServiceToken::new().enabled(true))
+        .unwrap();
+    tokens.delete(TOKEN).unwrap();
+    assert_eq!(tokens.list().page(1).unwrap().tokens.len(), 2);
+    assert_eq!(tokens.list().iter().map(Result::unwrap).count(), 2);
+
+    let tokens = client.zone(ZONE).unwrap();
+    tokens.create(&CreateServiceToken::new("ci")).unwrap();
+    tokens.get(TOKEN).unwrap();
+    tokens
+        .update(TOKEN, &UpdateServiceToken::new().enabled(true))
+        .unwrap();
+    tokens.delete(TOKEN).unwrap();
+    assert_eq!(
+        tokens
+            .list()
+            .name("ci")
+            .search("c")
+            .per_page(9)
+            .iter()
+            .count(),
+        2
+    );
+    client
+        .request(Method::GET, "/x")
+        .query("a", "b")
+        .send::<Value>()
+        .unwrap();
+
+    let lines: Vec<String> = server
+        .requests()
+        .iter()
+        .map(|request| request.lines().next().unwrap().replace(" HTTP/1.1", ""))
+        .collect();
+    insta::assert_snapshot!(lines.join("\n"), @"
+    POST /client/v4/accounts/023e105f4ecef8ad9ca31a8372d0c353/access/service_tokens/f174e90a-fafe-4643-bbbc-4a0ed4fc8415/refresh
+    POST /client/v4/accounts/023e105f4ecef8ad9ca31a8372d0c353/access/service_tokens/f174e90a-fafe-4643-bbbc-4a0ed4fc8415/rotate
+    POST /client/v4/accounts/023e105f4ecef8ad9ca31a8372d0c353/access/service_tokens
+    GET /client/v4/accounts/023e105f4ecef8ad9ca31a8372d0c353/access/service_tokens/f174e90a-fafe-4643-bbbc-4a0ed4fc8415
+    PUT /client/v4/accounts/023e105f4ecef8ad9ca31a8372d0c353/access/service_tokens/f174e90a-fafe-4643-bbbc-4a0ed4fc8415
+    DELETE /client/v4/accounts/023e105f4ecef8ad9ca31a8372d0c353/access/service_tokens/f174e90a-fafe-4643-bbbc-4a0ed4fc8415
+    GET /client/v4/accounts/023e105f4ecef8ad9ca31a8372d0c353/access/service_tokens?page=1&per_page=50
+    GET /client/v4/accounts/023e105f4ecef8ad9ca31a8372d0c353/access/service_tokens?page=1&per_page=50
+    POST /client/v4/zones/9a7806061c88ada191ed06f989cc3dac/access/service_tokens
+    GET /client/v4/zones/9a7806061c88ada191ed06f989cc3dac/access/service_tokens/f174e90a-fafe-4643-bbbc-4a0ed4fc8415
+    PUT /client/v4/zones/9a7806061c88ada191ed06f989cc3dac/access/service_tokens/f174e90a-fafe-4643-bbbc-4a0ed4fc8415
+    DELETE /client/v4/zones/9a7806061c88ada191ed06f989cc3dac/access/service_tokens/f174e90a-fafe-4643-bbbc-4a0ed4fc8415
+    GET /client/v4/zones/9a7806061c88ada191ed06f989cc3dac/access/service_tokens?name=ci&page=1&per_page=9&search=c
+    GET /client/v4/x?a=b
+    ");
+}
+
+#[test]
+fn threads_share_a_client() {
+    let Setting {
+        server,
+        client,
+        _runtime,
+    } = setting();
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| client.account(ACCOUNT).unwrap().refresh(TOKEN).unwrap());
+        }
+    });
+    assert_eq!(server.requests().len(), 8);
+}
+
+#[test]
+fn a_call_inside_a_runtime_is_an_error() {
+    let Setting {
+        server,
+        client,
+        _runtime,
+    } = setting();
+    let tokens = client.account(ACCOUNT).unwrap();
+    let outer = Runtime::new().unwrap();
+    outer.block_on(async {
+        let error = tokens.refresh(TOKEN).unwrap_err();
+        assert!(error.is_configuration());
+        insta::assert_snapshot!(error, @"a blocking call was made inside an asynchronous runtime, which it would hold up; use the client in the crate's root and await its calls");
+
+        let mut listed = tokens.list().iter();
+        assert!(listed.next().unwrap().is_err());
+        assert!(listed.next().is_none(), "the error ends the listing");
+
+        let in_a_blocking_thread = tokens.clone();
+        let error = tokio::task::spawn_blocking(move || in_a_blocking_thread.refresh(TOKEN));
+        assert!(error.await.unwrap().unwrap_err().is_configuration());
+    });
+    assert_eq!(server.requests(), [""; 0]);
+    tokens.refresh(TOKEN).unwrap();
+}
+
+#[test]
+fn a_client_may_be_made_and_dropped_inside_a_runtime() {
+    let runtime = Runtime::new().unwrap();
+    runtime.block_on(async {
+        let client = Client::builder().api_token("t").build_blocking().unwrap();
+        drop(client);
+    });
+}

@@ -1,0 +1,85 @@
+//! What can be set for some calls alone.
+
+mod support;
+
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue};
+use support::{ACCOUNT, RawServer, TOKEN, Then, json};
+
+const ANSWER: &str = r#"{"success":true,"errors":[],"messages":[],"result":{"name":"ci"}}"#;
+
+#[tokio::test]
+async fn a_timeout_of_its_own() {
+    let server = RawServer::start("", Then::Stall).await;
+    for set in ["timeout", "deadline"] {
+        let hurried = server.tokens().with(|call| match set {
+            "timeout" => call.timeout(Duration::from_millis(50)),
+            _ => call.deadline(Duration::from_millis(50)),
+        });
+        let error = hurried.refresh(TOKEN).await.unwrap_err();
+        assert!(error.is_timeout(), "{set}: {error}");
+        assert!(error.to_string().contains("50ms"), "{set}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn extra_headers_are_sent_and_only_by_the_calls_they_are_for() {
+    let server = RawServer::start(json("200 OK", ANSWER), Then::Close).await;
+    let tokens = server.tokens();
+    let marked = tokens.with(|call| {
+        call.header(
+            HeaderName::from_static("x-request-source"),
+            HeaderValue::from_static("nightly"),
+        )
+    });
+    marked.refresh(TOKEN).await.unwrap();
+    tokens.refresh(TOKEN).await.unwrap();
+    let [first, second] = &server.requests()[..] else {
+        panic!("two calls are two requests");
+    };
+    assert!(first.contains("x-request-source: nightly\r\n"), "{first}");
+    assert!(!second.contains("x-request-source"), "{second}");
+}
+
+#[tokio::test]
+async fn options_of_the_client_hold_for_every_scope_made_from_it() {
+    let server = RawServer::start(json("200 OK", ANSWER), Then::Close).await;
+    let client = server.builder().build().unwrap().with(|call| {
+        call.header(
+            HeaderName::from_static("x-request-source"),
+            HeaderValue::from_static("nightly"),
+        )
+    });
+    client.account(ACCOUNT).unwrap().get(TOKEN).await.unwrap();
+    client.zone(ACCOUNT).unwrap().get(TOKEN).await.unwrap();
+    for request in server.requests() {
+        assert!(
+            request.contains("x-request-source: nightly\r\n"),
+            "{request}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn credentials_cannot_be_set_for_a_call() {
+    let server = RawServer::start(json("200 OK", ANSWER), Then::Close).await;
+    for name in [
+        "authorization",
+        "x-auth-email",
+        "x-auth-key",
+        "x-auth-user-service-key",
+        "host",
+    ] {
+        let tokens = server.tokens().with(|call| {
+            call.header(
+                HeaderName::from_static(name),
+                HeaderValue::from_static("other"),
+            )
+        });
+        let error = tokens.refresh(TOKEN).await.unwrap_err();
+        assert!(error.is_invalid_request(), "{name}: {error}");
+        assert!(error.to_string().contains(name), "{error}");
+    }
+    assert_eq!(server.requests(), [""; 0]);
+}

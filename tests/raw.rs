@@ -1,0 +1,160 @@
+//! Calls to endpoints that the fragment lacks, and answers read in other types.
+
+mod support;
+
+use cf_service_tokens::{Client, Method};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use support::{RawServer, TOKEN, Then};
+
+async fn server(status: &str, body: &Value) -> RawServer {
+    RawServer::start(support::json(status, &body.to_string()), Then::Close).await
+}
+
+fn client(server: &RawServer) -> Client {
+    server.builder().build().unwrap()
+}
+
+#[derive(Debug, Deserialize, PartialEq)]
+struct App {
+    name: String,
+}
+
+#[tokio::test]
+async fn a_call_the_fragment_lacks() {
+    let body =
+        json!({ "success": true, "errors": [], "messages": [], "result": [{ "name": "wiki" }] });
+    let server = server("200 OK", &body).await;
+    let call = client(&server)
+        .request(Method::POST, "/accounts/a/access/apps")
+        .query("per page", "5&6")
+        .json(&json!({ "name": "wiki" }));
+    let apps = call.send::<Vec<App>>().await.unwrap();
+    assert_eq!(
+        *apps,
+        [App {
+            name: "wiki".to_owned()
+        }]
+    );
+    assert_eq!(apps.ray_id(), Some("8f2b1c9d0e1f2a3b-FRA"));
+    insta::assert_snapshot!(server.request(), @r#"
+    POST /client/v4/accounts/a/access/apps?per+page=5%266 HTTP/1.1
+    accept: application/json
+    content-type: application/json
+    authorization: Bearer canary-9Zq3vX7kB1nM5tR2
+    user-agent: cf-service-tokens/0.1.0
+    host: 127.0.0.1:PORT
+    content-length: 15
+
+    {"name":"wiki"}
+    "#);
+}
+
+#[tokio::test]
+async fn its_errors_are_those_of_every_other_call() {
+    let body = json!({ "success": false, "errors": [{ "code": 7003, "message": "no route" }], "messages": [], "result": null });
+    let server = server("404 Not Found", &body).await;
+    let call = client(&server).request(Method::GET, "/accounts/a/access/apps");
+    let error = call.send::<Vec<App>>().await.unwrap_err();
+    assert!(error.is_not_found());
+    assert_eq!(error.api_errors()[0].code, 7003);
+    insta::assert_snapshot!(error, @"raw request: the API refused the call (HTTP 404, ray id 8f2b1c9d0e1f2a3b-FRA): 7003 no route; check the ids: a service token's `client_id` is not its `id`");
+}
+
+#[tokio::test]
+async fn whether_it_may_have_been_applied_depends_on_the_method() {
+    let server = RawServer::start("HTTP/1.1 502 Bad Gateway\r\n\r\n", Then::Close).await;
+    for (method, may_have) in [
+        (Method::GET, false),
+        (Method::POST, true),
+        (Method::DELETE, true),
+    ] {
+        let call = client(&server).request(method, "/x");
+        let error = call.send::<Value>().await.unwrap_err();
+        assert_eq!(error.may_have_been_applied(), may_have);
+    }
+}
+
+#[tokio::test]
+async fn paths_that_lead_elsewhere_never_reach_the_wire() {
+    let server = server("200 OK", &json!({})).await;
+    let mut said = Vec::new();
+    for path in [
+        "accounts",
+        "",
+        "@evil.example/",
+        "//evil.example/",
+        "/../user",
+        "/a/../../user",
+        "/%2e%2e/user",
+        "/a\\..\\..\\user",
+        "/a//b",
+        "/a?b=c",
+        "/a#b",
+    ] {
+        let error = client(&server)
+            .request(Method::GET, path)
+            .send::<Value>()
+            .await
+            .unwrap_err();
+        assert!(error.is_invalid_request(), "{path}: {error}");
+        said.push(error.to_string());
+    }
+    assert_eq!(server.requests(), [""; 0]);
+    insta::assert_snapshot!(said.join("\n"), @r#"
+    the path "accounts" does not begin with `/`; it goes after the base URL
+    the path "" does not begin with `/`; it goes after the base URL
+    the path "@evil.example/" does not begin with `/`; it goes after the base URL
+    the path "//evil.example/" leads away from the base URL, or holds an empty part
+    the path "/../user" leads away from the base URL, or holds an empty part
+    the path "/a/../../user" leads away from the base URL, or holds an empty part
+    the path "/%2e%2e/user" leads away from the base URL, or holds an empty part
+    the path "/a\\..\\..\\user" leads away from the base URL, or holds an empty part
+    the path "/a//b" leads away from the base URL, or holds an empty part
+    the path "/a?b=c" holds a query or a fragment; add parameters with `query`
+    the path "/a#b" holds a query or a fragment; add parameters with `query`
+    "#);
+}
+
+#[tokio::test]
+async fn a_body_that_json_cannot_hold() {
+    let server = server("200 OK", &json!({})).await;
+    let body = std::collections::HashMap::from([((1, 2), 3)]);
+    let call = client(&server).request(Method::POST, "/a").json(&body);
+    let error = call.send::<Value>().await.unwrap_err();
+    assert!(error.is_invalid_request());
+    assert!(std::error::Error::source(&error).is_some());
+}
+
+#[tokio::test]
+async fn an_answer_in_a_type_of_the_callers_own() {
+    #[derive(Debug, Deserialize)]
+    struct Envelope {
+        result: Token,
+    }
+    #[derive(Debug, Deserialize)]
+    struct Token {
+        tags: Vec<String>,
+    }
+    let body = json!({ "success": true, "errors": [], "messages": [], "result": { "name": "ci", "tags": ["a"] } });
+    let server = server("200 OK", &body).await;
+    let token = server.tokens().get(TOKEN).await.unwrap();
+    assert_eq!(token.json::<Envelope>().unwrap().result.tags, ["a"]);
+
+    let error = token.json::<Vec<Value>>().unwrap_err();
+    assert!(error.is_decode());
+    assert_eq!(error.ray_id(), token.ray_id());
+
+    #[derive(Debug, Deserialize)]
+    struct Wrong {
+        #[expect(dead_code, reason = "only its type matters")]
+        result: WrongToken,
+    }
+    #[derive(Debug, Deserialize)]
+    struct WrongToken {
+        #[expect(dead_code, reason = "only its type matters")]
+        tags: u8,
+    }
+    let error = token.json::<Wrong>().unwrap_err();
+    assert!(error.to_string().contains("`result.tags`"), "{error}");
+}

@@ -1,0 +1,25 @@
+//! The JSON Schema of a token's duration is the one that the fragment has.
+#![cfg(feature = "schemars")]
+
+use cf_service_tokens::{GoDuration, TokenDuration};
+use schemars::schema_for;
+use serde_json::{Value, json};
+
+#[test]
+fn the_schema_of_a_duration_is_the_fragments_own() {
+    let fragment: Value =
+        serde_json::from_str(include_str!("../openapi/service-tokens.json")).unwrap();
+    let mut schema = serde_json::to_value(schema_for!(TokenDuration)).unwrap();
+    let fields = schema.as_object_mut().unwrap();
+    // What a document says of itself is not the schema.
+    fields.remove("$schema");
+    fields.remove("title");
+    assert_eq!(schema, fragment["components"]["schemas"]["TokenDuration"]);
+}
+
+#[test]
+fn a_go_duration_is_a_string_of_that_format() {
+    let schema = serde_json::to_value(schema_for!(GoDuration)).unwrap();
+    assert_eq!(schema["type"], json!("string"));
+    assert_eq!(schema["format"], json!("go-duration"));
+}
