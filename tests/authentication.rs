@@ -1,4 +1,5 @@
 //! Which headers prove who the client is: those of one scheme, and no others.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
 

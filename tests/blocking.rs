@@ -1,4 +1,5 @@
 //! The calls for programs without a runtime.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 #![cfg(feature = "blocking")]
 
 mod support;

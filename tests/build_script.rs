@@ -1,4 +1,5 @@
 //! The build script's steps: what they make of good fragments and of bad ones.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 #[path = "../build/mod.rs"]
 mod build;

@@ -2,6 +2,12 @@
 //!
 //! A process can't change its own environment safely while it runs, so each
 //! case runs this very test program again, as a child that has the variables.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test may panic, and this one prints for its parent"
+)]
 
 use std::collections::BTreeMap;
 use std::env;

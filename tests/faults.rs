@@ -1,4 +1,5 @@
 //! What a caller learns when a call fails, for every way an answer can be wrong.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! New secrets: shown once by the API, never lost and never printed here.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
 mod support;
 

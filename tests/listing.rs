@@ -1,5 +1,6 @@
 //! Listing all service tokens: every token comes once, and no page is asked for
 //! that can't exist, whatever the API says about its pages.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
 

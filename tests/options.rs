@@ -1,4 +1,5 @@
 //! What can be set for some calls alone.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
 mod support;
 

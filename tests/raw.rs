@@ -1,4 +1,5 @@
 //! Calls to endpoints that the fragment lacks, and answers read in other types.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
 

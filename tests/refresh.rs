@@ -1,4 +1,5 @@
 //! Refreshing a service token: what goes over the wire, and what comes back.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! Every call as it is sent on the wire, and what is refused before that.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
 

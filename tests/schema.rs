@@ -1,4 +1,5 @@
 //! The JSON Schema of a token's duration is the one that the fragment has.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 #![cfg(feature = "schemars")]
 
 use cf_service_tokens::{GoDuration, TokenDuration};

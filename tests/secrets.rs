@@ -1,4 +1,5 @@
 //! A planted secret is looked for in everything that the crate can print.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
 

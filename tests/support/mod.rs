@@ -1,5 +1,9 @@
 //! A server on a plain socket, so that a test decides every byte of an answer.
-#![allow(dead_code, reason = "each test file uses its part of this")]
+#![allow(
+    dead_code,
+    clippy::panic,
+    reason = "each test file uses its part of this, and a test may panic"
+)]
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};

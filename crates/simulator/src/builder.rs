@@ -1,0 +1,290 @@
+use std::collections::HashSet;
+use std::fmt;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+
+use axum::http::HeaderValue;
+use chrono::{DateTime, Utc};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use tokio::net::TcpListener;
+
+use crate::account;
+use crate::authentication::Credentials;
+use crate::generator;
+use crate::operation::Scope;
+use crate::seed::SeedToken;
+use crate::server::Simulator;
+use crate::shared::{Clock, Shared};
+use crate::state::State;
+use crate::token::StoredToken;
+
+/// A simulator to start: its tokens, its clock and what it accepts.
+///
+/// Credentials and ids that aren't set come from the generator; see
+/// [`seed`](Self::seed).
+#[must_use = "nothing listens before `start`"]
+pub struct SimulatorBuilder {
+    address: SocketAddr,
+    clock: Clock,
+    seed: u64,
+    tokens: Vec<(Scope, SeedToken)>,
+    account_id: Option<String>,
+    zone_id: Option<String>,
+    api_token: Option<String>,
+    email_and_api_key: Option<(String, String)>,
+    user_service_key: Option<String>,
+}
+
+impl SimulatorBuilder {
+    pub(crate) fn new() -> Self {
+        Self {
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            clock: Box::new(Utc::now),
+            seed: 0,
+            tokens: Vec::new(),
+            account_id: None,
+            zone_id: None,
+            api_token: None,
+            email_and_api_key: None,
+            user_service_key: None,
+        }
+    }
+
+    /// Where to listen: a loopback address; port 0 takes a free one.
+    /// Without it: `127.0.0.1:0`.
+    pub fn listen(mut self, address: SocketAddr) -> Self {
+        self.address = address;
+        self
+    }
+
+    /// Where the simulator takes the time from. Without it: the system clock.
+    ///
+    /// It is asked at the start, for what seeds count from there, and for each
+    /// request.
+    ///
+    /// ```
+    /// use std::sync::{Arc, Mutex};
+    /// use cf_service_tokens_simulator::{SeedToken, Simulator};
+    /// use chrono::{DateTime, TimeDelta, Utc};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let start: DateTime<Utc> = "2030-01-01T00:00:00Z".parse().unwrap();
+    /// let now = Arc::new(Mutex::new(start));
+    /// let simulator = Simulator::builder()
+    ///     .clock({
+    ///         let now = now.clone();
+    ///         move || *now.lock().unwrap()
+    ///     })
+    ///     .token(SeedToken::new("CI deploy"))
+    ///     .start()
+    ///     .await?;
+    ///
+    /// assert_eq!(simulator.tokens()[0].created_at, start);
+    /// *now.lock().unwrap() += TimeDelta::days(366); // and the token has expired
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn clock(mut self, now: impl Fn() -> DateTime<Utc> + Send + Sync + 'static) -> Self {
+        self.clock = Box::new(now);
+        self
+    }
+
+    /// What the generator of ids, secrets, credentials and ray ids starts
+    /// from. Without it: 0.
+    ///
+    /// The same seed gives the same values to the same requests in the same
+    /// order, within one version of this crate. Two simulators that must not
+    /// accept each other's credentials need two seeds.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// Adds a token to the account.
+    pub fn token(mut self, token: SeedToken) -> Self {
+        self.tokens.push((Scope::Account, token));
+        self
+    }
+
+    /// Adds a token to the zone.
+    pub fn zone_token(mut self, token: SeedToken) -> Self {
+        self.tokens.push((Scope::Zone, token));
+        self
+    }
+
+    /// Adds the tokens of an account such as one finds in use: ten in the
+    /// account and two in the zone, most of them well, others about to expire,
+    /// expired, disabled, without an end, or with a duration that can't be read.
+    pub fn believable_account(mut self) -> Self {
+        let account = account::account_tokens().into_iter();
+        let zone = account::zone_tokens().into_iter();
+        self.tokens
+            .extend(account.map(|token| (Scope::Account, token)));
+        self.tokens.extend(zone.map(|token| (Scope::Zone, token)));
+        self
+    }
+
+    /// The id of the account: letters, digits and `-`, at most 32 of them.
+    pub fn account_id(mut self, id: impl Into<String>) -> Self {
+        self.account_id = Some(id.into());
+        self
+    }
+
+    /// The id of the zone: letters, digits and `-`, at most 32 of them.
+    pub fn zone_id(mut self, id: impl Into<String>) -> Self {
+        self.zone_id = Some(id.into());
+        self
+    }
+
+    /// The API token to accept.
+    pub fn api_token(mut self, token: impl Into<String>) -> Self {
+        self.api_token = Some(token.into());
+        self
+    }
+
+    /// The e-mail address and global API key to accept.
+    pub fn email_and_api_key(mut self, email: impl Into<String>, key: impl Into<String>) -> Self {
+        self.email_and_api_key = Some((email.into(), key.into()));
+        self
+    }
+
+    /// The user service key to accept.
+    pub fn user_service_key(mut self, key: impl Into<String>) -> Self {
+        self.user_service_key = Some(key.into());
+        self
+    }
+
+    /// Starts to listen, and serves on the current tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) if the address isn't a
+    /// loopback one, an id can't stand in a path, an id or Client ID is there
+    /// twice, or a credential can't stand in a header; and whatever the system
+    /// says when it won't give the address, such as
+    /// [`AddrInUse`](io::ErrorKind::AddrInUse).
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    pub async fn start(self) -> io::Result<Simulator> {
+        let address = self.address;
+        if !address.ip().is_loopback() {
+            return Err(invalid(format!(
+                "can't listen on {address}: the simulator gives away its credentials, \
+                 so it takes loopback addresses only, such as 127.0.0.1:0"
+            )));
+        }
+        let shared = self.populate()?;
+        let listener = TcpListener::bind(address).await?;
+        let address = listener.local_addr()?;
+        Ok(Simulator::serve(listener, address, shared))
+    }
+
+    fn populate(self) -> io::Result<Shared> {
+        let mut rng = StdRng::seed_from_u64(self.seed);
+        // A generator of its own, so that a request more moves no later id.
+        let rays = StdRng::seed_from_u64(rng.random());
+
+        // Everything is drawn, also what is set, so that setting one value
+        // leaves the others as they were.
+        let account_id = generator::hex(&mut rng, 32);
+        let zone_id = generator::hex(&mut rng, 32);
+        let mut credentials = Credentials::generate(&mut rng);
+
+        let account_id = self.account_id.unwrap_or(account_id);
+        let zone_id = self.zone_id.unwrap_or(zone_id);
+        check_id("account id", &account_id, 32)?;
+        check_id("zone id", &zone_id, 32)?;
+
+        if let Some(token) = self.api_token {
+            credentials.api_token = token;
+        }
+        if let Some((email, key)) = self.email_and_api_key {
+            credentials.email = email;
+            credentials.api_key = key;
+        }
+        if let Some(key) = self.user_service_key {
+            credentials.user_service_key = key;
+        }
+        check_credential("API token", &credentials.api_token)?;
+        check_credential("e-mail address", &credentials.email)?;
+        check_credential("API key", &credentials.api_key)?;
+        check_credential("user service key", &credentials.user_service_key)?;
+
+        let start = (self.clock)();
+        let tokens: Vec<StoredToken> = self
+            .tokens
+            .into_iter()
+            .map(|(scope, seed)| seed.plant(scope, start, &mut rng))
+            .collect();
+        check_tokens(&tokens)?;
+
+        let state = State::new(tokens, rng);
+        Ok(Shared::new(
+            credentials,
+            account_id,
+            zone_id,
+            self.clock,
+            state,
+            rays,
+        ))
+    }
+}
+
+fn check_tokens(tokens: &[StoredToken]) -> io::Result<()> {
+    let mut ids = HashSet::new();
+    let mut client_ids = HashSet::new();
+    for StoredToken { token, .. } in tokens {
+        check_id("token id", &token.id, 36)?;
+        if !ids.insert(&token.id) {
+            return Err(invalid(format!("token id \"{}\" is there twice", token.id)));
+        }
+        if !client_ids.insert(&token.client_id) {
+            let client_id = &token.client_id;
+            return Err(invalid(format!("Client ID \"{client_id}\" is there twice")));
+        }
+    }
+    Ok(())
+}
+
+fn check_id(what: &str, id: &str, max: usize) -> io::Result<()> {
+    let plain = id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    if id.is_empty() || id.len() > max || !plain {
+        return Err(invalid(format!(
+            "{what} \"{id}\" can't stand in a path: \
+             use letters, digits and '-', at most {max} of them"
+        )));
+    }
+    Ok(())
+}
+
+/// Without naming the value: it is a secret.
+fn check_credential(what: &str, value: &str) -> io::Result<()> {
+    let visible = HeaderValue::from_str(value).is_ok_and(|value| value.to_str().is_ok());
+    if value.is_empty() || value.trim() != value || !visible {
+        return Err(invalid(format!(
+            "the {what} can't stand in a header: \
+             use visible ASCII characters, without spaces around them"
+        )));
+    }
+    Ok(())
+}
+
+fn invalid(message: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, message)
+}
+
+impl fmt::Debug for SimulatorBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SimulatorBuilder")
+            .field("address", &self.address)
+            .field("seed", &self.seed)
+            .field("tokens", &self.tokens)
+            .field("account_id", &self.account_id)
+            .field("zone_id", &self.zone_id)
+            .finish_non_exhaustive()
+    }
+}

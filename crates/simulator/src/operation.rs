@@ -1,0 +1,30 @@
+/// What a request asks of the API.
+///
+/// Known from the path and method alone, before anything is changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Operation {
+    /// `GET …/service_tokens`
+    List,
+    /// `POST …/service_tokens`
+    Create,
+    /// `GET …/service_tokens/{id}`
+    Get,
+    /// `PUT …/service_tokens/{id}`
+    Update,
+    /// `DELETE …/service_tokens/{id}`
+    Delete,
+    /// `POST …/service_tokens/{id}/refresh`, in an account only
+    Refresh,
+    /// `POST …/service_tokens/{id}/rotate`, in an account only
+    Rotate,
+}
+
+/// Where a token lives. The two are apart: neither sees the other's tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Scope {
+    /// Beneath `/accounts/{account_id}`.
+    Account,
+    /// Beneath `/zones/{zone_id}`.
+    Zone,
+}

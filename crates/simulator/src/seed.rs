@@ -1,0 +1,293 @@
+use std::collections::BTreeMap;
+use std::fmt;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use rand::rngs::StdRng;
+
+use crate::duration::{self, DEFAULT_DURATION, Lifetime};
+use crate::generator;
+use crate::operation::Scope;
+use crate::secret::{ClientSecret, SecretHash};
+use crate::token::{StoredToken, Token, TokenField, Withheld};
+
+/// A token that a simulator starts with.
+///
+/// Unlike a create call, a seed takes anything: a duration that nobody can
+/// read, an expiry in the past, fields that answers leave out.
+///
+/// ```
+/// use cf_service_tokens_simulator::SeedToken;
+/// use chrono::TimeDelta;
+///
+/// let due = SeedToken::new("CI deploy").expires_in(TimeDelta::days(9));
+/// let lapsed = SeedToken::new("nightly backup").expires_in(TimeDelta::days(-2));
+/// let unreadable = SeedToken::new("old importer").duration("1 year");
+/// ```
+#[derive(Clone)]
+pub struct SeedToken {
+    name: String,
+    duration: String,
+    expiry: Option<Moment>,
+    created_at: Option<Moment>,
+    last_seen_at: Option<Moment>,
+    enabled: bool,
+    id: Option<String>,
+    client_id: Option<String>,
+    client_secret: Option<String>,
+    client_secret_version: u64,
+    used_by_policy: bool,
+    withheld: BTreeMap<TokenField, Withheld>,
+}
+
+/// A time, or how far it is from the simulator's start.
+#[derive(Clone, Copy, Debug)]
+enum Moment {
+    At(DateTime<Utc>),
+    FromStart(TimeDelta),
+}
+
+impl Moment {
+    fn resolve(self, start: DateTime<Utc>) -> DateTime<Utc> {
+        match self {
+            Self::At(time) => time,
+            Self::FromStart(distance) => duration::later(start, distance),
+        }
+    }
+}
+
+impl SeedToken {
+    /// An enabled token, made at the simulator's start, for 8760 hours.
+    ///
+    /// Its id, Client ID and Client Secret come from the simulator's seeded
+    /// generator.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            duration: DEFAULT_DURATION.to_owned(),
+            expiry: None,
+            created_at: None,
+            last_seen_at: None,
+            enabled: true,
+            id: None,
+            client_id: None,
+            client_secret: None,
+            client_secret_version: 1,
+            used_by_policy: false,
+            withheld: BTreeMap::new(),
+        }
+    }
+
+    /// The text of the token's duration, which answers echo. It is not checked.
+    pub fn duration(mut self, text: impl Into<String>) -> Self {
+        self.duration = text.into();
+        self
+    }
+
+    /// When the token expires, counted from the simulator's start; a negative
+    /// time makes an expired one.
+    ///
+    /// Without it the token expires its duration after it was created; one
+    /// whose duration can't be read, after 8760 hours.
+    pub fn expires_in(mut self, time: TimeDelta) -> Self {
+        self.expiry = Some(Moment::FromStart(time));
+        self
+    }
+
+    /// When the token expires.
+    pub fn expires_at(mut self, time: DateTime<Utc>) -> Self {
+        self.expiry = Some(Moment::At(time));
+        self
+    }
+
+    /// When the token was created, and last updated.
+    ///
+    /// Without it, what expiry and duration make of it, but never later than
+    /// the simulator's start.
+    pub fn created_at(mut self, time: DateTime<Utc>) -> Self {
+        self.created_at = Some(Moment::At(time));
+        self
+    }
+
+    /// When the protected app last let the token in. Without it: never.
+    pub fn last_seen_at(mut self, time: DateTime<Utc>) -> Self {
+        self.last_seen_at = Some(Moment::At(time));
+        self
+    }
+
+    /// Like [`last_seen_at`](Self::last_seen_at), counted back from the
+    /// simulator's start.
+    pub(crate) fn last_seen(mut self, ago: TimeDelta) -> Self {
+        self.last_seen_at = Some(Moment::FromStart(-ago));
+        self
+    }
+
+    /// Makes it a token that may not authenticate.
+    pub fn disabled(mut self) -> Self {
+        self.enabled = false;
+        self
+    }
+
+    /// The token's id: letters, digits and `-`, at most 36 of them.
+    ///
+    /// A simulator with any other id, or with one id twice, won't start.
+    pub fn id(mut self, id: impl Into<String>) -> Self {
+        self.id = Some(id.into());
+        self
+    }
+
+    /// The public half of the token's credentials.
+    ///
+    /// A simulator with one Client ID twice won't start.
+    pub fn client_id(mut self, client_id: impl Into<String>) -> Self {
+        self.client_id = Some(client_id.into());
+        self
+    }
+
+    /// The token's current Client Secret, so that a test can use the token
+    /// without rotating it first. Kept as a hash once the simulator runs.
+    pub fn client_secret(mut self, secret: impl Into<String>) -> Self {
+        self.client_secret = Some(secret.into());
+        self
+    }
+
+    /// Which version of the secret is the current one. Without it: 1.
+    pub fn client_secret_version(mut self, version: u64) -> Self {
+        self.client_secret_version = version;
+        self
+    }
+
+    /// Has an Access policy name the token, so that it can't be deleted.
+    ///
+    /// [`Simulator::set_used_by_policy`](crate::Simulator::set_used_by_policy)
+    /// changes it later.
+    pub fn used_by_policy(mut self) -> Self {
+        self.used_by_policy = true;
+        self
+    }
+
+    /// Has every answer show this field as `null`, whatever its value.
+    pub fn null(mut self, field: TokenField) -> Self {
+        self.withheld.insert(field, Withheld::Null);
+        self
+    }
+
+    /// Has every answer leave this field out, whatever its value.
+    pub fn absent(mut self, field: TokenField) -> Self {
+        self.withheld.insert(field, Withheld::Absent);
+        self
+    }
+
+    /// The token as it stands when the simulator starts.
+    pub(crate) fn plant(self, scope: Scope, start: DateTime<Utc>, rng: &mut StdRng) -> StoredToken {
+        let (expires_at, created_at) = self.lifespan(start);
+        // Drawn even where the seed brings its own, so that one seed's id or
+        // secret never depends on what another seed brings.
+        let id = generator::uuid(rng);
+        let client_id = generator::client_id(rng);
+        let client_secret = ClientSecret::generate(rng);
+        StoredToken {
+            token: Token {
+                scope,
+                id: self.id.unwrap_or(id),
+                client_id: self.client_id.unwrap_or(client_id),
+                name: self.name,
+                duration: self.duration,
+                expires_at,
+                created_at,
+                updated_at: created_at,
+                last_seen_at: self.last_seen_at.map(|moment| moment.resolve(start)),
+                enabled: self.enabled,
+                client_secret_version: self.client_secret_version,
+                previous_client_secret_expires_at: None,
+                used_by_policy: self.used_by_policy,
+            },
+            secret: match self.client_secret {
+                Some(secret) => SecretHash::of(&secret),
+                None => client_secret.hash(),
+            },
+            previous_secret: None,
+            withheld: self.withheld,
+        }
+    }
+
+    /// When the token expires and when it was created.
+    fn lifespan(&self, start: DateTime<Utc>) -> (DateTime<Utc>, DateTime<Utc>) {
+        let lifetime =
+            duration::lifetime(&self.duration).unwrap_or(Lifetime::For(TimeDelta::hours(8760)));
+        let created_at = self.created_at.map(|moment| moment.resolve(start));
+        let expires_at = match self.expiry {
+            Some(moment) => moment.resolve(start),
+            None => lifetime.expiry_from(created_at.unwrap_or(start)),
+        };
+        let created_at = created_at.unwrap_or_else(|| match lifetime {
+            Lifetime::For(length) => duration::later(expires_at, -length).min(start),
+            Lifetime::Forever => start,
+        });
+        (expires_at, created_at)
+    }
+}
+
+impl fmt::Debug for SeedToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SeedToken")
+            .field("name", &self.name)
+            .field("duration", &self.duration)
+            .field("expiry", &self.expiry)
+            .field("enabled", &self.enabled)
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+
+    use super::*;
+
+    fn start() -> DateTime<Utc> {
+        "2026-11-24T05:00:00Z".parse().unwrap()
+    }
+
+    fn plant(seed: SeedToken) -> Token {
+        let mut rng = StdRng::seed_from_u64(1);
+        seed.plant(Scope::Account, start(), &mut rng).token
+    }
+
+    #[test]
+    fn a_life_follows_from_what_is_said_of_it() {
+        let fresh = plant(SeedToken::new("x"));
+        assert_eq!(fresh.created_at, start());
+        assert_eq!(fresh.expires_at, start() + TimeDelta::days(365));
+
+        let due = plant(SeedToken::new("x").expires_in(TimeDelta::days(9)));
+        assert_eq!(due.expires_at, start() + TimeDelta::days(9));
+        assert_eq!(due.created_at, start() - TimeDelta::days(356));
+        assert_eq!(due.updated_at, due.created_at);
+
+        let refreshed = plant(
+            SeedToken::new("x")
+                .duration("1h")
+                .expires_in(TimeDelta::days(300)),
+        );
+        assert_eq!(refreshed.created_at, start());
+
+        let born = start() - TimeDelta::days(10);
+        let old = plant(SeedToken::new("x").duration("24h").created_at(born));
+        assert_eq!(old.expires_at, born + TimeDelta::days(1));
+
+        let unreadable = plant(SeedToken::new("x").duration("1 year"));
+        assert_eq!(unreadable.duration, "1 year");
+        assert_eq!(unreadable.expires_at, start() + TimeDelta::days(365));
+
+        let forever = plant(SeedToken::new("x").duration("forever"));
+        assert!(forever.expires_at > start() + TimeDelta::days(36_000));
+        assert_eq!(forever.created_at, start());
+    }
+
+    #[test]
+    fn debug_shows_no_secret() {
+        let seed = SeedToken::new("x").client_secret("cfast_secret");
+        assert!(!format!("{seed:?}").contains("cfast_secret"));
+    }
+}

@@ -1,0 +1,249 @@
+//! The state machine: what each call does to the tokens. No HTTP in here, and
+//! the time comes from outside.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use rand::rngs::StdRng;
+
+use crate::duration::later;
+use crate::fields::{Create, List, Rotate, Update};
+use crate::generator;
+use crate::operation::Scope;
+use crate::secret::ClientSecret;
+use crate::token::{StoredToken, Token};
+
+/// What a refresh gives, whatever the token's own duration.
+const REFRESH: TimeDelta = TimeDelta::hours(8760);
+
+/// Why a call was refused, before anything was changed.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Rejection {
+    NotFound,
+    InUse,
+    Invalid {
+        /// The field of the body, or the query parameter; none for the whole body.
+        field: Option<&'static str>,
+        reason: String,
+    },
+}
+
+impl Rejection {
+    pub(crate) fn invalid(field: &'static str, reason: impl Into<String>) -> Self {
+        Self::Invalid {
+            field: Some(field),
+            reason: reason.into(),
+        }
+    }
+
+    pub(crate) fn body(reason: impl Into<String>) -> Self {
+        Self::Invalid {
+            field: None,
+            reason: reason.into(),
+        }
+    }
+}
+
+/// What a call answers of one token.
+pub(crate) struct Answer {
+    pub(crate) stored: StoredToken,
+    /// The new secret, when the call made one. Nothing else ever holds it.
+    pub(crate) client_secret: Option<ClientSecret>,
+}
+
+/// One page of a list, and how many tokens all its pages hold.
+pub(crate) struct Page {
+    pub(crate) tokens: Vec<StoredToken>,
+    pub(crate) total: usize,
+}
+
+pub(crate) struct State {
+    /// In order of creation.
+    tokens: Vec<StoredToken>,
+    rng: StdRng,
+}
+
+impl State {
+    pub(crate) fn new(tokens: Vec<StoredToken>, rng: StdRng) -> Self {
+        Self { tokens, rng }
+    }
+
+    pub(crate) fn list(&self, scope: Scope, list: &List) -> Page {
+        let found: Vec<&StoredToken> = self
+            .tokens
+            .iter()
+            .filter(|StoredToken { token, .. }| {
+                token.scope == scope
+                    && list.name.as_ref().is_none_or(|name| token.name == *name)
+                    && list.search.as_ref().is_none_or(|search| {
+                        token.name.to_lowercase().contains(search)
+                            || token.id.to_lowercase().contains(search)
+                    })
+            })
+            .collect();
+        Page {
+            tokens: found
+                .iter()
+                .skip((list.page - 1).saturating_mul(list.per_page))
+                .take(list.per_page)
+                .map(|&stored| stored.clone())
+                .collect(),
+            total: found.len(),
+        }
+    }
+
+    pub(crate) fn get(&mut self, scope: Scope, id: &str) -> Result<Answer, Rejection> {
+        self.find(scope, id).map(|stored| answer(stored, None))
+    }
+
+    pub(crate) fn create(&mut self, scope: Scope, create: Create, now: DateTime<Utc>) -> Answer {
+        let client_secret = ClientSecret::generate(&mut self.rng);
+        let stored = StoredToken {
+            token: Token {
+                scope,
+                id: generator::uuid(&mut self.rng),
+                client_id: generator::client_id(&mut self.rng),
+                name: create.name,
+                expires_at: create.duration.lifetime.expiry_from(now),
+                duration: create.duration.text,
+                created_at: now,
+                updated_at: now,
+                last_seen_at: None,
+                enabled: create.enabled,
+                client_secret_version: create.client_secret_version,
+                previous_client_secret_expires_at: create.previous_client_secret_expires_at,
+                used_by_policy: false,
+            },
+            secret: client_secret.hash(),
+            previous_secret: None,
+            withheld: Default::default(),
+        };
+        self.tokens.push(stored.clone());
+        Answer {
+            stored,
+            client_secret: Some(client_secret),
+        }
+    }
+
+    pub(crate) fn update(
+        &mut self,
+        scope: Scope,
+        id: &str,
+        update: Update,
+        now: DateTime<Utc>,
+    ) -> Result<Answer, Rejection> {
+        let current_version = self.find(scope, id)?.token.client_secret_version;
+        let version = update.client_secret_version.unwrap_or(current_version);
+        if version < current_version {
+            return Err(Rejection::invalid(
+                "client_secret_version",
+                format!("client_secret_version can't go from {current_version} down to {version}"),
+            ));
+        }
+        let new_secret = (version > current_version).then(|| ClientSecret::generate(&mut self.rng));
+
+        let stored = self.find(scope, id)?;
+        if let Some(secret) = &new_secret {
+            stored.replace_secret(secret.hash(), update.previous_client_secret_expires_at);
+            stored.token.client_secret_version = version;
+        } else if let Some(expires_at) = update.previous_client_secret_expires_at {
+            stored.move_previous_expiry(expires_at, now);
+        }
+        if let Some(name) = update.name {
+            stored.token.name = name;
+        }
+        if let Some(duration) = update.duration {
+            stored.token.expires_at = duration.lifetime.expiry_from(now);
+            stored.token.duration = duration.text;
+        }
+        if let Some(enabled) = update.enabled {
+            stored.token.enabled = enabled;
+        }
+        stored.token.updated_at = now;
+        Ok(answer(stored, new_secret))
+    }
+
+    pub(crate) fn delete(&mut self, scope: Scope, id: &str) -> Result<Answer, Rejection> {
+        let stored = self.find(scope, id)?;
+        if stored.token.used_by_policy {
+            return Err(Rejection::InUse);
+        }
+        let deleted = answer(stored, None);
+        self.tokens.retain(|stored| stored.token.id != id);
+        Ok(deleted)
+    }
+
+    pub(crate) fn refresh(
+        &mut self,
+        scope: Scope,
+        id: &str,
+        now: DateTime<Utc>,
+    ) -> Result<Answer, Rejection> {
+        let stored = self.find(scope, id)?;
+        stored.token.expires_at = stored.token.expires_at.max(later(now, REFRESH));
+        stored.token.updated_at = now;
+        Ok(answer(stored, None))
+    }
+
+    pub(crate) fn rotate(
+        &mut self,
+        scope: Scope,
+        id: &str,
+        rotate: &Rotate,
+        now: DateTime<Utc>,
+    ) -> Result<Answer, Rejection> {
+        self.find(scope, id)?;
+        let secret = ClientSecret::generate(&mut self.rng);
+        let stored = self.find(scope, id)?;
+        stored.replace_secret(secret.hash(), rotate.previous_client_secret_expires_at);
+        stored.token.client_secret_version += 1;
+        stored.token.updated_at = now;
+        Ok(answer(stored, Some(secret)))
+    }
+
+    /// Lets a caller into the protected app: the name of its token, if it has
+    /// one that lives and its secret is right.
+    pub(crate) fn admit(
+        &mut self,
+        client_id: &str,
+        client_secret: &str,
+        now: DateTime<Utc>,
+    ) -> Option<String> {
+        let stored = self
+            .tokens
+            .iter_mut()
+            .find(|stored| stored.token.client_id == client_id)
+            .filter(|stored| stored.token.is_alive(now) && stored.knows(client_secret, now))?;
+        stored.token.last_seen_at = Some(now);
+        Some(stored.token.name.clone())
+    }
+
+    pub(crate) fn tokens(&self) -> impl Iterator<Item = &Token> {
+        self.tokens.iter().map(|stored| &stored.token)
+    }
+
+    /// Says whether a policy names the token. `None` if there is no such token.
+    pub(crate) fn set_used_by_policy(&mut self, id: &str, used: bool) -> Option<Token> {
+        let stored = self
+            .tokens
+            .iter_mut()
+            .find(|stored| stored.token.id == id)?;
+        stored.token.used_by_policy = used;
+        Some(stored.token.clone())
+    }
+
+    fn find(&mut self, scope: Scope, id: &str) -> Result<&mut StoredToken, Rejection> {
+        self.tokens
+            .iter_mut()
+            .find(|stored| stored.token.scope == scope && stored.token.id == id)
+            .ok_or(Rejection::NotFound)
+    }
+}
+
+fn answer(stored: &StoredToken, client_secret: Option<ClientSecret>) -> Answer {
+    Answer {
+        stored: stored.clone(),
+        client_secret,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,332 @@
+use rand::SeedableRng;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::seed::SeedToken;
+
+const ACCOUNT: Scope = Scope::Account;
+
+fn start() -> DateTime<Utc> {
+    "2026-11-24T05:00:00Z".parse().unwrap()
+}
+
+fn days(days: i64) -> TimeDelta {
+    TimeDelta::days(days)
+}
+
+fn empty() -> State {
+    State::new(Vec::new(), StdRng::seed_from_u64(1))
+}
+
+fn with(seed: SeedToken) -> (State, String) {
+    let mut rng = StdRng::seed_from_u64(1);
+    let stored = seed.plant(ACCOUNT, start(), &mut rng);
+    let id = stored.token.id.clone();
+    (State::new(vec![stored], rng), id)
+}
+
+fn create(body: Value) -> Create {
+    Create::from_body(body.to_string().as_bytes()).unwrap()
+}
+
+fn update(body: Value) -> Update {
+    Update::from_body(body.to_string().as_bytes()).unwrap()
+}
+
+fn rotate(body: Value) -> Rotate {
+    Rotate::from_body(body.to_string().as_bytes()).unwrap()
+}
+
+fn list(parameters: &[(&str, &str)]) -> List {
+    let owned: Vec<_> = parameters
+        .iter()
+        .map(|(name, value)| (name.to_string(), value.to_string()))
+        .collect();
+    List::from_query(&owned).unwrap()
+}
+
+fn names(state: &State, parameters: &[(&str, &str)]) -> Vec<String> {
+    let page = state.list(ACCOUNT, &list(parameters));
+    page.tokens.into_iter().map(|t| t.token.name).collect()
+}
+
+fn secret(answer: &Answer) -> String {
+    answer.client_secret.as_ref().unwrap().expose().to_owned()
+}
+
+#[test]
+fn a_whole_life() {
+    let mut state = empty();
+    let mut now = start();
+
+    let created = state.create(
+        ACCOUNT,
+        create(json!({ "name": "CI", "duration": "720h" })),
+        now,
+    );
+    let token = created.stored.token.clone();
+    let (id, client_id) = (token.id.as_str(), token.client_id.as_str());
+    let first = secret(&created);
+    assert_eq!(token.expires_at, start() + days(30));
+    assert_eq!((token.created_at, token.updated_at), (start(), start()));
+    assert_eq!(token.last_seen_at, None);
+    assert_eq!(token.client_secret_version, 1);
+    assert!(token.enabled);
+
+    now += days(1);
+    assert_eq!(state.admit(client_id, &first, now).as_deref(), Some("CI"));
+    assert_eq!(state.admit(client_id, "wrong", now), None);
+    assert_eq!(state.admit(id, &first, now), None);
+    let seen = state.get(ACCOUNT, id).unwrap();
+    assert_eq!(seen.stored.token.last_seen_at, Some(now));
+    assert_eq!(seen.stored.token.updated_at, start());
+    assert!(seen.client_secret.is_none());
+
+    // It lapses at the very moment of its expiry, and a refresh brings it back.
+    now = start() + days(30);
+    let last_moment = now - TimeDelta::nanoseconds(1);
+    assert!(state.admit(client_id, &first, last_moment).is_some());
+    assert_eq!(state.admit(client_id, &first, now), None);
+    assert_eq!(names(&state, &[]), ["CI"]);
+    let refreshed = state.refresh(ACCOUNT, id, now).unwrap();
+    assert!(refreshed.client_secret.is_none());
+    assert_eq!(refreshed.stored.token.expires_at, now + days(365));
+    assert_eq!(refreshed.stored.token.updated_at, now);
+    assert_eq!(refreshed.stored.token.duration, "720h");
+    assert!(state.admit(client_id, &first, now).is_some());
+
+    let rotated = state.rotate(ACCOUNT, id, &Rotate::default(), now).unwrap();
+    let second = secret(&rotated);
+    assert_eq!(rotated.stored.token.client_secret_version, 2);
+    assert_eq!(rotated.stored.token.client_id, client_id);
+    assert_eq!(state.admit(client_id, &first, now), None);
+    assert!(state.admit(client_id, &second, now).is_some());
+
+    state.delete(ACCOUNT, id).unwrap();
+    assert_eq!(state.admit(client_id, &second, now), None);
+    assert_eq!(state.get(ACCOUNT, id).err(), Some(Rejection::NotFound));
+    assert_eq!(names(&state, &[]), [""; 0]);
+}
+
+#[test]
+fn ten_years_of_yearly_refreshes() {
+    let (mut state, id) = with(SeedToken::new("CI").client_secret("s3cret"));
+    let client_id = state.tokens().next().unwrap().client_id.clone();
+    let mut now = start();
+    for _ in 0..10 {
+        now += days(360);
+        assert!(state.admit(&client_id, "s3cret", now).is_some());
+        state.refresh(ACCOUNT, &id, now).unwrap();
+    }
+    now += days(366);
+    assert_eq!(state.admit(&client_id, "s3cret", now), None);
+}
+
+#[test]
+fn a_second_refresh_is_harmless_and_none_shortens_a_life() {
+    let (mut state, id) = with(SeedToken::new("CI").expires_in(days(9)));
+    let once = state.refresh(ACCOUNT, &id, start()).unwrap().stored.token;
+    let twice = state.refresh(ACCOUNT, &id, start()).unwrap().stored.token;
+    assert_eq!(once, twice);
+    assert_eq!(once.expires_at, start() + days(365));
+
+    let (mut state, id) = with(SeedToken::new("CI").duration("43800h"));
+    let refreshed = state.refresh(ACCOUNT, &id, start()).unwrap().stored.token;
+    assert_eq!(refreshed.expires_at, start() + days(1825));
+}
+
+#[test]
+fn forever_outlives_its_expiry() {
+    let past = start() - days(1);
+    let seed = SeedToken::new("CI")
+        .duration("forever")
+        .expires_at(past)
+        .client_secret("s3cret");
+    let (mut state, _) = with(seed);
+    let client_id = state.tokens().next().unwrap().client_id.clone();
+    assert!(
+        state
+            .admit(&client_id, "s3cret", start() + days(40_000))
+            .is_some()
+    );
+}
+
+#[test]
+fn an_update_changes_what_it_names() {
+    let (mut state, id) = with(SeedToken::new("CI").client_secret("s3cret"));
+    let before = state.get(ACCOUNT, &id).unwrap().stored.token;
+    let now = start() + days(10);
+
+    let renamed = state
+        .update(ACCOUNT, &id, update(json!({ "name": "CD" })), now)
+        .unwrap();
+    assert!(renamed.client_secret.is_none());
+    let renamed = renamed.stored.token;
+    assert_eq!(renamed.name, "CD");
+    assert_eq!(renamed.updated_at, now);
+    assert_eq!(renamed.expires_at, before.expires_at);
+
+    let renewed = state
+        .update(ACCOUNT, &id, update(json!({ "duration": "60m" })), now)
+        .unwrap();
+    assert_eq!(renewed.stored.token.expires_at, now + TimeDelta::hours(1));
+    assert_eq!(renewed.stored.token.duration, "60m");
+
+    let client_id = before.client_id;
+    state
+        .update(ACCOUNT, &id, update(json!({ "enabled": false })), now)
+        .unwrap();
+    assert_eq!(state.admit(&client_id, "s3cret", now), None);
+    state
+        .update(ACCOUNT, &id, update(json!({ "enabled": true })), now)
+        .unwrap();
+    assert!(state.admit(&client_id, "s3cret", now).is_some());
+}
+
+#[test]
+fn a_grace_period_keeps_both_secrets_until_it_ends() {
+    let (mut state, id) = with(SeedToken::new("CI").client_secret("first"));
+    let client_id = state.tokens().next().unwrap().client_id.clone();
+    let end = start() + TimeDelta::hours(1);
+    let grace = rotate(json!({ "previous_client_secret_expires_at": end.to_rfc3339() }));
+    let rotated = state.rotate(ACCOUNT, &id, &grace, start()).unwrap();
+    let second = secret(&rotated);
+    assert_eq!(
+        rotated.stored.token.previous_client_secret_expires_at,
+        Some(end)
+    );
+
+    let accepts =
+        |state: &mut State, secret: &str, now| state.admit(&client_id, secret, now).is_some();
+    let before_end = end - TimeDelta::seconds(1);
+    assert!(accepts(&mut state, "first", before_end));
+    assert!(accepts(&mut state, &second, before_end));
+    assert!(!accepts(&mut state, "first", end));
+    assert!(accepts(&mut state, &second, end));
+
+    // Disabling stops both.
+    state
+        .update(ACCOUNT, &id, update(json!({ "enabled": false })), start())
+        .unwrap();
+    assert!(!accepts(&mut state, "first", before_end));
+    assert!(!accepts(&mut state, &second, before_end));
+    state
+        .update(ACCOUNT, &id, update(json!({ "enabled": true })), start())
+        .unwrap();
+
+    // Another rotation within the grace period leaves only the newest two.
+    let third = secret(&state.rotate(ACCOUNT, &id, &grace, start()).unwrap());
+    assert!(!accepts(&mut state, "first", before_end));
+    assert!(accepts(&mut state, &second, before_end));
+    assert!(accepts(&mut state, &third, before_end));
+}
+
+#[test]
+fn the_end_of_the_previous_secret_moves_but_nothing_rises_again() {
+    let (mut state, id) = with(SeedToken::new("CI").client_secret("first"));
+    let client_id = state.tokens().next().unwrap().client_id.clone();
+    let until =
+        |time: DateTime<Utc>| json!({ "previous_client_secret_expires_at": time.to_rfc3339() });
+    let hours = |hours| start() + TimeDelta::hours(hours);
+
+    state
+        .rotate(ACCOUNT, &id, &rotate(until(hours(1))), start())
+        .unwrap();
+    state
+        .update(ACCOUNT, &id, update(until(hours(3))), start())
+        .unwrap();
+    assert!(state.admit(&client_id, "first", hours(2)).is_some());
+
+    state
+        .update(ACCOUNT, &id, update(until(hours(-1))), start())
+        .unwrap();
+    assert_eq!(state.admit(&client_id, "first", start()), None);
+    state
+        .update(ACCOUNT, &id, update(until(hours(3))), start())
+        .unwrap();
+    assert_eq!(state.admit(&client_id, "first", start()), None);
+}
+
+#[test]
+fn a_raised_version_rotates_and_a_lowered_one_is_refused() {
+    let seed = SeedToken::new("CI")
+        .client_secret("first")
+        .client_secret_version(3);
+    let (mut state, id) = with(seed);
+    let client_id = state.tokens().next().unwrap().client_id.clone();
+    let version = |version| update(json!({ "client_secret_version": version, "name": "CD" }));
+
+    let lowered = state.update(ACCOUNT, &id, version(2), start()).err();
+    let reason = "client_secret_version can't go from 3 down to 2";
+    assert_eq!(
+        lowered,
+        Some(Rejection::invalid("client_secret_version", reason))
+    );
+    assert_eq!(state.tokens().next().unwrap().name, "CI");
+
+    let same = state.update(ACCOUNT, &id, version(3), start()).unwrap();
+    assert!(same.client_secret.is_none());
+    assert!(state.admit(&client_id, "first", start()).is_some());
+
+    let raised = state.update(ACCOUNT, &id, version(5), start()).unwrap();
+    assert_eq!(raised.stored.token.client_secret_version, 5);
+    assert_eq!(state.admit(&client_id, "first", start()), None);
+    assert!(state.admit(&client_id, &secret(&raised), start()).is_some());
+
+    let grace = json!({
+        "client_secret_version": 6,
+        "previous_client_secret_expires_at": "2026-11-24T06:00:00Z",
+    });
+    state.update(ACCOUNT, &id, update(grace), start()).unwrap();
+    assert!(state.admit(&client_id, &secret(&raised), start()).is_some());
+}
+
+#[test]
+fn a_policy_protects_from_deletion() {
+    let (mut state, id) = with(SeedToken::new("CI").used_by_policy());
+    assert_eq!(state.delete(ACCOUNT, &id).err(), Some(Rejection::InUse));
+    assert!(state.set_used_by_policy(&id, false).is_some());
+    assert!(state.delete(ACCOUNT, &id).is_ok());
+    assert_eq!(state.set_used_by_policy(&id, true), None);
+}
+
+#[test]
+fn scopes_do_not_see_each_other() {
+    let (mut state, id) = with(SeedToken::new("CI"));
+    let zone = Scope::Zone;
+    let missing = Some(Rejection::NotFound);
+    assert_eq!(state.get(zone, &id).err(), missing);
+    assert_eq!(
+        state
+            .update(zone, &id, update(json!({ "name": "x" })), start())
+            .err(),
+        missing
+    );
+    assert_eq!(state.delete(zone, &id).err(), missing);
+    assert_eq!(state.list(zone, &list(&[])).total, 0);
+    assert_eq!(state.list(ACCOUNT, &list(&[])).total, 1);
+}
+
+#[test]
+fn lists_filter_and_page_in_order_of_creation() {
+    let mut state = empty();
+    for name in ["alpha", "beta", "Alpha two", "gamma"] {
+        state.create(ACCOUNT, create(json!({ "name": name })), start());
+    }
+    assert_eq!(names(&state, &[]), ["alpha", "beta", "Alpha two", "gamma"]);
+    assert_eq!(names(&state, &[("name", "alpha")]), ["alpha"]);
+    assert_eq!(
+        names(&state, &[("search", "ALPHA")]),
+        ["alpha", "Alpha two"]
+    );
+    let id = state.tokens().nth(1).unwrap().id.to_uppercase();
+    assert_eq!(names(&state, &[("search", &id[5..20])]), ["beta"]);
+
+    let page = |page| names(&state, &[("per_page", "3"), ("page", page)]);
+    assert_eq!(page("1"), ["alpha", "beta", "Alpha two"]);
+    assert_eq!(page("2"), ["gamma"]);
+    assert_eq!(page("3"), [""; 0]);
+    assert_eq!(page("18446744073709551615"), [""; 0]);
+    let last = state.list(ACCOUNT, &list(&[("per_page", "3"), ("page", "2")]));
+    assert_eq!(last.total, 4);
+}

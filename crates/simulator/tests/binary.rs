@@ -1,0 +1,133 @@
+//! The simulator as a program.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
+
+mod support;
+
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::Value;
+use support::{http_client, send};
+
+fn program() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_cf-service-tokens-simulator"))
+}
+
+/// A running program, killed if the test fails before it ends.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Starts the program and reads the four lines it begins with.
+fn start(arguments: &[&str]) -> (Running, [String; 4]) {
+    let mut command = program();
+    command.args(arguments).stdout(Stdio::piped());
+    let mut running = Running(command.spawn().unwrap());
+    let mut lines = BufReader::new(running.0.stdout.take().unwrap()).lines();
+    let values = [
+        "CLOUDFLARE_BASE_URL",
+        "CLOUDFLARE_API_TOKEN",
+        "CLOUDFLARE_ACCOUNT_ID",
+        "CLOUDFLARE_ZONE_ID",
+    ]
+    .map(|expected| {
+        let line = lines.next().unwrap().unwrap();
+        let (name, value) = line.split_once('=').unwrap();
+        assert_eq!(name, expected);
+        value.to_owned()
+    });
+    (running, values)
+}
+
+/// Lists account and zone with what the program printed: how many tokens there are.
+async fn count(values: &[String; 4]) -> [Value; 2] {
+    let [base_url, token, account, zone] = values;
+    let http = http_client();
+    let total = async |scope: String| {
+        let url = format!("{base_url}/{scope}/access/service_tokens");
+        let reply = send(http.get(url).bearer_auth(token)).await;
+        assert_eq!(reply.status, 200);
+        reply
+            .json()
+            .pointer("/result_info/total_count")
+            .unwrap()
+            .clone()
+    };
+    [
+        total(format!("accounts/{account}")).await,
+        total(format!("zones/{zone}")).await,
+    ]
+}
+
+fn fails(arguments: &[&str], code: i32, expected: &str) {
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = program().args(arguments).output().unwrap();
+    let stderr = String::from_utf8(stderr).unwrap();
+    assert_eq!(status.code(), Some(code), "{stderr}");
+    assert!(stdout.is_empty());
+    assert!(stderr.contains(expected), "{stderr}");
+}
+
+#[tokio::test]
+async fn it_serves_a_believable_account_until_terminated() {
+    let (mut running, values) = start(&["--listen", "127.0.0.1:0"]);
+    assert_eq!(count(&values).await, [10, 2]);
+
+    #[cfg(unix)]
+    {
+        let pid = running.0.id().to_string();
+        assert!(Command::new("kill").arg(pid).status().unwrap().success());
+        assert!(running.0.wait().unwrap().success());
+    }
+}
+
+#[tokio::test]
+async fn it_can_start_empty_and_from_another_seed() {
+    let (_one, one) = start(&["--empty", "--seed", "1"]);
+    let (_two, two) = start(&["--empty", "--seed", "2"]);
+    let (_again, again) = start(&["--empty", "--seed", "1"]);
+    assert_eq!(count(&one).await, [0, 0]);
+    assert_ne!(one[1..], two[1..]);
+    assert_eq!(one[1..], again[1..]);
+}
+
+#[test]
+fn it_says_what_it_is() {
+    for (argument, expected) in [
+        ("--help", "--listen <ADDRESS>"),
+        ("--version", env!("CARGO_PKG_VERSION")),
+    ] {
+        let output = program().arg(argument).output().unwrap();
+        assert!(output.status.success());
+        assert!(String::from_utf8(output.stdout).unwrap().contains(expected));
+    }
+}
+
+#[test]
+fn it_refuses_in_plain_words() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    fails(
+        &["--listen", &address],
+        1,
+        &format!("can't listen on {address}: "),
+    );
+    fails(
+        &["--listen", "0.0.0.0:0"],
+        2,
+        "takes loopback addresses only",
+    );
+    fails(&["--listen", "localhost"], 2, "invalid value 'localhost'");
+    fails(&["--seed", "x"], 2, "invalid value 'x'");
+    fails(&["--fast"], 2, "unexpected argument '--fast'");
+}

@@ -1,0 +1,442 @@
+//! Every operation at its best, over real sockets.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test may panic"
+)]
+
+mod support;
+
+use cf_service_tokens_simulator::{Operation, Scope, SeedToken, Simulator, TokenField};
+use chrono::TimeDelta;
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+use support::{Api, send, start, text};
+
+fn due() -> SeedToken {
+    SeedToken::new("CI deploy")
+        .id("f174e90a-fafe-4643-bbbc-4a0ed4fc8415")
+        .client_id("88bf3b6d86161464f6509f7219099e57.access")
+        .client_secret("first")
+        .expires_in(TimeDelta::days(9))
+        .last_seen_at(start() - TimeDelta::milliseconds(1500))
+}
+
+const DUE: &str = "/f174e90a-fafe-4643-bbbc-4a0ed4fc8415";
+const DUE_CLIENT_ID: &str = "88bf3b6d86161464f6509f7219099e57.access";
+
+async fn with_due() -> Api {
+    Api::start(Simulator::builder().token(due())).await
+}
+
+#[tokio::test]
+async fn get_answers_the_whole_envelope() {
+    let api = with_due().await;
+    let reply = api.get(&api.account(DUE)).await;
+    assert_eq!(reply.status, StatusCode::OK);
+    assert_eq!(reply.header("content-type"), "application/json");
+    assert_eq!(
+        reply.json(),
+        json!({
+            "success": true,
+            "errors": [],
+            "messages": [],
+            "result": {
+                "id": "f174e90a-fafe-4643-bbbc-4a0ed4fc8415",
+                "client_id": "88bf3b6d86161464f6509f7219099e57.access",
+                "name": "CI deploy",
+                "duration": "8760h",
+                "expires_at": "2026-12-03T05:00:00Z",
+                "created_at": "2025-12-03T05:00:00Z",
+                "updated_at": "2025-12-03T05:00:00Z",
+                "last_seen_at": "2026-11-24T04:59:58.500Z",
+                "enabled": true,
+                "client_secret_version": 1,
+            },
+        })
+    );
+}
+
+#[tokio::test]
+async fn create_shows_the_secret_once() {
+    let api = Api::start(Simulator::builder()).await;
+    for (path, scope) in [
+        (api.account(""), Scope::Account),
+        (api.zone(""), Scope::Zone),
+    ] {
+        let reply = api.post_json(&path, json!({ "name": "CI" })).await;
+        assert_eq!(reply.status, StatusCode::CREATED);
+        let created = reply.result();
+        assert_eq!(created["name"], "CI");
+        assert_eq!(created["duration"], "8760h");
+        assert_eq!(created["expires_at"], "2027-11-24T05:00:00Z");
+        assert_eq!(created["created_at"], "2026-11-24T05:00:00Z");
+        assert_eq!(created["updated_at"], "2026-11-24T05:00:00Z");
+        assert_eq!(created["last_seen_at"], Value::Null);
+        assert_eq!(created["enabled"], true);
+        assert_eq!(created["client_secret_version"], 1);
+        let secret = text(&created, "client_secret");
+        assert!(secret.starts_with("cfast_"));
+        assert_eq!(secret.len(), 54);
+
+        let id = text(&created, "id");
+        let got = api.get(&format!("{path}/{id}")).await;
+        assert!(!got.body.contains("client_secret\""));
+        assert!(!got.body.contains(secret));
+        let listed = api.get(&path).await;
+        assert_eq!(listed.result().as_array().unwrap().len(), 1);
+        assert!(!listed.body.contains(secret));
+
+        let held = api.simulator.token(id).unwrap();
+        assert_eq!(held.scope, scope);
+        let knock = api.knock(text(&created, "client_id"), secret).await;
+        assert_eq!(knock.status, StatusCode::OK);
+    }
+}
+
+#[tokio::test]
+async fn create_takes_every_field_and_echoes_the_duration() {
+    let api = Api::start(Simulator::builder()).await;
+    let body = json!({
+        "name": "CI",
+        "duration": "1h30m",
+        "client_secret_version": 4,
+        "previous_client_secret_expires_at": "2027-01-01T00:00:00Z",
+        "enabled": false,
+        "unheard_of": { "a": 1 },
+    });
+    let created = api.post_json(&api.account(""), body).await.result();
+    assert_eq!(created["duration"], "1h30m");
+    assert_eq!(created["expires_at"], "2026-11-24T06:30:00Z");
+    assert_eq!(created["client_secret_version"], 4);
+    assert_eq!(created["enabled"], false);
+
+    let body = json!({ "name": "CI", "duration": "forever" });
+    let created = api.post_json(&api.account(""), body).await.result();
+    assert_eq!(created["duration"], "forever");
+    assert_eq!(created["expires_at"], "2126-11-25T05:00:00Z");
+}
+
+#[tokio::test]
+async fn update_resets_the_expiry_by_the_duration() {
+    let api = Api::start(
+        Simulator::builder()
+            .token(due())
+            .zone_token(SeedToken::new("zoned").id("0a1b2c3d-0000-4000-8000-000000000000")),
+    )
+    .await;
+    api.advance(TimeDelta::days(1));
+    for path in [
+        api.account(DUE),
+        api.zone("/0a1b2c3d-0000-4000-8000-000000000000"),
+    ] {
+        let body = json!({ "name": "renamed", "duration": "720h", "enabled": false });
+        let reply = api.put_json(&path, body).await;
+        assert_eq!(reply.status, StatusCode::OK);
+        let updated = reply.result();
+        assert_eq!(updated["name"], "renamed");
+        assert_eq!(updated["duration"], "720h");
+        assert_eq!(updated["expires_at"], "2026-12-25T05:00:00Z");
+        assert_eq!(updated["updated_at"], "2026-11-25T05:00:00Z");
+        assert_eq!(updated["enabled"], false);
+        assert_eq!(updated.get("client_secret"), None);
+        assert_eq!(api.get(&path).await.result(), updated);
+    }
+}
+
+#[tokio::test]
+async fn update_with_a_raised_version_answers_the_new_secret() {
+    let api = with_due().await;
+    let body = json!({ "client_secret_version": 2 });
+    let updated = api.put_json(&api.account(DUE), body).await.result();
+    assert_eq!(updated["client_secret_version"], 2);
+    let secret = text(&updated, "client_secret");
+    assert_eq!(
+        api.knock(DUE_CLIENT_ID, secret).await.status,
+        StatusCode::OK
+    );
+    assert_eq!(
+        api.knock(DUE_CLIENT_ID, "first").await.status,
+        StatusCode::FORBIDDEN
+    );
+}
+
+#[tokio::test]
+async fn refresh_adds_a_year_and_keeps_the_secret() {
+    let api = with_due().await;
+    let path = api.account(&format!("{DUE}/refresh"));
+    for _ in 0..2 {
+        let reply = api.post(&path).await;
+        assert_eq!(reply.status, StatusCode::OK);
+        let refreshed = reply.result();
+        assert_eq!(refreshed["expires_at"], "2027-11-24T05:00:00Z");
+        assert_eq!(refreshed["updated_at"], "2026-11-24T05:00:00Z");
+        assert_eq!(refreshed["client_secret_version"], 1);
+        assert_eq!(refreshed.get("client_secret"), None);
+    }
+    assert_eq!(
+        api.knock(DUE_CLIENT_ID, "first").await.status,
+        StatusCode::OK
+    );
+}
+
+#[tokio::test]
+async fn rotate_replaces_the_secret_at_once_or_with_grace() {
+    let api = with_due().await;
+    let path = api.account(&format!("{DUE}/rotate"));
+
+    let reply = api.post(&path).await;
+    assert_eq!(reply.status, StatusCode::OK);
+    let rotated = reply.result();
+    assert_eq!(rotated["client_secret_version"], 2);
+    assert_eq!(rotated["client_id"], DUE_CLIENT_ID);
+    assert_eq!(rotated["expires_at"], "2026-12-03T05:00:00Z");
+    let second = text(&rotated, "client_secret");
+    assert_eq!(
+        api.knock(DUE_CLIENT_ID, "first").await.status,
+        StatusCode::FORBIDDEN
+    );
+    assert_eq!(
+        api.knock(DUE_CLIENT_ID, second).await.status,
+        StatusCode::OK
+    );
+
+    let body = json!({ "previous_client_secret_expires_at": "2026-11-24T06:00:00Z" });
+    let rotated = api.post_json(&path, body).await.result();
+    let third = text(&rotated, "client_secret");
+    for secret in [second, third] {
+        assert_eq!(
+            api.knock(DUE_CLIENT_ID, secret).await.status,
+            StatusCode::OK
+        );
+    }
+    api.advance(TimeDelta::hours(1));
+    assert_eq!(
+        api.knock(DUE_CLIENT_ID, second).await.status,
+        StatusCode::FORBIDDEN
+    );
+    assert_eq!(api.knock(DUE_CLIENT_ID, third).await.status, StatusCode::OK);
+
+    let held = api.simulator.token(&DUE[1..]).unwrap();
+    assert_eq!(held.client_secret_version, 3);
+    let end = start() + TimeDelta::hours(1);
+    assert_eq!(held.previous_client_secret_expires_at, Some(end));
+}
+
+#[tokio::test]
+async fn delete_answers_the_token_for_the_last_time() {
+    let api = Api::start(
+        Simulator::builder()
+            .token(due())
+            .zone_token(SeedToken::new("zoned").id("0a1b2c3d-0000-4000-8000-000000000000")),
+    )
+    .await;
+    for path in [
+        api.account(DUE),
+        api.zone("/0a1b2c3d-0000-4000-8000-000000000000"),
+    ] {
+        let before = api.get(&path).await.result();
+        let reply = api.delete(&path).await;
+        assert_eq!(reply.status, StatusCode::OK);
+        assert_eq!(reply.result(), before);
+        assert_eq!(api.get(&path).await.status, StatusCode::NOT_FOUND);
+    }
+    assert_eq!(api.simulator.tokens(), []);
+}
+
+#[tokio::test]
+async fn lists_come_in_pages() {
+    let mut builder = Simulator::builder().zone_token(SeedToken::new("zoned"));
+    for number in 1..=27 {
+        builder = builder.token(SeedToken::new(format!("token {number}")));
+    }
+    let api = Api::start(builder).await;
+    let list = async |query: &str| {
+        let envelope = api.get(&api.account(query)).await.json();
+        let names: Vec<String> = envelope["result"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|token| text(token, "name").to_owned())
+            .collect();
+        (names, envelope["result_info"].clone())
+    };
+
+    let (names, info) = list("").await;
+    assert_eq!(names[0], "token 1");
+    assert_eq!(names[24], "token 25");
+    assert_eq!(
+        info,
+        json!({ "count": 25, "page": 1, "per_page": 25, "total_count": 27, "total_pages": 2 })
+    );
+
+    let (names, info) = list("?page=2&unknown=1").await;
+    assert_eq!(names, ["token 26", "token 27"]);
+    assert_eq!(
+        info,
+        json!({ "count": 2, "page": 2, "per_page": 25, "total_count": 27, "total_pages": 2 })
+    );
+
+    let (names, info) = list("?search=TOKEN%202&per_page=3&page=3").await;
+    assert_eq!(
+        names,
+        ["token 25", "token 26", "token 27"].map(String::from)
+    );
+    assert_eq!(
+        info,
+        json!({ "count": 3, "page": 3, "per_page": 3, "total_count": 9, "total_pages": 3 })
+    );
+
+    let (names, _) = list("?name=token+2").await;
+    assert_eq!(names, ["token 2"]);
+
+    let (names, info) = list("?name=nobody").await;
+    assert_eq!(names, [""; 0]);
+    assert_eq!(
+        info,
+        json!({ "count": 0, "page": 1, "per_page": 25, "total_count": 0, "total_pages": 0 })
+    );
+
+    let zone = api.get(&api.zone("")).await.json();
+    assert_eq!(zone["result"][0]["name"], "zoned");
+    assert_eq!(zone["result_info"]["total_count"], 1);
+}
+
+#[tokio::test]
+async fn a_seed_can_leave_fields_out_of_answers() {
+    let seed = due()
+        .null(TokenField::ExpiresAt)
+        .absent(TokenField::ClientId);
+    let api = Api::start(Simulator::builder().token(seed)).await;
+    let got = api.get(&api.account(DUE)).await.result();
+    assert_eq!(got.get("expires_at"), Some(&Value::Null));
+    assert_eq!(got.get("client_id"), None);
+    assert_eq!(got["name"], "CI deploy");
+}
+
+#[tokio::test]
+async fn all_three_schemes_authenticate() {
+    let api = Api::start(
+        Simulator::builder()
+            .api_token("the-token")
+            .email_and_api_key("me@example.com", "the-key")
+            .user_service_key("v1.0-service"),
+    )
+    .await;
+    let path = api.account("");
+    let bare = || api.bare(Method::GET, &path);
+    for request in [
+        bare().bearer_auth("the-token"),
+        bare().header("authorization", "bearer the-token"),
+        bare()
+            .header("X-Auth-Email", "me@example.com")
+            .header("X-Auth-Key", "the-key"),
+        bare().header("X-Auth-User-Service-Key", "v1.0-service"),
+    ] {
+        assert_eq!(send(request).await.status, StatusCode::OK);
+    }
+}
+
+#[tokio::test]
+async fn answers_carry_a_ray_id_and_the_rate_limit() {
+    let api = Api::start(Simulator::builder()).await;
+    let first = api.get(&api.account("")).await;
+    let second = api.get("/nowhere").await;
+    for reply in [&first, &second] {
+        let (digits, airport) = reply.header("cf-ray").split_once('-').unwrap();
+        assert_eq!(digits.len(), 16);
+        assert!(digits.bytes().all(|b| b"0123456789abcdef".contains(&b)));
+        assert_eq!(airport, "FRA");
+        assert_eq!(
+            reply.header("ratelimit-policy"),
+            r#""default";q=1200;w=300"#
+        );
+    }
+    assert_ne!(first.header("cf-ray"), second.header("cf-ray"));
+    assert_eq!(first.header("ratelimit"), r#""default";r=1199;t=300"#);
+    assert_eq!(second.header("ratelimit"), r#""default";r=1198;t=300"#);
+    api.advance(TimeDelta::seconds(300));
+    let later = api.get(&api.account("")).await;
+    assert_eq!(later.header("ratelimit"), r#""default";r=1199;t=300"#);
+}
+
+#[tokio::test]
+async fn requests_are_recorded_without_what_is_secret() {
+    let api = with_due().await;
+    api.get(&api.account("?name=CI")).await;
+    api.post(&api.account(&format!("{DUE}/refresh"))).await;
+    api.get("/nowhere").await;
+    api.knock(DUE_CLIENT_ID, "first").await;
+
+    let requests = api.simulator.requests();
+    let seen: Vec<_> = requests
+        .iter()
+        .map(|r| (r.method.as_str(), r.query.as_deref(), r.operation, r.status))
+        .collect();
+    assert_eq!(
+        seen,
+        [
+            ("GET", Some("name=CI"), Some(Operation::List), 200),
+            ("POST", None, Some(Operation::Refresh), 200),
+            ("GET", None, None, 404),
+            ("GET", None, None, 200),
+        ]
+    );
+    let refresh = format!("/client/v4{}", api.account(&format!("{DUE}/refresh")));
+    assert_eq!(requests[1].path, refresh);
+    assert_eq!(requests[3].path, "/app");
+
+    let printed = format!(
+        "{requests:?} {:?} {:?}",
+        api.simulator,
+        api.simulator.tokens()
+    );
+    for secret in [api.simulator.api_token(), "\"first\""] {
+        assert!(!printed.contains(secret));
+    }
+}
+
+#[tokio::test]
+async fn a_run_can_be_replayed_from_its_seed() {
+    let run = async |seed| {
+        let api = Api::start(Simulator::builder().seed(seed).believable_account()).await;
+        let created = api
+            .post_json(&api.account(""), json!({ "name": "CI" }))
+            .await;
+        let ray = created.header("cf-ray").to_owned();
+        let credentials = [
+            api.simulator.account_id().to_owned(),
+            api.simulator.zone_id().to_owned(),
+            api.simulator.api_token().to_owned(),
+            api.simulator.api_key().to_owned(),
+            api.simulator.user_service_key().to_owned(),
+        ];
+        (created.body, ray, credentials, api.simulator.tokens())
+    };
+    assert_eq!(run(1).await, run(1).await);
+    let (one, two) = (run(1).await, run(2).await);
+    assert_ne!(one.0, two.0);
+    assert_ne!(one.1, two.1);
+    assert!(one.2.iter().zip(&two.2).all(|(a, b)| a != b));
+}
+
+#[tokio::test]
+async fn the_believable_account_has_every_kind_of_token() {
+    let api = Api::start(Simulator::builder().believable_account()).await;
+    let tokens = api.simulator.tokens();
+    assert_eq!(tokens.len(), 12);
+    assert_eq!(tokens.iter().filter(|t| t.scope == Scope::Zone).count(), 2);
+    let week = start() + TimeDelta::days(7);
+    assert!(tokens.iter().any(|t| t.expires_at <= start()));
+    assert!(
+        tokens
+            .iter()
+            .any(|t| t.expires_at > start() && t.expires_at < week)
+    );
+    assert!(tokens.iter().any(|t| !t.enabled));
+    assert!(tokens.iter().any(|t| t.used_by_policy));
+    assert!(tokens.iter().any(|t| t.last_seen_at.is_none()));
+    assert!(tokens.iter().any(|t| t.duration == "forever"));
+    assert!(tokens.iter().any(|t| t.duration == "1 year"));
+}

@@ -1,0 +1,328 @@
+//! Every way to be refused, over real sockets.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test may panic"
+)]
+
+mod support;
+
+use cf_service_tokens_simulator::{SERVICE_TOKEN_NOT_FOUND, SeedToken, Simulator};
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+use support::{Api, send};
+
+const TOKEN: &str = "/f174e90a-fafe-4643-bbbc-4a0ed4fc8415";
+const NOT_FOUND: u64 = SERVICE_TOKEN_NOT_FOUND as u64;
+
+async fn with_token() -> Api {
+    Api::start(Simulator::builder().token(SeedToken::new("CI").id(&TOKEN[1..]))).await
+}
+
+#[tokio::test]
+async fn credentials_must_be_there_and_right_and_of_one_scheme() {
+    let api = with_token().await;
+    let path = api.account("");
+    let (email, key) = (api.simulator.email(), api.simulator.api_key());
+    let (token, service_key) = (api.simulator.api_token(), api.simulator.user_service_key());
+    let bare = || api.bare(Method::GET, &path);
+    let unauthorized = (StatusCode::UNAUTHORIZED, [10_000]);
+    let forbidden = (StatusCode::FORBIDDEN, [10_000]);
+    let bad_headers = (StatusCode::BAD_REQUEST, [6003]);
+
+    for (request, expected) in [
+        (bare(), unauthorized),
+        (bare().bearer_auth("wrong"), forbidden),
+        (bare().bearer_auth(key), forbidden),
+        (
+            bare()
+                .header("x-auth-email", email)
+                .header("x-auth-key", token),
+            forbidden,
+        ),
+        (
+            bare()
+                .header("x-auth-email", "x@example.com")
+                .header("x-auth-key", key),
+            forbidden,
+        ),
+        (bare().header("x-auth-user-service-key", token), forbidden),
+        (bare().header("authorization", "Bearer"), bad_headers),
+        (bare().header("authorization", "Bearer "), bad_headers),
+        (bare().header("authorization", token), bad_headers),
+        (bare().basic_auth("user", Some("password")), bad_headers),
+        (bare().bearer_auth(token).bearer_auth(token), bad_headers),
+        (
+            bare().header("authorization", "Bearer t\u{f6}ken"),
+            bad_headers,
+        ),
+        (bare().header("x-auth-email", email), bad_headers),
+        (bare().header("x-auth-key", key), bad_headers),
+        (
+            bare().bearer_auth(token).header("x-auth-email", email),
+            bad_headers,
+        ),
+        (
+            bare()
+                .bearer_auth(token)
+                .header("x-auth-user-service-key", service_key),
+            bad_headers,
+        ),
+        (
+            bare()
+                .bearer_auth(token)
+                .header("x-auth-email", email)
+                .header("x-auth-key", key),
+            bad_headers,
+        ),
+    ] {
+        let described = format!("{request:?}");
+        let reply = send(request).await;
+        let (status, codes) = expected;
+        assert_eq!(
+            (reply.status, reply.codes()),
+            (status, codes.to_vec()),
+            "{described}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_changed_without_credentials() {
+    let api = with_token().await;
+    let before = api.simulator.tokens();
+    for (method, path) in [
+        (Method::POST, api.account("")),
+        (Method::PUT, api.account(TOKEN)),
+        (Method::DELETE, api.account(TOKEN)),
+        (Method::POST, api.account(&format!("{TOKEN}/refresh"))),
+        (Method::POST, api.account(&format!("{TOKEN}/rotate"))),
+    ] {
+        let request = api.bare(method, &path).json(&json!({ "name": "x" }));
+        assert_eq!(send(request).await.status, StatusCode::UNAUTHORIZED);
+    }
+    assert_eq!(api.simulator.tokens(), before);
+}
+
+#[tokio::test]
+async fn a_foreign_account_or_zone_is_forbidden() {
+    let api = with_token().await;
+    let (account, zone) = (api.simulator.account_id(), api.simulator.zone_id());
+    for path in [
+        format!("/accounts/{zone}/access/service_tokens"),
+        format!("/zones/{account}/access/service_tokens"),
+        format!("/accounts/0/access/service_tokens{TOKEN}"),
+    ] {
+        let reply = api.get(&path).await;
+        assert_eq!(reply.status, StatusCode::FORBIDDEN, "{path}");
+        assert_eq!(reply.codes(), [10_000]);
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_path_has_no_route() {
+    let api = with_token().await;
+    let zone_twin = api.zone(TOKEN);
+    for path in [
+        format!("{zone_twin}/refresh"),
+        format!("{zone_twin}/rotate"),
+        api.account("//refresh"),
+        api.account("/"),
+        api.account(&format!("{TOKEN}/")),
+        api.account(&format!("{TOKEN}/revive")),
+        "/accounts//access/service_tokens".to_owned(),
+        "/users".to_owned(),
+        api.account("/%ff/refresh"),
+    ] {
+        let reply = api.post(&path).await;
+        assert_eq!(reply.status, StatusCode::NOT_FOUND, "{path}");
+        assert_eq!(reply.codes(), [7003, 7000], "{path}");
+        let message = reply.json()["errors"][0]["message"].to_string();
+        assert!(message.contains(&format!("/client/v4{path}")), "{message}");
+    }
+
+    let beside_the_api = api.simulator.base_url().replace("/client/v4", "/accounts");
+    let reply = send(api.http.get(beside_the_api)).await;
+    assert_eq!(reply.codes(), [7003, 7000]);
+}
+
+#[tokio::test]
+async fn another_method_is_not_allowed() {
+    let api = with_token().await;
+    for (method, path, allow) in [
+        (Method::PATCH, api.account(TOKEN), "GET, PUT, DELETE"),
+        (Method::POST, api.account(TOKEN), "GET, PUT, DELETE"),
+        (Method::DELETE, api.account(""), "GET, POST"),
+        (
+            Method::GET,
+            api.account(&format!("{TOKEN}/refresh")),
+            "POST",
+        ),
+        (Method::PUT, api.account(&format!("{TOKEN}/rotate")), "POST"),
+        (Method::PUT, api.zone(""), "GET, POST"),
+    ] {
+        let reply = send(api.request(method.clone(), &path)).await;
+        assert_eq!(
+            reply.status,
+            StatusCode::METHOD_NOT_ALLOWED,
+            "{method} {path}"
+        );
+        assert_eq!(reply.codes(), [10_405]);
+        assert_eq!(reply.header("allow"), allow);
+    }
+    for (path, allow) in [
+        (api.account(""), "GET, POST"),
+        (api.account(TOKEN), "GET, PUT, DELETE"),
+    ] {
+        let head = send(api.request(Method::HEAD, &path)).await;
+        assert_eq!(head.status, StatusCode::METHOD_NOT_ALLOWED);
+        assert_eq!(head.header("allow"), allow);
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_is_not_there_is_not_found() {
+    let api = with_token().await;
+    let client_id = api.simulator.tokens()[0].client_id.clone();
+    let body = json!({ "name": "x" });
+    for path in [
+        api.account("/00000000-0000-4000-8000-000000000000"),
+        api.account(&format!("/{client_id}")),
+        api.zone(TOKEN),
+    ] {
+        let mut replies = vec![
+            api.get(&path).await,
+            api.put_json(&path, body.clone()).await,
+            api.delete(&path).await,
+        ];
+        if path.starts_with("/accounts") {
+            replies.push(api.post(&format!("{path}/refresh")).await);
+            replies.push(api.post(&format!("{path}/rotate")).await);
+        }
+        for reply in replies {
+            assert_eq!(reply.status, StatusCode::NOT_FOUND, "{path}");
+            assert_eq!(reply.codes(), [NOT_FOUND]);
+            assert_eq!(
+                reply.json()["errors"][0]["message"],
+                "access.api.error.service_token_not_found"
+            );
+        }
+    }
+    assert_eq!(api.simulator.tokens().len(), 1);
+}
+
+#[tokio::test]
+async fn a_token_that_a_policy_names_is_not_deleted() {
+    let api = with_token().await;
+    let path = api.account(TOKEN);
+    let held = api.simulator.set_used_by_policy(&TOKEN[1..], true);
+    assert!(held.unwrap().used_by_policy);
+    let reply = api.delete(&path).await;
+    assert_eq!(reply.status, StatusCode::BAD_REQUEST);
+    assert_eq!(reply.codes(), [12_139]);
+    assert_eq!(
+        reply.json()["errors"][0]["message"],
+        "access.api.error.service_token_in_use"
+    );
+
+    assert!(
+        api.simulator
+            .set_used_by_policy(&TOKEN[1..], false)
+            .is_some()
+    );
+    assert_eq!(api.delete(&path).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_bad_value_is_pointed_at() {
+    let api = with_token().await;
+    let (tokens, token) = (api.account(""), api.account(TOKEN));
+    let rotate = api.account(&format!("{TOKEN}/rotate"));
+    let before = api.simulator.tokens();
+    for (reply, pointer) in [
+        (api.post_json(&tokens, json!({})).await, "/name"),
+        (api.post_json(&tokens, json!({ "name": "" })).await, "/name"),
+        (
+            api.post_json(&tokens, json!({ "name": "x", "duration": "1d" }))
+                .await,
+            "/duration",
+        ),
+        (
+            api.post_json(&tokens, json!({ "name": "x", "enabled": 1 }))
+                .await,
+            "/enabled",
+        ),
+        (
+            api.put_json(&token, json!({ "duration": "-1h" })).await,
+            "/duration",
+        ),
+        (
+            api.put_json(&token, json!({ "client_secret_version": 0 }))
+                .await,
+            "/client_secret_version",
+        ),
+        (
+            api.post_json(&rotate, json!({ "previous_client_secret_expires_at": 7 }))
+                .await,
+            "/previous_client_secret_expires_at",
+        ),
+        (api.get(&format!("{tokens}?page=0")).await, "/page"),
+        (
+            api.get(&format!("{tokens}?per_page=1001")).await,
+            "/per_page",
+        ),
+    ] {
+        assert_eq!(reply.status, StatusCode::BAD_REQUEST, "{pointer}");
+        assert_eq!(reply.codes(), [12_130]);
+        let error = reply.json()["errors"][0].clone();
+        assert_eq!(error["source"], json!({ "pointer": pointer }));
+        let message = error["message"].as_str().unwrap();
+        assert!(
+            message.starts_with("access.api.error.invalid_request: "),
+            "{message}"
+        );
+        assert!(message.contains(&pointer[1..]), "{message}");
+    }
+    assert_eq!(api.simulator.tokens(), before);
+}
+
+#[tokio::test]
+async fn a_lowered_version_is_pointed_at() {
+    let seed = SeedToken::new("CI")
+        .id(&TOKEN[1..])
+        .client_secret_version(3);
+    let api = Api::start(Simulator::builder().token(seed)).await;
+    let body = json!({ "client_secret_version": 2 });
+    let reply = api.put_json(&api.account(TOKEN), body).await;
+    assert_eq!(reply.codes(), [12_130]);
+    let source = &reply.json()["errors"][0]["source"];
+    assert_eq!(source["pointer"], "/client_secret_version");
+}
+
+#[tokio::test]
+async fn a_body_that_is_no_object_is_refused_as_a_whole() {
+    let api = with_token().await;
+    let (tokens, token) = (api.account(""), api.account(TOKEN));
+    let rotate = api.account(&format!("{TOKEN}/rotate"));
+    for (method, path, body) in [
+        (Method::POST, &tokens, ""),
+        (Method::POST, &tokens, "{\"name\": "),
+        (Method::POST, &tokens, "[]"),
+        (Method::PUT, &token, "{}"),
+        (Method::PUT, &token, ""),
+        (Method::POST, &rotate, "null"),
+        (Method::POST, &rotate, "{"),
+    ] {
+        let reply = send(api.request(method, path).body(body)).await;
+        assert_eq!(reply.status, StatusCode::BAD_REQUEST, "{body}");
+        assert_eq!(reply.codes(), [12_130]);
+        assert_eq!(reply.json()["errors"][0].get("source"), None::<&Value>);
+    }
+
+    let long = json!({ "name": "x".repeat(70_000) });
+    let reply = api.post_json(&tokens, long).await;
+    assert_eq!(reply.status, StatusCode::PAYLOAD_TOO_LARGE);
+    assert_eq!(reply.codes(), [12_130]);
+    assert_eq!(api.simulator.tokens().len(), 1);
+}

@@ -1,0 +1,275 @@
+//! The whole life of a service token, over real sockets: at the API through this
+//! crate, and at an app behind Access with the token's own headers.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use cf_service_tokens::{
+    AccountServiceTokens, Client, CreateServiceToken, RotateServiceToken, ServiceTokenCredentials,
+    TokenDuration, UpdateServiceToken,
+};
+use cf_service_tokens_simulator::{SeedToken, Simulator};
+use chrono::{DateTime, TimeDelta, Utc};
+
+/// A simulator and the time in it, which moves only as a test says.
+struct World {
+    simulator: Simulator,
+    now: Arc<Mutex<DateTime<Utc>>>,
+}
+
+impl World {
+    async fn new() -> Self {
+        // The grace of a rotation counts from the client's clock, so the two
+        // begin together.
+        let now = Arc::new(Mutex::new(Utc::now()));
+        let clock = Arc::clone(&now);
+        let simulator = Simulator::builder()
+            .clock(move || *clock.lock().unwrap())
+            .token(SeedToken::new("other"))
+            .zone_token(SeedToken::new("other"))
+            .start()
+            .await
+            .unwrap();
+        Self { simulator, now }
+    }
+
+    fn now(&self) -> DateTime<Utc> {
+        *self.now.lock().unwrap()
+    }
+
+    fn pass(&self, time: TimeDelta) {
+        *self.now.lock().unwrap() += time;
+    }
+
+    fn client(&self) -> Client {
+        Client::builder()
+            .api_token(self.simulator.api_token())
+            .base_url(self.simulator.base_url())
+            .build()
+            .unwrap()
+    }
+
+    /// What the app behind Access answers to whoever has these credentials.
+    async fn at_the_app(&self, credentials: &ServiceTokenCredentials) -> u16 {
+        let http = reqwest::Client::new();
+        let request = http.get(self.simulator.protected_url());
+        let in_two = request.headers(credentials.headers().unwrap()).send();
+        let request = http.get(self.simulator.protected_url());
+        let in_one = request
+            .header("authorization", credentials.single_header().unwrap())
+            .send();
+        let (in_two, in_one) = (in_two.await.unwrap(), in_one.await.unwrap());
+        assert_eq!(in_two.status(), in_one.status());
+        in_two.status().as_u16()
+    }
+}
+
+async fn names(tokens: &AccountServiceTokens) -> Vec<String> {
+    let mut stream = tokens.list().per_page(1).stream();
+    let mut names = Vec::new();
+    while let Some(token) = stream.next().await {
+        names.push(token.unwrap().name.unwrap());
+    }
+    names
+}
+
+#[tokio::test]
+async fn in_an_account() {
+    let world = World::new().await;
+    let tokens = world
+        .client()
+        .account(world.simulator.account_id())
+        .unwrap();
+
+    let issued = tokens
+        .create(&CreateServiceToken::new("deploy"))
+        .await
+        .unwrap();
+    assert_eq!(issued.status(), 201);
+    assert_eq!(issued.duration, Some(TokenDuration::DEFAULT));
+    assert_eq!(issued.expires_at, Some(world.now() + TimeDelta::days(365)));
+    let (token, first) = issued.into_inner().into_parts();
+    let id = token.id.unwrap();
+    assert_eq!(world.at_the_app(&first).await, 200);
+
+    assert_eq!(names(&tokens).await, ["other", "deploy"]);
+    let named = tokens.list().name("deploy").page(1).await.unwrap();
+    assert_eq!(named.tokens.len(), 1);
+    assert_eq!(named.tokens[0].id.as_ref(), Some(&id));
+    assert_eq!(named.tokens[0].last_seen_at, Some(world.now()));
+
+    // Just before it lapses, a refresh gives it a year from now, and the secret works on.
+    world.pass(TimeDelta::days(364));
+    let refreshed = tokens.refresh(&id).await.unwrap();
+    assert_eq!(
+        refreshed.expires_at,
+        Some(world.now() + TimeDelta::days(365))
+    );
+    world.pass(TimeDelta::days(364));
+    assert_eq!(world.at_the_app(&first).await, 200);
+    world.pass(TimeDelta::days(1));
+    assert_eq!(world.at_the_app(&first).await, 403, "it has lapsed");
+    tokens.refresh(&id).await.unwrap();
+    assert_eq!(world.at_the_app(&first).await, 200, "and lives again");
+
+    // Both secrets work until the grace ends.
+    let grace = RotateServiceToken::with_grace_until(world.now() + TimeDelta::days(1));
+    let second = tokens
+        .rotate(&id, &grace)
+        .await
+        .unwrap()
+        .credentials()
+        .clone();
+    assert_ne!(first.expose_secret(), second.expose_secret());
+    assert_eq!(first.client_id(), second.client_id());
+    assert_eq!(world.at_the_app(&first).await, 200);
+    assert_eq!(world.at_the_app(&second).await, 200);
+    world.pass(TimeDelta::days(1));
+    assert_eq!(world.at_the_app(&first).await, 403);
+    assert_eq!(world.at_the_app(&second).await, 200);
+
+    // Without a grace the old secret dies at once.
+    let revoking = RotateServiceToken::revoking_now();
+    let third = tokens
+        .rotate(&id, &revoking)
+        .await
+        .unwrap()
+        .credentials()
+        .clone();
+    assert_eq!(world.at_the_app(&second).await, 403);
+    assert_eq!(world.at_the_app(&third).await, 200);
+
+    tokens
+        .update(&id, &UpdateServiceToken::new().enabled(false))
+        .await
+        .unwrap();
+    assert_eq!(world.at_the_app(&third).await, 403);
+    let enabled = tokens
+        .update(&id, &UpdateServiceToken::new().enabled(true))
+        .await
+        .unwrap();
+    assert_eq!(enabled.enabled, Some(true));
+    assert_eq!(world.at_the_app(&third).await, 200);
+
+    let renamed = tokens
+        .update(&id, &UpdateServiceToken::new().name("deploy (old)"))
+        .await
+        .unwrap();
+    assert_eq!(renamed.name.as_deref(), Some("deploy (old)"));
+    assert_eq!(renamed.enabled, Some(true), "what is not named stays");
+
+    let hour: TokenDuration = "60m".parse().unwrap();
+    let shortened = tokens
+        .update(&id, &UpdateServiceToken::new().duration(hour))
+        .await
+        .unwrap();
+    assert_eq!(shortened.duration.as_ref().unwrap().as_str(), "60m");
+    assert_eq!(shortened.expires_in(world.now()), Some(TimeDelta::hours(1)));
+
+    world.simulator.set_used_by_policy(&id, true).unwrap();
+    let error = tokens.delete(&id).await.unwrap_err();
+    assert_eq!(error.api_errors()[0].code, 12139);
+    world.simulator.set_used_by_policy(&id, false).unwrap();
+
+    let deleted = tokens.delete(&id).await.unwrap();
+    assert_eq!(deleted.name.as_deref(), Some("deploy (old)"));
+    assert_eq!(world.at_the_app(&third).await, 403);
+    let error = tokens.get(&id).await.unwrap_err();
+    assert!(error.is_not_found());
+    assert!(error.is_refused());
+    assert_eq!(names(&tokens).await, ["other"]);
+}
+
+#[tokio::test]
+async fn in_a_zone() {
+    let world = World::new().await;
+    let tokens = world.client().zone(world.simulator.zone_id()).unwrap();
+    let account = world
+        .client()
+        .account(world.simulator.account_id())
+        .unwrap();
+
+    let day: TokenDuration = "24h".parse().unwrap();
+    let issued = tokens
+        .create(&CreateServiceToken::new("deploy").duration(day))
+        .await
+        .unwrap();
+    let (token, credentials) = issued.into_inner().into_parts();
+    let id = token.id.unwrap();
+    assert_eq!(world.at_the_app(&credentials).await, 200);
+    assert!(
+        account.get(&id).await.unwrap_err().is_not_found(),
+        "scopes are apart"
+    );
+
+    let found = tokens.list().search("ploy").page(1).await.unwrap();
+    assert_eq!(found.tokens.len(), 1);
+    assert_eq!(
+        tokens.get(&id).await.unwrap().name.as_deref(),
+        Some("deploy")
+    );
+
+    // What a refresh does for an account, an update of the duration does here.
+    world.pass(TimeDelta::hours(23));
+    let day: TokenDuration = "24h".parse().unwrap();
+    tokens
+        .update(&id, &UpdateServiceToken::new().duration(day))
+        .await
+        .unwrap();
+    world.pass(TimeDelta::hours(23));
+    assert_eq!(world.at_the_app(&credentials).await, 200);
+
+    tokens
+        .update(&id, &UpdateServiceToken::new().enabled(false))
+        .await
+        .unwrap();
+    assert_eq!(world.at_the_app(&credentials).await, 403);
+    let back = UpdateServiceToken::new()
+        .enabled(true)
+        .name("deploy 2")
+        .duration(TokenDuration::FOREVER);
+    let back = tokens.update(&id, &back).await.unwrap();
+    assert_eq!(back.name.as_deref(), Some("deploy 2"));
+    assert!(back.never_expires());
+    assert_eq!(back.expires_in(world.now()), None);
+    world.pass(TimeDelta::days(3650));
+    assert_eq!(world.at_the_app(&credentials).await, 200);
+
+    tokens.delete(&id).await.unwrap();
+    assert!(tokens.get(&id).await.unwrap_err().is_not_found());
+    assert_eq!(world.at_the_app(&credentials).await, 403);
+}
+
+#[tokio::test]
+async fn the_commonest_mistakes_say_what_to_do() {
+    let world = World::new().await;
+    let simulator = &world.simulator;
+    let tokens = world.client().account(simulator.account_id()).unwrap();
+    let seeded = simulator.tokens();
+
+    let error = tokens.get(&seeded[0].client_id).await.unwrap_err();
+    assert!(error.is_invalid_id());
+    assert!(error.to_string().contains("not its `client_id`"), "{error}");
+
+    let stranger = Client::builder()
+        .api_token("wrong")
+        .base_url(simulator.base_url());
+    let stranger = stranger
+        .build()
+        .unwrap()
+        .account(simulator.account_id())
+        .unwrap();
+    let error = stranger.refresh(&seeded[0].id).await.unwrap_err();
+    assert!(error.is_auth());
+    assert_eq!(error.api_errors()[0].code, 10_000);
+    assert!(error.ray_id().is_some());
+
+    let too_short = RotateServiceToken::with_grace(Duration::from_secs(3600));
+    let error = tokens
+        .rotate("f174e90a-fafe-4643-bbbc-4a0ed4fc8415", &too_short)
+        .await
+        .unwrap_err();
+    assert!(error.is_not_found());
+    assert!(!error.may_have_been_applied());
+}
