@@ -9,19 +9,24 @@ use http::{HeaderValue, Method, header};
 use reqwest::Url;
 use secrecy::SecretString;
 
+use crate::clock::{Clock, SystemClock};
 use crate::credentials::Credentials;
 use crate::environment::{ACCOUNT_ID, BASE_URL, Environment};
 use crate::error::Error;
-use crate::exchange::Transport;
 use crate::id::{AccountId, ZoneId};
 use crate::options::CallOptions;
+use crate::rate_limit::{RateLimit, RateLimiter};
 use crate::raw::RawRequest;
 use crate::redact::Redactor;
+use crate::retry::{Retrier, Retry};
 use crate::service_tokens::{AccountServiceTokens, ZoneServiceTokens};
+use crate::transport::Transport;
 
 const CLOUDFLARE: &str = "https://api.cloudflare.com/client/v4";
 const USER_AGENT: &str = concat!("cf-service-tokens/", env!("CARGO_PKG_VERSION"));
 const TIMEOUT: Duration = Duration::from_secs(30);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const DEADLINE: Duration = Duration::from_secs(120);
 const BODY_LIMIT: usize = 4 * 1024 * 1024;
 
 /// A client of Cloudflare's API for service tokens.
@@ -153,9 +158,14 @@ pub struct ClientBuilder {
     environment: Option<Environment>,
     base_url: Option<String>,
     account_id: Option<String>,
+    allow_http: bool,
     timeout: Duration,
+    deadline: Duration,
     body_limit: usize,
     user_agent: String,
+    retry: Retry,
+    rate_limit: RateLimit,
+    clock: Arc<dyn Clock>,
     http: Option<reqwest::Client>,
 }
 
@@ -166,9 +176,14 @@ impl Default for ClientBuilder {
             environment: None,
             base_url: None,
             account_id: None,
+            allow_http: false,
             timeout: TIMEOUT,
+            deadline: DEADLINE,
             body_limit: BODY_LIMIT,
             user_agent: USER_AGENT.to_owned(),
+            retry: Retry::default(),
+            rate_limit: RateLimit::default(),
+            clock: Arc::new(SystemClock::new()),
             http: None,
         }
     }
@@ -224,9 +239,18 @@ impl ClientBuilder {
 
     /// Where the API is, `https://api.cloudflare.com/client/v4` by default.
     ///
-    /// It must be `https`, unless it leads to this very machine.
+    /// It must be `https`, unless it leads to this very machine or
+    /// [`allow_http`](Self::allow_http) says otherwise.
     pub fn base_url(mut self, url: impl Into<String>) -> Self {
         self.base_url = Some(url.into());
+        self
+    }
+
+    /// Allows a base URL without TLS that leads to another machine, such as a
+    /// gateway in a network that is trusted. **Whoever sees the traffic sees the
+    /// credentials.**
+    pub fn allow_http(mut self) -> Self {
+        self.allow_http = true;
         self
     }
 
@@ -240,6 +264,32 @@ impl ClientBuilder {
     /// of the body; 30 seconds by default.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
+        self
+    }
+
+    /// How long a call may take as a whole, all its attempts and the pauses
+    /// between them included; 2 minutes by default.
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// Whether and when a call that failed is made again.
+    pub fn retry(mut self, retry: Retry) -> Self {
+        self.retry = retry;
+        self
+    }
+
+    /// How many requests are sent in a window of time; Cloudflare's own limit by
+    /// default.
+    pub fn rate_limit(mut self, rate_limit: RateLimit) -> Self {
+        self.rate_limit = rate_limit;
+        self
+    }
+
+    /// The time that the client goes by; the system's by default.
+    pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
+        self.clock = Arc::new(clock);
         self
     }
 
@@ -278,9 +328,9 @@ impl ClientBuilder {
             None => Ok(None),
         };
         let base_url = match self.base_url {
-            Some(url) => checked_base_url(&url, "the base URL")?,
+            Some(url) => checked_base_url(&url, "the base URL", self.allow_http)?,
             None => match from_environment(BASE_URL)? {
-                Some(url) => checked_base_url(&url, BASE_URL)?,
+                Some(url) => checked_base_url(&url, BASE_URL, self.allow_http)?,
                 None => CLOUDFLARE.to_owned(),
             },
         };
@@ -301,9 +351,9 @@ impl ClientBuilder {
         })?;
         headers.insert(header::USER_AGENT, user_agent);
 
-        if self.timeout.is_zero() {
+        if self.timeout.is_zero() || self.deadline.is_zero() {
             return Err(Error::configuration(
-                "the timeout is zero, so that no call could succeed; give it some seconds",
+                "the timeout or the deadline is zero, so that no call could succeed; give it some seconds",
             ));
         }
         let http = match self.http {
@@ -316,8 +366,12 @@ impl ClientBuilder {
                 base_url,
                 headers,
                 timeout: self.timeout,
+                deadline: self.deadline,
                 body_limit: self.body_limit,
                 redactor: Redactor::new(credentials.secrets()),
+                retrier: Retrier::new(self.retry),
+                rate_limiter: RateLimiter::new(&self.rate_limit),
+                clock: self.clock,
             }),
             default_account,
             options: CallOptions::default(),
@@ -343,6 +397,9 @@ impl fmt::Debug for ClientBuilder {
             .field("credentials", &schemes)
             .field("account_id", &self.account_id)
             .field("timeout", &self.timeout)
+            .field("deadline", &self.deadline)
+            .field("retry", &self.retry)
+            .field("rate_limit", &self.rate_limit)
             .field("body_limit", &self.body_limit)
             .field("user_agent", &self.user_agent)
             .finish_non_exhaustive()
@@ -350,7 +407,7 @@ impl fmt::Debug for ClientBuilder {
 }
 
 /// The URL without a slash at its end, if credentials may be sent there.
-fn checked_base_url(text: &str, what: &str) -> Result<String, Error> {
+fn checked_base_url(text: &str, what: &str, allow_http: bool) -> Result<String, Error> {
     // The text is not shown: it may hold a password.
     let refuse = |fault: &str| Err(Error::configuration(format!("{what} {fault}")));
     let Ok(url) = Url::parse(text) else {
@@ -364,9 +421,11 @@ fn checked_base_url(text: &str, what: &str) -> Result<String, Error> {
     }
     match url.scheme() {
         "https" => {}
-        "http" if is_loopback(&url) => {}
+        "http" if allow_http || is_loopback(&url) => {}
         "http" => {
-            return refuse("is http, which would show the credentials to the network; use https");
+            return refuse(
+                "is http, which would show the credentials to the network; use https, or allow it with `allow_http`",
+            );
         }
         _ => return refuse("is neither https nor http; use https"),
     }
@@ -393,6 +452,7 @@ fn http_client(base_url: &str) -> Result<reqwest::Client, Error> {
     reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
+        .connect_timeout(CONNECT_TIMEOUT)
         .referer(false)
         .build()
         .map_err(|error| {

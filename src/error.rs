@@ -44,6 +44,7 @@ struct Inner {
 struct Call {
     operation: &'static Operation,
     attempts: u32,
+    an_earlier_attempt_may_have_been_applied: bool,
     response: Option<FailedResponse>,
 }
 
@@ -63,6 +64,7 @@ pub(crate) enum Kind {
     Configuration(String),
     InvalidId(String),
     InvalidRequest(String),
+    Throttled(Duration),
     Connect,
     Tls,
     Timeout(Duration),
@@ -104,6 +106,25 @@ impl Error {
         }))
     }
 
+    /// A call that the client's own rate limit holds up for too long.
+    pub(crate) fn throttled(operation: &'static Operation, wait: Duration) -> Self {
+        let mut error = Self::call(Kind::Throttled(wait), operation, None);
+        if let Some(call) = &mut error.0.call {
+            call.attempts = 0;
+        }
+        error
+    }
+
+    /// The error of a call whose last attempt, of so many, failed with this.
+    pub(crate) fn after(mut self, attempts: u32, earlier: Option<&Self>) -> Self {
+        if let Some(call) = &mut self.0.call {
+            call.attempts = attempts;
+            call.an_earlier_attempt_may_have_been_applied =
+                earlier.is_some_and(Self::may_have_been_applied);
+        }
+        self
+    }
+
     /// A call that failed, with what is known of its last attempt.
     pub(crate) fn call(
         kind: Kind,
@@ -115,6 +136,7 @@ impl Error {
             call: Some(Call {
                 operation,
                 attempts: 1,
+                an_earlier_attempt_may_have_been_applied: false,
                 response,
             }),
             source: None,
@@ -161,6 +183,11 @@ impl Error {
         matches!(self.0.kind, Kind::Timeout(_))
     }
 
+    /// Whether the connection broke before the answer was complete.
+    pub fn is_interrupted(&self) -> bool {
+        matches!(self.0.kind, Kind::Transport)
+    }
+
     /// Whether the body was larger than the client accepts.
     pub fn is_body_too_large(&self) -> bool {
         matches!(self.0.kind, Kind::BodyTooLarge(_))
@@ -200,9 +227,13 @@ impl Error {
         self.status() == Some(StatusCode::NOT_FOUND)
     }
 
-    /// Whether the API has had too many calls: HTTP 429, or Cloudflare's code 971.
+    /// Whether the API has had too many calls: HTTP 429, or Cloudflare's code
+    /// 971, or the client's own [`RateLimit`](crate::RateLimit) left no room
+    /// before the deadline.
     pub fn is_rate_limited(&self) -> bool {
-        self.status() == Some(StatusCode::TOO_MANY_REQUESTS) || self.has_code(971)
+        self.status() == Some(StatusCode::TOO_MANY_REQUESTS)
+            || self.has_code(971)
+            || matches!(self.0.kind, Kind::Throttled(_))
     }
 
     /// The HTTP status, if there was a response.
@@ -227,9 +258,13 @@ impl Error {
         self.received().and_then(Received::ray_id)
     }
 
-    /// How long the API asked to be left alone (`Retry-After`).
+    /// How long the API asked to be left alone (`Retry-After`), or how long the
+    /// client's own [`RateLimit`](crate::RateLimit) would have held the call up.
     pub fn retry_after(&self) -> Option<Duration> {
-        self.received().and_then(Received::retry_after)
+        match self.0.kind {
+            Kind::Throttled(wait) => Some(wait),
+            _ => self.received().and_then(Received::retry_after),
+        }
     }
 
     /// The `errors` of the envelope; empty where there was none.
@@ -260,10 +295,14 @@ impl Error {
         let Some(call) = &self.0.call else {
             return false;
         };
+        if call.an_earlier_attempt_may_have_been_applied {
+            return true;
+        }
         let turned_away = self.status().is_some_and(|status| {
             (300..500).contains(&status.as_u16()) && status != StatusCode::REQUEST_TIMEOUT
         });
-        !call.operation.is_read() && !self.is_connect() && !turned_away
+        let unsent = self.is_connect() || matches!(self.0.kind, Kind::Throttled(_));
+        !call.operation.is_read() && !unsent && !turned_away
     }
 
     fn has_code(&self, code: i64) -> bool {
@@ -274,8 +313,29 @@ impl Error {
         self.0.call.as_ref()?.response.as_ref()
     }
 
-    fn received(&self) -> Option<&Received> {
+    pub(crate) fn received(&self) -> Option<&Received> {
         self.response().map(|response| &response.received)
+    }
+
+    /// The kind of failure in one word, for machines.
+    pub(crate) fn kind_name(&self) -> &'static str {
+        match self.0.kind {
+            Kind::Configuration(_) => "configuration",
+            Kind::InvalidId(_) => "invalid_id",
+            Kind::InvalidRequest(_) => "invalid_request",
+            Kind::Throttled(_) => "throttled",
+            Kind::Connect => "connect",
+            Kind::Tls => "tls",
+            Kind::Timeout(_) => "timeout",
+            Kind::Transport => "interrupted",
+            Kind::BodyTooLarge(_) => "body_too_large",
+            Kind::Redirect(_) => "redirect",
+            Kind::Refused => "refused",
+            Kind::Status => "status",
+            Kind::NotJson => "not_json",
+            Kind::Shape { .. } => "shape",
+            Kind::NoResult => "no_result",
+        }
     }
 
     /// What the reader can do about it.
@@ -284,6 +344,9 @@ impl Error {
             return Some(
                 "check that the credentials are right and have the permission \"Access: Service Tokens Write\"",
             );
+        }
+        if matches!(self.0.kind, Kind::Throttled(_)) {
+            return Some("wait, or give the call a longer deadline");
         }
         if self.is_rate_limited() {
             return Some("wait as long as `Retry-After` says, or five minutes");
@@ -307,9 +370,16 @@ impl Error {
             Kind::Configuration(words) | Kind::InvalidId(words) | Kind::InvalidRequest(words) => {
                 f.write_str(words)
             }
+            Kind::Throttled(wait) => write!(
+                f,
+                "the rate limit holds the call up for {wait:?}, which is past its deadline"
+            ),
             Kind::Connect => f.write_str("no connection came about"),
             Kind::Tls => f.write_str("no secure connection came about"),
-            Kind::Timeout(limit) => write!(f, "no complete answer within {limit:?}"),
+            Kind::Timeout(limit) => {
+                let limit = limit.as_millis();
+                write!(f, "no complete answer within {limit} ms")
+            }
             Kind::Transport => f.write_str("the connection broke before the answer was complete"),
             Kind::BodyTooLarge(limit) => {
                 write!(
@@ -378,6 +448,9 @@ impl fmt::Display for Error {
             write!(f, "{}: ", call.operation.words())?;
         }
         self.fmt_kind(f)?;
+        if self.attempts() > 1 {
+            write!(f, ", at the last of {} attempts", self.attempts())?;
+        }
         self.fmt_response(f)?;
         if let Some(advice) = self.advice() {
             write!(f, "; {advice}")?;

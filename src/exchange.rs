@@ -1,4 +1,4 @@
-//! What happens between a call and the wire.
+//! What happens between one attempt and the wire.
 //!
 //! The generated methods make a request and decode its answer, but they forget
 //! whatever they can't decode. So the hook that they run here sends the request
@@ -7,89 +7,29 @@
 //! what happened.
 
 use std::fmt;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use chrono::Utc;
 use http::{HeaderMap, StatusCode};
 use progenitor_client::{ClientHooks, OperationInfo};
 use reqwest::Request;
-use serde::de::DeserializeOwned;
 
-use crate::envelope::Envelope;
-use crate::error::Error;
-use crate::generated::types::FailureEnvelope;
-use crate::generated::{self, ResponseValue};
-use crate::operation::Operation;
-use crate::options::CallOptions;
-use crate::outcome::Attempt;
+use crate::clock::Clock;
+use crate::generated;
 use crate::received::Received;
-use crate::redact::Redactor;
-use crate::response::Response;
-
-/// What all calls of a client share.
-pub(crate) struct Transport {
-    pub(crate) http: reqwest::Client,
-    /// Without a slash at its end.
-    pub(crate) base_url: String,
-    /// What every request carries: the credentials and the user agent.
-    pub(crate) headers: HeaderMap,
-    /// How long one attempt may take, the answer's body included.
-    pub(crate) timeout: Duration,
-    /// The most bytes that an answer's body may have.
-    pub(crate) body_limit: usize,
-    pub(crate) redactor: Redactor,
-}
-
-impl Transport {
-    /// Carries out one operation: `send` runs its generated method.
-    pub(crate) async fn call<E, S>(
-        &self,
-        operation: &'static Operation,
-        options: &CallOptions,
-        send: S,
-    ) -> Result<Response<E::Result>, Error>
-    where
-        E: Envelope + DeserializeOwned,
-        S: AsyncFnOnce(
-            &generated::Client,
-        ) -> Result<ResponseValue<E>, generated::Error<FailureEnvelope>>,
-    {
-        let mut headers = options.checked_headers()?.clone();
-        // The client's own come last, so that they replace any namesake.
-        headers.extend(self.headers.clone());
-        let timeout = options.timeout.unwrap_or(self.timeout);
-        let timeout = options.deadline.unwrap_or(timeout).min(timeout);
-
-        let client = generated::Client {
-            baseurl: self.base_url.clone(),
-            client: self.http.clone(),
-            inner: Exchange {
-                headers,
-                timeout,
-                body_limit: self.body_limit,
-                notes: OnceLock::new(),
-            },
-        };
-        let decoded = send(&client).await;
-        let attempt = Attempt {
-            operation,
-            timeout,
-            body_limit: self.body_limit,
-            redactor: &self.redactor,
-        };
-        attempt.outcome(client.inner.notes.into_inner(), decoded)
-    }
-}
 
 /// One attempt: how to make it, and the notes of what came back.
 #[derive(Clone)]
 pub(crate) struct Exchange {
-    headers: HeaderMap,
-    timeout: Duration,
-    body_limit: usize,
-    notes: OnceLock<Notes>,
+    /// What the request carries besides what the generated code gives it.
+    pub(crate) headers: HeaderMap,
+    /// How long the attempt may take, the answer's body included.
+    pub(crate) timeout: Duration,
+    /// The most bytes that the answer's body may have.
+    pub(crate) body_limit: usize,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) notes: Arc<OnceLock<Notes>>,
 }
 
 /// What came back of a request.
@@ -123,7 +63,7 @@ impl ClientHooks<Exchange> for generated::Client {
         let response = self.client.execute(request).await?;
         let status = response.status();
         let headers = response.headers().clone();
-        let at = Utc::now();
+        let at = exchange.clock.now();
         let (body, body_end, error) = read_body(response, exchange.body_limit).await;
         // The cell is empty: a generated method sends one request.
         let _ = exchange.notes.set(Notes {

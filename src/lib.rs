@@ -6,6 +6,7 @@
 #[cfg_attr(docsrs, doc(cfg(feature = "blocking")))]
 pub mod blocking;
 mod client;
+mod clock;
 mod credentials;
 mod decode;
 mod duration;
@@ -21,15 +22,20 @@ mod list;
 mod operation;
 mod options;
 mod outcome;
+mod rate_limit;
 mod raw;
 mod received;
 mod redact;
 mod request;
 mod response;
+mod retry;
 mod scope;
 mod service_tokens;
+mod trace;
+mod transport;
 
 pub use client::{Client, ClientBuilder};
+pub use clock::Clock;
 pub use duration::{
     DurationRangeError, GoDuration, ParseDurationError, ParseDurationErrorKind, TokenDuration,
 };
@@ -40,7 +46,9 @@ pub use id::{AccountId, ServiceTokenId, ZoneId};
 pub use issued::{IssuedServiceToken, ServiceTokenCredentials};
 pub use list::{ListServiceTokens, ServiceTokenPage, ServiceTokenStream};
 pub use options::CallOptions;
+pub use rate_limit::RateLimit;
 pub use raw::RawRequest;
 pub use request::{CreateServiceToken, RotateServiceToken, UpdateServiceToken};
 pub use response::Response;
+pub use retry::Retry;
 pub use service_tokens::{AccountServiceTokens, ZoneServiceTokens};

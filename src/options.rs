@@ -35,7 +35,7 @@ impl CallOptions {
         self
     }
 
-    /// How long a call may take as a whole, from its start to its answer.
+    /// How long a call may take as a whole, all its attempts and pauses included.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = Some(deadline);
         self

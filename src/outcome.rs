@@ -18,7 +18,7 @@ use crate::redact::Redactor;
 use crate::response::Response;
 
 /// What the generated code made of an answer.
-type Generated<E> = Result<ResponseValue<E>, generated::Error<FailureEnvelope>>;
+pub(crate) type Generated<E> = Result<ResponseValue<E>, generated::Error<FailureEnvelope>>;
 
 /// The attempt that is judged.
 pub(crate) struct Attempt<'a> {

@@ -11,11 +11,11 @@ use serde::de::DeserializeOwned;
 
 use crate::envelope::AnyEnvelope;
 use crate::error::Error;
-use crate::exchange::Transport;
 use crate::generated;
 use crate::operation::Operation;
 use crate::options::CallOptions;
 use crate::response::Response;
+use crate::transport::Transport;
 
 const fn raw(method: &'static str, idempotent: bool) -> Operation {
     Operation {
@@ -121,12 +121,12 @@ impl RawRequest {
             (_, true) => &IDEMPOTENT,
             (_, false) => &NOT_IDEMPOTENT,
         };
-        let method = self.method;
-        let send = async |client: &generated::Client| {
+        let (method, url, body) = (&self.method, &url, &body);
+        let send = |client: generated::Client| async move {
             let mut request = reqwest::Request::new(method.clone(), url.clone());
             let json = HeaderValue::from_static("application/json");
             request.headers_mut().insert(header::ACCEPT, json.clone());
-            if let Some(body) = &body {
+            if let Some(body) = body {
                 request.headers_mut().insert(header::CONTENT_TYPE, json);
                 *request.body_mut() = Some(body.clone().into());
             }
@@ -141,7 +141,7 @@ impl RawRequest {
             }
         };
         self.transport
-            .call::<AnyEnvelope<T>, _>(operation, &self.options, send)
+            .call::<AnyEnvelope<T>, _, _>(operation, &self.options, send)
             .await
     }
 

@@ -37,6 +37,12 @@ pub struct Response<T> {
 }
 
 impl<T> Response<T> {
+    /// The response to the last of so many attempts.
+    pub(crate) fn after(mut self, attempts: u32) -> Self {
+        self.attempts = attempts;
+        self
+    }
+
     /// The value alone.
     pub fn into_inner(self) -> T {
         self.value

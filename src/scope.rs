@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use crate::error::Error;
-use crate::exchange::Transport;
 use crate::generated::Client;
 use crate::generated::operations::*;
 use crate::generated::types::ServiceToken;
@@ -13,6 +12,7 @@ use crate::list::{Filter, ServiceTokenPage};
 use crate::options::CallOptions;
 use crate::request::{CreateServiceToken, UpdateServiceToken};
 use crate::response::Response;
+use crate::transport::Transport;
 
 /// Whose service tokens a call is about, and how to make the call.
 #[derive(Clone)]
@@ -40,11 +40,15 @@ macro_rules! in_scope {
         let Scope { transport, owner, options } = $scope;
         match owner {
             Owner::Account(account) => {
-                let send = async |client: &Client| client.$by_account(account, $($argument),+).await;
+                let send = |client: Client| async move {
+                    client.$by_account(account, $($argument),+).await
+                };
                 transport.call(&$of_account, options, send).await
             }
             Owner::Zone(zone) => {
-                let send = async |client: &Client| client.$by_zone(zone, $($argument),+).await;
+                let send = |client: Client| async move {
+                    client.$by_zone(zone, $($argument),+).await
+                };
                 transport.call(&$of_zone, options, send).await
             }
         }
@@ -78,22 +82,22 @@ impl Scope {
         &self,
         request: &CreateServiceToken,
     ) -> Result<Response<IssuedServiceToken>, Error> {
-        let body = request.checked()?;
+        let body = &request.checked()?;
         in_scope!(
             self,
             CREATE_ACCOUNT_SERVICE_TOKEN => create_account_service_token,
             CREATE_ZONE_SERVICE_TOKEN => create_zone_service_token,
-            (&body)
+            (body)
         )
     }
 
     pub(crate) async fn get(&self, id: &str) -> Result<Response<ServiceToken>, Error> {
-        let id = ServiceTokenId::new(id)?;
+        let id = &ServiceTokenId::new(id)?;
         in_scope!(
             self,
             GET_ACCOUNT_SERVICE_TOKEN => get_account_service_token,
             GET_ZONE_SERVICE_TOKEN => get_zone_service_token,
-            (&id)
+            (id)
         )
     }
 
@@ -102,23 +106,23 @@ impl Scope {
         id: &str,
         request: &UpdateServiceToken,
     ) -> Result<Response<ServiceToken>, Error> {
-        let id = ServiceTokenId::new(id)?;
-        let body = request.checked()?;
+        let id = &ServiceTokenId::new(id)?;
+        let body = &request.checked()?;
         in_scope!(
             self,
             UPDATE_ACCOUNT_SERVICE_TOKEN => update_account_service_token,
             UPDATE_ZONE_SERVICE_TOKEN => update_zone_service_token,
-            (&id, &body)
+            (id, body)
         )
     }
 
     pub(crate) async fn delete(&self, id: &str) -> Result<Response<ServiceToken>, Error> {
-        let id = ServiceTokenId::new(id)?;
+        let id = &ServiceTokenId::new(id)?;
         in_scope!(
             self,
             DELETE_ACCOUNT_SERVICE_TOKEN => delete_account_service_token,
             DELETE_ZONE_SERVICE_TOKEN => delete_zone_service_token,
-            (&id)
+            (id)
         )
     }
 }

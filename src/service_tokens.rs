@@ -3,10 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use chrono::Utc;
-
 use crate::error::Error;
-use crate::exchange::Transport;
+use crate::generated::Client;
 use crate::generated::operations::{REFRESH_ACCOUNT_SERVICE_TOKEN, ROTATE_ACCOUNT_SERVICE_TOKEN};
 use crate::generated::types::ServiceToken;
 use crate::id::{AccountId, ServiceTokenId, ZoneId};
@@ -16,6 +14,7 @@ use crate::options::CallOptions;
 use crate::request::{CreateServiceToken, RotateServiceToken, UpdateServiceToken};
 use crate::response::Response;
 use crate::scope::{Owner, Scope};
+use crate::transport::Transport;
 
 /// The service tokens of an account; made by [`Client::account`](crate::Client::account).
 ///
@@ -178,16 +177,17 @@ impl AccountServiceTokens {
     /// if the text can't be a service token's id; else whatever went wrong on
     /// the way, as [`Error`] tells it.
     pub async fn refresh(&self, id: impl AsRef<str>) -> Result<Response<ServiceToken>, Error> {
-        let id = ServiceTokenId::new(id)?;
+        let id = &ServiceTokenId::new(id)?;
         let Scope {
             transport, options, ..
         } = &self.scope;
+        let send = |client: Client| async move {
+            client
+                .refresh_account_service_token(&self.account, id)
+                .await
+        };
         transport
-            .call(&REFRESH_ACCOUNT_SERVICE_TOKEN, options, async |client| {
-                client
-                    .refresh_account_service_token(&self.account, &id)
-                    .await
-            })
+            .call(&REFRESH_ACCOUNT_SERVICE_TOKEN, options, send)
             .await
     }
 
@@ -223,17 +223,18 @@ impl AccountServiceTokens {
         id: impl AsRef<str>,
         request: &RotateServiceToken,
     ) -> Result<Response<IssuedServiceToken>, Error> {
-        let id = ServiceTokenId::new(id)?;
-        let body = request.checked(Utc::now())?;
+        let id = &ServiceTokenId::new(id)?;
+        let body = &request.checked(self.scope.transport.clock.now())?;
         let Scope {
             transport, options, ..
         } = &self.scope;
+        let send = |client: Client| async move {
+            client
+                .rotate_account_service_token(&self.account, id, body)
+                .await
+        };
         transport
-            .call(&ROTATE_ACCOUNT_SERVICE_TOKEN, options, async |client| {
-                client
-                    .rotate_account_service_token(&self.account, &id, &body)
-                    .await
-            })
+            .call(&ROTATE_ACCOUNT_SERVICE_TOKEN, options, send)
             .await
     }
 }

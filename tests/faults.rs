@@ -5,7 +5,7 @@ mod support;
 
 use std::time::Duration;
 
-use cf_service_tokens::{Client, Error};
+use cf_service_tokens::{Client, Error, Retry};
 use support::{ACCOUNT, CANARY, RawServer, TOKEN, Then, answer, json};
 
 const HTML: &str = "<!DOCTYPE html>\n<title>Attention Required! | Cloudflare</title>";
@@ -224,7 +224,7 @@ async fn an_answer_that_stalls() {
         if status.is_some() {
             assert_carries_the_response(&error, 200);
             assert_eq!(error.body(), Some(&b"{"[..]));
-            insta::assert_snapshot!(error, @"refresh account service token: no complete answer within 50ms (HTTP 200, ray id 8f2b1c9d0e1f2a3b-FRA); the call may have taken effect; look at the token to be sure");
+            insta::assert_snapshot!(error, @"refresh account service token: no complete answer within 50 ms (HTTP 200, ray id 8f2b1c9d0e1f2a3b-FRA); the call may have taken effect; look at the token to be sure");
         }
     }
 }
@@ -352,6 +352,7 @@ async fn nobody_listens() {
     let client = Client::builder()
         .api_token(CANARY)
         .base_url(base_url)
+        .retry(Retry::none())
         .build();
     let tokens = client.unwrap().account(ACCOUNT).unwrap();
     let error = tokens.refresh(TOKEN).await.unwrap_err();
@@ -378,6 +379,7 @@ async fn no_common_ground_for_tls() {
     let client = Client::builder()
         .api_token(CANARY)
         .base_url(base_url)
+        .retry(Retry::none())
         .build();
     let tokens = client.unwrap().account(ACCOUNT).unwrap();
     let error = tokens.refresh(TOKEN).await.unwrap_err();

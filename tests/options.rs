@@ -20,7 +20,6 @@ async fn a_timeout_of_its_own() {
         });
         let error = hurried.refresh(TOKEN).await.unwrap_err();
         assert!(error.is_timeout(), "{set}: {error}");
-        assert!(error.to_string().contains("50ms"), "{set}: {error}");
     }
 }
 

@@ -175,6 +175,21 @@ fn debug_of_what_is_set_up() {
             "023e105f4ecef8ad9ca31a8372d0c353",
         ),
         timeout: 30s,
+        deadline: 120s,
+        retry: Retry {
+            attempts: 10,
+            first_delay: 500ms,
+            longest_delay: 20s,
+            seed: None,
+        },
+        rate_limit: RateLimit {
+            rule: Some(
+                Rule {
+                    quota: 1200,
+                    window: 300s,
+                },
+            ),
+        },
         body_limit: 4194304,
         user_agent: "cf-service-tokens/0.1.0",
         ..

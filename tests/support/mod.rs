@@ -6,9 +6,14 @@
 )]
 
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use cf_service_tokens::{AccountServiceTokens, Client, ClientBuilder, ZoneServiceTokens};
+use cf_service_tokens::{
+    AccountServiceTokens, Client, ClientBuilder, Clock, Retry, ZoneServiceTokens,
+};
+use chrono::{DateTime, Utc};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -31,7 +36,7 @@ pub enum Then {
 }
 
 /// What to answer to a request.
-type Answer = dyn Fn(&str) -> Vec<u8> + Send + Sync;
+type Answer = dyn Fn(usize, &str) -> (Vec<u8>, Then) + Send + Sync;
 
 /// A server that answers as it is told, and keeps what it was asked.
 pub struct RawServer {
@@ -43,15 +48,29 @@ impl RawServer {
     /// A server that gives every request the same answer.
     pub async fn start(answer: impl Into<Vec<u8>>, then: Then) -> Self {
         let answer = answer.into();
-        Self::serve(move |_| answer.clone(), then).await
+        Self::scripted(move |_, _| (answer.clone(), then)).await
     }
 
     /// A server that looks at the request, head and body, and then answers.
     pub async fn answering(answer: impl Fn(&str) -> String + Send + Sync + 'static) -> Self {
-        Self::serve(move |request| answer(request).into_bytes(), Then::Close).await
+        Self::scripted(move |_, request| (answer(request).into_bytes(), Then::Close)).await
     }
 
-    async fn serve(answer: impl Fn(&str) -> Vec<u8> + Send + Sync + 'static, then: Then) -> Self {
+    /// A server that gives its answers in turn, and the last one ever after.
+    pub async fn in_turn(answers: &[String]) -> Self {
+        let answers = answers.to_vec();
+        Self::scripted(move |index, _| {
+            let answer = &answers[index.min(answers.len() - 1)];
+            (answer.clone().into_bytes(), Then::Close)
+        })
+        .await
+    }
+
+    /// A server that is told, for each request and its number from 0 on, what to
+    /// answer and what to do then.
+    pub async fn scripted(
+        answer: impl Fn(usize, &str) -> (Vec<u8>, Then) + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let requests = Arc::new(Mutex::new(Vec::new()));
@@ -59,8 +78,7 @@ impl RawServer {
         let answer: Arc<Answer> = Arc::new(answer);
         tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
-                let (seen, answer) = (Arc::clone(&seen), Arc::clone(&answer));
-                tokio::spawn(serve(socket, seen, answer, then));
+                tokio::spawn(serve(socket, Arc::clone(&seen), Arc::clone(&answer)));
             }
         });
         Self { address, requests }
@@ -85,10 +103,12 @@ impl RawServer {
             .replace('\r', "")
     }
 
+    /// A client of this server that tries each call once.
     pub fn builder(&self) -> ClientBuilder {
         Client::builder()
             .api_token(CANARY)
             .base_url(self.base_url())
+            .retry(Retry::none())
     }
 
     pub fn tokens(&self) -> AccountServiceTokens {
@@ -100,17 +120,16 @@ impl RawServer {
     }
 }
 
-async fn serve(
-    mut socket: TcpStream,
-    seen: Arc<Mutex<Vec<String>>>,
-    answer: Arc<Answer>,
-    then: Then,
-) {
+async fn serve(mut socket: TcpStream, seen: Arc<Mutex<Vec<String>>>, answer: Arc<Answer>) {
     let Some(request) = read_request(&mut socket).await else {
         return;
     };
-    let answer = answer(&request);
-    seen.lock().unwrap().push(request);
+    let (answer, then) = {
+        let mut seen = seen.lock().unwrap();
+        let decided = answer(seen.len(), &request);
+        seen.push(request);
+        decided
+    };
     if socket.write_all(&answer).await.is_err() {
         return;
     }
@@ -160,4 +179,33 @@ pub fn answer(status: &str, content_type: &str, body: &str) -> String {
 /// An answer with a JSON body.
 pub fn json(status: &str, body: &str) -> String {
     answer(status, "application/json", body)
+}
+
+/// A clock on which every wait is over at once, and counts all the same.
+#[derive(Clone, Debug, Default)]
+pub struct VirtualClock {
+    waits: Arc<Mutex<Vec<Duration>>>,
+}
+
+impl VirtualClock {
+    /// The waits so far, in the order in which they came.
+    pub fn waits(&self) -> Vec<Duration> {
+        self.waits.lock().unwrap().clone()
+    }
+}
+
+impl Clock for VirtualClock {
+    fn now(&self) -> DateTime<Utc> {
+        let start: DateTime<Utc> = "2026-11-24T12:00:00Z".parse().unwrap();
+        start + self.elapsed()
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.waits.lock().unwrap().iter().sum()
+    }
+
+    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        self.waits.lock().unwrap().push(duration);
+        Box::pin(std::future::ready(()))
+    }
 }

@@ -1,0 +1,221 @@
+//! Whether a call that failed is made again, and when.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::error::Error;
+use crate::operation::Operation;
+
+/// How often a call is tried, and how long the pauses are.
+///
+/// A call is tried again after a failure that may pass: no connection, a
+/// timeout, a connection that broke, HTTP 408, 429, 500, 502, 503, 504 and 520
+/// to 524. To create and to rotate is tried again only where the request surely
+/// did nothing: no connection came about, or the answer was 429.
+///
+/// The pauses are random (full jitter): the first up to the first delay, each
+/// later one up to twice as much as the one before. `Retry-After` is obeyed: a
+/// pause is never shorter. No pause reaches past the call's deadline: where it
+/// would, the call fails at once.
+///
+/// All calls of a client share a budget of retries, as its clones do. Each retry
+/// takes from it and each success gives a little back, so that a client of an
+/// API that is down soon tries each call only once.
+///
+/// ```
+/// use std::time::Duration;
+/// use cf_service_tokens::{Client, Retry};
+///
+/// let patient = Retry::default().attempts(20).backoff(Duration::from_secs(1), Duration::from_secs(60));
+/// let client = Client::builder().api_token("token").retry(patient).build()?;
+/// # Ok::<(), cf_service_tokens::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Retry {
+    attempts: u32,
+    first_delay: Duration,
+    longest_delay: Duration,
+    seed: Option<u64>,
+}
+
+impl Default for Retry {
+    /// Up to 10 attempts, with pauses of up to half a second at first and up to
+    /// 20 seconds at last: about a minute in all.
+    fn default() -> Self {
+        Self {
+            attempts: 10,
+            first_delay: Duration::from_millis(500),
+            longest_delay: Duration::from_secs(20),
+            seed: None,
+        }
+    }
+}
+
+impl Retry {
+    /// One attempt, and no other.
+    pub fn none() -> Self {
+        Self::default().attempts(1)
+    }
+
+    /// How often a call is tried at the most, the first time included. Zero
+    /// counts as one.
+    #[must_use]
+    pub fn attempts(mut self, attempts: u32) -> Self {
+        self.attempts = attempts.max(1);
+        self
+    }
+
+    /// How long the first pause may be, and how long any may be.
+    #[must_use]
+    pub fn backoff(mut self, first: Duration, longest: Duration) -> Self {
+        self.first_delay = first;
+        self.longest_delay = longest;
+        self
+    }
+
+    /// Where the randomness of the pauses starts, so that a test can have the
+    /// same pauses again.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+}
+
+/// What a client remembers of its retries.
+pub(crate) struct Retrier {
+    policy: Retry,
+    budget: Mutex<Budget>,
+    random: Mutex<fastrand::Rng>,
+}
+
+/// Enough for a hundred retries in a row; a success pays for a fifth of one.
+struct Budget(u32);
+
+impl Budget {
+    const FULL: u32 = 500;
+    const RETRY: u32 = 5;
+    const SUCCESS: u32 = 1;
+
+    fn spend(&mut self) -> bool {
+        let left = self.0.checked_sub(Self::RETRY);
+        self.0 = left.unwrap_or(self.0);
+        left.is_some()
+    }
+
+    fn earn(&mut self) {
+        self.0 = (self.0 + Self::SUCCESS).min(Self::FULL);
+    }
+}
+
+impl Retrier {
+    pub(crate) fn new(policy: Retry) -> Self {
+        let random = policy
+            .seed
+            .map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
+        Self {
+            policy,
+            budget: Mutex::new(Budget(Budget::FULL)),
+            random: Mutex::new(random),
+        }
+    }
+
+    /// Notes that a call succeeded.
+    pub(crate) fn succeeded(&self) {
+        let mut budget = self.budget.lock().unwrap_or_else(PoisonError::into_inner);
+        budget.earn();
+    }
+
+    /// How long to pause before the next attempt, after so many failed ones and
+    /// with so much time left; `None` if there should be no other.
+    pub(crate) fn pause(
+        &self,
+        operation: &Operation,
+        error: &Error,
+        attempts: u32,
+        left: Duration,
+    ) -> Option<Duration> {
+        if attempts >= self.policy.attempts || !may_pass(operation, error) {
+            return None;
+        }
+        let asked_for = error.retry_after().unwrap_or_default();
+        let pause = self.backoff(attempts).max(asked_for);
+        if pause >= left {
+            return None;
+        }
+        let mut budget = self.budget.lock().unwrap_or_else(PoisonError::into_inner);
+        budget.spend().then_some(pause)
+    }
+
+    fn backoff(&self, attempts: u32) -> Duration {
+        let doublings = 1_u32
+            .checked_shl(attempts.saturating_sub(1))
+            .unwrap_or(u32::MAX);
+        let most = self
+            .policy
+            .first_delay
+            .saturating_mul(doublings)
+            .min(self.policy.longest_delay);
+        let mut random = self.random.lock().unwrap_or_else(PoisonError::into_inner);
+        most.mul_f64(random.f64())
+    }
+}
+
+/// Whether another attempt may fare better, and does no harm.
+fn may_pass(operation: &Operation, error: &Error) -> bool {
+    // Nothing was done: either nothing was sent, or the API turned it away.
+    let harmless = error.is_connect() && !error.is_tls() || error.is_rate_limited();
+    let passing_status = error
+        .status()
+        .is_some_and(|status| matches!(status.as_u16(), 408 | 500 | 502 | 503 | 504 | 520..=524));
+    let passing = passing_status || error.is_timeout() || error.is_interrupted();
+    harmless || operation.idempotent && passing
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_to_the_longest_and_are_random_below_it() {
+        let policy = Retry::default()
+            .backoff(Duration::from_secs(1), Duration::from_secs(10))
+            .seed(7);
+        let retrier = Retrier::new(policy.clone());
+        for (attempts, most) in [
+            (1, 1),
+            (2, 2),
+            (3, 4),
+            (4, 8),
+            (5, 10),
+            (40, 10),
+            (u32::MAX, 10),
+        ] {
+            let most = Duration::from_secs(most);
+            let pauses: Vec<Duration> = (0..200).map(|_| retrier.backoff(attempts)).collect();
+            assert!(pauses.iter().all(|pause| *pause <= most));
+            assert!(pauses.iter().any(|pause| *pause > most.mul_f64(0.9)));
+            assert!(pauses.iter().any(|pause| *pause < most.mul_f64(0.1)));
+        }
+        let again = Retrier::new(policy);
+        let first: Vec<Duration> = (0..5).map(|_| Retrier::backoff(&again, 3)).collect();
+        let replay = Retrier::new(again.policy.clone());
+        let second: Vec<Duration> = (0..5).map(|_| replay.backoff(3)).collect();
+        assert_eq!(first, second, "the same seed gives the same pauses");
+    }
+
+    #[test]
+    fn the_budget_runs_out_and_fills_up_again() {
+        let mut budget = Budget(Budget::FULL);
+        assert_eq!((0..200).filter(|_| budget.spend()).count(), 100);
+        for _ in 0..5 {
+            assert!(!budget.spend());
+            budget.earn();
+        }
+        assert!(budget.spend());
+        for _ in 0..10_000 {
+            budget.earn();
+        }
+        assert_eq!(budget.0, Budget::FULL);
+    }
+}

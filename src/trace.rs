@@ -1,0 +1,68 @@
+//! What a call tells to whoever listens by `tracing`: spans and events with the
+//! names of OpenTelemetry's conventions for HTTP. No secret and no body is in
+//! any of them, at any level.
+
+use std::time::Duration;
+
+use tracing::{Span, debug, debug_span, field};
+
+use crate::error::Error;
+use crate::operation::Operation;
+use crate::response::Response;
+
+/// The span of a call, around all its attempts.
+pub(crate) fn call(operation: &Operation) -> Span {
+    debug_span!("cloudflare.call", cloudflare.operation = operation.id)
+}
+
+/// The span of one attempt, from the request to the end of the answer's body.
+pub(crate) fn attempt(operation: &Operation, base_url: &str, attempt: u32) -> Span {
+    debug_span!(
+        "http.client.request",
+        otel.kind = "client",
+        http.request.method = operation.method,
+        http.request.resend_count = attempt - 1,
+        http.response.status_code = field::Empty,
+        url.template = operation.path,
+        server.address = base_url,
+        error.r#type = field::Empty,
+        cloudflare.ray_id = field::Empty,
+    )
+}
+
+/// Notes on its span how an attempt ended.
+pub(crate) fn outcome<T>(span: &Span, outcome: &Result<Response<T>, Error>) {
+    if span.is_disabled() {
+        return;
+    }
+    let (status, ray_id) = match outcome {
+        Ok(response) => (Some(response.status()), response.ray_id()),
+        Err(error) => (error.status(), error.ray_id()),
+    };
+    if let Some(status) = status {
+        span.record("http.response.status_code", status.as_u16());
+    }
+    if let Some(ray_id) = ray_id {
+        span.record("cloudflare.ray_id", ray_id);
+    }
+    if let Err(error) = outcome {
+        span.record("error.type", error.kind_name());
+    }
+}
+
+/// Tells that a failed attempt is followed by another, after a pause.
+pub(crate) fn retry(error: &Error, attempt: u32, pause: Duration) {
+    debug!(
+        attempt,
+        wait = ?pause,
+        reason = error.kind_name(),
+        http.response.status_code = error.status().map(|status| status.as_u16()),
+        cloudflare.ray_id = error.ray_id(),
+        "will try again"
+    );
+}
+
+/// Tells that the client's own rate limit holds a call up for too long.
+pub(crate) fn rate_limited(wait: Duration) {
+    debug!(?wait, "the rate limit leaves no room before the deadline");
+}

@@ -1,0 +1,174 @@
+//! The way of a call: attempts, the pauses between them, and what bounds them.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use http::HeaderMap;
+use serde::de::DeserializeOwned;
+use tracing::Instrument;
+
+use crate::clock::Clock;
+use crate::envelope::Envelope;
+use crate::error::Error;
+use crate::exchange::Exchange;
+use crate::generated;
+use crate::operation::Operation;
+use crate::options::CallOptions;
+use crate::outcome::{Attempt, Generated};
+use crate::rate_limit::RateLimiter;
+use crate::redact::Redactor;
+use crate::response::Response;
+use crate::retry::Retrier;
+use crate::trace;
+
+/// What all calls of a client share.
+pub(crate) struct Transport {
+    pub(crate) http: reqwest::Client,
+    /// Without a slash at its end.
+    pub(crate) base_url: String,
+    /// What every request carries: the credentials and the user agent.
+    pub(crate) headers: HeaderMap,
+    /// How long one attempt may take, the answer's body included.
+    pub(crate) timeout: Duration,
+    /// How long a call may take, from its start to its answer.
+    pub(crate) deadline: Duration,
+    /// The most bytes that an answer's body may have.
+    pub(crate) body_limit: usize,
+    pub(crate) redactor: Redactor,
+    pub(crate) retrier: Retrier,
+    pub(crate) rate_limiter: RateLimiter,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl Transport {
+    /// Carries out one operation: `send` runs its generated method, once for
+    /// each attempt.
+    pub(crate) async fn call<E, S, F>(
+        &self,
+        operation: &'static Operation,
+        options: &CallOptions,
+        send: S,
+    ) -> Result<Response<E::Result>, Error>
+    where
+        E: Envelope + DeserializeOwned,
+        S: Fn(generated::Client) -> F,
+        F: Future<Output = Generated<E>>,
+    {
+        let mut headers = options.checked_headers()?.clone();
+        // The client's own come last, so that they replace any namesake.
+        headers.extend(self.headers.clone());
+        let call = Call {
+            operation,
+            headers,
+            timeout: options.timeout.unwrap_or(self.timeout),
+            give_up_at: self
+                .clock
+                .elapsed()
+                .saturating_add(options.deadline.unwrap_or(self.deadline)),
+        };
+        let span = trace::call(operation);
+        self.attempts(&call, send).instrument(span).await
+    }
+
+    /// Tries until a success, or until another attempt is of no use.
+    async fn attempts<E, S, F>(&self, call: &Call, send: S) -> Result<Response<E::Result>, Error>
+    where
+        E: Envelope + DeserializeOwned,
+        S: Fn(generated::Client) -> F,
+        F: Future<Output = Generated<E>>,
+    {
+        let mut earlier: Option<Error> = None;
+        let mut attempt: u32 = 0;
+        loop {
+            attempt = attempt.saturating_add(1);
+            let permit = match self.rate_limiter.enter(&*self.clock, self.left(call)).await {
+                Ok(permit) => permit,
+                Err(wait) => {
+                    trace::rate_limited(wait);
+                    return Err(earlier.unwrap_or_else(|| Error::throttled(call.operation, wait)));
+                }
+            };
+            let timeout = call.timeout.min(self.left(call));
+            let span = trace::attempt(call.operation, &self.base_url, attempt);
+            let outcome = self
+                .attempt(call, timeout, &send)
+                .instrument(span.clone())
+                .await;
+            trace::outcome(&span, &outcome);
+            match &outcome {
+                Ok(response) => permit.answered(&*self.clock, &response.received),
+                Err(error) if error.is_connect() => permit.unsent(),
+                Err(error) => {
+                    if let Some(received) = error.received() {
+                        permit.answered(&*self.clock, received);
+                    }
+                }
+            }
+            drop(permit);
+
+            let error = match outcome {
+                Ok(response) => {
+                    self.retrier.succeeded();
+                    return Ok(response.after(attempt));
+                }
+                Err(error) => error.after(attempt, earlier.as_ref()),
+            };
+            let left = self.left(call);
+            let Some(pause) = self.retrier.pause(call.operation, &error, attempt, left) else {
+                return Err(error);
+            };
+            trace::retry(&error, attempt, pause);
+            self.clock.sleep(pause).await;
+            earlier = Some(error);
+        }
+    }
+
+    /// How long until the call must be given up.
+    fn left(&self, call: &Call) -> Duration {
+        call.give_up_at.saturating_sub(self.clock.elapsed())
+    }
+
+    async fn attempt<E, S, F>(
+        &self,
+        call: &Call,
+        timeout: Duration,
+        send: &S,
+    ) -> Result<Response<E::Result>, Error>
+    where
+        E: Envelope + DeserializeOwned,
+        S: Fn(generated::Client) -> F,
+        F: Future<Output = Generated<E>>,
+    {
+        let notes = Arc::new(OnceLock::new());
+        let client = generated::Client {
+            baseurl: self.base_url.clone(),
+            client: self.http.clone(),
+            inner: Exchange {
+                headers: call.headers.clone(),
+                timeout,
+                body_limit: self.body_limit,
+                clock: Arc::clone(&self.clock),
+                notes: Arc::clone(&notes),
+            },
+        };
+        let decoded = send(client).await;
+        let attempt = Attempt {
+            operation: call.operation,
+            timeout,
+            body_limit: self.body_limit,
+            redactor: &self.redactor,
+        };
+        // The hook has let go of the notes along with the generated client.
+        let notes = Arc::into_inner(notes).and_then(OnceLock::into_inner);
+        attempt.outcome(notes, decoded)
+    }
+}
+
+/// What the attempts of one call have in common.
+struct Call {
+    operation: &'static Operation,
+    headers: HeaderMap,
+    timeout: Duration,
+    /// When no more may be tried, by the clock's `elapsed`.
+    give_up_at: Duration,
+}
