@@ -20,6 +20,7 @@ use crate::raw::RawRequest;
 use crate::redact::Redactor;
 use crate::retry::{Retrier, Retry};
 use crate::service_tokens::{AccountServiceTokens, ZoneServiceTokens};
+use crate::trace::Server;
 use crate::transport::Transport;
 
 const CLOUDFLARE: &str = "https://api.cloudflare.com/client/v4";
@@ -331,7 +332,7 @@ impl ClientBuilder {
             Some(url) => checked_base_url(&url, "the base URL", self.allow_http)?,
             None => match from_environment(BASE_URL)? {
                 Some(url) => checked_base_url(&url, BASE_URL, self.allow_http)?,
-                None => CLOUDFLARE.to_owned(),
+                None => checked_base_url(CLOUDFLARE, "the base URL", self.allow_http)?,
             },
         };
         let default_account = match self.account_id {
@@ -363,7 +364,8 @@ impl ClientBuilder {
         Ok(Client {
             transport: Arc::new(Transport {
                 http,
-                base_url,
+                server: Server::of(&base_url),
+                base_url: base_url.as_str().trim_end_matches('/').to_owned(),
                 headers,
                 timeout: self.timeout,
                 deadline: self.deadline,
@@ -406,8 +408,8 @@ impl fmt::Debug for ClientBuilder {
     }
 }
 
-/// The URL without a slash at its end, if credentials may be sent there.
-fn checked_base_url(text: &str, what: &str, allow_http: bool) -> Result<String, Error> {
+/// The URL, if credentials may be sent there.
+fn checked_base_url(text: &str, what: &str, allow_http: bool) -> Result<Url, Error> {
     // The text is not shown: it may hold a password.
     let refuse = |fault: &str| Err(Error::configuration(format!("{what} {fault}")));
     let Ok(url) = Url::parse(text) else {
@@ -429,7 +431,7 @@ fn checked_base_url(text: &str, what: &str, allow_http: bool) -> Result<String, 
         }
         _ => return refuse("is neither https nor http; use https"),
     }
-    Ok(url.as_str().trim_end_matches('/').to_owned())
+    Ok(url)
 }
 
 fn is_loopback(url: &Url) -> bool {
@@ -443,8 +445,8 @@ fn is_loopback(url: &Url) -> bool {
             .is_ok_and(|address: IpAddr| address.is_loopback())
 }
 
-fn http_client(base_url: &str) -> Result<reqwest::Client, Error> {
-    if cfg!(not(feature = "rustls")) && base_url.starts_with("https") {
+fn http_client(base_url: &Url) -> Result<reqwest::Client, Error> {
+    if cfg!(not(feature = "rustls")) && base_url.scheme() == "https" {
         return Err(Error::configuration(
             "https needs TLS: turn on the feature `rustls`, or give the builder an `http_client` that has TLS",
         ));

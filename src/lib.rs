@@ -15,6 +15,9 @@ mod environment;
 mod error;
 mod exchange;
 mod expiry;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod generated;
 mod id;
 mod issued;

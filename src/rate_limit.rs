@@ -281,7 +281,7 @@ impl Window {
 /// What an answer says of the limit, in the header fields `Ratelimit` and
 /// `Ratelimit-Policy`.
 #[derive(Debug, PartialEq)]
-struct Standing {
+pub(crate) struct Standing {
     remaining: u32,
     resets_in: Duration,
     rule: Option<Rule>,
@@ -289,7 +289,7 @@ struct Standing {
 
 impl Standing {
     /// The limit that is nearest, if the fields can be read.
-    fn read(headers: &HeaderMap) -> Option<Self> {
+    pub(crate) fn read(headers: &HeaderMap) -> Option<Self> {
         let limits = field(headers, "ratelimit")?;
         let (name, remaining, resets_in) = limits
             .iter()

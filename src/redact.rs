@@ -15,7 +15,7 @@ pub(crate) struct Redactor {
 }
 
 impl Redactor {
-    pub(crate) fn new(known: Vec<SecretString>) -> Self {
+    pub(crate) const fn new(known: Vec<SecretString>) -> Self {
         Self { known }
     }
 

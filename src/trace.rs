@@ -4,27 +4,49 @@
 
 use std::time::Duration;
 
+use reqwest::Url;
 use tracing::{Span, debug, debug_span, field};
 
 use crate::error::Error;
 use crate::operation::Operation;
 use crate::response::Response;
 
+/// What spans and events are filtered by.
+const TARGET: &str = "cf_service_tokens";
+
+/// Where requests go, as the conventions name it.
+pub(crate) struct Server {
+    address: String,
+    port: Option<u16>,
+}
+
+impl Server {
+    /// The server that a base URL leads to.
+    pub(crate) fn of(base_url: &Url) -> Self {
+        Self {
+            address: base_url.host_str().unwrap_or_default().to_owned(),
+            port: base_url.port_or_known_default(),
+        }
+    }
+}
+
 /// The span of a call, around all its attempts.
 pub(crate) fn call(operation: &Operation) -> Span {
-    debug_span!("cloudflare.call", cloudflare.operation = operation.id)
+    debug_span!(target: TARGET, "cloudflare.call", cloudflare.operation = operation.id)
 }
 
 /// The span of one attempt, from the request to the end of the answer's body.
-pub(crate) fn attempt(operation: &Operation, base_url: &str, attempt: u32) -> Span {
+pub(crate) fn attempt(operation: &Operation, server: &Server, attempt: u32) -> Span {
     debug_span!(
+        target: TARGET,
         "http.client.request",
         otel.kind = "client",
         http.request.method = operation.method,
         http.request.resend_count = attempt - 1,
         http.response.status_code = field::Empty,
         url.template = operation.path,
-        server.address = base_url,
+        server.address = server.address,
+        server.port = server.port,
         error.r#type = field::Empty,
         cloudflare.ray_id = field::Empty,
     )
@@ -53,6 +75,7 @@ pub(crate) fn outcome<T>(span: &Span, outcome: &Result<Response<T>, Error>) {
 /// Tells that a failed attempt is followed by another, after a pause.
 pub(crate) fn retry(error: &Error, attempt: u32, pause: Duration) {
     debug!(
+        target: TARGET,
         attempt,
         wait = ?pause,
         reason = error.kind_name(),
@@ -64,5 +87,5 @@ pub(crate) fn retry(error: &Error, attempt: u32, pause: Duration) {
 
 /// Tells that the client's own rate limit holds a call up for too long.
 pub(crate) fn rate_limited(wait: Duration) {
-    debug!(?wait, "the rate limit leaves no room before the deadline");
+    debug!(target: TARGET, ?wait, "the rate limit leaves no room before the deadline");
 }

@@ -19,13 +19,14 @@ use crate::rate_limit::RateLimiter;
 use crate::redact::Redactor;
 use crate::response::Response;
 use crate::retry::Retrier;
-use crate::trace;
+use crate::trace::{self, Server};
 
 /// What all calls of a client share.
 pub(crate) struct Transport {
     pub(crate) http: reqwest::Client,
     /// Without a slash at its end.
     pub(crate) base_url: String,
+    pub(crate) server: Server,
     /// What every request carries: the credentials and the user agent.
     pub(crate) headers: HeaderMap,
     /// How long one attempt may take, the answer's body included.
@@ -89,7 +90,7 @@ impl Transport {
                 }
             };
             let timeout = call.timeout.min(self.left(call));
-            let span = trace::attempt(call.operation, &self.base_url, attempt);
+            let span = trace::attempt(call.operation, &self.server, attempt);
             let outcome = self
                 .attempt(call, timeout, &send)
                 .instrument(span.clone())

@@ -1,58 +1,26 @@
 //! Setting up a client from environment variables.
-//!
-//! A process can't change its own environment safely while it runs, so each
-//! case runs this very test program again, as a child that has the variables.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::print_stdout,
-    reason = "a test may panic, and this one prints for its parent"
-)]
 
-use std::collections::BTreeMap;
-use std::env;
-use std::process::Command;
+mod support;
 
 use cf_service_tokens::{Client, ClientBuilder};
+use support::in_a_child as build;
 
-/// Set in the child: what to build a client from.
-const BUILD: &str = "CF_SERVICE_TOKENS_TEST_BUILD";
 const ID: &str = "023e105f4ecef8ad9ca31a8372d0c353";
 
-/// What the child prints of a client built with these variables set.
-fn build(how: &str, variables: &[(&str, &str)]) -> String {
-    let output = Command::new(env::current_exe().unwrap())
-        .args(["--exact", "child", "--nocapture"])
-        .env_clear()
-        .envs(variables.iter().copied().collect::<BTreeMap<_, _>>())
-        .env(BUILD, how)
-        .output()
-        .unwrap();
-    let text = String::from_utf8(output.stdout).unwrap();
-    let line = text.lines().find_map(|line| line.split_once("built: "));
-    line.unwrap_or_else(|| panic!("the child printed {text}"))
-        .1
-        .to_owned()
-}
-
-/// The child's side: prints what became of the client, in one line.
 #[test]
 fn child() {
-    let Ok(how) = env::var(BUILD) else {
-        return;
-    };
-    let client = match how.as_str() {
-        "environment" => Client::from_env(),
-        "explicit token" => ClientBuilder::from_env().api_token("explicit").build(),
-        "explicit url" => ClientBuilder::from_env()
-            .base_url("https://explicit.example/v4/")
-            .build(),
-        other => panic!("{other}"),
-    };
-    match client {
-        Ok(client) => println!("\nbuilt: {client:?}; {:?}", client.default_account()),
-        Err(error) => println!("\nbuilt: {error}; {}", error.is_configuration()),
-    }
+    support::be_a_child(|how| {
+        let explicit = |builder: ClientBuilder| builder.base_url("https://explicit.example/v4/");
+        let client = match how {
+            "environment" => Client::from_env(),
+            "explicit token" => ClientBuilder::from_env().api_token("explicit").build(),
+            _ => explicit(ClientBuilder::from_env()).build(),
+        };
+        match client {
+            Ok(client) => format!("{client:?}; {:?}", client.default_account()),
+            Err(error) => format!("{error}; {}", error.is_configuration()),
+        }
+    });
 }
 
 #[test]

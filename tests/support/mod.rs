@@ -1,12 +1,17 @@
-//! A server on a plain socket, so that a test decides every byte of an answer.
+//! What the tests share: a server on a plain socket, so that a test decides
+//! every byte of an answer; a clock that does not wait; and child processes with
+//! an environment of their own.
 #![allow(
     dead_code,
     clippy::panic,
+    clippy::print_stdout,
     reason = "each test file uses its part of this, and a test may panic"
 )]
 
+use std::env;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -33,6 +38,8 @@ pub enum Then {
     Stall,
     /// The last byte is sent again, without end.
     Repeat,
+    /// The last byte is sent again, without end but one at a time.
+    Drip,
 }
 
 /// What to answer to a request.
@@ -136,6 +143,12 @@ async fn serve(mut socket: TcpStream, seen: Arc<Mutex<Vec<String>>>, answer: Arc
     match then {
         Then::Close => {}
         Then::Stall => std::future::pending().await,
+        Then::Drip => loop {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            if socket.write_all(&answer[answer.len() - 1..]).await.is_err() {
+                break;
+            }
+        },
         Then::Repeat => {
             let last = [*answer.last().unwrap(); 64 * 1024];
             while socket.write_all(&last).await.is_ok() {}
@@ -207,5 +220,36 @@ impl Clock for VirtualClock {
     fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         self.waits.lock().unwrap().push(duration);
         Box::pin(std::future::ready(()))
+    }
+}
+
+/// Set in a child process: what it is to do.
+const TASK: &str = "CF_SERVICE_TOKENS_TEST_TASK";
+/// What a child's answer begins with among the lines that it prints.
+const ANSWER: &str = "the child says: ";
+
+/// Runs the test `child` of this test program once more, in a process that has
+/// these environment variables and no others, and gives what it says.
+///
+/// A process can't safely change its own environment while it runs.
+pub fn in_a_child(task: &str, variables: &[(&str, &str)]) -> String {
+    let output = Command::new(env::current_exe().unwrap())
+        .args(["--exact", "child", "--nocapture"])
+        .env_clear()
+        .envs(variables.iter().copied())
+        .env(TASK, task)
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    match text.lines().find_map(|line| line.split_once(ANSWER)) {
+        Some((_, answer)) => answer.to_owned(),
+        None => panic!("the child printed {text}"),
+    }
+}
+
+/// The child's side: does its task, if this is a child, and says what became of it.
+pub fn be_a_child(work: impl FnOnce(&str) -> String) {
+    if let Ok(task) = env::var(TASK) {
+        println!("\n{ANSWER}{}", work(&task));
     }
 }

@@ -1,0 +1,268 @@
+//! What the fuzzer runs, and what a short run on stable checks in the tests.
+//!
+//! Each function takes any bytes and must not panic; what else must hold is
+//! asserted.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    missing_docs,
+    reason = "a fuzz target fails by panicking, and only the fuzzer calls it"
+)]
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use chrono::DateTime;
+use futures_util::FutureExt;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use progenitor_client::ResponseValue;
+
+use crate::duration::{GoDuration, TokenDuration};
+use crate::envelope::IssuedServiceTokenEnvelope;
+use crate::exchange::{BodyEnd, Notes};
+use crate::generated;
+use crate::generated::operations::{LIST_ACCOUNT_SERVICE_TOKENS, ROTATE_ACCOUNT_SERVICE_TOKEN};
+use crate::generated::types::ServiceTokenListEnvelope;
+use crate::operation::Operation;
+use crate::outcome::{Attempt, Generated};
+use crate::rate_limit::Standing;
+use crate::received::Received;
+use crate::redact::Redactor;
+
+/// Durations: what is read prints so that it reads the same.
+pub fn duration(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    if let Ok(duration) = text.parse::<GoDuration>() {
+        assert_eq!(duration.to_string().parse(), Ok(duration));
+        assert_eq!(format!("{duration:#}").parse(), Ok(duration));
+    }
+    if let Ok(duration) = text.parse::<TokenDuration>() {
+        assert_eq!(duration.as_str(), text);
+        assert_eq!(duration, text.parse().unwrap());
+    }
+}
+
+/// Envelopes of each kind: bytes of a body, under HTTP 200.
+pub fn envelope(data: &[u8]) {
+    response_of(StatusCode::OK, HeaderMap::new(), data);
+}
+
+/// Header fields: lines of `name: value`, under an empty HTTP 429.
+pub fn headers(data: &[u8]) {
+    let mut headers = HeaderMap::new();
+    for line in data.split(|byte| *byte == b'\n') {
+        let Ok(value) = HeaderValue::from_bytes(line) else {
+            continue;
+        };
+        for name in [
+            "ratelimit",
+            "ratelimit-policy",
+            "retry-after",
+            "cf-ray",
+            "location",
+            "content-type",
+        ] {
+            headers.append(HeaderName::from_static(name), value.clone());
+            let alone = HeaderMap::from_iter([(HeaderName::from_static(name), value.clone())]);
+            let _ = Standing::read(&alone);
+            response_of(StatusCode::TOO_MANY_REQUESTS, alone, b"");
+        }
+    }
+    let _ = Standing::read(&headers);
+    response_of(StatusCode::FOUND, headers, b"");
+}
+
+/// Whole responses: two bytes of status, one of the head's length, head, body.
+pub fn response(data: &[u8]) {
+    let [high, low, head, rest @ ..] = data else {
+        return;
+    };
+    let Ok(status) = StatusCode::from_u16(u16::from_be_bytes([*high, *low])) else {
+        return;
+    };
+    let (head, body) = rest.split_at(usize::from(*head).min(rest.len()));
+    let mut headers = HeaderMap::new();
+    for line in head.split(|byte| *byte == b'\n') {
+        let mut parts = line.splitn(2, |byte| *byte == b':');
+        let (name, value) = (parts.next().unwrap_or(b""), parts.next().unwrap_or(b""));
+        if let (Ok(name), Ok(value)) =
+            (HeaderName::from_bytes(name), HeaderValue::from_bytes(value))
+        {
+            headers.append(name, value);
+        }
+    }
+    response_of(status, headers, body);
+}
+
+/// Decodes an answer as two calls would, and shows whatever comes of it.
+fn response_of(status: StatusCode, headers: HeaderMap, body: &[u8]) {
+    let body = Bytes::copy_from_slice(body);
+    for body_end in [BodyEnd::Complete, BodyEnd::TooLarge] {
+        let notes = Notes {
+            received: Received {
+                status,
+                headers: headers.clone(),
+                body: body.clone(),
+                at: DateTime::UNIX_EPOCH,
+            },
+            body_end,
+        };
+        let listed = attempt(&LIST_ACCOUNT_SERVICE_TOKENS)
+            .outcome::<ServiceTokenListEnvelope>(Some(notes.clone()), decoded(status, &body));
+        if let Err(error) = listed {
+            assert!(!error.may_have_been_applied(), "a listing changes nothing");
+            let _ = format!("{error} {error:?}");
+        }
+        let rotated = attempt(&ROTATE_ACCOUNT_SERVICE_TOKEN)
+            .outcome::<IssuedServiceTokenEnvelope>(Some(notes), decoded(status, &body));
+        match rotated {
+            Ok(issued) => {
+                let secret = issued.credentials().expose_secret();
+                let shown = format!("{issued:?}");
+                let body = String::from_utf8_lossy(&body);
+                let is_nothing_else = secret.len() >= 20 && body.matches(secret).count() == 1;
+                assert!(!is_nothing_else || !shown.contains(secret), "{shown}");
+            }
+            Err(error) => {
+                assert_eq!(error.body(), Some(body.as_ref()), "nothing is lost");
+                let _ = format!("{error} {error:?}");
+            }
+        }
+    }
+}
+
+static REDACTOR: Redactor = Redactor::new(Vec::new());
+
+fn attempt(operation: &'static Operation) -> Attempt<'static> {
+    Attempt {
+        operation,
+        timeout: Duration::from_secs(1),
+        body_limit: 1024,
+        redactor: &REDACTOR,
+    }
+}
+
+/// What the generated code makes of the answer.
+fn decoded<E: serde::de::DeserializeOwned>(status: StatusCode, body: &Bytes) -> Generated<E> {
+    let mut response = http::Response::new(body.clone());
+    *response.status_mut() = status;
+    let response = reqwest::Response::from(response);
+    if status.is_success() {
+        ResponseValue::from_response(response)
+            .now_or_never()
+            .unwrap()
+    } else {
+        Err(generated::Error::UnexpectedResponse(response))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Bytes of which most are parts of what the functions look for.
+    fn likely(parts: &'static [&'static str]) -> impl Strategy<Value = Vec<u8>> {
+        let part = prop_oneof![
+            8 => proptest::sample::select(parts).prop_map(|part| part.as_bytes().to_vec()),
+            1 => vec(any::<u8>(), 0..4),
+        ];
+        vec(part, 0..24).prop_map(|parts| parts.concat())
+    }
+
+    const DURATIONS: &[&str] = &[
+        "1",
+        "23",
+        "0",
+        ".",
+        "5",
+        "h",
+        "m",
+        "s",
+        "ms",
+        "us",
+        "µs",
+        "μs",
+        "ns",
+        "-",
+        "+",
+        "forever",
+        "9223372036854775808",
+        "d",
+        " ",
+    ];
+    const JSON: &[&str] = &[
+        "{",
+        "}",
+        "[",
+        "]",
+        ",",
+        ":",
+        "\"success\"",
+        "true",
+        "false",
+        "null",
+        "\"errors\":[]",
+        "\"messages\":[]",
+        "\"result\"",
+        "\"client_secret\"",
+        "\"client_id\"",
+        "\"name\"",
+        "\"expires_at\"",
+        "\"a text of more than twenty characters\"",
+        "7",
+        "1e400",
+        "\"code\"",
+        "{\"success\":true,\"errors\":[],\"messages\":[],\"result\":",
+    ];
+    const HEADERS: &[&str] = &[
+        "\"default\"",
+        ";r=",
+        ";t=",
+        ";q=",
+        ";w=",
+        "50",
+        "-1",
+        "1.5",
+        "99999999999999999",
+        ",",
+        "\n",
+        "300",
+        "Sun, 06 Nov 1994 08:49:37 GMT",
+        "https://",
+        "//",
+        "text/html",
+        "?",
+    ];
+
+    proptest! {
+        #[test]
+        fn durations(data in prop_oneof![likely(DURATIONS), vec(any::<u8>(), 0..64)]) {
+            duration(&data);
+        }
+
+        #[test]
+        fn envelopes(data in prop_oneof![likely(JSON), vec(any::<u8>(), 0..256)]) {
+            envelope(&data);
+        }
+
+        #[test]
+        fn header_fields(data in prop_oneof![likely(HEADERS), vec(any::<u8>(), 0..256)]) {
+            headers(&data);
+        }
+
+        #[test]
+        fn responses(
+            status in 100_u16..600,
+            head in any::<u8>(),
+            rest in prop_oneof![likely(JSON), likely(HEADERS), vec(any::<u8>(), 0..256)],
+        ) {
+            let [high, low] = status.to_be_bytes();
+            response(&[&[high, low, head][..], &rest].concat());
+        }
+    }
+}

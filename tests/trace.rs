@@ -1,0 +1,135 @@
+//! What a call tells by `tracing`: names and numbers, and no secret at any level.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod support;
+
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+
+use cf_service_tokens::{Client, CreateServiceToken, Retry, RotateServiceToken};
+use support::{ACCOUNT, CANARY, RawServer, TOKEN, Then, VirtualClock, answer, json};
+use tracing::Level;
+use tracing_subscriber::fmt::format::FmtSpan;
+
+/// Keeps all that is traced while it lives, by this crate and those below it.
+struct Recorder {
+    text: Arc<Mutex<Vec<u8>>>,
+    _guard: tracing::subscriber::DefaultGuard,
+}
+
+struct Writer(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Writer {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Recorder {
+    fn start() -> Self {
+        let text = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&text);
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(Level::TRACE)
+            .with_span_events(FmtSpan::NEW | FmtSpan::CLOSE)
+            .without_time()
+            .with_ansi(false)
+            .with_writer(move || Writer(Arc::clone(&sink)))
+            .finish();
+        Self {
+            text,
+            _guard: tracing::subscriber::set_default(subscriber),
+        }
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8(self.text.lock().unwrap().clone()).unwrap()
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_is_repeated() {
+    let recorder = Recorder::start();
+    let fine = json(
+        "200 OK",
+        r#"{"success":true,"errors":[],"messages":[],"result":{"name":"ci"}}"#,
+    );
+    let busy = answer("503 Busy", "text/plain", "").replacen("\r\n", "\r\nretry-after: 7\r\n", 1);
+    let server = RawServer::in_turn(&[busy, fine]).await;
+    let client = server
+        .builder()
+        .retry(Retry::default().seed(1))
+        .clock(VirtualClock::default());
+    let tokens = client.build().unwrap().account(ACCOUNT).unwrap();
+    tokens.refresh(TOKEN).await.unwrap();
+
+    let base_url = server.base_url();
+    let port = base_url.split([':', '/']).nth(4).unwrap();
+    let ours: Vec<String> = recorder
+        .text()
+        .lines()
+        .filter(|line| line.contains(": cf_service_tokens: "))
+        .map(|line| line.replace(port, "PORT"))
+        .map(|line| match line.split_once(" time.busy=") {
+            Some((line, _)) => line.to_owned(),
+            None => line,
+        })
+        .collect();
+    insta::assert_snapshot!(ours.join("\n"), @r#"
+    DEBUG cloudflare.call{cloudflare.operation="refresh_account_service_token"}: cf_service_tokens: new
+    DEBUG cloudflare.call{cloudflare.operation="refresh_account_service_token"}:http.client.request{otel.kind="client" http.request.method="POST" http.request.resend_count=0 url.template="/accounts/{account_id}/access/service_tokens/{service_token_id}/refresh" server.address="127.0.0.1" server.port=PORT}: cf_service_tokens: new
+    DEBUG cloudflare.call{cloudflare.operation="refresh_account_service_token"}: cf_service_tokens: will try again attempt=1 wait=7s reason="status" http.response.status_code=503 cloudflare.ray_id="8f2b1c9d0e1f2a3b-FRA"
+    DEBUG cloudflare.call{cloudflare.operation="refresh_account_service_token"}:http.client.request{otel.kind="client" http.request.method="POST" http.request.resend_count=0 url.template="/accounts/{account_id}/access/service_tokens/{service_token_id}/refresh" server.address="127.0.0.1" server.port=PORT http.response.status_code=503 cloudflare.ray_id="8f2b1c9d0e1f2a3b-FRA" error.type="status"}: cf_service_tokens: close
+    DEBUG cloudflare.call{cloudflare.operation="refresh_account_service_token"}:http.client.request{otel.kind="client" http.request.method="POST" http.request.resend_count=1 url.template="/accounts/{account_id}/access/service_tokens/{service_token_id}/refresh" server.address="127.0.0.1" server.port=PORT}: cf_service_tokens: new
+    DEBUG cloudflare.call{cloudflare.operation="refresh_account_service_token"}:http.client.request{otel.kind="client" http.request.method="POST" http.request.resend_count=1 url.template="/accounts/{account_id}/access/service_tokens/{service_token_id}/refresh" server.address="127.0.0.1" server.port=PORT http.response.status_code=200 cloudflare.ray_id="8f2b1c9d0e1f2a3b-FRA"}: cf_service_tokens: close
+    DEBUG cloudflare.call{cloudflare.operation="refresh_account_service_token"}: cf_service_tokens: close
+    "#);
+}
+
+#[tokio::test]
+async fn no_secret_at_any_level() {
+    let recorder = Recorder::start();
+    let issued = format!(
+        r#"{{"success":true,"errors":[],"messages":[],"result":{{"name":"ci","client_secret":"{CANARY}"}}}}"#
+    );
+    let echo = format!("you sent {CANARY}");
+    let answers = [
+        json("200 OK", &issued),
+        json("200 OK", &issued.replace("true", "7")),
+        answer("502 Bad Gateway", "text/html", &echo),
+        answer("403 Forbidden", "text/html", &echo),
+        json("200 OK", &issued[..60]),
+    ];
+    let (create, rotate) = (
+        CreateServiceToken::new("ci"),
+        RotateServiceToken::revoking_now(),
+    );
+    for answer in answers {
+        let server = RawServer::start(answer, Then::Close).await;
+        for builder in [
+            Client::builder().api_token(CANARY),
+            Client::builder().global_key("me@example.com", CANARY),
+            Client::builder().user_service_key(CANARY),
+        ] {
+            let builder = builder
+                .base_url(server.base_url())
+                .clock(VirtualClock::default());
+            let tokens = builder.build().unwrap().account(ACCOUNT).unwrap();
+            drop(tokens.create(&create).await);
+            drop(tokens.rotate(TOKEN, &rotate).await);
+            drop(tokens.refresh(TOKEN).await);
+        }
+    }
+    let text = recorder.text();
+    assert!(text.contains("hyper"), "what lies below is recorded too");
+    assert!(
+        !text.contains(CANARY),
+        "{}",
+        text.lines().find(|line| line.contains(CANARY)).unwrap()
+    );
+}
