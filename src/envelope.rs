@@ -11,7 +11,7 @@ use crate::generated::types::{
     ApiMessage, ServiceToken, ServiceTokenEnvelope, ServiceTokenListEnvelope,
 };
 use crate::issued::IssuedServiceToken;
-use crate::list::ServiceTokenPage;
+use crate::page::ServiceTokenPage;
 
 /// The envelopes of answers, one for each shape of result.
 pub(crate) trait Envelope {

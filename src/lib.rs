@@ -25,6 +25,7 @@ mod list;
 mod operation;
 mod options;
 mod outcome;
+mod page;
 mod rate_limit;
 mod raw;
 mod received;
@@ -47,8 +48,9 @@ pub use generated::types::{ApiMessage, ApiMessageSource, ResultInfo, ServiceToke
 pub use http::Method;
 pub use id::{AccountId, ServiceTokenId, ZoneId};
 pub use issued::{IssuedServiceToken, ServiceTokenCredentials};
-pub use list::{ListServiceTokens, ServiceTokenPage, ServiceTokenStream};
+pub use list::{ListServiceTokens, ServiceTokenStream};
 pub use options::CallOptions;
+pub use page::ServiceTokenPage;
 pub use rate_limit::RateLimit;
 pub use raw::RawRequest;
 pub use request::{CreateServiceToken, RotateServiceToken, UpdateServiceToken};

@@ -8,28 +8,14 @@ use std::task::{Context, Poll};
 use futures_util::stream::{self, BoxStream, Stream, StreamExt, TryStreamExt};
 
 use crate::error::Error;
-use crate::generated::types::{ResultInfo, ServiceToken};
+use crate::generated::types::ServiceToken;
+use crate::page::{Filter, ServiceTokenPage};
 use crate::response::Response;
 use crate::scope::Scope;
-
-/// How many tokens a page holds unless the caller says otherwise. With a number
-/// of its own, a listing can tell a last page from others even where the API
-/// says nothing about pages.
-const PER_PAGE: u32 = 50;
 
 /// The most pages that one stream asks for, so that a server that makes up
 /// pages without end can't keep it busy for ever.
 const MOST_PAGES: u32 = 100_000;
-
-/// One page of service tokens.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct ServiceTokenPage {
-    /// The tokens of the page.
-    pub tokens: Vec<ServiceToken>,
-    /// Where the page stands among the others, as far as the API said.
-    pub result_info: Option<ResultInfo>,
-}
 
 /// Which service tokens to list; made by `list` of a scope.
 ///
@@ -53,30 +39,11 @@ pub struct ListServiceTokens {
     filter: Filter,
 }
 
-/// What to ask of each page.
-#[derive(Clone, Debug)]
-pub(crate) struct Filter {
-    pub(crate) name: Option<String>,
-    pub(crate) search: Option<String>,
-    pub(crate) per_page: u32,
-}
-
-impl Filter {
-    /// Whether it leaves out any token.
-    fn narrows(&self) -> bool {
-        self.name.is_some() || self.search.is_some()
-    }
-}
-
 impl ListServiceTokens {
     pub(crate) fn new(scope: Scope) -> Self {
         Self {
             scope,
-            filter: Filter {
-                name: None,
-                search: None,
-                per_page: PER_PAGE,
-            },
+            filter: Filter::default(),
         }
     }
 

@@ -5,6 +5,7 @@
     dead_code,
     clippy::panic,
     clippy::print_stdout,
+    clippy::unwrap_used,
     reason = "each test file uses its part of this, and a test may panic"
 )]
 

@@ -1,0 +1,43 @@
+//! One page of a listing: what is asked for, and what comes.
+
+use crate::generated::types::{ResultInfo, ServiceToken};
+
+/// How many tokens a page holds unless the caller says otherwise. With a number
+/// of its own, a listing can tell a last page from others even where the API
+/// says nothing about pages.
+const PER_PAGE: u32 = 50;
+
+/// One page of service tokens.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct ServiceTokenPage {
+    /// The tokens of the page.
+    pub tokens: Vec<ServiceToken>,
+    /// Where the page stands among the others, as far as the API said.
+    pub result_info: Option<ResultInfo>,
+}
+
+/// What to ask of each page.
+#[derive(Clone, Debug)]
+pub(crate) struct Filter {
+    pub(crate) name: Option<String>,
+    pub(crate) search: Option<String>,
+    pub(crate) per_page: u32,
+}
+
+impl Default for Filter {
+    fn default() -> Self {
+        Self {
+            name: None,
+            search: None,
+            per_page: PER_PAGE,
+        }
+    }
+}
+
+impl Filter {
+    /// Whether it leaves out any token.
+    pub(crate) fn narrows(&self) -> bool {
+        self.name.is_some() || self.search.is_some()
+    }
+}
