@@ -1,5 +1,5 @@
 # What CI does, step by step; `just` alone does all of it.
-ci: format lint test docs package
+ci: format lint test docs package peers
 
 # Is the code formatted?
 format:
@@ -24,3 +24,12 @@ docs:
 # Would the published crates build?
 package:
     cargo package --workspace --allow-dirty
+
+# Do public clients in other languages agree with the simulator?
+peers:
+    bash tests/peers/run.sh
+
+# Looks for inputs that break a target (duration, envelope, headers, response)
+# for so many seconds. Needs cargo-fuzz and a nightly compiler.
+fuzz target seconds="600":
+    cargo +nightly fuzz run {{target}} -- -max_total_time={{seconds}}

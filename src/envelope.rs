@@ -19,7 +19,7 @@ pub(crate) trait Envelope {
     type Result;
 
     /// Takes the envelope apart, judging nothing.
-    fn open(self) -> Opened<Self::Result>;
+    fn open(self) -> AnyEnvelope<Self::Result>;
 
     /// What must not be lost with an answer that can't be read, if it is there.
     fn rescue(_document: &Value) -> Option<Decoded<Self::Result>> {
@@ -31,7 +31,7 @@ pub(crate) trait Envelope {
     where
         Self: Sized,
     {
-        let Opened {
+        let AnyEnvelope {
             success,
             errors,
             messages,
@@ -48,8 +48,9 @@ pub(crate) trait Envelope {
     }
 }
 
-/// An envelope's four fields.
-pub(crate) struct Opened<R> {
+/// The four fields of every envelope, around a result of any kind.
+#[derive(Deserialize)]
+pub(crate) struct AnyEnvelope<R> {
     pub(crate) success: bool,
     pub(crate) errors: Vec<ApiMessage>,
     pub(crate) messages: Vec<ApiMessage>,
@@ -70,21 +71,23 @@ pub(crate) struct Undelivered {
     pub(crate) messages: Vec<ApiMessage>,
 }
 
+impl<R> Envelope for AnyEnvelope<R> {
+    type Result = R;
+
+    fn open(self) -> Self {
+        self
+    }
+}
+
 impl Envelope for ServiceTokenEnvelope {
     type Result = ServiceToken;
 
-    fn open(self) -> Opened<ServiceToken> {
-        let Self {
-            success,
-            errors,
-            messages,
-            result,
-        } = self;
-        Opened {
-            success,
-            errors,
-            messages,
-            result,
+    fn open(self) -> AnyEnvelope<ServiceToken> {
+        AnyEnvelope {
+            success: self.success,
+            errors: self.errors,
+            messages: self.messages,
+            result: self.result,
         }
     }
 }
@@ -92,50 +95,15 @@ impl Envelope for ServiceTokenEnvelope {
 impl Envelope for ServiceTokenListEnvelope {
     type Result = ServiceTokenPage;
 
-    fn open(self) -> Opened<ServiceTokenPage> {
-        let Self {
-            success,
-            errors,
-            messages,
-            result,
-            result_info,
-        } = self;
-        Opened {
-            success,
-            errors,
-            messages,
-            result: result.map(|tokens| ServiceTokenPage {
+    fn open(self) -> AnyEnvelope<ServiceTokenPage> {
+        AnyEnvelope {
+            success: self.success,
+            errors: self.errors,
+            messages: self.messages,
+            result: self.result.map(|tokens| ServiceTokenPage {
                 tokens,
-                result_info,
+                result_info: self.result_info,
             }),
-        }
-    }
-}
-
-/// The envelope around a result of any kind, for calls that the fragment lacks.
-#[derive(Deserialize)]
-pub(crate) struct AnyEnvelope<T> {
-    success: bool,
-    errors: Vec<ApiMessage>,
-    messages: Vec<ApiMessage>,
-    result: Option<T>,
-}
-
-impl<T> Envelope for AnyEnvelope<T> {
-    type Result = T;
-
-    fn open(self) -> Opened<T> {
-        let Self {
-            success,
-            errors,
-            messages,
-            result,
-        } = self;
-        Opened {
-            success,
-            errors,
-            messages,
-            result,
         }
     }
 }
@@ -148,8 +116,8 @@ pub(crate) struct IssuedServiceTokenEnvelope(AnyEnvelope<IssuedServiceToken>);
 impl Envelope for IssuedServiceTokenEnvelope {
     type Result = IssuedServiceToken;
 
-    fn open(self) -> Opened<IssuedServiceToken> {
-        self.0.open()
+    fn open(self) -> AnyEnvelope<IssuedServiceToken> {
+        self.0
     }
 
     fn rescue(document: &Value) -> Option<Decoded<IssuedServiceToken>> {
