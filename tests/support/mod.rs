@@ -181,11 +181,12 @@ async fn read_request(socket: &mut TcpStream) -> Option<String> {
     }
 }
 
-/// An answer with a ray id, a content type and the right length.
+/// An answer with a ray id, a content type and the right length. It says that the
+/// connection will be closed, so that no later request is sent into a closed one.
 pub fn answer(status: &str, content_type: &str, body: &str) -> String {
     format!(
         "HTTP/1.1 {status}\r\ncf-ray: 8f2b1c9d0e1f2a3b-FRA\r\ncontent-type: {content_type}\r\n\
-         content-length: {}\r\n\r\n{body}",
+         connection: close\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     )
 }
