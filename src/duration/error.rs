@@ -17,8 +17,14 @@ use std::fmt;
 /// assert_eq!(error.offset(), 3);
 /// assert!(error.to_string().starts_with(r#"unknown unit "d" at byte 3"#));
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParseDurationError {
+    // Boxed, so that a result with a duration is returned in registers.
+    details: Box<Details>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Details {
     kind: ParseDurationErrorKind,
     offset: usize,
     found: Excerpt,
@@ -53,40 +59,46 @@ impl ParseDurationError {
                 .unwrap_or_default(),
             _ => rest,
         };
-        Self {
+        let details = Details {
             kind,
             offset,
             found: Excerpt::of(found),
             forever_allowed: false,
+        };
+        Self {
+            details: Box::new(details),
         }
     }
 
     /// The same error, where the word `forever` would have done as well.
-    pub(super) fn or_forever(self) -> Self {
-        Self {
-            forever_allowed: true,
-            ..self
-        }
+    pub(super) fn or_forever(mut self) -> Self {
+        self.details.forever_allowed = true;
+        self
     }
 
     /// What is wrong.
     #[must_use]
     pub fn kind(&self) -> ParseDurationErrorKind {
-        self.kind
+        self.details.kind
     }
 
     /// Where in the text it is, in bytes: the start of the number or the unit that is wrong.
     #[must_use]
     pub fn offset(&self) -> usize {
-        self.offset
+        self.details.offset
     }
 }
 
 impl fmt::Display for ParseDurationError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { offset, found, .. } = self;
-        match self.kind {
-            ParseDurationErrorKind::Invalid if found.is_empty() => {
+        let Details {
+            kind,
+            offset,
+            found,
+            forever_allowed,
+        } = &*self.details;
+        match kind {
+            ParseDurationErrorKind::Invalid if found.text.is_empty() => {
                 write!(f, "invalid duration: no number at byte {offset}")?;
             }
             ParseDurationErrorKind::Invalid => {
@@ -106,11 +118,11 @@ impl fmt::Display for ParseDurationError {
                 write!(f, "unknown unit {found} at byte {offset}")?;
             }
         }
-        f.write_str(match self.kind {
+        f.write_str(match kind {
             ParseDurationErrorKind::OutOfRange => "; use a shorter one",
             _ => "; use h, m, s, ms, us or ns, as in `2h45m` (a year is `8760h`)",
         })?;
-        if self.forever_allowed {
+        if *forever_allowed {
             f.write_str(", or `forever`")?;
         }
         Ok(())
@@ -119,54 +131,29 @@ impl fmt::Display for ParseDurationError {
 
 impl std::error::Error for ParseDurationError {}
 
-/// The first bytes of a text, so that an error is small and borrows nothing.
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// The first characters of a text, since the whole may be long.
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Excerpt {
-    bytes: [u8; Excerpt::CAPACITY],
-    len: usize,
+    text: String,
     cut: bool,
 }
 
 impl Excerpt {
-    const CAPACITY: usize = 24;
+    const MAX_CHARS: usize = 24;
 
     fn of(text: &str) -> Self {
-        let ends = text.char_indices().map(|(start, c)| start + c.len_utf8());
-        let len = ends
-            .take_while(|end| *end <= Self::CAPACITY)
-            .last()
-            .unwrap_or(0);
-        let mut bytes = [0; Self::CAPACITY];
-        for (to, from) in bytes.iter_mut().zip(text.bytes().take(len)) {
-            *to = from;
-        }
+        let mut chars = text.chars();
         Self {
-            bytes,
-            len,
-            cut: len < text.len(),
+            text: chars.by_ref().take(Self::MAX_CHARS).collect(),
+            cut: chars.next().is_some(),
         }
-    }
-
-    fn as_str(&self) -> &str {
-        let bytes = self.bytes.get(..self.len).unwrap_or_default();
-        str::from_utf8(bytes).unwrap_or_default()
-    }
-
-    fn is_empty(&self) -> bool {
-        self.len == 0
     }
 }
 
 impl fmt::Display for Excerpt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let more = if self.cut { "…" } else { "" };
-        write!(f, "{:?}{more}", self.as_str())
-    }
-}
-
-impl fmt::Debug for Excerpt {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
+        write!(f, "{:?}{more}", self.text)
     }
 }
 

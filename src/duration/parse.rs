@@ -2,7 +2,8 @@
 
 use std::str::FromStr;
 
-use super::error::{ParseDurationError, ParseDurationErrorKind};
+use super::error::ParseDurationError;
+use super::error::ParseDurationErrorKind::{self, Invalid, MissingUnit, OutOfRange, UnknownUnit};
 use super::go::{GoDuration, HOUR, MICROSECOND, MILLISECOND, MINUTE, SECOND};
 
 /// The largest distance from zero, in nanoseconds: that of [`GoDuration::MIN`].
@@ -30,130 +31,99 @@ impl FromStr for GoDuration {
     /// # Ok::<(), cf_service_tokens::ParseDurationError>(())
     /// ```
     fn from_str(text: &str) -> Result<Self, ParseDurationError> {
-        let (negative, unsigned) = match text.as_bytes() {
+        let (negative, mut rest) = match text.as_bytes() {
             [b'-', rest @ ..] => (true, rest),
             [b'+', rest @ ..] => (false, rest),
             rest => (false, rest),
         };
-        if unsigned == b"0" {
-            return Ok(Self::ZERO);
-        }
-
-        let nanos = match sum_of_parts(unsigned) {
-            Ok(nanos) => nanos,
-            Err((kind, rest)) => {
-                let offset = text.len() - rest.len();
-                return Err(ParseDurationError::new(kind, text, offset));
+        let mut sum: u64 = 0;
+        loop {
+            let start = rest;
+            match part(&mut rest) {
+                Ok(nanos) => {
+                    sum = sum.saturating_add(nanos);
+                    if sum > LIMIT {
+                        return failure(OutOfRange, text, start);
+                    }
+                }
+                Err(kind) => return failure(kind, text, rest),
             }
-        };
-        let signed = if negative {
-            0_i64.checked_sub_unsigned(nanos)
-        } else {
-            0_i64.checked_add_unsigned(nanos)
-        };
-        match signed {
-            Some(nanos) => Ok(Self::from_nanos(nanos)),
-            None => Err(ParseDurationError::new(
-                ParseDurationErrorKind::OutOfRange,
-                text,
-                0,
-            )),
+            if rest.is_empty() {
+                break;
+            }
+        }
+        match i64::try_from(sum) {
+            Ok(nanos) if negative => Ok(Self::from_nanos(-nanos)),
+            Ok(nanos) => Ok(Self::from_nanos(nanos)),
+            Err(_) if negative => Ok(Self::MIN),
+            Err(_) => failure(OutOfRange, text, text.as_bytes()),
         }
     }
 }
 
-/// What is wrong, and the bytes from there to the end.
-type Failure<'a> = (ParseDurationErrorKind, &'a [u8]);
-
-/// Adds up parts such as `2h` and `45.5m`; there must be at least one.
-#[inline]
-fn sum_of_parts(mut rest: &[u8]) -> Result<u64, Failure<'_>> {
-    let mut sum = 0;
-    loop {
-        let (nanos, after) = part(rest)?;
-        sum = match nanos.checked_add(sum) {
-            Some(sum) if sum <= LIMIT => sum,
-            _ => return Err((ParseDurationErrorKind::OutOfRange, rest)),
-        };
-        if after.is_empty() {
-            return Ok(sum);
-        }
-        rest = after;
+#[cold]
+fn failure(
+    kind: ParseDurationErrorKind,
+    text: &str,
+    rest: &[u8],
+) -> Result<GoDuration, ParseDurationError> {
+    // Nothing but a zero needs no unit.
+    if matches!(text, "0" | "+0" | "-0") {
+        return Ok(GoDuration::ZERO);
     }
+    Err(ParseDurationError::new(kind, text, text.len() - rest.len()))
 }
 
 /// Reads one number and its unit; gives its nanoseconds and the bytes after it.
 #[inline]
-fn part(start: &[u8]) -> Result<(u64, &[u8]), Failure<'_>> {
+fn part(rest: &mut &[u8]) -> Result<u64, ParseDurationErrorKind> {
+    let start = *rest;
     let whole = Digits::read(start);
-    let whole_value = if whole.len <= Digits::SAFE {
-        whole.value
-    } else {
-        saturating(start)
+    let Some(number) = whole.number() else {
+        return Err(OutOfRange);
     };
-    if whole_value > LIMIT {
-        return Err((ParseDurationErrorKind::OutOfRange, start));
+    let mut after = whole.after;
+    let mut fraction = None;
+    if let [b'.', digits @ ..] = after {
+        let digits = Digits::read(digits);
+        after = digits.after;
+        fraction = Some(digits);
+        if whole.count + digits.count == 0 {
+            return Err(Invalid);
+        }
+    } else if whole.count == 0 {
+        return Err(Invalid);
     }
-    let (fraction, after_number) = match whole.after {
-        [b'.', after @ ..] => {
-            let fraction = Digits::read(after);
-            if whole.len + fraction.len == 0 {
-                return Err((ParseDurationErrorKind::Invalid, start));
-            }
-            let rest = fraction.after;
-            (Some((fraction, after)), rest)
-        }
-        after => {
-            if whole.len == 0 {
-                return Err((ParseDurationErrorKind::Invalid, start));
-            }
-            (None, after)
-        }
-    };
-
-    let (unit, zeros, after) = match unit(after_number) {
+    let unit_start = after;
+    let unit = match unit(&mut after) {
         Ok(unit) => unit,
-        Err(ParseDurationErrorKind::MissingUnit) => {
-            return Err((ParseDurationErrorKind::MissingUnit, start));
+        Err(UnknownUnit) => {
+            *rest = unit_start;
+            return Err(UnknownUnit);
         }
-        Err(kind) => return Err((kind, after_number)),
+        Err(kind) => return Err(kind),
     };
-    let Some(nanos) = whole_value.checked_mul(unit) else {
-        return Err((ParseDurationErrorKind::OutOfRange, start));
+    let Some(nanos) = number.checked_mul(unit) else {
+        return Err(OutOfRange);
     };
-    let Some((fraction, fstart)) = fraction else {
-        return Ok((nanos, after));
-    };
-    let more = match POW.get(zeros.wrapping_sub(fraction.len)) {
-        Some(pow) => fraction.value * (unit / POW[zeros]) * *pow,
-        None => go_fraction(fstart, unit),
-    };
-    Ok((nanos.saturating_add(more), after))
+    *rest = after;
+    match fraction {
+        Some(fraction) => Ok(nanos.saturating_add(fraction.of(unit))),
+        None => Ok(nanos),
+    }
 }
 
-const POW: [u64; 12] = [
-    1,
-    10,
-    100,
-    1000,
-    10000,
-    100000,
-    1000000,
-    10000000,
-    100000000,
-    1000000000,
-    10000000000,
-    100000000000,
-];
-
+/// A run of digits, which may be empty.
+#[derive(Clone, Copy)]
 struct Digits<'a> {
+    start: &'a [u8],
+    count: usize,
+    /// What they write as a number, modulo 2⁶⁴.
     value: u64,
-    len: usize,
     after: &'a [u8],
 }
 
 impl<'a> Digits<'a> {
-    const SAFE: usize = 19;
     #[inline]
     fn read(start: &'a [u8]) -> Self {
         let mut value: u64 = 0;
@@ -163,63 +133,102 @@ impl<'a> Digits<'a> {
             after = rest;
         }
         Self {
+            start,
+            count: start.len() - after.len(),
             value,
-            len: start.len() - after.len(),
             after,
         }
     }
-}
 
-/// Reads digits, none included; past `u64` the number stays at its maximum.
-#[cold]
-fn saturating(mut rest: &[u8]) -> u64 {
-    let mut number: u64 = 0;
-    while let [digit @ b'0'..=b'9', after @ ..] = rest {
-        number = number
-            .saturating_mul(10)
-            .saturating_add(u64::from(digit - b'0'));
-        rest = after;
+    /// What they write as a number, or `u64::MAX` if that is more.
+    #[inline]
+    fn number(self) -> Option<u64> {
+        // Any 18 digits fit.
+        if self.count <= 18 {
+            Some(self.value)
+        } else {
+            long_number(self.start)
+        }
     }
-    number
+
+    /// What they write after a decimal point, as that fraction of a unit: whole nanoseconds.
+    #[inline]
+    fn of(self, unit: u64) -> u64 {
+        match POWERS_OF_TEN.get(self.count) {
+            Some(scale) if unit % scale == 0 => self.value * (unit / scale),
+            _ => fine_fraction(self.start, unit),
+        }
+    }
 }
 
+/// The number at the start of a text, or `u64::MAX` if it is more.
 #[cold]
-fn go_fraction(start: &[u8], unit: u64) -> u64 {
-    let mut value = 0;
-    let mut scale = 1.0;
-    let mut rest = start;
-    while let [digit @ b'0'..=b'9', after @ ..] = rest {
-        rest = after;
-        if value > LIMIT / 10 {
+fn long_number(start: &[u8]) -> Option<u64> {
+    let number = leading_digits(start).fold(0, |number: u64, digit| {
+        number.saturating_mul(10).saturating_add(digit)
+    });
+    (number <= LIMIT).then_some(number)
+}
+
+/// A fraction of a unit whose last digits are worth less than a nanosecond.
+///
+/// These are Go's own steps. Each of them may round, so that any other way, even an exact one,
+/// is a nanosecond off for some texts.
+#[cold]
+fn fine_fraction(start: &[u8], unit: u64) -> u64 {
+    let (mut value, mut scale) = (0, 1.0);
+    for digit in leading_digits(start) {
+        // Digits that would take the number past 2⁶³ don't count.
+        if value > LIMIT / 10 || value * 10 + digit > LIMIT {
             break;
         }
-        let digits = value * 10 + u64::from(digit - b'0');
-        if digits > LIMIT {
-            break;
-        }
-        value = digits;
+        value = value * 10 + digit;
         scale *= 10.0;
     }
     (value as f64 * (unit as f64 / scale)) as u64
 }
 
+fn leading_digits(start: &[u8]) -> impl Iterator<Item = u64> {
+    let digits = start.iter().take_while(|byte| byte.is_ascii_digit());
+    digits.map(|digit| u64::from(digit - b'0'))
+}
+
+/// 10⁰ to 10¹¹: an hour in nanoseconds ends with eleven zeros, more than the other units do.
+const POWERS_OF_TEN: [u64; 12] = [
+    1,
+    10,
+    100,
+    1_000,
+    10_000,
+    100_000,
+    1_000_000,
+    10_000_000,
+    100_000_000,
+    1_000_000_000,
+    10_000_000_000,
+    100_000_000_000,
+];
+
 /// Reads a unit, which runs to the next digit, point or end; gives its length in nanoseconds.
 #[inline]
-fn unit(start: &[u8]) -> Result<(u64, usize, &[u8]), ParseDurationErrorKind> {
-    let (unit, zeros, after) = match start {
-        [b'h', after @ ..] => (HOUR, 11, after),
-        [b'm', b's', after @ ..] => (MILLISECOND, 6, after),
-        [b'm', after @ ..] => (MINUTE, 10, after),
-        [b's', after @ ..] => (SECOND, 9, after),
-        [b'u', b's', after @ ..] => (MICROSECOND, 3, after),
+fn unit(rest: &mut &[u8]) -> Result<u64, ParseDurationErrorKind> {
+    let (unit, after) = match rest {
+        [b'h', after @ ..] => (HOUR, after),
+        [b'm', b's', after @ ..] => (MILLISECOND, after),
+        [b'm', after @ ..] => (MINUTE, after),
+        [b's', after @ ..] => (SECOND, after),
+        [b'u', b's', after @ ..] => (MICROSECOND, after),
         // U+00B5 micro sign, U+03BC Greek small letter mu
-        [0xC2, 0xB5, b's', after @ ..] | [0xCE, 0xBC, b's', after @ ..] => (MICROSECOND, 3, after),
-        [b'n', b's', after @ ..] => (1, 0, after),
-        [] | [b'0'..=b'9' | b'.', ..] => return Err(ParseDurationErrorKind::MissingUnit),
-        _ => return Err(ParseDurationErrorKind::UnknownUnit),
+        [0xC2, 0xB5, b's', after @ ..] | [0xCE, 0xBC, b's', after @ ..] => (MICROSECOND, after),
+        [b'n', b's', after @ ..] => (1, after),
+        [] | [b'0'..=b'9' | b'.', ..] => return Err(MissingUnit),
+        _ => return Err(UnknownUnit),
     };
     match after {
-        [] | [b'0'..=b'9' | b'.', ..] => Ok((unit, zeros, after)),
-        _ => Err(ParseDurationErrorKind::UnknownUnit),
+        [] | [b'0'..=b'9' | b'.', ..] => {
+            *rest = after;
+            Ok(unit)
+        }
+        _ => Err(UnknownUnit),
     }
 }

@@ -10,7 +10,7 @@ impl fmt::Display for GoDuration {
     /// Go's form, `8760h0m0s`; with `#`, the short form, `8760h`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let form = if f.alternate() { Form::Short } else { Form::Go };
-        pad(f, Text::of(*self, form).as_str())
+        pad(f, Buffer::new().print(*self, form))
     }
 }
 
@@ -22,7 +22,7 @@ impl fmt::Debug for GoDuration {
 
 impl Serialize for GoDuration {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(Text::of(*self, Form::Short).as_str())
+        serializer.serialize_str(Buffer::new().print(*self, Form::Short))
     }
 }
 
@@ -51,116 +51,131 @@ pub(super) fn pad(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
 }
 
 #[derive(Clone, Copy, PartialEq)]
-pub(super) enum Form {
+enum Form {
     /// With every unit below the largest: `1h0m0s`.
     Go,
     /// Without the last units where they are zero: `1h`.
     Short,
 }
 
-/// A duration in text, built from its end on the stack.
-pub(super) struct Text {
-    bytes: [u8; Text::CAPACITY],
-    start: usize,
+/// Where a duration is written before it goes out in one piece.
+struct Buffer {
+    bytes: [u8; Buffer::CAPACITY],
+    len: usize,
 }
 
-impl Text {
+impl Buffer {
     /// The longest text, that of [`GoDuration::MIN`], takes 25 bytes.
     const CAPACITY: usize = 32;
 
-    pub(super) fn of(duration: GoDuration, form: Form) -> Self {
-        let mut text = Self {
+    fn new() -> Self {
+        Self {
             bytes: [0; Self::CAPACITY],
-            start: Self::CAPACITY,
-        };
-        match duration.as_nanos().unsigned_abs() {
-            nanos @ 1..MICROSECOND => {
-                text.prepend(b"ns");
-                text.prepend_number(nanos);
-            }
-            nanos @ MICROSECOND..MILLISECOND => {
-                text.prepend("µs".as_bytes());
-                text.prepend_decimal(nanos, MICROSECOND);
-            }
-            nanos @ MILLISECOND..SECOND => {
-                text.prepend(b"ms");
-                text.prepend_decimal(nanos, MILLISECOND);
-            }
-            nanos => text.prepend_clock(nanos, form),
+            len: 0,
         }
-        if duration.is_negative() {
-            text.prepend(b"-");
-        }
-        text
     }
 
-    pub(super) fn as_str(&self) -> &str {
-        let bytes = self.bytes.get(self.start..).unwrap_or_default();
+    fn print(&mut self, duration: GoDuration, form: Form) -> &str {
+        if duration.is_negative() {
+            self.push(b'-');
+        }
+        match duration.as_nanos().unsigned_abs() {
+            nanos @ 1..MICROSECOND => {
+                self.push_number(nanos);
+                self.push_all(b"ns");
+            }
+            nanos @ MICROSECOND..MILLISECOND => {
+                self.push_number(nanos / MICROSECOND);
+                self.push_fraction(nanos % MICROSECOND * 1_000_000);
+                self.push_all("µs".as_bytes());
+            }
+            nanos @ MILLISECOND..SECOND => {
+                self.push_number(nanos / MILLISECOND);
+                self.push_fraction(nanos % MILLISECOND * 1_000);
+                self.push_all(b"ms");
+            }
+            nanos => self.push_clock(nanos, form),
+        }
+        let bytes = self.bytes.get(..self.len).unwrap_or_default();
         str::from_utf8(bytes).unwrap_or_default()
     }
 
     /// Hours, minutes and seconds, from the largest that isn't zero.
     #[inline]
-    fn prepend_clock(&mut self, nanos: u64, form: Form) {
-        let (hours, below_hour) = (nanos / HOUR, nanos % HOUR);
-        let (minutes, below_minute) = (below_hour / MINUTE, below_hour % MINUTE);
-        let short = form == Form::Short;
-
-        if nanos < MINUTE || below_minute > 0 || !short {
-            self.prepend(b"s");
-            self.prepend_decimal(below_minute, SECOND);
-        }
-        if nanos >= MINUTE && (nanos < HOUR || below_hour > 0 || !short) {
-            self.prepend(b"m");
-            self.prepend_number(minutes);
-        }
+    fn push_clock(&mut self, nanos: u64, form: Form) {
         if nanos >= HOUR {
-            self.prepend(b"h");
-            self.prepend_number(hours);
+            self.push_number(nanos / HOUR);
+            self.push(b'h');
+            if form == Form::Short && nanos % HOUR == 0 {
+                return;
+            }
         }
+        if nanos >= MINUTE {
+            self.push_number(nanos / MINUTE % 60);
+            self.push(b'm');
+            if form == Form::Short && nanos % MINUTE == 0 {
+                return;
+            }
+        }
+        self.push_number(nanos / SECOND % 60);
+        self.push_fraction(nanos % SECOND);
+        self.push(b's');
     }
 
-    /// `nanos / unit`, where the unit is a power of ten, with no zeros at the end.
+    /// A number of at most seven digits, as many as the longest duration has hours.
     #[inline]
-    fn prepend_decimal(&mut self, nanos: u64, unit: u64) {
-        let (mut fraction, mut scale) = (nanos % unit, unit);
-        if fraction > 0 {
-            while fraction % 10 == 0 {
-                fraction /= 10;
-                scale /= 10;
+    fn push_number(&mut self, number: u64) {
+        for scale in [1_000_000, 100_000, 10_000, 1_000, 100, 10] {
+            if number >= scale {
+                self.push_digit(number / scale);
             }
-            while scale > 1 {
-                self.prepend_digit(fraction);
-                fraction /= 10;
-                scale /= 10;
-            }
-            self.prepend(b".");
         }
-        self.prepend_number(nanos / unit);
+        self.push_digit(number);
     }
 
+    /// Billionths, after a point and without zeros at the end; nothing if there are none.
     #[inline]
-    fn prepend_number(&mut self, mut number: u64) {
-        self.prepend_digit(number);
-        while number >= 10 {
-            number /= 10;
-            self.prepend_digit(number);
+    fn push_fraction(&mut self, billionths: u64) {
+        if billionths == 0 {
+            return;
+        }
+        self.push(b'.');
+        for scale in [
+            100_000_000,
+            10_000_000,
+            1_000_000,
+            100_000,
+            10_000,
+            1_000,
+            100,
+            10,
+            1,
+        ] {
+            self.push_digit(billionths / scale);
+            if billionths % scale == 0 {
+                return;
+            }
         }
     }
 
     /// The last digit of a number.
     #[inline]
-    fn prepend_digit(&mut self, number: u64) {
-        self.prepend(&[b'0' + (number % 10) as u8]);
+    fn push_digit(&mut self, number: u64) {
+        self.push(b'0' + (number % 10) as u8);
     }
 
     #[inline]
-    fn prepend(&mut self, bytes: &[u8]) {
-        for byte in bytes.iter().rev() {
-            self.start = self.start.saturating_sub(1);
-            if let Some(place) = self.bytes.get_mut(self.start) {
-                *place = *byte;
-            }
+    fn push_all(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.push(*byte);
+        }
+    }
+
+    #[inline]
+    fn push(&mut self, byte: u8) {
+        if let Some(place) = self.bytes.get_mut(self.len) {
+            *place = byte;
+            self.len += 1;
         }
     }
 }
