@@ -155,7 +155,7 @@ impl<'a> Digits<'a> {
     #[inline]
     fn of(self, unit: u64) -> u64 {
         match POWERS_OF_TEN.get(self.count) {
-            Some(scale) if unit % scale == 0 => self.value * (unit / scale),
+            Some(scale) if unit.is_multiple_of(*scale) => self.value * (unit / scale),
             _ => fine_fraction(self.start, unit),
         }
     }

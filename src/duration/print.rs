@@ -106,14 +106,14 @@ impl Buffer {
         if nanos >= HOUR {
             self.push_number(nanos / HOUR);
             self.push(b'h');
-            if form == Form::Short && nanos % HOUR == 0 {
+            if form == Form::Short && nanos.is_multiple_of(HOUR) {
                 return;
             }
         }
         if nanos >= MINUTE {
             self.push_number(nanos / MINUTE % 60);
             self.push(b'm');
-            if form == Form::Short && nanos % MINUTE == 0 {
+            if form == Form::Short && nanos.is_multiple_of(MINUTE) {
                 return;
             }
         }
@@ -152,7 +152,7 @@ impl Buffer {
             1,
         ] {
             self.push_digit(billionths / scale);
-            if billionths % scale == 0 {
+            if billionths.is_multiple_of(scale) {
                 return;
             }
         }
