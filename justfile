@@ -15,7 +15,7 @@ test:
     cargo test --workspace
     cargo test --package cf-service-tokens
     cargo test --package cf-service-tokens --all-features
-    cargo test --package cf-service-tokens --no-default-features
+    cargo test --package cf-service-tokens --no-default-features --lib --tests
 
 # Does the documentation build without a warning?
 docs:

@@ -24,6 +24,10 @@ fn child() {
 }
 
 #[test]
+#[cfg_attr(
+    not(feature = "rustls"),
+    ignore = "without TLS there is no client of an https API"
+)]
 fn an_api_token_alone_is_enough() {
     insta::assert_snapshot!(build("environment", &[("CLOUDFLARE_API_TOKEN", "canary")]), @r#"Client { base_url: "https://api.cloudflare.com/client/v4", default_account: None, .. }; Err(Error { kind: Configuration("no account is configured; name one to `account`, or set CLOUDFLARE_ACCOUNT_ID"), source: None })"#);
 }
@@ -107,6 +111,10 @@ fn base_urls_that_would_leak_or_lead_nowhere() {
 }
 
 #[test]
+#[cfg_attr(
+    not(feature = "rustls"),
+    ignore = "without TLS there is no client of an https API"
+)]
 fn what_is_explicit_replaces_the_environment_whole() {
     let clash = [
         ("CLOUDFLARE_EMAIL", "me@example.com"),

@@ -195,10 +195,11 @@ fn debug_of_what_is_set_up() {
         ..
     }
     "#);
-    let client = builder.build().unwrap();
+    let loopback = builder.base_url("http://127.0.0.1:1/client/v4");
+    let client = loopback.build().unwrap();
     insta::assert_debug_snapshot!(client, @r#"
     Client {
-        base_url: "https://api.cloudflare.com/client/v4",
+        base_url: "http://127.0.0.1:1/client/v4",
         default_account: Some(
             AccountId(
                 "023e105f4ecef8ad9ca31a8372d0c353",
