@@ -24,6 +24,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::runtime::{Builder, Handle, Runtime};
 
+use crate::renewal::{RenewalPolicy, RenewalReport};
 use crate::{
     AccountId, CallOptions, ClientBuilder, CreateServiceToken, Error, IssuedServiceToken, Method,
     Response, RotateServiceToken, ServiceToken, ServiceTokenPage, ServiceTokenStream,
@@ -283,6 +284,17 @@ impl AccountServiceTokens {
         request: &RotateServiceToken,
     ) -> Result<Response<IssuedServiceToken>, Error> {
         self.waiter.wait(self.tokens.rotate(id, request))?
+    }
+
+    /// Renews the tokens of the account that fall due, as the policy says; see
+    /// [`crate::AccountServiceTokens::renew`]. What went wrong on the way is in
+    /// the report.
+    ///
+    /// # Errors
+    ///
+    /// One for which [`Error::is_configuration`] holds inside a runtime.
+    pub fn renew(&self, policy: &RenewalPolicy) -> Result<RenewalReport, Error> {
+        self.waiter.wait(self.tokens.renew(policy).report())
     }
 }
 

@@ -30,6 +30,7 @@ mod rate_limit;
 mod raw;
 mod received;
 mod redact;
+pub mod renewal;
 mod request;
 mod response;
 mod retry;

@@ -41,6 +41,14 @@ impl CallOptions {
         self
     }
 
+    /// The deadline, where none is set.
+    pub(crate) fn deadline_or(self, deadline: Duration) -> Self {
+        Self {
+            deadline: self.deadline.or(Some(deadline)),
+            ..self
+        }
+    }
+
     /// A header to send besides the client's own. A call with one of the
     /// headers that credentials travel in is refused before it is sent.
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {

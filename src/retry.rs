@@ -156,8 +156,13 @@ impl Retrier {
             .first_delay
             .saturating_mul(doublings)
             .min(self.policy.longest_delay);
+        most.mul_f64(self.random())
+    }
+
+    /// A number from 0 to 1.
+    pub(crate) fn random(&self) -> f64 {
         let mut random = self.random.lock().unwrap_or_else(PoisonError::into_inner);
-        most.mul_f64(random.f64())
+        random.f64()
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::clock::Clock;
 use crate::error::Error;
 use crate::generated::Client;
 use crate::generated::operations::{REFRESH_ACCOUNT_SERVICE_TOKEN, ROTATE_ACCOUNT_SERVICE_TOKEN};
@@ -154,6 +155,16 @@ impl AccountServiceTokens {
     /// Whose service tokens these are.
     pub fn account_id(&self) -> &AccountId {
         &self.account
+    }
+
+    /// The time that the calls go by.
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        &*self.scope.transport.clock
+    }
+
+    /// A random number from 0 to 1, from the seed of the client's [`Retry`](crate::Retry).
+    pub(crate) fn random(&self) -> f64 {
+        self.scope.transport.retrier.random()
     }
 
     /// Moves the expiry of a service token one year ahead, whatever its own

@@ -7,28 +7,17 @@ mod support;
 
 use support::{RawServer, TOKEN, Then};
 
-/// The most memory that this process has ever held, in bytes.
-fn peak() -> usize {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status
-        .lines()
-        .find(|line| line.starts_with("VmHWM:"))
-        .unwrap();
-    let kilobytes: usize = line.split_whitespace().nth(1).unwrap().parse().unwrap();
-    kilobytes * 1024
-}
-
 #[tokio::test]
 async fn ten_gigabytes_are_cut_at_the_limit() {
     // A first call, so that what is set up once is there before measuring.
     let small = RawServer::start(support::json("200 OK", "{}"), Then::Close).await;
     small.tokens().refresh(TOKEN).await.unwrap_err();
-    let idle = peak();
+    let idle = support::peak_memory();
 
     let head = "HTTP/1.1 200 OK\r\ncontent-length: 10737418240\r\n\r\n ";
     let server = RawServer::start(head, Then::Repeat).await;
     let error = server.tokens().refresh(TOKEN).await.unwrap_err();
     assert!(error.is_body_too_large());
-    let grown = peak() - idle;
+    let grown = support::peak_memory() - idle;
     assert!(grown < 20 * 1024 * 1024, "{grown} bytes more than idle");
 }

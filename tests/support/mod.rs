@@ -158,7 +158,7 @@ async fn serve(mut socket: TcpStream, seen: Arc<Mutex<Vec<String>>>, answer: Arc
 }
 
 /// Reads a request's head, and its body if it says how long that is.
-async fn read_request(socket: &mut TcpStream) -> Option<String> {
+pub async fn read_request(socket: &mut TcpStream) -> Option<String> {
     let mut bytes = Vec::new();
     loop {
         let mut chunk = [0; 4096];
@@ -254,4 +254,14 @@ pub fn be_a_child(work: impl FnOnce(&str) -> String) {
     if let Ok(task) = env::var(TASK) {
         println!("\n{ANSWER}{}", work(&task));
     }
+}
+
+/// The most memory that this process has ever held, in bytes.
+#[cfg(target_os = "linux")]
+pub fn peak_memory() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let mut lines = status.lines();
+    let line = lines.find(|line| line.starts_with("VmHWM:")).unwrap();
+    let kilobytes: usize = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+    kilobytes * 1024
 }

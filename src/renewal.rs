@@ -1,0 +1,39 @@
+//! Keeps the service tokens of an account from lapsing.
+//!
+//! [`AccountServiceTokens::renew`] goes through an account once: it lists the
+//! tokens, decides about each, renews what falls due, and checks that each
+//! renewal did what it should. [`AccountServiceTokens::watch`] does so for ever.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), cf_service_tokens::Error> {
+//! use cf_service_tokens::Client;
+//! use cf_service_tokens::renewal::RenewalPolicy;
+//!
+//! let tokens = Client::from_env()?.default_account()?;
+//! let report = tokens.renew(&RenewalPolicy::new()).report().await;
+//! println!("{report}");
+//! for token in report.at_risk() {
+//!     eprintln!("{:?} lapses at {:?}: {}", token.name, token.expires_at, token.outcome);
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! [`AccountServiceTokens::renew`]: crate::AccountServiceTokens::renew
+//! [`AccountServiceTokens::watch`]: crate::AccountServiceTokens::watch
+
+mod decision;
+mod outcome;
+mod pass;
+mod policy;
+mod report;
+mod shard;
+mod watch;
+
+pub use decision::{Decision, RenewReason, SkipReason, UnableReason, decide};
+pub use outcome::{RenewalError, RenewalOutcome, TokenRenewal};
+pub use pass::{Renewal, RenewalEvent};
+pub use policy::{RenewBy, RenewalPolicy};
+pub use report::RenewalReport;
+pub use shard::Shard;
+pub use watch::{Watch, WatchEvent};

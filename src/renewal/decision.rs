@@ -1,0 +1,174 @@
+//! What is to be done with a token, and why.
+
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+
+use crate::generated::types::ServiceToken;
+use crate::renewal::policy::{RenewBy, RenewalPolicy};
+
+/// What is to be done with a token; made by [`decide`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Decision {
+    /// It is renewed.
+    Renew(RenewReason),
+    /// It is left as it is, and all is well.
+    Skip(SkipReason),
+    /// It should be looked at, and perhaps renewed, but that can't be done here.
+    Unable(UnableReason),
+}
+
+/// Defines the reasons of a decision: for a program, and in words.
+macro_rules! reasons {
+    ($(#[$doc:meta])* $name:ident { $($(#[$reason_doc:meta])* $reason:ident: $machine:literal, $words:literal;)+ }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[non_exhaustive]
+        pub enum $name {
+            $($(#[$reason_doc])* $reason,)+
+        }
+
+        impl $name {
+            /// The reason for a program, such as a metric's label.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$reason => $machine,)+
+                }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(match self {
+                    $(Self::$reason => $words,)+
+                })
+            }
+        }
+    };
+}
+
+reasons! {
+    /// Why a token is renewed.
+    RenewReason {
+        /// It expires within the policy's window.
+        Due: "due", "expires soon";
+        /// It has lapsed, and the policy includes such tokens.
+        Expired: "expired", "has expired";
+    }
+}
+
+reasons! {
+    /// Why a token is left as it is.
+    SkipReason {
+        /// It expires, but not within the policy's window.
+        NotDue: "not_due", "not due yet";
+        /// Its duration is `forever`.
+        NeverExpires: "never_expires", "never expires";
+        /// It is disabled, and the policy leaves such tokens out.
+        Disabled: "disabled", "is disabled";
+        /// It has lapsed, and the policy leaves such tokens out.
+        Expired: "expired", "has expired";
+        /// The policy leaves it out by its name or id.
+        Excluded: "excluded", "is left out by name or id";
+        /// The policy names tokens, and not this one.
+        NotSelected: "not_selected", "is not among those named";
+        /// It is another shard's.
+        OtherShard: "other_shard", "belongs to another shard";
+    }
+}
+
+reasons! {
+    /// Why a token can't be renewed.
+    UnableReason {
+        /// The API did not give its id, or one that can't be an id.
+        NoId: "no_id", "the API gave no usable id";
+        /// It does not last forever, but the API did not say when it expires.
+        NoExpiry: "no_expiry", "the API did not say when it expires";
+        /// It falls due, and is to be renewed by its own duration, but has none
+        /// that can be read.
+        UnreadableDuration: "unreadable_duration", "has no duration that it could be renewed by";
+    }
+}
+
+/// Decides what is to be done with a token at `now`.
+///
+/// The first rule that applies decides:
+///
+/// | the token | decision |
+/// |---|---|
+/// | is named by `except` | [`Skip(Excluded)`](SkipReason::Excluded) |
+/// | is not named by `only`, and there is one | [`Skip(NotSelected)`](SkipReason::NotSelected) |
+/// | has no id that can be used | [`Unable(NoId)`](UnableReason::NoId) |
+/// | is another shard's | [`Skip(OtherShard)`](SkipReason::OtherShard) |
+/// | is disabled, and `include_disabled` is off | [`Skip(Disabled)`](SkipReason::Disabled) |
+/// | lasts forever | [`Skip(NeverExpires)`](SkipReason::NeverExpires) |
+/// | has no time of expiry | [`Unable(NoExpiry)`](UnableReason::NoExpiry) |
+/// | has lapsed, and `include_expired` is off | [`Skip(Expired)`](SkipReason::Expired) |
+/// | is not due yet | [`Skip(NotDue)`](SkipReason::NotDue) |
+/// | is to be renewed by its duration, which can't be read | [`Unable(UnreadableDuration)`](UnableReason::UnreadableDuration) |
+/// | has lapsed | [`Renew(Expired)`](RenewReason::Expired) |
+/// | any other | [`Renew(Due)`](RenewReason::Due) |
+///
+/// ```
+/// use cf_service_tokens::ServiceToken;
+/// use cf_service_tokens::renewal::{Decision, RenewReason, RenewalPolicy, SkipReason, decide};
+/// use chrono::{TimeDelta, Utc};
+///
+/// let (policy, now) = (RenewalPolicy::new(), Utc::now());
+/// let mut token = ServiceToken::default();
+/// token.id = Some("f174e90a-fafe-4643-bbbc-4a0ed4fc8415".to_owned());
+/// token.expires_at = Some(now + TimeDelta::days(9));
+/// assert_eq!(decide(&token, &policy, now), Decision::Renew(RenewReason::Due));
+///
+/// token.enabled = Some(false);
+/// assert_eq!(decide(&token, &policy, now), Decision::Skip(SkipReason::Disabled));
+/// ```
+pub fn decide(token: &ServiceToken, policy: &RenewalPolicy, now: DateTime<Utc>) -> Decision {
+    let names = [token.id.as_deref(), token.name.as_deref()];
+    let mut names = names.into_iter().flatten();
+    if names.clone().any(|name| policy.except.contains(name)) {
+        return Decision::Skip(SkipReason::Excluded);
+    }
+    if policy
+        .only
+        .as_ref()
+        .is_some_and(|only| !names.any(|name| only.contains(name)))
+    {
+        return Decision::Skip(SkipReason::NotSelected);
+    }
+    let id = token
+        .id
+        .as_deref()
+        .filter(|id| crate::ServiceTokenId::new(id).is_ok());
+    let Some(id) = id else {
+        return Decision::Unable(UnableReason::NoId);
+    };
+    if policy.shard.is_some_and(|shard| !shard.holds(id)) {
+        return Decision::Skip(SkipReason::OtherShard);
+    }
+    if token.enabled == Some(false) && !policy.include_disabled {
+        return Decision::Skip(SkipReason::Disabled);
+    }
+    if token.never_expires() {
+        return Decision::Skip(SkipReason::NeverExpires);
+    }
+    let Some(due_at) = policy.due_at(token) else {
+        return Decision::Unable(UnableReason::NoExpiry);
+    };
+    let expired = token.is_expired(now);
+    if expired && !policy.include_expired {
+        return Decision::Skip(SkipReason::Expired);
+    }
+    if now < due_at {
+        return Decision::Skip(SkipReason::NotDue);
+    }
+    if policy.by == RenewBy::Duration && policy.gain(token).is_none() {
+        return Decision::Unable(UnableReason::UnreadableDuration);
+    }
+    Decision::Renew(if expired {
+        RenewReason::Expired
+    } else {
+        RenewReason::Due
+    })
+}

@@ -1,0 +1,169 @@
+//! What became of a token that should be renewed.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
+use crate::error::Error;
+use crate::generated::types::ServiceToken;
+use crate::renewal::decision::UnableReason;
+
+/// A token that should be renewed, and what became of that.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct TokenRenewal {
+    /// The token's id, if the API gave one.
+    pub id: Option<String>,
+    /// The token's name, if the API gave one.
+    pub name: Option<String>,
+    /// When the token expires, as it was before.
+    pub expires_at: Option<DateTime<Utc>>,
+    /// What became of it.
+    pub outcome: RenewalOutcome,
+}
+
+/// What became of a token that should be renewed.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum RenewalOutcome {
+    /// It was renewed: the API says that it now expires at this later time.
+    Renewed {
+        /// When the token expires now.
+        expires_at: DateTime<Utc>,
+    },
+    /// It would be renewed, were it not for [`dry_run`](super::RenewalPolicy::dry_run).
+    Planned,
+    /// It was tried, and failed.
+    Failed(Arc<RenewalError>),
+    /// It was not tried, since the credentials turned out not to be accepted.
+    NotTried,
+    /// It could not be tried.
+    Unable(UnableReason),
+}
+
+/// Why a renewal failed.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum RenewalError {
+    /// The call failed. Where [`Error::may_have_been_applied`] holds, the token
+    /// may have been renewed all the same; the next pass finds out.
+    Call(Error),
+    /// The API reported success, but of another token.
+    OtherToken {
+        /// The id in the answer, if it had one.
+        id: Option<String>,
+    },
+    /// The API reported success, but the token's expiry is no later than it was,
+    /// or has passed.
+    NotExtended {
+        /// When the token expires according to the answer, if it said so.
+        expires_at: Option<DateTime<Utc>>,
+    },
+}
+
+impl TokenRenewal {
+    pub(super) fn new(token: &ServiceToken, outcome: RenewalOutcome) -> Self {
+        Self {
+            id: token.id.clone(),
+            name: token.name.clone(),
+            expires_at: token.expires_at,
+            outcome,
+        }
+    }
+}
+
+impl RenewalOutcome {
+    /// Whether the token is still as near to its end as it was, so that somebody
+    /// should look after it.
+    pub fn is_at_risk(&self) -> bool {
+        match self {
+            Self::Renewed { .. } | Self::Planned => false,
+            Self::Failed(_) | Self::NotTried | Self::Unable(_) => true,
+        }
+    }
+
+    /// The outcome for a program, such as a metric's label.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Renewed { .. } => "renewed",
+            Self::Planned => "planned",
+            Self::Failed(_) => "failed",
+            Self::NotTried => "not_tried",
+            Self::Unable(_) => "unable",
+        }
+    }
+}
+
+/// What a renewal's answer must show: that this very token now lives longer than
+/// `before`, and at `now`.
+pub(super) fn verified(
+    before: &ServiceToken,
+    answer: &ServiceToken,
+    now: DateTime<Utc>,
+) -> Result<DateTime<Utc>, RenewalError> {
+    if answer.id.is_none() || answer.id != before.id {
+        return Err(RenewalError::OtherToken {
+            id: answer.id.clone(),
+        });
+    }
+    match answer.expires_at {
+        Some(expires_at) if Some(expires_at) > before.expires_at && expires_at > now => {
+            Ok(expires_at)
+        }
+        expires_at => Err(RenewalError::NotExtended { expires_at }),
+    }
+}
+
+impl fmt::Display for RenewalOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Renewed { expires_at } => write!(f, "renewed until {}", shown(*expires_at)),
+            Self::Planned => f.write_str("would be renewed"),
+            Self::Failed(error) => write!(f, "failed: {error}"),
+            Self::NotTried => f.write_str("not tried, since the credentials were not accepted"),
+            Self::Unable(reason) => write!(f, "can't be renewed: {reason}"),
+        }
+    }
+}
+
+impl fmt::Display for RenewalError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Call(error) => error.fmt(f),
+            Self::OtherToken { id: Some(id) } => write!(
+                f,
+                "the API reported success, but of another token, {}; look at both tokens",
+                id.escape_debug()
+            ),
+            Self::OtherToken { id: None } => f.write_str(
+                "the API reported success, but did not say of which token; look at the token",
+            ),
+            Self::NotExtended {
+                expires_at: Some(expires_at),
+            } => write!(
+                f,
+                "the API reported success, but the token still expires at {}; look at it in the dashboard",
+                shown(*expires_at)
+            ),
+            Self::NotExtended { expires_at: None } => f.write_str(
+                "the API reported success, but did not say when the token expires now; look at it in the dashboard",
+            ),
+        }
+    }
+}
+
+impl StdError for RenewalError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match self {
+            // The call's own words are shown in place of any of this error's.
+            Self::Call(error) => error.source(),
+            Self::OtherToken { .. } | Self::NotExtended { .. } => None,
+        }
+    }
+}
+
+fn shown(time: DateTime<Utc>) -> impl fmt::Display {
+    time.format("%Y-%m-%d %H:%M UTC")
+}

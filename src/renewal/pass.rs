@@ -1,0 +1,313 @@
+//! One pass over an account: list, decide, renew, verify.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::fmt;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use futures_util::future::{BoxFuture, FutureExt};
+use futures_util::stream::{FuturesUnordered, Stream, StreamExt};
+
+use crate::error::Error;
+use crate::generated::types::ServiceToken;
+use crate::list::ServiceTokenStream;
+use crate::renewal::decision::{Decision, SkipReason, decide};
+use crate::renewal::outcome::{RenewalError, RenewalOutcome, TokenRenewal, verified};
+use crate::renewal::policy::{RenewBy, RenewalPolicy};
+use crate::renewal::report::RenewalReport;
+use crate::request::UpdateServiceToken;
+use crate::service_tokens::AccountServiceTokens;
+
+/// How long each call may take. An account may have more tokens than the rate
+/// limit has room for, and one that was locked out must wait for five minutes.
+const PATIENCE: Duration = Duration::from_secs(15 * 60);
+
+/// What happens in a pass over an account, as it happens.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum RenewalEvent {
+    /// A token was listed, and it is decided what is to be done with it.
+    Decided {
+        /// The token as it was listed.
+        token: Box<ServiceToken>,
+        /// What is to be done with it.
+        decision: Decision,
+    },
+    /// A token was renewed, or could not be. This comes for every token whose
+    /// [`Decision`] is to renew it, unless the policy asks for a dry run.
+    Settled(TokenRenewal),
+    /// The pass is over.
+    Finished(RenewalReport),
+}
+
+/// A pass over an account; made by [`AccountServiceTokens::renew`].
+///
+/// It is a [`Stream`] of what happens, of which the last is the report.
+/// Nothing is done unless it is read: by [`next`](Self::next), or to the end by
+/// [`report`](Self::report). To stop, drop it: no call is made any more, and
+/// tokens that were being renewed may be renewed or not.
+///
+/// ```no_run
+/// # async fn example(tokens: cf_service_tokens::AccountServiceTokens) {
+/// use cf_service_tokens::renewal::{RenewalEvent, RenewalPolicy};
+///
+/// let mut renewal = tokens.renew(&RenewalPolicy::new());
+/// while let Some(event) = renewal.next().await {
+///     match event {
+///         RenewalEvent::Settled(token) => println!("{:?} {}", token.name, token.outcome),
+///         RenewalEvent::Finished(report) => println!("{report}"),
+///         _ => {}
+///     }
+/// }
+/// # }
+/// ```
+#[must_use = "nothing is renewed until the events or the report are awaited"]
+pub struct Renewal {
+    pass: Pass,
+}
+
+impl Renewal {
+    /// What happens next; `None` after the report.
+    ///
+    /// To drop the future before it is ready loses nothing.
+    pub async fn next(&mut self) -> Option<RenewalEvent> {
+        self.pass.next().await
+    }
+
+    /// Goes on to the end, and reports what came of the pass.
+    pub async fn report(mut self) -> RenewalReport {
+        while self.next().await.is_some() {}
+        self.pass.report
+    }
+}
+
+impl Stream for Renewal {
+    type Item = RenewalEvent;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        pin!(self.next()).poll(context)
+    }
+}
+
+impl fmt::Debug for Renewal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Renewal").finish_non_exhaustive()
+    }
+}
+
+impl AccountServiceTokens {
+    /// Renews the tokens of the account that fall due, as the policy says.
+    ///
+    /// The tokens are listed a page at a time. Those that are due are then
+    /// renewed, the ones that expire first before the others, and each answer is
+    /// held against what it should show: the same token, with an expiry that
+    /// moved. One token's failure stops no other. Credentials that are not
+    /// accepted stop everything at once.
+    ///
+    /// What is kept in memory grows with what is due, not with the account. Where
+    /// the rate limit has no room for so many calls, they wait: each may take a
+    /// quarter of an hour, unless [`with`](Self::with) set another deadline.
+    pub fn renew(&self, policy: &RenewalPolicy) -> Renewal {
+        Renewal {
+            pass: Pass::new(self, policy.clone()),
+        }
+    }
+}
+
+/// A pass, and how far it has come.
+pub(super) struct Pass {
+    tokens: AccountServiceTokens,
+    policy: RenewalPolicy,
+    stage: Stage,
+    /// The tokens that were listed, are due, and are not being renewed yet.
+    due: VecDeque<ServiceToken>,
+    in_flight: FuturesUnordered<BoxFuture<'static, Tried>>,
+    /// The names in the policy that no token had so far.
+    unmatched: BTreeSet<String>,
+    report: RenewalReport,
+}
+
+enum Stage {
+    Listing(ServiceTokenStream),
+    Renewing,
+    /// What is under way is waited for, and nothing else is begun.
+    Stopping,
+    Finished,
+}
+
+/// A token as it was, and how its renewal went.
+type Tried = (ServiceToken, Result<DateTime<Utc>, RenewalError>);
+
+impl Pass {
+    pub(super) fn new(tokens: &AccountServiceTokens, policy: RenewalPolicy) -> Self {
+        let tokens = tokens.with(|call| call.deadline_or(PATIENCE));
+        Self {
+            stage: Stage::Listing(tokens.list().stream()),
+            due: VecDeque::new(),
+            in_flight: FuturesUnordered::new(),
+            unmatched: policy.named(),
+            report: RenewalReport::new(tokens.clock().now()),
+            tokens,
+            policy,
+        }
+    }
+
+    /// What happens next; it may be dropped before it is ready.
+    pub(super) async fn next(&mut self) -> Option<RenewalEvent> {
+        loop {
+            match &mut self.stage {
+                Stage::Listing(stream) => match stream.next().await {
+                    Some(Ok(token)) => return Some(self.decided(token)),
+                    Some(Err(error)) => self.cut_short(error),
+                    None => {
+                        self.report.unmatched = self.unmatched.iter().cloned().collect();
+                        self.start_renewing();
+                    }
+                },
+                Stage::Renewing => {
+                    self.fill_up();
+                    return Some(match self.in_flight.next().await {
+                        Some(tried) => self.settled(tried),
+                        None => self.finished(),
+                    });
+                }
+                Stage::Stopping => {
+                    if let Some(tried) = self.in_flight.next().await {
+                        return Some(self.settled(tried));
+                    }
+                    return Some(match self.due.pop_front() {
+                        Some(token) => {
+                            RenewalEvent::Settled(self.note(&token, RenewalOutcome::NotTried))
+                        }
+                        None => self.finished(),
+                    });
+                }
+                Stage::Finished => return None,
+            }
+        }
+    }
+
+    fn decided(&mut self, token: ServiceToken) -> RenewalEvent {
+        self.report.listed += 1;
+        for name in [&token.id, &token.name].into_iter().flatten() {
+            self.unmatched.remove(name);
+        }
+        let decision = decide(&token, &self.policy, self.tokens.clock().now());
+        match decision {
+            Decision::Renew(_) if self.policy.dry_run => {
+                self.note(&token, RenewalOutcome::Planned);
+            }
+            Decision::Renew(_) => self.due.push_back(token.clone()),
+            Decision::Unable(reason) => {
+                self.note(&token, RenewalOutcome::Unable(reason));
+            }
+            Decision::Skip(reason) => {
+                if reason == SkipReason::NotDue {
+                    self.report.falls_due(self.policy.due_at(&token));
+                }
+                self.report.skip(reason);
+            }
+        }
+        RenewalEvent::Decided {
+            token: Box::new(token),
+            decision,
+        }
+    }
+
+    /// The rest of the list is not known. What is known to be due is renewed all
+    /// the same, unless the credentials are dead.
+    fn cut_short(&mut self, error: Error) {
+        if error.is_auth() {
+            self.stage = Stage::Stopping;
+        } else {
+            self.start_renewing();
+        }
+        self.report.error = Some(Arc::new(RenewalError::Call(error)));
+    }
+
+    fn start_renewing(&mut self) {
+        self.due
+            .make_contiguous()
+            .sort_by_key(|token| token.expires_at);
+        self.stage = Stage::Renewing;
+    }
+
+    fn fill_up(&mut self) {
+        while self.in_flight.len() < self.policy.concurrency {
+            let Some(token) = self.due.pop_front() else {
+                return;
+            };
+            let renewal = renew(self.tokens.clone(), self.policy.by, token);
+            self.in_flight.push(renewal.boxed());
+        }
+    }
+
+    fn settled(&mut self, (token, result): Tried) -> RenewalEvent {
+        let outcome = match result {
+            Ok(expires_at) => {
+                let mut renewed = token.clone();
+                renewed.expires_at = Some(expires_at);
+                self.report.falls_due(self.policy.due_at(&renewed));
+                RenewalOutcome::Renewed { expires_at }
+            }
+            Err(error) => {
+                let error = Arc::new(error);
+                if matches!(&*error, RenewalError::Call(error) if error.is_auth()) {
+                    self.stage = Stage::Stopping;
+                    self.report.error = Some(Arc::clone(&error));
+                }
+                RenewalOutcome::Failed(error)
+            }
+        };
+        RenewalEvent::Settled(self.note(&token, outcome))
+    }
+
+    fn note(&mut self, token: &ServiceToken, outcome: RenewalOutcome) -> TokenRenewal {
+        let renewal = TokenRenewal::new(token, outcome);
+        self.report.note(renewal.clone());
+        renewal
+    }
+
+    fn finished(&mut self) -> RenewalEvent {
+        self.stage = Stage::Finished;
+        self.report.finish(self.tokens.clock().now());
+        RenewalEvent::Finished(self.report.clone())
+    }
+}
+
+/// Renews one token, and makes sure of it.
+async fn renew(tokens: AccountServiceTokens, by: RenewBy, token: ServiceToken) -> Tried {
+    let result = extend(&tokens, by, &token).await;
+    (token, result)
+}
+
+async fn extend(
+    tokens: &AccountServiceTokens,
+    by: RenewBy,
+    token: &ServiceToken,
+) -> Result<DateTime<Utc>, RenewalError> {
+    let id = token.id.as_deref().unwrap_or_default();
+    let answer = match by {
+        RenewBy::Refresh => tokens.refresh(id).await,
+        RenewBy::Duration => {
+            let mut request = UpdateServiceToken::new();
+            if let Some(duration) = &token.duration {
+                request = request.duration(duration.clone());
+            }
+            tokens.update(id, &request).await
+        }
+    };
+    let answer = answer.map_err(RenewalError::Call)?;
+    let now = tokens.clock().now();
+    match verified(token, &answer, now) {
+        Ok(expires_at) => Ok(expires_at),
+        // What the answer does not show, the token itself may.
+        Err(error) => match tokens.get(id).await {
+            Ok(read) => verified(token, &read, now),
+            Err(_) => Err(error),
+        },
+    }
+}

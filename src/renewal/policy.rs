@@ -1,0 +1,189 @@
+//! Which tokens are renewed, when, and by how much.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::generated::types::ServiceToken;
+use crate::renewal::shard::Shard;
+
+/// What a refresh adds to a token's life.
+const A_YEAR: TimeDelta = TimeDelta::hours(8760);
+
+/// Which tokens of an account are renewed, when, and by how much.
+///
+/// By default: every enabled token that has not lapsed, once it has 30 days or
+/// less to live, by refreshing it.
+///
+/// ```
+/// use std::time::Duration;
+/// use cf_service_tokens::renewal::{RenewBy, RenewalPolicy};
+///
+/// let policy = RenewalPolicy::new()
+///     .window(Duration::from_secs(14 * 24 * 60 * 60))
+///     .by(RenewBy::Duration)
+///     .except(["contractor, ends in June"])
+///     .dry_run(true);
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a policy does nothing by itself"]
+pub struct RenewalPolicy {
+    pub(super) window: TimeDelta,
+    pub(super) by: RenewBy,
+    pub(super) include_expired: bool,
+    pub(super) include_disabled: bool,
+    /// Names and ids; `None` for all tokens.
+    pub(super) only: Option<BTreeSet<String>>,
+    pub(super) except: BTreeSet<String>,
+    pub(super) shard: Option<Shard>,
+    pub(super) dry_run: bool,
+    pub(super) concurrency: usize,
+}
+
+/// How a token's life is lengthened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RenewBy {
+    /// By a refresh: one year from now, whatever the token's own duration.
+    #[default]
+    Refresh,
+    /// By an update with the duration that the token has: so long from now.
+    Duration,
+}
+
+impl Default for RenewalPolicy {
+    fn default() -> Self {
+        Self {
+            window: TimeDelta::days(30),
+            by: RenewBy::default(),
+            include_expired: false,
+            include_disabled: false,
+            only: None,
+            except: BTreeSet::new(),
+            shard: None,
+            dry_run: false,
+            concurrency: 8,
+        }
+    }
+}
+
+impl RenewalPolicy {
+    /// The default policy.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How long before its expiry a token falls due; 30 days by default.
+    ///
+    /// It never reaches over more than half of what a renewal gives: a token
+    /// that is renewed for ten days at a time falls due when it has five left.
+    /// Else each renewal would leave it due again at once.
+    pub fn window(mut self, window: Duration) -> Self {
+        self.window = TimeDelta::from_std(window).unwrap_or(TimeDelta::MAX);
+        self
+    }
+
+    /// How a token's life is lengthened; by a refresh by default.
+    pub fn by(mut self, by: RenewBy) -> Self {
+        self.by = by;
+        self
+    }
+
+    /// Whether tokens that have lapsed are renewed as well, which makes them work
+    /// again. Not by default: who let one lapse may have meant it.
+    pub fn include_expired(mut self, include: bool) -> Self {
+        self.include_expired = include;
+        self
+    }
+
+    /// Whether disabled tokens are renewed as well, which does not enable them.
+    /// Not by default.
+    pub fn include_disabled(mut self, include: bool) -> Self {
+        self.include_disabled = include;
+        self
+    }
+
+    /// Renews the tokens of these names and ids, and no others.
+    ///
+    /// What matches no token is named by the [report](super::RenewalReport::unmatched).
+    pub fn only<T: Into<String>>(mut self, names_and_ids: impl IntoIterator<Item = T>) -> Self {
+        self.only = Some(names_and_ids.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Leaves out the tokens of these names and ids. It goes before
+    /// [`only`](Self::only).
+    ///
+    /// What matches no token is named by the [report](super::RenewalReport::unmatched).
+    pub fn except<T: Into<String>>(mut self, names_and_ids: impl IntoIterator<Item = T>) -> Self {
+        self.except = names_and_ids.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Renews the tokens of one shard, and leaves the others to other programs.
+    pub fn shard(mut self, shard: Shard) -> Self {
+        self.shard = Some(shard);
+        self
+    }
+
+    /// Whether to decide only, and to change nothing.
+    pub fn dry_run(mut self, dry_run: bool) -> Self {
+        self.dry_run = dry_run;
+        self
+    }
+
+    /// How many tokens are renewed at the same time; 8 by default. Zero counts
+    /// as one.
+    pub fn concurrency(mut self, tokens: usize) -> Self {
+        self.concurrency = tokens.max(1);
+        self
+    }
+
+    /// When the token falls due; `None` if it never expires, or if the API did
+    /// not say when it does.
+    ///
+    /// ```
+    /// use cf_service_tokens::ServiceToken;
+    /// use cf_service_tokens::renewal::RenewalPolicy;
+    /// use chrono::{TimeDelta, Utc};
+    ///
+    /// let mut token = ServiceToken::default();
+    /// token.expires_at = Some(Utc::now() + TimeDelta::days(40));
+    /// let due_at = RenewalPolicy::new().due_at(&token);
+    /// assert_eq!(due_at, token.expires_at.map(|at| at - TimeDelta::days(30)));
+    /// ```
+    pub fn due_at(&self, token: &ServiceToken) -> Option<DateTime<Utc>> {
+        if token.never_expires() {
+            return None;
+        }
+        let window = match self.gain(token) {
+            Some(gain) => self.window.min(gain / 2),
+            None => self.window,
+        };
+        let due_at = token.expires_at?.checked_sub_signed(window);
+        Some(due_at.unwrap_or(DateTime::<Utc>::MIN_UTC))
+    }
+
+    /// How long the token would live from now on if it were renewed; `None` if
+    /// its duration does not tell.
+    pub(super) fn gain(&self, token: &ServiceToken) -> Option<TimeDelta> {
+        match self.by {
+            RenewBy::Refresh => Some(A_YEAR),
+            RenewBy::Duration => {
+                let nanos = token.duration.as_ref()?.finite()?.as_nanos();
+                (nanos > 0).then_some(TimeDelta::nanoseconds(nanos))
+            }
+        }
+    }
+
+    /// The names and ids that the policy speaks of.
+    pub(super) fn named(&self) -> BTreeSet<String> {
+        self.only
+            .iter()
+            .flatten()
+            .chain(&self.except)
+            .cloned()
+            .collect()
+    }
+}

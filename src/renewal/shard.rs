@@ -1,0 +1,78 @@
+//! A part of an account's tokens, for one of several programs.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::error::Error;
+
+/// One of several parts into which an account's tokens are divided by their ids,
+/// so that several programs, each with an API token of its own, share the work.
+///
+/// ```
+/// use cf_service_tokens::renewal::Shard;
+///
+/// let shard: Shard = "0/4".parse()?;
+/// assert_eq!(shard, Shard::new(0, 4)?);
+/// assert!(Shard::new(4, 4).is_err(), "shards count from 0");
+///
+/// let id = "f174e90a-fafe-4643-bbbc-4a0ed4fc8415";
+/// let shards = (0..4).map(|index| Shard::new(index, 4));
+/// let holders = shards.filter(|shard| shard.as_ref().is_ok_and(|shard| shard.holds(id)));
+/// assert_eq!(holders.count(), 1);
+/// # Ok::<(), cf_service_tokens::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Shard {
+    index: u32,
+    count: u32,
+}
+
+impl Shard {
+    /// The shard of this number, from 0, of so many.
+    ///
+    /// # Errors
+    ///
+    /// One for which [`Error::is_configuration`] holds, if there is no such shard.
+    pub fn new(index: u32, count: u32) -> Result<Self, Error> {
+        if index >= count {
+            return Err(Error::configuration(format!(
+                "there is no shard {index} of {count}: shards count from 0, so write 0/{count} for the first",
+                count = count.max(1),
+            )));
+        }
+        Ok(Self { index, count })
+    }
+
+    /// Whether the token of this id belongs to the shard. Every id belongs to
+    /// exactly one, and to the same in every version of this crate.
+    pub fn holds(self, id: &str) -> bool {
+        // FNV-1a: short, spread well enough, and the same everywhere.
+        let hash = id.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+        hash % u64::from(self.count) == u64::from(self.index)
+    }
+}
+
+impl FromStr for Shard {
+    type Err = Error;
+
+    /// Reads `I/N`, the shard I of N.
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let numbers = text
+            .split_once('/')
+            .and_then(|(index, count)| Some((index.parse().ok()?, count.parse().ok()?)));
+        match numbers {
+            Some((index, count)) => Self::new(index, count),
+            None => Err(Error::configuration(format!(
+                "{text:?} is no shard: write I/N, such as 0/4 for the first of four"
+            ))),
+        }
+    }
+}
+
+impl fmt::Display for Shard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.index, self.count)
+    }
+}

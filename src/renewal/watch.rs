@@ -1,0 +1,203 @@
+//! Renewal without end: a pass, a pause until something falls due, a pass.
+
+use std::fmt;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::future::BoxFuture;
+use futures_util::stream::Stream;
+
+use crate::renewal::pass::{Pass, RenewalEvent};
+use crate::renewal::policy::RenewalPolicy;
+use crate::renewal::report::RenewalReport;
+use crate::service_tokens::AccountServiceTokens;
+
+/// The longest pause after a pass that did all it should.
+const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// The longest pause after a pass that failed, for the first time and ever after.
+const A_MINUTE: Duration = Duration::from_secs(60);
+const AN_HOUR: Duration = Duration::from_secs(60 * 60);
+/// The shortest pause, whatever falls due.
+const SHORTEST_PAUSE: Duration = Duration::from_secs(30);
+/// How long to sleep before looking at the date again. A timer stands still while
+/// the machine is suspended, and knows nothing of a clock that was set.
+const NAP: Duration = Duration::from_secs(15 * 60);
+
+/// What happens while an account is watched, as it happens.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum WatchEvent {
+    /// A pass goes on.
+    Renewal(RenewalEvent),
+    /// The pass is over; the next one begins at this time.
+    Waiting {
+        /// When the next pass begins.
+        until: DateTime<Utc>,
+    },
+}
+
+/// An account that is watched; made by [`AccountServiceTokens::watch`].
+///
+/// It is a [`Stream`] of what happens, which never ends. To stop, drop it: no
+/// call is made any more, and tokens that were being renewed may be renewed or
+/// not, which the next watcher finds out.
+///
+/// ```no_run
+/// # async fn example(tokens: cf_service_tokens::AccountServiceTokens) {
+/// use cf_service_tokens::renewal::{RenewalEvent, RenewalPolicy, WatchEvent};
+///
+/// let mut watch = tokens.watch(&RenewalPolicy::new());
+/// loop {
+///     match watch.next().await {
+///         WatchEvent::Renewal(RenewalEvent::Finished(report)) => println!("{report}"),
+///         WatchEvent::Waiting { until } => println!("nothing to do until {until}"),
+///         _ => {}
+///     }
+/// }
+/// # }
+/// ```
+#[must_use = "nothing is renewed until the events are awaited"]
+pub struct Watch {
+    tokens: AccountServiceTokens,
+    policy: RenewalPolicy,
+    stage: Stage,
+    /// How many passes failed one after the other.
+    failures: u32,
+}
+
+enum Stage {
+    Passing(Box<Pass>),
+    Pausing(Pause),
+}
+
+/// A pause between two passes. It is over by the calendar or by the timer,
+/// whichever comes first.
+struct Pause {
+    until: DateTime<Utc>,
+    /// By the clock's `elapsed`.
+    wake_at: Duration,
+    /// Whether the one who watches knows of it.
+    is_told: bool,
+    nap: Option<BoxFuture<'static, ()>>,
+}
+
+impl AccountServiceTokens {
+    /// Renews the tokens of the account whenever one falls due, until it is dropped.
+    ///
+    /// After a pass it waits until the next token falls due, or about a day: so
+    /// long, tokens may have been made or changed by others. After a pass that
+    /// failed in part or as a whole it tries again, after a minute at first and
+    /// after an hour at last. It survives any outage, and when the machine was
+    /// suspended, or its clock set, it notices within a quarter of an hour.
+    pub fn watch(&self, policy: &RenewalPolicy) -> Watch {
+        Watch {
+            tokens: self.clone(),
+            policy: policy.clone(),
+            stage: Stage::Passing(Box::new(Pass::new(self, policy.clone()))),
+            failures: 0,
+        }
+    }
+}
+
+impl Watch {
+    /// What happens next.
+    ///
+    /// To drop the future before it is ready loses nothing.
+    pub async fn next(&mut self) -> WatchEvent {
+        loop {
+            match &mut self.stage {
+                Stage::Passing(pass) => match pass.next().await {
+                    Some(event) => {
+                        if let RenewalEvent::Finished(report) = &event {
+                            self.pause_after(report);
+                        }
+                        return WatchEvent::Renewal(event);
+                    }
+                    None => self.begin(),
+                },
+                Stage::Pausing(pause) if !pause.is_told => {
+                    pause.is_told = true;
+                    return WatchEvent::Waiting { until: pause.until };
+                }
+                Stage::Pausing(pause) => {
+                    if let Some(nap) = &mut pause.nap {
+                        nap.await;
+                    }
+                    let clock = self.tokens.clock();
+                    pause.nap = pause
+                        .left(clock.now(), clock.elapsed())
+                        .map(|left| clock.sleep(left.min(NAP)));
+                    if pause.nap.is_none() {
+                        self.begin();
+                    }
+                }
+            }
+        }
+    }
+
+    fn begin(&mut self) {
+        let pass = Pass::new(&self.tokens, self.policy.clone());
+        self.stage = Stage::Passing(Box::new(pass));
+    }
+
+    /// Rests until the next token falls due, or until it is time to look again.
+    fn pause_after(&mut self, report: &RenewalReport) {
+        self.failures = match report.is_worth_another_pass() {
+            true => self.failures.saturating_add(1),
+            false => 0,
+        };
+        let clock = self.tokens.clock();
+        let now = clock.now();
+        let until_due = report
+            .next_due
+            .map(|due_at| (due_at - now).to_std().unwrap_or_default());
+        let pause = longest_pause(self.failures, self.tokens.random());
+        let pause = pause.min(until_due.unwrap_or(pause)).max(SHORTEST_PAUSE);
+        self.stage = Stage::Pausing(Pause {
+            until: now + TimeDelta::from_std(pause).unwrap_or(TimeDelta::zero()),
+            wake_at: clock.elapsed().saturating_add(pause),
+            is_told: false,
+            nap: None,
+        });
+    }
+}
+
+/// How long to rest at the most, after so many failed passes in a row. The random
+/// number, from 0 to 1, drives programs apart that were started together.
+fn longest_pause(failures: u32, random: f64) -> Duration {
+    let Some(doublings) = failures.checked_sub(1) else {
+        return A_DAY.mul_f64(0.9 + 0.1 * random);
+    };
+    let factor = 1_u32.checked_shl(doublings).unwrap_or(u32::MAX);
+    let longest = A_MINUTE.saturating_mul(factor).min(AN_HOUR);
+    longest.mul_f64(0.5 + 0.5 * random)
+}
+
+impl Pause {
+    /// How long it still takes; `None` if it is over.
+    fn left(&self, now: DateTime<Utc>, elapsed: Duration) -> Option<Duration> {
+        let by_calendar = (self.until - now).to_std().unwrap_or_default();
+        let by_timer = self.wake_at.saturating_sub(elapsed);
+        let left = by_calendar.min(by_timer);
+        (!left.is_zero()).then_some(left)
+    }
+}
+
+impl Stream for Watch {
+    type Item = WatchEvent;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        pin!(self.next()).poll(context).map(Some)
+    }
+}
+
+impl fmt::Debug for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watch")
+            .field("policy", &self.policy)
+            .field("failures", &self.failures)
+            .finish_non_exhaustive()
+    }
+}

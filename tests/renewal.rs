@@ -1,0 +1,686 @@
+//! Renewal of an account: what is decided, what is done, what is reported.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod support;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::time::Duration;
+
+use cf_service_tokens::renewal::{
+    RenewBy, RenewalError, RenewalEvent, RenewalOutcome, RenewalPolicy, RenewalReport, Shard,
+    decide,
+};
+use cf_service_tokens::{AccountServiceTokens, Client, Clock, ServiceToken};
+use cf_service_tokens_simulator::{Operation, SeedToken, Simulator, SimulatorBuilder};
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::{Value, json};
+use support::{RawServer, Then, VirtualClock};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpListener;
+use tokio::sync::Barrier;
+
+/// A simulator and a client of it that go by the same clock.
+async fn simulated(
+    clock: &VirtualClock,
+    seed: impl FnOnce(SimulatorBuilder) -> SimulatorBuilder,
+) -> (Simulator, AccountServiceTokens) {
+    let time = clock.clone();
+    let simulator = seed(Simulator::builder().clock(move || time.now()));
+    let simulator = simulator.start().await.unwrap();
+    let tokens = Client::builder()
+        .api_token(simulator.api_token())
+        .base_url(simulator.base_url())
+        .clock(clock.clone())
+        .build()
+        .unwrap()
+        .account(simulator.account_id())
+        .unwrap();
+    (simulator, tokens)
+}
+
+fn in_days(name: &str, days: i64) -> SeedToken {
+    SeedToken::new(name).expires_in(TimeDelta::days(days))
+}
+
+/// How many requests of this kind the simulator received.
+fn count(simulator: &Simulator, operation: Operation) -> usize {
+    let requests = simulator.requests();
+    requests
+        .iter()
+        .filter(|request| request.operation == Some(operation))
+        .count()
+}
+
+/// The outcomes as a table.
+fn table(report: &RenewalReport) -> String {
+    let mut lines = vec![report.to_string()];
+    for token in &report.tokens {
+        let name = token.name.as_deref().unwrap_or("-");
+        let expires_at = token.expires_at.map(|at| at.format("%F").to_string());
+        let expires_at = expires_at.unwrap_or_default();
+        lines.push(format!("{name:<22} {expires_at:<11} {}", token.outcome));
+    }
+    for (reason, tokens) in &report.skipped {
+        lines.push(format!("skipped: {tokens} {reason}"));
+    }
+    lines.join("\n")
+}
+
+#[tokio::test]
+async fn an_account_is_renewed_and_then_there_is_nothing_due() {
+    let clock = VirtualClock::default();
+    let (simulator, tokens) = simulated(&clock, |builder| builder.believable_account()).await;
+
+    let policy = RenewalPolicy::new();
+    let mut decided = Vec::new();
+    let mut renewal = tokens.renew(&policy);
+    while let Some(event) = renewal.next().await {
+        if let RenewalEvent::Decided { token, decision } = event {
+            decided.push(format!("{:<24} {decision:?}", token.name.unwrap()));
+        }
+    }
+    insta::assert_snapshot!(decided.join("\n"), @"
+    GitHub Actions deploy    Skip(NotDue)
+    Terraform Cloud          Skip(NotDue)
+    Grafana scraper          Renew(Due)
+    Nightly backup           Renew(Due)
+    Staging smoke tests      Renew(Due)
+    Partner API (Northwind)  Skip(Expired)
+    Legacy Jenkins           Skip(Disabled)
+    Status page probe        Skip(NeverExpires)
+    Data warehouse import    Skip(NotDue)
+    Mobile beta gateway      Skip(NotDue)
+    ");
+    insta::assert_snapshot!(table(&renewal.report().await), @"
+    10 tokens: 3 renewed, 7 skipped
+    Staging smoke tests    2026-11-25  renewed until 2027-11-24 12:00 UTC
+    Nightly backup         2026-11-29  renewed until 2027-11-24 12:00 UTC
+    Grafana scraper        2026-12-15  renewed until 2027-11-24 12:00 UTC
+    skipped: 4 not due yet
+    skipped: 1 never expires
+    skipped: 1 is disabled
+    skipped: 1 has expired
+    ");
+
+    let again = tokens.renew(&policy).report().await;
+    insta::assert_snapshot!(table(&again), @"
+    10 tokens: 10 skipped
+    skipped: 7 not due yet
+    skipped: 1 never expires
+    skipped: 1 is disabled
+    skipped: 1 has expired
+    ");
+    assert!(again.is_success());
+    assert_eq!(count(&simulator, Operation::Refresh), 3);
+    assert_eq!(again.next_due, Some(again.started_at + TimeDelta::days(58)));
+}
+
+#[tokio::test]
+async fn a_dry_run_changes_nothing() {
+    let clock = VirtualClock::default();
+    let (simulator, tokens) = simulated(&clock, |builder| builder.believable_account()).await;
+    let before = simulator.tokens();
+    let report = tokens
+        .renew(&RenewalPolicy::new().dry_run(true))
+        .report()
+        .await;
+    insta::assert_snapshot!(table(&report), @"
+    10 tokens: 3 to renew, 7 skipped
+    Staging smoke tests    2026-11-25  would be renewed
+    Nightly backup         2026-11-29  would be renewed
+    Grafana scraper        2026-12-15  would be renewed
+    skipped: 4 not due yet
+    skipped: 1 never expires
+    skipped: 1 is disabled
+    skipped: 1 has expired
+    ");
+    assert!(report.is_success());
+    assert_eq!(simulator.tokens(), before);
+    assert_eq!(
+        count(&simulator, Operation::List),
+        simulator.requests().len()
+    );
+}
+
+#[tokio::test]
+async fn what_the_policy_includes_is_renewed_too() {
+    let clock = VirtualClock::default();
+    let (simulator, tokens) = simulated(&clock, |builder| {
+        builder
+            .token(in_days("lapsed", -3))
+            .token(in_days("disabled", 3).disabled())
+    })
+    .await;
+    let policy = RenewalPolicy::new()
+        .include_expired(true)
+        .include_disabled(true);
+    let report = tokens.renew(&policy).report().await;
+    insta::assert_snapshot!(table(&report), @"
+    2 tokens: 2 renewed
+    lapsed                 2026-11-21  renewed until 2027-11-24 12:00 UTC
+    disabled               2026-11-27  renewed until 2027-11-24 12:00 UTC
+    ");
+    let disabled = &simulator.tokens()[1];
+    assert!(!disabled.enabled, "a renewal enables nothing");
+}
+
+#[tokio::test]
+async fn tokens_are_named_by_name_or_id() {
+    let clock = VirtualClock::default();
+    let (simulator, tokens) = simulated(&clock, |builder| {
+        let names = ["one", "two", "three", "four"];
+        names
+            .into_iter()
+            .fold(builder, |builder, name| builder.token(in_days(name, 3)))
+    })
+    .await;
+    let id_of_two = simulator.tokens()[1].id.clone();
+    let policy = RenewalPolicy::new()
+        .only(["one", &id_of_two, "three", "tow"])
+        .except(["three", "for"]);
+    let report = tokens.renew(&policy).report().await;
+    insta::assert_snapshot!(table(&report), @"
+    4 tokens: 2 renewed, 2 skipped; no such token: for, tow
+    one                    2026-11-27  renewed until 2027-11-24 12:00 UTC
+    two                    2026-11-27  renewed until 2027-11-24 12:00 UTC
+    skipped: 1 is left out by name or id
+    skipped: 1 is not among those named
+    ");
+    assert!(
+        !report.is_success(),
+        "a name that is no token's may be a slip"
+    );
+}
+
+#[tokio::test]
+async fn renewal_by_duration_gives_each_token_its_own() {
+    let clock = VirtualClock::default();
+    let (simulator, tokens) = simulated(&clock, |builder| {
+        builder
+            .token(in_days("two years", 3).duration("17520h"))
+            .token(in_days("ten days, six left", 6).duration("240h"))
+            .token(in_days("ten days, five left", 5).duration("240h"))
+            .token(in_days("unreadable", 3).duration("1 year"))
+            .token(in_days("unreadable, not due", 90).duration("1 year"))
+    })
+    .await;
+    let policy = RenewalPolicy::new().by(RenewBy::Duration);
+    let report = tokens.renew(&policy).report().await;
+    insta::assert_snapshot!(table(&report), @"
+    5 tokens: 2 renewed, 1 can't be renewed, 2 skipped
+    unreadable             2026-11-27  can't be renewed: has no duration that it could be renewed by
+    two years              2026-11-27  renewed until 2028-11-23 12:00 UTC
+    ten days, five left    2026-11-29  renewed until 2026-12-04 12:00 UTC
+    skipped: 2 not due yet
+    ");
+    assert!(!report.is_success(), "one could not be renewed");
+    assert_eq!(count(&simulator, Operation::Refresh), 0);
+    assert_eq!(count(&simulator, Operation::Update), 2);
+    let durations: Vec<String> = simulator
+        .tokens()
+        .into_iter()
+        .map(|token| token.duration)
+        .collect();
+    assert_eq!(durations, ["17520h", "240h", "240h", "1 year", "1 year"]);
+}
+
+#[tokio::test]
+async fn every_token_is_one_shards() {
+    let clock = VirtualClock::default();
+    let (simulator, tokens) = simulated(&clock, |builder| {
+        (0..40).fold(builder, |builder, n| {
+            builder.token(in_days(&format!("token {n}"), 3))
+        })
+    })
+    .await;
+    let mut renewed = 0;
+    for index in 0..3 {
+        let policy = RenewalPolicy::new().shard(Shard::new(index, 3).unwrap());
+        let report = tokens.renew(&policy).report().await;
+        assert!(report.tokens.len() > 5, "{report}");
+        renewed += report.tokens.len();
+    }
+    assert_eq!(renewed, 40);
+    assert_eq!(count(&simulator, Operation::Refresh), 40);
+}
+
+#[tokio::test]
+async fn those_that_expire_first_are_renewed_first() {
+    let clock = VirtualClock::default();
+    let (simulator, tokens) = simulated(&clock, |builder| {
+        let days = [9, 2, 20, 1];
+        days.into_iter().fold(builder, |builder, days| {
+            builder.token(in_days("token", days))
+        })
+    })
+    .await;
+    let listed = simulator.tokens();
+    tokens
+        .renew(&RenewalPolicy::new().concurrency(1))
+        .report()
+        .await;
+    let refreshed: Vec<String> = simulator
+        .requests()
+        .iter()
+        .filter(|request| request.operation == Some(Operation::Refresh))
+        .map(|request| request.path.split('/').rev().nth(1).unwrap().to_owned())
+        .collect();
+    let soonest_first = [3, 1, 0, 2].map(|index: usize| listed[index].id.clone());
+    assert_eq!(refreshed, soonest_first);
+}
+
+/// What a token is like in the answers of a [`RawServer`].
+fn token(number: u32, expires_at: &str) -> Value {
+    json!({ "id": id(number), "name": format!("token {number}"), "expires_at": expires_at })
+}
+
+fn id(number: u32) -> String {
+    format!("f174e90a-fafe-4643-bbbc-{number:012}")
+}
+
+fn success(result: Value) -> String {
+    let body = json!({ "success": true, "errors": [], "messages": [], "result": result });
+    support::json("200 OK", &body.to_string())
+}
+
+/// A server of an account with these tokens, which answers to what changes one
+/// as it is told.
+async fn account(
+    tokens: Vec<Value>,
+    answer: impl Fn(usize, &str) -> (Vec<u8>, Then) + Send + Sync + 'static,
+) -> RawServer {
+    RawServer::scripted(move |index, request| {
+        if request.starts_with("GET ") && request.contains("/service_tokens?") {
+            return (success(json!(tokens)).into_bytes(), Then::Close);
+        }
+        answer(index, request)
+    })
+    .await
+}
+
+fn tokens_of(server: &RawServer) -> AccountServiceTokens {
+    let client = server.builder().clock(VirtualClock::default());
+    client.build().unwrap().account(support::ACCOUNT).unwrap()
+}
+
+const SOON: &str = "2026-11-30T00:00:00Z";
+const LATER: &str = "2027-11-24T12:00:00Z";
+
+/// The report on an account with one token that is due, whose refresh is answered so.
+async fn report_of(refreshed: Value, read: Value) -> (RawServer, RenewalReport) {
+    let server = account(vec![token(1, SOON)], move |_, request| {
+        let answer = if request.starts_with("POST ") {
+            &refreshed
+        } else {
+            &read
+        };
+        (success(answer.clone()).into_bytes(), Then::Close)
+    })
+    .await;
+    let report = tokens_of(&server)
+        .renew(&RenewalPolicy::new())
+        .report()
+        .await;
+    (server, report)
+}
+
+#[tokio::test]
+async fn a_success_that_moved_nothing_is_a_failure() {
+    for (refreshed, read) in [
+        (token(1, SOON), token(1, SOON)),
+        (token(1, "2026-11-01T00:00:00Z"), token(1, SOON)),
+        (json!({}), token(1, SOON)),
+        (token(1, SOON), json!({ "id": id(1), "expires_at": null })),
+        (token(2, LATER), token(2, LATER)),
+        (json!({}), json!({ "expires_at": LATER })),
+    ] {
+        let (server, report) = report_of(refreshed.clone(), read.clone()).await;
+        let RenewalOutcome::Failed(error) = &report.tokens[0].outcome else {
+            panic!("{refreshed} {read}: {report:?}");
+        };
+        assert!(!matches!(**error, RenewalError::Call(_)), "{error}");
+        assert!(!report.is_success());
+        assert_eq!(report.at_risk().count(), 1);
+        assert_eq!(server.requests().len(), 3, "list, refresh, get");
+    }
+    let (_, report) = report_of(token(1, SOON), token(1, SOON)).await;
+    insta::assert_snapshot!(table(&report), @"
+    1 token: 1 failed
+    token 1                2026-11-30  failed: the API reported success, but the token still expires at 2026-11-30 00:00 UTC; look at it in the dashboard
+    ");
+    let (_, report) = report_of(token(2, LATER), token(2, LATER)).await;
+    insta::assert_snapshot!(table(&report), @"
+    1 token: 1 failed
+    token 1                2026-11-30  failed: the API reported success, but of another token, f174e90a-fafe-4643-bbbc-000000000002; look at both tokens
+    ");
+}
+
+#[tokio::test]
+async fn what_the_answer_does_not_show_is_read_from_the_token() {
+    let (server, report) = report_of(json!({ "id": id(1) }), token(1, LATER)).await;
+    insta::assert_snapshot!(table(&report), @"
+    1 token: 1 renewed
+    token 1                2026-11-30  renewed until 2027-11-24 12:00 UTC
+    ");
+    assert_eq!(server.requests().len(), 3, "list, refresh, get");
+
+    let (server, report) = report_of(token(1, LATER), json!(null)).await;
+    assert!(report.is_success());
+    assert_eq!(
+        server.requests().len(),
+        2,
+        "an answer that shows it all is enough"
+    );
+}
+
+#[tokio::test]
+async fn one_failure_stops_no_other() {
+    let tokens = (1..=4).map(|number| token(number, SOON)).collect();
+    let server = account(tokens, |_, request| {
+        if request.contains(&id(2)) {
+            return (
+                support::json("500 Internal Server Error", "{}").into_bytes(),
+                Then::Close,
+            );
+        }
+        let number = (1..=4)
+            .find(|number| request.contains(&id(*number)))
+            .unwrap();
+        (success(token(number, LATER)).into_bytes(), Then::Close)
+    })
+    .await;
+    let report = tokens_of(&server)
+        .renew(&RenewalPolicy::new())
+        .report()
+        .await;
+    insta::assert_snapshot!(table(&report), @r#"
+    4 tokens: 3 renewed, 1 failed
+    token 2                2026-11-30  failed: refresh account service token: the answer is an error without the API's envelope (HTTP 500, ray id 8f2b1c9d0e1f2a3b-FRA, application/json, 2 bytes): "{}"; the call may have taken effect; look at the token to be sure
+    token 1                2026-11-30  renewed until 2027-11-24 12:00 UTC
+    token 3                2026-11-30  renewed until 2027-11-24 12:00 UTC
+    token 4                2026-11-30  renewed until 2027-11-24 12:00 UTC
+    "#);
+}
+
+#[tokio::test]
+async fn dead_credentials_stop_everything_at_once() {
+    let refused = r#"{"success":false,"errors":[{"code":10000,"message":"Authentication error"}],"messages":[],"result":null}"#;
+    let tokens = (1..=20).map(|number| token(number, SOON)).collect();
+    let server = account(tokens, move |_, _| {
+        (
+            support::json("403 Forbidden", refused).into_bytes(),
+            Then::Close,
+        )
+    })
+    .await;
+    let policy = RenewalPolicy::new().concurrency(3);
+    let report = tokens_of(&server).renew(&policy).report().await;
+    let outcomes: Vec<&str> = report
+        .tokens
+        .iter()
+        .map(|token| token.outcome.as_str())
+        .collect();
+    assert_eq!(
+        outcomes
+            .iter()
+            .filter(|outcome| **outcome == "not_tried")
+            .count(),
+        17
+    );
+    assert_eq!(
+        server.requests().len(),
+        4,
+        "the list, and what was under way"
+    );
+    insta::assert_snapshot!(report, @r#"20 tokens: 3 failed, 17 not tried; stopped early: refresh account service token: the API refused the call (HTTP 403, ray id 8f2b1c9d0e1f2a3b-FRA): 10000 Authentication error; check that the credentials are right and have the permission "Access: Service Tokens Write""#);
+
+    let server = RawServer::start(support::json("403 Forbidden", refused), Then::Close).await;
+    let report = tokens_of(&server).renew(&policy).report().await;
+    insta::assert_snapshot!(report, @r#"0 tokens: nothing was done; stopped early: list account service tokens: the API refused the call (HTTP 403, ray id 8f2b1c9d0e1f2a3b-FRA): 10000 Authentication error; check that the credentials are right and have the permission "Access: Service Tokens Write""#);
+}
+
+#[tokio::test]
+async fn a_list_that_breaks_off_does_not_keep_the_known_ones_from_renewal() {
+    let server = RawServer::scripted(|_, request| {
+        let answer = if request.contains("&page=2") || request.contains("?page=2") {
+            support::json("500 Internal Server Error", "{}")
+        } else if request.starts_with("GET ") {
+            let page: Vec<Value> = (1..=50).map(|number| token(number, SOON)).collect();
+            success(json!(page))
+        } else {
+            let number = (1..=50)
+                .find(|number| request.contains(&id(*number)))
+                .unwrap();
+            success(token(number, LATER))
+        };
+        (answer.into_bytes(), Then::Close)
+    })
+    .await;
+    let policy = RenewalPolicy::new().except(["on page two"]);
+    let report = tokens_of(&server).renew(&policy).report().await;
+    insta::assert_snapshot!(report, @r#"50 tokens: 50 renewed; stopped early: list account service tokens: the answer is an error without the API's envelope (HTTP 500, ray id 8f2b1c9d0e1f2a3b-FRA, application/json, 2 bytes): "{}""#);
+    assert!(
+        report.unmatched.is_empty(),
+        "nobody knows what was on page two"
+    );
+}
+
+#[tokio::test]
+async fn a_renewal_whose_answer_was_lost_is_found_and_not_repeated() {
+    // The refresh takes place, and its answer never comes.
+    let refreshed = AtomicBool::new(false);
+    let server = RawServer::scripted(move |_, request| {
+        if request.starts_with("POST ") {
+            refreshed.store(true, SeqCst);
+            return (Vec::new(), Then::Close);
+        }
+        let expires_at = if refreshed.load(SeqCst) { LATER } else { SOON };
+        (
+            success(json!([token(1, expires_at)])).into_bytes(),
+            Then::Close,
+        )
+    })
+    .await;
+    let tokens = tokens_of(&server);
+    let first = tokens.renew(&RenewalPolicy::new()).report().await;
+    insta::assert_snapshot!(table(&first), @"
+    1 token: 1 failed
+    token 1                2026-11-30  failed: refresh account service token: the connection broke before the answer was complete; the call may have taken effect; look at the token to be sure
+    ");
+    let RenewalOutcome::Failed(error) = &first.tokens[0].outcome else {
+        panic!("{first:?}");
+    };
+    let RenewalError::Call(error) = &**error else {
+        panic!("{error:?}");
+    };
+    assert!(error.may_have_been_applied());
+
+    let second = tokens.renew(&RenewalPolicy::new()).report().await;
+    insta::assert_snapshot!(table(&second), @"
+    1 token: 1 skipped
+    skipped: 1 not due yet
+    ");
+    let sent = server.requests();
+    let refreshes = sent.iter().filter(|request| request.starts_with("POST "));
+    assert_eq!(refreshes.count(), 1);
+}
+
+#[tokio::test]
+async fn no_more_tokens_are_renewed_at_once_than_the_policy_says() {
+    // A refresh is answered once three are under way, or never.
+    let three = Arc::new(Barrier::new(3));
+    let (under_way, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base_url = format!("http://{}/client/v4", listener.local_addr().unwrap());
+    let most_so_far = Arc::clone(&most);
+    tokio::spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            let (three, under_way, most) = (three.clone(), under_way.clone(), most_so_far.clone());
+            tokio::spawn(async move {
+                let request = support::read_request(&mut socket).await.unwrap();
+                let answer = if request.starts_with("GET ") {
+                    success((1..=9).map(|number| token(number, SOON)).collect())
+                } else {
+                    most.fetch_max(under_way.fetch_add(1, SeqCst) + 1, SeqCst);
+                    three.wait().await;
+                    under_way.fetch_sub(1, SeqCst);
+                    let number = (1..=9).find(|number| request.contains(&id(*number)));
+                    success(token(number.unwrap(), LATER))
+                };
+                socket.write_all(answer.as_bytes()).await.unwrap();
+            });
+        }
+    });
+    let client = Client::builder().api_token("t").base_url(base_url).build();
+    let tokens = client.unwrap().account(support::ACCOUNT).unwrap();
+    let policy = RenewalPolicy::new().concurrency(3).include_expired(true);
+    let report = tokens.renew(&policy).report().await;
+    assert_eq!(report.to_string(), "9 tokens: 9 renewed");
+    assert_eq!(most.load(SeqCst), 3);
+}
+
+/// A token with these fields.
+fn read(fields: Value) -> ServiceToken {
+    serde_json::from_value(fields).unwrap()
+}
+
+#[test]
+fn decisions() {
+    let now: DateTime<Utc> = "2026-11-24T12:00:00Z".parse().unwrap();
+    let default = RenewalPolicy::new();
+    let by_duration = RenewalPolicy::new().by(RenewBy::Duration);
+    let all = RenewalPolicy::new()
+        .include_disabled(true)
+        .include_expired(true);
+    let edge = "2026-12-24T12:00:00Z";
+    let cases = [
+        (
+            "not due",
+            &default,
+            json!({ "id": "a", "expires_at": "2026-12-24T12:00:01Z" }),
+        ),
+        ("due", &default, json!({ "id": "a", "expires_at": edge })),
+        (
+            "at its very end",
+            &default,
+            json!({ "id": "a", "expires_at": "2026-11-24T12:00:00Z" }),
+        ),
+        (
+            "lapsed, included",
+            &all,
+            json!({ "id": "a", "expires_at": "2026-11-24T12:00:00Z" }),
+        ),
+        (
+            "disabled",
+            &default,
+            json!({ "id": "a", "expires_at": edge, "enabled": false }),
+        ),
+        (
+            "disabled, included",
+            &all,
+            json!({ "id": "a", "expires_at": edge, "enabled": false }),
+        ),
+        (
+            "forever",
+            &default,
+            json!({ "id": "a", "expires_at": edge, "duration": "forever" }),
+        ),
+        (
+            "forever, no expiry",
+            &default,
+            json!({ "id": "a", "duration": "forever" }),
+        ),
+        ("no expiry", &default, json!({ "id": "a" })),
+        ("no id", &default, json!({ "expires_at": edge })),
+        (
+            "an id for another path",
+            &default,
+            json!({ "id": "../a", "expires_at": edge }),
+        ),
+        (
+            "odd duration",
+            &default,
+            json!({ "id": "a", "expires_at": edge, "duration": "1 year" }),
+        ),
+        (
+            "odd duration, by it",
+            &by_duration,
+            json!({ "id": "a", "expires_at": edge, "duration": "1 year" }),
+        ),
+        (
+            "no duration, by it",
+            &by_duration,
+            json!({ "id": "a", "expires_at": edge }),
+        ),
+        (
+            "zero duration, by it",
+            &by_duration,
+            json!({ "id": "a", "expires_at": edge, "duration": "0s" }),
+        ),
+        (
+            "odd duration, lapsed",
+            &by_duration,
+            json!({ "id": "a", "expires_at": "2026-11-23T12:00:00Z", "duration": "1 year" }),
+        ),
+        (
+            "short one, half left",
+            &by_duration,
+            json!({ "id": "a", "expires_at": "2026-11-24T18:00:00Z", "duration": "12h" }),
+        ),
+        (
+            "short one, more left",
+            &by_duration,
+            json!({ "id": "a", "expires_at": "2026-11-24T18:00:01Z", "duration": "12h" }),
+        ),
+    ];
+    let lines: Vec<String> = cases
+        .into_iter()
+        .map(|(case, policy, fields)| {
+            format!("{case:<24} {:?}", decide(&read(fields), policy, now))
+        })
+        .collect();
+    insta::assert_snapshot!(lines.join("\n"), @"
+    not due                  Skip(NotDue)
+    due                      Renew(Due)
+    at its very end          Skip(Expired)
+    lapsed, included         Renew(Expired)
+    disabled                 Skip(Disabled)
+    disabled, included       Renew(Due)
+    forever                  Skip(NeverExpires)
+    forever, no expiry       Skip(NeverExpires)
+    no expiry                Unable(NoExpiry)
+    no id                    Unable(NoId)
+    an id for another path   Unable(NoId)
+    odd duration             Renew(Due)
+    odd duration, by it      Unable(UnreadableDuration)
+    no duration, by it       Unable(UnreadableDuration)
+    zero duration, by it     Unable(UnreadableDuration)
+    odd duration, lapsed     Skip(Expired)
+    short one, half left     Renew(Due)
+    short one, more left     Skip(NotDue)
+    ");
+}
+
+#[test]
+fn a_window_without_end_does_not_overflow() {
+    let policy = RenewalPolicy::new()
+        .window(Duration::MAX)
+        .by(RenewBy::Duration);
+    let token = read(json!({ "id": "a", "expires_at": "2026-12-24T12:00:00Z" }));
+    assert_eq!(policy.due_at(&token), Some(DateTime::<Utc>::MIN_UTC));
+    let year =
+        read(json!({ "id": "a", "expires_at": "2026-12-24T12:00:00Z", "duration": "8760h" }));
+    let half_a_year_before = year.expires_at.map(|at| at - TimeDelta::hours(4380));
+    assert_eq!(policy.due_at(&year), half_a_year_before);
+}
+
+#[test]
+fn shards_that_do_not_exist() {
+    for text in ["4/4", "0/0", "", "x", "-1/2", "1", "1/2/3"] {
+        let error = text.parse::<Shard>().unwrap_err();
+        assert!(error.is_configuration(), "{text}: {error}");
+    }
+    insta::assert_snapshot!("4/4".parse::<Shard>().unwrap_err(), @"there is no shard 4 of 4: shards count from 0, so write 0/4 for the first");
+    insta::assert_snapshot!("all".parse::<Shard>().unwrap_err(), @r#""all" is no shard: write I/N, such as 0/4 for the first of four"#);
+}

@@ -1,0 +1,274 @@
+//! Watching an account: when the next pass begins, whatever happens to the API,
+//! the clock and the machine.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod support;
+
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use cf_service_tokens::renewal::{RenewBy, RenewalEvent, RenewalPolicy, Watch, WatchEvent};
+use cf_service_tokens::{AccountServiceTokens, Client, Clock, Retry};
+use cf_service_tokens_simulator::{SeedToken, Simulator};
+use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::StreamExt;
+use support::{ACCOUNT, RawServer, Then, VirtualClock};
+use tokio::sync::Notify;
+
+/// A clock on which every wait is over at once. The date can be set: it then
+/// goes on from there.
+#[derive(Clone, Debug, Default)]
+struct SettableClock {
+    timer: VirtualClock,
+    set_by: Arc<Mutex<TimeDelta>>,
+}
+
+impl SettableClock {
+    fn set_by(&self, difference: TimeDelta) {
+        *self.set_by.lock().unwrap() += difference;
+    }
+}
+
+impl Clock for SettableClock {
+    fn now(&self) -> DateTime<Utc> {
+        self.timer.now() + *self.set_by.lock().unwrap()
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.timer.elapsed()
+    }
+
+    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        self.timer.sleep(duration)
+    }
+}
+
+async fn simulator(clock: &SettableClock, tokens: Vec<SeedToken>) -> Simulator {
+    let time = clock.clone();
+    let builder = Simulator::builder().clock(move || time.now());
+    let builder = tokens
+        .into_iter()
+        .fold(builder, |builder, token| builder.token(token));
+    builder.start().await.unwrap()
+}
+
+fn tokens_at(simulator: &Simulator, clock: impl Clock + 'static) -> AccountServiceTokens {
+    let client = Client::builder()
+        .api_token(simulator.api_token())
+        .base_url(simulator.base_url())
+        .retry(Retry::default().seed(1))
+        .clock(clock);
+    client
+        .build()
+        .unwrap()
+        .account(simulator.account_id())
+        .unwrap()
+}
+
+/// Goes on to the end of the pass: how many tokens it renewed, and when the next one begins.
+async fn pass(watch: &mut Watch) -> (usize, DateTime<Utc>) {
+    let mut renewed = None;
+    loop {
+        match watch.next().await {
+            WatchEvent::Renewal(RenewalEvent::Finished(report)) => {
+                let renewals = report.tokens.iter();
+                renewed = Some(
+                    renewals
+                        .filter(|token| token.outcome.as_str() == "renewed")
+                        .count(),
+                );
+            }
+            WatchEvent::Waiting { until } => return (renewed.unwrap(), until),
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test]
+async fn it_waits_until_a_token_falls_due_or_about_a_day() {
+    let clock = SettableClock::default();
+    let in_31_days_and_an_hour = TimeDelta::hours(31 * 24 + 1);
+    let token = SeedToken::new("deploy").expires_in(in_31_days_and_an_hour);
+    let simulator = simulator(&clock, vec![token]).await;
+    let mut watch = tokens_at(&simulator, clock.clone()).watch(&RenewalPolicy::new());
+
+    let start = clock.now();
+    let (renewed, second) = pass(&mut watch).await;
+    assert_eq!(renewed, 0);
+    let pause = second - start;
+    assert!(
+        TimeDelta::hours(21) < pause && pause < TimeDelta::hours(24),
+        "{pause}"
+    );
+    let (renewed, third) = pass(&mut watch).await;
+    assert_eq!(renewed, 0);
+    assert_eq!(
+        third - start,
+        TimeDelta::hours(25),
+        "30 days before its expiry"
+    );
+    let (renewed, _) = pass(&mut watch).await;
+    assert_eq!(renewed, 1);
+}
+
+#[tokio::test]
+async fn tokens_of_an_hour_live_on() {
+    let clock = SettableClock::default();
+    let token = SeedToken::new("deploy").duration("1h");
+    let simulator = simulator(&clock, vec![token]).await;
+    let policy = RenewalPolicy::new().by(RenewBy::Duration);
+    let mut watch = tokens_at(&simulator, clock.clone()).watch(&policy);
+    let start = clock.now();
+    let mut passes = 0;
+    while clock.now() < start + TimeDelta::days(1) {
+        pass(&mut watch).await;
+        passes += 1;
+        assert!(simulator.tokens()[0].expires_at > clock.now());
+    }
+    assert!((48..60).contains(&passes), "{passes}");
+}
+
+#[tokio::test]
+async fn after_a_failed_pass_it_tries_again_ever_more_slowly_and_recovers() {
+    let (clock, down) = (SettableClock::default(), Arc::new(AtomicBool::new(true)));
+    let state = Arc::clone(&down);
+    let server = RawServer::scripted(move |_, _| {
+        let list = r#"{"success":true,"errors":[],"messages":[],"result":[]}"#;
+        let answer = match state.load(SeqCst) {
+            true => support::json("500 Internal Server Error", "{}"),
+            false => support::json("200 OK", list),
+        };
+        (answer.into_bytes(), Then::Close)
+    })
+    .await;
+    let client = server.builder().clock(clock.clone()).build().unwrap();
+    let mut watch = client
+        .account(ACCOUNT)
+        .unwrap()
+        .watch(&RenewalPolicy::new());
+    for longest in [1, 2, 4, 8, 16, 32, 60, 60, 60] {
+        let (_, until) = pass(&mut watch).await;
+        let (pause, longest) = (until - clock.now(), TimeDelta::minutes(longest));
+        assert!(
+            longest / 2 <= pause && pause <= longest,
+            "{pause}, not {longest}"
+        );
+    }
+    down.store(false, SeqCst);
+    let (_, until) = pass(&mut watch).await;
+    assert!(until - clock.now() > TimeDelta::hours(21));
+    down.store(true, SeqCst);
+    let (_, until) = pass(&mut watch).await;
+    assert!(
+        until - clock.now() <= TimeDelta::minutes(1),
+        "it counts from anew"
+    );
+}
+
+#[tokio::test]
+async fn a_machine_that_was_suspended_catches_up() {
+    let clock = SettableClock::default();
+    let token = SeedToken::new("deploy").expires_in(TimeDelta::days(31));
+    let simulator = simulator(&clock, vec![token]).await;
+    let mut watch = tokens_at(&simulator, clock.clone()).watch(&RenewalPolicy::new());
+    pass(&mut watch).await;
+
+    // It sleeps for thirty days, in which its timers stand still.
+    clock.set_by(TimeDelta::days(30));
+    let woken = clock.elapsed();
+    let (renewed, _) = pass(&mut watch).await;
+    assert_eq!(renewed, 1);
+    let noticed_after = clock.elapsed() - woken;
+    assert!(
+        noticed_after <= Duration::from_secs(15 * 60),
+        "{noticed_after:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_clock_that_was_set_back_does_not_hold_it_up() {
+    let clock = SettableClock::default();
+    let simulator = simulator(&clock, vec![SeedToken::new("deploy")]).await;
+    let mut watch = tokens_at(&simulator, clock.clone()).watch(&RenewalPolicy::new());
+    pass(&mut watch).await;
+    clock.set_by(TimeDelta::days(-3650));
+    let set = clock.elapsed();
+    pass(&mut watch).await;
+    assert!(clock.elapsed() - set <= Duration::from_secs(24 * 60 * 60));
+}
+
+/// A clock whose waits are over when the test says so.
+#[derive(Clone, Debug, Default)]
+struct ManualClock {
+    timer: VirtualClock,
+    over: Arc<Notify>,
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> DateTime<Utc> {
+        self.timer.now()
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.timer.elapsed()
+    }
+
+    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        let (timer, over) = (self.timer.clone(), Arc::clone(&self.over));
+        Box::pin(async move {
+            over.notified().await;
+            timer.sleep(duration).await;
+        })
+    }
+}
+
+#[tokio::test]
+async fn as_a_stream_it_wakes_from_a_pause() {
+    let clock = ManualClock::default();
+    let simulator = simulator(&SettableClock::default(), vec![SeedToken::new("deploy")]).await;
+    let mut watch = tokens_at(&simulator, clock.clone()).watch(&RenewalPolicy::new());
+    pass(&mut watch).await;
+    let lists = simulator.requests().len();
+
+    let watching = tokio::spawn(async move { StreamExt::next(&mut watch).await });
+    // There are about a hundred naps in a day.
+    for _ in 0..10_000 {
+        clock.over.notify_one();
+        tokio::task::yield_now().await;
+    }
+    assert!(clock.elapsed() > Duration::from_secs(21 * 60 * 60));
+    let event = watching.await.unwrap().unwrap();
+    assert!(matches!(
+        event,
+        WatchEvent::Renewal(RenewalEvent::Decided { .. })
+    ));
+    assert_eq!(simulator.requests().len(), lists + 1);
+}
+
+#[tokio::test]
+async fn a_dropped_watch_stops() {
+    let clock = SettableClock::default();
+    let server = RawServer::start(Vec::new(), Then::Stall).await;
+    let client = server.builder().clock(clock.clone()).build().unwrap();
+    let mut watch = client
+        .account(ACCOUNT)
+        .unwrap()
+        .watch(&RenewalPolicy::new());
+    while server.requests().is_empty() {
+        let mut next = Box::pin(watch.next());
+        let polled = next.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        assert!(matches!(polled, Poll::Pending));
+        drop(next);
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(server.requests().len(), 1, "to drop a poll repeats nothing");
+    drop(watch);
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(server.requests().len(), 1);
+    assert_eq!(clock.elapsed(), Duration::ZERO);
+}
