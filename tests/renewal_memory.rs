@@ -1,6 +1,7 @@
 //! What a pass keeps in memory grows with what is due, not with the account.
 #![cfg(target_os = "linux")]
 #![allow(
+    clippy::panic,
     clippy::print_stdout,
     clippy::unwrap_used,
     reason = "a test may panic, and this one tells its figures"
