@@ -2,17 +2,19 @@ use std::collections::HashSet;
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Mutex;
 
 use axum::http::HeaderValue;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use tokio::net::TcpListener;
 
 use crate::account;
 use crate::authentication::Credentials;
+use crate::fault_plan::{FaultPlan, RandomFaults};
 use crate::generator;
 use crate::operation::Scope;
+use crate::rate_limit::RateLimit;
 use crate::seed::SeedToken;
 use crate::server::Simulator;
 use crate::shared::{Clock, Shared};
@@ -34,10 +36,19 @@ pub struct SimulatorBuilder {
     api_token: Option<String>,
     email_and_api_key: Option<(String, String)>,
     user_service_key: Option<String>,
+    rate_limit: Option<(u32, TimeDelta)>,
+    faults: FaultPlan,
+}
+
+impl Simulator {
+    /// Describes a simulator to start.
+    pub fn builder() -> SimulatorBuilder {
+        SimulatorBuilder::new()
+    }
 }
 
 impl SimulatorBuilder {
-    pub(crate) fn new() -> Self {
+    fn new() -> Self {
         Self {
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             clock: Box::new(Utc::now),
@@ -48,6 +59,8 @@ impl SimulatorBuilder {
             api_token: None,
             email_and_api_key: None,
             user_service_key: None,
+            rate_limit: None,
+            faults: FaultPlan::default(),
         }
     }
 
@@ -156,14 +169,30 @@ impl SimulatorBuilder {
         self
     }
 
+    /// Enforces a rate limit: so many requests in a window of this length, by the
+    /// simulator's clock. Past it everything is refused for as long as a window:
+    /// 429 with code 971 and `Retry-After`. Without it: Cloudflare's limit is
+    /// told in headers, and not enforced.
+    pub fn enforce_rate_limit(mut self, requests: u32, window: TimeDelta) -> Self {
+        self.rate_limit = Some((requests, window));
+        self
+    }
+
+    /// Faults at random from the start; see
+    /// [`inject_at_random`](Simulator::inject_at_random).
+    pub fn random_faults(mut self, seed: u64, probability: f64) -> Self {
+        self.faults.set_random(RandomFaults::new(seed, probability));
+        self
+    }
+
     /// Starts to listen, and serves on the current tokio runtime.
     ///
     /// # Errors
     ///
     /// [`InvalidInput`](io::ErrorKind::InvalidInput) if the address isn't a
     /// loopback one, an id can't stand in a path, an id or Client ID is there
-    /// twice, or a credential can't stand in a header; and whatever the system
-    /// says when it won't give the address, such as
+    /// twice, a credential can't stand in a header, or the window of the rate
+    /// limit is shorter than a second; and whatever the system says when it won't give the address, such as
     /// [`AddrInUse`](io::ErrorKind::AddrInUse).
     ///
     /// # Panics
@@ -178,9 +207,7 @@ impl SimulatorBuilder {
             )));
         }
         let shared = self.populate()?;
-        let listener = TcpListener::bind(address).await?;
-        let address = listener.local_addr()?;
-        Ok(Simulator::serve(listener, address, shared))
+        Simulator::serve(address, shared)
     }
 
     fn populate(self) -> io::Result<Shared> {
@@ -222,15 +249,27 @@ impl SimulatorBuilder {
             .collect();
         check_tokens(&tokens)?;
 
-        let state = State::new(tokens, rng);
-        Ok(Shared::new(
+        let rate_limit = match self.rate_limit {
+            None => RateLimit::told(),
+            Some((_, window)) if window < TimeDelta::seconds(1) => {
+                return Err(invalid(format!(
+                    "a rate limit can't have a window of {window}: \
+                     the API tells its length in whole seconds, so use one second or more"
+                )));
+            }
+            Some((requests, window)) => RateLimit::enforced(requests, window),
+        };
+        Ok(Shared {
             credentials,
             account_id,
             zone_id,
-            self.clock,
-            state,
-            rays,
-        ))
+            clock: self.clock,
+            state: Mutex::new(State::new(tokens, rng)),
+            rate_limit: Mutex::new(rate_limit),
+            faults: Mutex::new(self.faults),
+            log: Mutex::default(),
+            rays: Mutex::new(rays),
+        })
     }
 }
 

@@ -2,13 +2,14 @@
 //! types can hide behind the same mistake here.
 
 use axum::body::Body;
-use axum::http::header::{ALLOW, CONTENT_TYPE};
-use axum::http::{HeaderValue, Response, StatusCode};
+use axum::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::{HeaderName, HeaderValue, Response, StatusCode};
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value, json};
 
 use crate::fields::List;
-use crate::state::{Answer, Page, Rejection};
+use crate::rejection::Rejection;
+use crate::state::{Answer, Page};
 use crate::token::{StoredToken, TokenField, Withheld};
 
 /// The code beside `access.api.error.service_token_not_found`.
@@ -20,13 +21,16 @@ pub const SERVICE_TOKEN_NOT_FOUND: u32 = 12_132;
 const AUTHENTICATION_ERROR: u32 = 10_000;
 const INVALID_REQUEST_HEADERS: u32 = 6003;
 const INVALID_REQUEST: u32 = 12_130;
+const THROTTLED: u32 = 971;
+/// The simulator's own.
+const INJECTED_FAULT: u32 = 1000;
 
 /// An answer that refuses.
 #[derive(Debug)]
 pub(crate) struct Refusal {
     status: StatusCode,
     errors: Vec<Value>,
-    allow: Option<&'static str>,
+    header: Option<(HeaderName, HeaderValue)>,
 }
 
 impl Refusal {
@@ -34,7 +38,7 @@ impl Refusal {
         Self {
             status,
             errors: vec![json!({ "code": code, "message": message.into() })],
-            allow: None,
+            header: None,
         }
     }
 
@@ -51,7 +55,7 @@ impl Refusal {
     pub(crate) fn method_not_allowed(allow: &'static str) -> Self {
         let message = "Method not allowed for this authentication scheme";
         Self {
-            allow: Some(allow),
+            header: Some((ALLOW, HeaderValue::from_static(allow))),
             ..Self::new(StatusCode::METHOD_NOT_ALLOWED, 10_405, message)
         }
     }
@@ -80,6 +84,18 @@ impl Refusal {
         )
     }
 
+    pub(crate) fn throttled(retry_after_seconds: Option<u32>) -> Self {
+        let message = "Please wait and consider throttling your request speed";
+        Self {
+            header: retry_after_seconds.map(|seconds| (RETRY_AFTER, seconds.into())),
+            ..Self::new(StatusCode::TOO_MANY_REQUESTS, THROTTLED, message)
+        }
+    }
+
+    pub(crate) fn injected(status: StatusCode) -> Self {
+        Self::new(status, INJECTED_FAULT, "injected fault")
+    }
+
     pub(crate) fn body_too_large(limit: usize) -> Self {
         let message =
             format!("access.api.error.invalid_request: the body is longer than {limit} bytes");
@@ -94,9 +110,8 @@ impl Refusal {
             "result": null,
         });
         let mut response = respond(self.status, &envelope);
-        if let Some(allow) = self.allow {
-            let allow = HeaderValue::from_static(allow);
-            response.headers_mut().insert(ALLOW, allow);
+        if let Some((name, value)) = self.header {
+            response.headers_mut().insert(name, value);
         }
         response
     }
@@ -126,7 +141,7 @@ impl From<Rejection> for Refusal {
                 Self {
                     status: StatusCode::BAD_REQUEST,
                     errors: vec![error],
-                    allow: None,
+                    header: None,
                 }
             }
         }

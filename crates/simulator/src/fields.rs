@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
 use crate::duration::{self, DEFAULT_DURATION, Lifetime};
-use crate::state::Rejection;
+use crate::rejection::Rejection;
 
 /// The largest integer that every JSON reader holds exactly.
 const MAX_VERSION: u64 = 1 << 53;

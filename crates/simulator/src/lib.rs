@@ -40,33 +40,59 @@
 //!   replayed. The checksum of a Client Secret is the first eight hex digits of
 //!   the SHA-256 of the forty characters before it; Cloudflare's isn't published.
 //! - **The rate limit** (1,200 requests in five minutes) is counted and told in
-//!   the headers of each answer, and not enforced.
+//!   the headers of each answer. It is enforced if
+//!   [asked for](SimulatorBuilder::enforce_rate_limit): the first request past it
+//!   begins a window of its own, in which everything is refused with 429, code
+//!   971 and `Retry-After`. Unknown paths are not refused, and the protected app
+//!   has no limit.
+//! - **Faults** come by script or from a seed, see [`Fault`] and [`Injection`]. A
+//!   failure that one makes up has the code 1000. A call that meets a fault and
+//!   must not take effect is carried out on a copy of the state, so that what is
+//!   seen of its answer is what it would have been.
+//! - **TLS** fails: a client's hello is answered with the alert
+//!   `handshake_failure`.
 //!
 //! [docs]: https://developers.cloudflare.com/api/resources/zero_trust/subresources/access/subresources/service_tokens/
 
 mod account;
 mod authentication;
 mod builder;
+mod call;
+mod connection;
+mod delivery;
 mod duration;
+mod effect;
 mod envelope;
+mod fault;
+mod fault_plan;
 mod fields;
 mod generator;
+mod gzip;
+mod html;
+mod injection;
+mod listener;
 mod operation;
 mod protected;
 mod rate_limit;
+mod rejection;
 mod request_log;
 mod routes;
 mod secret;
 mod seed;
 mod server;
 mod shared;
+mod spoil;
 mod state;
 mod token;
+mod wrong_json;
 
 pub use builder::SimulatorBuilder;
 pub use envelope::SERVICE_TOKEN_NOT_FOUND;
+pub use fault::Fault;
+pub use injection::Injection;
 pub use operation::{Operation, Scope};
 pub use request_log::ReceivedRequest;
 pub use seed::SeedToken;
 pub use server::Simulator;
 pub use token::{Token, TokenField};
+pub use wrong_json::WrongJson;

@@ -5,8 +5,9 @@ use std::fmt::Display;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::str::FromStr;
 
-use cf_service_tokens_simulator::Simulator;
+use cf_service_tokens_simulator::{Simulator, SimulatorBuilder};
 use clap::{Arg, ArgAction, Command, value_parser};
 
 /// The code of a wrong command line, which clap uses as well.
@@ -20,6 +21,7 @@ fn main() -> ExitCode {
         .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)));
     let seed: u64 = arguments.get_one("seed").copied().unwrap_or_default();
     let empty = arguments.get_flag("empty");
+    let faults: Option<RandomFaults> = arguments.get_one("faults").copied();
 
     let runtime = match tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -28,7 +30,15 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(1, format!("can't start: {error}")),
     };
-    runtime.block_on(serve(address, seed, empty))
+
+    let mut builder = Simulator::builder().listen(address).seed(seed);
+    if !empty {
+        builder = builder.believable_account();
+    }
+    if let Some(RandomFaults { seed, probability }) = faults {
+        builder = builder.random_faults(seed, probability);
+    }
+    runtime.block_on(serve(address, builder))
 }
 
 fn command() -> Command {
@@ -61,15 +71,48 @@ fn command() -> Command {
                 .action(ArgAction::SetTrue)
                 .help("Starts without tokens, not with those of a believable account"),
         )
+        .arg(
+            Arg::new("faults")
+                .long("faults")
+                .value_name("SEED:PROBABILITY")
+                .value_parser(value_parser!(RandomFaults))
+                .help("Has calls meet faults at random, such as 7:0.1 for one call in ten")
+                .long_help(
+                    "Has calls meet faults at random: resets, stalls, bodies without an end, \
+                     refusals, lock-outs, error statuses, answers that can't be read. \
+                     Each call meets one with this probability, from 0 to 1. The same seed \
+                     gives the same faults to the same calls in the same order. \
+                     A stall lasts until the client goes away.",
+                ),
+        )
 }
 
-async fn serve(address: SocketAddr, seed: u64, empty: bool) -> ExitCode {
-    let builder = Simulator::builder().listen(address).seed(seed);
-    let builder = if empty {
-        builder
-    } else {
-        builder.believable_account()
-    };
+/// What `--faults` asks for.
+#[derive(Clone, Copy)]
+struct RandomFaults {
+    seed: u64,
+    probability: f64,
+}
+
+impl FromStr for RandomFaults {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let expected = "expected SEED:PROBABILITY, such as 7:0.1";
+        let (seed, probability) = text.split_once(':').ok_or(expected)?;
+        let seed = seed
+            .parse()
+            .map_err(|_| format!("the seed must be a whole number; {expected}"))?;
+        let probability = probability
+            .parse()
+            .ok()
+            .filter(|probability| (0.0..=1.0).contains(probability))
+            .ok_or_else(|| format!("the probability must be from 0 to 1; {expected}"))?;
+        Ok(Self { seed, probability })
+    }
+}
+
+async fn serve(address: SocketAddr, builder: SimulatorBuilder) -> ExitCode {
     let simulator = match builder.start().await {
         Ok(simulator) => simulator,
         Err(error) if error.kind() == io::ErrorKind::InvalidInput => return fail(USAGE, error),

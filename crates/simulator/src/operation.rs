@@ -20,6 +20,13 @@ pub enum Operation {
     Rotate,
 }
 
+impl Operation {
+    /// Whether it changes anything, if it succeeds.
+    pub(crate) fn is_change(self) -> bool {
+        !matches!(self, Self::List | Self::Get)
+    }
+}
+
 /// Where a token lives. The two are apart: neither sees the other's tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Scope {

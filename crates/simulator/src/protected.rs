@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
 use axum::routing::{any, get};
 use serde_json::{Value, json};
 
+use crate::html;
 use crate::shared::Shared;
 
 pub(crate) const APP: &str = "/app";
@@ -32,7 +33,10 @@ pub(crate) fn router() -> Router<Arc<Shared>> {
         .route(&format!("{APP}/{{*path}}"), strict)
         .route(APP_WITH_LOGIN, with_login.clone())
         .route(&format!("{APP_WITH_LOGIN}/{{*path}}"), with_login)
-        .route(LOGIN, get(|| async { page(StatusCode::OK, "Sign in") }))
+        .route(
+            LOGIN,
+            get(|| async { html::page(StatusCode::OK, "Sign in") }),
+        )
 }
 
 /// The app's answer to a caller with a good token.
@@ -67,28 +71,13 @@ fn single_header(headers: &HeaderMap) -> Option<(String, String)> {
 }
 
 fn forbidden() -> Response<Body> {
-    page(StatusCode::FORBIDDEN, "Forbidden")
+    html::page(StatusCode::FORBIDDEN, "Forbidden")
 }
 
 fn to_login() -> Response<Body> {
-    let mut response = page(StatusCode::FOUND, "Found");
+    let mut response = html::page(StatusCode::FOUND, "Found");
     response
         .headers_mut()
         .insert(LOCATION, HeaderValue::from_static(LOGIN));
-    response
-}
-
-/// A page for people, as Access answers where a program expects JSON.
-fn page(status: StatusCode, title: &str) -> Response<Body> {
-    let html = format!(
-        "<!DOCTYPE html>\n<html><head><title>{title} - Cloudflare Access</title></head>\
-         <body><h1>{title}</h1></body></html>\n"
-    );
-    let mut response = Response::new(Body::from(html));
-    *response.status_mut() = status;
-    response.headers_mut().insert(
-        CONTENT_TYPE,
-        HeaderValue::from_static("text/html; charset=utf-8"),
-    );
     response
 }

@@ -1,5 +1,6 @@
 use std::collections::VecDeque;
 
+use crate::fault::Fault;
 use crate::operation::Operation;
 
 /// How many requests are remembered.
@@ -19,8 +20,14 @@ pub struct ReceivedRequest {
     pub query: Option<String>,
     /// What it asked of the API; `None` for an unknown route and for the protected app.
     pub operation: Option<Operation>,
-    /// The status that it was answered with.
-    pub status: u16,
+    /// The status that it was answered with; `None` where a fault kept any
+    /// answer from being sent.
+    pub status: Option<u16>,
+    /// The fault that it met.
+    pub fault: Option<Fault>,
+    /// Whether it changed the state, as any call does that succeeds and does not
+    /// only read. Never for the protected app.
+    pub changed: bool,
 }
 
 /// The latest requests, oldest first.

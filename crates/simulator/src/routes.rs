@@ -1,28 +1,23 @@
-//! From a request to an answer.
+//! Which path leads where, and what happens to every request on its way.
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::{Body, Bytes, to_bytes};
-use axum::extract::rejection::RawPathParamsRejection;
-use axum::extract::{Query, RawPathParams, Request, State};
-use axum::http::{HeaderValue, Response, StatusCode, Uri};
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, Response, Uri};
 use axum::middleware::{self, Next};
 use axum::routing::{get, post};
 
-use crate::envelope::{self, Refusal};
-use crate::fields::{Create, List, Rotate, Update};
+use crate::call::{self, Note, Target};
+use crate::delivery::Delivery;
+use crate::envelope::Refusal;
 use crate::operation::{Operation, Scope};
 use crate::protected;
-use crate::rate_limit::Standing;
 use crate::request_log::ReceivedRequest;
 use crate::shared::Shared;
-use crate::state::Rejection;
 
 pub(crate) const API: &str = "/client/v4";
-
-/// Far more than any body that the API knows.
-const MAX_BODY_BYTES: usize = 64 * 1024;
 
 pub(crate) fn router(shared: Arc<Shared>) -> Router {
     Router::new()
@@ -39,7 +34,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
 fn api(scope: Scope) -> Router<Arc<Shared>> {
     let on = |operation: Operation| {
         move |State(shared): State<Arc<Shared>>, target: Target, request: Request| {
-            answer(shared, scope, operation, target, request)
+            call::answer(shared, scope, operation, target, request)
         }
     };
     // `get` alone would answer HEAD as well.
@@ -86,106 +81,19 @@ fn api(scope: Scope) -> Router<Arc<Shared>> {
     }
 }
 
-/// The ids in a path, or why they can't be read.
-type Target = Result<RawPathParams, RawPathParamsRejection>;
-
-/// A call of the API, known from path and method alone.
-struct Call {
-    scope: Scope,
-    operation: Operation,
-    scope_id: String,
-    /// Empty where the operation is about no single token.
-    token_id: String,
-}
-
-impl Call {
-    /// `None` if an id is empty or isn't text: no such path is routed.
-    fn identify(scope: Scope, operation: Operation, target: Target) -> Option<Self> {
-        let target = target.ok()?;
-        if target.iter().any(|(_, id)| id.is_empty()) {
-            return None;
-        }
-        let id = |wanted| {
-            let found = target.iter().find(|(name, _)| *name == wanted);
-            found.map_or_else(String::new, |(_, id)| id.to_owned())
-        };
-        Some(Self {
-            scope,
-            operation,
-            scope_id: id("scope_id"),
-            token_id: id("token_id"),
-        })
-    }
-}
-
-/// Answers a call: once it is known by name, it is judged, then done.
-async fn answer(
-    shared: Arc<Shared>,
-    scope: Scope,
-    operation: Operation,
-    target: Target,
-    request: Request,
-) -> Response<Body> {
-    let Some(call) = Call::identify(scope, operation, target) else {
-        return Refusal::no_route(request.uri().path()).into_response();
-    };
-    let mut response = judge(&shared, &call, request)
-        .await
-        .unwrap_or_else(Refusal::into_response);
-    response.extensions_mut().insert(operation);
-    response
-}
-
-/// Who asks, of what, with which words; then the call itself.
-async fn judge(shared: &Shared, call: &Call, request: Request) -> Result<Response<Body>, Refusal> {
-    shared.credentials.check(request.headers())?;
-    if call.scope_id != shared.scope_id(call.scope) {
-        return Err(Refusal::forbidden());
-    }
-    let (head, body) = request.into_parts();
-    let body = to_bytes(body, MAX_BODY_BYTES)
-        .await
-        .map_err(|_| Refusal::body_too_large(MAX_BODY_BYTES))?;
-    apply(shared, call, &head.uri, &body)
-}
-
-/// What the call does to the state, and the answer to it.
-fn apply(shared: &Shared, call: &Call, uri: &Uri, body: &Bytes) -> Result<Response<Body>, Refusal> {
-    let (scope, id, now) = (call.scope, call.token_id.as_str(), shared.now());
-    let answer = match call.operation {
-        Operation::List => {
-            let Query(parameters) = Query::<Vec<_>>::try_from_uri(uri)
-                .map_err(|_| Rejection::body("the query can't be read"))?;
-            let list = List::from_query(&parameters)?;
-            let page = shared.state().list(scope, &list);
-            return Ok(envelope::page(&list, &page));
-        }
-        Operation::Create => {
-            let create = Create::from_body(body)?;
-            let answer = shared.state().create(scope, create, now);
-            return Ok(envelope::single(StatusCode::CREATED, &answer));
-        }
-        Operation::Get => shared.state().get(scope, id)?,
-        Operation::Update => {
-            let update = Update::from_body(body)?;
-            shared.state().update(scope, id, update, now)?
-        }
-        Operation::Delete => shared.state().delete(scope, id)?,
-        Operation::Refresh => shared.state().refresh(scope, id, now)?,
-        Operation::Rotate => {
-            let rotate = Rotate::from_body(body)?;
-            shared.state().rotate(scope, id, &rotate, now)?
-        }
-    };
-    Ok(envelope::single(StatusCode::OK, &answer))
-}
-
 /// Counts a request against the rate limit and says where the client stands.
-async fn count(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response<Body> {
+async fn count(
+    State(shared): State<Arc<Shared>>,
+    mut request: Request,
+    next: Next,
+) -> Response<Body> {
     let standing = shared.count_request();
+    request.extensions_mut().insert(standing);
     let mut response = next.run(request).await;
-    set(&mut response, "ratelimit", &standing.header());
-    set(&mut response, "ratelimit-policy", &Standing::policy());
+    // A lock-out begins with the answer.
+    let standing = response.extensions_mut().remove().unwrap_or(standing);
+    append(&mut response, "ratelimit", &standing.header());
+    append(&mut response, "ratelimit-policy", &standing.policy());
     response
 }
 
@@ -195,19 +103,29 @@ async fn record(State(shared): State<Arc<Shared>>, request: Request, next: Next)
     let path = request.uri().path().to_owned();
     let query = request.uri().query().map(str::to_owned);
     let mut response = next.run(request).await;
-    set(&mut response, "cf-ray", &shared.next_ray());
+    append(&mut response, "cf-ray", &shared.next_ray());
+    let note = response.extensions_mut().remove::<Note>();
+    let (operation, fault, changed) = match note {
+        Some(note) => (Some(note.operation), note.fault, note.changed),
+        None => (None, None, false),
+    };
+    let delivery = response.extensions().get::<Delivery>();
+    let is_answered = delivery.is_none_or(|delivery| delivery.shows_status());
     shared.record(ReceivedRequest {
         method,
         path,
         query,
-        operation: response.extensions().get().copied(),
-        status: response.status().as_u16(),
+        operation,
+        status: is_answered.then(|| response.status().as_u16()),
+        fault,
+        changed,
     });
     response
 }
 
-fn set(response: &mut Response<Body>, name: &'static str, value: &str) {
+/// Adds a header, beside any namesake that a fault has put there.
+fn append(response: &mut Response<Body>, name: &'static str, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
-        response.headers_mut().insert(name, value);
+        response.headers_mut().append(name, value);
     }
 }

@@ -1,12 +1,11 @@
 use std::fmt;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use tokio::net::TcpListener;
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
-
-use crate::builder::SimulatorBuilder;
+use crate::fault_plan::{FaultPlan, RandomFaults};
+use crate::injection::Injection;
+use crate::listener::Port;
 use crate::operation::Scope;
 use crate::protected;
 use crate::request_log::ReceivedRequest;
@@ -16,9 +15,9 @@ use crate::token::Token;
 
 /// A running simulator: a server on a loopback port, and its state.
 ///
-/// It serves as long as the value lives. Dropping it stops it: no connection
-/// is taken any more, answers under way are still written.
-/// [`shutdown`](Self::shutdown) does the same and waits for it.
+/// It serves as long as the value lives. Dropping it stops it: the port is closed
+/// and all connections are reset, stalled ones too. [`shutdown`](Self::shutdown)
+/// does the same and waits for it.
 ///
 /// ```
 /// use cf_service_tokens_simulator::{SeedToken, Simulator};
@@ -42,39 +41,22 @@ pub struct Simulator {
     base_url: String,
     protected_url: String,
     protected_url_with_login: String,
-    /// Dropped to stop the server.
-    stop: oneshot::Sender<()>,
-    server: JoinHandle<()>,
+    port: Port,
 }
 
 impl Simulator {
-    /// Describes a simulator to start.
-    pub fn builder() -> SimulatorBuilder {
-        SimulatorBuilder::new()
-    }
-
-    /// Serves what `listener` takes, until the simulator is dropped.
-    pub(crate) fn serve(listener: TcpListener, address: SocketAddr, shared: Shared) -> Self {
+    /// Opens the port and serves there, until the simulator is dropped.
+    pub(crate) fn serve(address: SocketAddr, shared: Shared) -> io::Result<Self> {
         let shared = Arc::new(shared);
-        let (stop, stopped) = oneshot::channel::<()>();
-        let router = routes::router(shared.clone());
-        let server = tokio::spawn(async move {
-            // Accept errors are retried within, so this ends with the signal only.
-            let _ = axum::serve(listener, router)
-                .with_graceful_shutdown(async {
-                    let _ = stopped.await;
-                })
-                .await;
-        });
-        let origin = format!("http://{address}");
-        Self {
+        let port = Port::open(address, routes::router(shared.clone()))?;
+        let origin = format!("http://{}", port.address());
+        Ok(Self {
             shared,
             base_url: format!("{origin}{}", routes::API),
             protected_url: format!("{origin}{}", protected::APP),
             protected_url_with_login: format!("{origin}{}", protected::APP_WITH_LOGIN),
-            stop,
-            server,
-        }
+            port,
+        })
     }
 
     /// The base URL of the API, such as `http://127.0.0.1:41235/client/v4`.
@@ -159,11 +141,81 @@ impl Simulator {
         self.shared.requests()
     }
 
-    /// Stops: takes no connection any more, and returns once the answers under
-    /// way are written.
+    /// Has calls meet a fault: the next one, or those that an [`Injection`]
+    /// names.
+    ///
+    /// Injections make a script. For each call they are asked in the order in
+    /// which they were given; the first that is for it strikes, and those after it
+    /// don't see the call. A call that none strikes may still meet a fault at
+    /// random. The protected app and unknown paths meet none, and neither does a
+    /// call that the rate limit refuses.
+    ///
+    /// ```
+    /// use cf_service_tokens_simulator::{Fault, Injection, Operation, Simulator};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let simulator = Simulator::builder().start().await?;
+    /// simulator.inject(Fault::Status(503)); // the next call, whatever it is
+    /// simulator.inject(Injection::new(Fault::StalledBody).on(Operation::Get).always());
+    /// simulator.clear_faults();
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn inject(&self, injection: impl Into<Injection>) {
+        self.shared.faults().inject(injection.into());
+    }
+
+    /// Has calls meet faults at random, each with this probability, from 0 for
+    /// none to 1 for all. It replaces what was set before.
+    ///
+    /// Any [`Fault`](crate::Fault) may come, stalls and endless bodies included,
+    /// so the client needs a timeout and a limit. Where it is the injection that
+    /// says whether a call takes effect, chance does. The same seed gives the same
+    /// faults to the same calls in the same order, within one version of this
+    /// crate.
+    pub fn inject_at_random(&self, seed: u64, probability: f64) {
+        let random = RandomFaults::new(seed, probability);
+        self.shared.faults().set_random(random);
+    }
+
+    /// Has calls meet no fault any more, neither by the script nor at random. A
+    /// lock-out that has begun goes on.
+    pub fn clear_faults(&self) {
+        *self.shared.faults() = FaultPlan::default();
+    }
+
+    /// Counts so many requests against the rate limit, as if somebody else had
+    /// sent them with the same credentials.
+    pub fn spend(&self, requests: u32) {
+        self.shared.spend(requests);
+    }
+
+    /// Resets all connections, and refuses new ones from when it returns on. The
+    /// port stays the simulator's own.
+    ///
+    /// # Errors
+    ///
+    /// What the system says if somebody else took the port in the instant in
+    /// which it was free. New connections are refused, or somebody else's.
+    pub async fn go_offline(&self) -> io::Result<()> {
+        self.port.go_offline().await
+    }
+
+    /// Takes connections again after [`go_offline`](Self::go_offline), on the same
+    /// port.
+    ///
+    /// # Errors
+    ///
+    /// What the system says if it won't give the port.
+    pub async fn come_back(&self) -> io::Result<()> {
+        self.port.come_back().await
+    }
+
+    /// Stops: closes the port and resets all connections, and returns once they
+    /// are gone.
     pub async fn shutdown(self) {
-        drop(self.stop);
-        let _ = self.server.await;
+        self.port.close().await;
     }
 }
 

@@ -6,8 +6,9 @@ use chrono::{DateTime, Utc};
 use rand::rngs::StdRng;
 
 use crate::authentication::Credentials;
+use crate::fault_plan::{FaultPlan, Strike};
 use crate::generator;
-use crate::operation::Scope;
+use crate::operation::{Operation, Scope};
 use crate::rate_limit::{RateLimit, Standing};
 use crate::request_log::{ReceivedRequest, RequestLog};
 use crate::state::State;
@@ -18,36 +19,17 @@ pub(crate) type Clock = Box<dyn Fn() -> DateTime<Utc> + Send + Sync>;
 /// What the requests share.
 pub(crate) struct Shared {
     pub(crate) credentials: Credentials,
-    account_id: String,
-    zone_id: String,
-    clock: Clock,
-    state: Mutex<State>,
-    rate_limit: Mutex<RateLimit>,
-    log: Mutex<RequestLog>,
-    rays: Mutex<StdRng>,
+    pub(crate) account_id: String,
+    pub(crate) zone_id: String,
+    pub(crate) clock: Clock,
+    pub(crate) state: Mutex<State>,
+    pub(crate) rate_limit: Mutex<RateLimit>,
+    pub(crate) faults: Mutex<FaultPlan>,
+    pub(crate) log: Mutex<RequestLog>,
+    pub(crate) rays: Mutex<StdRng>,
 }
 
 impl Shared {
-    pub(crate) fn new(
-        credentials: Credentials,
-        account_id: String,
-        zone_id: String,
-        clock: Clock,
-        state: State,
-        rays: StdRng,
-    ) -> Self {
-        Self {
-            credentials,
-            account_id,
-            zone_id,
-            clock,
-            state: Mutex::new(state),
-            rate_limit: Mutex::default(),
-            log: Mutex::default(),
-            rays: Mutex::new(rays),
-        }
-    }
-
     pub(crate) fn now(&self) -> DateTime<Utc> {
         (self.clock)()
     }
@@ -66,6 +48,26 @@ impl Shared {
     pub(crate) fn count_request(&self) -> Standing {
         let now = self.now();
         lock(&self.rate_limit).count(now)
+    }
+
+    pub(crate) fn spend(&self, requests: u32) {
+        let now = self.now();
+        lock(&self.rate_limit).spend(requests, now);
+    }
+
+    pub(crate) fn lock_out(&self) -> Standing {
+        let now = self.now();
+        let mut rate_limit = lock(&self.rate_limit);
+        rate_limit.lock_out(now);
+        rate_limit.count(now)
+    }
+
+    pub(crate) fn faults(&self) -> MutexGuard<'_, FaultPlan> {
+        lock(&self.faults)
+    }
+
+    pub(crate) fn next_strike(&self, operation: Operation) -> Option<Strike> {
+        self.faults().next(operation)
     }
 
     pub(crate) fn requests(&self) -> Vec<ReceivedRequest> {

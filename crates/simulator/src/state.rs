@@ -2,45 +2,19 @@
 //! the time comes from outside.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use crate::duration::later;
 use crate::fields::{Create, List, Rotate, Update};
 use crate::generator;
 use crate::operation::Scope;
+use crate::rejection::Rejection;
 use crate::secret::ClientSecret;
 use crate::token::{StoredToken, Token};
 
 /// What a refresh gives, whatever the token's own duration.
 const REFRESH: TimeDelta = TimeDelta::hours(8760);
-
-/// Why a call was refused, before anything was changed.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Rejection {
-    NotFound,
-    InUse,
-    Invalid {
-        /// The field of the body, or the query parameter; none for the whole body.
-        field: Option<&'static str>,
-        reason: String,
-    },
-}
-
-impl Rejection {
-    pub(crate) fn invalid(field: &'static str, reason: impl Into<String>) -> Self {
-        Self::Invalid {
-            field: Some(field),
-            reason: reason.into(),
-        }
-    }
-
-    pub(crate) fn body(reason: impl Into<String>) -> Self {
-        Self::Invalid {
-            field: None,
-            reason: reason.into(),
-        }
-    }
-}
 
 /// What a call answers of one token.
 pub(crate) struct Answer {
@@ -64,6 +38,12 @@ pub(crate) struct State {
 impl State {
     pub(crate) fn new(tokens: Vec<StoredToken>, rng: StdRng) -> Self {
         Self { tokens, rng }
+    }
+
+    /// A copy to carry a call out on, so that its answer is known and nothing
+    /// is changed. Ids and secrets that the copy makes are its own.
+    pub(crate) fn copy(&mut self) -> Self {
+        Self::new(self.tokens.clone(), StdRng::from_rng(&mut self.rng))
     }
 
     pub(crate) fn list(&self, scope: Scope, list: &List) -> Page {

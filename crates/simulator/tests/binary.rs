@@ -7,6 +7,7 @@ mod support;
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
 
 use serde_json::Value;
 use support::{http_client, send};
@@ -101,10 +102,30 @@ async fn it_can_start_empty_and_from_another_seed() {
     assert_eq!(one[1..], again[1..]);
 }
 
+#[tokio::test]
+async fn it_meets_faults_at_random() {
+    let faults = async |argument| {
+        let (_running, [base_url, token, account, _]) = start(&["--faults", argument]);
+        let url = format!("{base_url}/accounts/{account}/access/service_tokens");
+        let mut seen = Vec::new();
+        for _ in 0..10 {
+            let request = http_client().get(&url).bearer_auth(&token);
+            let answer = request.timeout(Duration::from_millis(150)).send().await;
+            seen.push(answer.ok().map(|answer| answer.status().as_u16()));
+        }
+        seen
+    };
+    assert_eq!(faults("1:0").await, vec![Some(200); 10]);
+    let one = faults("1:1").await;
+    assert_ne!(one, vec![Some(200); 10]);
+    assert_eq!(faults("1:1").await, one);
+}
+
 #[test]
 fn it_says_what_it_is() {
     for (argument, expected) in [
         ("--help", "--listen <ADDRESS>"),
+        ("--help", "A stall lasts until the client goes away."),
         ("--version", env!("CARGO_PKG_VERSION")),
     ] {
         let output = program().arg(argument).output().unwrap();
@@ -129,5 +150,12 @@ fn it_refuses_in_plain_words() {
     );
     fails(&["--listen", "localhost"], 2, "invalid value 'localhost'");
     fails(&["--seed", "x"], 2, "invalid value 'x'");
+    fails(&["--faults", "7"], 2, "expected SEED:PROBABILITY");
+    fails(&["--faults", "x:0.1"], 2, "the seed must be a whole number");
+    fails(
+        &["--faults", "7:1.1"],
+        2,
+        "the probability must be from 0 to 1",
+    );
     fails(&["--fast"], 2, "unexpected argument '--fast'");
 }

@@ -377,10 +377,10 @@ async fn requests_are_recorded_without_what_is_secret() {
     assert_eq!(
         seen,
         [
-            ("GET", Some("name=CI"), Some(Operation::List), 200),
-            ("POST", None, Some(Operation::Refresh), 200),
-            ("GET", None, None, 404),
-            ("GET", None, None, 200),
+            ("GET", Some("name=CI"), Some(Operation::List), Some(200)),
+            ("POST", None, Some(Operation::Refresh), Some(200)),
+            ("GET", None, None, Some(404)),
+            ("GET", None, None, Some(200)),
         ]
     );
     let refresh = format!("/client/v4{}", api.account(&format!("{DUE}/refresh")));

@@ -1,0 +1,204 @@
+//! From a call to its answer.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use axum::body::{Body, Bytes, HttpBody, to_bytes};
+use axum::extract::rejection::RawPathParamsRejection;
+use axum::extract::{Query, RawPathParams, Request};
+use axum::http::{Response, StatusCode, Uri};
+use chrono::{DateTime, Utc};
+
+use crate::delivery::Delivery;
+use crate::envelope::{self, Refusal};
+use crate::fault::Fault;
+use crate::fault_plan::Strike;
+use crate::fields::{Create, List, Rotate, Update};
+use crate::operation::{Operation, Scope};
+use crate::rate_limit::Standing;
+use crate::rejection::Rejection;
+use crate::shared::Shared;
+use crate::spoil::spoil;
+use crate::state::State;
+
+/// Far more than any body that the API knows.
+const MAX_BODY_BYTES: usize = 64 * 1024;
+
+/// The ids in a path, or why they can't be read.
+pub(crate) type Target = Result<RawPathParams, RawPathParamsRejection>;
+
+/// A call of the API, known from path and method alone.
+struct Call {
+    scope: Scope,
+    operation: Operation,
+    scope_id: String,
+    /// Empty where the operation is about no single token.
+    token_id: String,
+}
+
+impl Call {
+    /// `None` if an id is empty or isn't text: no such path is routed.
+    fn identify(scope: Scope, operation: Operation, target: Target) -> Option<Self> {
+        let target = target.ok()?;
+        if target.iter().any(|(_, id)| id.is_empty()) {
+            return None;
+        }
+        let id = |wanted| {
+            let found = target.iter().find(|(name, _)| *name == wanted);
+            found.map_or_else(String::new, |(_, id)| id.to_owned())
+        };
+        Some(Self {
+            scope,
+            operation,
+            scope_id: id("scope_id"),
+            token_id: id("token_id"),
+        })
+    }
+}
+
+/// What the request log wants to know of a call.
+#[derive(Clone)]
+pub(crate) struct Note {
+    pub(crate) operation: Operation,
+    pub(crate) fault: Option<Fault>,
+    pub(crate) changed: bool,
+}
+
+/// Answers a call: once it is known by name, it is judged, then done, unless the
+/// rate limit or a fault is in its way.
+pub(crate) async fn answer(
+    shared: Arc<Shared>,
+    scope: Scope,
+    operation: Operation,
+    target: Target,
+    request: Request,
+) -> Response<Body> {
+    let Some(call) = Call::identify(scope, operation, target) else {
+        return Refusal::no_route(request.uri().path()).into_response();
+    };
+    let standing = request.extensions().get::<Standing>();
+    let lock_out = standing.and_then(Standing::lock_out_seconds);
+    let (mut response, fault, changed) = if let Some(seconds) = lock_out {
+        let refusal = Refusal::throttled(Some(seconds));
+        (refusal.into_response(), None, false)
+    } else if let Some(strike) = shared.next_strike(operation) {
+        let (response, changed) = fail(&shared, &call, request, &strike).await;
+        (response, Some(strike.fault), changed)
+    } else {
+        let (response, changed) = judge(&shared, &call, request, true).await;
+        (response, None, changed)
+    };
+    response.extensions_mut().insert(Note {
+        operation,
+        fault,
+        changed,
+    });
+    response
+}
+
+/// The answer to a call that meets a fault, and whether the call changed anything.
+async fn fail(
+    shared: &Shared,
+    call: &Call,
+    request: Request,
+    strike: &Strike,
+) -> (Response<Body>, bool) {
+    match strike.fault {
+        Fault::ResetAfterHead => return (reset(), false),
+        Fault::ResetDuringRequest => {
+            let mut body = request.into_body();
+            // Whatever comes, even if it is the end.
+            let _ = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await;
+            return (reset(), false);
+        }
+        Fault::LockOut => {
+            let standing = shared.lock_out();
+            let mut refusal = Refusal::throttled(standing.lock_out_seconds()).into_response();
+            refusal.extensions_mut().insert(standing);
+            return (refusal, false);
+        }
+        _ => {}
+    }
+    let (right, changed) = judge(shared, call, request, strike.takes_effect).await;
+    (spoil(&strike.fault, right).await, changed)
+}
+
+fn reset() -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    response.extensions_mut().insert(Delivery::Reset);
+    response
+}
+
+/// The right answer to a call, and whether it changed anything. A call that
+/// takes no effect is carried out on a copy of the state.
+async fn judge(
+    shared: &Shared,
+    call: &Call,
+    request: Request,
+    takes_effect: bool,
+) -> (Response<Body>, bool) {
+    let done = match admit(shared, call, request).await {
+        Ok((uri, body)) => {
+            let now = shared.now();
+            let mut state = shared.state();
+            if takes_effect {
+                apply(&mut state, call, &uri, &body, now)
+            } else {
+                apply(&mut state.copy(), call, &uri, &body, now)
+            }
+        }
+        Err(refusal) => Err(refusal),
+    };
+    let changed = takes_effect && done.is_ok() && call.operation.is_change();
+    (done.unwrap_or_else(Refusal::into_response), changed)
+}
+
+/// Who asks, of what, with which words.
+async fn admit(shared: &Shared, call: &Call, request: Request) -> Result<(Uri, Bytes), Refusal> {
+    shared.credentials.check(request.headers())?;
+    if call.scope_id != shared.scope_id(call.scope) {
+        return Err(Refusal::forbidden());
+    }
+    let (head, body) = request.into_parts();
+    let body = to_bytes(body, MAX_BODY_BYTES)
+        .await
+        .map_err(|_| Refusal::body_too_large(MAX_BODY_BYTES))?;
+    Ok((head.uri, body))
+}
+
+/// What the call does to the state, and the answer to it.
+fn apply(
+    state: &mut State,
+    call: &Call,
+    uri: &Uri,
+    body: &[u8],
+    now: DateTime<Utc>,
+) -> Result<Response<Body>, Refusal> {
+    let (scope, id) = (call.scope, call.token_id.as_str());
+    let answer = match call.operation {
+        Operation::List => {
+            let Query(parameters) = Query::<Vec<_>>::try_from_uri(uri)
+                .map_err(|_| Rejection::body("the query can't be read"))?;
+            let list = List::from_query(&parameters)?;
+            let page = state.list(scope, &list);
+            return Ok(envelope::page(&list, &page));
+        }
+        Operation::Create => {
+            let create = Create::from_body(body)?;
+            let answer = state.create(scope, create, now);
+            return Ok(envelope::single(StatusCode::CREATED, &answer));
+        }
+        Operation::Get => state.get(scope, id)?,
+        Operation::Update => {
+            let update = Update::from_body(body)?;
+            state.update(scope, id, update, now)?
+        }
+        Operation::Delete => state.delete(scope, id)?,
+        Operation::Refresh => state.refresh(scope, id, now)?,
+        Operation::Rotate => {
+            let rotate = Rotate::from_body(body)?;
+            state.rotate(scope, id, &rotate, now)?
+        }
+    };
+    Ok(envelope::single(StatusCode::OK, &answer))
+}

@@ -1,0 +1,139 @@
+use crate::fault::Fault;
+use crate::operation::Operation;
+
+/// Which calls meet a [`Fault`], and whether they take effect all the same.
+///
+/// Without anything else said: the next call, whatever it asks, and it does not
+/// take effect.
+///
+/// ```
+/// use cf_service_tokens_simulator::{Fault, Injection, Operation, Simulator};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> std::io::Result<()> {
+/// let simulator = Simulator::builder().start().await?;
+/// // The second and third refresh take place, but nobody hears of it.
+/// simulator.inject(
+///     Injection::new(Fault::ResetAfterRequest)
+///         .on(Operation::Refresh)
+///         .skip(1)
+///         .times(2)
+///         .taking_effect(),
+/// );
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Injection {
+    pub(crate) fault: Fault,
+    operation: Option<Operation>,
+    skip: u32,
+    /// `None` for ever.
+    times: Option<u32>,
+    pub(crate) takes_effect: bool,
+}
+
+impl Injection {
+    /// The fault, for the next call.
+    pub fn new(fault: Fault) -> Self {
+        Self {
+            fault,
+            operation: None,
+            skip: 0,
+            times: Some(1),
+            takes_effect: false,
+        }
+    }
+
+    /// Only calls that ask for this, in an account or a zone.
+    #[must_use]
+    pub fn on(mut self, operation: Operation) -> Self {
+        self.operation = Some(operation);
+        self
+    }
+
+    /// Lets so many of the calls through first.
+    #[must_use]
+    pub fn skip(mut self, calls: u32) -> Self {
+        self.skip = calls;
+        self
+    }
+
+    /// So many calls in a row. Without it: one.
+    #[must_use]
+    pub fn times(mut self, calls: u32) -> Self {
+        self.times = Some(calls);
+        self
+    }
+
+    /// Every call, until [`clear_faults`](crate::Simulator::clear_faults).
+    #[must_use]
+    pub fn always(mut self) -> Self {
+        self.times = None;
+        self
+    }
+
+    /// The fault comes after the state has changed: the call takes effect, and
+    /// its answer is lost. Only for faults that leave the choice; see [`Fault`].
+    #[must_use]
+    pub fn taking_effect(mut self) -> Self {
+        self.takes_effect = true;
+        self
+    }
+
+    /// Whether a call meets the fault. It is counted.
+    pub(crate) fn strikes(&mut self, operation: Operation) -> bool {
+        if self.is_over() || self.operation.is_some_and(|only| only != operation) {
+            return false;
+        }
+        if self.skip > 0 {
+            self.skip -= 1;
+            return false;
+        }
+        self.times = self.times.map(|times| times - 1);
+        true
+    }
+
+    /// Whether it has struck as often as it should.
+    pub(crate) fn is_over(&self) -> bool {
+        self.times == Some(0)
+    }
+}
+
+impl From<Fault> for Injection {
+    fn from(fault: Fault) -> Self {
+        Self::new(fault)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_strikes_the_calls_that_it_is_for_and_no_others() {
+        let mut injection = Injection::new(Fault::LockOut)
+            .on(Operation::Refresh)
+            .skip(1)
+            .times(2);
+        let struck = [
+            Operation::Get,
+            Operation::Refresh,
+            Operation::Refresh,
+            Operation::Get,
+            Operation::Refresh,
+            Operation::Refresh,
+        ]
+        .map(|operation| injection.strikes(operation));
+        assert_eq!(struck, [false, false, true, false, true, false]);
+        assert!(injection.is_over());
+        assert!(
+            !Injection::new(Fault::LockOut)
+                .times(0)
+                .strikes(Operation::Get)
+        );
+
+        let mut always = Injection::new(Fault::LockOut).always();
+        assert!((0..1000).all(|_| always.strikes(Operation::List)));
+    }
+}
