@@ -117,10 +117,31 @@ async fn fail(
             refusal.extensions_mut().insert(standing);
             return (refusal, false);
         }
+        Fault::StaleAnswer => {
+            return answer_stale(shared, call, request, strike.takes_effect).await;
+        }
         _ => {}
     }
     let (right, changed) = judge(shared, call, request, strike.takes_effect).await;
     (spoil(&strike.fault, right).await, changed)
+}
+
+/// Answers with the token as it is before the call.
+async fn answer_stale(
+    shared: &Shared,
+    call: &Call,
+    request: Request,
+    takes_effect: bool,
+) -> (Response<Body>, bool) {
+    let stale = shared.state().copy().get(call.scope, &call.token_id);
+    let (right, changed) = judge(shared, call, request, takes_effect).await;
+    let may_be_stale = matches!(call.operation, Operation::Update | Operation::Refresh);
+    match stale {
+        Ok(stale) if may_be_stale && right.status().is_success() => {
+            (envelope::single(StatusCode::OK, &stale), changed)
+        }
+        _ => (right, changed),
+    }
 }
 
 fn reset() -> Response<Body> {

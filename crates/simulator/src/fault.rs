@@ -64,6 +64,11 @@ pub enum Fault {
     /// 200 with an envelope that says `"success": false`. Takes effect as the
     /// injection says.
     SuccessFalse,
+    /// 200 with the token as it was before the call, as a cache would answer an
+    /// update or a refresh; other calls are answered rightly. Takes effect as the
+    /// injection says. From the answer alone no client can know, so a seed never
+    /// draws this one.
+    StaleAnswer,
     /// The right answer, called `text/plain`. Always takes effect.
     WrongContentType,
     /// The right answer, compressed with gzip though nobody asked for it. Always
@@ -109,13 +114,14 @@ impl Fault {
             | Self::StalledBody
             | Self::TruncatedBody
             | Self::EndlessBody
-            | Self::SuccessFalse => Effect::Either,
+            | Self::SuccessFalse
+            | Self::StaleAnswer => Effect::Either,
             Self::WrongJson(wrong) => wrong.effect(),
         }
     }
 
-    /// Every fault once, those with a choice in a form that ends soon: what a
-    /// seed draws from.
+    /// The faults that a seed draws from, those with a choice in a form that ends
+    /// soon.
     pub(crate) fn all() -> Vec<Self> {
         let mut faults = vec![
             Self::Latency(Duration::from_millis(10)),
@@ -175,6 +181,7 @@ impl fmt::Display for Fault {
             Self::Status(status) => write!(f, "{status}"),
             Self::HtmlPage(status) => write!(f, "{status} with an HTML page"),
             Self::SuccessFalse => f.write_str("200 with success: false"),
+            Self::StaleAnswer => f.write_str("stale answer"),
             Self::WrongContentType => f.write_str("wrong content type"),
             Self::Gzip => f.write_str("gzip unasked"),
             Self::FalseGzip => f.write_str("gzip in name only"),

@@ -31,8 +31,9 @@ pub(crate) async fn spoil(fault: &Fault, right: Response<Body>) -> Response<Body
     let text = HeaderValue::from_static;
     match fault {
         Fault::Latency(by) => delivered(Delivery::Late(*by)),
-        // A lock-out, like the first two resets, is met before there is an answer.
-        Fault::LockOut => whole(right),
+        // A lock-out, like the first two resets, is met before there is an answer,
+        // and a stale answer is none that was spoilt.
+        Fault::LockOut | Fault::StaleAnswer => whole(right),
         Fault::ResetAfterHead | Fault::ResetDuringRequest | Fault::ResetAfterRequest => {
             delivered(Delivery::Reset)
         }

@@ -436,6 +436,14 @@ async fn an_answer_to_a_call_without_effect_looks_right_and_means_nothing() {
 }
 
 #[tokio::test]
+async fn a_stale_answer_shows_the_token_as_it_was() {
+    for answer in inject(Fault::StaleAnswer, AS_TOLD).await {
+        assert_eq!(answer.status(), Some(200));
+        assert_eq!(answer.json()["result"]["name"], "CI");
+    }
+}
+
+#[tokio::test]
 async fn tls_fails_with_an_alert() {
     let api = with_token().await;
     let mut stream = connect(&api).await;
