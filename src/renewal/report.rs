@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use crate::renewal::decision::SkipReason;
+use crate::renewal::decision::{SkipReason, UnableReason};
 use crate::renewal::outcome::{RenewalError, RenewalOutcome, TokenRenewal};
 
 /// What a pass over an account came to.
@@ -68,11 +68,11 @@ impl RenewalReport {
 
     /// Whether something failed that another pass may put right.
     pub(super) fn is_worth_another_pass(&self) -> bool {
-        let may_pass = |token: &TokenRenewal| {
-            matches!(
-                token.outcome,
-                RenewalOutcome::Failed(_) | RenewalOutcome::NotTried
-            )
+        let may_pass = |token: &TokenRenewal| match token.outcome {
+            RenewalOutcome::Failed(_) | RenewalOutcome::NotTried => true,
+            // The API left out of its answer what every token has.
+            RenewalOutcome::Unable(reason) => reason != UnableReason::UnreadableDuration,
+            RenewalOutcome::Renewed { .. } | RenewalOutcome::Planned => false,
         };
         self.error.is_some() || self.tokens.iter().any(may_pass)
     }
