@@ -29,6 +29,10 @@ package:
 peers:
     bash tests/peers/run.sh
 
+# Watches so many accounts for ten years of virtual time each.
+ten-years seeds="100":
+    TEN_YEARS_SEEDS={{seeds}} cargo test --release --test ten_years -- --nocapture
+
 # Looks for inputs that break a target (duration, envelope, headers, response)
 # for so many seconds. Needs cargo-fuzz and a nightly compiler.
 fuzz target seconds="600":
