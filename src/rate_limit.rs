@@ -199,6 +199,8 @@ struct Window {
     unanswered: u32,
     /// What others have used of the API's window, as far as answers tell.
     used_by_others: u32,
+    /// Until when the API wants to be left alone, whatever the window has room for.
+    locked_out_until: Duration,
 }
 
 impl Window {
@@ -211,6 +213,7 @@ impl Window {
             sent: 0,
             unanswered: 0,
             used_by_others: 0,
+            locked_out_until: Duration::ZERO,
         }
     }
 
@@ -234,11 +237,14 @@ impl Window {
             let end = now.saturating_add(self.api_rule.unwrap_or(self.rule).window);
             self.begin((self.unanswered > 0).then_some(end));
         }
-        let end = self.ends_at?;
         let api_quota = self.api_rule.unwrap_or(self.rule).quota;
         let is_full = self.sent >= self.rule.quota
             || self.sent.saturating_add(self.used_by_others) >= api_quota;
-        is_full.then(|| end.saturating_sub(now))
+        let room_from = self.ends_at.filter(|_| is_full).unwrap_or_default();
+        room_from
+            .max(self.locked_out_until)
+            .checked_sub(now)
+            .filter(|wait| !wait.is_zero())
     }
 
     /// Begins a new window. What is still under way may be counted in it.
@@ -272,9 +278,7 @@ impl Window {
 
     /// Lets nothing through until then.
     fn lock_out(&mut self, until: Duration) {
-        let until = self.ends_at.map_or(until, |end| end.max(until));
-        self.begin(Some(until));
-        self.used_by_others = u32::MAX;
+        self.locked_out_until = self.locked_out_until.max(until);
     }
 }
 
@@ -434,6 +438,18 @@ mod tests {
             "none shortens another"
         );
         assert!(window.enter(seconds(500)).is_ok());
+    }
+
+    #[test]
+    fn a_lock_out_is_over_before_its_window_if_the_api_says_so() {
+        let mut window = window(10);
+        answered(&mut window, seconds(0), &standing(9, 300));
+        window.lock_out(seconds(7));
+        assert_eq!(window.enter(seconds(6)), Err(seconds(1)));
+        assert_eq!(window.enter(seconds(7)), Ok(0), "it is the same window");
+
+        window.lock_out(seconds(400));
+        assert_eq!(window.enter(seconds(301)), Err(seconds(99)));
     }
 
     #[test]

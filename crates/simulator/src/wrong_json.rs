@@ -9,8 +9,8 @@ use crate::effect::Effect;
 /// What is wrong with the JSON of an answer, see
 /// [`Fault::WrongJson`](crate::Fault::WrongJson).
 ///
-/// A call takes effect as the injection says, but for the last three: a client
-/// may well read those as a success, so the call always takes effect.
+/// A call takes effect as the injection says, but for the last five: a client may
+/// well read those as a success, so the call always takes effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum WrongJson {
@@ -22,16 +22,16 @@ pub enum WrongJson {
     NotJson,
     /// A byte in it that is no UTF-8.
     InvalidUtf8,
-    /// The envelope within an array.
-    ArrayForObject,
     /// `"result": null`, with a success.
     ResultNull,
     /// No `result`, with a success.
     ResultMissing,
     /// `"result"` is a text.
     ResultOfAnotherType,
-    /// No `success`.
+    /// No `success`, but the result.
     SuccessMissing,
+    /// The envelope within an array.
+    ArrayForObject,
     /// Fields of the result that have other types than they should: `enabled`
     /// is a text, and `expires_at` a number.
     FieldsOfAnotherType,
@@ -59,7 +59,11 @@ impl WrongJson {
 
     pub(crate) fn effect(self) -> Effect {
         match self {
-            Self::FieldsOfAnotherType | Self::UnknownFields | Self::DeepNesting => Effect::Always,
+            Self::SuccessMissing
+            | Self::ArrayForObject
+            | Self::FieldsOfAnotherType
+            | Self::UnknownFields
+            | Self::DeepNesting => Effect::Always,
             _ => Effect::Either,
         }
     }

@@ -390,7 +390,7 @@ async fn json_that_is_wrong() {
     let invalid = body(WrongJson::InvalidUtf8, AS_TOLD).await;
     assert!(String::from_utf8(invalid).is_err());
     assert_eq!(
-        json(WrongJson::ArrayForObject, AS_TOLD).await[0]["success"],
+        json(WrongJson::ArrayForObject, ALWAYS).await[0]["success"],
         true
     );
 
@@ -402,7 +402,7 @@ async fn json_that_is_wrong() {
     assert_eq!(missing["success"], true);
     let typed = json(WrongJson::ResultOfAnotherType, AS_TOLD).await;
     assert_eq!(typed["result"], "done");
-    let unsaid = json(WrongJson::SuccessMissing, AS_TOLD).await;
+    let unsaid = json(WrongJson::SuccessMissing, ALWAYS).await;
     assert_eq!(unsaid.get("success"), None);
     assert_eq!(unsaid["result"]["name"], "renamed");
 
@@ -420,19 +420,18 @@ async fn json_that_is_wrong() {
 #[tokio::test]
 async fn an_answer_to_a_call_without_effect_looks_right_and_means_nothing() {
     let api = with_token().await;
-    api.simulator
-        .inject(Fault::WrongJson(WrongJson::SuccessMissing));
+    api.simulator.inject(Fault::WrongJson(WrongJson::Truncated));
     let create = async || {
         api.post_json(&api.account(""), json!({ "name": "new" }))
             .await
     };
+    // Half of the answer is enough for the first of its fields.
     let reply = create().await;
-    let lost = reply.json()["result"]["client_secret"].clone();
-    assert!(lost.is_string());
+    assert!(reply.body.contains("\"client_id\""), "{}", reply.body);
     assert_eq!(api.simulator.tokens().len(), 1);
     let made = create().await.result();
-    assert_ne!(made["client_secret"], lost, "nobody else gets it");
-    assert_ne!(made["id"], reply.json()["result"]["id"]);
+    let client_id = made["client_id"].as_str().unwrap();
+    assert!(!reply.body.contains(client_id), "nobody else gets it");
 }
 
 #[tokio::test]

@@ -1,0 +1,166 @@
+//! The twelve calls of the API, each made the same way wherever a test makes them
+//! all; and whether what came of one is true of the simulator's state.
+#![allow(
+    dead_code,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "each test file uses its part of this, and a test may panic"
+)]
+
+use std::fmt;
+
+use cf_service_tokens::{
+    Client, CreateServiceToken, Error, Response, RotateServiceToken, ServiceToken,
+    ServiceTokenCredentials, UpdateServiceToken,
+};
+use cf_service_tokens_simulator::{Operation, Simulator, Token};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Scope {
+    Account,
+    Zone,
+}
+
+/// One of the twelve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Call {
+    pub operation: Operation,
+    pub scope: Scope,
+}
+
+pub const CALLS: [Call; 12] = {
+    use Operation::{Create, Delete, Get, List, Refresh, Rotate, Update};
+    const fn call(operation: Operation, scope: Scope) -> Call {
+        Call { operation, scope }
+    }
+    [
+        call(List, Scope::Account),
+        call(Get, Scope::Account),
+        call(Create, Scope::Account),
+        call(Update, Scope::Account),
+        call(Delete, Scope::Account),
+        call(Refresh, Scope::Account),
+        call(Rotate, Scope::Account),
+        call(List, Scope::Zone),
+        call(Get, Scope::Zone),
+        call(Create, Scope::Zone),
+        call(Update, Scope::Zone),
+        call(Delete, Scope::Zone),
+    ]
+};
+
+/// What a call that succeeded answered.
+pub struct Success {
+    pub attempts: u32,
+    pub unreadable: Vec<String>,
+    /// The one token, or all of a list.
+    pub tokens: Vec<ServiceToken>,
+    pub credentials: Option<ServiceTokenCredentials>,
+}
+
+impl Call {
+    pub fn changes(self) -> bool {
+        !matches!(self.operation, Operation::List | Operation::Get)
+    }
+
+    /// Makes the call, of the token `id` where it is about one. `name` is what a
+    /// created token is called, and an updated one from then on.
+    pub async fn make(
+        self,
+        client: &Client,
+        simulator: &Simulator,
+        id: &str,
+        name: &str,
+    ) -> Result<Success, Error> {
+        let create = CreateServiceToken::new(name);
+        let update = UpdateServiceToken::new().name(name);
+        match self.scope {
+            Scope::Account => {
+                let tokens = client.account(simulator.account_id())?;
+                match self.operation {
+                    Operation::List => tokens.list().per_page(1000).page(1).await.map(page),
+                    Operation::Get => tokens.get(id).await.map(one),
+                    Operation::Create => tokens.create(&create).await.map(issued),
+                    Operation::Update => tokens.update(id, &update).await.map(one),
+                    Operation::Delete => tokens.delete(id).await.map(one),
+                    Operation::Refresh => tokens.refresh(id).await.map(one),
+                    Operation::Rotate => {
+                        let revoking = RotateServiceToken::revoking_now();
+                        tokens.rotate(id, &revoking).await.map(issued)
+                    }
+                    other => panic!("not one of the twelve: {other:?}"),
+                }
+            }
+            Scope::Zone => {
+                let tokens = client.zone(simulator.zone_id())?;
+                match self.operation {
+                    Operation::List => tokens.list().per_page(1000).page(1).await.map(page),
+                    Operation::Get => tokens.get(id).await.map(one),
+                    Operation::Create => tokens.create(&create).await.map(issued),
+                    Operation::Update => tokens.update(id, &update).await.map(one),
+                    Operation::Delete => tokens.delete(id).await.map(one),
+                    other => panic!("a zone has no {other:?}"),
+                }
+            }
+        }
+    }
+}
+
+fn page(answer: Response<cf_service_tokens::ServiceTokenPage>) -> Success {
+    Success {
+        attempts: answer.attempts(),
+        unreadable: answer.unreadable().to_vec(),
+        tokens: answer.into_inner().tokens,
+        credentials: None,
+    }
+}
+
+fn one(answer: Response<ServiceToken>) -> Success {
+    Success {
+        attempts: answer.attempts(),
+        unreadable: answer.unreadable().to_vec(),
+        tokens: vec![answer.into_inner()],
+        credentials: None,
+    }
+}
+
+fn issued(answer: Response<cf_service_tokens::IssuedServiceToken>) -> Success {
+    let (attempts, unreadable) = (answer.attempts(), answer.unreadable().to_vec());
+    let (token, credentials) = answer.into_inner().into_parts();
+    Success {
+        attempts,
+        unreadable,
+        tokens: vec![token],
+        credentials: Some(credentials),
+    }
+}
+
+/// Whether an answer tells of the token as it stands, as far as it tells.
+pub fn is_true(answer: &ServiceToken, token: &Token) -> bool {
+    let same_name = answer.name.as_ref() == Some(&token.name);
+    let same_expiry = answer
+        .expires_at
+        .is_none_or(|expires_at| expires_at == token.expires_at);
+    answer.id.as_ref() == Some(&token.id) && same_name && same_expiry
+}
+
+/// Whether the app behind Access lets these credentials in.
+pub async fn opens_the_app(
+    http: &reqwest::Client,
+    simulator: &Simulator,
+    credentials: &ServiceTokenCredentials,
+) -> bool {
+    let request = http.get(simulator.protected_url());
+    let request = request.headers(credentials.headers().unwrap());
+    request.send().await.unwrap().status() == 200
+}
+
+impl fmt::Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let operation = format!("{:?}", self.operation).to_lowercase();
+        match self.scope {
+            Scope::Account => f.write_str(&operation),
+            Scope::Zone => write!(f, "zone {operation}"),
+        }
+    }
+}
