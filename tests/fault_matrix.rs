@@ -463,6 +463,9 @@ async fn every_fault_meets_every_call() {
     let http = reqwest::Client::builder()
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
+        // A port may be taken again by the next simulator: a connection to the
+        // one before must not be used for it.
+        .pool_max_idle_per_host(0)
         .build()
         .unwrap();
     let (idle, busy): (Vec<Row>, Vec<Row>) = rows()
