@@ -19,6 +19,8 @@ mod expiry;
 #[doc(hidden)]
 pub mod fuzzing;
 mod generated;
+#[cfg(doctest)]
+mod guide;
 mod id;
 mod issued;
 mod list;

@@ -1,0 +1,18 @@
+//! The programs in docs/, compiled and run as documentation tests.
+
+#[doc = include_str!("../docs/authentication.md")]
+mod authentication {}
+#[doc = include_str!("../docs/coming-from.md")]
+mod coming_from {}
+#[doc = include_str!("../docs/errors.md")]
+mod errors {}
+#[doc = include_str!("../docs/getting-started.md")]
+mod getting_started {}
+#[doc = include_str!("../docs/reliability.md")]
+mod reliability {}
+#[doc = include_str!("../docs/renewing.md")]
+mod renewing {}
+#[doc = include_str!("../docs/rotating.md")]
+mod rotating {}
+#[doc = include_str!("../docs/testing.md")]
+mod testing {}
