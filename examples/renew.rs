@@ -1,19 +1,18 @@
 //! Renews the service tokens of an account that fall due, and says what was done
 //! with each, and why.
 //!
-//! With nothing configured it does so on a simulator of Cloudflare's API, whose
-//! account has tokens of all kinds, and then once more, to show that nothing is
-//! left to do:
+//! It does so on a simulator of Cloudflare's API, whose account has tokens of all
+//! kinds, and then once more, to show that nothing is left to do:
 //!
 //! ```sh
 //! cargo run --example renew
 //! ```
 //!
-//! With credentials and an account in the environment it renews that account:
+//! Asked to, it renews the account that the environment names:
 //!
 //! ```sh
 //! export CLOUDFLARE_API_TOKEN=... CLOUDFLARE_ACCOUNT_ID=...
-//! cargo run --example renew
+//! cargo run --example renew -- --real
 //! ```
 #![allow(clippy::print_stdout, reason = "an example shows what it does")]
 
@@ -26,14 +25,13 @@ use cf_service_tokens_simulator::Simulator;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
-    if env::var_os("CLOUDFLARE_API_TOKEN").is_some() {
-        return renew(&Client::from_env()?.default_account()?).await;
+    if env::args().any(|argument| argument == "--real") {
+        let tokens = Client::from_env()?.default_account()?;
+        println!("On the account {}:\n", tokens.account_id());
+        return renew(&tokens).await;
     }
     let simulator = Simulator::builder().believable_account().start().await?;
-    println!(
-        "Nothing is configured, so this is a simulator at {}\n",
-        simulator.base_url()
-    );
+    println!("On a simulator at {}:\n", simulator.base_url());
     let client = Client::builder()
         .api_token(simulator.api_token())
         .base_url(simulator.base_url())

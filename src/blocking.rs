@@ -1,7 +1,7 @@
 //! The same calls for programs without an asynchronous runtime.
 //!
 //! Everything has the name that it has in the crate's root, and waits for the
-//! answer.
+//! answer. Only a stream of tokens is an iterator here: `list().iter()`.
 //!
 //! ```no_run
 //! use cf_service_tokens::blocking::Client;

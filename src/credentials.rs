@@ -82,8 +82,8 @@ impl Credentials {
                  set both, or {API_TOKEN} alone"
             ))),
             _ => Err(Error::configuration(format!(
-                "{} are set together, but a request can carry one kind of credentials only; \
-                 unset all but {API_TOKEN}, or all but one kind",
+                "{} are set together, but they don't belong together, and a request can carry one kind \
+                 of credentials only; unset all but {API_TOKEN}, or all but one kind",
                 list(found)
             ))),
         }

@@ -342,7 +342,7 @@ impl Error {
     fn advice(&self) -> Option<&'static str> {
         if self.is_auth() {
             return Some(
-                "check that the credentials are right and have the permission \"Access: Service Tokens Write\"",
+                "check that the credentials are right, that they have the permission \"Access: Service Tokens Write\", and that the account or zone is one that they are for",
             );
         }
         if matches!(self.0.kind, Kind::Throttled(_)) {
@@ -351,8 +351,16 @@ impl Error {
         if self.is_rate_limited() {
             return Some("wait as long as `Retry-After` says, or five minutes");
         }
+        if self.has_code(7000) || self.has_code(7003) {
+            return Some("check the base URL and the ids");
+        }
         if self.is_not_found() {
-            return Some("check the ids: a service token's `client_id` is not its `id`");
+            return Some(match &self.0.call {
+                Some(call) if call.operation.is_of_one_token() => {
+                    "check the id: a service token's `client_id` is not its `id`"
+                }
+                _ => "check the base URL and the ids",
+            });
         }
         match &self.0.kind {
             Kind::Connect => Some("check the network, the proxy settings and the base URL"),
@@ -462,7 +470,9 @@ impl fmt::Display for Error {
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("Error");
-        debug.field("kind", &self.0.kind);
+        // A program whose `main` returns an error shows this to its users.
+        debug.field("message", &format_args!("{self}"));
+        debug.field("kind", &self.kind_name());
         if let Some(call) = &self.0.call {
             debug
                 .field("operation", &call.operation.id)

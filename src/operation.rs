@@ -19,6 +19,11 @@ impl Operation {
         self.method == "GET"
     }
 
+    /// Whether the call is about one token, which its path names.
+    pub(crate) fn is_of_one_token(&self) -> bool {
+        self.path.contains("{service_token_id}")
+    }
+
     /// The operation in words, such as `refresh account service token`.
     pub(crate) fn words(&self) -> String {
         self.id.replace('_', " ")

@@ -29,7 +29,7 @@ fn child() {
     ignore = "without TLS there is no client of an https API"
 )]
 fn an_api_token_alone_is_enough() {
-    insta::assert_snapshot!(build("environment", &[("CLOUDFLARE_API_TOKEN", "canary")]), @r#"Client { base_url: "https://api.cloudflare.com/client/v4", default_account: None, .. }; Err(Error { kind: Configuration("no account is configured; name one to `account`, or set CLOUDFLARE_ACCOUNT_ID"), source: None })"#);
+    insta::assert_snapshot!(build("environment", &[("CLOUDFLARE_API_TOKEN", "canary")]), @r#"Client { base_url: "https://api.cloudflare.com/client/v4", default_account: None, .. }; Err(Error { message: no account is configured; name one to `account`, or set CLOUDFLARE_ACCOUNT_ID, kind: "configuration", source: None })"#);
 }
 
 #[test]
@@ -63,14 +63,14 @@ fn half_a_scheme() {
 fn two_schemes() {
     insta::assert_snapshot!(
         build("environment", &[("CLOUDFLARE_API_TOKEN", "canary"), ("CLOUDFLARE_EMAIL", "me@example.com")]),
-        @"CLOUDFLARE_API_TOKEN and CLOUDFLARE_EMAIL are set together, but a request can carry one kind of credentials only; unset all but CLOUDFLARE_API_TOKEN, or all but one kind; true"
+        @"CLOUDFLARE_API_TOKEN and CLOUDFLARE_EMAIL are set together, but they don't belong together, and a request can carry one kind of credentials only; unset all but CLOUDFLARE_API_TOKEN, or all but one kind; true"
     );
     insta::assert_snapshot!(
         build(
             "environment",
             &[("CLOUDFLARE_API_TOKEN", "canary"), ("CLOUDFLARE_API_USER_SERVICE_KEY", "canary")],
         ),
-        @"CLOUDFLARE_API_TOKEN and CLOUDFLARE_API_USER_SERVICE_KEY are set together, but a request can carry one kind of credentials only; unset all but CLOUDFLARE_API_TOKEN, or all but one kind; true"
+        @"CLOUDFLARE_API_TOKEN and CLOUDFLARE_API_USER_SERVICE_KEY are set together, but they don't belong together, and a request can carry one kind of credentials only; unset all but CLOUDFLARE_API_TOKEN, or all but one kind; true"
     );
 }
 
@@ -121,9 +121,9 @@ fn what_is_explicit_replaces_the_environment_whole() {
         ("CLOUDFLARE_API_USER_SERVICE_KEY", "canary"),
         ("CLOUDFLARE_BASE_URL", "https://environment.example/v4"),
     ];
-    insta::assert_snapshot!(build("explicit token", &clash), @r#"Client { base_url: "https://environment.example/v4", default_account: None, .. }; Err(Error { kind: Configuration("no account is configured; name one to `account`, or set CLOUDFLARE_ACCOUNT_ID"), source: None })"#);
+    insta::assert_snapshot!(build("explicit token", &clash), @r#"Client { base_url: "https://environment.example/v4", default_account: None, .. }; Err(Error { message: no account is configured; name one to `account`, or set CLOUDFLARE_ACCOUNT_ID, kind: "configuration", source: None })"#);
     insta::assert_snapshot!(
         build("explicit url", &[("CLOUDFLARE_API_TOKEN", "t"), ("CLOUDFLARE_BASE_URL", "nonsense")]),
-        @r#"Client { base_url: "https://explicit.example/v4", default_account: None, .. }; Err(Error { kind: Configuration("no account is configured; name one to `account`, or set CLOUDFLARE_ACCOUNT_ID"), source: None })"#
+        @r#"Client { base_url: "https://explicit.example/v4", default_account: None, .. }; Err(Error { message: no account is configured; name one to `account`, or set CLOUDFLARE_ACCOUNT_ID, kind: "configuration", source: None })"#
     );
 }

@@ -73,7 +73,7 @@ async fn a_failure_envelope() {
     assert!(error.is_auth());
     assert!(!error.may_have_been_applied());
     assert_carries_the_response(&error, 403);
-    insta::assert_snapshot!(error, @r#"refresh account service token: the API refused the call (HTTP 403, ray id 8f2b1c9d0e1f2a3b-FRA): 10000 Authentication error; check that the credentials are right and have the permission "Access: Service Tokens Write""#);
+    insta::assert_snapshot!(error, @r#"refresh account service token: the API refused the call (HTTP 403, ray id 8f2b1c9d0e1f2a3b-FRA): 10000 Authentication error; check that the credentials are right, that they have the permission "Access: Service Tokens Write", and that the account or zone is one that they are for"#);
 }
 
 #[tokio::test]
@@ -84,7 +84,7 @@ async fn a_failure_envelope_with_null_lists_and_odd_entries() {
     assert_eq!(codes, [7003, 7000]);
     assert!(error.is_not_found());
     assert!(error.is_refused());
-    insta::assert_snapshot!(error, @"refresh account service token: the API refused the call (HTTP 404, ray id 8f2b1c9d0e1f2a3b-FRA): 7003 no route, 7000 no route either; check the ids: a service token's `client_id` is not its `id`");
+    insta::assert_snapshot!(error, @"refresh account service token: the API refused the call (HTTP 404, ray id 8f2b1c9d0e1f2a3b-FRA): 7003 no route, 7000 no route either; check the base URL and the ids");
 }
 
 #[tokio::test]

@@ -59,7 +59,7 @@ async fn its_errors_are_those_of_every_other_call() {
     let error = call.send::<Vec<App>>().await.unwrap_err();
     assert!(error.is_not_found());
     assert_eq!(error.api_errors()[0].code, 7003);
-    insta::assert_snapshot!(error, @"raw request: the API refused the call (HTTP 404, ray id 8f2b1c9d0e1f2a3b-FRA): 7003 no route; check the ids: a service token's `client_id` is not its `id`");
+    insta::assert_snapshot!(error, @"raw request: the API refused the call (HTTP 404, ray id 8f2b1c9d0e1f2a3b-FRA): 7003 no route; check the base URL and the ids");
 }
 
 #[tokio::test]

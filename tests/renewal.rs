@@ -93,7 +93,7 @@ async fn an_account_is_renewed_and_then_there_is_nothing_due() {
     Mobile beta gateway      Skip(NotDue)
     ");
     insta::assert_snapshot!(table(&renewal.report().await), @"
-    10 tokens: 3 renewed, 7 skipped
+    10 tokens: 3 renewed, 7 skipped, 1 of them expired, 1 of them disabled
     Staging smoke tests    2026-11-25  renewed until 2027-11-24 12:00 UTC
     Nightly backup         2026-11-29  renewed until 2027-11-24 12:00 UTC
     Grafana scraper        2026-12-15  renewed until 2027-11-24 12:00 UTC
@@ -105,7 +105,7 @@ async fn an_account_is_renewed_and_then_there_is_nothing_due() {
 
     let again = tokens.renew(&policy).report().await;
     insta::assert_snapshot!(table(&again), @"
-    10 tokens: 10 skipped
+    10 tokens: 10 skipped, 1 of them expired, 1 of them disabled
     skipped: 7 not due yet
     skipped: 1 never expires
     skipped: 1 is disabled
@@ -126,7 +126,7 @@ async fn a_dry_run_changes_nothing() {
         .report()
         .await;
     insta::assert_snapshot!(table(&report), @"
-    10 tokens: 3 to renew, 7 skipped
+    10 tokens: 3 to renew, 7 skipped, 1 of them expired, 1 of them disabled
     Staging smoke tests    2026-11-25  would be renewed
     Nightly backup         2026-11-29  would be renewed
     Grafana scraper        2026-12-15  would be renewed
@@ -433,11 +433,11 @@ async fn dead_credentials_stop_everything_at_once() {
         4,
         "the list, and what was under way"
     );
-    insta::assert_snapshot!(report, @r#"20 tokens: 3 failed, 17 not tried; stopped early: refresh account service token: the API refused the call (HTTP 403, ray id 8f2b1c9d0e1f2a3b-FRA): 10000 Authentication error; check that the credentials are right and have the permission "Access: Service Tokens Write""#);
+    insta::assert_snapshot!(report, @r#"20 tokens: 3 failed, 17 not tried; stopped early: refresh account service token: the API refused the call (HTTP 403, ray id 8f2b1c9d0e1f2a3b-FRA): 10000 Authentication error; check that the credentials are right, that they have the permission "Access: Service Tokens Write", and that the account or zone is one that they are for"#);
 
     let server = RawServer::start(support::json("403 Forbidden", refused), Then::Close).await;
     let report = tokens_of(&server).renew(&policy).report().await;
-    insta::assert_snapshot!(report, @r#"0 tokens: nothing was done; stopped early: list account service tokens: the API refused the call (HTTP 403, ray id 8f2b1c9d0e1f2a3b-FRA): 10000 Authentication error; check that the credentials are right and have the permission "Access: Service Tokens Write""#);
+    insta::assert_snapshot!(report, @r#"0 tokens: nothing was done; stopped early: list account service tokens: the API refused the call (HTTP 403, ray id 8f2b1c9d0e1f2a3b-FRA): 10000 Authentication error; check that the credentials are right, that they have the permission "Access: Service Tokens Write", and that the account or zone is one that they are for"#);
 }
 
 #[tokio::test]

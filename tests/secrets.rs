@@ -230,7 +230,8 @@ async fn debug_of_an_error() {
     let error = server.tokens().refresh(TOKEN).await.unwrap_err();
     insta::assert_debug_snapshot!(error, @r#"
     Error {
-        kind: Refused,
+        message: refresh account service token: the API refused the call (HTTP 404, ray id 8f2b1c9d0e1f2a3b-FRA): 7003 no route; check the base URL and the ids,
+        kind: "refused",
         operation: "refresh_account_service_token",
         attempts: 1,
         status: 404,

@@ -66,6 +66,10 @@ impl RenewalReport {
         self.error.is_none() && self.unmatched.is_empty() && self.at_risk().next().is_none()
     }
 
+    fn skipped_for(&self, reason: SkipReason) -> usize {
+        self.skipped.get(&reason).copied().unwrap_or_default()
+    }
+
     /// Whether something failed that another pass may put right.
     pub(super) fn is_worth_another_pass(&self) -> bool {
         let may_pass = |token: &TokenRenewal| match token.outcome {
@@ -102,7 +106,7 @@ impl RenewalReport {
 }
 
 impl fmt::Display for RenewalReport {
-    /// One line, such as `12 tokens: 2 renewed, 1 failed, 9 skipped`.
+    /// One line, such as `12 tokens: 2 renewed, 1 failed, 9 skipped, 1 of them expired`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let plural = if self.listed == 1 { "" } else { "s" };
         write!(f, "{} token{plural}:", self.listed)?;
@@ -117,6 +121,8 @@ impl fmt::Display for RenewalReport {
             ("not tried", of("not_tried")),
             ("can't be renewed", of("unable")),
             ("skipped", self.skipped.values().sum()),
+            ("of them expired", self.skipped_for(SkipReason::Expired)),
+            ("of them disabled", self.skipped_for(SkipReason::Disabled)),
         ];
         let mut separator = "";
         for (words, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
