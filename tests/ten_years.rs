@@ -385,7 +385,7 @@ impl Clock for Still {
 async fn live(seed: u64) {
     let world = World::new(seed).await;
     let tokens = world.tokens(MachineClock(Arc::clone(&world)));
-    let by = if seed % 2 == 0 {
+    let by = if seed.is_multiple_of(2) {
         RenewBy::Refresh
     } else {
         RenewBy::Duration
