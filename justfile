@@ -21,9 +21,10 @@ test:
 docs:
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --all-features --no-deps
 
-# Would the published crates build?
+# Would the published crates build, and a program that depends on them?
 package:
     cargo package --workspace --allow-dirty
+    bash tests/consumer/run.sh
 
 # Do public clients in other languages agree with the simulator?
 peers:
