@@ -118,7 +118,15 @@ impl Attempt<'_> {
 
     fn redacted(&self, mut messages: Vec<ApiMessage>) -> Vec<ApiMessage> {
         for message in &mut messages {
-            message.message = self.redactor.redact(&message.message);
+            let pointer = message.source.as_mut().map(|source| &mut source.pointer);
+            let texts = [
+                Some(&mut message.message),
+                message.documentation_url.as_mut(),
+                pointer.and_then(Option::as_mut),
+            ];
+            for text in texts.into_iter().flatten() {
+                *text = self.redactor.redact(text);
+            }
         }
         messages
     }

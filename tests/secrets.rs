@@ -163,66 +163,6 @@ async fn a_response_shows_no_credentials() {
     "#);
 }
 
-#[test]
-fn debug_of_what_is_set_up() {
-    let builder = Client::builder().api_token(CANARY).account_id(ACCOUNT);
-    insta::assert_debug_snapshot!(builder, @r#"
-    ClientBuilder {
-        credentials: [
-            "an API token",
-        ],
-        account_id: Some(
-            "023e105f4ecef8ad9ca31a8372d0c353",
-        ),
-        timeout: 30s,
-        deadline: 120s,
-        retry: Retry {
-            attempts: 10,
-            first_delay: 500ms,
-            longest_delay: 20s,
-            seed: None,
-        },
-        rate_limit: RateLimit {
-            rule: Some(
-                Rule {
-                    quota: 1200,
-                    window: 300s,
-                },
-            ),
-        },
-        body_limit: 4194304,
-        user_agent: "cf-service-tokens/0.1.0",
-        ..
-    }
-    "#);
-    let loopback = builder.base_url("http://127.0.0.1:1/client/v4");
-    let client = loopback.build().unwrap();
-    insta::assert_debug_snapshot!(client, @r#"
-    Client {
-        base_url: "http://127.0.0.1:1/client/v4",
-        default_account: Some(
-            AccountId(
-                "023e105f4ecef8ad9ca31a8372d0c353",
-            ),
-        ),
-        ..
-    }
-    "#);
-    insta::assert_debug_snapshot!(client.default_account().unwrap(), @r#"
-    AccountServiceTokens {
-        account: AccountId(
-            "023e105f4ecef8ad9ca31a8372d0c353",
-        ),
-        ..
-    }
-    "#);
-    insta::assert_debug_snapshot!(cf_service_tokens::ServiceTokenId::new(TOKEN).unwrap(), @r#"
-    ServiceTokenId(
-        "f174e90a-fafe-4643-bbbc-4a0ed4fc8415",
-    )
-    "#);
-}
-
 #[tokio::test]
 async fn debug_of_an_error() {
     let body = r#"{"success":false,"errors":[{"code":7003,"message":"no route"}],"messages":[],"result":null}"#;
