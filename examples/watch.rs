@@ -59,9 +59,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
 async fn watch(tokens: &AccountServiceTokens, end: DateTime<Utc>, now: impl Fn() -> DateTime<Utc>) {
     let mut watch = tokens.watch(&RenewalPolicy::new());
     while now() < end {
-        if let WatchEvent::Renewal(RenewalEvent::Settled(token)) = watch.next().await {
-            let name = token.name.as_deref().unwrap_or("-");
-            println!("{}  {name:<24} {}", now().format("%Y-%m-%d"), token.outcome);
+        match watch.next().await {
+            WatchEvent::Renewal(RenewalEvent::Settled(token)) => {
+                let name = token.name.as_deref().unwrap_or("-");
+                println!("{}  {name:<24} {}", now().format("%Y-%m-%d"), token.outcome);
+            }
+            WatchEvent::Renewal(RenewalEvent::Finished(report)) if !report.is_success() => {
+                println!("{}  {report}", now().format("%Y-%m-%d"));
+            }
+            _ => {}
         }
     }
 }

@@ -241,7 +241,8 @@ impl ClientBuilder {
     /// Where the API is, `https://api.cloudflare.com/client/v4` by default.
     ///
     /// It must be `https`, unless it leads to this very machine or
-    /// [`allow_http`](Self::allow_http) says otherwise.
+    /// [`allow_http`](Self::allow_http) says otherwise. To this machine no proxy
+    /// is used.
     pub fn base_url(mut self, url: impl Into<String>) -> Self {
         self.base_url = Some(url.into());
         self
@@ -451,14 +452,21 @@ fn http_client(base_url: &Url) -> Result<reqwest::Client, Error> {
             "https needs TLS: turn on the feature `rustls`, or give the builder an `http_client` that has TLS",
         ));
     }
-    reqwest::Client::builder()
+    let builder = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
         .connect_timeout(CONNECT_TIMEOUT)
-        .referer(false)
-        .build()
-        .map_err(|error| {
-            Error::configuration("the HTTP client can't be set up; its cause says more")
-                .with_source(error)
-        })
+        .referer(false);
+    #[cfg(feature = "rustls")]
+    let builder = builder.tls_version_min(reqwest::tls::Version::TLS_1_2);
+    // What stays on this machine may be plain, so it must not go to a proxy.
+    let builder = if is_loopback(base_url) {
+        builder.no_proxy()
+    } else {
+        builder
+    };
+    builder.build().map_err(|error| {
+        Error::configuration("the HTTP client can't be set up; its cause says more")
+            .with_source(error)
+    })
 }

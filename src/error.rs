@@ -10,6 +10,10 @@ use crate::generated::types::ApiMessage;
 use crate::operation::Operation;
 use crate::received::Received;
 
+/// Cloudflare's codes for credentials that are not accepted.
+const AUTHENTICATION_ERROR: i64 = 10_000;
+const INVALID_ACCESS_TOKEN: i64 = 9109;
+
 /// What went wrong, with everything that is known about it.
 ///
 /// The kinds of failure are asked for by predicates, such as
@@ -216,10 +220,16 @@ impl Error {
     /// Whether the credentials were not accepted: HTTP 401, HTTP 403 from the
     /// API itself, or Cloudflare's code 10000 or 9109.
     pub fn is_auth(&self) -> bool {
-        self.status() == Some(StatusCode::UNAUTHORIZED)
+        self.is_dead_credential()
             || self.status() == Some(StatusCode::FORBIDDEN) && self.is_refused()
-            || self.has_code(10_000)
-            || self.has_code(9109)
+    }
+
+    /// Whether no other call with these credentials can fare better. A 403 alone
+    /// may be about one token.
+    pub(crate) fn is_dead_credential(&self) -> bool {
+        self.status() == Some(StatusCode::UNAUTHORIZED)
+            || self.has_code(AUTHENTICATION_ERROR)
+            || self.has_code(INVALID_ACCESS_TOKEN)
     }
 
     /// Whether there is no such service token, account or route: HTTP 404.

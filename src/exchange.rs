@@ -18,6 +18,7 @@ use reqwest::Request;
 use crate::clock::Clock;
 use crate::generated;
 use crate::received::Received;
+use crate::trace;
 
 /// One attempt: how to make it, and the notes of what came back.
 #[derive(Clone)]
@@ -58,6 +59,7 @@ impl ClientHooks<Exchange> for generated::Client {
         // Cloudflare's API does not know.
         request.headers_mut().remove("api-version");
         request.headers_mut().extend(exchange.headers.clone());
+        trace::request(request.url());
         *request.timeout_mut() = Some(exchange.timeout);
 
         let response = self.client.execute(request).await?;

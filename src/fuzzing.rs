@@ -141,6 +141,7 @@ fn attempt(operation: &'static Operation) -> Attempt<'static> {
         operation,
         timeout: Duration::from_secs(1),
         body_limit: 1024,
+        base_url: "https://api.cloudflare.com/client/v4",
         redactor: &REDACTOR,
     }
 }

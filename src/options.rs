@@ -30,13 +30,15 @@ pub struct CallOptions {
 }
 
 impl CallOptions {
-    /// How long one attempt may take, the body included.
+    /// How long one attempt may take, the body included. A call with a timeout
+    /// of zero is refused before it is sent.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
     }
 
     /// How long a call may take as a whole, all its attempts and pauses included.
+    /// A call with a deadline of zero is refused before it is sent.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = Some(deadline);
         self
@@ -57,8 +59,16 @@ impl CallOptions {
         self
     }
 
-    /// The headers to send besides the client's own.
-    pub(crate) fn checked_headers(&self) -> Result<&HeaderMap, Error> {
+    /// The headers to send besides the client's own, if a call can be made with
+    /// these options.
+    pub(crate) fn checked(&self) -> Result<&HeaderMap, Error> {
+        for (what, time) in [("timeout", self.timeout), ("deadline", self.deadline)] {
+            if time.is_some_and(|time| time.is_zero()) {
+                return Err(Error::invalid_request(format!(
+                    "the call's {what} is zero, so that it could not succeed; give it some seconds"
+                )));
+            }
+        }
         let taken = self
             .headers
             .keys()

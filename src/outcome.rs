@@ -25,6 +25,7 @@ pub(crate) struct Attempt<'a> {
     pub(crate) operation: &'static Operation,
     pub(crate) timeout: Duration,
     pub(crate) body_limit: usize,
+    pub(crate) base_url: &'a str,
     pub(crate) redactor: &'a Redactor,
 }
 
@@ -46,7 +47,7 @@ impl Attempt<'_> {
             }
         }
         if received.status.is_redirection() {
-            let kind = Kind::Redirect(redirect_host(&received));
+            let kind = Kind::Redirect(self.redirect_host(&received));
             return Err(self.failure(kind, received, None));
         }
         if !received.status.is_success() {
@@ -76,12 +77,13 @@ impl Attempt<'_> {
             // a request of its arguments, which ids and base URL rule out.
             return Error::call(Kind::Transport, self.operation, response);
         };
-        let kind = if error.is_timeout() {
-            Kind::Timeout(self.timeout)
-        } else if error.is_connect() && is_tls(&error) {
+        // A connection that did not come about in time is both; nothing was sent.
+        let kind = if error.is_connect() && is_tls(&error) {
             Kind::Tls
         } else if error.is_connect() {
             Kind::Connect
+        } else if error.is_timeout() {
+            Kind::Timeout(self.timeout)
         } else {
             Kind::Transport
         };
@@ -114,6 +116,15 @@ impl Attempt<'_> {
             errors,
             messages,
         }
+    }
+
+    /// The host that a redirect leads to, if it can be told.
+    fn redirect_host(&self, received: &Received) -> Option<String> {
+        let target = Url::parse(self.base_url)
+            .ok()?
+            .join(received.location()?)
+            .ok()?;
+        target.host_str().map(ToOwned::to_owned)
     }
 
     fn redacted(&self, mut messages: Vec<ApiMessage>) -> Vec<ApiMessage> {
@@ -190,12 +201,6 @@ fn failure_envelope<E>(decoded: Generated<E>, body: &[u8]) -> Option<Undelivered
         errors: envelope.errors,
         messages: envelope.messages,
     })
-}
-
-/// The host that a redirect names; none if it stays on the same.
-fn redirect_host(received: &Received) -> Option<String> {
-    let target = Url::parse(received.location()?).ok()?;
-    target.host_str().map(ToOwned::to_owned)
 }
 
 /// Whether TLS is what a connection failed at.

@@ -10,8 +10,9 @@ use crate::operation::Operation;
 ///
 /// A call is tried again after a failure that may pass: no connection, a
 /// timeout, a connection that broke, HTTP 408, 429, 500, 502, 503, 504 and 520
-/// to 524. To create and to rotate is tried again only where the request surely
-/// did nothing: no connection came about, or the answer was 429.
+/// to 524, and Cloudflare's code 971 (throttled). To create and to rotate is tried
+/// again only where the request surely did nothing: no connection came about, or
+/// the answer was 429.
 ///
 /// The pauses are random (full jitter): the first up to the first delay, each
 /// later one up to twice as much as the one before. `Retry-After` is obeyed: a
@@ -168,13 +169,14 @@ impl Retrier {
 
 /// Whether another attempt may fare better, and does no harm.
 fn may_pass(operation: &Operation, error: &Error) -> bool {
-    // Nothing was done: either nothing was sent, or the API turned it away.
-    let harmless = error.is_connect() && !error.is_tls() || error.is_rate_limited();
+    // It did nothing: either nothing was sent, or the API turned it away.
+    let did_nothing = !error.may_have_been_applied();
+    let busy = error.is_connect() && !error.is_tls() || error.is_rate_limited();
     let passing_status = error
         .status()
         .is_some_and(|status| matches!(status.as_u16(), 408 | 500 | 502 | 503 | 504 | 520..=524));
     let passing = passing_status || error.is_timeout() || error.is_interrupted();
-    harmless || operation.idempotent && passing
+    busy && did_nothing || operation.idempotent && (busy || passing)
 }
 
 #[cfg(test)]

@@ -227,8 +227,9 @@ impl AccountServiceTokens {
     /// One for which [`Error::is_invalid_id`] or [`Error::is_invalid_request`]
     /// holds, before anything is sent; else whatever went wrong on the way.
     /// Where [`Error::may_have_been_applied`] holds, the token may have a secret
-    /// that nobody has seen: with a grace, the old one still works, and to
-    /// rotate once more makes a new one.
+    /// that nobody has seen. With a grace, the old one still works until that is
+    /// over; to rotate again makes a new one, and ends the old one at once, since a
+    /// token keeps only the secret before the newest.
     pub async fn rotate(
         &self,
         id: impl AsRef<str>,

@@ -32,7 +32,38 @@ impl Server {
 
 /// The span of a call, around all its attempts.
 pub(crate) fn call(operation: &Operation) -> Span {
-    debug_span!(target: TARGET, "cloudflare.call", cloudflare.operation = operation.id)
+    debug_span!(
+        target: TARGET,
+        "cloudflare.call",
+        cloudflare.operation = operation.id,
+        cloudflare.attempts = field::Empty,
+        error.r#type = field::Empty,
+        otel.status_code = field::Empty,
+    )
+}
+
+/// Notes on its span how a call ended.
+pub(crate) fn ended<T>(span: &Span, outcome: &Result<Response<T>, Error>) {
+    if span.is_disabled() {
+        return;
+    }
+    let attempts = match outcome {
+        Ok(response) => response.attempts(),
+        Err(error) => error.attempts(),
+    };
+    span.record("cloudflare.attempts", attempts);
+    if let Err(error) = outcome {
+        record_error(span, error);
+    }
+}
+
+/// A failure as the conventions tell it: by its status, if that is one of failure.
+fn record_error(span: &Span, error: &Error) {
+    match error.status().filter(|status| status.as_u16() >= 400) {
+        Some(status) => span.record("error.type", status.as_str()),
+        None => span.record("error.type", error.kind_name()),
+    };
+    span.record("otel.status_code", "ERROR");
 }
 
 /// The span of one attempt, from the request to the end of the answer's body.
@@ -41,9 +72,12 @@ pub(crate) fn attempt(operation: &Operation, server: &Server, attempt: u32) -> S
         target: TARGET,
         "http.client.request",
         otel.kind = "client",
+        otel.name = %format_args!("{} {}", operation.method, operation.path),
+        otel.status_code = field::Empty,
         http.request.method = operation.method,
         http.request.resend_count = attempt - 1,
         http.response.status_code = field::Empty,
+        url.full = field::Empty,
         url.template = operation.path,
         server.address = server.address,
         server.port = server.port,
@@ -68,7 +102,17 @@ pub(crate) fn outcome<T>(span: &Span, outcome: &Result<Response<T>, Error>) {
         span.record("cloudflare.ray_id", ray_id);
     }
     if let Err(error) = outcome {
-        span.record("error.type", error.kind_name());
+        record_error(span, error);
+    }
+}
+
+/// Notes on the attempt's span, which is the current one, where the request goes.
+pub(crate) fn request(url: &Url) {
+    let span = Span::current();
+    if !span.is_disabled() {
+        // A query may hold what is not for everyone to read.
+        let url = url.as_str().split('?').next().unwrap_or_default();
+        span.record("url.full", url);
     }
 }
 
@@ -83,6 +127,11 @@ pub(crate) fn retry(error: &Error, attempt: u32, pause: Duration) {
         cloudflare.ray_id = error.ray_id(),
         "will try again"
     );
+}
+
+/// Tells that a call waits for room in the rate limit.
+pub(crate) fn held_up(wait: Duration) {
+    debug!(target: TARGET, ?wait, "waits for the rate limit");
 }
 
 /// Tells that the client's own rate limit holds a call up for too long.

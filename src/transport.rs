@@ -55,7 +55,7 @@ impl Transport {
         S: Fn(generated::Client) -> F,
         F: Future<Output = Generated<E>>,
     {
-        let mut headers = options.checked_headers()?.clone();
+        let mut headers = options.checked()?.clone();
         // The client's own come last, so that they replace any namesake.
         headers.extend(self.headers.clone());
         let call = Call {
@@ -68,7 +68,9 @@ impl Transport {
                 .saturating_add(options.deadline.unwrap_or(self.deadline)),
         };
         let span = trace::call(operation);
-        self.attempts(&call, send).instrument(span).await
+        let outcome = self.attempts(&call, send).instrument(span.clone()).await;
+        trace::ended(&span, &outcome);
+        outcome
     }
 
     /// Tries until a success, or until another attempt is of no use.
@@ -157,6 +159,7 @@ impl Transport {
             operation: call.operation,
             timeout,
             body_limit: self.body_limit,
+            base_url: &self.base_url,
             redactor: &self.redactor,
         };
         // The hook has let go of the notes along with the generated client.

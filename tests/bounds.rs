@@ -43,7 +43,8 @@ async fn no_credential_follows_a_redirect() {
 async fn an_answer_that_drips_is_cut_at_the_timeout() {
     let head = "HTTP/1.1 200 OK\r\ncf-ray: 8f2b1c9d0e1f2a3b-FRA\r\n\r\n ";
     let server = RawServer::start(head, Then::Drip).await;
-    let builder = server.builder().timeout(Duration::from_millis(100));
+    // Long enough for the head to arrive on any machine.
+    let builder = server.builder().timeout(Duration::from_secs(2));
     let error = get(builder).await.unwrap_err();
     assert!(error.is_timeout(), "{error}");
     assert_eq!(error.ray_id(), Some("8f2b1c9d0e1f2a3b-FRA"));

@@ -83,3 +83,18 @@ async fn credentials_cannot_be_set_for_a_call() {
     }
     assert_eq!(server.requests(), [""; 0]);
 }
+
+#[tokio::test]
+async fn a_call_that_has_no_time_is_not_sent() {
+    let server = RawServer::start(json("200 OK", ANSWER), Then::Close).await;
+    for set in ["timeout", "deadline"] {
+        let tokens = server.tokens().with(|call| match set {
+            "timeout" => call.timeout(Duration::ZERO),
+            _ => call.deadline(Duration::ZERO),
+        });
+        let error = tokens.refresh(TOKEN).await.unwrap_err();
+        assert!(error.is_invalid_request(), "{set}: {error}");
+        assert!(!error.may_have_been_applied());
+    }
+    assert_eq!(server.requests(), [""; 0]);
+}

@@ -6,10 +6,11 @@
 mod support;
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use cf_service_tokens::{Client, ClientBuilder, Error, Retry};
+use cf_service_tokens::{Client, ClientBuilder, Error, Retry, RotateServiceToken};
 use rcgen::{CertifiedKey, generate_simple_self_signed};
-use support::{ACCOUNT, CANARY, TOKEN, in_a_child, json};
+use support::{ACCOUNT, CANARY, RawServer, TOKEN, Then, VirtualClock, in_a_child, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
@@ -171,4 +172,87 @@ async fn proxies_of_the_environment_are_used_and_avoided() {
     let said = through(avoided).await;
     assert!(said.contains("no connection came about"), "{said}");
     assert_eq!(asked.lock().unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_proxy_is_used_to_this_machine() {
+    let server = RawServer::start(json("200 OK", FINE), Then::Close).await;
+    let (proxy, asked) = proxy("127.0.0.1:1".to_owned()).await;
+    for variable in ["HTTP_PROXY", "http_proxy", "ALL_PROXY"] {
+        let (base_url, proxy) = (server.base_url(), proxy.clone());
+        let child = move || in_a_child(&base_url, &[(variable, &proxy)]);
+        let said = tokio::task::spawn_blocking(child).await.unwrap();
+        assert_eq!(said, "got ci", "{variable}");
+    }
+    assert_eq!(asked.lock().unwrap()[..], [""; 0]);
+}
+
+#[tokio::test]
+async fn versions_before_tls_1_2_are_not_offered() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base_url = format!("https://{}", listener.local_addr().unwrap());
+    let hello = tokio::spawn(async move {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        let mut record = [0; 5];
+        socket.read_exact(&mut record).await.unwrap();
+        let mut hello = vec![0; usize::from(u16::from_be_bytes([record[3], record[4]]))];
+        socket.read_exact(&mut hello).await.unwrap();
+        hello
+    });
+    let builder = Client::builder().api_token(CANARY).base_url(base_url);
+    assert!(get(builder).await.unwrap_err().is_connect());
+    assert_eq!(offered_versions(&hello.await.unwrap()), [0x0303, 0x0304]);
+}
+
+/// The versions that a ClientHello offers (RFC 8446, sections 4.1.2 and 4.2.1), in
+/// order.
+fn offered_versions(hello: &[u8]) -> Vec<u16> {
+    let number = |at: usize| usize::from(u16::from_be_bytes([hello[at], hello[at + 1]]));
+    // Type and length, version, random.
+    let session_id = 4 + 2 + 32;
+    let cipher_suites = session_id + 1 + usize::from(hello[session_id]);
+    let compressions = cipher_suites + 2 + number(cipher_suites);
+    let mut extension = compressions + 1 + usize::from(hello[compressions]) + 2;
+    loop {
+        let (kind, length) = (number(extension), number(extension + 2));
+        if kind == 43 {
+            let list = &hello[extension + 5..extension + 4 + length];
+            let mut versions: Vec<u16> = list
+                .chunks(2)
+                .map(|version| u16::from_be_bytes([version[0], version[1]]))
+                .collect();
+            versions.sort_unstable();
+            return versions;
+        }
+        extension += 4 + length;
+    }
+}
+
+#[tokio::test]
+async fn a_handshake_that_never_ends_is_no_connection() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base_url = format!("https://{}", listener.local_addr().unwrap());
+    let http = reqwest::Client::builder()
+        .connect_timeout(Duration::from_millis(50))
+        .build()
+        .unwrap();
+    let client = Client::builder()
+        .api_token(CANARY)
+        .base_url(base_url)
+        .http_client(http)
+        .retry(Retry::default().attempts(2))
+        .clock(VirtualClock::default())
+        .build()
+        .unwrap();
+    let tokens = client.account(ACCOUNT).unwrap();
+    let rotate = RotateServiceToken::revoking_now();
+    let error = tokens.rotate(TOKEN, &rotate).await.unwrap_err();
+    assert!(error.is_connect(), "{error}");
+    assert!(!error.is_timeout(), "{error}");
+    assert!(!error.may_have_been_applied());
+    assert_eq!(
+        error.attempts(),
+        2,
+        "nothing was sent, so it was tried again"
+    );
 }

@@ -168,6 +168,80 @@ async fn after_a_failed_pass_it_tries_again_ever_more_slowly_and_recovers() {
     );
 }
 
+/// A server of one token, whose expiry and state the test sets as it goes.
+struct OneToken {
+    expires_at: Mutex<DateTime<Utc>>,
+    is_down: AtomicBool,
+}
+
+async fn server_of(token: &Arc<OneToken>) -> RawServer {
+    let token = Arc::clone(token);
+    RawServer::scripted(move |_, request| {
+        if token.is_down.load(SeqCst) {
+            let answer = support::json("500 Internal Server Error", "{}");
+            return (answer.into_bytes(), Then::Close);
+        }
+        let expires_at = token.expires_at.lock().unwrap().to_rfc3339();
+        let fields = format!(
+            r#"{{"id":"{}","name":"deploy","duration":"1h","expires_at":"{expires_at}"}}"#,
+            support::TOKEN
+        );
+        let result = match request.starts_with("GET ") {
+            true => format!("[{fields}]"),
+            false => fields,
+        };
+        let body = format!(r#"{{"success":true,"errors":[],"messages":[],"result":{result}}}"#);
+        (support::json("200 OK", &body).into_bytes(), Then::Close)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn in_an_outage_it_hurries_for_a_token_with_little_left() {
+    let clock = SettableClock::default();
+    let token = Arc::new(OneToken {
+        expires_at: Mutex::new(clock.now() + TimeDelta::minutes(40)),
+        is_down: AtomicBool::new(false),
+    });
+    let server = server_of(&token).await;
+    let client = server.builder().clock(clock.clone()).build().unwrap();
+    let policy = RenewalPolicy::new().by(RenewBy::Duration);
+    let mut watch = client.account(ACCOUNT).unwrap().watch(&policy);
+    pass(&mut watch).await;
+    token.is_down.store(true, SeqCst);
+    let lapses_at = *token.expires_at.lock().unwrap();
+    while lapses_at - clock.now() > TimeDelta::minutes(2) {
+        let left = lapses_at - clock.now();
+        let (_, until) = pass(&mut watch).await;
+        assert!(until - clock.now() <= left / 2, "{left}: {until}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_stays_due_is_not_renewed_without_end() {
+    let clock = SettableClock::default();
+    let token = Arc::new(OneToken {
+        expires_at: Mutex::new(clock.now() + TimeDelta::days(9)),
+        is_down: AtomicBool::new(false),
+    });
+    let server = server_of(&token).await;
+    let client = server.builder().clock(clock.clone()).build().unwrap();
+    let mut watch = client
+        .account(ACCOUNT)
+        .unwrap()
+        .watch(&RenewalPolicy::new());
+    // The account allows ten days, and each refresh gives just that.
+    let start = clock.now();
+    let mut passes = 0;
+    while clock.now() < start + TimeDelta::days(1) {
+        let now = clock.now();
+        *token.expires_at.lock().unwrap() = now + TimeDelta::days(10);
+        pass(&mut watch).await;
+        passes += 1;
+    }
+    assert!(passes < 50, "{passes} passes in a day");
+}
+
 #[tokio::test]
 async fn a_machine_that_was_suspended_catches_up() {
     let clock = SettableClock::default();

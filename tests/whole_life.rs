@@ -182,6 +182,28 @@ async fn in_an_account() {
 }
 
 #[tokio::test]
+async fn a_second_rotation_ends_the_secret_before_the_lost_one() {
+    let world = World::new().await;
+    let tokens = world
+        .client()
+        .account(world.simulator.account_id())
+        .unwrap();
+    let issued = tokens
+        .create(&CreateServiceToken::new("deploy"))
+        .await
+        .unwrap();
+    let (token, in_use) = issued.into_inner().into_parts();
+    let id = token.id.unwrap();
+    let grace = RotateServiceToken::with_grace_until(world.now() + TimeDelta::days(1));
+    // Nobody gets to know this one.
+    tokens.rotate(&id, &grace).await.unwrap();
+    assert_eq!(world.at_the_app(&in_use).await, 200, "there is time");
+    let newest = tokens.rotate(&id, &grace).await.unwrap();
+    assert_eq!(world.at_the_app(&in_use).await, 403);
+    assert_eq!(world.at_the_app(newest.credentials()).await, 200);
+}
+
+#[tokio::test]
 async fn in_a_zone() {
     let world = World::new().await;
     let tokens = world.client().zone(world.simulator.zone_id()).unwrap();

@@ -124,6 +124,9 @@ pub(super) struct Pass {
     stage: Stage,
     /// The tokens that were listed, are due, and are not being renewed yet.
     due: VecDeque<ServiceToken>,
+    /// The ids of all tokens that were due. A token may be listed twice, since
+    /// pages shift when tokens are made or deleted.
+    due_ids: BTreeSet<String>,
     in_flight: FuturesUnordered<BoxFuture<'static, Tried>>,
     /// The names in the policy that no token had so far.
     unmatched: BTreeSet<String>,
@@ -147,6 +150,7 @@ impl Pass {
         Self {
             stage: Stage::Listing(tokens.list().stream()),
             due: VecDeque::new(),
+            due_ids: BTreeSet::new(),
             in_flight: FuturesUnordered::new(),
             unmatched: policy.named(),
             report: RenewalReport::new(tokens.clock().now()),
@@ -197,6 +201,7 @@ impl Pass {
         }
         let decision = decide(&token, &self.policy, self.tokens.clock().now());
         match decision {
+            Decision::Renew(_) if !self.is_new(&token) => {}
             Decision::Renew(_) if self.policy.dry_run => {
                 self.note(&token, RenewalOutcome::Planned);
             }
@@ -206,7 +211,8 @@ impl Pass {
             }
             Decision::Skip(reason) => {
                 if reason == SkipReason::NotDue {
-                    self.report.falls_due(self.policy.due_at(&token));
+                    let due_at = self.policy.due_at(&token);
+                    self.report.looks_after(due_at, token.expires_at);
                 }
                 self.report.skip(reason);
             }
@@ -217,10 +223,16 @@ impl Pass {
         }
     }
 
+    /// Notes the token's id; whether it was not due before in this pass.
+    fn is_new(&mut self, token: &ServiceToken) -> bool {
+        let id = token.id.clone().unwrap_or_default();
+        self.due_ids.insert(id)
+    }
+
     /// The rest of the list is not known. What is known to be due is renewed all
     /// the same, unless the credentials are dead.
     fn cut_short(&mut self, error: Error) {
-        if error.is_auth() {
+        if error.is_dead_credential() {
             self.stage = Stage::Stopping;
         } else {
             self.start_renewing();
@@ -250,12 +262,13 @@ impl Pass {
             Ok(expires_at) => {
                 let mut renewed = token.clone();
                 renewed.expires_at = Some(expires_at);
-                self.report.falls_due(self.policy.due_at(&renewed));
+                let due_at = self.policy.due_at(&renewed);
+                self.report.looks_after(due_at, renewed.expires_at);
                 RenewalOutcome::Renewed { expires_at }
             }
             Err(error) => {
                 let error = Arc::new(error);
-                if matches!(&*error, RenewalError::Call(error) if error.is_auth()) {
+                if matches!(&*error, RenewalError::Call(error) if error.is_dead_credential()) {
                     self.stage = Stage::Stopping;
                     self.report.error = Some(Arc::clone(&error));
                 }
@@ -304,6 +317,7 @@ async fn extend(
     let now = tokens.clock().now();
     match verified(token, &answer, now) {
         Ok(expires_at) => Ok(expires_at),
+        Err(error @ RenewalError::OtherToken { id: Some(_) }) => Err(error),
         // What the answer does not show, the token itself may.
         Err(error) => match tokens.get(id).await {
             Ok(read) => verified(token, &read, now),

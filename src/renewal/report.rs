@@ -36,6 +36,9 @@ pub struct RenewalReport {
     /// When the next of the tokens falls due that are not due now; `None` if none
     /// ever does.
     pub next_due: Option<DateTime<Utc>>,
+    /// When the first of all these tokens lapses unless it is renewed, those that
+    /// should have been renewed included; `None` if none ever does.
+    pub next_expiry: Option<DateTime<Utc>>,
 }
 
 impl RenewalReport {
@@ -49,6 +52,7 @@ impl RenewalReport {
             unmatched: Vec::new(),
             error: None,
             next_due: None,
+            next_expiry: None,
         }
     }
 
@@ -83,6 +87,9 @@ impl RenewalReport {
 
     /// Notes what became of a token that should be renewed.
     pub(super) fn note(&mut self, token: TokenRenewal) {
+        if token.outcome.is_at_risk() {
+            self.looks_after(None, token.expires_at);
+        }
         self.tokens.push(token);
     }
 
@@ -90,9 +97,14 @@ impl RenewalReport {
         *self.skipped.entry(reason).or_default() += 1;
     }
 
-    /// Notes when a token falls due that is not due now.
-    pub(super) fn falls_due(&mut self, at: Option<DateTime<Utc>>) {
-        self.next_due = self.next_due.into_iter().chain(at).min();
+    /// Notes when a token falls due and lapses that is not to be renewed now.
+    pub(super) fn looks_after(
+        &mut self,
+        due_at: Option<DateTime<Utc>>,
+        expires_at: Option<DateTime<Utc>>,
+    ) {
+        self.next_due = self.next_due.into_iter().chain(due_at).min();
+        self.next_expiry = self.next_expiry.into_iter().chain(expires_at).min();
     }
 
     pub(super) fn finish(&mut self, now: DateTime<Utc>) {

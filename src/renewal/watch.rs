@@ -65,6 +65,8 @@ pub struct Watch {
     stage: Stage,
     /// How many passes failed one after the other.
     failures: u32,
+    /// When the first token lapses, as far as the last pass that knew could tell.
+    next_expiry: Option<DateTime<Utc>>,
 }
 
 enum Stage {
@@ -89,7 +91,7 @@ impl AccountServiceTokens {
     /// After a pass it waits until the next token falls due, or about a day: so
     /// long, tokens may have been made or changed by others. After a pass that
     /// failed in part or as a whole it tries again, after a minute at first and
-    /// after an hour at last. It survives any outage, and when the machine was
+    /// after an hour at last, and sooner where a token would lapse meanwhile. It survives any outage, and when the machine was
     /// suspended, or its clock set, it notices within a quarter of an hour.
     pub fn watch(&self, policy: &RenewalPolicy) -> Watch {
         Watch {
@@ -97,6 +99,7 @@ impl AccountServiceTokens {
             policy: policy.clone(),
             stage: Stage::Passing(Box::new(Pass::new(self, policy.clone()))),
             failures: 0,
+            next_expiry: None,
         }
     }
 }
@@ -144,23 +147,40 @@ impl Watch {
 
     /// Rests until the next token falls due, or until it is time to look again.
     fn pause_after(&mut self, report: &RenewalReport) {
-        self.failures = match report.is_worth_another_pass() {
+        let clock = self.tokens.clock();
+        let now = clock.now();
+        let is_still_due = report.next_due.is_some_and(|due_at| due_at <= now);
+        self.failures = match report.is_worth_another_pass() || is_still_due {
             true => self.failures.saturating_add(1),
             false => 0,
         };
-        let clock = self.tokens.clock();
-        let now = clock.now();
-        let until_due = report
-            .next_due
-            .map(|due_at| (due_at - now).to_std().unwrap_or_default());
-        let pause = longest_pause(self.failures, self.tokens.random());
-        let pause = pause.min(until_due.unwrap_or(pause)).max(SHORTEST_PAUSE);
+        // A pass that broke off may not have seen the token that lapses first.
+        let known = self.next_expiry.filter(|_| report.error.is_some());
+        self.next_expiry = known.into_iter().chain(report.next_expiry).min();
+
+        let pause = longest_pause(self.failures, self.tokens.random())
+            .min(self.time_to_act(report, now).unwrap_or(Duration::MAX))
+            .max(SHORTEST_PAUSE);
         self.stage = Stage::Pausing(Pause {
             until: now + TimeDelta::from_std(pause).unwrap_or(TimeDelta::zero()),
             wake_at: clock.elapsed().saturating_add(pause),
             is_told: false,
             nap: None,
         });
+    }
+
+    /// How soon something has to be done for a token: when the next one falls due,
+    /// and after a failure while half of the time that it has left is left.
+    fn time_to_act(&self, report: &RenewalReport, now: DateTime<Utc>) -> Option<Duration> {
+        let until = |at: Option<DateTime<Utc>>| {
+            let left = (at? - now).to_std().ok()?;
+            (!left.is_zero()).then_some(left)
+        };
+        let until_due = until(report.next_due);
+        let until_late = until(self.next_expiry)
+            .filter(|_| self.failures > 0)
+            .map(|left| left / 2);
+        until_due.into_iter().chain(until_late).min()
     }
 }
 

@@ -1,0 +1,127 @@
+//! What an answer says of the API's rate limit.
+
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderValue};
+use sfv::{BareItem, List, ListEntry, Parameters, Parser};
+
+use crate::rate_limit::Rule;
+
+/// What an answer says of the limit, in the header fields `Ratelimit` and
+/// `Ratelimit-Policy`.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Standing {
+    pub(super) remaining: u32,
+    pub(super) resets_in: Duration,
+    pub(super) rule: Option<Rule>,
+}
+
+impl Standing {
+    /// The limit that is nearest, if the fields can be read.
+    pub(crate) fn read(headers: &HeaderMap) -> Option<Self> {
+        let limits = field(headers, "ratelimit")?;
+        let (name, remaining, resets_in) = limits
+            .iter()
+            .filter_map(|(name, parameters)| {
+                Some((name, whole(parameters, "r")?, whole(parameters, "t")?))
+            })
+            .min_by_key(|(_, remaining, _)| *remaining)?;
+        let rule = field(headers, "ratelimit-policy").and_then(|policies| {
+            let (_, parameters) = policies.iter().find(|(policy, _)| policy == name)?;
+            Some(Rule {
+                quota: whole(parameters, "q")?.max(1),
+                window: Duration::from_secs(whole(parameters, "w")?.into()),
+            })
+        });
+        Some(Self {
+            remaining,
+            resets_in: Duration::from_secs(resets_in.into()),
+            rule,
+        })
+    }
+}
+
+/// The items of a structured field (RFC 9651), each a name with parameters.
+fn field(headers: &HeaderMap, name: &str) -> Option<Vec<(BareItem, Parameters)>> {
+    // A list may be spread over several lines (RFC 9110, section 5.3).
+    let lines: Vec<&[u8]> = headers
+        .get_all(name)
+        .iter()
+        .map(HeaderValue::as_bytes)
+        .collect();
+    let list: List = Parser::new(&lines.join(&b", "[..])).parse().ok()?;
+    let items = list.into_iter().filter_map(|entry| match entry {
+        ListEntry::Item(item) => Some((item.bare_item, item.params)),
+        ListEntry::InnerList(_) => None,
+    });
+    Some(items.collect())
+}
+
+/// A parameter that is a whole number, and not negative.
+fn whole(parameters: &Parameters, name: &str) -> Option<u32> {
+    let (_, value) = parameters.iter().find(|(key, _)| key.as_str() == name)?;
+    u32::try_from(i64::from(value.as_integer()?)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn seconds(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn header_fields_are_read_as_structured_fields() {
+        let read = |limit: &str, policy: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("ratelimit", limit.parse().unwrap());
+            headers.insert("ratelimit-policy", policy.parse().unwrap());
+            Standing::read(&headers)
+        };
+        let expected = |remaining, resets_in, rule: Option<(u32, u64)>| {
+            Some(Standing {
+                remaining,
+                resets_in: seconds(resets_in),
+                rule: rule.map(|(quota, window)| Rule {
+                    quota,
+                    window: seconds(window),
+                }),
+            })
+        };
+        assert_eq!(
+            read(r#""default";r=50;t=30"#, r#""default";q=1200;w=300"#),
+            expected(50, 30, Some((1200, 300)))
+        );
+        assert_eq!(
+            read(
+                r#""a";r=50;t=30, "b";r=5;t=7"#,
+                r#""a";q=100;w=60, "b";q=10;w=10"#
+            ),
+            expected(5, 7, Some((10, 10))),
+            "the nearest limit counts"
+        );
+        assert_eq!(
+            read(r#""default";r=50;t=30"#, "nonsense;;"),
+            expected(50, 30, None)
+        );
+        let mut two_lines = HeaderMap::new();
+        two_lines.append("ratelimit", r#""a";r=50;t=30"#.parse().unwrap());
+        two_lines.append("ratelimit", r#""b";r=5;t=7"#.parse().unwrap());
+        assert_eq!(Standing::read(&two_lines), expected(5, 7, None));
+        for unreadable in [
+            "",
+            "50",
+            r#""default";r=-1;t=30"#,
+            r#""default";r=50"#,
+            r#""default";r=1.5;t=3"#,
+            "r=50;t=30;;",
+        ] {
+            assert_eq!(
+                read(unreadable, r#""default";q=1200;w=300"#),
+                None,
+                "{unreadable}"
+            );
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! Waiting in line, in a time that passes only when the test lets it.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use http::HeaderMap;
+use tokio::sync::watch;
+
+use super::*;
+
+const fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// A clock that stands still until it is set.
+#[derive(Clone, Debug)]
+struct HandClock(watch::Sender<Duration>);
+
+impl HandClock {
+    fn new() -> Self {
+        Self(watch::Sender::new(Duration::ZERO))
+    }
+
+    /// Sets the clock, and lets everyone do what there is to do then.
+    async fn set(&self, time: Duration) {
+        self.0.send_replace(time);
+        settle().await;
+    }
+}
+
+impl Clock for HandClock {
+    fn now(&self) -> DateTime<Utc> {
+        DateTime::UNIX_EPOCH + self.elapsed()
+    }
+
+    fn elapsed(&self) -> Duration {
+        *self.0.borrow()
+    }
+
+    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        let mut time = self.0.subscribe();
+        let over = *time.borrow() + duration;
+        Box::pin(async move {
+            let _ = time.wait_for(|now| *now >= over).await;
+        })
+    }
+}
+
+/// Lets all tasks run until none can go on.
+async fn settle() {
+    for _ in 0..200 {
+        tokio::task::yield_now().await;
+    }
+}
+
+fn answer(status: StatusCode, fields: &[(&'static str, &str)]) -> Received {
+    let headers: HeaderMap = fields
+        .iter()
+        .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
+        .collect();
+    Received {
+        status,
+        headers,
+        body: Bytes::new(),
+        at: DateTime::UNIX_EPOCH,
+    }
+}
+
+fn limiter(quota: u32, window: u64) -> Arc<RateLimiter> {
+    Arc::new(RateLimiter::new(&RateLimit::new(quota, seconds(window))))
+}
+
+/// Those who went through, in order, and those who gave up with how long it would
+/// have taken.
+type Log = Arc<Mutex<Vec<(usize, Result<(), u64>)>>>;
+
+/// Someone who wants to send a request, and has it answered at once.
+fn caller(
+    name: usize,
+    limiter: &Arc<RateLimiter>,
+    clock: &HandClock,
+    patience: u64,
+    log: &Log,
+) -> tokio::task::JoinHandle<()> {
+    let (limiter, clock, log) = (Arc::clone(limiter), clock.clone(), Arc::clone(log));
+    tokio::spawn(async move {
+        let entered = limiter.enter(&clock, seconds(patience)).await;
+        let entered = entered.map(|permit| permit.answered(&clock, &answer(StatusCode::OK, &[])));
+        let entered = entered.map_err(|wait| wait.as_secs());
+        log.lock().unwrap().push((name, entered));
+    })
+}
+
+fn taken(log: &Log) -> Vec<(usize, Result<(), u64>)> {
+    std::mem::take(&mut *log.lock().unwrap())
+}
+
+#[tokio::test]
+async fn those_who_wait_are_let_through_in_the_order_in_which_they_came() {
+    let (limiter, clock, log) = (limiter(2, 300), HandClock::new(), Log::default());
+    for name in 0..6 {
+        caller(name, &limiter, &clock, 1000, &log);
+        settle().await;
+    }
+    assert_eq!(taken(&log), [(0, Ok(())), (1, Ok(()))]);
+    clock.set(seconds(299)).await;
+    assert_eq!(taken(&log), []);
+    clock.set(seconds(300)).await;
+    assert_eq!(taken(&log), [(2, Ok(())), (3, Ok(()))]);
+    clock.set(seconds(600)).await;
+    assert_eq!(taken(&log), [(4, Ok(())), (5, Ok(()))]);
+}
+
+#[tokio::test]
+async fn who_would_wait_too_long_fails_at_once_counting_those_ahead() {
+    let (limiter, clock, log) = (limiter(1, 300), HandClock::new(), Log::default());
+    caller(0, &limiter, &clock, 400, &log);
+    settle().await;
+    caller(1, &limiter, &clock, 300, &log);
+    caller(2, &limiter, &clock, 301, &log);
+    settle().await;
+    // The second is in the line, so that the third would have to wait for two windows.
+    caller(3, &limiter, &clock, 600, &log);
+    caller(4, &limiter, &clock, 601, &log);
+    settle().await;
+    assert_eq!(taken(&log), [(0, Ok(())), (1, Err(300)), (3, Err(600))]);
+    clock.set(seconds(300)).await;
+    clock.set(seconds(600)).await;
+    assert_eq!(taken(&log), [(2, Ok(())), (4, Ok(()))]);
+}
+
+#[tokio::test]
+async fn nobody_waits_past_a_deadline_behind_someone_more_patient() {
+    let (limiter, clock, log) = (limiter(1, 300), HandClock::new(), Log::default());
+    caller(0, &limiter, &clock, 10, &log);
+    settle().await;
+    caller(1, &limiter, &clock, 5000, &log);
+    settle().await;
+    caller(2, &limiter, &clock, 700, &log);
+    settle().await;
+    assert_eq!(taken(&log), [(0, Ok(()))]);
+    // The API locks everyone out while the two are in the line.
+    let locked = answer(StatusCode::TOO_MANY_REQUESTS, &[("retry-after", "2000")]);
+    let permit = Permit {
+        limiter: &limiter,
+        own_epoch: 0,
+        api_epoch: 0,
+    };
+    permit.answered(&clock, &locked);
+    std::mem::forget(permit);
+    clock.set(seconds(300)).await;
+    clock.set(seconds(700)).await;
+    assert_eq!(taken(&log), [(2, Err(1300))]);
+    clock.set(seconds(2000)).await;
+    assert_eq!(taken(&log), [(1, Ok(()))]);
+}
+
+#[tokio::test]
+async fn who_goes_away_gives_up_the_place_and_the_room() {
+    let (limiter, clock, log) = (limiter(1, 300), HandClock::new(), Log::default());
+    caller(0, &limiter, &clock, 1000, &log);
+    settle().await;
+    let head = caller(1, &limiter, &clock, 1000, &log);
+    settle().await;
+    let second = caller(2, &limiter, &clock, 1000, &log);
+    settle().await;
+    caller(3, &limiter, &clock, 1000, &log);
+    settle().await;
+    head.abort();
+    second.abort();
+    settle().await;
+    assert_eq!(limiter.waiting.load(Ordering::Relaxed), 1);
+    clock.set(seconds(300)).await;
+    assert_eq!(taken(&log), [(0, Ok(())), (3, Ok(()))]);
+}
+
+#[tokio::test]
+async fn both_limits_hold() {
+    let clock = HandClock::new();
+    let limiter = limiter(2, 60);
+    let policy = r#""default";q=3;w=300"#;
+    for (at, remaining) in [(0, 2), (0, 1), (60, 0)] {
+        clock.set(seconds(at)).await;
+        let permit = limiter.enter(&clock, seconds(1)).await.ok().unwrap();
+        let left = format!(r#""default";r={remaining};t={}"#, 300 - at);
+        let fields = [("ratelimit", left.as_str()), ("ratelimit-policy", policy)];
+        permit.answered(&clock, &answer(StatusCode::OK, &fields));
+    }
+    // The caller's limit of two a minute has room again, the API's has not.
+    clock.set(seconds(120)).await;
+    assert_eq!(
+        limiter.enter(&clock, seconds(1)).await.err(),
+        Some(seconds(180))
+    );
+    clock.set(seconds(300)).await;
+    let first = limiter.enter(&clock, seconds(1)).await;
+    let second = limiter.enter(&clock, seconds(1)).await;
+    assert!(first.is_ok() && second.is_ok());
+    // Now it is the other way round.
+    assert_eq!(
+        limiter.enter(&clock, seconds(1)).await.err(),
+        Some(seconds(60))
+    );
+}
+
+#[tokio::test]
+async fn a_lock_out_holds_until_it_is_over_and_not_for_ever() {
+    let clock = HandClock::new();
+    let limiter = limiter(10, 300);
+    let locked = |retry_after: &str| {
+        answer(
+            StatusCode::TOO_MANY_REQUESTS,
+            &[("retry-after", retry_after)],
+        )
+    };
+    let permit = limiter.enter(&clock, seconds(1)).await.ok().unwrap();
+    permit.answered(&clock, &locked("7"));
+    permit.answered(&clock, &locked("3"));
+    assert_eq!(
+        limiter.enter(&clock, seconds(1)).await.err(),
+        Some(seconds(7))
+    );
+    clock.set(seconds(7)).await;
+    assert!(
+        limiter.enter(&clock, seconds(1)).await.is_ok(),
+        "before its window is over"
+    );
+    permit.answered(&clock, &locked("99999999999"));
+    assert_eq!(
+        limiter.enter(&clock, seconds(1)).await.err(),
+        Some(LONGEST_WAIT)
+    );
+}
+
+#[tokio::test]
+async fn what_was_never_sent_does_not_count() {
+    let clock = HandClock::new();
+    let limiter = limiter(1, 300);
+    for _ in 0..3 {
+        limiter
+            .enter(&clock, seconds(1))
+            .await
+            .ok()
+            .unwrap()
+            .unsent();
+    }
+    drop(limiter.enter(&clock, seconds(1)).await.ok().unwrap());
+    assert!(limiter.enter(&clock, seconds(1)).await.is_err());
+}
+
+#[tokio::test]
+async fn without_a_limit_nobody_waits() {
+    let limiter = RateLimiter::new(&RateLimit::none());
+    for _ in 0..10_000 {
+        assert!(
+            limiter
+                .enter(&HandClock::new(), Duration::ZERO)
+                .await
+                .is_ok()
+        );
+    }
+}
