@@ -1,5 +1,6 @@
-# What CI does, step by step; `just` alone does all of it.
-ci: format lint test docs package peers
+# What CI does, all of it; the recipes below are its steps, one by one.
+ci:
+    bash .ci/run
 
 # Is the code formatted?
 format:
@@ -16,6 +17,12 @@ test:
     cargo test --package cf-service-tokens
     cargo test --package cf-service-tokens --all-features
     cargo test --package cf-service-tokens --no-default-features --lib --tests
+
+# Do the examples run?
+examples:
+    cargo run --quiet --example refresh
+    cargo run --quiet --example renew
+    cargo run --quiet --example watch
 
 # Does the documentation build without a warning?
 docs:

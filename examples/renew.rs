@@ -20,7 +20,7 @@ use std::env;
 use std::error::Error;
 
 use cf_service_tokens::renewal::{Decision, RenewalEvent, RenewalPolicy};
-use cf_service_tokens::{AccountServiceTokens, Client, ServiceToken};
+use cf_service_tokens::{AccountServiceTokens, Client, ServiceToken, TokenDuration};
 use cf_service_tokens_simulator::Simulator;
 
 #[tokio::main(flavor = "current_thread")]
@@ -48,15 +48,16 @@ async fn renew(tokens: &AccountServiceTokens) -> Result<(), Box<dyn Error>> {
         match event {
             RenewalEvent::Decided { token, decision } => {
                 println!(
-                    "{:<24} {:<11} {}",
+                    "{:<24} {:<10} {:<11} {}",
                     name(&token),
+                    duration(&token),
                     expiry(&token),
                     words(decision)
                 );
             }
             RenewalEvent::Settled(token) => {
                 println!(
-                    "{:<36} {}",
+                    "{:<47} {}",
                     token.name.as_deref().unwrap_or("-"),
                     token.outcome
                 );
@@ -71,6 +72,10 @@ async fn renew(tokens: &AccountServiceTokens) -> Result<(), Box<dyn Error>> {
 
 fn name(token: &ServiceToken) -> &str {
     token.name.as_deref().unwrap_or("-")
+}
+
+fn duration(token: &ServiceToken) -> &str {
+    token.duration.as_ref().map_or("-", TokenDuration::as_str)
 }
 
 fn expiry(token: &ServiceToken) -> String {

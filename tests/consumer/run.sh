@@ -4,11 +4,12 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 unpacked=target/consumer
 rm -rf "$unpacked/cf-service-tokens" "$unpacked/cf-service-tokens-simulator"
 mkdir -p "$unpacked"
 for crate in cf-service-tokens cf-service-tokens-simulator; do
-    tar -xzf "target/package/$crate-$version.crate" -C "$unpacked"
+    tar -xzf "$target/package/$crate-$version.crate" -C "$unpacked"
     mv "$unpacked/$crate-$version" "$unpacked/$crate"
 done
 # The versions that the workspace is tested with.

@@ -5,11 +5,12 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 peers=$PWD/tests/peers
-installed=$PWD/${CARGO_TARGET_DIR:-target}/peers
+target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
+installed=$target/peers
 mkdir -p "$installed"
 
 cargo build --quiet --package cf-service-tokens-simulator
-simulator=${CARGO_TARGET_DIR:-target}/debug/cf-service-tokens-simulator
+simulator=$target/debug/cf-service-tokens-simulator
 
 # Runs a command with a simulator of its own, which it finds in its environment.
 against_a_simulator() {
