@@ -76,12 +76,13 @@ impl Attempt<'_> {
             // a request of its arguments, which ids and base URL rule out.
             return Error::call(Kind::Transport, self.operation, response);
         };
-        let kind = if error.is_timeout() {
-            Kind::Timeout(self.timeout)
-        } else if error.is_connect() && is_tls(&error) {
+        let kind = if error.is_connect() && is_tls(&error) {
             Kind::Tls
         } else if error.is_connect() {
+            // Even if it was not there in time: nothing was sent.
             Kind::Connect
+        } else if error.is_timeout() {
+            Kind::Timeout(self.timeout)
         } else {
             Kind::Transport
         };
