@@ -41,6 +41,10 @@ peers:
 ten-years seeds="100":
     TEN_YEARS_SEEDS={{seeds}} cargo test --release --test ten_years -- --nocapture
 
+# Runs so many random schedules of calls and faults.
+soak schedules="10000":
+    SOAK_SCHEDULES={{schedules}} cargo test --release --test soak -- --nocapture
+
 # Looks for inputs that break a target (duration, envelope, headers, response)
 # for so many seconds. Needs cargo-fuzz and a nightly compiler.
 fuzz target seconds="600":

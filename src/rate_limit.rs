@@ -87,10 +87,19 @@ pub(crate) struct RateLimiter {
     /// Held by the one who waits at the head of the line. It is fair, and whoever
     /// goes away gives up its place.
     turnstile: tokio::sync::Mutex<()>,
-    /// How many wait in the line, the one at its head included.
-    waiting: AtomicU32,
+    line: Line,
     /// Rings when there may be more room than there was.
     room: Notify,
+    /// Rings when there is less, so that those in the line may have to give up.
+    setback: Notify,
+}
+
+/// Who waits, the one at the head included.
+#[derive(Default)]
+struct Line {
+    waiting: AtomicU32,
+    /// How many have ever left it.
+    left: AtomicU32,
 }
 
 /// All that a request has to keep to.
@@ -130,8 +139,9 @@ impl RateLimiter {
         Self {
             limits: limit.rule.map(|rule| Mutex::new(Limits::new(rule))),
             turnstile: tokio::sync::Mutex::new(()),
-            waiting: AtomicU32::new(0),
+            line: Line::default(),
             room: Notify::new(),
+            setback: Notify::new(),
         }
     }
 
@@ -153,23 +163,17 @@ impl RateLimiter {
             });
         };
         let give_up_at = clock.elapsed().saturating_add(patience);
-        let place = Place::behind(&self.waiting);
-
-        let wait = lock(limits).wait(clock.elapsed(), place.ahead);
-        if !wait.is_zero() && wait >= patience {
-            return Err(wait);
-        }
-        let _turn = match self.turnstile.try_lock() {
-            Ok(turn) => turn,
-            Err(_) => {
-                let turn = pin!(self.turnstile.lock());
-                match select(turn, clock.sleep(patience)).await {
-                    Either::Left((turn, _)) => turn,
-                    Either::Right(_) => {
-                        let wait = lock(limits).wait(clock.elapsed(), place.ahead);
-                        return Err(wait);
-                    }
-                }
+        let place = Place::at_the_end_of(&self.line);
+        let mut turn = pin!(self.turnstile.lock());
+        let _turn = loop {
+            let setback = pin!(self.setback.notified());
+            let now = clock.elapsed();
+            let wait = lock(limits).wait(now, place.ahead());
+            if !wait.is_zero() && now.saturating_add(wait) >= give_up_at {
+                return Err(wait);
+            }
+            if let Either::Left((turn, _)) = select(turn.as_mut(), setback).await {
+                break turn;
             }
         };
         loop {
@@ -198,20 +202,33 @@ impl RateLimiter {
 
 /// A place in the line, which is left when it is dropped.
 struct Place<'a> {
-    waiting: &'a AtomicU32,
-    ahead: u32,
+    line: &'a Line,
+    ahead_at_first: u32,
+    left_at_first: u32,
 }
 
 impl<'a> Place<'a> {
-    fn behind(waiting: &'a AtomicU32) -> Self {
-        let ahead = waiting.fetch_add(1, Ordering::Relaxed);
-        Self { waiting, ahead }
+    fn at_the_end_of(line: &'a Line) -> Self {
+        Self {
+            line,
+            left_at_first: line.left.load(Ordering::Relaxed),
+            ahead_at_first: line.waiting.fetch_add(1, Ordering::Relaxed),
+        }
+    }
+
+    /// How many come before. Whoever left is taken to have been one of them, so that
+    /// nobody gives up for too high a number.
+    fn ahead(&self) -> u32 {
+        let left = self.line.left.load(Ordering::Relaxed);
+        self.ahead_at_first
+            .saturating_sub(left.wrapping_sub(self.left_at_first))
     }
 }
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.line.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.line.left.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -232,6 +249,7 @@ impl Permit<'_> {
         let now = clock.elapsed();
         let standing = Standing::read(&answer.headers);
         let mut limits = lock(limits);
+        let wait_before = limits.wait(now, 0);
         limits.own.answered(self.own_epoch, now);
         limits.api.answered(self.api_epoch, now);
         if let Some(standing) = standing {
@@ -243,6 +261,9 @@ impl Permit<'_> {
         {
             let until = now.saturating_add(wait.min(LONGEST_WAIT));
             limits.locked_out_until = limits.locked_out_until.max(until);
+        }
+        if limits.wait(now, 0) > wait_before {
+            self.limiter.setback.notify_waiters();
         }
     }
 

@@ -19,34 +19,64 @@ async fn get(builder: ClientBuilder) -> Result<String, Error> {
 
 #[tokio::test]
 async fn no_credential_follows_a_redirect() {
+    let elsewhere = RawServer::start(json("200 OK", FINE), Then::Close).await;
+    let address = elsewhere
+        .base_url()
+        .split_once("//")
+        .map(|(_, a)| a.to_owned())
+        .unwrap();
+    let by_name = address.replace("127.0.0.1", "localhost");
+    let targets = [
+        (format!("http://{address}"), Some("127.0.0.1")),
+        (format!("http://{by_name}"), Some("localhost")),
+        (format!("//{by_name}"), None),
+        ("/client/v4/elsewhere".to_owned(), None),
+        ("?page=2".to_owned(), None),
+    ];
     for code in [301, 302, 303, 307, 308] {
-        let elsewhere = RawServer::start(json("200 OK", FINE), Then::Close).await;
-        let location = elsewhere.base_url();
-        let server = RawServer::answering(move |_| {
-            format!("HTTP/1.1 {code} Moved\r\nlocation: {location}\r\ncontent-length: 0\r\n\r\n")
-        })
-        .await;
-        for builder in [
-            Client::builder().api_token(CANARY),
-            Client::builder().global_key("me@example.com", CANARY),
-            Client::builder().user_service_key(CANARY),
-        ] {
-            let error = get(builder.base_url(server.base_url())).await.unwrap_err();
-            assert!(error.is_redirect(), "{code}: {error}");
-            assert!(error.to_string().contains("\"127.0.0.1\""), "{error}");
+        for (location, host) in &targets {
+            let answer = format!(
+                "HTTP/1.1 {code} Moved\r\nlocation: {location}\r\nconnection: close\r\n\
+                 content-length: 0\r\n\r\n"
+            );
+            let server = RawServer::start(answer, Then::Close).await;
+            for builder in [
+                Client::builder().api_token(CANARY),
+                Client::builder().global_key("me@example.com", CANARY),
+                Client::builder().user_service_key(CANARY),
+            ] {
+                let builder = builder.base_url(server.base_url());
+                let client = builder.build().unwrap();
+                let tokens = client.account(ACCOUNT).unwrap();
+                for error in [
+                    tokens.get(TOKEN).await.unwrap_err(),
+                    tokens.refresh(TOKEN).await.unwrap_err(),
+                ] {
+                    assert!(error.is_redirect(), "{code} {location}: {error}");
+                    let named = host.map(|host| format!("{host:?}"));
+                    assert!(
+                        named.is_none_or(|host| error.to_string().contains(&host)),
+                        "{code} {location}: {error}"
+                    );
+                }
+            }
+            // Not even on the same host is one followed.
+            assert_eq!(server.requests().len(), 6, "{code} {location}");
         }
-        assert_eq!(elsewhere.requests(), [""; 0], "HTTP {code}");
     }
+    assert_eq!(elsewhere.requests(), [""; 0]);
 }
 
 #[tokio::test]
 async fn an_answer_that_drips_is_cut_at_the_timeout() {
     let head = "HTTP/1.1 200 OK\r\ncf-ray: 8f2b1c9d0e1f2a3b-FRA\r\n\r\n ";
     let server = RawServer::start(head, Then::Drip).await;
-    // Long enough for the head to arrive on any machine.
-    let builder = server.builder().timeout(Duration::from_secs(2));
-    let error = get(builder).await.unwrap_err();
-    assert!(error.is_timeout(), "{error}");
+    let error = support::with_time_for_a_head(async |timeout| {
+        let error = get(server.builder().timeout(timeout)).await.unwrap_err();
+        assert!(error.is_timeout(), "{error}");
+        error
+    })
+    .await;
     assert_eq!(error.ray_id(), Some("8f2b1c9d0e1f2a3b-FRA"));
 }
 

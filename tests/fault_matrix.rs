@@ -10,7 +10,7 @@ mod support;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use calls::{CALLS, Call, Scope, is_true, opens_the_app};
+use calls::{CALLS, Call, Scope, Success, is_true, opens_the_app};
 use cf_service_tokens::{Client, Error, Retry};
 use cf_service_tokens_simulator::{Fault, Injection, SeedToken, Simulator, Token, WrongJson};
 use chrono::TimeDelta;
@@ -18,7 +18,8 @@ use futures_util::StreamExt;
 use futures_util::stream;
 use support::VirtualClock;
 
-/// How long an attempt may take where nothing comes of it: real time.
+/// How long an attempt may take where nothing comes of it: real time. A row that is
+/// too slow for it gets more.
 const STALL: Duration = Duration::from_secs(1);
 /// How long it may take elsewhere: so long that it never matters.
 const AMPLE: Duration = Duration::from_secs(60);
@@ -157,9 +158,28 @@ struct Result {
     may_have_been_applied: Option<bool>,
 }
 
+/// What was done of a row, and what it left.
+struct Happened {
+    clock: VirtualClock,
+    simulator: Simulator,
+    before: Vec<Token>,
+    answered: std::result::Result<Success, Error>,
+}
+
 impl Row {
     /// Has it happen, and checks what must hold of any row.
     async fn run(&self, http: &reqwest::Client) -> Result {
+        let mut timeout = self.trouble.timeout();
+        loop {
+            let happened = self.happen(http, timeout).await;
+            if timeout >= AMPLE || !self.is_too_slow(&happened) {
+                return self.result(http, happened).await;
+            }
+            timeout *= 2;
+        }
+    }
+
+    async fn happen(&self, http: &reqwest::Client, timeout: Duration) -> Happened {
         let clock = VirtualClock::default();
         let simulator = self.simulator(&clock).await;
         let before = simulator.tokens();
@@ -168,10 +188,41 @@ impl Row {
             Scope::Zone => cf_service_tokens_simulator::Scope::Zone,
         };
         let id = before.iter().find(|token| token.scope == scope).unwrap();
-        let client = self.client(&simulator, &clock, http);
-
+        let client = self.client(&simulator, &clock, http, timeout);
         let answered = self.call.make(&client, &simulator, &id.id, "new").await;
+        Happened {
+            clock,
+            simulator,
+            before,
+            answered,
+        }
+    }
 
+    /// Whether an attempt ran out of time for another reason than its fault: the
+    /// machine has too much to do.
+    fn is_too_slow(&self, happened: &Happened) -> bool {
+        let log = happened.simulator.requests();
+        let met = log.iter().filter(|request| request.fault.is_some()).count();
+        let (attempts, lacks_head) = match &happened.answered {
+            Ok(success) => (success.attempts, false),
+            Err(error) => (
+                error.attempts(),
+                error.is_timeout() && error.status().is_none(),
+            ),
+        };
+        let attempts = attempts as usize;
+        let may_lack_head = matches!(self.trouble, Trouble::Fault(Fault::StalledHeaders));
+        // Once nothing is wrong any more, one more attempt is enough.
+        log.len() != attempts || attempts > met + 1 || lacks_head && !may_lack_head
+    }
+
+    async fn result(&self, http: &reqwest::Client, happened: Happened) -> Result {
+        let Happened {
+            clock,
+            simulator,
+            before,
+            answered,
+        } = happened;
         let log = simulator.requests();
         let applied = log.iter().filter(|request| request.changed).count();
         let after = simulator.tokens();
@@ -257,6 +308,7 @@ impl Row {
         simulator: &Simulator,
         clock: &VirtualClock,
         http: &reqwest::Client,
+        timeout: Duration,
     ) -> Client {
         let mut base_url = simulator.base_url().to_owned();
         if matches!(self.trouble, Trouble::Tls) {
@@ -266,7 +318,7 @@ impl Row {
             .api_token(simulator.api_token())
             .base_url(base_url)
             .http_client(http.clone())
-            .timeout(self.trouble.timeout())
+            .timeout(timeout)
             .body_limit(1024 * 1024)
             .retry(Retry::default().attempts(ATTEMPTS).seed(1))
             .clock(clock.clone())

@@ -117,13 +117,11 @@ async fn what_may_be_repeated_is_and_what_may_not_is_not() {
 
 #[tokio::test]
 async fn a_connection_that_never_came_about_is_tried_again_by_every_operation() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let base_url = format!("http://{}", listener.local_addr().unwrap());
-    drop(listener);
+    let (_held, address) = support::closed_port();
     let clock = VirtualClock::default();
     let client = cf_service_tokens::Client::builder()
         .api_token("t")
-        .base_url(base_url)
+        .base_url(format!("http://{address}"))
         .clock(clock.clone())
         .retry(Retry::default().attempts(4));
     let tokens = client.build().unwrap().account(ACCOUNT).unwrap();
@@ -134,6 +132,33 @@ async fn a_connection_that_never_came_about_is_tried_again_by_every_operation() 
     assert!(error.is_connect());
     assert_eq!(error.attempts(), 4);
     assert_eq!(clock.waits().len(), 3);
+    assert!(!error.may_have_been_applied());
+}
+
+/// As where a firewall drops all that is sent to it.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_connection_that_is_not_there_in_time_never_came_about() {
+    let (socket, address) = support::closed_port();
+    // One client may wait to be taken, and this one does.
+    let _listener = socket.listen(0).unwrap();
+    let _first = tokio::net::TcpStream::connect(address).await.unwrap();
+    let http = reqwest::Client::builder()
+        .no_proxy()
+        .connect_timeout(Duration::from_millis(20));
+    let client = cf_service_tokens::Client::builder()
+        .api_token("t")
+        .base_url(format!("http://{address}"))
+        .http_client(http.build().unwrap())
+        .clock(VirtualClock::default())
+        .retry(Retry::default().attempts(3));
+    let tokens = client.build().unwrap().account(ACCOUNT).unwrap();
+    let error = tokens
+        .create(&CreateServiceToken::new("ci"))
+        .await
+        .unwrap_err();
+    assert!(error.is_connect(), "{error}");
+    assert_eq!(error.attempts(), 3);
     assert!(!error.may_have_been_applied());
 }
 
@@ -272,7 +297,9 @@ async fn a_stalled_attempt_is_tried_again() {
         // Long enough for the third attempt on any machine.
         builder.timeout(Duration::from_secs(2))
     });
-    assert_eq!(tokens.refresh(TOKEN).await.unwrap().attempts(), 3);
+    let attempts = tokens.refresh(TOKEN).await.unwrap().attempts();
+    // A machine that has too much to do may need more.
+    assert!(attempts >= 3, "{attempts}");
 }
 
 #[tokio::test]

@@ -136,23 +136,27 @@ async fn proxies_of_the_environment_are_used_and_avoided() {
     let (proxy, asked) = proxy(address).await;
     let store = file("proxied.pem", &pem);
     let base_url = "https://api.example.test/client/v4";
-    let through = |variables: Vec<(&'static str, String)>| async move {
+    // Nobody listens here, but the proxy takes it all the same. The address means
+    // this machine, and is not one of its loopback addresses.
+    let (_held, address) = support::closed_port();
+    let here = format!("https://0.0.0.0:{}", address.port());
+    let through = |base_url: &str, variables: &[(&'static str, &str)]| {
+        let base_url = base_url.to_owned();
+        let variables: Vec<(&str, String)> = variables
+            .iter()
+            .map(|(name, value)| (*name, (*value).to_owned()))
+            .collect();
         tokio::task::spawn_blocking(move || {
             let variables: Vec<(&str, &str)> = variables
                 .iter()
                 .map(|(name, value)| (*name, value.as_str()))
                 .collect();
-            in_a_child(base_url, &variables)
+            in_a_child(&base_url, &variables)
         })
-        .await
-        .unwrap()
     };
 
-    let proxied = vec![
-        ("HTTPS_PROXY", proxy.clone()),
-        ("SSL_CERT_FILE", store.clone()),
-    ];
-    assert_eq!(through(proxied).await, "got ci");
+    let proxied = [("HTTPS_PROXY", &*proxy), ("SSL_CERT_FILE", &*store)];
+    assert_eq!(through(base_url, &proxied).await.unwrap(), "got ci");
     let heads = asked.lock().unwrap().clone();
     let [head] = &heads[..] else {
         panic!("one connection: {heads:?}");
@@ -163,15 +167,17 @@ async fn proxies_of_the_environment_are_used_and_avoided() {
     );
     assert!(!head.contains(CANARY), "the proxy sees no credential");
 
-    // Nobody has this host but the proxy.
-    let avoided = vec![
-        ("HTTPS_PROXY", proxy),
-        ("NO_PROXY", "api.example.test".to_owned()),
-        ("SSL_CERT_FILE", store),
+    // The server that the proxy leads to has no certificate for this one.
+    assert_eq!(through(&here, &proxied).await.unwrap(), "no TLS");
+    assert_eq!(asked.lock().unwrap().len(), 2);
+    let avoided = [
+        ("HTTPS_PROXY", &*proxy),
+        ("NO_PROXY", "0.0.0.0"),
+        ("SSL_CERT_FILE", &*store),
     ];
-    let said = through(avoided).await;
+    let said = through(&here, &avoided).await.unwrap();
     assert!(said.contains("no connection came about"), "{said}");
-    assert_eq!(asked.lock().unwrap().len(), 1);
+    assert_eq!(asked.lock().unwrap().len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

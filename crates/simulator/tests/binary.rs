@@ -104,21 +104,29 @@ async fn it_can_start_empty_and_from_another_seed() {
 
 #[tokio::test]
 async fn it_meets_faults_at_random() {
-    let faults = async |argument| {
+    let faults = async |argument, timeout| {
         let (_running, [base_url, token, account, _]) = start(&["--faults", argument]);
         let url = format!("{base_url}/accounts/{account}/access/service_tokens");
         let mut seen = Vec::new();
         for _ in 0..10 {
             let request = http_client().get(&url).bearer_auth(&token);
-            let answer = request.timeout(Duration::from_millis(150)).send().await;
+            let answer = request.timeout(timeout).send().await;
             seen.push(answer.ok().map(|answer| answer.status().as_u16()));
         }
         seen
     };
-    assert_eq!(faults("1:0").await, vec![Some(200); 10]);
-    let one = faults("1:1").await;
-    assert_ne!(one, vec![Some(200); 10]);
-    assert_eq!(faults("1:1").await, one);
+    let (mut timeout, ample) = (Duration::from_millis(150), Duration::from_secs(30));
+    assert_eq!(faults("1:0", ample).await, vec![Some(200); 10]);
+    loop {
+        let one = faults("1:1", timeout).await;
+        assert_ne!(one, vec![Some(200); 10]);
+        if one == faults("1:1", timeout).await {
+            return;
+        }
+        // The machine may have been too slow for what is answered at all.
+        assert!(timeout < ample, "not twice the same: {one:?}");
+        timeout *= 4;
+    }
 }
 
 #[test]

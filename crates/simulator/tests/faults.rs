@@ -25,6 +25,8 @@ use tokio::net::TcpStream;
 const TOKEN: &str = "/f174e90a-fafe-4643-bbbc-4a0ed4fc8415";
 /// How long nothing must come for a connection to be called silent.
 const SILENCE: Duration = Duration::from_millis(150);
+/// How long a busy machine may take for what must come.
+const AMPLE: Duration = Duration::from_secs(60);
 
 async fn with_token() -> Api {
     let token = SeedToken::new("CI").id(&TOKEN[1..]);
@@ -71,17 +73,34 @@ fn request(api: &Api) -> String {
     )
 }
 
-async fn exchange(api: &Api) -> Seen {
+/// Sends the request and reads what comes. Of a stall that is what `stalls_after`
+/// says.
+async fn exchange(api: &Api, stalls_after: Option<&str>) -> Seen {
     let mut stream = connect(api).await;
+    let logged = api.simulator.requests().len();
     stream.write_all(request(api).as_bytes()).await.unwrap();
-    read(&mut stream).await
+    if stalls_after.is_some() {
+        received(api, logged + 1).await;
+    }
+    read(&mut stream, stalls_after).await
 }
 
-async fn read(stream: &mut TcpStream) -> Seen {
+/// Waits until the simulator has received so many requests.
+async fn received(api: &Api, requests: usize) {
+    while api.simulator.requests().len() < requests {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Reads until the connection ends, or until it is silent after this text.
+async fn read(stream: &mut TcpStream, silent_after: Option<&str>) -> Seen {
     let mut bytes = Vec::new();
     let mut chunk = vec![0; 64 * 1024];
     let end = loop {
-        match tokio::time::timeout(SILENCE, stream.read(&mut chunk)).await {
+        let may_be_silent =
+            silent_after.is_some_and(|text| String::from_utf8_lossy(&bytes).contains(text));
+        let patience = if may_be_silent { SILENCE } else { AMPLE };
+        match tokio::time::timeout(patience, stream.read(&mut chunk)).await {
             Err(_) => break End::Silent,
             Ok(Ok(0)) => break End::Closed,
             Ok(Ok(_)) if bytes.len() > 4 << 20 => break End::Endless,
@@ -135,7 +154,12 @@ async fn inject(fault: Fault, takes_effect: [bool; 2]) -> [Seen; 2] {
         } else {
             injection
         });
-        let answer = exchange(&api).await;
+        let stalls_after = match fault {
+            Fault::StalledHeaders => Some(""),
+            Fault::StalledBody => Some("\r\n\r\n{\""),
+            _ => None,
+        };
+        let answer = exchange(&api, stalls_after).await;
         let name = token(&api).name;
         assert_eq!(name, if changes { "renamed" } else { "CI" }, "{fault}");
 
@@ -188,11 +212,12 @@ async fn a_reset_does_not_wait_for_more_than_it_says() {
         let mut stream = connect(&api).await;
         let part = &request.as_bytes()[..head + sent];
         stream.write_all(part).await.unwrap();
-        let expected = match fault {
-            Fault::ResetAfterRequest => End::Silent,
-            _ => End::Reset,
+        let (silent_after, expected) = match fault {
+            Fault::ResetAfterRequest => (Some(""), End::Silent),
+            _ => (None, End::Reset),
         };
-        assert_eq!(read(&mut stream).await.end, expected, "{fault}");
+        let end = read(&mut stream, silent_after).await.end;
+        assert_eq!(end, expected, "{fault}");
     }
 }
 
@@ -464,7 +489,8 @@ async fn offline_is_a_refused_connection_and_the_port_stays() {
     let mut stalled = connect(&api).await;
     api.simulator.inject(Fault::StalledHeaders);
     stalled.write_all(request(&api).as_bytes()).await.unwrap();
-    assert_eq!(read(&mut stalled).await.end, End::Silent);
+    received(&api, 1).await;
+    assert_eq!(read(&mut stalled, Some("")).await.end, End::Silent);
 
     for _ in 0..2 {
         api.simulator.go_offline().await.unwrap();
@@ -479,8 +505,8 @@ async fn offline_is_a_refused_connection_and_the_port_stays() {
         api.simulator.come_back().await.unwrap();
         assert_eq!(api.get(&api.account(TOKEN)).await.status, 200);
     }
-    assert_eq!(read(&mut idle).await.end, End::Reset);
-    assert_eq!(read(&mut stalled).await.end, End::Reset);
+    assert_eq!(read(&mut idle, None).await.end, End::Reset);
+    assert_eq!(read(&mut stalled, None).await.end, End::Reset);
     assert_eq!(api.simulator.base_url(), base_url);
     assert_eq!(token(&api).name, "CI", "it is the same simulator");
 }
@@ -513,10 +539,14 @@ async fn a_seed_gives_the_same_faults_to_the_same_calls() {
     let faults = async |seed, probability| {
         let builder = Simulator::builder().random_faults(seed, probability);
         let api = Api::start(builder).await;
-        for _ in 0..20 {
+        for number in 1..=20 {
             let request = api.request(reqwest::Method::GET, &api.account(""));
-            // Some of them end by this alone.
-            let _ = request.timeout(SILENCE).send().await;
+            // Some are never answered.
+            tokio::select! {
+                biased;
+                () = received(&api, number) => {}
+                _ = request.send() => received(&api, number).await,
+            }
         }
         let log = api.simulator.requests();
         log.into_iter()
@@ -578,7 +608,7 @@ async fn nothing_is_left_behind() {
     let before = tasks();
     for wait in [true, false] {
         let api = with_token().await;
-        let mut streams = vec![connect(&api).await];
+        let (mut streams, mut sent) = (vec![connect(&api).await], 0);
         for fault in [
             Fault::StalledHeaders,
             Fault::StalledBody,
@@ -589,10 +619,8 @@ async fn nothing_is_left_behind() {
             api.simulator.inject(fault);
             let mut stream = connect(&api).await;
             stream.write_all(request(&api).as_bytes()).await.unwrap();
-            let logged = api.simulator.requests().len();
-            while api.simulator.requests().len() == logged {
-                tokio::task::yield_now().await;
-            }
+            sent += 1;
+            received(&api, sent).await;
             streams.push(stream);
         }
         let mut tls = connect(&api).await;
@@ -608,7 +636,7 @@ async fn nothing_is_left_behind() {
             }
         }
         for mut stream in streams {
-            let end = read(&mut stream).await.end;
+            let end = read(&mut stream, None).await.end;
             assert!(matches!(end, End::Reset), "{end:?}");
         }
     }
@@ -622,7 +650,7 @@ async fn a_stall_ends_with_its_client() {
             .metrics()
             .num_alive_tasks()
     };
-    let api = with_token().await;
+    let (api, mut sent) = (with_token().await, 0);
     let before = tasks();
     for fault in [
         Fault::StalledHeaders,
@@ -633,10 +661,8 @@ async fn a_stall_ends_with_its_client() {
         api.simulator.inject(fault);
         let mut stream = connect(&api).await;
         stream.write_all(request(&api).as_bytes()).await.unwrap();
-        let logged = api.simulator.requests().len();
-        while api.simulator.requests().len() == logged {
-            tokio::task::yield_now().await;
-        }
+        sent += 1;
+        received(&api, sent).await;
         assert!(tasks() > before);
         drop(stream);
         while tasks() > before {

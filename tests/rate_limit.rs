@@ -1,0 +1,71 @@
+//! A client that makes many calls at once stays below the API's limit, also one
+//! that it learns of only from answers. All waiting is on a virtual clock.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+#[path = "support/clock.rs"]
+mod clock;
+
+use std::time::Duration;
+
+use cf_service_tokens::{AccountServiceTokens, Client, Clock, Retry};
+use cf_service_tokens_simulator::{SeedToken, Simulator};
+use chrono::TimeDelta;
+use clock::SharedClock;
+use futures_util::future::join_all;
+
+const CALLERS: usize = 64;
+const CALLS_OF_EACH: usize = 20;
+
+/// Has many callers refresh a token, all at the same time and each again and
+/// again. The statuses that the API answered with, in the order of the requests.
+async fn refresh_by_many(quota: u32, used_by_others: u32) -> Vec<u16> {
+    let clock = SharedClock::default();
+    let time = clock.clone();
+    let simulator = Simulator::builder()
+        .enforce_rate_limit(quota, TimeDelta::minutes(1))
+        .clock(move || time.now())
+        .token(SeedToken::new("deploy"))
+        .start()
+        .await
+        .unwrap();
+    simulator.spend(used_by_others);
+    let client = Client::builder()
+        .api_token(simulator.api_token())
+        .base_url(simulator.base_url())
+        .retry(Retry::default().seed(1))
+        .clock(clock)
+        .deadline(Duration::from_secs(600))
+        .build();
+    let tokens = client.unwrap().account(simulator.account_id()).unwrap();
+    let id = &simulator.tokens()[0].id;
+    let calls = async |tokens: AccountServiceTokens| {
+        for _ in 0..CALLS_OF_EACH {
+            tokens.refresh(id).await.unwrap();
+        }
+    };
+    join_all((0..CALLERS).map(|_| calls(tokens.clone()))).await;
+    let log = simulator.requests();
+    log.iter().map(|request| request.status.unwrap()).collect()
+}
+
+fn refused(statuses: &[u16]) -> usize {
+    statuses.iter().filter(|status| **status == 429).count()
+}
+
+#[tokio::test]
+async fn none_of_many_concurrent_calls_goes_past_the_limit() {
+    // The client believes in Cloudflare's limit until the first answer.
+    let statuses = refresh_by_many(200, 100).await;
+    assert_eq!(statuses, vec![200; CALLERS * CALLS_OF_EACH]);
+}
+
+#[tokio::test]
+async fn once_the_limit_is_known_nothing_more_is_refused_and_nothing_is_lost() {
+    // The first requests are more than the limit, before any answer tells it.
+    let statuses = refresh_by_many(40, 10).await;
+    let (before, after) = statuses.split_at(CALLERS);
+    assert_eq!(refused(before), CALLERS - (40 - 10));
+    assert_eq!(refused(after), 0, "{statuses:?}");
+    let succeeded = statuses.len() - refused(before);
+    assert_eq!(succeeded, CALLERS * CALLS_OF_EACH);
+}

@@ -1,0 +1,372 @@
+//! Has a schedule happen.
+
+use std::future::poll_fn;
+use std::io::Write;
+use std::pin::pin;
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
+use std::time::Duration;
+
+use cf_service_tokens::{Client, Clock, Error, Retry};
+use cf_service_tokens_simulator::{Operation, SeedToken, Simulator, Token};
+use chrono::TimeDelta;
+use futures_util::{StreamExt, stream};
+
+use crate::calls::{CALLS, Call, Scope, Success, opens_the_app};
+use crate::clock::SharedClock;
+use crate::invariants;
+use crate::schedule::{Schedule, Scheme, Step, name};
+use crate::support::CANARY;
+
+/// How long an attempt may take, which is how long a stall takes: real time.
+const TIMEOUT: Duration = Duration::from_millis(200);
+/// Larger than any answer that comes to an end.
+const BODY_LIMIT: usize = 512 * 1024;
+/// How long connections may take to go once their client has: real time. It is
+/// over only if one stays.
+const SETTLED_WITHIN: Duration = Duration::from_secs(30);
+
+/// A call that was made, and what its caller knows.
+pub struct Made {
+    pub step: usize,
+    pub call: Call,
+    /// The token that it was about; empty where it was about none.
+    pub id: String,
+    pub outcome: Outcome,
+}
+
+pub enum Outcome {
+    Success(Box<Success>),
+    Failure(Error),
+    Abandoned,
+}
+
+/// What a schedule came to, for whoever checks it.
+pub struct Life {
+    pub before: Vec<Token>,
+    pub after: Vec<Token>,
+    pub log: Vec<cf_service_tokens_simulator::ReceivedRequest>,
+    pub made: Vec<Made>,
+    /// Those of the last call, which asks whether the client has recovered.
+    pub last_attempts: u32,
+    /// One for each token that is there in the end.
+    pub doors: Vec<Door>,
+    /// All that the client and what lies below it traced.
+    pub traces: Option<String>,
+}
+
+/// Whose secret lets its owner into the app.
+pub struct Door {
+    pub token: Token,
+    /// The one that the token had at first.
+    pub first_opens: bool,
+    /// Those that these steps got.
+    pub steps: Vec<usize>,
+}
+
+/// How much happened.
+#[derive(Default)]
+pub struct Tally {
+    pub schedules: usize,
+    pub calls: usize,
+    pub successes: usize,
+    pub requests: usize,
+    pub faults: usize,
+}
+
+impl std::ops::AddAssign for Tally {
+    fn add_assign(&mut self, more: Self) {
+        self.schedules += more.schedules;
+        self.calls += more.calls;
+        self.successes += more.successes;
+        self.requests += more.requests;
+        self.faults += more.faults;
+    }
+}
+
+/// Runs a schedule and checks what came of it.
+///
+/// # Errors
+///
+/// What does not hold that must, a line each, and what happened.
+pub async fn live(schedule: &Schedule) -> Result<Tally, String> {
+    let tasks = || {
+        tokio::runtime::Handle::current()
+            .metrics()
+            .num_alive_tasks()
+    };
+    let tasks_before = tasks();
+    let traces = schedule.is_traced.then(Traces::default);
+    let guard = traces.as_ref().map(Traces::record);
+
+    let clock = SharedClock::default();
+    let simulator = simulator(schedule, &clock).await;
+    let before = simulator.tokens();
+    let client = client(schedule, &simulator, &clock);
+    let steps = schedule.steps.iter().enumerate();
+    let made: Vec<Option<Made>> = stream::iter(steps)
+        .map(|(number, step)| {
+            let (client, simulator, before, clock) = (client.clone(), &simulator, &before, &clock);
+            async move {
+                match *step {
+                    Step::Call {
+                        call,
+                        token,
+                        abandoned,
+                    } => {
+                        let id = match call.operation {
+                            Operation::List | Operation::Create => String::new(),
+                            _ => nth(before, call.scope, token).id.clone(),
+                        };
+                        let name = name(number);
+                        let answered = call.make(&client, simulator, &id, &name);
+                        let outcome = match abandoned_after(abandoned, answered).await {
+                            None => Outcome::Abandoned,
+                            Some(Ok(success)) => Outcome::Success(Box::new(success)),
+                            Some(Err(error)) => Outcome::Failure(error),
+                        };
+                        return Some(Made {
+                            step: number,
+                            call,
+                            id,
+                            outcome,
+                        });
+                    }
+                    Step::GoOffline => simulator.go_offline().await.unwrap(),
+                    Step::ComeBack => simulator.come_back().await.unwrap(),
+                    Step::Spend(requests) => simulator.spend(requests),
+                    Step::Pass(duration) => clock.pass(duration),
+                }
+                None
+            }
+        })
+        .buffer_unordered(schedule.abreast)
+        .collect()
+        .await;
+    let made: Vec<Made> = made.into_iter().flatten().collect();
+
+    let mut wrong = Vec::new();
+    // Once all is well with the network, it is with the client.
+    simulator.come_back().await.unwrap();
+    simulator.clear_faults();
+    clock.pass(Duration::from_secs(3600));
+    let patient = client.with(|call| call.timeout(SETTLED_WITHIN));
+    let last_attempts = match CALLS[0].make(&patient, &simulator, "", "").await {
+        Ok(success) => success.attempts,
+        Err(error) => {
+            wrong.push(format!("the client does not recover: {error:?}"));
+            error.attempts()
+        }
+    };
+    drop((client, patient));
+    // The simulator itself is one task.
+    if !settled(|| tasks() == tasks_before + 1).await {
+        wrong.push(format!("{} connections stay", tasks() - tasks_before - 1));
+    }
+    // The simulator has it, and we.
+    if clock.holders() != 2 {
+        wrong.push(format!("something keeps {} clocks", clock.holders() - 2));
+    }
+    drop(guard);
+
+    let (log, after) = (simulator.requests(), simulator.tokens());
+    let life = Life {
+        doors: try_doors(&simulator, &before, &after, &made).await,
+        before,
+        after,
+        log,
+        made,
+        last_attempts,
+        traces: traces.map(|traces| traces.text()),
+    };
+    simulator.shutdown().await;
+    if !settled(|| tasks() == tasks_before).await {
+        wrong.push("something of the simulator stays".to_owned());
+    }
+    wrong.extend(invariants::violations(&life));
+    if wrong.is_empty() {
+        let succeeded = |made: &&Made| matches!(made.outcome, Outcome::Success(_));
+        let log = life.log.iter();
+        return Ok(Tally {
+            schedules: 1,
+            calls: life.made.len(),
+            successes: life.made.iter().filter(succeeded).count(),
+            requests: life.log.len(),
+            faults: log.filter(|request| request.fault.is_some()).count(),
+        });
+    }
+    Err(format!("{}\n{schedule}{life}", wrong.join("\n")))
+}
+
+/// The token with this number among those of a scope.
+fn nth(tokens: &[Token], scope: Scope, number: usize) -> &Token {
+    let mut tokens = tokens.iter().filter(|token| is_in(token, scope));
+    tokens.nth(number).unwrap()
+}
+
+pub fn is_in(token: &Token, scope: Scope) -> bool {
+    let of_account = token.scope == cf_service_tokens_simulator::Scope::Account;
+    of_account == (scope == Scope::Account)
+}
+
+/// The secret that a token has at first.
+fn first_secret(client_id: &str) -> String {
+    format!("{CANARY}-of-{client_id}")
+}
+
+async fn simulator(schedule: &Schedule, clock: &SharedClock) -> Simulator {
+    let now = clock.clone();
+    let token = |scope: &str, number| {
+        let client_id = format!("{scope}{number}.access");
+        SeedToken::new(format!("{scope} {number}"))
+            .client_secret(first_secret(&client_id))
+            .client_id(client_id)
+            .expires_in(TimeDelta::days(30))
+    };
+    let mut builder = Simulator::builder()
+        .seed(schedule.seed)
+        .api_token(CANARY)
+        .email_and_api_key("me@example.com", CANARY)
+        .user_service_key(CANARY)
+        .random_faults(schedule.seed, schedule.faults)
+        .clock(move || now.now());
+    for number in 0..schedule.account_tokens {
+        builder = builder.token(token("account", number));
+    }
+    for number in 0..schedule.zone_tokens {
+        builder = builder.zone_token(token("zone", number));
+    }
+    if let Some(quota) = schedule.quota {
+        builder = builder.enforce_rate_limit(quota, TimeDelta::minutes(1));
+    }
+    builder.start().await.unwrap()
+}
+
+fn client(schedule: &Schedule, simulator: &Simulator, clock: &SharedClock) -> Client {
+    let builder = Client::builder();
+    let builder = match schedule.scheme {
+        Scheme::ApiToken => builder.api_token(CANARY),
+        Scheme::GlobalKey => builder.global_key("me@example.com", CANARY),
+        Scheme::UserServiceKey => builder.user_service_key(CANARY),
+    };
+    builder
+        .base_url(simulator.base_url())
+        .http_client(http())
+        .timeout(TIMEOUT)
+        .deadline(schedule.deadline)
+        .body_limit(BODY_LIMIT)
+        .retry(
+            Retry::default()
+                .attempts(schedule.attempts)
+                .seed(schedule.seed),
+        )
+        .clock(clock.clone())
+        .build()
+        .unwrap()
+}
+
+/// What the client makes for itself, but for the system's certificates, which are
+/// slow to load.
+fn http() -> reqwest::Client {
+    let builder = reqwest::Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never());
+    #[cfg(feature = "rustls")]
+    let builder = builder.tls_certs_only([]);
+    builder.build().unwrap()
+}
+
+/// What a call comes to, unless its caller goes away before that.
+async fn abandoned_after<F: Future>(polls: Option<u32>, call: F) -> Option<F::Output> {
+    let mut call = pin!(call);
+    let Some(mut left) = polls else {
+        return Some(call.await);
+    };
+    poll_fn(|context| {
+        if left == 0 {
+            return Poll::Ready(None);
+        }
+        left -= 1;
+        call.as_mut().poll(context).map(Some)
+    })
+    .await
+}
+
+/// Lets others work until something holds; whether it does in the end.
+async fn settled(holds: impl Fn() -> bool) -> bool {
+    let until_it_holds = async {
+        while !holds() {
+            tokio::task::yield_now().await;
+        }
+    };
+    let settled = tokio::time::timeout(SETTLED_WITHIN, until_it_holds).await;
+    settled.is_ok()
+}
+
+/// Tries every secret that anybody was given for a token.
+async fn try_doors(
+    simulator: &Simulator,
+    before: &[Token],
+    after: &[Token],
+    made: &[Made],
+) -> Vec<Door> {
+    let http = http();
+    let mut doors = Vec::new();
+    for token in after {
+        let mut steps = Vec::new();
+        for Made { step, outcome, .. } in made {
+            if let Outcome::Success(success) = outcome
+                && let Some(credentials) = &success.credentials
+                && credentials.client_id() == Some(&token.client_id)
+                && opens_the_app(&http, simulator, credentials).await
+            {
+                steps.push(*step);
+            }
+        }
+        let had_one = before.iter().any(|old| old.id == token.id);
+        let first = cf_service_tokens::ServiceTokenCredentials::new(
+            token.client_id.clone(),
+            first_secret(&token.client_id),
+        );
+        let first_opens = had_one && opens_the_app(&http, simulator, &first).await;
+        doors.push(Door {
+            token: token.clone(),
+            first_opens,
+            steps,
+        });
+    }
+    doors
+}
+
+/// Keeps what is traced on this thread, at every level.
+#[derive(Clone, Default)]
+struct Traces(Arc<Mutex<Vec<u8>>>);
+
+impl Traces {
+    fn record(&self) -> tracing::subscriber::DefaultGuard {
+        let sink = self.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::TRACE)
+            .without_time()
+            .with_ansi(false)
+            .with_writer(move || sink.clone())
+            .finish();
+        tracing::subscriber::set_default(subscriber)
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
+    }
+}
+
+impl Write for Traces {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
