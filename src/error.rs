@@ -403,7 +403,12 @@ impl Error {
             }
             Kind::Redirect(None) => f.write_str("the answer is a redirect, which is not followed"),
             Kind::Refused => f.write_str("the API refused the call"),
-            Kind::Status => f.write_str("the answer is an error without the API's envelope"),
+            Kind::Status if self.api_errors().is_empty() => {
+                f.write_str("the answer is an error without the API's envelope")
+            }
+            Kind::Status => {
+                f.write_str("the answer is an error, though its envelope does not say so")
+            }
             Kind::NotJson => f.write_str("the answer is not JSON"),
             Kind::Shape { path, fault } => {
                 write!(f, "the answer's JSON can't be read at `{path}`: {fault}")

@@ -61,21 +61,20 @@ impl IssuedServiceToken {
     /// it is not lost, with as much of the token as can be read.
     pub(crate) fn rescue(document: &Value) -> Option<Decoded<Self>> {
         let client_secret = find_secret(document)?;
-        let fields = find_token(document).cloned().unwrap_or_default();
-        let Decoded { value, unreadable } = decode::service_token(fields);
+        let mut unreadable = Vec::new();
+        let token = find_token(document)
+            .and_then(|fields| {
+                let mut fields = Value::Object(fields.clone());
+                decode::service_token(&mut fields, "result", &mut unreadable).ok()
+            })
+            .unwrap_or_default();
         let credentials = ServiceTokenCredentials {
-            client_id: value.client_id.clone(),
+            client_id: token.client_id.clone(),
             client_secret,
         };
         Some(Decoded {
-            value: Self {
-                token: value,
-                credentials,
-            },
-            unreadable: unreadable
-                .iter()
-                .map(|field| format!("result.{field}"))
-                .collect(),
+            value: Self { token, credentials },
+            unreadable,
         })
     }
 }

@@ -29,6 +29,7 @@ use crate::received::Received;
 #[derive(Clone)]
 pub struct Response<T> {
     pub(crate) value: T,
+    pub(crate) errors: Vec<ApiMessage>,
     pub(crate) messages: Vec<ApiMessage>,
     pub(crate) unreadable: Vec<String>,
     pub(crate) received: Received,
@@ -46,6 +47,12 @@ impl<T> Response<T> {
     /// The value alone.
     pub fn into_inner(self) -> T {
         self.value
+    }
+
+    /// The `errors` of the envelope, which Cloudflare's documentation shows beside a
+    /// success as well; empty as a rule.
+    pub fn api_errors(&self) -> &[ApiMessage] {
+        &self.errors
     }
 
     /// Remarks that the API made beside the result.
@@ -125,6 +132,7 @@ impl<T: fmt::Debug> fmt::Debug for Response<T> {
             .field("status", &self.status())
             .field("ray_id", &self.ray_id())
             .field("attempts", &self.attempts)
+            .field("api_errors", &self.errors)
             .field("messages", &self.messages)
             .field("unreadable", &self.unreadable)
             .finish_non_exhaustive()

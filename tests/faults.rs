@@ -87,6 +87,72 @@ async fn a_failure_envelope_with_null_lists_and_odd_entries() {
     insta::assert_snapshot!(error, @"refresh account service token: the API refused the call (HTTP 404, ray id 8f2b1c9d0e1f2a3b-FRA): 7003 no route, 7000 no route either; check the base URL and the ids");
 }
 
+/// A failure with whatever stands for its result, or without a word of success.
+#[tokio::test]
+async fn a_failure_is_read_whatever_its_result_is() {
+    for result in [
+        "[]",
+        r#""""#,
+        "false",
+        "7",
+        "{}",
+        "[[]]",
+        r#"{"id":7}"#,
+        "null",
+    ] {
+        let body = format!(
+            r#"{{"success":false,"errors":[{{"code":10000,"message":"Authentication error"}}],"messages":[{{"code":1001,"message":"look here"}}],"result":{result}}}"#
+        );
+        for status in ["200 OK", "403 Forbidden", "500 Internal Server Error"] {
+            let server = RawServer::start(json(status, &body), Then::Close).await;
+            let tokens = server.tokens();
+            let listed = tokens.list().page(1).await.unwrap_err();
+            for error in [tokens.refresh(TOKEN).await.unwrap_err(), listed] {
+                assert!(error.is_refused(), "{status} {result}: {error}");
+                assert!(error.is_auth(), "{status} {result}: {error}");
+                assert_eq!(error.api_errors()[0].code, 10_000);
+                assert_eq!(error.api_messages()[0].code, 1001);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_an_answer_says_is_kept_where_it_says_nothing_of_success() {
+    for (status, success) in [
+        ("403 Forbidden", ""),
+        ("403 Forbidden", r#""success":"no","#),
+        ("403 Forbidden", r#""success":true,"#),
+        ("200 OK", ""),
+        ("200 OK", r#""success":"no","#),
+    ] {
+        let body = format!(
+            r#"{{{success}"errors":[{{"code":10000,"message":"Authentication error"}}],"messages":[{{"code":1001,"message":"look here"}}],"result":[]}}"#
+        );
+        let error = failure(json(status, &body), Then::Close).await;
+        assert!(!error.is_refused(), "{status} {success}: {error}");
+        assert_eq!(error.is_decode(), status == "200 OK", "{error}");
+        assert!(error.is_auth(), "{error}");
+        assert_eq!(error.api_errors()[0].code, 10_000);
+        assert_eq!(error.api_messages()[0].code, 1001);
+        if success.is_empty() && status != "200 OK" {
+            insta::assert_snapshot!(error, @r#"refresh account service token: the answer is an error, though its envelope does not say so (HTTP 403, ray id 8f2b1c9d0e1f2a3b-FRA, application/json, 121 bytes): 10000 Authentication error; check that the credentials are right, that they have the permission "Access: Service Tokens Write", and that the account or zone is one that they are for"#);
+        }
+    }
+}
+
+#[tokio::test]
+async fn codes_that_are_numbers_with_a_point_and_an_error_outside_of_a_list() {
+    let body = r#"{"success":false,"errors":[{"code":10000.0,"message":"a"},{"code":1.5,"message":"b"},{"code":1e300,"message":"c"},[1000,null,"d",null]],"messages":{"code":1001,"message":"alone"}}"#;
+    for status in ["200 OK", "403 Forbidden"] {
+        let error = failure(json(status, body), Then::Close).await;
+        let codes: Vec<i64> = error.api_errors().iter().map(|error| error.code).collect();
+        assert_eq!(codes, [10_000]);
+        assert!(error.is_refused() && error.is_auth(), "{error}");
+        assert_eq!(error.api_messages()[0].message, "alone");
+    }
+}
+
 #[tokio::test]
 async fn a_code_beyond_sixteen_bits() {
     let body = r#"{"success":false,"errors":[{"code":1000117,"message":"a new one"}],"messages":[],"result":null}"#;
@@ -279,6 +345,12 @@ async fn json_of_another_shape() {
             "result",
         ),
         (r#"{"errors":[],"messages":[],"result":{}}"#, "."),
+        // Lists that hold what an object would, in the order of its fields.
+        (
+            r#"{"success":true,"errors":[],"messages":[],"result":["a",1,null,null,true,null,null,null,"ci",null]}"#,
+            "result",
+        ),
+        (r#"[[],[],{"id":"a"},true]"#, "."),
         ("[]", "."),
         ("7", "."),
     ] {
@@ -295,7 +367,7 @@ async fn json_of_another_shape() {
 
 #[tokio::test]
 async fn null_in_every_optional_field() {
-    let body = r#"{"success":true,"errors":null,"messages":null,"result":{"id":null,"client_id":null,"name":null,"duration":null,"enabled":null,"expires_at":null,"created_at":null,"updated_at":null,"last_seen_at":null}}"#;
+    let body = r#"{"success":true,"errors":null,"messages":null,"result":{"id":null,"client_id":null,"name":null,"duration":null,"enabled":null,"client_secret_version":null,"expires_at":null,"created_at":null,"updated_at":null,"last_seen_at":null}}"#;
     let server = RawServer::start(json("200 OK", body), Then::Close).await;
     let token = server.tokens().refresh(TOKEN).await.unwrap();
     assert_eq!(*token, cf_service_tokens::ServiceToken::default());
@@ -333,6 +405,27 @@ async fn fields_that_cannot_be_read_do_not_hide_the_others() {
             "result.last_seen_at"
         ]
     );
+}
+
+#[tokio::test]
+async fn a_result_without_any_field_is_a_token_without_any() {
+    let body = r#"{"success":true,"errors":[],"messages":[],"result":{}}"#;
+    let server = RawServer::start(json("200 OK", body), Then::Close).await;
+    let token = server.tokens().refresh(TOKEN).await.unwrap();
+    assert_eq!(*token, cf_service_tokens::ServiceToken::default());
+}
+
+#[tokio::test]
+async fn a_version_that_is_a_number_with_a_point() {
+    for (version, read) in [("2.0", Some(2)), ("2.5", None), ("1e300", None)] {
+        let body = format!(
+            r#"{{"success":true,"errors":[],"messages":[],"result":{{"id":"a","client_secret_version":{version}}}}}"#
+        );
+        let server = RawServer::start(json("200 OK", &body), Then::Close).await;
+        let token = server.tokens().refresh(TOKEN).await.unwrap();
+        assert_eq!(token.client_secret_version, read);
+        assert_eq!(token.unreadable().is_empty(), read.is_some());
+    }
 }
 
 #[tokio::test]

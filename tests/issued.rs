@@ -144,6 +144,25 @@ async fn what_could_not_be_read_is_named() {
 }
 
 #[tokio::test]
+async fn what_the_envelope_says_is_kept_with_a_secret_that_was_looked_for() {
+    for (success, result) in [
+        ("true", "[{\"client_secret\":\"SECRET\"}]"),
+        ("true", "null,\"client_secret\":\"SECRET\""),
+        ("\"yes\"", "{\"client_secret\":\"SECRET\"}"),
+        ("true", "{\"id\":7,\"client_secret\":\"SECRET\"}"),
+    ] {
+        let result = result.replace("SECRET", CANARY);
+        let body = format!(
+            r#"{{"success":{success},"errors":[{{"code":1002,"message":"odd"}}],"messages":[{{"code":1001,"message":"store it"}}],"result":{result}}}"#
+        );
+        let issued = rotate(json("200 OK", &body), Then::Close).await.unwrap();
+        assert_eq!(issued.credentials().expose_secret(), CANARY);
+        assert_eq!(issued.messages()[0].message, "store it", "{body}");
+        assert_eq!(issued.api_errors()[0].code, 1002, "{body}");
+    }
+}
+
+#[tokio::test]
 async fn an_answer_that_holds_no_readable_secret_is_kept_whole() {
     let whole = format!(
         r#"{{"success":true,"errors":[],"messages":[],"result":{{"client_secret":"{CANARY}"}}}}"#
@@ -237,6 +256,7 @@ async fn the_documented_answer() {
             "8f2b1c9d0e1f2a3b-FRA",
         ),
         attempts: 1,
+        api_errors: [],
         messages: [],
         unreadable: [],
         ..

@@ -227,18 +227,41 @@ async fn one_unreadable_token_does_not_hide_the_others() {
 }
 
 #[tokio::test]
-async fn an_entry_that_is_no_token_is_an_error_not_a_gap() {
+async fn a_page_of_tokens_that_all_have_unreadable_fields() {
     let server = RawServer::answering(|_| {
-        support::json(
-            "200 OK",
-            r#"{"success":true,"errors":[],"messages":[],"result":[{"name":"a"},"b"]}"#,
-        )
+        let token = json!({ "name": "a", "last_seen_at": "yesterday", "created_at": 7, "enabled": "yes", "client_secret_version": 2.0 });
+        let remark = json!({ "code": "one", "message": "b" });
+        let body = json!({ "success": true, "errors": vec![&remark; 200], "messages": [], "result": vec![token; 50] });
+        support::json("200 OK", &body.to_string())
     })
     .await;
-    let error = server.tokens().list().page(1).await.unwrap_err();
-    assert!(error.is_decode());
-    assert!(error.to_string().contains("`result[1]`"), "{error}");
-    assert!(!error.may_have_been_applied(), "a listing changes nothing");
+    let page = server.tokens().list().page(1).await.unwrap();
+    assert_eq!(page.tokens.len(), 50);
+    let mut tokens = page.tokens.iter();
+    assert!(tokens.all(|token| token.name.as_deref() == Some("a")));
+    assert_eq!(page.tokens[49].client_secret_version, Some(2));
+    assert_eq!(page.unreadable().len(), 200 + 50 * 3);
+}
+
+#[tokio::test]
+async fn an_entry_that_is_no_token_is_an_error_not_a_gap() {
+    for (tokens, path) in [
+        (r#"[{"name":"a"},"b"]"#, "result[1]"),
+        (r#"[{"id":"a"},[]]"#, "result[1]"),
+        (r#"[{"id":"a"},null]"#, "result[1]"),
+        (
+            r#"[["a",1,null,null,true,null,null,null,"ci",null]]"#,
+            "result[0]",
+        ),
+        (r#"{"id":"a"}"#, "result"),
+    ] {
+        let body = format!(r#"{{"success":true,"errors":[],"messages":[],"result":{tokens}}}"#);
+        let server = RawServer::answering(move |_| support::json("200 OK", &body)).await;
+        let error = server.tokens().list().page(1).await.unwrap_err();
+        assert!(error.is_decode(), "{error}");
+        assert!(error.to_string().contains(&format!("`{path}`")), "{error}");
+        assert!(!error.may_have_been_applied(), "a listing changes nothing");
+    }
 }
 
 /// One page is held at a time: the second is asked for only when the first is used up.

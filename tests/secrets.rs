@@ -149,6 +149,7 @@ async fn a_response_shows_no_credentials() {
             "8f2b1c9d0e1f2a3b-FRA",
         ),
         attempts: 1,
+        api_errors: [],
         messages: [
             ApiMessage {
                 code: 1,
