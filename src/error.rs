@@ -241,14 +241,16 @@ impl Error {
         self.received().map(|received| received.status)
     }
 
-    /// The response's headers, if there was a response.
+    /// The response's headers, if there was a response; without a `cf-ray`,
+    /// `content-type` or `location` that repeats a credential.
     pub fn headers(&self) -> Option<&HeaderMap> {
         self.received().map(|received| &received.headers)
     }
 
     /// As much of the response's body as arrived, exactly as it came.
     ///
-    /// It may hold a secret: it is for programs, and printed by nothing here.
+    /// **It may hold a secret**, in memory that is not wiped when it is dropped: it is
+    /// for programs, and printed by nothing here.
     pub fn body(&self) -> Option<&[u8]> {
         self.received().map(|received| received.body.as_ref())
     }

@@ -105,9 +105,12 @@ impl<'de> Deserialize<'de> for IssuedServiceToken {
 /// What authenticates a machine to an app behind Access: the client id and the
 /// client secret of a service token.
 ///
-/// The secret shows itself in no `Debug`, is wiped from memory when the last
-/// copy is dropped, and is handed out by [`expose_secret`](Self::expose_secret)
-/// and the two header forms alone.
+/// The secret shows itself in no `Debug`, and is handed out by
+/// [`expose_secret`](Self::expose_secret) and the two header forms alone. Its memory
+/// is wiped when this is dropped. That of the answer that it came in is not: a
+/// [`Response`](crate::Response) keeps the body until it is dropped or
+/// [taken apart](crate::Response::into_inner), and what decoding and the network
+/// left in memory is out of reach.
 ///
 /// ```
 /// use cf_service_tokens::ServiceTokenCredentials;
@@ -209,11 +212,25 @@ fn sensitive(text: &str) -> Result<HeaderValue, Error> {
 }
 
 /// The secret in an answer of any shape: what is named as one, or else what
-/// looks like one.
+/// is one by its form.
 fn find_secret(document: &Value) -> Option<SecretString> {
     named_secret(document)
-        .or_else(|| first_text(document, &redact::is_client_secret))
+        .or_else(|| formed_secret(document))
         .map(SecretString::from)
+}
+
+/// The first text that is a client secret by its form, where a new one may stand:
+/// what the envelope's lists quote is none, nor is a client id.
+fn formed_secret(value: &Value) -> Option<&str> {
+    match value {
+        Value::String(text) => redact::is_client_secret(text).then_some(text),
+        Value::Array(items) => items.iter().find_map(formed_secret),
+        Value::Object(fields) => fields
+            .iter()
+            .filter(|(name, _)| !["errors", "messages", "client_id"].contains(&name.as_str()))
+            .find_map(|(_, field)| formed_secret(field)),
+        _ => None,
+    }
 }
 
 /// The fields of the token in an answer of any shape: those beside a client id.
@@ -234,7 +251,7 @@ fn named_secret(value: &Value) -> Option<&str> {
                 .replace(['_', '-'], "")
                 .eq_ignore_ascii_case("clientsecret");
             if is_secret {
-                first_text(field, &|text| !text.is_empty())
+                first_text(field)
             } else {
                 named_secret(field)
             }
@@ -244,11 +261,11 @@ fn named_secret(value: &Value) -> Option<&str> {
     }
 }
 
-fn first_text<'a>(value: &'a Value, fits: &dyn Fn(&str) -> bool) -> Option<&'a str> {
+fn first_text(value: &Value) -> Option<&str> {
     match value {
-        Value::String(text) => fits(text).then_some(text),
-        Value::Array(items) => items.iter().find_map(|item| first_text(item, fits)),
-        Value::Object(fields) => fields.values().find_map(|field| first_text(field, fits)),
+        Value::String(text) => (!text.is_empty()).then_some(text),
+        Value::Array(items) => items.iter().find_map(first_text),
+        Value::Object(fields) => fields.values().find_map(first_text),
         _ => None,
     }
 }

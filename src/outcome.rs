@@ -36,9 +36,14 @@ impl Attempt<'_> {
         notes: Option<Notes>,
         decoded: Generated<E>,
     ) -> Result<Response<E::Result>, Error> {
-        let Some(Notes { received, body_end }) = notes else {
+        let Some(Notes {
+            mut received,
+            body_end,
+        }) = notes
+        else {
             return Err(self.incomplete(None, decoded));
         };
+        received.drop_headers_with_secrets(self.redactor);
         match body_end {
             BodyEnd::Complete => {}
             BodyEnd::Broken => return Err(self.incomplete(Some(received), decoded)),

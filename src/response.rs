@@ -71,7 +71,8 @@ impl<T> Response<T> {
         self.received.status
     }
 
-    /// The response's headers.
+    /// The response's headers, without a `cf-ray`, `content-type` or `location` that
+    /// repeats a credential.
     pub fn headers(&self) -> &HeaderMap {
         &self.received.headers
     }
@@ -82,6 +83,9 @@ impl<T> Response<T> {
     }
 
     /// The response's body, exactly as it came.
+    ///
+    /// After create and rotate **it holds the client secret**, in memory that is not
+    /// wiped when it is dropped. [`into_inner`](Self::into_inner) leaves it behind.
     pub fn body(&self) -> &[u8] {
         &self.received.body
     }

@@ -144,6 +144,35 @@ async fn what_could_not_be_read_is_named() {
 }
 
 #[tokio::test]
+async fn what_only_mentions_a_secret_is_not_taken_for_one() {
+    let hex = "bdd31cbc4dec990953e39163fbbb194c93313ca9f0a6e420346af9d326b1d2a5";
+    let formed = "cfast_aB3dE5gH7jK9mN1pQ3sT5vW7yZ9bC1eF3hI5kL7n12ab34cd";
+    for (message, result) in [
+        ("new secrets begin with cfast_, as in cfast_aB3dE", "null"),
+        (hex, "null"),
+        (formed, "null"),
+        (
+            "",
+            &format!(r#"{{"logo":"https://example.com/{hex}.png"}}"#),
+        ),
+        ("", &format!(r#"{{"client_id":"{hex}"}}"#)),
+        ("", &format!(r#"{{"note":"{formed} was the old one"}}"#)),
+    ] {
+        let body = format!(
+            r#"{{"success":true,"errors":[{{"code":1002,"message":"{message}"}}],"messages":[{{"code":1001,"message":"{message}"}}],"result":{result}}}"#
+        );
+        let error = rotate(json("200 OK", &body), Then::Close)
+            .await
+            .unwrap_err();
+        assert!(error.is_decode(), "{error}");
+        assert_eq!(error.body(), Some(body.as_bytes()));
+        assert_eq!(error.api_messages()[0].code, 1001);
+        let shown = format!("{error} {error:?}");
+        assert!(!shown.contains(hex) && !shown.contains(formed), "{shown}");
+    }
+}
+
+#[tokio::test]
 async fn what_the_envelope_says_is_kept_with_a_secret_that_was_looked_for() {
     for (success, result) in [
         ("true", "[{\"client_secret\":\"SECRET\"}]"),
