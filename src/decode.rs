@@ -223,10 +223,12 @@ fn remove(document: &mut Value, path: &[Segment]) -> bool {
 /// What serde says, without the value that it quotes: that may be a secret.
 fn fault(error: &serde_json::Error) -> String {
     let words = error.to_string();
+    // Where it is in the text, the path tells better.
+    let words = words.split(" at line ").next().unwrap_or_default();
     if let Some((_, expected)) = words.rsplit_once(", expected ") {
         format!("expected {expected}")
     } else if words.starts_with("missing field") {
-        words
+        words.to_owned()
     } else {
         "the value is of no form that is known".to_owned()
     }

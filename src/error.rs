@@ -76,6 +76,8 @@ pub(crate) enum Kind {
     NotJson,
     Shape { path: String, fault: String },
     NoResult,
+    OtherType { path: String, fault: String },
+    Pages(String),
 }
 
 impl Error {
@@ -87,7 +89,7 @@ impl Error {
         // An id that is a secret pasted into the wrong place must not be printed.
         let shown = match id.len() {
             0..=36 if !id.contains("cfast_") => format!("{id:?} "),
-            _ => String::new(),
+            _ => "what was given ".to_owned(),
         };
         Self::outside_a_call(Kind::InvalidId(format!(
             "{shown}is no {what} id: {fault}; {hint}"
@@ -204,12 +206,17 @@ impl Error {
         matches!(self.0.kind, Kind::Refused)
     }
 
-    /// Whether the answer could not be read: it was not JSON, or JSON of
-    /// another shape, or a success without a result.
+    /// Whether no sense could be made of the answer: it was not JSON, or JSON of
+    /// another shape than the API documents or the caller asked for, or a success
+    /// without a result, or pages of a listing that have no end.
     pub fn is_decode(&self) -> bool {
         matches!(
             self.0.kind,
-            Kind::NotJson | Kind::Shape { .. } | Kind::NoResult
+            Kind::NotJson
+                | Kind::Shape { .. }
+                | Kind::NoResult
+                | Kind::OtherType { .. }
+                | Kind::Pages(_)
         )
     }
 
@@ -290,7 +297,8 @@ impl Error {
     /// Whether the call may have taken effect although it failed.
     ///
     /// `false` is certain: the request was never sent, the call only reads, or
-    /// the API turned it away (a status from 300 to 499 other than 408).
+    /// the API turned it away (a status from 300 to 499 other than 303, which says
+    /// where to see what was done, and 408).
     /// `true` is not: the answer was lost, could not be read, or told of a
     /// failure on the other side. To refresh again is harmless in either case.
     pub fn may_have_been_applied(&self) -> bool {
@@ -301,7 +309,9 @@ impl Error {
             return true;
         }
         let turned_away = self.status().is_some_and(|status| {
-            (300..500).contains(&status.as_u16()) && status != StatusCode::REQUEST_TIMEOUT
+            (300..500).contains(&status.as_u16())
+                && status != StatusCode::SEE_OTHER
+                && status != StatusCode::REQUEST_TIMEOUT
         });
         let unsent = self.is_connect() || matches!(self.0.kind, Kind::Throttled(_));
         !call.operation.is_read() && !unsent && !turned_away
@@ -337,6 +347,8 @@ impl Error {
             Kind::NotJson => "not_json",
             Kind::Shape { .. } => "shape",
             Kind::NoResult => "no_result",
+            Kind::OtherType { .. } => "other_type",
+            Kind::Pages(_) => "pages",
         }
     }
 
@@ -368,6 +380,8 @@ impl Error {
             Kind::Connect => Some("check the network, the proxy settings and the base URL"),
             Kind::Tls => Some("check the system's certificates and clock, and the base URL"),
             Kind::Redirect(_) => Some("check the base URL"),
+            // The caller holds the answer that tells of it.
+            Kind::OtherType { .. } => None,
             _ if self.may_have_been_applied() => {
                 Some("the call may have taken effect; look at the token to be sure")
             }
@@ -416,6 +430,11 @@ impl Error {
                 write!(f, "the answer's JSON can't be read at `{path}`: {fault}")
             }
             Kind::NoResult => f.write_str("the answer says success but holds no result"),
+            Kind::OtherType { path, fault } => write!(
+                f,
+                "the call succeeded, but its answer is not of the type asked for at `{path}`: {fault}"
+            ),
+            Kind::Pages(words) => f.write_str(words),
         }
     }
 

@@ -96,17 +96,22 @@ impl<T> Response<T> {
     /// # Errors
     ///
     /// One for which [`Error::is_decode`] holds, with the path to what does not
-    /// fit `U`.
+    /// fit `U`. The call itself has succeeded all the same.
     pub fn json<U: DeserializeOwned>(&self) -> Result<U, Error> {
-        decode::exactly(self.body()).map_err(|Undecodable { path, fault }| {
-            let response = FailedResponse {
-                received: self.received.clone(),
-                excerpt: String::new(),
-                errors: Vec::new(),
-                messages: Vec::new(),
-            };
-            Error::call(Kind::Shape { path, fault }, self.operation, Some(response))
-        })
+        decode::exactly(self.body())
+            .map_err(|Undecodable { path, fault }| self.unusable(Kind::OtherType { path, fault }))
+    }
+
+    /// The error of a success that is of no use, with all that came with it.
+    pub(crate) fn unusable(&self, kind: Kind) -> Error {
+        let response = FailedResponse {
+            received: self.received.clone(),
+            // No part of a success is printed: it may hold a secret.
+            excerpt: String::new(),
+            errors: self.errors.clone(),
+            messages: self.messages.clone(),
+        };
+        Error::call(kind, self.operation, Some(response)).after(self.attempts, None)
     }
 
     /// How often the request was sent until this answer came.

@@ -5,8 +5,8 @@ mod support;
 
 use std::time::Duration;
 
-use cf_service_tokens::{Client, Error, Retry};
-use support::{ACCOUNT, CANARY, RawServer, TOKEN, Then, answer, json};
+use cf_service_tokens::{Client, Error, RateLimit, Retry};
+use support::{ACCOUNT, CANARY, RawServer, TOKEN, Then, VirtualClock, answer, json};
 
 const HTML: &str = "<!DOCTYPE html>\n<title>Attention Required! | Cloudflare</title>";
 const RAY_ID: Option<&str> = Some("8f2b1c9d0e1f2a3b-FRA");
@@ -249,6 +249,59 @@ async fn a_redirect_is_not_followed() {
     assert_carries_the_response(&error, 307);
     assert_eq!(elsewhere.requests(), [""; 0]);
     insta::assert_snapshot!(error, @r#"refresh account service token: the answer is a redirect to "127.0.0.1", which is not followed (HTTP 307, ray id 8f2b1c9d0e1f2a3b-FRA); check the base URL"#);
+}
+
+#[tokio::test]
+async fn a_redirect_to_what_was_done_may_tell_of_a_success() {
+    let see_other = json("303 See Other", "").replacen("\r\n", "\r\nlocation: /done\r\n", 1);
+    let error = failure(see_other, Then::Close).await;
+    assert!(error.is_redirect());
+    assert!(error.may_have_been_applied());
+}
+
+#[tokio::test]
+async fn what_an_id_that_can_be_none_is_told() {
+    let client = Client::builder().api_token("t").build().unwrap();
+    let account = client.account("").unwrap_err();
+    let zone = client.zone("example.com").unwrap_err();
+    let tokens = client.account(ACCOUNT).unwrap();
+    let client_id = "88bf3b6d86161464f6509f7219099e57.access.example.com";
+    let token = tokens.refresh(client_id).await.unwrap_err();
+    insta::assert_snapshot!(format!("{account}\n{zone}\n{token}"), @r#"
+    "" is no account id: it is empty; the dashboard shows it under the account's overview
+    "example.com" is no zone id: '.' at byte 7 is none of the ASCII letters, digits and `-` that an id is made of; the dashboard shows it under the zone's overview
+    what was given is no service token id: '.' at byte 32 is none of the ASCII letters, digits and `-` that an id is made of; it is the token's `id`, not its `client_id`
+    "#);
+}
+
+/// The client's own limit has no room before the deadline.
+#[tokio::test]
+async fn a_call_that_is_held_up_for_too_long() {
+    let server = RawServer::start(
+        json("200 OK", include_str!("data/refreshed.json")),
+        Then::Close,
+    )
+    .await;
+    let one = RateLimit::new(1, Duration::from_secs(300));
+    let client = server
+        .builder()
+        .rate_limit(one)
+        .clock(VirtualClock::default());
+    let tokens = client.build().unwrap().account(ACCOUNT).unwrap();
+    let mut calls = 0;
+    let error = loop {
+        match tokens.refresh(TOKEN).await {
+            Ok(_) => calls += 1,
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(server.requests().len(), calls);
+    assert!(error.is_rate_limited());
+    assert_eq!(error.attempts(), 0);
+    assert_eq!(error.status(), None);
+    assert!(!error.may_have_been_applied());
+    let wait = format!("{:?}", error.retry_after().unwrap());
+    insta::assert_snapshot!(error.to_string().replace(&wait, "WAIT"), @"refresh account service token: the rate limit holds the call up for WAIT, which is past its deadline; wait, or give the call a longer deadline");
 }
 
 #[tokio::test]

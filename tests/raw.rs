@@ -203,9 +203,13 @@ async fn an_answer_in_a_type_of_the_callers_own() {
     struct Token {
         tags: Vec<String>,
     }
-    let body = json!({ "success": true, "errors": [], "messages": [], "result": { "name": "ci", "tags": ["a"] } });
-    let server = server("200 OK", &body).await;
-    let token = server.tokens().get(TOKEN).await.unwrap();
+    let body = json!({ "success": true, "errors": [], "messages": [{ "code": 1001, "message": "look" }], "result": { "name": "ci", "tags": ["a"] } });
+    let fine = support::json("200 OK", &body.to_string());
+    let server = RawServer::in_turn(&[answer("502 Oops", "text/plain", ""), fine]).await;
+    let builder = server.builder().retry(Retry::default().seed(1));
+    let client = builder.clock(VirtualClock::default()).build().unwrap();
+    let tokens = client.account(support::ACCOUNT).unwrap();
+    let token = tokens.refresh(TOKEN).await.unwrap();
     assert_eq!(token.json::<Envelope>().unwrap().result.tags, ["a"]);
 
     let error = token.json::<Vec<Value>>().unwrap_err();
@@ -223,5 +227,8 @@ async fn an_answer_in_a_type_of_the_callers_own() {
         tags: u8,
     }
     let error = token.json::<Wrong>().unwrap_err();
-    assert!(error.to_string().contains("`result.tags`"), "{error}");
+    assert_eq!(error.attempts(), 2);
+    assert_eq!(error.api_messages()[0].code, 1001);
+    assert!(error.may_have_been_applied(), "it was");
+    insta::assert_snapshot!(error, @"refresh account service token: the call succeeded, but its answer is not of the type asked for at `result.tags`: expected u8, at the last of 2 attempts (HTTP 200, ray id 8f2b1c9d0e1f2a3b-FRA, application/json, 108 bytes)");
 }
