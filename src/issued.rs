@@ -12,6 +12,7 @@ use crate::decode::{self, Decoded};
 use crate::error::Error;
 use crate::generated::types::ServiceToken;
 use crate::redact;
+use crate::response::Response;
 
 const CF_ACCESS_CLIENT_ID: HeaderName = HeaderName::from_static("cf-access-client-id");
 const CF_ACCESS_CLIENT_SECRET: HeaderName = HeaderName::from_static("cf-access-client-secret");
@@ -99,6 +100,33 @@ impl<'de> Deserialize<'de> for IssuedServiceToken {
             client_secret: client_secret.into(),
         };
         Ok(Self { token, credentials })
+    }
+}
+
+impl Response<ServiceToken> {
+    /// The credentials with a new client secret, if the answer holds one: that to an
+    /// update which raised the
+    /// [`client_secret_version`](crate::UpdateServiceToken::client_secret_version)
+    /// may. They are **never shown again**, so store them before anything else.
+    ///
+    /// ```no_run
+    /// # async fn example(tokens: cf_service_tokens::ZoneServiceTokens, id: &str)
+    /// # -> Result<(), Box<dyn std::error::Error>> {
+    /// use cf_service_tokens::UpdateServiceToken;
+    ///
+    /// let raise = UpdateServiceToken::new().client_secret_version(2);
+    /// if let Some(credentials) = tokens.update(id, &raise).await?.new_credentials() {
+    ///     std::fs::write("client-secret", credentials.expose_secret())?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn new_credentials(&self) -> Option<ServiceTokenCredentials> {
+        let document: Value = serde_json::from_slice(self.body()).ok()?;
+        Some(ServiceTokenCredentials {
+            client_id: self.client_id.clone(),
+            client_secret: named_secret(&document)?.into(),
+        })
     }
 }
 

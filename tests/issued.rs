@@ -4,10 +4,11 @@
 mod support;
 
 use cf_service_tokens::{
-    CreateServiceToken, Error, IssuedServiceToken, Response, RotateServiceToken,
-    ServiceTokenCredentials,
+    Client, CreateServiceToken, Error, IssuedServiceToken, Response, Retry, RotateServiceToken,
+    ServiceTokenCredentials, UpdateServiceToken,
 };
-use support::{CANARY, RawServer, TOKEN, Then, answer, json};
+use cf_service_tokens_simulator::{SeedToken, Simulator};
+use support::{ACCOUNT, CANARY, RawServer, TOKEN, Then, VirtualClock, ZONE, answer, json};
 
 const CLIENT_ID: &str = "88bf3b6d86161464f6509f7219099e57.access.example.com";
 
@@ -321,4 +322,85 @@ fn credentials_that_cannot_be_sent_are_refused_without_being_shown() {
     assert!(!format!("{error} {error:?}").contains(CANARY));
     // JSON escapes the line break, so this form can carry it.
     assert!(credentials.single_header().is_ok());
+}
+
+#[tokio::test]
+async fn an_update_that_rotates_hands_out_the_new_secret() {
+    let simulator = Simulator::builder()
+        .token(SeedToken::new("ci"))
+        .zone_token(SeedToken::new("ci"))
+        .start()
+        .await
+        .unwrap();
+    let client = Client::builder()
+        .api_token(simulator.api_token())
+        .base_url(simulator.base_url())
+        .build()
+        .unwrap();
+    let account = client.account(simulator.account_id()).unwrap();
+    let zone = client.zone(simulator.zone_id()).unwrap();
+    let of_account = account.list().page(1).await.unwrap().tokens[0].id.clone();
+    let of_zone = zone.list().page(1).await.unwrap().tokens[0].id.clone();
+    let (of_account, of_zone) = (of_account.unwrap(), of_zone.unwrap());
+
+    let raise = UpdateServiceToken::new().client_secret_version(2);
+    let rename = UpdateServiceToken::new().name("deploy");
+    for (raised, renamed) in [
+        (
+            account.update(&of_account, &raise).await.unwrap(),
+            account.update(&of_account, &rename).await.unwrap(),
+        ),
+        (
+            zone.update(&of_zone, &raise).await.unwrap(),
+            zone.update(&of_zone, &rename).await.unwrap(),
+        ),
+    ] {
+        let credentials = raised.new_credentials().unwrap();
+        let shown = format!("{raised:?} {credentials:?}");
+        assert!(!shown.contains(credentials.expose_secret()), "{shown}");
+        let app = reqwest::Client::new().get(simulator.protected_url());
+        let app = app.headers(credentials.headers().unwrap()).send();
+        assert_eq!(app.await.unwrap().status(), 200);
+        assert!(renamed.new_credentials().is_none());
+    }
+}
+
+#[tokio::test]
+async fn an_update_that_rotates_is_not_repeated() {
+    let fine = format!(
+        r#"{{"success":true,"errors":[],"messages":[],"result":{{"id":"{TOKEN}","client_secret":"{CANARY}"}}}}"#
+    );
+    let raise = UpdateServiceToken::new().client_secret_version(2);
+    let rename = UpdateServiceToken::new().name("ci");
+    for (first, request, attempts) in [
+        ("502 Bad Gateway", &raise, 1),
+        ("502 Bad Gateway", &rename, 2),
+        ("429 Too Many Requests", &raise, 2),
+    ] {
+        let answers = [answer(first, "text/plain", ""), json("200 OK", &fine)];
+        for scope in ["account", "zone"] {
+            let server = RawServer::in_turn(&answers).await;
+            let retry = Retry::default().seed(1);
+            let builder = server.builder().retry(retry).clock(VirtualClock::default());
+            let client = builder.build().unwrap();
+            let updated = match scope {
+                "account" => {
+                    client
+                        .account(ACCOUNT)
+                        .unwrap()
+                        .update(TOKEN, request)
+                        .await
+                }
+                _ => client.zone(ZONE).unwrap().update(TOKEN, request).await,
+            };
+            assert_eq!(server.requests().len(), attempts, "{scope}: {first}");
+            match updated {
+                Ok(token) => {
+                    let credentials = token.new_credentials().unwrap();
+                    assert_eq!(credentials.expose_secret(), CANARY);
+                }
+                Err(error) => assert!(error.may_have_been_applied(), "{error}"),
+            }
+        }
+    }
 }
