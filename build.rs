@@ -1,7 +1,7 @@
 //! Generates the client from the OpenAPI fragment; the steps are in `build/`.
 
 #[path = "build/mod.rs"]
-mod build;
+pub mod build;
 
 use std::path::Path;
 use std::{env, fs, panic};

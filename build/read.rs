@@ -42,6 +42,7 @@ impl fmt::Display for FragmentError {
 }
 
 impl FragmentError {
+    /// What is wrong, and where.
     pub fn new(place: impl Into<String>, cause: impl Into<String>) -> Self {
         Self {
             place: place.into(),

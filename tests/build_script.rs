@@ -2,15 +2,18 @@
 //! the script itself, as cargo runs it.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-#[path = "../build/mod.rs"]
-mod build;
 #[path = "../build.rs"]
+#[allow(
+    clippy::print_stdout,
+    reason = "it is how a build script talks to cargo"
+)]
 mod build_script;
 
 use std::path::Path;
 use std::process::Command;
 use std::{env, fs};
 
+use build_script::build;
 use serde_json::{Value, json};
 
 const FRAGMENT: &str = include_str!("../openapi/service-tokens.json");
