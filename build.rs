@@ -1,19 +1,17 @@
 //! Generates the client from the OpenAPI fragment; the steps are in `build/`.
 
 #[path = "build/mod.rs"]
-mod build;
+pub mod build;
 
 use std::path::Path;
-use std::{env, fs};
+use std::{env, fs, panic};
 
 const FRAGMENT: &str = "openapi/service-tokens.json";
 
-fn main() {
+/// Runs the steps, and tells cargo in one line what stops them.
+pub fn main() {
     println!("cargo::rerun-if-changed={FRAGMENT}");
     println!("cargo::rerun-if-changed=build");
-    // The generator's panics are caught and reported as errors: without this
-    // they would be printed as well.
-    std::panic::set_hook(Box::new(|_| {}));
     if let Err(message) = generate() {
         println!("cargo::error={}", message.replace('\n', " "));
     }
@@ -22,7 +20,12 @@ fn main() {
 fn generate() -> Result<(), String> {
     let text = fs::read_to_string(FRAGMENT)
         .map_err(|error| format!("{FRAGMENT}: can't be read: {error}"))?;
-    let rust = build::rust_from_openapi(&text).map_err(|error| format!("{FRAGMENT}: {error}"))?;
+    // A panic in the steps becomes an error: it must not be printed as well.
+    let hook = panic::take_hook();
+    panic::set_hook(Box::new(|_| {}));
+    let rust = build::rust_from_openapi(&text);
+    panic::set_hook(hook);
+    let rust = rust.map_err(|error| format!("{FRAGMENT}: {error}"))?;
     let directory = env::var_os("OUT_DIR").ok_or("OUT_DIR is not set; run this through cargo")?;
     let file = Path::new(&directory).join("generated.rs");
     fs::write(&file, rust).map_err(|error| format!("{}: can't be written: {error}", file.display()))

@@ -1,8 +1,5 @@
 //! The third step: a document to Rust, by progenitor.
 
-use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use openapiv3::OpenAPI;
 use progenitor::{GenerationSettings, Generator, HooksMode, InterfaceStyle, TypeImpl, TypePatch};
 use quote::{format_ident, quote};
@@ -10,6 +7,7 @@ use schemars08::schema::{InstanceType, SchemaObject};
 use serde_json::{Value, json};
 
 use super::read::{Fragment, FragmentError, OperationFacts};
+use super::without_panic;
 
 /// Generates the client, its types and the table of operations, formatted.
 pub fn rust(fragment: &Fragment) -> Result<String, FragmentError> {
@@ -78,13 +76,11 @@ fn openapi(document: &Value) -> Result<OpenAPI, FragmentError> {
 
 fn progenitor(openapi: &OpenAPI) -> Result<proc_macro2::TokenStream, String> {
     // progenitor answers some documents with a panic rather than an error.
-    let generated = catch_unwind(AssertUnwindSafe(|| {
-        Generator::new(&settings()).generate_tokens(openapi)
-    }));
+    let generated = without_panic(|| Generator::new(&settings()).generate_tokens(openapi));
     let (verb, words) = match generated {
         Ok(Ok(tokens)) => return Ok(tokens),
         Ok(Err(error)) => ("refuses it", error.to_string()),
-        Err(panic) => ("gave up on it", words_of(panic.as_ref())),
+        Err(words) => ("gave up on it", words),
     };
     // What follows the first line is a dump of progenitor's own structures.
     let first_line = words.lines().next().unwrap_or("no reason given");
@@ -92,14 +88,6 @@ fn progenitor(openapi: &OpenAPI) -> Result<proc_macro2::TokenStream, String> {
         "progenitor {verb}: {}",
         first_line.trim_end_matches(" {")
     ))
-}
-
-fn words_of(panic: &(dyn Any + Send)) -> String {
-    panic
-        .downcast_ref::<String>()
-        .cloned()
-        .or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string))
-        .unwrap_or_default()
 }
 
 fn settings() -> GenerationSettings {

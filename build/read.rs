@@ -42,6 +42,7 @@ impl fmt::Display for FragmentError {
 }
 
 impl FragmentError {
+    /// What is wrong, and where.
     pub fn new(place: impl Into<String>, cause: impl Into<String>) -> Self {
         Self {
             place: place.into(),
@@ -113,8 +114,17 @@ fn operation(path: &str, method: &str, operation: &Value) -> Result<OperationFac
             .map(ToOwned::to_owned)
             .ok_or_else(|| missing(field, what))
     };
+    let id = text("operationId", "a string that names the generated method")?;
+    if !is_snake_case_identifier(&id) {
+        return Err(FragmentError::new(
+            format!("paths.{path}.{method}"),
+            format!(
+                "the operationId `{id}` can't name a method; write it as `refresh_account_service_token`, and Cloudflare's own id as `{CLOUDFLARE_OPERATION_ID}`"
+            ),
+        ));
+    }
     Ok(OperationFacts {
-        id: text("operationId", "a string that names the generated method")?,
+        id,
         cloudflare_id: text(
             CLOUDFLARE_OPERATION_ID,
             "the string that is its id in Cloudflare's own document",
@@ -126,6 +136,13 @@ fn operation(path: &str, method: &str, operation: &Value) -> Result<OperationFac
             .and_then(Value::as_bool)
             .ok_or_else(|| missing(IDEMPOTENT, "a boolean: may the call be sent twice?"))?,
     })
+}
+
+/// Whether Rust takes the text for a name, and by its own style for a method's.
+fn is_snake_case_identifier(text: &str) -> bool {
+    let is_part = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+    // The parser refuses what begins with a digit, and keywords.
+    text.bytes().all(is_part) && syn::parse_str::<syn::Ident>(text).is_ok()
 }
 
 fn object<'a>(

@@ -412,7 +412,8 @@ impl RawRequest {
         self
     }
 
-    /// Makes the call, and reads the envelope's `result` as a `T`.
+    /// Makes the call, and reads the envelope's `result` as a `T`; see
+    /// [`crate::RawRequest::send`].
     ///
     /// # Errors
     ///

@@ -64,7 +64,8 @@ impl Client {
     /// # Errors
     ///
     /// One for which [`Error::is_configuration`] holds, if the environment
-    /// holds no credentials, or more than one kind, or a value that can't be used.
+    /// holds no credentials, or more than one kind, or a value that can't be used;
+    /// it names the variable.
     pub fn from_env() -> Result<Self, Error> {
         ClientBuilder::from_env().build()
     }
@@ -147,11 +148,14 @@ impl fmt::Debug for Client {
 /// use std::time::Duration;
 /// use cf_service_tokens::Client;
 ///
+/// # let token = "token";
 /// let client = Client::builder()
-///     .api_token("an API token")
+///     .api_token(token)
+///     .account_id("023e105f4ecef8ad9ca31a8372d0c353")
 ///     .timeout(Duration::from_secs(10))
-///     .build();
-/// # assert!(client.is_err(), "the token has spaces");
+///     .build()?;
+/// let tokens = client.default_account()?;
+/// # Ok::<(), cf_service_tokens::Error>(())
 /// ```
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct ClientBuilder {
@@ -322,8 +326,8 @@ impl ClientBuilder {
     /// # Errors
     ///
     /// One for which [`Error::is_configuration`] holds, that says which setting
-    /// or variable can't be used and why; or [`Error::is_invalid_id`] for the
-    /// account's id.
+    /// or variable can't be used and why; or [`Error::is_invalid_id`] for the id
+    /// given to [`account_id`](Self::account_id).
     pub fn build(self) -> Result<Client, Error> {
         let from_environment = |name| match &self.environment {
             Some(environment) => environment.text(name),

@@ -66,9 +66,19 @@ impl Credentials {
         .collect();
 
         match (api_token, email, api_key, service_key) {
-            (Some(token), None, None, None) => Ok(Self::ApiToken(token)),
-            (None, Some(email), Some(key), None) => Ok(Self::GlobalKey { email, key }),
-            (None, None, None, Some(key)) => Ok(Self::UserServiceKey(key)),
+            (Some(token), None, None, None) => {
+                usable(API_TOKEN, token.expose_secret())?;
+                Ok(Self::ApiToken(token))
+            }
+            (None, Some(email), Some(key), None) => {
+                usable(EMAIL, &email)?;
+                usable(API_KEY, key.expose_secret())?;
+                Ok(Self::GlobalKey { email, key })
+            }
+            (None, None, None, Some(key)) => {
+                usable(USER_SERVICE_KEY, key.expose_secret())?;
+                Ok(Self::UserServiceKey(key))
+            }
             (None, None, None, None) => Err(Error::configuration(format!(
                 "no credentials in the environment: looked at {}; set {API_TOKEN}",
                 list([API_TOKEN, EMAIL, API_KEY, USER_SERVICE_KEY])
@@ -134,17 +144,34 @@ impl Credentials {
 /// The secret as text, if it can be one.
 fn checked<'a>(secret: &'a SecretString, credentials: &Credentials) -> Result<&'a str, Error> {
     let text = secret.expose_secret();
-    let fault = if text.is_empty() {
-        "is empty"
+    match fault(text) {
+        None => Ok(text),
+        Some(fault) => Err(Error::configuration(format!(
+            "{} is configured, but a part of it {fault}; copy it again, whole and alone",
+            credentials.scheme()
+        ))),
+    }
+}
+
+/// Checks what a variable holds, so that the error can name the variable.
+fn usable(variable: &str, text: &str) -> Result<(), Error> {
+    match fault(text) {
+        None => Ok(()),
+        Some(fault) => Err(Error::configuration(format!(
+            "{variable} {fault}; set it again, whole and alone"
+        ))),
+    }
+}
+
+/// Why a text can't be sent as a credential.
+fn fault(text: &str) -> Option<&'static str> {
+    if text.is_empty() {
+        Some("is empty")
     } else if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-        "holds a space, a line break or a character that is not ASCII"
+        Some("holds a space, a line break or a character that is not ASCII")
     } else {
-        return Ok(text);
-    };
-    Err(Error::configuration(format!(
-        "{} is configured, but a part of it {fault}; copy it again, whole and alone",
-        credentials.scheme()
-    )))
+        None
+    }
 }
 
 fn value(secret: &SecretString, credentials: &Credentials) -> Result<HeaderValue, Error> {

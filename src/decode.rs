@@ -4,14 +4,16 @@
 //! others: it is left out and named. What can't be done without still fails,
 //! with the path to it.
 
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use serde_path_to_error::Segment;
 
-use crate::generated::types::ServiceToken;
+use crate::envelope::{Envelope, Undelivered};
+use crate::generated::types::{ApiMessage, ServiceToken};
 
-/// The most fields that are left out before the body is given up, so that a
-/// hostile answer can't keep the caller busy.
+/// The most fields that are left out of one thing before it is given up, so that
+/// a hostile answer can't keep the caller busy.
 const MOST_LEFT_OUT: usize = 100;
 
 /// A value, and the paths of what had to be left out of it.
@@ -28,23 +30,67 @@ pub(crate) struct Undecodable {
     pub(crate) fault: String,
 }
 
-/// Reads an envelope, leaving out what is neither the envelope's own nor readable.
-pub(crate) fn envelope<T: DeserializeOwned>(
-    mut document: Value,
-) -> Result<Decoded<T>, Undecodable> {
-    let mut unreadable = Vec::new();
-    for list in ["errors", "messages"] {
-        give_an_empty_list(&mut document, list, &mut unreadable);
+/// An envelope whose lists hold nothing but what can be read; its result is as it
+/// came.
+pub(crate) struct Tidied {
+    document: Value,
+    unreadable: Vec<String>,
+}
+
+impl Tidied {
+    /// Leaves out of the envelope's lists what can't be read.
+    pub(crate) fn new(mut document: Value) -> Self {
+        let mut unreadable = Vec::new();
+        if let Value::Object(fields) = &mut document {
+            for list in ["errors", "messages"] {
+                tidy_messages(fields, list, &mut unreadable);
+            }
+        }
+        Self {
+            document,
+            unreadable,
+        }
     }
-    let (value, left_out) = without_unreadable(document, |parents, last| match (parents, last) {
-        ([], Segment::Map { key }) => key != "success" && key != "result",
-        // An entry of a list of results is what the caller asked for; its
-        // fields are not.
-        ([Segment::Map { key }], Segment::Seq { .. }) => key != "result",
-        _ => true,
-    })?;
-    unreadable.extend(left_out);
-    Ok(Decoded { value, unreadable })
+
+    /// What the envelope tells beside its result, whatever that is.
+    pub(crate) fn remarks(&self) -> Undelivered {
+        let list = |name: &str| {
+            let entries = self.document.get(name).and_then(Value::as_array);
+            let entries = entries.into_iter().flatten();
+            entries
+                .filter_map(|entry| ApiMessage::deserialize(entry).ok())
+                .collect()
+        };
+        Undelivered {
+            refused: self.document.get("success") == Some(&Value::Bool(false)),
+            errors: list("errors"),
+            messages: list("messages"),
+        }
+    }
+
+    /// The whole envelope, without what is neither its own nor readable.
+    pub(crate) fn envelope<E: Envelope + DeserializeOwned>(
+        mut self,
+    ) -> Result<Decoded<E>, Undecodable> {
+        let fields = object(&mut self.document, ".")?;
+        if let Some(result) = fields.get_mut("result").filter(|result| !result.is_null()) {
+            E::tidy(result, &mut self.unreadable)?;
+        }
+        let (value, left_out) = without_unreadable(&mut self.document, |parents, last| {
+            match (parents, last) {
+                ([], Segment::Map { key }) => key != "success" && key != "result",
+                // An entry of a list of results is what the caller asked for; its
+                // fields are not.
+                ([Segment::Map { key }], Segment::Seq { .. }) => key != "result",
+                _ => true,
+            }
+        })?;
+        self.unreadable.extend(left_out);
+        Ok(Decoded {
+            value,
+            unreadable: self.unreadable,
+        })
+    }
 }
 
 /// Reads a body as a `T`, leaving nothing out.
@@ -56,26 +102,37 @@ pub(crate) fn exactly<T: DeserializeOwned>(body: &[u8]) -> Result<T, Undecodable
     })
 }
 
-/// Reads a service token, of which every field may be left out.
-pub(crate) fn service_token(fields: Map<String, Value>) -> Decoded<ServiceToken> {
-    match without_unreadable(Value::Object(fields), |_, _| true) {
-        Ok((value, unreadable)) => Decoded { value, unreadable },
-        Err(_) => Decoded {
-            value: ServiceToken::default(),
-            unreadable: Vec::new(),
-        },
-    }
+/// Reads a service token, of which every field may be left out; the paths of those
+/// that were go to `unreadable`.
+pub(crate) fn service_token(
+    token: &mut Value,
+    path: &str,
+    unreadable: &mut Vec<String>,
+) -> Result<ServiceToken, Undecodable> {
+    make_whole(object(token, path)?, "client_secret_version");
+    let (token, left_out) = without_unreadable(token, |_, _| true)?;
+    unreadable.extend(left_out.iter().map(|field| format!("{path}.{field}")));
+    Ok(token)
+}
+
+/// The fields of what must be an object. The generated code takes a list of the
+/// right length for one as well.
+fn object<'a>(value: &'a mut Value, path: &str) -> Result<&'a mut Map<String, Value>, Undecodable> {
+    value.as_object_mut().ok_or_else(|| Undecodable {
+        path: path.to_owned(),
+        fault: "expected an object".to_owned(),
+    })
 }
 
 /// Reads a `T`, leaving out one thing after the other that can't be read, as
 /// long as `may_leave_out` allows it.
 fn without_unreadable<T: DeserializeOwned>(
-    mut document: Value,
+    document: &mut Value,
     may_leave_out: fn(&[Segment], &Segment) -> bool,
 ) -> Result<(T, Vec<String>), Undecodable> {
     let mut left_out = Vec::new();
     loop {
-        let error = match serde_path_to_error::deserialize(&document) {
+        let error = match serde_path_to_error::deserialize(&*document) {
             Ok(value) => return Ok((value, left_out)),
             Err(error) => error,
         };
@@ -84,7 +141,7 @@ fn without_unreadable<T: DeserializeOwned>(
             && segments
                 .split_last()
                 .is_some_and(|(last, parents)| may_leave_out(parents, last));
-        if !may_go_on || !remove(&mut document, &segments) {
+        if !may_go_on || !remove(document, &segments) {
             return Err(Undecodable {
                 path: error.path().to_string(),
                 fault: fault(error.inner()),
@@ -94,18 +151,51 @@ fn without_unreadable<T: DeserializeOwned>(
     }
 }
 
-/// Puts an empty list where the envelope's own lists are null, absent or of
-/// another type; only the last is worth a word.
-fn give_an_empty_list(document: &mut Value, list: &str, unreadable: &mut Vec<String>) {
-    let Some(fields) = document.as_object_mut() else {
+/// Makes one of the envelope's own lists a list of what can be read of it. It may
+/// be null or absent, or one entry that is in no list.
+fn tidy_messages(fields: &mut Map<String, Value>, list: &str, unreadable: &mut Vec<String>) {
+    let entries = match fields.remove(list) {
+        Some(Value::Array(entries)) => entries,
+        Some(entry @ Value::Object(_)) => vec![entry],
+        None | Some(Value::Null) => Vec::new(),
+        Some(_) => {
+            unreadable.push(list.to_owned());
+            Vec::new()
+        }
+    };
+    let mut readable = Vec::with_capacity(entries.len());
+    for (index, mut entry) in entries.into_iter().enumerate() {
+        let path = format!("{list}[{index}]");
+        let left_out = object(&mut entry, &path)
+            .map(|fields| make_whole(fields, "code"))
+            .and_then(|()| without_unreadable::<ApiMessage>(&mut entry, |_, _| true));
+        match left_out {
+            Ok((_, left_out)) => {
+                unreadable.extend(left_out.iter().map(|field| format!("{path}.{field}")));
+                readable.push(entry);
+            }
+            Err(_) => unreadable.push(path),
+        }
+    }
+    fields.insert(list.to_owned(), Value::Array(readable));
+}
+
+/// Writes a whole number without a point: where the API documents plain numbers,
+/// `2.0` is one.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the number is checked to be whole and small enough"
+)]
+fn make_whole(fields: &mut Map<String, Value>, field: &str) {
+    let Some(value) = fields.get_mut(field) else {
         return;
     };
-    match fields.get(list) {
-        Some(Value::Array(_)) => return,
-        None | Some(Value::Null) => {}
-        Some(_) => unreadable.push(list.to_owned()),
+    match value.as_f64() {
+        Some(number) if value.is_f64() && number.fract() == 0.0 && number.abs() < 1e15 => {
+            *value = Value::from(number as i64);
+        }
+        _ => {}
     }
-    fields.insert(list.to_owned(), Value::Array(Vec::new()));
 }
 
 /// Removes what stands at the path, if something does.
@@ -133,10 +223,12 @@ fn remove(document: &mut Value, path: &[Segment]) -> bool {
 /// What serde says, without the value that it quotes: that may be a secret.
 fn fault(error: &serde_json::Error) -> String {
     let words = error.to_string();
+    // Where it is in the text, the path tells better.
+    let words = words.split(" at line ").next().unwrap_or_default();
     if let Some((_, expected)) = words.rsplit_once(", expected ") {
         format!("expected {expected}")
     } else if words.starts_with("missing field") {
-        words
+        words.to_owned()
     } else {
         "the value is of no form that is known".to_owned()
     }

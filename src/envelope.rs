@@ -4,9 +4,10 @@
 //! 200, or a success that holds nothing.
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::decode::Decoded;
+use crate::decode::{self, Decoded, Undecodable};
 use crate::generated::types::{
     ApiMessage, ServiceToken, ServiceTokenEnvelope, ServiceTokenListEnvelope,
 };
@@ -20,6 +21,22 @@ pub(crate) trait Envelope {
 
     /// Takes the envelope apart, judging nothing.
     fn open(self) -> AnyEnvelope<Self::Result>;
+
+    /// Whether the result may be something else that was taken for one: the
+    /// generated code reads a list as an object, by the order of its fields.
+    fn is_doubtful(&self) -> bool {
+        false
+    }
+
+    /// Leaves out of a result, that is not null, what can't be read of it.
+    fn tidy(_result: &mut Value, _unreadable: &mut Vec<String>) -> Result<(), Undecodable> {
+        Ok(())
+    }
+
+    /// The result of a success that has nothing to tell, if that can be one.
+    fn nothing() -> Option<Self::Result> {
+        None
+    }
 
     /// What must not be lost with an answer that can't be read, if it is there.
     fn rescue(_document: &Value) -> Option<Decoded<Self::Result>> {
@@ -38,9 +55,13 @@ pub(crate) trait Envelope {
             result,
         } = self.open();
         match result {
-            Some(result) if success => Ok(Delivered { result, messages }),
+            Some(result) if success => Ok(Delivered {
+                result,
+                errors,
+                messages,
+            }),
             _ => Err(Undelivered {
-                success,
+                refused: !success,
                 errors,
                 messages,
             }),
@@ -60,22 +81,31 @@ pub(crate) struct AnyEnvelope<R> {
 /// What a success holds.
 pub(crate) struct Delivered<R> {
     pub(crate) result: R,
-    pub(crate) messages: Vec<ApiMessage>,
-}
-
-/// What is left of an envelope without a result that may be relied on.
-pub(crate) struct Undelivered {
-    /// Whether the API called it a success all the same.
-    pub(crate) success: bool,
     pub(crate) errors: Vec<ApiMessage>,
     pub(crate) messages: Vec<ApiMessage>,
 }
 
-impl<R> Envelope for AnyEnvelope<R> {
+/// What is left of an envelope without a result that may be relied on.
+#[derive(Default)]
+pub(crate) struct Undelivered {
+    /// Whether the API itself called it no success.
+    pub(crate) refused: bool,
+    pub(crate) errors: Vec<ApiMessage>,
+    pub(crate) messages: Vec<ApiMessage>,
+}
+
+impl<R: DeserializeOwned> Envelope for AnyEnvelope<R> {
     type Result = R;
 
     fn open(self) -> Self {
-        self
+        Self {
+            result: self.result.or_else(Self::nothing),
+            ..self
+        }
+    }
+
+    fn nothing() -> Option<R> {
+        R::deserialize(Value::Null).ok()
     }
 }
 
@@ -89,6 +119,14 @@ impl Envelope for ServiceTokenEnvelope {
             messages: self.messages,
             result: self.result,
         }
+    }
+
+    fn is_doubtful(&self) -> bool {
+        self.result.as_ref().is_some_and(|token| token.id.is_none())
+    }
+
+    fn tidy(result: &mut Value, unreadable: &mut Vec<String>) -> Result<(), Undecodable> {
+        decode::service_token(result, "result", unreadable).map(drop)
     }
 }
 
@@ -106,6 +144,19 @@ impl Envelope for ServiceTokenListEnvelope {
             }),
         }
     }
+
+    fn is_doubtful(&self) -> bool {
+        let mut tokens = self.result.iter().flatten();
+        tokens.any(|token| token.id.is_none())
+    }
+
+    fn tidy(result: &mut Value, unreadable: &mut Vec<String>) -> Result<(), Undecodable> {
+        let tokens = result.as_array_mut().into_iter().flatten();
+        for (index, token) in tokens.enumerate() {
+            decode::service_token(token, &format!("result[{index}]"), unreadable)?;
+        }
+        Ok(())
+    }
 }
 
 /// The envelope around a new secret.
@@ -118,6 +169,10 @@ impl Envelope for IssuedServiceTokenEnvelope {
 
     fn open(self) -> AnyEnvelope<IssuedServiceToken> {
         self.0
+    }
+
+    fn tidy(result: &mut Value, unreadable: &mut Vec<String>) -> Result<(), Undecodable> {
+        decode::service_token(result, "result", unreadable).map(drop)
     }
 
     fn rescue(document: &Value) -> Option<Decoded<IssuedServiceToken>> {

@@ -6,6 +6,7 @@ use std::env;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::error::Error;
+use crate::id::AccountId;
 
 pub(crate) const API_TOKEN: &str = "CLOUDFLARE_API_TOKEN";
 pub(crate) const EMAIL: &str = "CLOUDFLARE_EMAIL";
@@ -54,7 +55,16 @@ impl Environment {
 
     /// A variable that holds no secret; `None` if it is not set.
     pub(crate) fn text(&self, name: &str) -> Result<Option<String>, Error> {
-        let value = self.secret(name)?;
-        Ok(value.map(|value| value.expose_secret().to_owned()))
+        let Some(value) = self.secret(name)? else {
+            return Ok(None);
+        };
+        let text = value.expose_secret();
+        // An id that is not the caller's own must be traced to its variable.
+        if name == ACCOUNT_ID {
+            AccountId::new(text).map_err(|error| {
+                Error::configuration(format!("{ACCOUNT_ID} can't be used: {error}"))
+            })?;
+        }
+        Ok(Some(text.to_owned()))
     }
 }

@@ -80,6 +80,8 @@ pub(crate) enum Kind {
     NotJson,
     Shape { path: String, fault: String },
     NoResult,
+    OtherType { path: String, fault: String },
+    Pages(String),
 }
 
 impl Error {
@@ -91,7 +93,7 @@ impl Error {
         // An id that is a secret pasted into the wrong place must not be printed.
         let shown = match id.len() {
             0..=36 if !id.contains("cfast_") => format!("{id:?} "),
-            _ => String::new(),
+            _ => "what was given ".to_owned(),
         };
         Self::outside_a_call(Kind::InvalidId(format!(
             "{shown}is no {what} id: {fault}; {hint}"
@@ -208,12 +210,17 @@ impl Error {
         matches!(self.0.kind, Kind::Refused)
     }
 
-    /// Whether the answer could not be read: it was not JSON, or JSON of
-    /// another shape, or a success without a result.
+    /// Whether no sense could be made of the answer: it was not JSON, or JSON of
+    /// another shape than the API documents or the caller asked for, or a success
+    /// without a result, or pages of a listing that have no end.
     pub fn is_decode(&self) -> bool {
         matches!(
             self.0.kind,
-            Kind::NotJson | Kind::Shape { .. } | Kind::NoResult
+            Kind::NotJson
+                | Kind::Shape { .. }
+                | Kind::NoResult
+                | Kind::OtherType { .. }
+                | Kind::Pages(_)
         )
     }
 
@@ -251,14 +258,16 @@ impl Error {
         self.received().map(|received| received.status)
     }
 
-    /// The response's headers, if there was a response.
+    /// The response's headers, if there was a response; without a `cf-ray`,
+    /// `content-type` or `location` that repeats a credential.
     pub fn headers(&self) -> Option<&HeaderMap> {
         self.received().map(|received| &received.headers)
     }
 
     /// As much of the response's body as arrived, exactly as it came.
     ///
-    /// It may hold a secret: it is for programs, and printed by nothing here.
+    /// **It may hold a secret**, in memory that is not wiped when it is dropped: it is
+    /// for programs, and printed by nothing here.
     pub fn body(&self) -> Option<&[u8]> {
         self.received().map(|received| received.body.as_ref())
     }
@@ -298,7 +307,8 @@ impl Error {
     /// Whether the call may have taken effect although it failed.
     ///
     /// `false` is certain: the request was never sent, the call only reads, or
-    /// the API turned it away (a status from 300 to 499 other than 408).
+    /// the API turned it away (a status from 300 to 499 other than 303, which says
+    /// where to see what was done, and 408).
     /// `true` is not: the answer was lost, could not be read, or told of a
     /// failure on the other side. To refresh again is harmless in either case.
     pub fn may_have_been_applied(&self) -> bool {
@@ -309,7 +319,9 @@ impl Error {
             return true;
         }
         let turned_away = self.status().is_some_and(|status| {
-            (300..500).contains(&status.as_u16()) && status != StatusCode::REQUEST_TIMEOUT
+            (300..500).contains(&status.as_u16())
+                && status != StatusCode::SEE_OTHER
+                && status != StatusCode::REQUEST_TIMEOUT
         });
         let unsent = self.is_connect() || matches!(self.0.kind, Kind::Throttled(_));
         !call.operation.is_read() && !unsent && !turned_away
@@ -345,6 +357,8 @@ impl Error {
             Kind::NotJson => "not_json",
             Kind::Shape { .. } => "shape",
             Kind::NoResult => "no_result",
+            Kind::OtherType { .. } => "other_type",
+            Kind::Pages(_) => "pages",
         }
     }
 
@@ -376,6 +390,8 @@ impl Error {
             Kind::Connect => Some("check the network, the proxy settings and the base URL"),
             Kind::Tls => Some("check the system's certificates and clock, and the base URL"),
             Kind::Redirect(_) => Some("check the base URL"),
+            // The caller holds the answer that tells of it.
+            Kind::OtherType { .. } => None,
             _ if self.may_have_been_applied() => {
                 Some("the call may have taken effect; look at the token to be sure")
             }
@@ -413,12 +429,22 @@ impl Error {
             }
             Kind::Redirect(None) => f.write_str("the answer is a redirect, which is not followed"),
             Kind::Refused => f.write_str("the API refused the call"),
-            Kind::Status => f.write_str("the answer is an error without the API's envelope"),
+            Kind::Status if self.api_errors().is_empty() => {
+                f.write_str("the answer is an error without the API's envelope")
+            }
+            Kind::Status => {
+                f.write_str("the answer is an error, though its envelope does not say so")
+            }
             Kind::NotJson => f.write_str("the answer is not JSON"),
             Kind::Shape { path, fault } => {
                 write!(f, "the answer's JSON can't be read at `{path}`: {fault}")
             }
             Kind::NoResult => f.write_str("the answer says success but holds no result"),
+            Kind::OtherType { path, fault } => write!(
+                f,
+                "the call succeeded, but its answer is not of the type asked for at `{path}`: {fault}"
+            ),
+            Kind::Pages(words) => f.write_str(words),
         }
     }
 

@@ -12,6 +12,7 @@ use crate::decode::{self, Decoded};
 use crate::error::Error;
 use crate::generated::types::ServiceToken;
 use crate::redact;
+use crate::response::Response;
 
 const CF_ACCESS_CLIENT_ID: HeaderName = HeaderName::from_static("cf-access-client-id");
 const CF_ACCESS_CLIENT_SECRET: HeaderName = HeaderName::from_static("cf-access-client-secret");
@@ -61,21 +62,20 @@ impl IssuedServiceToken {
     /// it is not lost, with as much of the token as can be read.
     pub(crate) fn rescue(document: &Value) -> Option<Decoded<Self>> {
         let client_secret = find_secret(document)?;
-        let fields = find_token(document).cloned().unwrap_or_default();
-        let Decoded { value, unreadable } = decode::service_token(fields);
+        let mut unreadable = Vec::new();
+        let token = find_token(document)
+            .and_then(|fields| {
+                let mut fields = Value::Object(fields.clone());
+                decode::service_token(&mut fields, "result", &mut unreadable).ok()
+            })
+            .unwrap_or_default();
         let credentials = ServiceTokenCredentials {
-            client_id: value.client_id.clone(),
+            client_id: token.client_id.clone(),
             client_secret,
         };
         Some(Decoded {
-            value: Self {
-                token: value,
-                credentials,
-            },
-            unreadable: unreadable
-                .iter()
-                .map(|field| format!("result.{field}"))
-                .collect(),
+            value: Self { token, credentials },
+            unreadable,
         })
     }
 }
@@ -103,12 +103,42 @@ impl<'de> Deserialize<'de> for IssuedServiceToken {
     }
 }
 
+impl Response<ServiceToken> {
+    /// The credentials with a new client secret, if the answer holds one: that to an
+    /// update which raised the
+    /// [`client_secret_version`](crate::UpdateServiceToken::client_secret_version)
+    /// may. They are **never shown again**, so store them before anything else.
+    ///
+    /// ```no_run
+    /// # async fn example(tokens: cf_service_tokens::ZoneServiceTokens, id: &str)
+    /// # -> Result<(), Box<dyn std::error::Error>> {
+    /// use cf_service_tokens::UpdateServiceToken;
+    ///
+    /// let raise = UpdateServiceToken::new().client_secret_version(2);
+    /// if let Some(credentials) = tokens.update(id, &raise).await?.new_credentials() {
+    ///     std::fs::write("client-secret", credentials.expose_secret())?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn new_credentials(&self) -> Option<ServiceTokenCredentials> {
+        let document: Value = serde_json::from_slice(self.body()).ok()?;
+        Some(ServiceTokenCredentials {
+            client_id: self.client_id.clone(),
+            client_secret: named_secret(&document)?.into(),
+        })
+    }
+}
+
 /// What authenticates a machine to an app behind Access: the client id and the
 /// client secret of a service token.
 ///
-/// The secret shows itself in no `Debug`, is wiped from memory when the last
-/// copy is dropped, and is handed out by [`expose_secret`](Self::expose_secret)
-/// and the two header forms alone.
+/// The secret shows itself in no `Debug`, and is handed out by
+/// [`expose_secret`](Self::expose_secret) and the two header forms alone. Its memory
+/// is wiped when this is dropped. That of the answer that it came in is not: a
+/// [`Response`](crate::Response) keeps the body until it is dropped or
+/// [taken apart](crate::Response::into_inner), and what decoding and the network
+/// left in memory is out of reach.
 ///
 /// ```
 /// use cf_service_tokens::ServiceTokenCredentials;
@@ -210,11 +240,25 @@ fn sensitive(text: &str) -> Result<HeaderValue, Error> {
 }
 
 /// The secret in an answer of any shape: what is named as one, or else what
-/// looks like one.
+/// is one by its form.
 fn find_secret(document: &Value) -> Option<SecretString> {
     named_secret(document)
-        .or_else(|| first_text(document, &redact::is_client_secret))
+        .or_else(|| formed_secret(document))
         .map(SecretString::from)
+}
+
+/// The first text that is a client secret by its form, where a new one may stand:
+/// what the envelope's lists quote is none, nor is a client id.
+fn formed_secret(value: &Value) -> Option<&str> {
+    match value {
+        Value::String(text) => redact::is_client_secret(text).then_some(text),
+        Value::Array(items) => items.iter().find_map(formed_secret),
+        Value::Object(fields) => fields
+            .iter()
+            .filter(|(name, _)| !["errors", "messages", "client_id"].contains(&name.as_str()))
+            .find_map(|(_, field)| formed_secret(field)),
+        _ => None,
+    }
 }
 
 /// The fields of the token in an answer of any shape: those beside a client id.
@@ -235,7 +279,7 @@ fn named_secret(value: &Value) -> Option<&str> {
                 .replace(['_', '-'], "")
                 .eq_ignore_ascii_case("clientsecret");
             if is_secret {
-                first_text(field, &|text| !text.is_empty())
+                first_text(field)
             } else {
                 named_secret(field)
             }
@@ -245,11 +289,11 @@ fn named_secret(value: &Value) -> Option<&str> {
     }
 }
 
-fn first_text<'a>(value: &'a Value, fits: &dyn Fn(&str) -> bool) -> Option<&'a str> {
+fn first_text(value: &Value) -> Option<&str> {
     match value {
-        Value::String(text) => fits(text).then_some(text),
-        Value::Array(items) => items.iter().find_map(|item| first_text(item, fits)),
-        Value::Object(fields) => fields.values().find_map(|field| first_text(field, fits)),
+        Value::String(text) => (!text.is_empty()).then_some(text),
+        Value::Array(items) => items.iter().find_map(first_text),
+        Value::Object(fields) => fields.values().find_map(first_text),
         _ => None,
     }
 }

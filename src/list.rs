@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use futures_util::stream::{self, BoxStream, Stream, StreamExt, TryStreamExt};
 
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use crate::generated::types::ServiceToken;
 use crate::page::{Filter, ServiceTokenPage};
 use crate::response::Response;
@@ -86,7 +86,9 @@ impl ListServiceTokens {
     /// All the tokens, page after page as they are asked for: one page is held
     /// in memory at a time, and no page is asked for that can't exist.
     ///
-    /// After an error the stream ends. Tokens that are made or deleted while it
+    /// After an error the stream ends. One for which [`Error::is_decode`] holds comes
+    /// from a server that gives the same page again although it says that there are
+    /// more, or that makes up pages without end. Tokens that are made or deleted while it
     /// runs may be missed or come twice, since pages are counted, not marked.
     pub fn stream(self) -> ServiceTokenStream {
         let pages = stream::try_unfold(Some(Place::default()), move |place| {
@@ -95,12 +97,14 @@ impl ListServiceTokens {
                 let Some(place) = place else {
                     return Ok(None);
                 };
-                let page = list.page(place.page).await?.into_inner();
-                if place.is_repeated_by(&page) {
+                let page = list.page(place.page).await?;
+                if place.is_repeated_by(&page) && !place.is_promised {
                     return Ok(None);
                 }
-                let next = place.after(&page, &list.filter)?;
-                Ok(Some((page.tokens, next)))
+                let next = place
+                    .after(&page, &list.filter)
+                    .map_err(|words| page.unusable(Kind::Pages(words)))?;
+                Ok(Some((page.into_inner().tokens, next)))
             }
         });
         let tokens = pages
@@ -160,6 +164,8 @@ struct Place {
     seen: usize,
     /// The first token of the page before it.
     first_before: Option<ServiceToken>,
+    /// Whether the API said that there is this page.
+    is_promised: bool,
 }
 
 impl Default for Place {
@@ -168,57 +174,79 @@ impl Default for Place {
             page: 1,
             seen: 0,
             first_before: None,
+            is_promised: false,
         }
     }
 }
 
 impl Place {
-    /// Whether the server gave the page before once more, as one does that
-    /// takes no notice of page numbers.
-    fn is_repeated_by(&self, page: &ServiceTokenPage) -> bool {
-        self.first_before.is_some() && self.first_before.as_ref() == page.tokens.first()
-    }
-
-    /// Where to go on after this page; `None` if it was the last.
-    fn after(self, page: &ServiceTokenPage, filter: &Filter) -> Result<Option<Self>, Error> {
+    /// Where to go on after this page, nowhere if it was the last; or what is wrong
+    /// with it.
+    fn after(self, page: &ServiceTokenPage, filter: &Filter) -> Result<Option<Self>, String> {
+        if self.is_repeated_by(page) {
+            return Err(format!(
+                "the listing is not complete: page {} is page {} once more, although the API said that there are more than {} service tokens; narrow it by `name` or `search`, or raise `per_page`",
+                self.page,
+                self.page - 1,
+                self.seen
+            ));
+        }
         let seen = self.seen + page.tokens.len();
-        if page.tokens.is_empty() || !self.has_next(page, seen, filter) {
+        let promise = self.promised_next(page, seen, filter);
+        let has_next = promise.unwrap_or_else(|| is_full(page, filter));
+        if page.tokens.is_empty() || !has_next {
             return Ok(None);
         }
         if self.page >= MOST_PAGES {
-            return Err(Error::invalid_request(format!(
+            return Err(format!(
                 "the listing has not ended after {MOST_PAGES} pages; narrow it by `name` or `search`, or raise `per_page`"
-            )));
+            ));
         }
         Ok(Some(Self {
             page: self.page + 1,
             seen,
             first_before: page.tokens.first().cloned(),
+            is_promised: promise.is_some(),
         }))
     }
 
-    /// Whether there is a page after this one. What the API says of pages is
-    /// believed only as far as it agrees with what has been seen.
-    fn has_next(&self, page: &ServiceTokenPage, seen: usize, filter: &Filter) -> bool {
-        let info = page.result_info.as_ref();
-        let total_pages = info.and_then(|info| info.total_pages).and_then(count);
-        if let Some(total_pages) = total_pages.filter(|total| *total >= u64::from(self.page)) {
-            return u64::from(self.page) < total_pages;
+    /// Whether the server gave the page before once more, as one does that
+    /// takes no notice of page numbers.
+    fn is_repeated_by(&self, page: &ServiceTokenPage) -> bool {
+        match (&self.first_before, page.tokens.first()) {
+            (Some(before), Some(now)) if before.id.is_some() => before.id == now.id,
+            (Some(before), Some(now)) => before == now,
+            _ => false,
         }
-        // The count is documented to be of all tokens, before any search.
-        let total_count = info.and_then(|info| info.total_count).and_then(count);
-        match total_count.map(|total| total.cmp(&(seen as u64))) {
-            Some(Ordering::Equal) => return false,
-            Some(Ordering::Greater) if !filter.narrows() => return true,
-            _ => {}
-        }
-        // The server may give fewer tokens a page than it was asked for.
-        let per_page = info.and_then(|info| info.per_page).and_then(count);
-        let per_page = per_page
-            .filter(|per_page| *per_page > 0)
-            .unwrap_or(u64::from(filter.per_page));
-        page.tokens.len() as u64 >= per_page
     }
+
+    /// Whether the API says that there is a page after this one; `None` if it says
+    /// nothing that agrees with what has been seen.
+    fn promised_next(&self, page: &ServiceTokenPage, seen: usize, filter: &Filter) -> Option<bool> {
+        let info = page.result_info.as_ref()?;
+        let pages = info.total_pages.and_then(count);
+        let tokens = info.total_count.and_then(count);
+        let pages = pages.map(|total| total.cmp(&u64::from(self.page)));
+        let tokens = tokens.map(|total| total.cmp(&(seen as u64)));
+        let mut orders = [pages, tokens].into_iter().flatten();
+        orders.find_map(|order| match order {
+            Ordering::Equal => Some(false),
+            // What is counted is documented to be all tokens, before any search.
+            Ordering::Greater if !filter.narrows() => Some(true),
+            _ => None,
+        })
+    }
+}
+
+/// Whether a page holds as many tokens as fit, so that there may be another.
+fn is_full(page: &ServiceTokenPage, filter: &Filter) -> bool {
+    // The server may give fewer tokens a page than it was asked for.
+    let info = page.result_info.as_ref();
+    let per_page = info.and_then(|info| info.per_page).and_then(count);
+    let per_page = per_page
+        .filter(|per_page| *per_page > 0)
+        .unwrap_or(u64::from(filter.per_page));
+    page.tokens.len() as u64 >= per_page
 }
 
 /// A number of things, if the number can be one.
@@ -229,4 +257,28 @@ impl Place {
 )]
 fn count(number: f64) -> Option<u64> {
     (number.fract() == 0.0 && (0.0..1e15).contains(&number)).then_some(number as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listing_without_end_is_given_up() {
+        let page = ServiceTokenPage {
+            tokens: vec![ServiceToken::default()],
+            result_info: None,
+        };
+        let filter = Filter {
+            per_page: 1,
+            ..Filter::default()
+        };
+        let at = |page| Place {
+            page,
+            ..Place::default()
+        };
+        assert!(at(MOST_PAGES - 1).after(&page, &filter).unwrap().is_some());
+        let words = at(MOST_PAGES).after(&page, &filter).unwrap_err();
+        assert!(words.contains("100000 pages"), "{words}");
+    }
 }

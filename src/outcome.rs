@@ -3,10 +3,11 @@
 
 use std::time::Duration;
 
+use http::StatusCode;
 use reqwest::Url;
 use serde::de::DeserializeOwned;
 
-use crate::decode::{self, Decoded, Undecodable};
+use crate::decode::{Decoded, Tidied, Undecodable};
 use crate::envelope::{Delivered, Envelope, Undelivered};
 use crate::error::{Error, FailedResponse, Kind};
 use crate::exchange::{BodyEnd, Notes};
@@ -36,9 +37,14 @@ impl Attempt<'_> {
         notes: Option<Notes>,
         decoded: Generated<E>,
     ) -> Result<Response<E::Result>, Error> {
-        let Some(Notes { received, body_end }) = notes else {
+        let Some(Notes {
+            mut received,
+            body_end,
+        }) = notes
+        else {
             return Err(self.incomplete(None, decoded));
         };
+        received.drop_headers_with_secrets(self.redactor);
         match body_end {
             BodyEnd::Complete => {}
             BodyEnd::Broken => return Err(self.incomplete(Some(received), decoded)),
@@ -51,21 +57,20 @@ impl Attempt<'_> {
             return Err(self.failure(kind, received, None));
         }
         if !received.status.is_success() {
-            return Err(match failure_envelope(decoded, &received.body) {
-                Some(envelope) => self.failure(Kind::Refused, received, Some(envelope)),
-                None => self.failure(Kind::Status, received, None),
-            });
+            let (kind, envelope) = failed(decoded, &received.body);
+            return Err(self.failure(kind, received, Some(envelope)));
         }
-        match delivered(decoded, &received.body) {
-            Ok((Delivered { result, messages }, unreadable)) => Ok(Response {
-                value: result,
-                messages: self.redacted(messages),
+        match delivered(decoded, &received) {
+            Ok((delivered, unreadable)) => Ok(Response {
+                value: delivered.result,
+                errors: self.redacted(delivered.errors),
+                messages: self.redacted(delivered.messages),
                 unreadable,
                 received,
                 attempts: 1,
                 operation: self.operation,
             }),
-            Err((kind, envelope)) => Err(self.failure(kind, received, envelope)),
+            Err((kind, envelope)) => Err(self.failure(kind, received, Some(envelope))),
         }
     }
 
@@ -144,64 +149,99 @@ impl Attempt<'_> {
     }
 }
 
+/// Why an answer is no success, with what its envelope says.
+type Failure = (Kind, Undelivered);
+
 /// What a success delivers, with the paths of what in it could not be read; or
 /// what keeps it from being a success.
-#[expect(clippy::type_complexity, reason = "it is used once, a few lines above")]
 fn delivered<E: Envelope + DeserializeOwned>(
     decoded: Generated<E>,
-    body: &[u8],
-) -> Result<(Delivered<E::Result>, Vec<String>), (Kind, Option<Undelivered>)> {
-    let failure = match read(decoded, body) {
+    received: &Received,
+) -> Result<(Delivered<E::Result>, Vec<String>), Failure> {
+    if received.status == StatusCode::NO_CONTENT
+        && let Some(result) = E::nothing()
+    {
+        let (errors, messages) = (Vec::new(), Vec::new());
+        return Ok((
+            Delivered {
+                result,
+                errors,
+                messages,
+            },
+            Vec::new(),
+        ));
+    }
+    let (kind, envelope) = match read(decoded, &received.body) {
         Ok(Decoded { value, unreadable }) => match value.into_result() {
             Ok(delivered) => return Ok((delivered, unreadable)),
-            // What the API itself calls a failure is one, whatever else it holds.
-            Err(envelope) if !envelope.success => return Err((Kind::Refused, Some(envelope))),
-            Err(envelope) => (Kind::NoResult, Some(envelope)),
+            Err(envelope) => (Kind::NoResult, envelope),
         },
-        Err(kind) => (kind, None),
+        Err(failure) => failure,
     };
-    let rescued = serde_json::from_slice(body)
+    // What the API itself calls a failure is one, whatever else it holds.
+    if envelope.refused {
+        return Err((Kind::Refused, envelope));
+    }
+    let rescued = serde_json::from_slice(&received.body)
         .ok()
         .and_then(|document| E::rescue(&document));
     let Some(Decoded { value, unreadable }) = rescued else {
-        return Err(failure);
+        return Err((kind, envelope));
     };
-    let messages = Vec::new();
-    Ok((
-        Delivered {
-            result: value,
-            messages,
-        },
-        unreadable,
-    ))
-}
-
-/// The envelope, by a second look where the generated code could not read it.
-fn read<E: DeserializeOwned>(decoded: Generated<E>, body: &[u8]) -> Result<Decoded<E>, Kind> {
-    if let Ok(answer) = decoded {
-        return Ok(Decoded {
-            value: answer.into_inner(),
-            unreadable: Vec::new(),
-        });
-    }
-    let document = serde_json::from_slice(body).map_err(|_| Kind::NotJson)?;
-    decode::envelope(document).map_err(|Undecodable { path, fault }| Kind::Shape { path, fault })
-}
-
-/// The envelope of an error status, if the body holds one.
-fn failure_envelope<E>(decoded: Generated<E>, body: &[u8]) -> Option<Undelivered> {
-    let envelope = match decoded {
-        Err(generated::Error::ErrorResponse(envelope)) => envelope.into_inner(),
-        _ => {
-            let document = serde_json::from_slice(body).ok()?;
-            decode::envelope::<FailureEnvelope>(document).ok()?.value
-        }
-    };
-    Some(Undelivered {
-        success: envelope.success,
+    let delivered = Delivered {
+        result: value,
         errors: envelope.errors,
         messages: envelope.messages,
-    })
+    };
+    Ok((delivered, unreadable))
+}
+
+/// The envelope, by a second look where the generated code could not read it, or
+/// may have read what is none.
+fn read<E: Envelope + DeserializeOwned>(
+    decoded: Generated<E>,
+    body: &[u8],
+) -> Result<Decoded<E>, Failure> {
+    if let Ok(answer) = decoded {
+        let value = answer.into_inner();
+        if body.trim_ascii_start().starts_with(b"{") && !value.is_doubtful() {
+            return Ok(Decoded {
+                value,
+                unreadable: Vec::new(),
+            });
+        }
+    }
+    let document =
+        serde_json::from_slice(body).map_err(|_| (Kind::NotJson, Undelivered::default()))?;
+    let tidied = Tidied::new(document);
+    let remarks = tidied.remarks();
+    tidied
+        .envelope()
+        .map_err(|Undecodable { path, fault }| (Kind::Shape { path, fault }, remarks))
+}
+
+/// What an error status comes to. Whatever the rest of the body is like, what it
+/// says in the envelope's lists is kept.
+fn failed<E>(decoded: Generated<E>, body: &[u8]) -> Failure {
+    let envelope = match decoded {
+        Err(generated::Error::ErrorResponse(envelope)) => {
+            let envelope = envelope.into_inner();
+            Undelivered {
+                refused: !envelope.success,
+                errors: envelope.errors,
+                messages: envelope.messages,
+            }
+        }
+        _ => serde_json::from_slice(body)
+            .map(|document| Tidied::new(document).remarks())
+            .unwrap_or_default(),
+    };
+    let kind = if envelope.refused {
+        Kind::Refused
+    } else {
+        Kind::Status
+    };
+    (kind, envelope)
 }
 
 /// Whether TLS is what a connection failed at.

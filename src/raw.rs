@@ -17,18 +17,38 @@ use crate::options::CallOptions;
 use crate::response::Response;
 use crate::transport::Transport;
 
-const fn raw(method: &'static str, idempotent: bool) -> Operation {
-    Operation {
-        id: "raw_request",
-        method,
-        path: "",
-        idempotent,
+/// An operation for each method, which may not or may be sent twice.
+static OPERATIONS: [[Operation; 2]; 7] = [
+    raw("GET"),
+    raw("POST"),
+    raw("PUT"),
+    raw("PATCH"),
+    raw("DELETE"),
+    raw("HEAD"),
+    raw("OPTIONS"),
+];
+/// Any other method, by the name that OpenTelemetry's conventions have for it.
+static OTHER: [Operation; 2] = raw("_OTHER");
+
+const fn raw(method: &'static str) -> [Operation; 2] {
+    const fn operation(method: &'static str, idempotent: bool) -> Operation {
+        Operation {
+            id: "raw_request",
+            method,
+            path: "",
+            idempotent,
+        }
     }
+    [operation(method, false), operation(method, true)]
 }
 
-static READ: Operation = raw("GET", true);
-static IDEMPOTENT: Operation = raw("", true);
-static NOT_IDEMPOTENT: Operation = raw("", false);
+fn operation(method: &Method, idempotent: bool) -> &'static Operation {
+    let of_method = OPERATIONS
+        .iter()
+        .find(|[operation, _]| operation.method == method.as_str())
+        .unwrap_or(&OTHER);
+    &of_method[usize::from(idempotent)]
+}
 
 /// A call to an endpoint of Cloudflare's API that this crate has no method for;
 /// made by [`Client::request`](crate::Client::request).
@@ -105,6 +125,9 @@ impl RawRequest {
 
     /// Makes the call, and reads the envelope's `result` as a `T`.
     ///
+    /// Where a success may have no result, `T` is an `Option` or, if it never has one,
+    /// `()`: null, an absent result and HTTP 204 are errors for any other type.
+    ///
     /// # Errors
     ///
     /// One for which [`Error::is_invalid_request`] holds, before anything is
@@ -116,11 +139,7 @@ impl RawRequest {
             Error::invalid_request("the body can't be written as JSON; its cause says more")
                 .with_source(error)
         })?;
-        let operation = match (&self.method, self.idempotent) {
-            (&Method::GET, _) => &READ,
-            (_, true) => &IDEMPOTENT,
-            (_, false) => &NOT_IDEMPOTENT,
-        };
+        let operation = operation(&self.method, self.idempotent);
         let (method, url, body) = (&self.method, &url, &body);
         let send = |client: generated::Client| async move {
             let mut request = reqwest::Request::new(method.clone(), url.clone());
@@ -182,5 +201,22 @@ impl fmt::Debug for RawRequest {
             .field("path", &self.path)
             .field("idempotent", &self.idempotent)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn traces_tell_the_method() {
+        for (method, traced) in [("GET", "GET"), ("PATCH", "PATCH"), ("PURGE", "_OTHER")] {
+            let method = Method::from_bytes(method.as_bytes()).unwrap();
+            for idempotent in [false, true] {
+                let operation = operation(&method, idempotent);
+                assert_eq!(operation.method, traced);
+                assert_eq!(operation.idempotent, idempotent);
+            }
+        }
     }
 }

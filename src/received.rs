@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 use crate::redact::Redactor;
+
+const CF_RAY: HeaderName = HeaderName::from_static("cf-ray");
 
 /// How many characters of a body are kept for people to read.
 const EXCERPT: usize = 200;
@@ -23,9 +25,24 @@ pub(crate) struct Received {
 }
 
 impl Received {
+    /// Drops those of the headers that are shown to people if they hold a secret.
+    pub(crate) fn drop_headers_with_secrets(&mut self, redactor: &Redactor) {
+        for name in [CF_RAY, header::CONTENT_TYPE, header::LOCATION] {
+            // What is not text is shown to nobody.
+            let mut texts = self
+                .headers
+                .get_all(&name)
+                .iter()
+                .flat_map(HeaderValue::to_str);
+            if !texts.all(|text| redactor.is_clean(text)) {
+                self.headers.remove(name);
+            }
+        }
+    }
+
     /// Cloudflare's name for the request, from the header `cf-ray`.
     pub(crate) fn ray_id(&self) -> Option<&str> {
-        self.text_of("cf-ray")
+        self.text_of(CF_RAY.as_str())
     }
 
     /// How long the API asks to be left alone: `Retry-After`, which is either

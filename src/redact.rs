@@ -9,6 +9,11 @@ const CLIENT_SECRET_PREFIX: &str = "cfast_";
 /// The older client secrets are this many hexadecimal digits.
 const HEX_CLIENT_SECRET_LEN: usize = 64;
 
+/// How many letters and digits follow that prefix.
+const CLIENT_SECRET_REST_LEN: usize = 48;
+/// A beginning of a known secret that is shorter is no secret yet.
+const SHORTEST_BEGINNING: usize = 8;
+
 /// Knows the secrets that a client sends, and what a client secret looks like.
 pub(crate) struct Redactor {
     known: Vec<SecretString>,
@@ -25,8 +30,30 @@ impl Redactor {
         let mut text = text.to_owned();
         for secret in &self.known {
             text = text.replace(secret.expose_secret(), REDACTED);
+            without_beginning_at_end(&mut text, secret.expose_secret());
         }
         without_client_secrets(&text)
+    }
+
+    /// Whether there is nothing in the text that would be taken out of it.
+    pub(crate) fn is_clean(&self, text: &str) -> bool {
+        let mut known = self.known.iter().map(ExposeSecret::expose_secret);
+        !known.any(|secret| text.contains(secret))
+            && !text
+                .split(|character| !is_word(character))
+                .any(is_like_client_secret)
+    }
+}
+
+/// Replaces the beginning of a secret that the text was cut off in.
+fn without_beginning_at_end(text: &mut String, secret: &str) {
+    let beginning = (SHORTEST_BEGINNING..secret.len())
+        .rev()
+        .filter_map(|len| secret.get(..len))
+        .find(|beginning| text.ends_with(beginning));
+    if let Some(beginning) = beginning {
+        text.truncate(text.len() - beginning.len());
+        text.push_str(REDACTED);
     }
 }
 
@@ -37,7 +64,7 @@ fn without_client_secrets(text: &str) -> String {
     while !rest.is_empty() {
         let word_len = rest.find(|c| !is_word(c)).unwrap_or(rest.len());
         let (word, tail) = rest.split_at(word_len);
-        clean.push_str(if is_client_secret(word) {
+        clean.push_str(if is_like_client_secret(word) {
             REDACTED
         } else {
             word
@@ -54,8 +81,21 @@ fn is_word(character: char) -> bool {
     character.is_ascii_alphanumeric() || character == '_'
 }
 
+/// Whether a text is a client secret, whole and alone.
+pub(crate) fn is_client_secret(text: &str) -> bool {
+    match text.strip_prefix(CLIENT_SECRET_PREFIX) {
+        Some(rest) => {
+            rest.len() == CLIENT_SECRET_REST_LEN
+                && rest.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        }
+        None => {
+            text.len() == HEX_CLIENT_SECRET_LEN && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+        }
+    }
+}
+
 /// Whether a word looks like a client secret, or like a part of one.
-pub(crate) fn is_client_secret(word: &str) -> bool {
+fn is_like_client_secret(word: &str) -> bool {
     word.contains(CLIENT_SECRET_PREFIX)
         || word
             .split(|c: char| !c.is_ascii_hexdigit())
@@ -92,6 +132,43 @@ mod tests {
     #[test]
     fn the_start_of_a_new_secret_is_taken_out_too() {
         assert_eq!(redact("cut: cfast_aB3"), "cut: [redacted]");
+    }
+
+    #[test]
+    fn the_beginning_of_a_known_secret_at_the_end_is_taken_out_too() {
+        for cut in ["known-to", "known-tok", "known-toke"] {
+            assert_eq!(redact(&format!("Bearer {cut}")), "Bearer [redacted]");
+        }
+        for text in ["Bearer known-t", "known-toke and more"] {
+            assert_eq!(redact(text), text);
+        }
+    }
+
+    #[test]
+    fn a_whole_client_secret_is_told_from_what_looks_like_one() {
+        let hex = "bdd31cbc4dec990953e39163fbbb194c93313ca9f0a6e420346af9d326b1d2a5";
+        let new = "cfast_aB3dE5gH7jK9mN1pQ3sT5vW7yZ9bC1eF3hI5kL7n12ab34cd";
+        for secret in [hex, new] {
+            assert!(is_client_secret(secret));
+            for other in [
+                format!("{secret}0"),
+                format!("a{secret}"),
+                format!("{secret} "),
+                format!("https://example.com/{secret}"),
+                secret[1..].to_owned(),
+                secret[..secret.len() - 1].to_owned(),
+            ] {
+                assert!(!is_client_secret(&other), "{other}");
+            }
+        }
+    }
+
+    #[test]
+    fn clean_is_what_redaction_leaves_as_it_is() {
+        let redactor = Redactor::new(vec!["known-token".into()]);
+        assert!(redactor.is_clean("8f2b1c9d0e1f2a3b-FRA"));
+        assert!(!redactor.is_clean("text/html; was=known-token"));
+        assert!(!redactor.is_clean("text/html; was=cfast_aB3"));
     }
 
     #[test]

@@ -126,10 +126,14 @@ impl UpdateServiceToken {
         self
     }
 
-    /// Which secret the token is at. **To raise it is to rotate**, and no answer
-    /// to an update is documented to hold the new secret:
-    /// [`rotate`](crate::AccountServiceTokens::rotate) is what you want, unless
-    /// you know otherwise.
+    /// Which secret the token is at. **To raise it is to rotate**: the new secret, if
+    /// the answer holds one, is in
+    /// [`new_credentials`](crate::Response::new_credentials) and never shown again.
+    /// Cloudflare documents no secret in the answer to an update, so in an account
+    /// [`rotate`](crate::AccountServiceTokens::rotate) is what you want.
+    ///
+    /// An update that sets this is never repeated unless the request surely did
+    /// nothing: the second answer would not hold the secret of the first.
     pub fn client_secret_version(mut self, version: i64) -> Self {
         self.client_secret_version = Some(version);
         self
@@ -140,6 +144,11 @@ impl UpdateServiceToken {
     pub fn previous_client_secret_expires_at(mut self, at: DateTime<Utc>) -> Self {
         self.previous_client_secret_expires_at = Some(at);
         self
+    }
+
+    /// Whether the update may make a new secret.
+    pub(crate) fn may_rotate(&self) -> bool {
+        self.client_secret_version.is_some()
     }
 
     /// The request as it is sent, if the API can accept it.

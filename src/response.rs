@@ -29,6 +29,7 @@ use crate::received::Received;
 #[derive(Clone)]
 pub struct Response<T> {
     pub(crate) value: T,
+    pub(crate) errors: Vec<ApiMessage>,
     pub(crate) messages: Vec<ApiMessage>,
     pub(crate) unreadable: Vec<String>,
     pub(crate) received: Received,
@@ -48,6 +49,12 @@ impl<T> Response<T> {
         self.value
     }
 
+    /// The `errors` of the envelope, which Cloudflare's documentation shows beside a
+    /// success as well; empty as a rule.
+    pub fn api_errors(&self) -> &[ApiMessage] {
+        &self.errors
+    }
+
     /// Remarks that the API made beside the result.
     pub fn messages(&self) -> &[ApiMessage] {
         &self.messages
@@ -64,7 +71,8 @@ impl<T> Response<T> {
         self.received.status
     }
 
-    /// The response's headers.
+    /// The response's headers, without a `cf-ray`, `content-type` or `location` that
+    /// repeats a credential.
     pub fn headers(&self) -> &HeaderMap {
         &self.received.headers
     }
@@ -75,6 +83,9 @@ impl<T> Response<T> {
     }
 
     /// The response's body, exactly as it came.
+    ///
+    /// After create and rotate **it holds the client secret**, in memory that is not
+    /// wiped when it is dropped. [`into_inner`](Self::into_inner) leaves it behind.
     pub fn body(&self) -> &[u8] {
         &self.received.body
     }
@@ -85,17 +96,22 @@ impl<T> Response<T> {
     /// # Errors
     ///
     /// One for which [`Error::is_decode`] holds, with the path to what does not
-    /// fit `U`.
+    /// fit `U`. The call itself has succeeded all the same.
     pub fn json<U: DeserializeOwned>(&self) -> Result<U, Error> {
-        decode::exactly(self.body()).map_err(|Undecodable { path, fault }| {
-            let response = FailedResponse {
-                received: self.received.clone(),
-                excerpt: String::new(),
-                errors: Vec::new(),
-                messages: Vec::new(),
-            };
-            Error::call(Kind::Shape { path, fault }, self.operation, Some(response))
-        })
+        decode::exactly(self.body())
+            .map_err(|Undecodable { path, fault }| self.unusable(Kind::OtherType { path, fault }))
+    }
+
+    /// The error of a success that is of no use, with all that came with it.
+    pub(crate) fn unusable(&self, kind: Kind) -> Error {
+        let response = FailedResponse {
+            received: self.received.clone(),
+            // No part of a success is printed: it may hold a secret.
+            excerpt: String::new(),
+            errors: self.errors.clone(),
+            messages: self.messages.clone(),
+        };
+        Error::call(kind, self.operation, Some(response)).after(self.attempts, None)
     }
 
     /// How often the request was sent until this answer came.
@@ -125,6 +141,7 @@ impl<T: fmt::Debug> fmt::Debug for Response<T> {
             .field("status", &self.status())
             .field("ray_id", &self.ray_id())
             .field("attempts", &self.attempts)
+            .field("api_errors", &self.errors)
             .field("messages", &self.messages)
             .field("unreadable", &self.unreadable)
             .finish_non_exhaustive()

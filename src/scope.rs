@@ -8,11 +8,22 @@ use crate::generated::operations::*;
 use crate::generated::types::ServiceToken;
 use crate::id::{AccountId, ServiceTokenId, ZoneId};
 use crate::issued::IssuedServiceToken;
+use crate::operation::Operation;
 use crate::options::CallOptions;
 use crate::page::{Filter, ServiceTokenPage};
 use crate::request::{CreateServiceToken, UpdateServiceToken};
 use crate::response::Response;
 use crate::transport::Transport;
+
+/// Updates that may make a new secret, which a second answer would not hold.
+static ROTATING_UPDATE_OF_ACCOUNT: Operation = Operation {
+    idempotent: false,
+    ..UPDATE_ACCOUNT_SERVICE_TOKEN
+};
+static ROTATING_UPDATE_OF_ZONE: Operation = Operation {
+    idempotent: false,
+    ..UPDATE_ZONE_SERVICE_TOKEN
+};
 
 /// Whose service tokens a call is about, and how to make the call.
 #[derive(Clone)]
@@ -33,8 +44,8 @@ pub(crate) enum Owner {
 macro_rules! in_scope {
     (
         $scope:ident,
-        $of_account:ident => $by_account:ident,
-        $of_zone:ident => $by_zone:ident,
+        $of_account:expr => $by_account:ident,
+        $of_zone:expr => $by_zone:ident,
         ($($argument:expr),+)
     ) => {{
         let Scope { transport, owner, options } = $scope;
@@ -108,10 +119,15 @@ impl Scope {
     ) -> Result<Response<ServiceToken>, Error> {
         let id = &ServiceTokenId::new(id)?;
         let body = &request.checked()?;
+        let (of_account, of_zone) = if request.may_rotate() {
+            (&ROTATING_UPDATE_OF_ACCOUNT, &ROTATING_UPDATE_OF_ZONE)
+        } else {
+            (&UPDATE_ACCOUNT_SERVICE_TOKEN, &UPDATE_ZONE_SERVICE_TOKEN)
+        };
         in_scope!(
             self,
-            UPDATE_ACCOUNT_SERVICE_TOKEN => update_account_service_token,
-            UPDATE_ZONE_SERVICE_TOKEN => update_zone_service_token,
+            *of_account => update_account_service_token,
+            *of_zone => update_zone_service_token,
             (id, body)
         )
     }

@@ -110,7 +110,9 @@ macro_rules! calls_of_both_scopes {
             /// One for which [`Error::is_invalid_id`] or
             /// [`Error::is_invalid_request`] holds, before anything is sent; else
             /// whatever went wrong on the way. To send the same update again does
-            /// no harm.
+            /// no harm, unless it raises the
+            /// [`client_secret_version`](UpdateServiceToken::client_secret_version):
+            /// then it makes a new secret, which the first answer alone may hold.
             pub async fn update(
                 &self,
                 id: impl AsRef<str>,

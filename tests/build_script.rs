@@ -1,9 +1,19 @@
-//! The build script's steps: what they make of good fragments and of bad ones.
+//! The build script's steps: what they make of good fragments and of bad ones; and
+//! the script itself, as cargo runs it.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-#[path = "../build/mod.rs"]
-mod build;
+#[path = "../build.rs"]
+#[allow(
+    clippy::print_stdout,
+    reason = "it is how a build script talks to cargo"
+)]
+mod build_script;
 
+use std::path::Path;
+use std::process::Command;
+use std::{env, fs};
+
+use build_script::build;
 use serde_json::{Value, json};
 
 const FRAGMENT: &str = include_str!("../openapi/service-tokens.json");
@@ -96,6 +106,31 @@ fn an_operation_id_that_is_taken() {
 }
 
 #[test]
+fn an_operation_id_that_is_no_name_in_rust() {
+    let said = [
+        "access-service-tokens-refresh-a-service-token",
+        "refresh token",
+        "2_refresh",
+        "Refresh",
+        "réfresh",
+        "type",
+        "_",
+        "",
+    ]
+    .map(|id| refusal(|document| document["paths"][REFRESH]["post"]["operationId"] = json!(id)));
+    insta::assert_snapshot!(said.join("\n").replace(REFRESH, "REFRESH"), @"
+    at paths.REFRESH.post: the operationId `access-service-tokens-refresh-a-service-token` can't name a method; write it as `refresh_account_service_token`, and Cloudflare's own id as `x-cloudflare-operation-id`
+    at paths.REFRESH.post: the operationId `refresh token` can't name a method; write it as `refresh_account_service_token`, and Cloudflare's own id as `x-cloudflare-operation-id`
+    at paths.REFRESH.post: the operationId `2_refresh` can't name a method; write it as `refresh_account_service_token`, and Cloudflare's own id as `x-cloudflare-operation-id`
+    at paths.REFRESH.post: the operationId `Refresh` can't name a method; write it as `refresh_account_service_token`, and Cloudflare's own id as `x-cloudflare-operation-id`
+    at paths.REFRESH.post: the operationId `réfresh` can't name a method; write it as `refresh_account_service_token`, and Cloudflare's own id as `x-cloudflare-operation-id`
+    at paths.REFRESH.post: the operationId `type` can't name a method; write it as `refresh_account_service_token`, and Cloudflare's own id as `x-cloudflare-operation-id`
+    at paths.REFRESH.post: the operationId `_` can't name a method; write it as `refresh_account_service_token`, and Cloudflare's own id as `x-cloudflare-operation-id`
+    at paths.REFRESH.post: the operationId `` can't name a method; write it as `refresh_account_service_token`, and Cloudflare's own id as `x-cloudflare-operation-id`
+    ");
+}
+
+#[test]
 fn what_progenitor_refuses() {
     let cookie = refusal(|document| {
         document["components"]["parameters"]["account_id"] =
@@ -146,4 +181,96 @@ fn descriptions_become_prose_that_rustdoc_leaves_alone() {
     let open = 1;
     ```
     "#);
+}
+
+/// Set in a child process: it is the build script, and not a test.
+const IS_BUILD_SCRIPT: &str = "CF_SERVICE_TOKENS_TEST_BUILD_SCRIPT";
+
+/// The child that `what_cargo_is_told` starts.
+#[test]
+fn child() {
+    if env::var_os(IS_BUILD_SCRIPT).is_some() {
+        build_script::main();
+    }
+}
+
+/// Runs the build script in a package that has this fragment: what it says beside
+/// what cargo always hears, and whether it wrote code.
+fn what_cargo_is_told(package: &Path, fragment: Option<&str>) -> (String, bool) {
+    let file = package.join("openapi/service-tokens.json");
+    let generated = package.join("generated.rs");
+    fs::create_dir_all(package.join("openapi")).unwrap();
+    let _ = fs::remove_file(&file);
+    let _ = fs::remove_file(&generated);
+    if let Some(fragment) = fragment {
+        fs::write(&file, fragment).unwrap();
+    }
+    let output = Command::new(env::current_exe().unwrap())
+        .args(["--exact", "child", "--nocapture"])
+        .current_dir(package)
+        .env(IS_BUILD_SCRIPT, "yes")
+        .env("OUT_DIR", package)
+        .env("RUST_BACKTRACE", "1")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "cargo reports, not the script");
+    let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    let told: Vec<&str> = said
+        .lines()
+        .filter(|line| !line.starts_with("cargo::rerun-if-changed="))
+        .filter(|line| {
+            !line.is_empty() && !line.starts_with("running ") && !line.starts_with("test ")
+        })
+        .collect();
+    (told.join("\n"), generated.exists())
+}
+
+#[test]
+fn the_script_itself_tells_cargo_in_one_line_what_is_wrong() {
+    let package = Path::new(env!("CARGO_TARGET_TMPDIR")).join("build_script");
+    let broken = |change: &dyn Fn(&mut Value)| {
+        let mut document: Value = serde_json::from_str(FRAGMENT).unwrap();
+        change(&mut document);
+        document.to_string()
+    };
+    let without_id = broken(&|document| {
+        let refresh = document["paths"][REFRESH]["post"].as_object_mut().unwrap();
+        refresh.remove("operationId");
+    });
+    let hyphenated = broken(&|document| {
+        document["paths"][REFRESH]["post"]["operationId"] = json!("refresh-a-token");
+    });
+    let refused = broken(&|document| {
+        document["components"]["schemas"]["ApiMessage"]["type"] = json!("strange");
+    });
+    let mut told = String::new();
+    for (what, fragment) in [
+        ("missing", None),
+        ("not JSON", Some("{")),
+        ("not OpenAPI 3.0", Some(r#"{"openapi":"3.1.0"}"#)),
+        ("no operation id", Some(without_id.as_str())),
+        ("an id that names no method", Some(hyphenated.as_str())),
+        ("progenitor gives up", Some(refused.as_str())),
+    ] {
+        let (said, has_code) = what_cargo_is_told(&package, fragment);
+        assert!(
+            said.starts_with("cargo::error=openapi/service-tokens.json: "),
+            "{what}: {said}"
+        );
+        assert_eq!(said.lines().count(), 1, "{what}: {said}");
+        assert!(!has_code, "{what}");
+        told += &format!("{what}: {said}\n");
+    }
+    insta::assert_snapshot!(told, @r#"
+    missing: cargo::error=openapi/service-tokens.json: can't be read: No such file or directory (os error 2)
+    not JSON: cargo::error=openapi/service-tokens.json: at line 1, column 1: not JSON: EOF while parsing an object
+    not OpenAPI 3.0: cargo::error=openapi/service-tokens.json: at openapi: the version is "3.1.0", and only OpenAPI 3.0 can be read
+    no operation id: cargo::error=openapi/service-tokens.json: at paths./accounts/{account_id}/access/service_tokens/{service_token_id}/refresh.post: the operation lacks `operationId`, a string that names the generated method
+    an id that names no method: cargo::error=openapi/service-tokens.json: at paths./accounts/{account_id}/access/service_tokens/{service_token_id}/refresh.post: the operationId `refresh-a-token` can't name a method; write it as `refresh_account_service_token`, and Cloudflare's own id as `x-cloudflare-operation-id`
+    progenitor gives up: cargo::error=openapi/service-tokens.json: at components.schemas.ApiMessage: progenitor gave up on it: not yet implemented: invalid type: strange
+    "#);
+
+    let (said, has_code) = what_cargo_is_told(&package, Some(FRAGMENT));
+    assert_eq!(said, "");
+    assert!(has_code);
 }

@@ -77,11 +77,36 @@ fn two_schemes() {
 #[test]
 fn empty_and_unusable_values() {
     insta::assert_snapshot!(build("environment", &[("CLOUDFLARE_API_TOKEN", "")]), @"CLOUDFLARE_API_TOKEN is set but empty; give it a value or unset it; true");
-    insta::assert_snapshot!(build("environment", &[("CLOUDFLARE_API_TOKEN", "canary\n")]), @"an API token is configured, but a part of it holds a space, a line break or a character that is not ASCII; copy it again, whole and alone; true");
-    insta::assert_snapshot!(build("environment", &[("CLOUDFLARE_API_TOKEN", "canarÿ")]), @"an API token is configured, but a part of it holds a space, a line break or a character that is not ASCII; copy it again, whole and alone; true");
+    for (variables, culprit) in [
+        (&[("CLOUDFLARE_API_TOKEN", "canary\n")][..], 0),
+        (&[("CLOUDFLARE_API_TOKEN", "canarÿ")], 0),
+        (&[("CLOUDFLARE_API_USER_SERVICE_KEY", "canary ")], 0),
+        (
+            &[
+                ("CLOUDFLARE_API_KEY", "canary canary"),
+                ("CLOUDFLARE_EMAIL", "me@example.com"),
+            ],
+            0,
+        ),
+        (
+            &[
+                ("CLOUDFLARE_API_KEY", "canary"),
+                ("CLOUDFLARE_EMAIL", "me @example.com"),
+            ],
+            1,
+        ),
+    ] {
+        assert_eq!(
+            build("environment", variables),
+            format!(
+                "{} holds a space, a line break or a character that is not ASCII; set it again, whole and alone; true",
+                variables[culprit].0
+            )
+        );
+    }
     insta::assert_snapshot!(
         build("environment", &[("CLOUDFLARE_API_TOKEN", "t"), ("CLOUDFLARE_ACCOUNT_ID", "my account")]),
-        @r#""my account" is no account id: ' ' at byte 2 is none of the ASCII letters, digits and `-` that an id is made of; the dashboard shows it under the account's overview; false"#
+        @r#"CLOUDFLARE_ACCOUNT_ID can't be used: "my account" is no account id: ' ' at byte 2 is none of the ASCII letters, digits and `-` that an id is made of; the dashboard shows it under the account's overview; true"#
     );
 }
 

@@ -5,8 +5,8 @@ mod support;
 
 use std::time::Duration;
 
-use cf_service_tokens::{Client, Error, Retry};
-use support::{ACCOUNT, CANARY, RawServer, TOKEN, Then, answer, json};
+use cf_service_tokens::{Client, Error, RateLimit, Retry};
+use support::{ACCOUNT, CANARY, RawServer, TOKEN, Then, VirtualClock, answer, json};
 
 const HTML: &str = "<!DOCTYPE html>\n<title>Attention Required! | Cloudflare</title>";
 const RAY_ID: Option<&str> = Some("8f2b1c9d0e1f2a3b-FRA");
@@ -85,6 +85,72 @@ async fn a_failure_envelope_with_null_lists_and_odd_entries() {
     assert!(error.is_not_found());
     assert!(error.is_refused());
     insta::assert_snapshot!(error, @"refresh account service token: the API refused the call (HTTP 404, ray id 8f2b1c9d0e1f2a3b-FRA): 7003 no route, 7000 no route either; check the base URL and the ids");
+}
+
+/// A failure with whatever stands for its result, or without a word of success.
+#[tokio::test]
+async fn a_failure_is_read_whatever_its_result_is() {
+    for result in [
+        "[]",
+        r#""""#,
+        "false",
+        "7",
+        "{}",
+        "[[]]",
+        r#"{"id":7}"#,
+        "null",
+    ] {
+        let body = format!(
+            r#"{{"success":false,"errors":[{{"code":10000,"message":"Authentication error"}}],"messages":[{{"code":1001,"message":"look here"}}],"result":{result}}}"#
+        );
+        for status in ["200 OK", "403 Forbidden", "500 Internal Server Error"] {
+            let server = RawServer::start(json(status, &body), Then::Close).await;
+            let tokens = server.tokens();
+            let listed = tokens.list().page(1).await.unwrap_err();
+            for error in [tokens.refresh(TOKEN).await.unwrap_err(), listed] {
+                assert!(error.is_refused(), "{status} {result}: {error}");
+                assert!(error.is_auth(), "{status} {result}: {error}");
+                assert_eq!(error.api_errors()[0].code, 10_000);
+                assert_eq!(error.api_messages()[0].code, 1001);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_an_answer_says_is_kept_where_it_says_nothing_of_success() {
+    for (status, success) in [
+        ("403 Forbidden", ""),
+        ("403 Forbidden", r#""success":"no","#),
+        ("403 Forbidden", r#""success":true,"#),
+        ("200 OK", ""),
+        ("200 OK", r#""success":"no","#),
+    ] {
+        let body = format!(
+            r#"{{{success}"errors":[{{"code":10000,"message":"Authentication error"}}],"messages":[{{"code":1001,"message":"look here"}}],"result":[]}}"#
+        );
+        let error = failure(json(status, &body), Then::Close).await;
+        assert!(!error.is_refused(), "{status} {success}: {error}");
+        assert_eq!(error.is_decode(), status == "200 OK", "{error}");
+        assert!(error.is_auth(), "{error}");
+        assert_eq!(error.api_errors()[0].code, 10_000);
+        assert_eq!(error.api_messages()[0].code, 1001);
+        if success.is_empty() && status != "200 OK" {
+            insta::assert_snapshot!(error, @r#"refresh account service token: the answer is an error, though its envelope does not say so (HTTP 403, ray id 8f2b1c9d0e1f2a3b-FRA, application/json, 121 bytes): 10000 Authentication error; check that the credentials are right, that they have the permission "Access: Service Tokens Write", and that the account or zone is one that they are for"#);
+        }
+    }
+}
+
+#[tokio::test]
+async fn codes_that_are_numbers_with_a_point_and_an_error_outside_of_a_list() {
+    let body = r#"{"success":false,"errors":[{"code":10000.0,"message":"a"},{"code":1.5,"message":"b"},{"code":1e300,"message":"c"},[1000,null,"d",null]],"messages":{"code":1001,"message":"alone"}}"#;
+    for status in ["200 OK", "403 Forbidden"] {
+        let error = failure(json(status, body), Then::Close).await;
+        let codes: Vec<i64> = error.api_errors().iter().map(|error| error.code).collect();
+        assert_eq!(codes, [10_000]);
+        assert!(error.is_refused() && error.is_auth(), "{error}");
+        assert_eq!(error.api_messages()[0].message, "alone");
+    }
 }
 
 #[tokio::test]
@@ -183,6 +249,59 @@ async fn a_redirect_is_not_followed() {
     assert_carries_the_response(&error, 307);
     assert_eq!(elsewhere.requests(), [""; 0]);
     insta::assert_snapshot!(error, @r#"refresh account service token: the answer is a redirect to "127.0.0.1", which is not followed (HTTP 307, ray id 8f2b1c9d0e1f2a3b-FRA); check the base URL"#);
+}
+
+#[tokio::test]
+async fn a_redirect_to_what_was_done_may_tell_of_a_success() {
+    let see_other = json("303 See Other", "").replacen("\r\n", "\r\nlocation: /done\r\n", 1);
+    let error = failure(see_other, Then::Close).await;
+    assert!(error.is_redirect());
+    assert!(error.may_have_been_applied());
+}
+
+#[tokio::test]
+async fn what_an_id_that_can_be_none_is_told() {
+    let client = Client::builder().api_token("t").build().unwrap();
+    let account = client.account("").unwrap_err();
+    let zone = client.zone("example.com").unwrap_err();
+    let tokens = client.account(ACCOUNT).unwrap();
+    let client_id = "88bf3b6d86161464f6509f7219099e57.access.example.com";
+    let token = tokens.refresh(client_id).await.unwrap_err();
+    insta::assert_snapshot!(format!("{account}\n{zone}\n{token}"), @r#"
+    "" is no account id: it is empty; the dashboard shows it under the account's overview
+    "example.com" is no zone id: '.' at byte 7 is none of the ASCII letters, digits and `-` that an id is made of; the dashboard shows it under the zone's overview
+    what was given is no service token id: '.' at byte 32 is none of the ASCII letters, digits and `-` that an id is made of; it is the token's `id`, not its `client_id`
+    "#);
+}
+
+/// The client's own limit has no room before the deadline.
+#[tokio::test]
+async fn a_call_that_is_held_up_for_too_long() {
+    let server = RawServer::start(
+        json("200 OK", include_str!("data/refreshed.json")),
+        Then::Close,
+    )
+    .await;
+    let one = RateLimit::new(1, Duration::from_secs(300));
+    let client = server
+        .builder()
+        .rate_limit(one)
+        .clock(VirtualClock::default());
+    let tokens = client.build().unwrap().account(ACCOUNT).unwrap();
+    let mut calls = 0;
+    let error = loop {
+        match tokens.refresh(TOKEN).await {
+            Ok(_) => calls += 1,
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(server.requests().len(), calls);
+    assert!(error.is_rate_limited());
+    assert_eq!(error.attempts(), 0);
+    assert_eq!(error.status(), None);
+    assert!(!error.may_have_been_applied());
+    let wait = format!("{:?}", error.retry_after().unwrap());
+    insta::assert_snapshot!(error.to_string().replace(&wait, "WAIT"), @"refresh account service token: the rate limit holds the call up for WAIT, which is past its deadline; wait, or give the call a longer deadline");
 }
 
 #[tokio::test]
@@ -288,6 +407,12 @@ async fn json_of_another_shape() {
             "result",
         ),
         (r#"{"errors":[],"messages":[],"result":{}}"#, "."),
+        // Lists that hold what an object would, in the order of its fields.
+        (
+            r#"{"success":true,"errors":[],"messages":[],"result":["a",1,null,null,true,null,null,null,"ci",null]}"#,
+            "result",
+        ),
+        (r#"[[],[],{"id":"a"},true]"#, "."),
         ("[]", "."),
         ("7", "."),
     ] {
@@ -304,7 +429,7 @@ async fn json_of_another_shape() {
 
 #[tokio::test]
 async fn null_in_every_optional_field() {
-    let body = r#"{"success":true,"errors":null,"messages":null,"result":{"id":null,"client_id":null,"name":null,"duration":null,"enabled":null,"expires_at":null,"created_at":null,"updated_at":null,"last_seen_at":null}}"#;
+    let body = r#"{"success":true,"errors":null,"messages":null,"result":{"id":null,"client_id":null,"name":null,"duration":null,"enabled":null,"client_secret_version":null,"expires_at":null,"created_at":null,"updated_at":null,"last_seen_at":null}}"#;
     let server = RawServer::start(json("200 OK", body), Then::Close).await;
     let token = server.tokens().refresh(TOKEN).await.unwrap();
     assert_eq!(*token, cf_service_tokens::ServiceToken::default());
@@ -342,6 +467,27 @@ async fn fields_that_cannot_be_read_do_not_hide_the_others() {
             "result.last_seen_at"
         ]
     );
+}
+
+#[tokio::test]
+async fn a_result_without_any_field_is_a_token_without_any() {
+    let body = r#"{"success":true,"errors":[],"messages":[],"result":{}}"#;
+    let server = RawServer::start(json("200 OK", body), Then::Close).await;
+    let token = server.tokens().refresh(TOKEN).await.unwrap();
+    assert_eq!(*token, cf_service_tokens::ServiceToken::default());
+}
+
+#[tokio::test]
+async fn a_version_that_is_a_number_with_a_point() {
+    for (version, read) in [("2.0", Some(2)), ("2.5", None), ("1e300", None)] {
+        let body = format!(
+            r#"{{"success":true,"errors":[],"messages":[],"result":{{"id":"a","client_secret_version":{version}}}}}"#
+        );
+        let server = RawServer::start(json("200 OK", &body), Then::Close).await;
+        let token = server.tokens().refresh(TOKEN).await.unwrap();
+        assert_eq!(token.client_secret_version, read);
+        assert_eq!(token.unreadable().is_empty(), read.is_some());
+    }
 }
 
 #[tokio::test]

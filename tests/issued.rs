@@ -4,10 +4,11 @@
 mod support;
 
 use cf_service_tokens::{
-    CreateServiceToken, Error, IssuedServiceToken, Response, RotateServiceToken,
-    ServiceTokenCredentials,
+    Client, CreateServiceToken, Error, IssuedServiceToken, Response, Retry, RotateServiceToken,
+    ServiceTokenCredentials, UpdateServiceToken,
 };
-use support::{CANARY, RawServer, TOKEN, Then, answer, json};
+use cf_service_tokens_simulator::{SeedToken, Simulator};
+use support::{ACCOUNT, CANARY, RawServer, TOKEN, Then, VirtualClock, ZONE, answer, json};
 
 const CLIENT_ID: &str = "88bf3b6d86161464f6509f7219099e57.access.example.com";
 
@@ -144,6 +145,54 @@ async fn what_could_not_be_read_is_named() {
 }
 
 #[tokio::test]
+async fn what_only_mentions_a_secret_is_not_taken_for_one() {
+    let hex = "bdd31cbc4dec990953e39163fbbb194c93313ca9f0a6e420346af9d326b1d2a5";
+    let formed = "cfast_aB3dE5gH7jK9mN1pQ3sT5vW7yZ9bC1eF3hI5kL7n12ab34cd";
+    for (message, result) in [
+        ("new secrets begin with cfast_, as in cfast_aB3dE", "null"),
+        (hex, "null"),
+        (formed, "null"),
+        (
+            "",
+            &format!(r#"{{"logo":"https://example.com/{hex}.png"}}"#),
+        ),
+        ("", &format!(r#"{{"client_id":"{hex}"}}"#)),
+        ("", &format!(r#"{{"note":"{formed} was the old one"}}"#)),
+    ] {
+        let body = format!(
+            r#"{{"success":true,"errors":[{{"code":1002,"message":"{message}"}}],"messages":[{{"code":1001,"message":"{message}"}}],"result":{result}}}"#
+        );
+        let error = rotate(json("200 OK", &body), Then::Close)
+            .await
+            .unwrap_err();
+        assert!(error.is_decode(), "{error}");
+        assert_eq!(error.body(), Some(body.as_bytes()));
+        assert_eq!(error.api_messages()[0].code, 1001);
+        let shown = format!("{error} {error:?}");
+        assert!(!shown.contains(hex) && !shown.contains(formed), "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn what_the_envelope_says_is_kept_with_a_secret_that_was_looked_for() {
+    for (success, result) in [
+        ("true", "[{\"client_secret\":\"SECRET\"}]"),
+        ("true", "null,\"client_secret\":\"SECRET\""),
+        ("\"yes\"", "{\"client_secret\":\"SECRET\"}"),
+        ("true", "{\"id\":7,\"client_secret\":\"SECRET\"}"),
+    ] {
+        let result = result.replace("SECRET", CANARY);
+        let body = format!(
+            r#"{{"success":{success},"errors":[{{"code":1002,"message":"odd"}}],"messages":[{{"code":1001,"message":"store it"}}],"result":{result}}}"#
+        );
+        let issued = rotate(json("200 OK", &body), Then::Close).await.unwrap();
+        assert_eq!(issued.credentials().expose_secret(), CANARY);
+        assert_eq!(issued.messages()[0].message, "store it", "{body}");
+        assert_eq!(issued.api_errors()[0].code, 1002, "{body}");
+    }
+}
+
+#[tokio::test]
 async fn an_answer_that_holds_no_readable_secret_is_kept_whole() {
     let whole = format!(
         r#"{{"success":true,"errors":[],"messages":[],"result":{{"client_secret":"{CANARY}"}}}}"#
@@ -237,6 +286,7 @@ async fn the_documented_answer() {
             "8f2b1c9d0e1f2a3b-FRA",
         ),
         attempts: 1,
+        api_errors: [],
         messages: [],
         unreadable: [],
         ..
@@ -272,4 +322,85 @@ fn credentials_that_cannot_be_sent_are_refused_without_being_shown() {
     assert!(!format!("{error} {error:?}").contains(CANARY));
     // JSON escapes the line break, so this form can carry it.
     assert!(credentials.single_header().is_ok());
+}
+
+#[tokio::test]
+async fn an_update_that_rotates_hands_out_the_new_secret() {
+    let simulator = Simulator::builder()
+        .token(SeedToken::new("ci"))
+        .zone_token(SeedToken::new("ci"))
+        .start()
+        .await
+        .unwrap();
+    let client = Client::builder()
+        .api_token(simulator.api_token())
+        .base_url(simulator.base_url())
+        .build()
+        .unwrap();
+    let account = client.account(simulator.account_id()).unwrap();
+    let zone = client.zone(simulator.zone_id()).unwrap();
+    let of_account = account.list().page(1).await.unwrap().tokens[0].id.clone();
+    let of_zone = zone.list().page(1).await.unwrap().tokens[0].id.clone();
+    let (of_account, of_zone) = (of_account.unwrap(), of_zone.unwrap());
+
+    let raise = UpdateServiceToken::new().client_secret_version(2);
+    let rename = UpdateServiceToken::new().name("deploy");
+    for (raised, renamed) in [
+        (
+            account.update(&of_account, &raise).await.unwrap(),
+            account.update(&of_account, &rename).await.unwrap(),
+        ),
+        (
+            zone.update(&of_zone, &raise).await.unwrap(),
+            zone.update(&of_zone, &rename).await.unwrap(),
+        ),
+    ] {
+        let credentials = raised.new_credentials().unwrap();
+        let shown = format!("{raised:?} {credentials:?}");
+        assert!(!shown.contains(credentials.expose_secret()), "{shown}");
+        let app = reqwest::Client::new().get(simulator.protected_url());
+        let app = app.headers(credentials.headers().unwrap()).send();
+        assert_eq!(app.await.unwrap().status(), 200);
+        assert!(renamed.new_credentials().is_none());
+    }
+}
+
+#[tokio::test]
+async fn an_update_that_rotates_is_not_repeated() {
+    let fine = format!(
+        r#"{{"success":true,"errors":[],"messages":[],"result":{{"id":"{TOKEN}","client_secret":"{CANARY}"}}}}"#
+    );
+    let raise = UpdateServiceToken::new().client_secret_version(2);
+    let rename = UpdateServiceToken::new().name("ci");
+    for (first, request, attempts) in [
+        ("502 Bad Gateway", &raise, 1),
+        ("502 Bad Gateway", &rename, 2),
+        ("429 Too Many Requests", &raise, 2),
+    ] {
+        let answers = [answer(first, "text/plain", ""), json("200 OK", &fine)];
+        for scope in ["account", "zone"] {
+            let server = RawServer::in_turn(&answers).await;
+            let retry = Retry::default().seed(1);
+            let builder = server.builder().retry(retry).clock(VirtualClock::default());
+            let client = builder.build().unwrap();
+            let updated = match scope {
+                "account" => {
+                    client
+                        .account(ACCOUNT)
+                        .unwrap()
+                        .update(TOKEN, request)
+                        .await
+                }
+                _ => client.zone(ZONE).unwrap().update(TOKEN, request).await,
+            };
+            assert_eq!(server.requests().len(), attempts, "{scope}: {first}");
+            match updated {
+                Ok(token) => {
+                    let credentials = token.new_credentials().unwrap();
+                    assert_eq!(credentials.expose_secret(), CANARY);
+                }
+                Err(error) => assert!(error.may_have_been_applied(), "{error}"),
+            }
+        }
+    }
 }

@@ -172,22 +172,72 @@ async fn a_server_that_takes_no_notice_of_pages_is_asked_once_more_at_most() {
     assert_eq!(listed.pages, 2);
 }
 
+/// The tokens of a page that is the same whatever is asked for, though each answer
+/// shows another moment at which a token was last seen.
+async fn stuck(info: Value) -> RawServer {
+    RawServer::scripted(move |index, _| {
+        let tokens: Vec<Value> = (0..10)
+            .map(|i| json!({ "id": format!("{i}"), "name": format!("{i}"), "last_seen_at": format!("2026-11-24T12:00:{index:02}Z") }))
+            .collect();
+        let mut body = json!({ "success": true, "errors": [], "messages": [], "result": tokens });
+        body["result_info"] = info.clone();
+        let answer = support::json("200 OK", &body.to_string());
+        (answer.into_bytes(), support::Then::Close)
+    })
+    .await
+}
+
 #[tokio::test]
-async fn a_search_ends_although_the_count_is_of_all_tokens() {
-    let server = server(
-        25,
-        1000,
-        |page, per_page| json!({ "page": page, "per_page": per_page, "total_count": 4000 }),
-    )
-    .await;
-    let mut stream = server.tokens().list().search("token").per_page(10).stream();
-    let mut count = 0;
-    while let Some(token) = stream.next().await {
-        token.unwrap();
-        count += 1;
+async fn a_page_that_comes_again_is_known_by_its_ids() {
+    let server = stuck(Value::Null).await;
+    let listed = all(&server, server.tokens(), 10).await;
+    assert!(listed.error.is_none(), "nothing says that there are more");
+    assert_eq!((listed.names.len(), listed.pages), (10, 2));
+}
+
+#[tokio::test]
+async fn a_page_that_comes_again_in_place_of_more_tokens_is_an_error() {
+    for info in [json!({ "total_count": 25 }), json!({ "total_pages": 3 })] {
+        let server = stuck(info.clone()).await;
+        let listed = all(&server, server.tokens(), 10).await;
+        assert_eq!((listed.names.len(), listed.pages), (10, 2), "{info}");
+        let error = listed.error.unwrap();
+        assert!(error.is_decode() && !error.is_invalid_request());
+        assert!(!error.may_have_been_applied());
+        assert_eq!(error.ray_id(), Some("8f2b1c9d0e1f2a3b-FRA"));
+        if info["total_pages"].is_null() {
+            insta::assert_snapshot!(error, @"list account service tokens: the listing is not complete: page 2 is page 1 once more, although the API said that there are more than 10 service tokens; narrow it by `name` or `search`, or raise `per_page` (HTTP 200, ray id 8f2b1c9d0e1f2a3b-FRA, application/json, 686 bytes)");
+        }
+
+        // Beside a search, the numbers are of other tokens as well.
+        let server = stuck(info).await;
+        let mut stream = server.tokens().list().name("a").per_page(10).stream();
+        let mut count = 0;
+        while let Some(token) = stream.next().await {
+            token.unwrap();
+            count += 1;
+        }
+        assert_eq!((count, server.requests().len()), (10, 2));
     }
-    assert_eq!(count, 25);
-    assert_eq!(server.requests().len(), 3);
+}
+
+#[tokio::test]
+async fn a_search_ends_although_the_numbers_are_of_all_tokens() {
+    for info in [
+        json!({ "total_count": 4000 }),
+        json!({ "total_pages": 400 }),
+        json!({ "total_count": 4000, "total_pages": 400 }),
+    ] {
+        let server = server(25, 1000, move |_, _| info.clone()).await;
+        let mut stream = server.tokens().list().search("token").per_page(10).stream();
+        let mut count = 0;
+        while let Some(token) = stream.next().await {
+            token.unwrap();
+            count += 1;
+        }
+        assert_eq!(count, 25);
+        assert_eq!(server.requests().len(), 3);
+    }
 }
 
 #[tokio::test]
@@ -227,18 +277,41 @@ async fn one_unreadable_token_does_not_hide_the_others() {
 }
 
 #[tokio::test]
-async fn an_entry_that_is_no_token_is_an_error_not_a_gap() {
+async fn a_page_of_tokens_that_all_have_unreadable_fields() {
     let server = RawServer::answering(|_| {
-        support::json(
-            "200 OK",
-            r#"{"success":true,"errors":[],"messages":[],"result":[{"name":"a"},"b"]}"#,
-        )
+        let token = json!({ "name": "a", "last_seen_at": "yesterday", "created_at": 7, "enabled": "yes", "client_secret_version": 2.0 });
+        let remark = json!({ "code": "one", "message": "b" });
+        let body = json!({ "success": true, "errors": vec![&remark; 200], "messages": [], "result": vec![token; 50] });
+        support::json("200 OK", &body.to_string())
     })
     .await;
-    let error = server.tokens().list().page(1).await.unwrap_err();
-    assert!(error.is_decode());
-    assert!(error.to_string().contains("`result[1]`"), "{error}");
-    assert!(!error.may_have_been_applied(), "a listing changes nothing");
+    let page = server.tokens().list().page(1).await.unwrap();
+    assert_eq!(page.tokens.len(), 50);
+    let mut tokens = page.tokens.iter();
+    assert!(tokens.all(|token| token.name.as_deref() == Some("a")));
+    assert_eq!(page.tokens[49].client_secret_version, Some(2));
+    assert_eq!(page.unreadable().len(), 200 + 50 * 3);
+}
+
+#[tokio::test]
+async fn an_entry_that_is_no_token_is_an_error_not_a_gap() {
+    for (tokens, path) in [
+        (r#"[{"name":"a"},"b"]"#, "result[1]"),
+        (r#"[{"id":"a"},[]]"#, "result[1]"),
+        (r#"[{"id":"a"},null]"#, "result[1]"),
+        (
+            r#"[["a",1,null,null,true,null,null,null,"ci",null]]"#,
+            "result[0]",
+        ),
+        (r#"{"id":"a"}"#, "result"),
+    ] {
+        let body = format!(r#"{{"success":true,"errors":[],"messages":[],"result":{tokens}}}"#);
+        let server = RawServer::answering(move |_| support::json("200 OK", &body)).await;
+        let error = server.tokens().list().page(1).await.unwrap_err();
+        assert!(error.is_decode(), "{error}");
+        assert!(error.to_string().contains(&format!("`{path}`")), "{error}");
+        assert!(!error.may_have_been_applied(), "a listing changes nothing");
+    }
 }
 
 /// One page is held at a time: the second is asked for only when the first is used up.

@@ -3,10 +3,10 @@
 
 mod support;
 
-use cf_service_tokens::{Client, Method};
+use cf_service_tokens::{Client, Method, Retry};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use support::{RawServer, TOKEN, Then};
+use support::{RawServer, TOKEN, Then, VirtualClock, answer};
 
 async fn server(status: &str, body: &Value) -> RawServer {
     RawServer::start(support::json(status, &body.to_string()), Then::Close).await
@@ -77,6 +77,72 @@ async fn whether_it_may_have_been_applied_depends_on_the_method() {
 }
 
 #[tokio::test]
+async fn what_may_be_sent_twice_is_and_nothing_else() {
+    let fine = json!({ "success": true, "errors": [], "messages": [], "result": "done" });
+    let fine = support::json("200 OK", &fine.to_string());
+    for (method, idempotent, attempts) in [
+        (Method::GET, false, 2),
+        (Method::POST, false, 1),
+        (Method::POST, true, 2),
+        (Method::PATCH, true, 2),
+        (Method::from_bytes(b"PURGE").unwrap(), false, 1),
+        (Method::from_bytes(b"PURGE").unwrap(), true, 2),
+    ] {
+        let server =
+            RawServer::in_turn(&[answer("502 Oops", "text/plain", ""), fine.clone()]).await;
+        let retry = Retry::default().seed(1);
+        let builder = server.builder().retry(retry).clock(VirtualClock::default());
+        let mut call = builder.build().unwrap().request(method.clone(), "/x");
+        if idempotent {
+            call = call.idempotent();
+        }
+        let outcome = call.send::<String>().await;
+        assert_eq!(server.requests().len(), attempts, "{method} {idempotent}");
+        match outcome {
+            Ok(done) => assert_eq!((done.as_str(), done.attempts()), ("done", 2)),
+            Err(error) => assert_eq!((error.attempts(), attempts), (1, 1), "{error}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_success_that_has_nothing_to_tell() {
+    let without = [
+        support::json(
+            "200 OK",
+            r#"{"success":true,"errors":[],"messages":[{"code":1,"message":"a"}],"result":null}"#,
+        ),
+        support::json(
+            "200 OK",
+            r#"{"success":true,"errors":null,"messages":[{"code":1,"message":"a"}]}"#,
+        ),
+        "HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n".to_owned(),
+    ];
+    for answer in without {
+        let server = RawServer::start(answer.clone(), Then::Close).await;
+        let call = || client(&server).request(Method::DELETE, "/x");
+        let nothing = call().send::<()>().await.unwrap();
+        assert_eq!(nothing.messages().is_empty(), answer.contains("204"));
+        assert_eq!(*call().send::<Option<App>>().await.unwrap(), None);
+        assert_eq!(*call().send::<Value>().await.unwrap(), Value::Null);
+        let error = call().send::<App>().await.unwrap_err();
+        assert!(
+            error.is_decode() && error.may_have_been_applied(),
+            "{error}"
+        );
+        let error = server.tokens().refresh(TOKEN).await.unwrap_err();
+        assert!(error.is_decode(), "{error}");
+    }
+    let server = server(
+        "200 OK",
+        &json!({ "success": false, "errors": [], "messages": [], "result": null }),
+    )
+    .await;
+    let call = client(&server).request(Method::DELETE, "/x");
+    assert!(call.send::<()>().await.unwrap_err().is_refused());
+}
+
+#[tokio::test]
 async fn paths_that_lead_elsewhere_never_reach_the_wire() {
     let server = server("200 OK", &json!({})).await;
     let mut said = Vec::new();
@@ -137,9 +203,13 @@ async fn an_answer_in_a_type_of_the_callers_own() {
     struct Token {
         tags: Vec<String>,
     }
-    let body = json!({ "success": true, "errors": [], "messages": [], "result": { "name": "ci", "tags": ["a"] } });
-    let server = server("200 OK", &body).await;
-    let token = server.tokens().get(TOKEN).await.unwrap();
+    let body = json!({ "success": true, "errors": [], "messages": [{ "code": 1001, "message": "look" }], "result": { "name": "ci", "tags": ["a"] } });
+    let fine = support::json("200 OK", &body.to_string());
+    let server = RawServer::in_turn(&[answer("502 Oops", "text/plain", ""), fine]).await;
+    let builder = server.builder().retry(Retry::default().seed(1));
+    let client = builder.clock(VirtualClock::default()).build().unwrap();
+    let tokens = client.account(support::ACCOUNT).unwrap();
+    let token = tokens.refresh(TOKEN).await.unwrap();
     assert_eq!(token.json::<Envelope>().unwrap().result.tags, ["a"]);
 
     let error = token.json::<Vec<Value>>().unwrap_err();
@@ -157,5 +227,8 @@ async fn an_answer_in_a_type_of_the_callers_own() {
         tags: u8,
     }
     let error = token.json::<Wrong>().unwrap_err();
-    assert!(error.to_string().contains("`result.tags`"), "{error}");
+    assert_eq!(error.attempts(), 2);
+    assert_eq!(error.api_messages()[0].code, 1001);
+    assert!(error.may_have_been_applied(), "it was");
+    insta::assert_snapshot!(error, @"refresh account service token: the call succeeded, but its answer is not of the type asked for at `result.tags`: expected u8, at the last of 2 attempts (HTTP 200, ray id 8f2b1c9d0e1f2a3b-FRA, application/json, 108 bytes)");
 }

@@ -38,6 +38,10 @@ async fn the_documented_answer_shows_all_its_fields() {
     assert_eq!(token.attempts(), 1);
     assert!(token.unreadable().is_empty());
 
+    let [error] = token.api_errors() else {
+        panic!("one error is documented, beside a success");
+    };
+    assert_eq!((error.code, error.message.as_str()), (1000, "message"));
     let [message] = token.messages() else {
         panic!("one message is documented");
     };

@@ -149,6 +149,7 @@ async fn a_response_shows_no_credentials() {
             "8f2b1c9d0e1f2a3b-FRA",
         ),
         attempts: 1,
+        api_errors: [],
         messages: [
             ApiMessage {
                 code: 1,
@@ -191,4 +192,60 @@ async fn debug_of_an_error() {
         source: None,
     }
     "#);
+}
+
+#[tokio::test]
+async fn a_secret_that_is_cut_off_is_redacted() {
+    let page = format!("<pre>Authorization: Bearer {CANARY}");
+    for cut in 1..=CANARY.len() - 8 {
+        let whole = answer("502 Bad Gateway", "text/html", &page);
+        let broken = &whole.as_bytes()[..whole.len() - cut];
+        let server = RawServer::start(broken, Then::Close).await;
+        let error = server.tokens().refresh(TOKEN).await.unwrap_err();
+        assert!(error.is_interrupted(), "{error}");
+        let shown = format!("{error} {error:?}");
+        assert!(!shown.contains(&CANARY[..8]), "{shown}");
+        assert!(shown.contains("Bearer [redacted]"), "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn headers_that_repeat_the_credentials_are_not_shown() {
+    let formed = "cfast_aB3dE5gH7jK9mN1pQ3sT5vW7yZ9bC1eF3hI5kL7n12ab34cd";
+    for secret in [CANARY, formed] {
+        for (status, body) in [
+            (
+                "200 OK",
+                r#"{"success":true,"errors":[],"messages":[],"result":{}}"#,
+            ),
+            ("200 OK", "<html>"),
+            ("302 Found", ""),
+            ("500 Oops", "<html>"),
+        ] {
+            let answer = format!(
+                "HTTP/1.1 {status}\r\ncf-ray: ray-{secret}\r\ncontent-type: text/{secret}\r\n\
+                 location: https://{secret}.example.com/\r\nserver: fine\r\n\
+                 connection: close\r\ncontent-length: {}\r\n\r\n{body}",
+                body.len()
+            );
+            let server = RawServer::start(answer, Then::Close).await;
+            let (shown, ray_id, headers) = match server.tokens().refresh(TOKEN).await {
+                Ok(token) => (
+                    format!("{token:?}"),
+                    token.ray_id().map(ToOwned::to_owned),
+                    token.headers().clone(),
+                ),
+                Err(error) => (
+                    format!("{error} {error:?}"),
+                    error.ray_id().map(ToOwned::to_owned),
+                    error.headers().unwrap().clone(),
+                ),
+            };
+            let shown = shown.to_lowercase();
+            assert!(!shown.contains(&secret.to_lowercase()), "{shown}");
+            assert_eq!(ray_id, None);
+            assert!(!headers.contains_key("content-type") && !headers.contains_key("location"));
+            assert_eq!(headers["server"], "fine");
+        }
+    }
 }
