@@ -1,0 +1,107 @@
+//! `cargo xtask`: see `cargo xtask --help`.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command talks to its user"
+)]
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+use clap::{Parser, Subcommand};
+use xtask::document::Document;
+use xtask::drift::Verdict;
+use xtask::{drift, route, slice, workspace};
+
+/// Exit code: the work could not be done.
+const CANT: u8 = 3;
+
+/// The chores of this project's own developers.
+#[derive(Parser)]
+#[command(name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Compares the fragment with an upstream OpenAPI document, the whole one or a slice
+    ///
+    /// Exit codes: 0 no drift, 1 compatible drift, 2 breaking drift, 3 can't compare.
+    Drift {
+        /// The upstream document, JSON or YAML
+        path: PathBuf,
+    },
+    /// Cuts the fragment's operations, and what they reach, out of an upstream document
+    ///
+    /// Exit codes: 0 done, 3 can't be cut.
+    Slice {
+        /// The upstream document, JSON or YAML
+        path: PathBuf,
+        /// Where to write the slice, instead of the standard output
+        #[arg(long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+}
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // What clap itself would answer, 2, means breaking drift here.
+            let _ = error.print();
+            return if error.use_stderr() {
+                CANT.into()
+            } else {
+                ExitCode::SUCCESS
+            };
+        }
+    };
+    match run(arguments.chore) {
+        Ok(code) => code.into(),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            CANT.into()
+        }
+    }
+}
+
+fn run(chore: Chore) -> Result<u8> {
+    match chore {
+        Chore::Drift { path } => run_drift(&path),
+        Chore::Slice { path, output } => run_slice(&path, output.as_deref()),
+    }
+}
+
+fn fragment() -> Result<Document> {
+    let text = std::fs::read_to_string(workspace::root().join(workspace::FRAGMENT))
+        .with_context(|| format!("{}: can't be read", workspace::FRAGMENT))?;
+    Document::parse(workspace::FRAGMENT, text)
+}
+
+fn run_drift(path: &Path) -> Result<u8> {
+    let allowed = drift::allowed(&workspace::root().join(workspace::ALLOWED))?;
+    let (fragment, upstream) = (fragment()?, Document::read(path)?);
+    let drift = drift::drift(&fragment, &upstream, &allowed)?;
+    print!("{drift}");
+    Ok(match drift.verdict() {
+        None => 0,
+        Some(Verdict::Compatible) => 1,
+        Some(Verdict::Breaking) => 2,
+    })
+}
+
+fn run_slice(path: &Path, output: Option<&Path>) -> Result<u8> {
+    let upstream = Document::read(path)?;
+    let operations = route::operations(&fragment()?.value()?);
+    let slice = slice::slice(&operations, &upstream.outline()?)?;
+    let text = serde_json::to_string_pretty(&slice)? + "\n";
+    match output {
+        None => print!("{text}"),
+        Some(file) => std::fs::write(file, text)
+            .with_context(|| format!("{}: can't be written", file.display()))?,
+    }
+    Ok(0)
+}
