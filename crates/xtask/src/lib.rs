@@ -1,9 +1,12 @@
 //! The chores of this project's own developers.
 
+#[path = "../../../build/mod.rs"]
+mod build;
 pub mod document;
 pub mod drift;
 mod pointer;
 pub mod route;
 pub mod slice;
+pub mod trial;
 pub mod workspace;
 mod yaml;

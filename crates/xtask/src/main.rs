@@ -12,6 +12,7 @@ use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 use xtask::document::Document;
 use xtask::drift::Verdict;
+use xtask::trial::{self, Outcome};
 use xtask::{drift, route, slice, workspace};
 
 /// Exit code: the work could not be done.
@@ -44,6 +45,13 @@ enum Chore {
         #[arg(long, value_name = "FILE")]
         output: Option<PathBuf>,
     },
+    /// Tries whether a slice of an upstream document would generate and compile
+    ///
+    /// Exit codes: 0 it would, 1 it would not, 3 can't be tried.
+    Try {
+        /// The upstream document, JSON or YAML
+        path: PathBuf,
+    },
 }
 
 fn main() -> ExitCode {
@@ -72,6 +80,7 @@ fn run(chore: Chore) -> Result<u8> {
     match chore {
         Chore::Drift { path } => run_drift(&path),
         Chore::Slice { path, output } => run_slice(&path, output.as_deref()),
+        Chore::Try { path } => run_try(&path),
     }
 }
 
@@ -103,5 +112,27 @@ fn run_slice(path: &Path, output: Option<&Path>) -> Result<u8> {
         Some(file) => std::fs::write(file, text)
             .with_context(|| format!("{}: can't be written", file.display()))?,
     }
+    Ok(0)
+}
+
+fn run_try(path: &Path) -> Result<u8> {
+    let outcome = trial::run(&fragment()?, &Document::read(path)?)?;
+    let generated = match &outcome {
+        Outcome::NotGenerated(cause) => {
+            println!("does not generate: {cause}");
+            return Ok(1);
+        }
+        Outcome::NotCompiled(generated, _) | Outcome::Compiled(generated) => generated,
+    };
+    println!(
+        "generates: {} lines, in {}",
+        generated.lines,
+        generated.file.display()
+    );
+    if let Outcome::NotCompiled(_, errors) = outcome {
+        println!("does not compile:\n{errors}");
+        return Ok(1);
+    }
+    println!("compiles");
     Ok(0)
 }

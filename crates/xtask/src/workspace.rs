@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use anyhow::{Context as _, Result};
+
 /// The root of the workspace.
 pub fn root() -> PathBuf {
     let member = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -11,6 +13,28 @@ pub fn root() -> PathBuf {
         .unwrap_or_else(|_| member.join("../.."))
 }
 
+/// Where cargo builds: the directory that this very program was built into.
+///
+/// # Errors
+///
+/// The program has been moved elsewhere.
+pub fn target() -> Result<PathBuf> {
+    let program = std::env::current_exe().context("the program's own file can't be found")?;
+    let target = program
+        .ancestors()
+        .find(|one| one.join("CACHEDIR.TAG").exists());
+    Ok(target
+        .with_context(|| {
+            format!(
+                "{}: not in a target directory; run it by `cargo xtask`",
+                program.display()
+            )
+        })?
+        .to_owned())
+}
+
+/// The package whose public API users see.
+pub const ROOT_PACKAGE: &str = "cf-service-tokens";
 /// The OpenAPI fragment.
 pub const FRAGMENT: &str = "openapi/service-tokens.json";
 /// The differences from Cloudflare's document that are meant to be.
