@@ -8,12 +8,12 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use clap::{Parser, Subcommand};
 use xtask::document::Document;
 use xtask::drift::Verdict;
 use xtask::trial::{self, Outcome};
-use xtask::{drift, route, slice, workspace};
+use xtask::{drift, public_api, route, slice, workspace};
 
 /// Exit code: the work could not be done.
 const CANT: u8 = 3;
@@ -45,6 +45,18 @@ enum Chore {
         #[arg(long, value_name = "FILE")]
         output: Option<PathBuf>,
     },
+    /// Writes the root crate's public API to tests/public-api.txt, or compares it
+    ///
+    /// Types of other crates in it must be in tests/external-types.txt, which is
+    /// written by hand.
+    ///
+    /// Exit codes: 0 all as written down, 1 not so, 3 rustdoc can't be run or writes
+    /// a JSON format that isn't understood here.
+    PublicApi {
+        /// Compare with the file, and leave it as it is
+        #[arg(long)]
+        check: bool,
+    },
     /// Tries whether a slice of an upstream document would generate and compile
     ///
     /// Exit codes: 0 it would, 1 it would not, 3 can't be tried.
@@ -55,6 +67,14 @@ enum Chore {
 }
 
 fn main() -> ExitCode {
+    match public_api::stand_in_for_rustdoc() {
+        Ok(None) => {}
+        Ok(Some(code)) => return code.into(),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            return CANT.into();
+        }
+    }
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
@@ -80,6 +100,7 @@ fn run(chore: Chore) -> Result<u8> {
     match chore {
         Chore::Drift { path } => run_drift(&path),
         Chore::Slice { path, output } => run_slice(&path, output.as_deref()),
+        Chore::PublicApi { check } => run_public_api(check),
         Chore::Try { path } => run_try(&path),
     }
 }
@@ -135,4 +156,32 @@ fn run_try(path: &Path) -> Result<u8> {
     }
     println!("compiles");
     Ok(0)
+}
+
+fn run_public_api(check: bool) -> Result<u8> {
+    let api = match public_api::read()? {
+        public_api::Read::Api(api) => api,
+        public_api::Read::UnknownFormat { found, known } => bail!(
+            "this toolchain's rustdoc writes JSON of format {found}, and only {known} is \
+             understood here; run it with Rust {}, or move xtask's `public-api` on",
+            public_api::TOOLCHAIN
+        ),
+    };
+    let file = workspace::root().join(workspace::PUBLIC_API);
+    let mut code = 0;
+    if check {
+        if let Some(diff) = api.diff(&file)? {
+            println!("the public API has changed (semver: CONTRIBUTING.md, Versions):\n{diff}");
+            println!("if it is meant to, `cargo xtask public-api` writes it down");
+            code = 1;
+        }
+    } else {
+        std::fs::write(&file, &api.listing)
+            .with_context(|| format!("{}: can't be written", file.display()))?;
+    }
+    for fault in api.external_faults(&workspace::root().join(workspace::EXTERNAL_TYPES))? {
+        println!("{fault}");
+        code = 1;
+    }
+    Ok(code)
 }

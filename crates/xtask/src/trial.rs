@@ -1,16 +1,16 @@
 //! Whether an upstream document would generate and compile, as the fragment does.
 
 use std::fmt::Write as _;
+use std::fs;
 use std::path::PathBuf;
-use std::process::Command;
-use std::{fs, panic};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use serde_json::{Value, json};
 
 use crate::build;
 use crate::document::Document;
 use crate::pointer;
+use crate::quiet;
 use crate::route::{Operation, operations};
 use crate::slice::slice;
 use crate::workspace;
@@ -40,18 +40,25 @@ pub struct Generated {
 ///
 /// The document can't be sliced, or the crate can't be written or checked at all.
 pub fn run(fragment: &Document, upstream: &Document) -> Result<Outcome> {
+    match generate(fragment, upstream)? {
+        Ok(rust) => compile(&rust),
+        Err(cause) => Ok(Outcome::NotGenerated(cause)),
+    }
+}
+
+/// The first half of a trial: gives the generated code, or says why there is none.
+///
+/// # Errors
+///
+/// The document can't be sliced.
+pub fn generate(fragment: &Document, upstream: &Document) -> Result<Result<String, String>> {
     let ours = operations(&fragment.value()?);
     let mut slice = slice(&ours, &upstream.outline()?)?;
     complete(&ours, &mut slice);
-    // The generator's panics are caught and told: they needn't be printed as well.
-    let hook = panic::take_hook();
-    panic::set_hook(Box::new(|_| {}));
-    let rust = build::rust_from_openapi(&slice.to_string());
-    panic::set_hook(hook);
-    match rust {
-        Ok(rust) => compile(&rust),
-        Err(error) => Ok(Outcome::NotGenerated(error.to_string())),
-    }
+    // The build catches the generator's panics, and leaves it to others to silence them.
+    let rust = quiet::caught(|| build::rust_from_openapi(&slice.to_string()))
+        .map_err(|words| anyhow!("the build panicked: {words}"))?;
+    Ok(rust.map_err(|error| error.to_string()))
 }
 
 /// Gives each operation what the build asks of it and only the fragment knows.
@@ -103,7 +110,7 @@ fn compile(rust: &str) -> Result<Outcome> {
     let lock = workspace::root().join("Cargo.lock");
     fs::copy(&lock, directory.join("Cargo.lock"))
         .with_context(|| format!("{}: can't be copied", lock.display()))?;
-    let check = cargo()
+    let check = workspace::cargo()
         .args(["check", "--quiet", "--message-format", "short"])
         .arg("--target-dir")
         .arg(workspace::target()?)
@@ -119,7 +126,7 @@ fn compile(rust: &str) -> Result<Outcome> {
 
 /// The manifest of a crate with the dependencies of the root crate.
 fn manifest() -> Result<String> {
-    let metadata = cargo()
+    let metadata = workspace::cargo()
         .args(["metadata", "--no-deps", "--format-version", "1"])
         .current_dir(workspace::root())
         .output()
@@ -155,8 +162,4 @@ fn manifest() -> Result<String> {
         )?;
     }
     Ok(manifest)
-}
-
-fn cargo() -> Command {
-    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }

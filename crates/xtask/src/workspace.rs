@@ -1,6 +1,7 @@
 //! Where the project's own files are.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
@@ -33,9 +34,18 @@ pub fn target() -> Result<PathBuf> {
         .to_owned())
 }
 
+/// Cargo: the one that runs this program.
+pub fn cargo() -> Command {
+    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}
+
 /// The package whose public API users see.
 pub const ROOT_PACKAGE: &str = "cf-service-tokens";
 /// The OpenAPI fragment.
 pub const FRAGMENT: &str = "openapi/service-tokens.json";
 /// The differences from Cloudflare's document that are meant to be.
 pub const ALLOWED: &str = "openapi/drift-allowed.json";
+/// The listing of the public API.
+pub const PUBLIC_API: &str = "tests/public-api.txt";
+/// The types of other crates that may be in the public API.
+pub const EXTERNAL_TYPES: &str = "tests/external-types.txt";
