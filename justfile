@@ -1,5 +1,5 @@
 # What CI does, step by step; `just` alone does all of it.
-ci: format lint test docs package peers
+ci: format lint test spec public-api docs package peers
 
 # Is the code formatted?
 format:
@@ -16,6 +16,22 @@ test:
     cargo test --package cf-service-tokens
     cargo test --package cf-service-tokens --all-features
     cargo test --package cf-service-tokens --no-default-features --lib --tests
+
+# Would Cloudflare's own document still generate and compile?
+spec:
+    cargo xtask try crates/xtask/tests/data/upstream-2024-08-06.json
+
+# Is the public API as it is written down?
+public-api:
+    cargo xtask public-api --check
+
+# What has changed in Cloudflare's document since the fragment was written?
+drift path:
+    cargo xtask drift {{path}}
+
+# Are the dependencies' licences and sources as they should be? Needs cargo-deny.
+deny:
+    cargo deny check licenses bans sources
 
 # Does the documentation build without a warning?
 docs:

@@ -218,3 +218,67 @@ impl PublicApi {
         Ok(strangers.chain(unused).collect())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+    use super::*;
+
+    #[test]
+    fn paths_of_other_crates_are_found() {
+        let crates = BTreeSet::from(["chrono".to_owned(), "http".to_owned()]);
+        let found = |item: &str| external_paths(item, &crates);
+        assert_eq!(
+            found("pub fn ours::f(&chrono::datetime::DateTime<chrono::offset::utc::Utc>) -> u8"),
+            ["chrono::datetime::DateTime", "chrono::offset::utc::Utc"]
+        );
+        assert_eq!(
+            found("pub fn chrono::time_delta::TimeDelta::from(ours::T) -> Self"),
+            ["chrono::time_delta::TimeDelta"]
+        );
+        assert_eq!(
+            found("pub fn ours::http::f(core::option::Option<u8>)"),
+            [""; 0]
+        );
+    }
+
+    #[test]
+    fn a_format_that_is_not_known() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("doc.json");
+        fs::write(&file, r#"{ "format_version": 1, "whatever": [] }"#).unwrap();
+        let read = from_json(&file).unwrap();
+        assert!(matches!(read, Read::UnknownFormat { found: 1, .. }));
+        fs::write(&file, "no JSON").unwrap();
+        assert!(from_json(&file).is_err());
+    }
+
+    #[test]
+    fn what_differs_from_the_files() {
+        let api = PublicApi {
+            listing: "pub fn ours::f(http::Uri)\n".to_owned(),
+            external: BTreeMap::from([("http::Uri".to_owned(), "ours::f".to_owned())]),
+        };
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("list.txt");
+
+        fs::write(&file, &api.listing).unwrap();
+        assert_eq!(api.diff(&file).unwrap(), None);
+        fs::write(&file, "pub fn ours::g()\n").unwrap();
+        let diff = api.diff(&file).unwrap().unwrap();
+        assert!(diff.contains("-pub fn ours::g()"), "{diff}");
+        assert!(diff.contains("+pub fn ours::f(http::Uri)"), "{diff}");
+
+        fs::write(&file, "# A remark.\nhttp::Uri\n").unwrap();
+        assert_eq!(api.external_faults(&file).unwrap(), [""; 0]);
+        fs::write(&file, "http::Method\n").unwrap();
+        assert_eq!(
+            api.external_faults(&file).unwrap(),
+            [
+                "`http::Uri` is not on the list tests/external-types.txt, and is in: ours::f",
+                "`http::Method` is on the list tests/external-types.txt, and in no public item",
+            ]
+        );
+    }
+}
