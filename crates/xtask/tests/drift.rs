@@ -44,7 +44,7 @@ fn schema<'a>(document: &'a mut Value, name: &str) -> &'a mut Value {
 }
 
 /// The schema of the body of the request to create a token.
-fn creation<'a>(document: &'a mut Value) -> &'a mut Value {
+fn creation(document: &mut Value) -> &mut Value {
     &mut document["paths"][TOKENS]["post"]["requestBody"]["content"]["application/json"]["schema"]
 }
 
