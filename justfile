@@ -31,7 +31,7 @@ drift path:
 
 # Are the dependencies' licences and sources as they should be? Needs cargo-deny.
 deny:
-    cargo deny check licenses bans sources
+    cargo deny --workspace check licenses bans sources
 
 # Does the documentation build without a warning?
 docs:
