@@ -22,7 +22,7 @@ const UNKNOWN_FORMAT: u8 = 4;
 
 /// The chores of this project's own developers.
 #[derive(Parser)]
-#[command(name = "cargo xtask")]
+#[command(bin_name = "cargo xtask")]
 struct Arguments {
     #[command(subcommand)]
     chore: Chore,
