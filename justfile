@@ -24,13 +24,29 @@ examples:
     cargo run --quiet --example renew
     cargo run --quiet --example watch
 
+# Would Cloudflare's own document still generate and compile?
+spec:
+    cargo xtask try crates/xtask/tests/data/upstream-2024-08-06.json
+
+# Is the public API as it is written down?
+public-api:
+    cargo xtask public-api --check
+
+# What has changed in Cloudflare's document since the fragment was written?
+drift path:
+    cargo xtask drift {{path}}
+
+# Are the dependencies' licences and sources as they should be? Needs cargo-deny.
+deny:
+    cargo deny --workspace check licenses bans sources
+
 # Does the documentation build without a warning?
 docs:
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --all-features --no-deps
 
 # Would the published crates build, and a program that depends on them?
 package:
-    cargo package --workspace --allow-dirty
+    cargo package --workspace --exclude xtask --allow-dirty
     bash tests/consumer/run.sh
 
 # Do public clients in other languages agree with the simulator?

@@ -1,0 +1,184 @@
+//! An OpenAPI document, read only as far as it is asked for.
+//!
+//! Cloudflare's whole document is 10 to 20 MB, and what is wanted of it a thousandth
+//! of that. So its text stays text; only the parts that are reached are parsed.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::pointer;
+use crate::yaml;
+
+/// The text of a document, as JSON, and the lines of the file it came from.
+pub struct Document {
+    name: String,
+    json: String,
+    /// Offsets in `json`, ascending, each with the line it stands on in the file.
+    lines: Vec<(usize, usize)>,
+}
+
+impl Document {
+    /// Reads a document from a file, JSON or YAML.
+    ///
+    /// # Errors
+    ///
+    /// The file can't be read, or it is neither.
+    pub fn read(file: &Path) -> Result<Self> {
+        let name = file.display().to_string();
+        let text = fs::read_to_string(file).with_context(|| format!("{name}: can't be read"))?;
+        Self::parse(&name, text)
+    }
+
+    /// Takes a document's text, JSON or YAML.
+    ///
+    /// # Errors
+    ///
+    /// It is neither.
+    pub fn parse(name: &str, text: String) -> Result<Self> {
+        let name = name.to_owned();
+        let start = text.trim_start_matches(['\u{feff}', ' ', '\t', '\r', '\n']);
+        if start.starts_with('{') {
+            let json = start.to_owned();
+            let before = text.len() - json.len();
+            let first = 1 + text[..before].matches('\n').count();
+            drop(text);
+            let ends = json.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+            let mut lines = vec![(0, first)];
+            lines.extend(ends.zip(first + 1..).map(|((at, _), line)| (at + 1, line)));
+            return Ok(Self { name, json, lines });
+        }
+        let yaml = yaml::to_json(&text).with_context(|| format!("{name}: not YAML"))?;
+        Ok(Self {
+            name,
+            json: yaml.json,
+            lines: yaml.lines,
+        })
+    }
+
+    /// The file that the document came from.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The whole document, for one that is known to be small.
+    ///
+    /// # Errors
+    ///
+    /// The text is not JSON.
+    pub fn value(&self) -> Result<Value> {
+        serde_json::from_str(&self.json).map_err(|error| anyhow!("{}: {error}", self.name))
+    }
+
+    /// Finds the document's parts, without reading them.
+    ///
+    /// # Errors
+    ///
+    /// The text is not JSON, or the document not OpenAPI 3.
+    pub fn outline(&self) -> Result<Outline<'_>> {
+        let top: Top<'_> = serde_json::from_str(&self.json)
+            .map_err(|error| anyhow!("{}: not an OpenAPI document: {error}", self.name))?;
+        match top.openapi.as_ref().and_then(Value::as_str) {
+            Some(version) if version.starts_with("3.") => {}
+            Some(version) => bail!(
+                "{}: OpenAPI {version} can't be read, only OpenAPI 3",
+                self.name
+            ),
+            None => bail!(
+                "{}: not an OpenAPI document: the field `openapi` is missing",
+                self.name
+            ),
+        }
+        Ok(Outline {
+            document: self,
+            top,
+        })
+    }
+}
+
+/// Where the parts of a document are in its text.
+pub struct Outline<'a> {
+    document: &'a Document,
+    top: Top<'a>,
+}
+
+#[derive(Deserialize)]
+struct Top<'a> {
+    openapi: Option<Value>,
+    info: Option<Value>,
+    servers: Option<Value>,
+    security: Option<Value>,
+    #[serde(borrow, default)]
+    paths: BTreeMap<String, &'a RawValue>,
+    #[serde(borrow, default)]
+    components: BTreeMap<String, Section<'a>>,
+}
+
+/// One section of `components`, such as `schemas`.
+type Section<'a> = BTreeMap<String, &'a RawValue>;
+
+impl<'a> Outline<'a> {
+    /// The file that the document came from.
+    pub fn name(&self) -> &'a str {
+        self.document.name()
+    }
+
+    /// The paths, each with the text of its item.
+    pub fn paths(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
+        self.top
+            .paths
+            .iter()
+            .map(|(path, item)| (path.as_str(), *item))
+    }
+
+    /// The entry of a section of `components`.
+    pub fn component(&self, section: &str, name: &str) -> Option<&'a RawValue> {
+        self.top.components.get(section)?.get(name).copied()
+    }
+
+    /// The fields of the document beside its paths and components.
+    pub fn head(&self) -> impl Iterator<Item = (&'static str, &Value)> {
+        let top = &self.top;
+        [
+            ("openapi", &top.openapi),
+            ("info", &top.info),
+            ("servers", &top.servers),
+            ("security", &top.security),
+        ]
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value.as_ref()?)))
+    }
+
+    /// The line in the file of what a JSON pointer points to.
+    pub fn line(&self, pointer: &str) -> Option<usize> {
+        let tokens: Vec<String> = pointer::tokens(pointer).collect();
+        let (mut raw, rest) = match tokens.as_slice() {
+            [paths, path, rest @ ..] if paths == "paths" => (*self.top.paths.get(path)?, rest),
+            [components, section, name, rest @ ..] if components == "components" => {
+                (self.component(section, name)?, rest)
+            }
+            _ => return None,
+        };
+        for token in rest {
+            raw = child(raw, token)?;
+        }
+        let offset = raw.get().as_ptr() as usize - self.document.json.as_ptr() as usize;
+        let lines = &self.document.lines;
+        let after = lines.partition_point(|(start, _)| *start <= offset);
+        Some(lines.get(after.checked_sub(1)?)?.1)
+    }
+}
+
+fn child<'a>(raw: &'a RawValue, token: &str) -> Option<&'a RawValue> {
+    if raw.get().starts_with('[') {
+        let items: Vec<&RawValue> = serde_json::from_str(raw.get()).ok()?;
+        return items.get(token.parse::<usize>().ok()?).copied();
+    }
+    let fields: Section<'_> = serde_json::from_str(raw.get()).ok()?;
+    fields.get(token).copied()
+}

@@ -1,0 +1,379 @@
+//! Compares what two schemas say in the end, keyword by keyword.
+//!
+//! The verdicts are those of the table in `openapi/README.md`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::Result;
+use serde_json::Value;
+
+use super::change::{Changes, Direction, Verdict};
+use super::schema::{Located, Schema};
+
+/// When a limit allows less than another.
+#[derive(Clone, Copy)]
+enum Stricter {
+    Lower,
+    Higher,
+    /// One can't tell, except that any limit is stricter than none.
+    Unknown,
+}
+
+/// The limits of each type. One that stands with another type says nothing.
+const LIMITS: [(&str, &[&str], Stricter); 14] = [
+    (
+        "format",
+        &["string", "integer", "number"],
+        Stricter::Unknown,
+    ),
+    ("pattern", &["string"], Stricter::Unknown),
+    ("minLength", &["string"], Stricter::Higher),
+    ("maxLength", &["string"], Stricter::Lower),
+    ("minimum", &["integer", "number"], Stricter::Higher),
+    ("maximum", &["integer", "number"], Stricter::Lower),
+    ("exclusiveMinimum", &["integer", "number"], Stricter::Higher),
+    ("exclusiveMaximum", &["integer", "number"], Stricter::Lower),
+    ("multipleOf", &["integer", "number"], Stricter::Unknown),
+    ("minItems", &["array"], Stricter::Higher),
+    ("maxItems", &["array"], Stricter::Lower),
+    ("uniqueItems", &["array"], Stricter::Unknown),
+    ("minProperties", &["object"], Stricter::Higher),
+    ("maxProperties", &["object"], Stricter::Lower),
+];
+
+/// A comparison under way, of what one operation sends or receives.
+pub struct Comparison<'a, 'c> {
+    pub ours: &'a Value,
+    pub theirs: &'a Value,
+    pub direction: Direction,
+    /// The fragment's name of the operation.
+    pub operation: &'a str,
+    pub changes: &'c mut Changes,
+    /// The pairs of schemas that have been met.
+    met: BTreeSet<(String, String)>,
+}
+
+impl<'a, 'c> Comparison<'a, 'c> {
+    /// Begins a comparison.
+    pub fn new(
+        (ours, theirs): (&'a Value, &'a Value),
+        direction: Direction,
+        operation: &'a str,
+        changes: &'c mut Changes,
+    ) -> Self {
+        Self {
+            ours,
+            theirs,
+            direction,
+            operation,
+            changes,
+            met: BTreeSet::new(),
+        }
+    }
+
+    /// Compares the schemas at two lists of places, each list about one value.
+    ///
+    /// # Errors
+    ///
+    /// A document refers to what it doesn't have.
+    pub fn schemas(&mut self, ours: &[Located<'a>], theirs: &[Located<'a>]) -> Result<()> {
+        let ours = Schema::read(self.ours, ours)?;
+        let theirs = Schema::read(self.theirs, theirs)?;
+        if !self.met.insert((ours.identity(), theirs.identity())) {
+            return Ok(());
+        }
+        self.nullability(&ours, &theirs);
+        if !self.types(&ours, &theirs) {
+            return Ok(());
+        }
+        self.enumeration(&ours, &theirs);
+        self.limits(&ours, &theirs);
+        self.default(&ours, &theirs);
+        self.alternatives(&ours, &theirs)?;
+        self.fields(&ours, &theirs)?;
+        self.further_fields(&ours, &theirs)?;
+        let items = |schema: &Schema<'a>| schema.all("items").collect::<Vec<_>>();
+        let (our_items, their_items) = (items(&ours), items(&theirs));
+        if !our_items.is_empty() && !their_items.is_empty() {
+            self.schemas(&our_items, &their_items)?;
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, verdict: Verdict, what: String, ours: &str, theirs: &str) {
+        let what = format!("{}: {what}", self.direction);
+        self.changes
+            .add(self.operation, verdict, what, ours, theirs);
+    }
+
+    fn add_between(
+        &mut self,
+        verdict: Verdict,
+        what: String,
+        ours: &Schema<'_>,
+        theirs: &Schema<'_>,
+    ) {
+        self.add(verdict, what, &ours.pointer, &theirs.pointer);
+    }
+
+    fn nullability(&mut self, ours: &Schema<'_>, theirs: &Schema<'_>) {
+        let (verdict, what) = match (ours.is_nullable(), theirs.is_nullable()) {
+            (true, false) => (self.direction.narrowed(), "may no longer be null"),
+            (false, true) => (self.direction.widened(), "may now be null"),
+            _ => return,
+        };
+        self.add_between(verdict, what.to_owned(), ours, theirs);
+    }
+
+    /// Compares types; tells whether it makes sense to go on.
+    fn types(&mut self, ours: &Schema<'_>, theirs: &Schema<'_>) -> bool {
+        let (old, new) = (ours.types(), theirs.types());
+        if old == new {
+            return true;
+        }
+        let verdict = if covers(&old, &new) {
+            self.direction.narrowed()
+        } else if covers(&new, &old) {
+            self.direction.widened()
+        } else {
+            Verdict::Breaking
+        };
+        let words = |types: &BTreeSet<&str>| match types.is_empty() {
+            true => "any".to_owned(),
+            false => types.iter().copied().collect::<Vec<_>>().join(" or "),
+        };
+        let what = format!("type changed from {} to {}", words(&old), words(&new));
+        self.add_between(verdict, what, ours, theirs);
+        false
+    }
+
+    fn enumeration(&mut self, ours: &Schema<'_>, theirs: &Schema<'_>) {
+        let words =
+            |values: &BTreeSet<String>| values.iter().cloned().collect::<Vec<_>>().join(", ");
+        match (ours.enumeration(), theirs.enumeration()) {
+            (None, None) => {}
+            (None, Some(new)) => {
+                let what = format!("only these values are allowed now: {}", words(&new));
+                self.add_between(self.direction.narrowed(), what, ours, theirs);
+            }
+            (Some(old), None) => {
+                let what = format!("more values than these are allowed now: {}", words(&old));
+                self.add_between(self.direction.widened(), what, ours, theirs);
+            }
+            (Some(old), Some(new)) => {
+                for value in new.difference(&old) {
+                    let what = format!("enum value {value} added");
+                    self.add_between(self.direction.widened(), what, ours, theirs);
+                }
+                for value in old.difference(&new) {
+                    let what = format!("enum value {value} removed");
+                    self.add_between(self.direction.narrowed(), what, ours, theirs);
+                }
+            }
+        }
+    }
+
+    fn limits(&mut self, ours: &Schema<'_>, theirs: &Schema<'_>) {
+        let types = ours.types();
+        for (keyword, of, stricter) in LIMITS {
+            if !of.iter().any(|one| types.contains(one)) {
+                continue;
+            }
+            let stated = |schema: &Schema<'_>| {
+                // OpenAPI 3.0 has booleans that are false when absent.
+                let stated = schema.last(keyword).filter(|value| **value != false);
+                stated.cloned()
+            };
+            let (verdict, what) = match (stated(ours), stated(theirs)) {
+                (None, Some(new)) => (self.direction.narrowed(), format!("{keyword} {new} added")),
+                (Some(old), None) => (self.direction.widened(), format!("{keyword} {old} removed")),
+                (Some(old), Some(new)) if old != new => (
+                    self.after(stricter, &old, &new),
+                    format!("{keyword} changed from {old} to {new}"),
+                ),
+                _ => continue,
+            };
+            self.add_between(verdict, what, ours, theirs);
+        }
+    }
+
+    fn after(&self, stricter: Stricter, old: &Value, new: &Value) -> Verdict {
+        let (Some(old), Some(new)) = (old.as_f64(), new.as_f64()) else {
+            return Verdict::Breaking;
+        };
+        let is_stricter = match stricter {
+            Stricter::Lower => new < old,
+            Stricter::Higher => new > old,
+            Stricter::Unknown => return Verdict::Breaking,
+        };
+        if is_stricter {
+            self.direction.narrowed()
+        } else {
+            self.direction.widened()
+        }
+    }
+
+    /// A default is what the API does when a caller says nothing; in an answer it is
+    /// no more than words.
+    fn default(&mut self, ours: &Schema<'_>, theirs: &Schema<'_>) {
+        if self.direction == Direction::Response {
+            return;
+        }
+        let (verdict, what) = match (ours.last("default"), theirs.last("default")) {
+            (None, Some(new)) => (Verdict::Compatible, format!("default {new} added")),
+            (Some(old), None) => (Verdict::Breaking, format!("default {old} removed")),
+            (Some(old), Some(new)) if old != new => (
+                Verdict::Breaking,
+                format!("default changed from {old} to {new}"),
+            ),
+            _ => return,
+        };
+        self.add_between(verdict, what, ours, theirs);
+    }
+
+    /// Pairs the alternatives that are the same, whatever their order.
+    fn alternatives(&mut self, ours: &Schema<'a>, theirs: &Schema<'a>) -> Result<()> {
+        let mut new = theirs.alternatives.clone();
+        let mut gone = Vec::new();
+        for old in &ours.alternatives {
+            let mut twin = None;
+            for (index, candidate) in new.iter().enumerate() {
+                let mut differences = Changes::default();
+                let documents = (self.ours, self.theirs);
+                let mut comparison =
+                    Comparison::new(documents, self.direction, self.operation, &mut differences);
+                comparison.met.clone_from(&self.met);
+                comparison.schemas(std::slice::from_ref(old), std::slice::from_ref(candidate))?;
+                if differences.is_empty() {
+                    twin = Some(index);
+                    break;
+                }
+            }
+            match twin {
+                Some(index) => drop(new.remove(index)),
+                None => gone.push(old),
+            }
+        }
+        if let ([old], [new]) = (gone.as_slice(), new.as_slice()) {
+            return self.schemas(std::slice::from_ref(old), std::slice::from_ref(new));
+        }
+        // Where nothing was said before, alternatives allow less than that, not more.
+        let (added, removed) = match (ours.alternatives.is_empty(), theirs.alternatives.is_empty())
+        {
+            (true, _) => (self.direction.narrowed(), self.direction.narrowed()),
+            (_, true) => (self.direction.widened(), self.direction.widened()),
+            _ => (self.direction.widened(), self.direction.narrowed()),
+        };
+        for new in new {
+            self.add(
+                added,
+                "alternative added".to_owned(),
+                &ours.pointer,
+                &new.pointer,
+            );
+        }
+        for old in gone {
+            self.add(
+                removed,
+                "alternative removed".to_owned(),
+                &old.pointer,
+                &theirs.pointer,
+            );
+        }
+        Ok(())
+    }
+
+    fn fields(&mut self, ours: &Schema<'a>, theirs: &Schema<'a>) -> Result<()> {
+        let (our_required, their_required) = (ours.required(), theirs.required());
+        let our_fields = self.fields_in_use(ours);
+        let their_fields = self.fields_in_use(theirs);
+        for (name, places) in &our_fields {
+            let Some(their_places) = their_fields.get(name) else {
+                let (place, what) = (last(places), format!("field `{name}` removed"));
+                self.add(Verdict::Breaking, what, place, &theirs.place_of_fields());
+                continue;
+            };
+            let (verdict, what) = match (our_required.contains(name), their_required.contains(name))
+            {
+                (false, true) => (self.direction.narrowed(), "made required"),
+                (true, false) => (self.direction.widened(), "made optional"),
+                _ => {
+                    self.schemas(places, their_places)?;
+                    continue;
+                }
+            };
+            let what = format!("field `{name}` {what}");
+            self.add(verdict, what, last(places), last(their_places));
+            self.schemas(places, their_places)?;
+        }
+        for (name, places) in &their_fields {
+            if our_fields.contains_key(name) {
+                continue;
+            }
+            let is_required = their_required.contains(name);
+            let (verdict, what) = match (self.direction, is_required) {
+                (Direction::Request, true) => (Verdict::Breaking, "added, and required"),
+                _ => (Verdict::Compatible, "added"),
+            };
+            let what = format!("field `{name}` {what}");
+            self.add(verdict, what, &ours.place_of_fields(), last(places));
+        }
+        Ok(())
+    }
+
+    /// The fields that go this way at all: a request has none that are `readOnly`.
+    fn fields_in_use(&self, schema: &Schema<'a>) -> BTreeMap<&'a str, Vec<Located<'a>>> {
+        let other_way = match self.direction {
+            Direction::Request => "readOnly",
+            Direction::Response => "writeOnly",
+        };
+        let mut fields = schema.fields();
+        fields.retain(|_, places| {
+            places.iter().all(|place| {
+                let resolved = Schema::read(schema.document, std::slice::from_ref(place));
+                resolved.map_or(true, |schema| {
+                    schema.last(other_way) != Some(&Value::Bool(true))
+                })
+            })
+        });
+        fields
+    }
+
+    fn further_fields(&mut self, ours: &Schema<'a>, theirs: &Schema<'a>) -> Result<()> {
+        const KEYWORD: &str = "additionalProperties";
+        let is_closed = |schema: &Schema<'_>| schema.last(KEYWORD) == Some(&Value::Bool(false));
+        match (is_closed(ours), is_closed(theirs)) {
+            (false, true) => {
+                let what = "no fields but those named are allowed now".to_owned();
+                self.add_between(self.direction.narrowed(), what, ours, theirs);
+            }
+            (true, false) => {
+                let what = "fields that aren't named are allowed now".to_owned();
+                self.add_between(self.direction.widened(), what, ours, theirs);
+            }
+            _ => {
+                let schemas = |schema: &Schema<'a>| -> Vec<Located<'a>> {
+                    let found = schema.all(KEYWORD);
+                    found.filter(|found| found.value.is_object()).collect()
+                };
+                let (ours, theirs) = (schemas(ours), schemas(theirs));
+                if !ours.is_empty() && !theirs.is_empty() {
+                    self.schemas(&ours, &theirs)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Where a field stands: the last place refines those before it.
+fn last<'p>(places: &'p [Located<'_>]) -> &'p str {
+    places.last().map_or("", |place| &place.pointer)
+}
+
+/// Whether values of all the new types are values of the old ones as well.
+fn covers(old: &BTreeSet<&str>, new: &BTreeSet<&str>) -> bool {
+    let is_covered =
+        |new: &&str| old.contains(new) || (*new == "integer" && old.contains("number"));
+    old.is_empty() || (!new.is_empty() && new.iter().all(is_covered))
+}

@@ -1,0 +1,124 @@
+//! Whether Cloudflare's API has moved away from the fragment.
+
+mod allowed;
+mod change;
+mod compare;
+mod operations;
+mod schema;
+
+use std::fmt::{self, Write as _};
+use std::path::Path;
+
+use anyhow::Result;
+use serde_json::Value;
+
+pub use allowed::Allowed;
+pub use change::{Change, Verdict};
+
+use crate::document::{Document, Outline};
+use crate::route;
+use crate::slice::slice;
+
+/// How the upstream document differs from the fragment.
+pub struct Drift<'a> {
+    ours: Outline<'a>,
+    theirs: Outline<'a>,
+    /// The changes that nothing allows, the breaking ones first.
+    pub changes: Vec<Change>,
+    /// How many differences are meant to be.
+    pub allowed: usize,
+    /// Entries of the list of allowed differences that fit none.
+    pub unused: Vec<&'a Allowed>,
+}
+
+/// Reads the list of differences that are meant to be.
+///
+/// # Errors
+///
+/// The file can't be read, is no such list, or an entry has no reason.
+pub fn allowed(file: &Path) -> Result<Vec<Allowed>> {
+    allowed::read(file)
+}
+
+/// Compares the fragment with an upstream document, the whole one or a slice.
+///
+/// # Errors
+///
+/// One of them is not OpenAPI, refers to what it doesn't have, or has nothing to do
+/// with the other.
+pub fn drift<'a>(
+    fragment: &'a Document,
+    upstream: &'a Document,
+    list: &'a [Allowed],
+) -> Result<Drift<'a>> {
+    let (ours, theirs) = (fragment.outline()?, upstream.outline()?);
+    let our_document = fragment.value()?;
+    let their_document = slice(&route::operations(&our_document), &theirs)?;
+    let changes = compare(&our_document, &their_document)?;
+    let all = changes.len();
+    let (changes, unused) = allowed::apply(list, changes);
+    Ok(Drift {
+        ours,
+        theirs,
+        allowed: all - changes.len(),
+        changes,
+        unused,
+    })
+}
+
+fn compare(ours: &Value, theirs: &Value) -> Result<Vec<Change>> {
+    Ok(operations::compare(ours, theirs)?.sorted())
+}
+
+impl Drift<'_> {
+    /// The worst that was found, if anything was.
+    pub fn verdict(&self) -> Option<Verdict> {
+        self.changes.iter().map(|change| change.verdict).min()
+    }
+}
+
+impl fmt::Display for Drift<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for change in &self.changes {
+            let operations: Vec<&str> = change.operations.iter().map(String::as_str).collect();
+            let operations = match operations.as_slice() {
+                [] | [""] => String::new(),
+                [one] => format!(" ({one})"),
+                many => format!(" ({} operations)", many.len()),
+            };
+            writeln!(f, "{:<11} {}{operations}", change.verdict, change.what)?;
+            writeln!(f, "            {}", place(&self.ours, &change.ours))?;
+            for theirs in &change.theirs {
+                writeln!(f, "            {}", place(&self.theirs, theirs))?;
+            }
+        }
+        for entry in &self.unused {
+            writeln!(
+                f,
+                "unused      the allowed difference `{}` at {} isn't there any more",
+                entry.change, entry.at
+            )?;
+        }
+        let count = |verdict| {
+            let of_it = |change: &&Change| change.verdict == verdict;
+            self.changes.iter().filter(of_it).count()
+        };
+        writeln!(
+            f,
+            "{} breaking, {} compatible, {} allowed",
+            count(Verdict::Breaking),
+            count(Verdict::Compatible),
+            self.allowed
+        )
+    }
+}
+
+/// Where something is, for people and for editors.
+fn place(outline: &Outline<'_>, pointer: &str) -> String {
+    let mut place = outline.name().to_owned();
+    if let Some(line) = outline.line(pointer) {
+        // Writing to a string doesn't fail.
+        let _ = write!(place, ":{line}");
+    }
+    format!("{place} {pointer}")
+}

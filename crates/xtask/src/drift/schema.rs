@@ -1,0 +1,265 @@
+//! What a schema says in the end, whatever it is put together from.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context as _, Result};
+use serde_json::Value;
+
+use crate::pointer;
+
+const MOST_ALTERNATIVES_WITHIN_EACH_OTHER: usize = 8;
+
+/// A value in a document, and the JSON pointer to it.
+#[derive(Clone)]
+pub struct Located<'a> {
+    pub value: &'a Value,
+    pub pointer: String,
+}
+
+impl<'a> Located<'a> {
+    /// A child of the value, if it has it.
+    pub fn child(&self, token: &str) -> Option<Self> {
+        let value = match self.value {
+            Value::Array(items) => items.get(token.parse::<usize>().ok()?)?,
+            value => value.get(token)?,
+        };
+        Some(Self {
+            value,
+            pointer: pointer::join(&self.pointer, token),
+        })
+    }
+
+    /// The children of an object.
+    pub fn children(&self) -> impl Iterator<Item = (&'a str, Self)> {
+        let fields = self.value.as_object().into_iter().flatten();
+        fields.map(|(name, value)| {
+            let pointer = pointer::join(&self.pointer, name);
+            (name.as_str(), Self { value, pointer })
+        })
+    }
+
+    /// The items of an array.
+    pub fn items(&self) -> impl Iterator<Item = Self> {
+        let items = self.value.as_array().into_iter().flatten().enumerate();
+        items.map(|(index, value)| Self {
+            value,
+            pointer: pointer::join(&self.pointer, &index.to_string()),
+        })
+    }
+
+    /// The value, or what it refers to by `$ref`.
+    ///
+    /// # Errors
+    ///
+    /// It refers to what the document doesn't have.
+    pub fn resolved(&self, document: &'a Value) -> Result<Self> {
+        let mut resolved = self.clone();
+        let mut seen = BTreeSet::new();
+        while let Some(reference) = resolved.value.get("$ref").and_then(Value::as_str) {
+            anyhow::ensure!(
+                seen.insert(reference),
+                "{}: the reference leads back to itself",
+                self.pointer
+            );
+            let pointer = reference.trim_start_matches('#');
+            let value = document.pointer(pointer).with_context(|| {
+                format!(
+                    "{}: it refers to `{reference}`, which isn't there",
+                    self.pointer
+                )
+            })?;
+            resolved = Self {
+                value,
+                pointer: pointer.to_owned(),
+            };
+        }
+        Ok(resolved)
+    }
+}
+
+/// A schema as the parts that all apply to a value: itself, what it refers to, and the
+/// members of `allOf`, however deep. A wrapper leaves no trace.
+pub struct Schema<'a> {
+    pub document: &'a Value,
+    /// Where the schema stands in the document.
+    pub pointer: String,
+    parts: Vec<Located<'a>>,
+    /// What is left of `anyOf` and `oneOf`: one of them applies as well.
+    pub alternatives: Vec<Located<'a>>,
+}
+
+impl<'a> Schema<'a> {
+    /// Puts a schema together from all the places that speak of the same value.
+    ///
+    /// # Errors
+    ///
+    /// One refers to what the document doesn't have.
+    pub fn read(document: &'a Value, places: &[Located<'a>]) -> Result<Self> {
+        Self::read_within(document, places, 0)
+    }
+
+    fn read_within(document: &'a Value, places: &[Located<'a>], depth: usize) -> Result<Self> {
+        let mut schema = Self {
+            document,
+            // The last place refines those before it.
+            pointer: places
+                .last()
+                .map_or_else(String::new, |place| place.pointer.clone()),
+            parts: Vec::new(),
+            alternatives: Vec::new(),
+        };
+        for place in places {
+            schema.add(document, place)?;
+        }
+        // An alternative may be the schema that it is one of.
+        if depth < MOST_ALTERNATIVES_WITHIN_EACH_OTHER {
+            schema.settle_alternatives(document, depth + 1)?;
+        }
+        Ok(schema)
+    }
+
+    fn add(&mut self, document: &'a Value, place: &Located<'a>) -> Result<()> {
+        let place = place.resolved(document)?;
+        if self.parts.iter().any(|part| part.pointer == place.pointer) {
+            return Ok(());
+        }
+        let members = place.child("allOf");
+        self.parts.push(place);
+        for member in members.iter().flat_map(Located::items) {
+            self.add(document, &member)?;
+        }
+        Ok(())
+    }
+
+    /// Keeps of `anyOf` and `oneOf` what the other parts leave open.
+    fn settle_alternatives(&mut self, document: &'a Value, depth: usize) -> Result<()> {
+        let lists: Vec<Located<'a>> = self
+            .parts
+            .iter()
+            .flat_map(|part| ["anyOf", "oneOf"].map(|keyword| part.child(keyword)))
+            .flatten()
+            .collect();
+        let types = self.types();
+        for list in lists {
+            let mut open = Vec::new();
+            let mut allows_anything = false;
+            for alternative in list.items() {
+                let places = std::slice::from_ref(&alternative);
+                let schema = Schema::read_within(document, places, depth)?;
+                let its_types = schema.types();
+                if types.is_empty() || its_types.is_empty() || !types.is_disjoint(&its_types) {
+                    // An alternative that only names the type known adds nothing to it.
+                    allows_anything |= !types.is_empty() && schema.says_only_its_type();
+                    open.push(alternative);
+                }
+            }
+            match open.as_slice() {
+                _ if allows_anything => {}
+                [only] => self.add(document, only)?,
+                _ => self.alternatives.extend(open),
+            }
+        }
+        Ok(())
+    }
+
+    fn says_only_its_type(&self) -> bool {
+        const WORDS: [&str; 6] = [
+            "type",
+            "title",
+            "description",
+            "example",
+            "default",
+            "nullable",
+        ];
+        let mut fields = self.parts.iter().flat_map(Located::children);
+        fields.all(|(name, _)| WORDS.contains(&name) || name.starts_with("x-"))
+    }
+
+    /// The parts that have a keyword, with what they say.
+    pub fn all(&self, keyword: &str) -> impl Iterator<Item = Located<'a>> {
+        self.parts
+            .iter()
+            .filter_map(move |part| part.child(keyword))
+    }
+
+    /// What the last part that has a keyword says.
+    pub fn last(&self, keyword: &str) -> Option<&'a Value> {
+        self.all(keyword).last().map(|found| found.value)
+    }
+
+    /// The JSON types that a value may have; none named means any.
+    pub fn types(&self) -> BTreeSet<&'a str> {
+        let named = self.all("type").map(|found| match found.value {
+            // OpenAPI 3.1 has lists.
+            Value::Array(types) => types.iter().filter_map(Value::as_str).collect(),
+            one => one.as_str().into_iter().collect::<BTreeSet<_>>(),
+        });
+        let mut types = named
+            .reduce(|types, more| types.intersection(&more).copied().collect())
+            .unwrap_or_default();
+        types.remove("null");
+        if types.is_empty() && self.all("properties").next().is_some() {
+            types.insert("object");
+        }
+        if types.is_empty() && self.all("items").next().is_some() {
+            types.insert("array");
+        }
+        types
+    }
+
+    /// Whether a value may be null. A wrapper says it for what it wraps.
+    pub fn is_nullable(&self) -> bool {
+        self.all("nullable").any(|found| found.value == true)
+            || self.all("type").any(|found| match found.value {
+                Value::Array(types) => types.iter().any(|one| one == "null"),
+                one => one == "null",
+            })
+    }
+
+    /// The values that are allowed, if they are listed, each as JSON.
+    pub fn enumeration(&self) -> Option<BTreeSet<String>> {
+        let lists = self.all("enum").map(|found| {
+            let values = found.value.as_array().into_iter().flatten();
+            values.map(Value::to_string).collect::<BTreeSet<_>>()
+        });
+        lists.reduce(|values, more| values.intersection(&more).cloned().collect())
+    }
+
+    /// The fields of an object, each with all the places that speak of it.
+    pub fn fields(&self) -> BTreeMap<&'a str, Vec<Located<'a>>> {
+        let mut fields = BTreeMap::<_, Vec<_>>::new();
+        for properties in self.all("properties") {
+            for (name, place) in properties.children() {
+                fields.entry(name).or_default().push(place);
+            }
+        }
+        fields
+    }
+
+    /// The names of the fields that an object must have.
+    pub fn required(&self) -> BTreeSet<&'a str> {
+        let lists = self
+            .all("required")
+            .filter_map(|found| found.value.as_array());
+        lists.flatten().filter_map(Value::as_str).collect()
+    }
+
+    /// Where the fields of the object stand: what best tells of one that is missing.
+    pub fn place_of_fields(&self) -> String {
+        self.parts
+            .iter()
+            .rev()
+            .find(|part| part.child("properties").is_some())
+            .map_or_else(|| self.pointer.clone(), |part| part.pointer.clone())
+    }
+
+    /// Tells the schema from others, to stop where schemas contain themselves.
+    pub fn identity(&self) -> String {
+        let pointers: Vec<&str> = self
+            .parts
+            .iter()
+            .map(|part| part.pointer.as_str())
+            .collect();
+        pointers.join(" ")
+    }
+}

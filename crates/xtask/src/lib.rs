@@ -1,0 +1,14 @@
+//! The chores of this project's own developers.
+
+#[path = "../../../build/mod.rs"]
+mod build;
+pub mod document;
+pub mod drift;
+mod pointer;
+pub mod public_api;
+mod quiet;
+pub mod route;
+pub mod slice;
+pub mod trial;
+pub mod workspace;
+mod yaml;

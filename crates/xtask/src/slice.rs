@@ -1,0 +1,143 @@
+//! Cuts the fragment's operations, and what they reach, out of an upstream document.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
+
+use crate::document::Outline;
+use crate::pointer;
+use crate::route::{METHODS, Operation, Route};
+
+/// Cuts out of a document whatever belongs to the operations of the fragment: the
+/// operations at their paths and below, those that have their ids but have moved, and
+/// the components that all of them reach. What is left is an OpenAPI document.
+///
+/// # Errors
+///
+/// None of the operations is there, or the document refers to what it doesn't have.
+pub fn slice(wanted: &[Operation], upstream: &Outline<'_>) -> Result<Value> {
+    let mut paths = Map::new();
+    for (path, item) in upstream.paths() {
+        let item = cut_item(wanted, path, item)
+            .with_context(|| format!("{}: paths.{path}", upstream.name()))?;
+        paths.extend(item.map(|item| (path.to_owned(), item)));
+    }
+    ensure!(
+        !paths.is_empty(),
+        "{}: none of the fragment's operations is in it, at their paths or by their ids",
+        upstream.name()
+    );
+    let mut document = Map::new();
+    for (name, value) in upstream.head() {
+        document.insert(name.to_owned(), value.clone());
+    }
+    document.insert("paths".to_owned(), Value::Object(paths));
+    let components = components(upstream, &Value::Object(document.clone()))?;
+    document.insert("components".to_owned(), components);
+    Ok(Value::Object(document))
+}
+
+/// All that is read of an operation that may turn out to be of no interest.
+#[derive(Deserialize)]
+struct OperationHead {
+    #[serde(rename = "operationId")]
+    id: Option<String>,
+}
+
+fn cut_item(wanted: &[Operation], path: &str, item: &RawValue) -> Result<Option<Value>> {
+    let route = Route::of(path);
+    let is_near = wanted
+        .iter()
+        .any(|operation| route.is_within(&operation.route));
+    let mut fields: BTreeMap<String, &RawValue> = serde_json::from_str(item.get())?;
+    fields.retain(|key, operation| {
+        !METHODS.contains(&key.as_str()) || is_near || is_wanted(wanted, operation)
+    });
+    if !METHODS.iter().any(|method| fields.contains_key(*method)) {
+        return Ok(None);
+    }
+    let fields = fields
+        .into_iter()
+        .map(|(key, value)| Ok((key, serde_json::from_str(value.get())?)));
+    Ok(Some(Value::Object(fields.collect::<Result<_>>()?)))
+}
+
+/// Whether an operation has the id of a wanted one, wherever it stands.
+fn is_wanted(wanted: &[Operation], operation: &RawValue) -> bool {
+    let head = serde_json::from_str::<OperationHead>(operation.get());
+    let id = head.ok().and_then(|head| head.id);
+    id.is_some() && wanted.iter().any(|one| one.cloudflare_id == id)
+}
+
+/// The components that a document reaches, as the `components` of that document.
+fn components(upstream: &Outline<'_>, document: &Value) -> Result<Value> {
+    let mut components = json!({});
+    let mut reached = BTreeSet::new();
+    let mut waiting = references(document);
+    while let Some(reference) = waiting.pop() {
+        let mut tokens = pointer::tokens(&reference);
+        let (Some("components"), Some(section), Some(name)) =
+            (tokens.next().as_deref(), tokens.next(), tokens.next())
+        else {
+            bail!(
+                "{}: it refers to `{reference}`, and only `#/components/` can be followed",
+                upstream.name()
+            );
+        };
+        if !reached.insert((section.clone(), name.clone())) {
+            continue;
+        }
+        let component = upstream.component(&section, &name).with_context(|| {
+            format!(
+                "{}: it refers to `{reference}`, which it doesn't have",
+                upstream.name()
+            )
+        })?;
+        let component: Value = serde_json::from_str(component.get())
+            .with_context(|| format!("{}: components.{section}.{name}", upstream.name()))?;
+        waiting.extend(references(&component));
+        components[section][name] = component;
+    }
+    Ok(components)
+}
+
+/// What a value refers to: by `$ref`, by a discriminator, and by `security`.
+fn references(value: &Value) -> Vec<String> {
+    let mut found = Vec::new();
+    collect(value, &mut found);
+    found
+}
+
+fn collect(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::Object(fields) => {
+            for (key, value) in fields {
+                match (key.as_str(), value) {
+                    ("$ref", Value::String(reference)) => found.push(reference.clone()),
+                    ("mapping", Value::Object(mapping)) => {
+                        let targets = mapping.values().filter_map(Value::as_str);
+                        found.extend(targets.filter(|one| one.starts_with('#')).map(String::from));
+                    }
+                    ("security", Value::Array(schemes)) => {
+                        let names = schemes.iter().filter_map(Value::as_object);
+                        let names = names.flat_map(Map::keys);
+                        found.extend(
+                            names.map(|name| pointer::join("#/components/securitySchemes", name)),
+                        );
+                    }
+                    // Names of fields, any of which may be one of the words above.
+                    ("properties", Value::Object(fields)) => {
+                        fields.values().for_each(|field| collect(field, found));
+                    }
+                    ("example" | "examples", _) => {}
+                    _ => collect(value, found),
+                }
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| collect(item, found)),
+        _ => {}
+    }
+}

@@ -1,0 +1,165 @@
+//! Whether an upstream document would generate and compile, as the fragment does.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result, anyhow, ensure};
+use serde_json::{Value, json};
+
+use crate::build;
+use crate::document::Document;
+use crate::pointer;
+use crate::quiet;
+use crate::route::{Operation, operations};
+use crate::slice::slice;
+use crate::workspace;
+
+/// What came of a trial.
+pub enum Outcome {
+    /// The generator refuses the document; the message says where and why.
+    NotGenerated(String),
+    /// The generated code is no Rust that compiles; the compiler's errors say why.
+    NotCompiled(Generated, String),
+    /// The document would do.
+    Compiled(Generated),
+}
+
+/// Code that was generated.
+pub struct Generated {
+    /// Where it was written.
+    pub file: PathBuf,
+    /// How many lines it has.
+    pub lines: usize,
+}
+
+/// Tries an upstream document: slices it, completes it with what only the fragment
+/// knows, generates, and compiles what comes of it in a crate of its own.
+///
+/// # Errors
+///
+/// The document can't be sliced, or the crate can't be written or checked at all.
+pub fn run(fragment: &Document, upstream: &Document) -> Result<Outcome> {
+    match generate(fragment, upstream)? {
+        Ok(rust) => compile(&rust),
+        Err(cause) => Ok(Outcome::NotGenerated(cause)),
+    }
+}
+
+/// The first half of a trial: gives the generated code, or says why there is none.
+///
+/// # Errors
+///
+/// The document can't be sliced.
+pub fn generate(fragment: &Document, upstream: &Document) -> Result<Result<String, String>> {
+    let ours = operations(&fragment.value()?);
+    let mut slice = slice(&ours, &upstream.outline()?)?;
+    complete(&ours, &mut slice);
+    // The build catches the generator's panics, and leaves it to others to silence them.
+    let rust = quiet::caught(|| build::rust_from_openapi(&slice.to_string()))
+        .map_err(|words| anyhow!("the build panicked: {words}"))?;
+    Ok(rust.map_err(|error| error.to_string()))
+}
+
+/// Gives each operation what the build asks of it and only the fragment knows.
+fn complete(ours: &[Operation], slice: &mut Value) {
+    for theirs in operations(slice) {
+        let twin = ours.iter().find(|one| {
+            let is_there = (&one.route, &one.method) == (&theirs.route, &theirs.method);
+            is_there || (one.cloudflare_id.is_some() && one.cloudflare_id == theirs.id)
+        });
+        let place = pointer::join(&pointer::join("/paths", &theirs.path), &theirs.method);
+        let Some(Value::Object(operation)) = slice.pointer_mut(&place) else {
+            continue;
+        };
+        let upstream_id = theirs
+            .id
+            .unwrap_or_else(|| format!("{} {}", theirs.method, theirs.path));
+        let id = twin.and_then(|twin| twin.id.clone());
+        let id = id.unwrap_or_else(|| in_snake_case(&upstream_id));
+        operation.insert("operationId".to_owned(), json!(id));
+        operation.insert("x-cloudflare-operation-id".to_owned(), json!(upstream_id));
+        // For the trial alone: whether it may be repeated doesn't change what compiles.
+        operation.insert("x-idempotent".to_owned(), json!(false));
+    }
+}
+
+fn in_snake_case(id: &str) -> String {
+    let words = id.split(|character: char| !character.is_ascii_alphanumeric());
+    let words = words.filter(|word| !word.is_empty());
+    words.map(str::to_lowercase).collect::<Vec<_>>().join("_")
+}
+
+fn compile(rust: &str) -> Result<Outcome> {
+    let directory = workspace::target()?.join("try");
+    let write = |name: &str, text: &str| {
+        let file = directory.join(name);
+        fs::create_dir_all(directory.join("src"))
+            .and_then(|()| fs::write(&file, text))
+            .with_context(|| format!("{}: can't be written", file.display()))?;
+        anyhow::Ok(file)
+    };
+    write("Cargo.toml", &manifest()?)?;
+    write("src/lib.rs", include_str!("../trial/lib.rs"))?;
+    let file = write("src/generated.rs", rust)?;
+    let generated = Generated {
+        file,
+        lines: rust.lines().count(),
+    };
+    // The same versions as here, as far as they are used.
+    let lock = workspace::root().join("Cargo.lock");
+    fs::copy(&lock, directory.join("Cargo.lock"))
+        .with_context(|| format!("{}: can't be copied", lock.display()))?;
+    let check = workspace::cargo()
+        .args(["check", "--quiet", "--message-format", "short"])
+        .arg("--target-dir")
+        .arg(workspace::target()?)
+        .current_dir(&directory)
+        .output()
+        .context("cargo can't be run")?;
+    if check.status.success() {
+        return Ok(Outcome::Compiled(generated));
+    }
+    let errors = String::from_utf8_lossy(&check.stderr).into_owned();
+    Ok(Outcome::NotCompiled(generated, errors))
+}
+
+/// The manifest of a crate with the dependencies of the root crate.
+fn manifest() -> Result<String> {
+    let metadata = workspace::cargo()
+        .args(["metadata", "--no-deps", "--format-version", "1"])
+        .current_dir(workspace::root())
+        .output()
+        .context("cargo can't be run")?;
+    ensure!(
+        metadata.status.success(),
+        "cargo metadata: {}",
+        String::from_utf8_lossy(&metadata.stderr)
+    );
+    let metadata: Value = serde_json::from_slice(&metadata.stdout)?;
+    let packages = metadata["packages"].as_array().into_iter().flatten();
+    let root = packages
+        .into_iter()
+        .find(|package| package["name"] == workspace::ROOT_PACKAGE)
+        .with_context(|| format!("cargo metadata tells of no {}", workspace::ROOT_PACKAGE))?;
+    let mut manifest = format!(
+        "# Written by `cargo xtask try`.\n\
+         [package]\nname = \"trial\"\nedition = {}\n\n\
+         [workspace]\n\n\
+         [profile.dev]\ndebug = \"line-tables-only\"\n\n\
+         [dependencies]\n",
+        root["edition"]
+    );
+    let dependencies = root["dependencies"].as_array().into_iter().flatten();
+    for dependency in dependencies.filter(|one| one["kind"].is_null() && one["optional"] == false) {
+        writeln!(
+            manifest,
+            "{} = {{ version = {}, default-features = {}, features = {} }}",
+            dependency["name"].as_str().unwrap_or_default(),
+            dependency["req"],
+            dependency["uses_default_features"],
+            dependency["features"]
+        )?;
+    }
+    Ok(manifest)
+}

@@ -1,0 +1,273 @@
+//! Slices and trials of documents, whole ones and broken ones.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+#[path = "support/large.rs"]
+mod large;
+
+use serde_json::{Value, json};
+use xtask::document::Document;
+use xtask::drift::drift;
+use xtask::route::operations;
+use xtask::slice::slice;
+use xtask::trial;
+
+const UPSTREAM: &str = include_str!("data/upstream-2024-08-06.json");
+const FRAGMENT: &str = include_str!("../../../openapi/service-tokens.json");
+
+fn fragment() -> Document {
+    Document::parse("fragment", FRAGMENT.to_owned()).unwrap()
+}
+
+fn upstream() -> Value {
+    serde_json::from_str(UPSTREAM).unwrap()
+}
+
+/// The fragment's slice of a document, or why there is none.
+fn sliced(text: &str) -> Result<Value, String> {
+    let document =
+        Document::parse("upstream", text.to_owned()).map_err(|error| format!("{error:#}"))?;
+    let outline = document.outline().map_err(|error| format!("{error:#}"))?;
+    let wanted = operations(&fragment().value().unwrap());
+    slice(&wanted, &outline).map_err(|error| format!("{error:#}"))
+}
+
+fn refusal(change: impl FnOnce(&mut Value)) -> String {
+    let mut document = upstream();
+    change(&mut document);
+    sliced(&document.to_string()).unwrap_err()
+}
+
+#[test]
+fn a_slice_has_what_is_reached_and_no_more() {
+    let slice = sliced(&large::document(100_000)).unwrap();
+    let mut expected = upstream();
+    // Not one operation names these two.
+    let schemes = expected["components"]["securitySchemes"]
+        .as_object_mut()
+        .unwrap();
+    schemes.remove("api_token").unwrap();
+    schemes.remove("user_service_key").unwrap();
+    assert_eq!(slice, expected);
+}
+
+#[test]
+fn a_slice_is_openapi_and_its_own_slice() {
+    let slice = sliced(UPSTREAM).unwrap();
+    serde_json::from_value::<openapiv3::OpenAPI>(slice.clone()).unwrap();
+    assert_eq!(sliced(&slice.to_string()).unwrap(), slice);
+}
+
+#[test]
+fn a_slice_follows_discriminators_and_fields_with_confusing_names() {
+    let mut document = upstream();
+    let schemas = &mut document["components"]["schemas"];
+    schemas["access_uuid"] = json!({
+        "discriminator": { "propertyName": "kind", "mapping": { "a": "#/components/schemas/a" } },
+        "properties": {
+            "example": { "$ref": "#/components/schemas/b" },
+            "mapping": { "$ref": "#/components/schemas/c" },
+        },
+        "example": { "$ref": "#/components/schemas/absent" },
+    });
+    for name in ["a", "b", "c"] {
+        schemas[name] = json!({});
+    }
+    let slice = sliced(&document.to_string()).unwrap();
+    for name in ["a", "b", "c"] {
+        assert!(slice["components"]["schemas"][name].is_object(), "{name}");
+    }
+}
+
+#[test]
+fn what_cant_be_sliced_is_said() {
+    assert_eq!(
+        refusal(|document| document["paths"] = json!({})),
+        "upstream: none of the fragment's operations is in it, at their paths or by their ids"
+    );
+    assert_eq!(
+        refusal(|document| {
+            let schemas = document["components"]["schemas"].as_object_mut().unwrap();
+            schemas.remove("access_uuid").unwrap();
+        }),
+        "upstream: it refers to `#/components/schemas/access_uuid`, which it doesn't have"
+    );
+    assert_eq!(
+        refusal(|document| {
+            document["components"]["schemas"]["access_uuid"] = json!({ "$ref": "#/paths/~1x" });
+        }),
+        "upstream: it refers to `#/paths/~1x`, and only `#/components/` can be followed"
+    );
+    assert_eq!(
+        refusal(|document| *document = json!({ "swagger": "2.0" })),
+        "upstream: not an OpenAPI document: the field `openapi` is missing"
+    );
+    assert_eq!(
+        refusal(|document| document["openapi"] = json!("2.0")),
+        "upstream: OpenAPI 2.0 can't be read, only OpenAPI 3"
+    );
+    assert_eq!(
+        sliced("{ \"openapi\": ").unwrap_err(),
+        "upstream: not an OpenAPI document: EOF while parsing a value at line 1 column 13"
+    );
+    assert_eq!(
+        sliced("a: [")
+            .unwrap_err()
+            .lines()
+            .next()
+            .unwrap()
+            .split(':')
+            .next()
+            .unwrap(),
+        "upstream"
+    );
+}
+
+/// Writes a value as YAML in blocks, with its keys plain where YAML allows it.
+fn yaml(value: &Value, indent: usize, out: &mut String) {
+    let pad = "  ".repeat(indent);
+    match value {
+        Value::Object(fields) if !fields.is_empty() => {
+            for (key, value) in fields {
+                let is_plain = key
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+                let key = if is_plain {
+                    key.clone()
+                } else {
+                    format!("{key:?}")
+                };
+                out.push_str(&format!("\n{pad}{key}:"));
+                yaml(value, indent + 1, out);
+            }
+        }
+        Value::Array(items) if !items.is_empty() => {
+            for item in items {
+                out.push_str(&format!("\n{pad}-"));
+                yaml(item, indent + 1, out);
+            }
+        }
+        other => out.push_str(&format!(" {other}")),
+    }
+}
+
+#[test]
+fn yaml_is_read_as_json_is() {
+    let mut text = "# A comment comes first.".to_owned();
+    yaml(&upstream(), 0, &mut text);
+    assert_eq!(sliced(&text).unwrap(), sliced(UPSTREAM).unwrap());
+}
+
+#[test]
+fn yaml_keeps_scalars_anchors_and_lines() {
+    let text = "\
+openapi: 3.0.3
+paths:
+  /accounts/{a}/access/service_tokens/{b}/refresh:
+    post:
+      operationId: x
+      x-note: &words [1, -0x1, 0x1f, 0o17, 1.50, .5, inf, ~, null, True, 'true', \"2\", 1_000]
+      x-again: *words
+      responses: {200: {description: |
+        two
+        lines
+        }}
+";
+    let text = text.replace("|\n        two\n        lines\n        ", "two lines");
+    let document = Document::parse("upstream", text).unwrap();
+    let outline = document.outline().unwrap();
+    let slice = slice(&operations(&fragment().value().unwrap()), &outline).unwrap();
+    let post = &slice["paths"]["/accounts/{a}/access/service_tokens/{b}/refresh"]["post"];
+    let expected = json!([
+        1, "-0x1", 31, 15, 1.5, 0.5, "inf", null, null, true, "true", "2", "1_000"
+    ]);
+    assert_eq!(post["x-note"], expected);
+    assert_eq!(post["x-again"], expected);
+    assert_eq!(post["responses"]["200"]["description"], "two lines");
+    let path = "/paths/~1accounts~1{a}~1access~1service_tokens~1{b}~1refresh/post";
+    assert_eq!(outline.line(path), Some(4));
+    assert_eq!(outline.line(&format!("{path}/x-note/3")), Some(6));
+    assert_eq!(outline.line(&format!("{path}/x-again")), Some(7));
+    assert_eq!(outline.line(&format!("{path}/absent")), None);
+}
+
+#[test]
+fn yaml_that_would_not_end() {
+    for text in [
+        "a: &a [*a]",
+        "? [a]\n: 1",
+        "? {a: 1}\n: 1",
+        "a: &a [1]\n*a : 2",
+    ] {
+        assert!(
+            Document::parse("upstream", text.to_owned()).is_err(),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn the_slice_of_2024_would_generate() {
+    let upstream = Document::parse("upstream", UPSTREAM.to_owned()).unwrap();
+    let rust = trial::generate(&fragment(), &upstream).unwrap().unwrap();
+    assert!(rust.contains("pub async fn refresh_account_service_token"));
+    assert!(rust.contains("pub struct AccessServiceTokens"));
+}
+
+#[test]
+fn a_document_that_would_not_generate() {
+    let mut document = upstream();
+    let path = "/accounts/{account_id}/access/service_tokens";
+    document["paths"][path]["get"]["parameters"][0]["in"] = json!("cookie");
+    let document = Document::parse("upstream", document.to_string()).unwrap();
+    let cause = trial::generate(&fragment(), &document)
+        .unwrap()
+        .unwrap_err();
+    assert!(cause.starts_with("at paths."), "{cause}");
+}
+
+/// All pointers into a document.
+fn pointers(value: &Value, pointer: &str, found: &mut Vec<String>) {
+    let children: Vec<(String, &Value)> = match value {
+        Value::Object(fields) => {
+            let escaped = |key: &String| key.replace('~', "~0").replace('/', "~1");
+            fields
+                .iter()
+                .map(|(key, value)| (escaped(key), value))
+                .collect()
+        }
+        Value::Array(items) => items
+            .iter()
+            .enumerate()
+            .map(|(index, item)| (index.to_string(), item))
+            .collect(),
+        _ => Vec::new(),
+    };
+    for (key, child) in children {
+        let pointer = format!("{pointer}/{key}");
+        found.push(pointer.clone());
+        pointers(child, &pointer, found);
+    }
+}
+
+/// Each part of the document in turn is replaced by something else: whatever that
+/// makes of it is compared, or refused in words.
+#[test]
+fn no_document_makes_anything_panic() {
+    let mut all = Vec::new();
+    pointers(&upstream(), "", &mut all);
+    assert!(all.len() > 500);
+    let fragment = fragment();
+    let mut compared = 0;
+    for (index, pointer) in all.iter().enumerate() {
+        let mut document = upstream();
+        let other = [json!(null), json!([]), json!({}), json!("{"), json!(7)];
+        *document.pointer_mut(pointer).unwrap() = other[index % other.len()].clone();
+        let document = Document::parse("upstream", document.to_string()).unwrap();
+        compared += usize::from(drift(&fragment, &document, &[]).is_ok());
+        // Generating takes a hundred times as long.
+        if index % 80 == 0 {
+            let _ = trial::generate(&fragment, &document);
+        }
+    }
+    assert!(compared > all.len() / 3, "{compared} of {}", all.len());
+}
