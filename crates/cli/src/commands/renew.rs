@@ -1,0 +1,335 @@
+//! `renew`: all tokens that fall due, once.
+
+use std::collections::BTreeMap;
+
+use cf_service_tokens::ServiceToken;
+use cf_service_tokens::renewal::{
+    Decision, RenewBy, RenewalError, RenewalEvent, RenewalOutcome, RenewalPolicy, RenewalReport,
+    TokenRenewal,
+};
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+use crate::arguments::{By, Format, Renew};
+use crate::connect::Connection;
+use crate::exit::Exit;
+use crate::explain::Failure;
+use crate::output::{Cell, Output, Record};
+use crate::progress::Progress;
+use crate::records::{Fault, expiry};
+use crate::when;
+
+pub(crate) async fn renew(
+    connection: &Connection,
+    output: &Output,
+    arguments: &Renew,
+) -> Result<Exit, Failure> {
+    let tokens = connection.account("renewed")?;
+    let mut progress = Progress::new(output.quiet || !output.is_table());
+    let mut skipped = Vec::new();
+    let mut renewal = tokens.renew(&policy(arguments));
+    let mut finished = None;
+    while let Some(event) = renewal.next().await {
+        progress.note(&event);
+        match event {
+            RenewalEvent::Decided { token, decision } => {
+                if let Some(record) = RenewalRecord::skipped(&token, decision) {
+                    skipped.push(record);
+                }
+            }
+            RenewalEvent::Settled(token) if output.format == Format::Jsonl => {
+                output.json_line(&Event::Token(&RenewalRecord::new(&token)))?;
+            }
+            RenewalEvent::Finished(report) => finished = Some(report),
+            _ => {}
+        }
+    }
+    let report = finished.ok_or_else(|| Failure::new(Exit::Failed, "the renewal did not end"))?;
+    show(output, arguments, &report, skipped)?;
+    if let Some(failure) = stopped_early(&report) {
+        failure.show();
+    }
+    for name in &report.unmatched {
+        Failure::new(
+            Exit::Failed,
+            format!("no token has the name or id {name:?}"),
+        )
+        .next("`cf-service-tokens list` shows the names and ids")
+        .show();
+    }
+    Ok(exit(&report))
+}
+
+/// What the arguments ask for.
+pub(crate) fn policy(arguments: &Renew) -> RenewalPolicy {
+    let mut policy = RenewalPolicy::new()
+        .window(arguments.window.within)
+        .by(match arguments.by {
+            By::Refresh => RenewBy::Refresh,
+            By::Duration => RenewBy::Duration,
+        })
+        .include_expired(arguments.include_expired)
+        .include_disabled(arguments.include_disabled)
+        .except(&arguments.except)
+        .dry_run(arguments.dry_run);
+    if !arguments.only.is_empty() {
+        policy = policy.only(&arguments.only);
+    }
+    if let Some(shard) = arguments.shard {
+        policy = policy.shard(shard);
+    }
+    policy
+}
+
+fn show(
+    output: &Output,
+    arguments: &Renew,
+    report: &RenewalReport,
+    skipped: Vec<RenewalRecord>,
+) -> Result<(), Failure> {
+    let mut records: Vec<_> = report.tokens.iter().map(RenewalRecord::new).collect();
+    match output.format {
+        Format::Jsonl => {
+            // What was renewed or failed has been written when it happened.
+            let unwritten = records
+                .iter()
+                .filter(|r| matches!(r.outcome, "planned" | "unable"));
+            for record in unwritten.chain(&skipped) {
+                output.json_line(&Event::Token(record))?;
+            }
+            output.json_line(&Event::Summary(&Summary::new(report, arguments.dry_run)))
+        }
+        Format::Json => {
+            records.extend(skipped);
+            output.json(&Document {
+                summary: Summary::new(report, arguments.dry_run),
+                tokens: records,
+            })
+        }
+        Format::Csv => {
+            records.extend(skipped);
+            output.records(&records)
+        }
+        Format::Table => {
+            records.extend(skipped);
+            output.outcomes(&records)?;
+            if !output.quiet {
+                output.line(&format!("\n{}", summary_line(report)))?;
+            }
+            Ok(())
+        }
+    }
+}
+
+/// One line, and when to come back.
+fn summary_line(report: &RenewalReport) -> String {
+    let next_due = report.next_due.map(|at| {
+        let distance = when::date_and_distance(at, Utc::now());
+        format!("; the next one falls due {distance}")
+    });
+    format!("{}{}", counts(report), next_due.unwrap_or_default())
+}
+
+/// The report's own line, without what is told as an error.
+fn counts(report: &RenewalReport) -> String {
+    let mut report = report.clone();
+    report.error = None;
+    report.unmatched.clear();
+    report.to_string()
+}
+
+fn stopped_early(report: &RenewalReport) -> Option<Failure> {
+    match report.error.as_deref()? {
+        RenewalError::Call(error) => Some(Failure::from(error)),
+        error => Some(Failure::new(Exit::Failed, error)),
+    }
+}
+
+/// The exit code: what stopped the pass, or else what became of the tokens.
+fn exit(report: &RenewalReport) -> Exit {
+    if let Some(failure) = stopped_early(report) {
+        return failure.exit;
+    }
+    if !report.unmatched.is_empty() {
+        return Exit::Failed;
+    }
+    let exits = report.tokens.iter().map(|token| match &token.outcome {
+        RenewalOutcome::Renewed { .. } | RenewalOutcome::Planned => Exit::Success,
+        RenewalOutcome::Failed(error) => match &**error {
+            RenewalError::Call(error) => Exit::of(error),
+            _ => Exit::Failed,
+        },
+        _ => Exit::Failed,
+    });
+    let planned = |token: &TokenRenewal| matches!(token.outcome, RenewalOutcome::Planned);
+    match Exit::of_all(exits) {
+        Exit::Success if report.tokens.iter().any(planned) => Exit::Due,
+        exit => exit,
+    }
+}
+
+/// What became of one token.
+#[derive(Debug, Serialize)]
+pub(crate) struct RenewalRecord {
+    pub(crate) id: Option<String>,
+    pub(crate) name: Option<String>,
+    pub(crate) outcome: &'static str,
+    pub(crate) reason: Option<&'static str>,
+    pub(crate) expires_at_before: Option<DateTime<Utc>>,
+    pub(crate) expires_at: Option<DateTime<Utc>>,
+    pub(crate) error: Option<String>,
+    pub(crate) error_status: Option<u16>,
+    pub(crate) error_code: Option<i64>,
+    pub(crate) ray_id: Option<String>,
+    #[serde(skip)]
+    why: String,
+    #[serde(skip)]
+    never_expires: bool,
+}
+
+impl RenewalRecord {
+    pub(crate) fn new(token: &TokenRenewal) -> Self {
+        let (fault, reason, why) = match &token.outcome {
+            RenewalOutcome::Failed(error) => {
+                let fault = match &**error {
+                    RenewalError::Call(error) => Fault::from(error),
+                    other => Fault {
+                        error: Some(other.to_string()),
+                        ..Fault::default()
+                    },
+                };
+                (fault, None, error.to_string())
+            }
+            RenewalOutcome::Unable(reason) => {
+                (Fault::default(), Some(reason.as_str()), reason.to_string())
+            }
+            RenewalOutcome::NotTried => (
+                Fault::default(),
+                None,
+                "the credentials were not accepted".to_owned(),
+            ),
+            _ => (Fault::default(), Some("due"), String::new()),
+        };
+        Self {
+            id: token.id.clone(),
+            name: token.name.clone(),
+            outcome: token.outcome.as_str(),
+            reason,
+            expires_at_before: token.expires_at,
+            expires_at: match token.outcome {
+                RenewalOutcome::Renewed { expires_at } => Some(expires_at),
+                _ => token.expires_at,
+            },
+            error: fault.error,
+            error_status: fault.error_status,
+            error_code: fault.error_code,
+            ray_id: fault.ray_id,
+            why,
+            never_expires: false,
+        }
+    }
+
+    /// A token that is left as it is; `None` for any other.
+    fn skipped(token: &ServiceToken, decision: Decision) -> Option<Self> {
+        let Decision::Skip(reason) = decision else {
+            return None;
+        };
+        let expires_at = token.expires_at.filter(|_| !token.never_expires());
+        Some(Self {
+            id: token.id.clone(),
+            name: token.name.clone(),
+            outcome: "skipped",
+            reason: Some(reason.as_str()),
+            expires_at_before: expires_at,
+            expires_at,
+            error: None,
+            error_status: None,
+            error_code: None,
+            ray_id: None,
+            why: reason.to_string(),
+            never_expires: token.never_expires(),
+        })
+    }
+}
+
+impl Record for RenewalRecord {
+    const COLUMNS: &'static [&'static str] = &["NAME", "OUTCOME", "FROM", "TO", "WHY"];
+
+    fn cells(&self, now: DateTime<Utc>) -> Vec<Cell> {
+        let outcome = match self.outcome {
+            "renewed" => Cell::good("renewed"),
+            "planned" => Cell::warning("due"),
+            "skipped" => Cell::faint("skipped"),
+            "not_tried" => Cell::bad("not tried"),
+            "unable" => Cell::bad("can't renew"),
+            outcome => Cell::bad(outcome),
+        };
+        let duration = self.never_expires.then_some("forever");
+        let to = match self.outcome {
+            "renewed" => expiry(self.expires_at, duration, now),
+            _ => Cell::plain(""),
+        };
+        vec![
+            Cell::maybe(self.name.clone().or_else(|| self.id.clone())),
+            outcome,
+            expiry(self.expires_at_before, duration, now),
+            to,
+            Cell::plain(self.why.clone()),
+        ]
+    }
+
+    fn is_failure(&self) -> bool {
+        matches!(self.outcome, "failed" | "not_tried" | "unable")
+    }
+}
+
+/// What a pass came to, in numbers.
+#[derive(Debug, Serialize)]
+pub(crate) struct Summary {
+    dry_run: bool,
+    started_at: DateTime<Utc>,
+    finished_at: DateTime<Utc>,
+    listed: usize,
+    counts: BTreeMap<&'static str, usize>,
+    next_due: Option<DateTime<Utc>>,
+    unmatched: Vec<String>,
+    error: Option<String>,
+}
+
+impl Summary {
+    pub(crate) fn new(report: &RenewalReport, dry_run: bool) -> Self {
+        let outcomes = ["renewed", "planned", "failed", "not_tried", "unable"];
+        let mut counts: BTreeMap<_, _> = outcomes.into_iter().map(|name| (name, 0)).collect();
+        for token in &report.tokens {
+            *counts.entry(token.outcome.as_str()).or_default() += 1;
+        }
+        counts.insert("skipped", report.skipped.values().sum());
+        Self {
+            dry_run,
+            started_at: report.started_at,
+            finished_at: report.finished_at,
+            listed: report.listed,
+            counts,
+            next_due: report.next_due,
+            unmatched: report.unmatched.clone(),
+            error: report.error.as_ref().map(ToString::to_string),
+        }
+    }
+}
+
+/// All that a pass came to.
+#[derive(Debug, Serialize)]
+struct Document {
+    #[serde(flatten)]
+    summary: Summary,
+    tokens: Vec<RenewalRecord>,
+}
+
+/// A line of JSON.
+#[derive(Debug, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub(crate) enum Event<'a> {
+    Token(&'a RenewalRecord),
+    Summary(&'a Summary),
+    Waiting { until: DateTime<Utc> },
+}
