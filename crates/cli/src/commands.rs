@@ -1,27 +1,66 @@
 //! What each command does.
 
 mod change;
+mod confirm;
+mod issue;
+mod journal;
+mod left_behind;
 mod list;
+mod paper;
 mod renew;
+mod report;
+mod simulate;
+mod verify;
+mod watch;
 
 use crate::arguments::{Arguments, Command};
 use crate::connect::Connection;
 use crate::exit::Exit;
 use crate::explain::Failure;
+use crate::journal::Journal;
 use crate::output::Output;
 
 /// Carries the command out.
 pub(crate) async fn run(arguments: Arguments) -> Result<Exit, Failure> {
     let Arguments { global, command } = arguments;
     let output = Output::new(&global);
-    let connection = Connection::open(&global).await?;
+    let journal = Journal::locate(&global);
+    let connect = async || {
+        let connection = Connection::open(&global).await?;
+        if let (Ok(journal), false) = (&journal, global.quiet) {
+            left_behind::tell(journal);
+        }
+        Ok::<_, Failure>(connection)
+    };
     match command {
-        Command::List(arguments) => list::list(&connection, &output, &arguments).await,
-        Command::Show(token) => list::show(&connection, &output, &token.id).await,
-        Command::Enable(tokens) => change::enable(&connection, &output, &tokens.ids, true).await,
-        Command::Disable(tokens) => change::enable(&connection, &output, &tokens.ids, false).await,
-        Command::Refresh(tokens) => change::refresh(&connection, &output, &tokens.ids).await,
-        Command::Renew(arguments) => renew::renew(&connection, &output, &arguments).await,
-        _ => Err(Failure::usage("not yet")),
+        Command::List(arguments) => list::list(&connect().await?, &output, &arguments).await,
+        Command::Show(token) => list::show(&connect().await?, &output, &token.id).await,
+        Command::Create(arguments) => {
+            let connection = Connection::open(&global).await?;
+            issue::create(&connection, &journal?, output, arguments).await
+        }
+        Command::Update(arguments) => change::update(&connect().await?, &output, arguments).await,
+        Command::Enable(tokens) => {
+            change::enable(&connect().await?, &output, &tokens.ids, true).await
+        }
+        Command::Disable(tokens) => {
+            change::enable(&connect().await?, &output, &tokens.ids, false).await
+        }
+        Command::Delete(arguments) => change::delete(&connect().await?, &output, &arguments).await,
+        Command::Refresh(tokens) => change::refresh(&connect().await?, &output, &tokens.ids).await,
+        Command::Rotate(arguments) => {
+            let connection = Connection::open(&global).await?;
+            issue::rotate(&connection, &journal?, output, arguments).await
+        }
+        Command::Renew(arguments) if arguments.watch => {
+            watch::watch(&connect().await?, &output, &arguments).await
+        }
+        Command::Renew(arguments) => renew::renew(&connect().await?, &output, &arguments).await,
+        Command::Verify(arguments) => verify::verify(&global, &output, arguments).await,
+        Command::Report(arguments) => report::report(&connect().await?, &output, &arguments).await,
+        Command::Journal(arguments) => journal::run(&journal?, output, arguments.command),
+        Command::Simulate(arguments) => simulate::simulate(&output, &arguments).await,
+        Command::Completions(arguments) => paper::completions(&output, &arguments),
+        Command::Man(arguments) => paper::man(&output, &arguments),
     }
 }

@@ -9,7 +9,7 @@ use cf_service_tokens::{
 };
 use cf_service_tokens_simulator::Simulator;
 use secrecy::SecretString;
-use secrecy::zeroize::Zeroizing;
+use zeroize::Zeroizing;
 
 use crate::arguments::Global;
 use crate::exit::Exit;

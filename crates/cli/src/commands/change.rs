@@ -1,13 +1,16 @@
-//! `refresh`, `enable`, `disable`: the same for each of several tokens.
+//! `update`, and what is done to each of several tokens: `refresh`, `enable`,
+//! `disable`, `delete`.
 
 use cf_service_tokens::{Error, Response, ServiceToken, UpdateServiceToken};
-use chrono::Utc;
+use chrono::{DateTime, TimeDelta, Utc};
 
+use crate::arguments::{Delete, Update, When};
+use crate::commands::confirm;
 use crate::connect::Connection;
 use crate::exit::Exit;
 use crate::explain::Failure;
 use crate::output::Output;
-use crate::records::ChangeRecord;
+use crate::records::{ChangeRecord, TokenRecord};
 
 pub(crate) async fn refresh(
     connection: &Connection,
@@ -35,9 +38,55 @@ pub(crate) async fn enable(
     .await
 }
 
+pub(crate) async fn delete(
+    connection: &Connection,
+    output: &Output,
+    arguments: &Delete,
+) -> Result<Exit, Failure> {
+    let ids = &arguments.tokens.ids;
+    let question = format!("{} can't be brought back. Delete?", ids.join(", "));
+    confirm::ask(&question, arguments.yes)?;
+    each(output, ids, "deleted", async |id| {
+        connection.delete(id).await
+    })
+    .await
+}
+
+pub(crate) async fn update(
+    connection: &Connection,
+    output: &Output,
+    arguments: Update,
+) -> Result<Exit, Failure> {
+    let mut request = UpdateServiceToken::new();
+    if let Some(name) = arguments.name {
+        request = request.name(name);
+    }
+    if let Some(duration) = arguments.duration {
+        request = request.duration(duration);
+    }
+    if let Some(until) = arguments.old_secret_until {
+        request = request.previous_client_secret_expires_at(point(until)?);
+    }
+    let token = connection.update(&arguments.id, &request).await?;
+    let now = Utc::now();
+    let record = TokenRecord::new(&token, now);
+    output.record(&record, &record.fields(now))?;
+    Ok(Exit::Success)
+}
+
+fn point(when: When) -> Result<DateTime<Utc>, Failure> {
+    match when {
+        When::At(at) => Ok(at),
+        When::In(span) => TimeDelta::from_std(span)
+            .ok()
+            .and_then(|span| Utc::now().checked_add_signed(span))
+            .ok_or_else(|| Failure::usage("--old-secret-until is after all time that can be told")),
+    }
+}
+
 /// Changes one token after the other, and shows what became of each. One token's
 /// failure stops no other, but credentials that are not accepted do.
-pub(super) async fn each(
+async fn each(
     output: &Output,
     ids: &[String],
     outcome: &'static str,

@@ -88,7 +88,7 @@ pub(super) fn rows<'a, R: Record + 'a>(
     if table.row_count() == 0 {
         return Ok(());
     }
-    write(out, &table)
+    write(out, table)
 }
 
 pub(super) fn fields(out: &mut dyn Write, style: Style, fields: &[(&str, Cell)]) -> io::Result<()> {
@@ -101,7 +101,7 @@ pub(super) fn fields(out: &mut dyn Write, style: Style, fields: &[(&str, Cell)])
         };
         table.add_row([name, cell(value)]);
     }
-    write(out, &table)
+    write(out, table)
 }
 
 fn table(style: Style) -> Table {
@@ -122,7 +122,10 @@ fn table(style: Style) -> Table {
 }
 
 /// Without the space that ends each line of a table without borders.
-fn write(out: &mut dyn Write, table: &Table) -> io::Result<()> {
+fn write(out: &mut dyn Write, mut table: Table) -> io::Result<()> {
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
     for line in table.lines() {
         writeln!(out, "{}", line.trim_end())?;
     }
