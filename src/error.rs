@@ -101,7 +101,7 @@ impl Error {
         // An id that is a secret pasted into the wrong place must not be printed.
         let shown = match id.len() {
             0..=36 if !id.contains("cfast_") => format!("{id:?} "),
-            _ => String::new(),
+            _ => "this ".to_owned(),
         };
         Self::outside_a_call(Kind::InvalidId(format!(
             "{shown}is no {what} id: {fault}; {hint}"

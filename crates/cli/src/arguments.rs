@@ -323,7 +323,8 @@ pub(crate) enum By {
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
 The credentials are looked for in CF_ACCESS_CLIENT_ID and CF_ACCESS_CLIENT_SECRET,
-unless a file is named. With --simulate, a new token is tried on a simulated app.
+unless a file is named. With --simulate, and nothing else, a new token is tried on a
+simulated app.
 
 Examples:
   cf-service-tokens verify --url https://app.example.com --env-file deploy.env
@@ -331,7 +332,7 @@ Examples:
     --client-id 88bf3b6d.access.example.com --secret-file /etc/deploy/secret")]
 pub(crate) struct Verify {
     /// The app behind Access
-    #[arg(long, required_unless_present = "simulate")]
+    #[arg(long)]
     pub(crate) url: Option<String>,
     /// A file with CF_ACCESS_CLIENT_ID=... and CF_ACCESS_CLIENT_SECRET=..., as
     /// `--secret-to env-file:` writes it
@@ -391,10 +392,13 @@ pub(crate) enum JournalCommand {
 
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
-Example:
-  cf-service-tokens simulate --listen 127.0.0.1:8787 &
-  export CLOUDFLARE_BASE_URL=http://127.0.0.1:8787/client/v4 ...  (as it prints)
-  cf-service-tokens renew")]
+It prints the variables that the command needs, as a shell reads them, and shows each
+request on standard error. In one terminal:
+  cf-service-tokens simulate > simulator.env
+
+In another:
+  . ./simulator.env
+  cf-service-tokens list")]
 pub(crate) struct Simulate {
     /// The loopback address to listen on; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]

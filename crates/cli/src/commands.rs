@@ -13,6 +13,8 @@ mod simulate;
 mod verify;
 mod watch;
 
+use cf_service_tokens::Retry;
+
 use crate::arguments::{Arguments, Command};
 use crate::connect::Connection;
 use crate::exit::Exit;
@@ -25,8 +27,13 @@ pub(crate) async fn run(arguments: Arguments) -> Result<Exit, Failure> {
     let Arguments { global, command } = arguments;
     let output = Output::new(&global);
     let journal = Journal::locate(&global);
+    // A renewal, which nobody waits for, has more patience than what people do.
+    let retry = match &command {
+        Command::Renew(_) => Retry::default(),
+        _ => Retry::default().attempts(4),
+    };
     let connect = async || {
-        let connection = Connection::open(&global).await?;
+        let connection = Connection::open(&global, retry.clone()).await?;
         if let (Ok(journal), false) = (&journal, global.quiet) {
             left_behind::tell(journal);
         }
@@ -36,7 +43,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Command::List(arguments) => list::list(&connect().await?, &output, &arguments).await,
         Command::Show(token) => list::show(&connect().await?, &output, &token.id).await,
         Command::Create(arguments) => {
-            let connection = Connection::open(&global).await?;
+            let connection = Connection::open(&global, retry.clone()).await?;
             issue::create(&connection, &journal?, output, arguments).await
         }
         Command::Update(arguments) => change::update(&connect().await?, &output, arguments).await,
@@ -49,7 +56,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Delete(arguments) => change::delete(&connect().await?, &output, &arguments).await,
         Command::Refresh(tokens) => change::refresh(&connect().await?, &output, &tokens.ids).await,
         Command::Rotate(arguments) => {
-            let connection = Connection::open(&global).await?;
+            let connection = Connection::open(&global, retry.clone()).await?;
             issue::rotate(&connection, &journal?, output, arguments).await
         }
         Command::Renew(arguments) if arguments.watch => {

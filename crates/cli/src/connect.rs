@@ -5,7 +5,7 @@ use std::path::Path;
 
 use cf_service_tokens::{
     AccountServiceTokens, Client, ClientBuilder, CreateServiceToken, Error, IssuedServiceToken,
-    ListServiceTokens, Response, ServiceToken, UpdateServiceToken, ZoneServiceTokens,
+    ListServiceTokens, Response, Retry, ServiceToken, UpdateServiceToken, ZoneServiceTokens,
 };
 use cf_service_tokens_simulator::Simulator;
 use secrecy::SecretString;
@@ -38,11 +38,11 @@ macro_rules! in_scope {
 
 impl Connection {
     /// Sets up a client as the arguments and the environment say. Nothing is sent.
-    pub(crate) async fn open(global: &Global) -> Result<Self, Failure> {
+    pub(crate) async fn open(global: &Global, retry: Retry) -> Result<Self, Failure> {
         if global.simulate {
             return Self::simulated(global).await;
         }
-        let mut builder = ClientBuilder::from_env();
+        let mut builder = ClientBuilder::from_env().retry(retry);
         if let Some(file) = &global.api_token_file {
             builder = builder.api_token(api_token(file)?);
         }
@@ -141,10 +141,10 @@ fn scope(client: &Client, global: &Global) -> Result<Scope, Failure> {
     if let Some(zone) = &global.zone {
         return Ok(Scope::Zone(client.zone(zone)?));
     }
-    let tokens = client.default_account().map_err(|error| {
-        Failure::from(error).next(
-            "name the account by --account, or set CLOUDFLARE_ACCOUNT_ID; the dashboard shows \
-             the id under the account's overview",
+    let tokens = client.default_account().map_err(|_| {
+        Failure::usage("it is not said whose tokens these are").next(
+            "name the account by --account, or set CLOUDFLARE_ACCOUNT_ID, or name a zone by --zone; \
+             the dashboard shows the ids on the overview pages",
         )
     })?;
     Ok(Scope::Account(tokens))

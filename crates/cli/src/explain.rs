@@ -36,6 +36,12 @@ impl Failure {
         Self::new(Exit::Usage, what)
     }
 
+    /// Which token it is about.
+    pub(crate) fn about(mut self, token: &str) -> Self {
+        self.what = format!("{token}: {}", self.what);
+        self
+    }
+
     /// What the reader should do.
     pub(crate) fn next(mut self, next: impl Display) -> Self {
         self.next = Some(next.to_string());
@@ -100,6 +106,9 @@ fn next(error: &Error) -> Option<&'static str> {
             "`cf-service-tokens list` shows the id of each service token; \
              the client id, which ends in `.access`, is not the id",
         );
+    }
+    if error.api_errors().iter().any(|error| error.code == 12_139) {
+        return Some("take the token out of the Access policies that name it; then delete it");
     }
     match Exit::of(error) {
         Exit::Unreachable => Some("try again later; -v shows each request"),

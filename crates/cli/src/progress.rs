@@ -49,6 +49,7 @@ impl Progress {
                 *listed += 1;
                 *due += u64::from(matches!(decision, Decision::Renew(_)));
                 bar.set_message(format!("{listed} tokens listed, {due} due"));
+                bar.force_draw();
             }
             (Self::Bar { bar, due, .. }, RenewalEvent::Settled(token)) => {
                 if bar.length().is_none() {
@@ -57,6 +58,7 @@ impl Progress {
                 }
                 bar.set_message(words(token));
                 bar.inc(1);
+                bar.force_draw();
             }
             (Self::Bar { bar, .. }, RenewalEvent::Finished(_)) => bar.finish_and_clear(),
             _ => {}

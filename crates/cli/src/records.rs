@@ -1,6 +1,6 @@
 //! What the commands show of tokens, in every format.
 
-use cf_service_tokens::{Error, ServiceToken};
+use cf_service_tokens::{Error, ServiceToken, ServiceTokenId};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
@@ -189,7 +189,8 @@ impl ChangeRecord {
     pub(crate) fn failed(id: &str, error: &Error) -> Self {
         let fault = Fault::from(error);
         Self {
-            id: Some(id.to_owned()),
+            // What can't be an id may be a secret that was pasted.
+            id: ServiceTokenId::new(id).ok().map(|id| id.to_string()),
             name: None,
             outcome: "failed",
             state: None,

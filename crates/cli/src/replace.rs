@@ -12,6 +12,7 @@ pub(crate) struct Replacement {
     path: PathBuf,
     new_path: PathBuf,
     new: File,
+    is_renamed: bool,
 }
 
 impl Replacement {
@@ -37,6 +38,7 @@ impl Replacement {
             path: path.to_owned(),
             new_path,
             new,
+            is_renamed: false,
         })
     }
 
@@ -46,14 +48,17 @@ impl Replacement {
         self.new.write_all(content)?;
         self.new.sync_all()?;
         fs::rename(&self.new_path, &self.path)?;
+        self.is_renamed = true;
         sync_directory(&self.path)
     }
 }
 
 impl Drop for Replacement {
     fn drop(&mut self) {
-        // It is gone already if it has been renamed.
-        let _ = fs::remove_file(&self.new_path);
+        if !self.is_renamed {
+            // The next attempt removes it too.
+            let _ = fs::remove_file(&self.new_path);
+        }
     }
 }
 

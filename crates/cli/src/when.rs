@@ -1,5 +1,7 @@
 //! Times as people speak of them: the date, and how far off it is.
 
+use std::time::Duration;
+
 use chrono::{DateTime, TimeDelta, Utc};
 
 /// The date in UTC and how far off it is, such as `2026-12-15 in 21 days`; with
@@ -38,6 +40,12 @@ pub(crate) fn distance(from_now: TimeDelta) -> String {
         true => format!("{count} {unit}{plural} ago"),
         false => format!("in {count} {unit}{plural}"),
     }
+}
+
+/// How long something takes, in the unit that matters: `30 days`.
+pub(crate) fn length(span: Duration) -> String {
+    let span = TimeDelta::from_std(span).unwrap_or(TimeDelta::MAX);
+    distance(span).trim_start_matches("in ").to_owned()
 }
 
 /// A time to the minute, such as `2026-12-15 09:30 UTC`.

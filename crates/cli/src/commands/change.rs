@@ -1,7 +1,7 @@
 //! `update`, and what is done to each of several tokens: `refresh`, `enable`,
 //! `disable`, `delete`.
 
-use cf_service_tokens::{Error, Response, ServiceToken, UpdateServiceToken};
+use cf_service_tokens::{Error, Response, ServiceToken, ServiceTokenId, UpdateServiceToken};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::arguments::{Delete, Update, When};
@@ -102,7 +102,10 @@ async fn each(
                 records.push(ChangeRecord::changed(outcome, &token, Utc::now()));
             }
             Err(error) => {
-                let failure = Failure::from(&error);
+                let mut failure = Failure::from(&error);
+                if ids.len() > 1 && ServiceTokenId::new(id).is_ok() {
+                    failure = failure.about(id);
+                }
                 exits.push(failure.exit);
                 records.push(ChangeRecord::failed(id, &error));
                 failures.push(failure);

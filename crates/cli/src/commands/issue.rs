@@ -216,7 +216,7 @@ fn show(
         ("Name", Cell::maybe(record.name.clone())),
         ("Id", Cell::maybe(record.id.clone())),
         ("Client id", Cell::maybe(record.client_id.clone())),
-        ("Secret", Cell::good(format!("is in {sink}"))),
+        ("Secret", Cell::good(whereabouts(sink))),
         (
             "Expires",
             expiry(record.expires_at, record.duration.as_deref(), now),
@@ -238,6 +238,15 @@ fn show(
         output.record(&record, &fields)?;
     }
     Ok(Exit::Success)
+}
+
+/// Where the secret is now, in words.
+pub(crate) fn whereabouts(sink: &Sink) -> String {
+    match sink {
+        Sink::File(path) | Sink::EnvFile(path) => format!("is in {}", path.display()),
+        Sink::Command(command) => format!("was taken by {command:?}"),
+        Sink::Stdout => "is on standard output".to_owned(),
+    }
 }
 
 impl Record for IssuedRecord {

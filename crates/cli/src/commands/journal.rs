@@ -60,7 +60,11 @@ fn finish(
         .next("it is still in the journal; try again with another --secret-to")
     })?;
     let output = output.to_stderr(sink == Sink::Stdout);
-    settled(&output, entry, &format!("the secret is in {sink}"))
+    settled(
+        &output,
+        entry,
+        &format!("the secret {}", issue::whereabouts(&sink)),
+    )
 }
 
 fn discard(journal: &Journal, output: &Output, name: &str, yes: bool) -> Result<Exit, Failure> {

@@ -208,7 +208,11 @@ impl RenewalRecord {
                 None,
                 "the credentials were not accepted".to_owned(),
             ),
-            _ => (Fault::default(), Some("due"), String::new()),
+            _ => {
+                let is_expired = token.expires_at.is_some_and(|at| at <= Utc::now());
+                let reason = if is_expired { "expired" } else { "due" };
+                (Fault::default(), Some(reason), String::new())
+            }
         };
         Self {
             id: token.id.clone(),

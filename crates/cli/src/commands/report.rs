@@ -63,7 +63,7 @@ fn summary(tokens: &[(ServiceToken, Decision)], arguments: &Report) -> String {
         "{} token{plural}: {} due within {}, {} expired",
         tokens.len(),
         count(|decision| matches!(decision, Decision::Renew(_))),
-        humantime::format_duration(arguments.window.within),
+        when::length(arguments.window.within),
         count(|decision| *decision == Decision::Skip(SkipReason::Expired)),
     )
 }

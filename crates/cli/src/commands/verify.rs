@@ -6,7 +6,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use cf_service_tokens::{CreateServiceToken, ServiceTokenCredentials};
+use cf_service_tokens::{CreateServiceToken, Retry, ServiceTokenCredentials};
 use chrono::{DateTime, Utc};
 use reqwest::header::{HeaderMap, HeaderName, LOCATION};
 use reqwest::{StatusCode, Url};
@@ -29,7 +29,7 @@ pub(crate) async fn verify(
     arguments: Verify,
 ) -> Result<Exit, Failure> {
     let simulation = match global.simulate {
-        true => Some(Connection::open(global).await?),
+        true => Some(Connection::open(global, Retry::none()).await?),
         false => None,
     };
     let url = url(&arguments, simulation.as_ref())?;

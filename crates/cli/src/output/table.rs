@@ -1,12 +1,11 @@
 //! Tables for people: aligned, fitted to the terminal, with colour if it shows it.
 
-use std::io::{self, Write};
-use std::os::fd::AsFd;
+use std::io::{self, IsTerminal, Write};
 
 use anstream::{AutoStream, ColorChoice};
 use chrono::{DateTime, Utc};
 use comfy_table::{Attribute, Color, ContentArrangement, Table, presets};
-use terminal_size::Width;
+use terminal_size::{Width, terminal_size};
 
 use crate::output::Record;
 
@@ -62,11 +61,14 @@ impl Style {
     /// What suits the stream, `NO_COLOR` and the terminal's width.
     pub(super) fn of<S: anstream::stream::RawStream>(
         stream: &AutoStream<S>,
-        terminal: impl AsFd,
+        terminal: impl IsTerminal,
     ) -> Self {
         Self {
             colored: stream.current_choice() != ColorChoice::Never,
-            width: terminal_size::terminal_size_of(terminal).map(|(Width(columns), _)| columns),
+            width: match terminal.is_terminal() {
+                true => terminal_size().map(|(Width(columns), _)| columns),
+                false => None,
+            },
         }
     }
 }
