@@ -6,7 +6,7 @@
 mod support;
 
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::process::{Command, Stdio};
 
 use nix::pty::{Winsize, openpty};
@@ -14,6 +14,11 @@ use support::{ID, command};
 
 /// What appears on a terminal of so many columns.
 fn on_a_terminal(columns: u16, command: &mut Command) -> String {
+    typing("", columns, command)
+}
+
+/// The same, with somebody who types.
+fn typing(text: &str, columns: u16, command: &mut Command) -> String {
     let size = Winsize {
         ws_row: 40,
         ws_col: columns,
@@ -33,10 +38,11 @@ fn on_a_terminal(columns: u16, command: &mut Command) -> String {
     let mut shown = Vec::new();
     let mut piece = [0; 4096];
     let mut master = File::from(pty.master);
+    master.write_all(text.as_bytes()).unwrap();
     while let Ok(length @ 1..) = master.read(&mut piece) {
         shown.extend_from_slice(&piece[..length]);
     }
-    assert!(child.wait().unwrap().success());
+    child.wait().unwrap();
     String::from_utf8(shown).unwrap()
 }
 
@@ -98,8 +104,22 @@ fn colour_is_for_terminals_that_want_it() {
 
 #[test]
 fn what_can_not_be_undone_is_asked_for() {
-    let deleted = "b8d5ba76-6c76-46e2-a919-2d16070a2604";
-    let delete = ["--simulate", "delete", deleted, "--yes"];
-    let shown = plain(&on_a_terminal(100, command().args(delete)));
-    assert!(shown.contains("deleted"), "{shown}");
+    let delete = || {
+        let mut delete = command();
+        delete.args([
+            "--simulate",
+            "delete",
+            "b8d5ba76-6c76-46e2-a919-2d16070a2604",
+        ]);
+        delete
+    };
+    for (answer, is_done) in [("y\n", true), ("n\n", false), ("\n", false)] {
+        let shown = plain(&typing(answer, 100, &mut delete()));
+        assert!(
+            shown.contains("can't be brought back. Delete? [y/N]"),
+            "{shown}"
+        );
+        assert_eq!(shown.contains("deleted"), is_done, "{shown}");
+        assert_eq!(shown.contains("nothing was done"), !is_done, "{shown}");
+    }
 }
