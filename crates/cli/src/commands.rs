@@ -34,7 +34,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<Exit, Failure> {
     };
     let connect = async || {
         let connection = Connection::open(&global, retry.clone()).await?;
-        if let (Ok(journal), false) = (&journal, global.quiet) {
+        if let Ok(journal) = &journal {
             left_behind::tell(journal);
         }
         Ok::<_, Failure>(connection)

@@ -35,7 +35,7 @@ pub(crate) enum Found {
     /// Another run is at work on it.
     Busy,
     /// A run left it behind.
-    Left(Entry),
+    Left(Box<Entry>),
 }
 
 impl Journal {
@@ -95,7 +95,7 @@ impl Journal {
             if let Some(Found::Left(entry)) =
                 self.open(&path).map_err(|error| self.unreadable(&error))?
             {
-                left.push(entry);
+                left.push(*entry);
             }
         }
         left.sort_by_key(|entry| entry.intent.started_at);
@@ -126,7 +126,7 @@ impl Journal {
         if FileExt::try_lock(&file).is_err() {
             return Ok(Some(Found::Busy));
         }
-        Ok(Entry::read(path, file)?.map(Found::Left))
+        Ok(Entry::read(path, file)?.map(|entry| Found::Left(Box::new(entry))))
     }
 
     /// Keeps other runs from looking at an entry between its making and its lock.

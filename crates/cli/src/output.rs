@@ -47,9 +47,9 @@ impl Output {
         }
     }
 
-    /// The same, but beside a secret that has standard output for itself.
-    pub(crate) fn to_stderr(mut self, to_stderr: bool) -> Self {
-        self.to_stderr = to_stderr;
+    /// The same, on standard error if a secret has standard output for itself.
+    pub(crate) fn beside_secret(mut self, on_stdout: bool) -> Self {
+        self.to_stderr = on_stdout;
         self
     }
 

@@ -233,7 +233,7 @@ fn show(
             },
         ));
     }
-    let output = output.to_stderr(*sink == Sink::Stdout);
+    let output = output.beside_secret(*sink == Sink::Stdout);
     if !(output.quiet && output.is_table()) {
         output.record(&record, &fields)?;
     }

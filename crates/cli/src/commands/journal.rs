@@ -59,7 +59,7 @@ fn finish(
         .because(error)
         .next("it is still in the journal; try again with another --secret-to")
     })?;
-    let output = output.to_stderr(sink == Sink::Stdout);
+    let output = output.beside_secret(sink == Sink::Stdout);
     settled(
         &output,
         entry,
@@ -90,7 +90,7 @@ fn settled(output: &Output, entry: Entry, words: &str) -> Result<Exit, Failure> 
 
 fn find(journal: &Journal, name: &str) -> Result<Entry, Failure> {
     match journal.find(name)? {
-        Some(Found::Left(entry)) => Ok(entry),
+        Some(Found::Left(entry)) => Ok(*entry),
         Some(Found::Busy) => Err(Failure::new(
             Exit::Failed,
             format!("another run is at work on {name}"),

@@ -95,7 +95,7 @@ pub(crate) fn settle_rotate(
                     .next("wait for it to end"),
             );
         }
-        Some(Found::Left(entry)) => entry,
+        Some(Found::Left(entry)) => *entry,
     };
     if entry.answer.is_some() {
         return Err(unsettled(&entry));
