@@ -117,6 +117,9 @@ fn a_sink_that_fails_leaves_the_secret_in_the_journal() {
         assert_eq!(mode(&file.unwrap().path()), 0o600);
     }
 
+    let told = world.run(&["list", "--quiet"]);
+    assert!(told.stderr.contains("did not end"), "{}", told.shown());
+    assert!(secrets_in(&told.shown()).is_empty());
     let entry = format!("rotate-{ID}");
     let listed = world.run(&["journal"]);
     assert_shown!(listed.shown());
@@ -127,6 +130,26 @@ fn a_sink_that_fails_leaves_the_secret_in_the_journal() {
     assert!(read(&world.path("env")).contains(secret.as_str()));
     assert!(read(&world.path("env")).contains(CLIENT_ID));
     assert_eq!(world.journal_text(), "");
+}
+
+#[test]
+fn the_old_secret_works_until_it_is_ended() {
+    let world = World::new();
+    rotate(&world, "secret");
+    assert!(world.opens(OLD_SECRET));
+    let ended = world.run(&["update", ID, "--old-secret-until", "0s"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.shown());
+    assert!(!world.opens(OLD_SECRET));
+    assert!(world.opens(&read(&world.path("secret"))));
+
+    let world = World::new();
+    let ran = world.run(&["rotate", ID, "--secret-to", "secret", "--revoke-now"]);
+    assert!(
+        ran.stdout.contains("does not work any more"),
+        "{}",
+        ran.shown()
+    );
+    assert!(!world.opens(OLD_SECRET));
 }
 
 #[test]

@@ -191,6 +191,19 @@ impl SimulatorBuilder {
     /// Calls this with each request, once it is answered, such as to show it. It is
     /// called from the server: it should not take long, and must not ask the
     /// simulator anything.
+    ///
+    /// ```
+    /// use cf_service_tokens_simulator::Simulator;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let simulator = Simulator::builder()
+    ///     .on_request(|request| println!("{} {}", request.method, request.path))
+    ///     .start()
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn on_request(
         mut self,
         listener: impl Fn(&ReceivedRequest) + Send + Sync + 'static,
