@@ -78,7 +78,7 @@ pub fn filters() -> Vec<(&'static str, &'static str)> {
         (r"127\.0\.0\.1:\d+", "127.0.0.1:[port]"),
         (r"just now|\d+ (minute|hour)s? ago", "[ago]"),
         (r"[0-9a-f]{16}-FRA", "[ray id]"),
-        (r"/tmp/[^/\s]+", "[directory]"),
+        (r"/\S*/\.tmp\w+", "[directory]"),
     ]
 }
 
