@@ -38,22 +38,23 @@ impl Credentials {
     ) -> Result<Self, Error> {
         match (<[Self; 1]>::try_from(explicit), environment) {
             (Ok([credentials]), _) => Ok(credentials),
-            (Err(several), _) if !several.is_empty() => Err(Error::configuration(format!(
+            (Err(several), _) if !several.is_empty() => Err(Error::credentials(format!(
                 "{} are configured, but a request can carry one of them only; leave the others out",
                 list(several.iter().map(Self::scheme))
             ))),
             (Err(_), Some(environment)) => Self::from_environment(environment),
-            (Err(_), None) => Err(Error::configuration(
+            (Err(_), None) => Err(Error::credentials(
                 "no credentials are configured; give the builder an API token with `api_token`",
             )),
         }
     }
 
     fn from_environment(environment: &Environment) -> Result<Self, Error> {
-        let api_token = environment.secret(API_TOKEN)?;
-        let email = environment.text(EMAIL)?;
-        let api_key = environment.secret(API_KEY)?;
-        let service_key = environment.secret(USER_SERVICE_KEY)?;
+        let secret = |name| environment.secret(name).map_err(Error::about_credentials);
+        let api_token = secret(API_TOKEN)?;
+        let email = secret(EMAIL)?.map(|email| email.expose_secret().to_owned());
+        let api_key = secret(API_KEY)?;
+        let service_key = secret(USER_SERVICE_KEY)?;
 
         let found: Vec<&str> = [
             (API_TOKEN, api_token.is_some()),
@@ -79,19 +80,19 @@ impl Credentials {
                 usable(USER_SERVICE_KEY, key.expose_secret())?;
                 Ok(Self::UserServiceKey(key))
             }
-            (None, None, None, None) => Err(Error::configuration(format!(
+            (None, None, None, None) => Err(Error::credentials(format!(
                 "no credentials in the environment: looked at {}; set {API_TOKEN}",
                 list([API_TOKEN, EMAIL, API_KEY, USER_SERVICE_KEY])
             ))),
-            (None, Some(_), None, None) => Err(Error::configuration(format!(
+            (None, Some(_), None, None) => Err(Error::credentials(format!(
                 "{EMAIL} is set but {API_KEY} is not, and one is of no use without the other; \
                  set both, or {API_TOKEN} alone"
             ))),
-            (None, None, Some(_), None) => Err(Error::configuration(format!(
+            (None, None, Some(_), None) => Err(Error::credentials(format!(
                 "{API_KEY} is set but {EMAIL} is not, and one is of no use without the other; \
                  set both, or {API_TOKEN} alone"
             ))),
-            _ => Err(Error::configuration(format!(
+            _ => Err(Error::credentials(format!(
                 "{} are set together, but they don't belong together, and a request can carry one kind \
                  of credentials only; unset all but {API_TOKEN}, or all but one kind",
                 list(found)
@@ -146,7 +147,7 @@ fn checked<'a>(secret: &'a SecretString, credentials: &Credentials) -> Result<&'
     let text = secret.expose_secret();
     match fault(text) {
         None => Ok(text),
-        Some(fault) => Err(Error::configuration(format!(
+        Some(fault) => Err(Error::credentials(format!(
             "{} is configured, but a part of it {fault}; copy it again, whole and alone",
             credentials.scheme()
         ))),
@@ -157,7 +158,7 @@ fn checked<'a>(secret: &'a SecretString, credentials: &Credentials) -> Result<&'
 fn usable(variable: &str, text: &str) -> Result<(), Error> {
     match fault(text) {
         None => Ok(()),
-        Some(fault) => Err(Error::configuration(format!(
+        Some(fault) => Err(Error::credentials(format!(
             "{variable} {fault}; set it again, whole and alone"
         ))),
     }
@@ -176,7 +177,7 @@ fn fault(text: &str) -> Option<&'static str> {
 
 fn value(secret: &SecretString, credentials: &Credentials) -> Result<HeaderValue, Error> {
     let mut value = HeaderValue::from_str(secret.expose_secret()).map_err(|_| {
-        Error::configuration(format!(
+        Error::credentials(format!(
             "{} is configured, but can't be sent in a header",
             credentials.scheme()
         ))

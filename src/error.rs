@@ -66,6 +66,7 @@ pub(crate) struct FailedResponse {
 #[derive(Debug)]
 pub(crate) enum Kind {
     Configuration(String),
+    Credentials(String),
     InvalidId(String),
     InvalidRequest(String),
     Throttled(Duration),
@@ -87,6 +88,19 @@ pub(crate) enum Kind {
 impl Error {
     pub(crate) fn configuration(words: impl Into<String>) -> Self {
         Self::outside_a_call(Kind::Configuration(words.into()))
+    }
+
+    /// Credentials that are missing, or that no request can carry.
+    pub(crate) fn credentials(words: impl Into<String>) -> Self {
+        Self::outside_a_call(Kind::Credentials(words.into()))
+    }
+
+    /// The same wrong set-up, if it is one, known to be about the credentials.
+    pub(crate) fn about_credentials(mut self) -> Self {
+        if let Kind::Configuration(words) = &mut self.0.kind {
+            self.0.kind = Kind::Credentials(std::mem::take(words));
+        }
+        self
     }
 
     pub(crate) fn invalid_id(what: &str, id: &str, fault: String, hint: &str) -> Self {
@@ -159,7 +173,15 @@ impl Error {
 
     /// Whether the client was set up wrongly; no call was made.
     pub fn is_configuration(&self) -> bool {
-        matches!(self.0.kind, Kind::Configuration(_))
+        matches!(self.0.kind, Kind::Configuration(_) | Kind::Credentials(_))
+    }
+
+    /// Whether what the client was set up wrongly with is its credentials: there
+    /// are none, or several, or some that no request can carry.
+    /// [`is_configuration`](Self::is_configuration) holds as well; whether the API
+    /// accepts them, [`is_auth`](Self::is_auth) tells.
+    pub fn is_credentials(&self) -> bool {
+        matches!(self.0.kind, Kind::Credentials(_))
     }
 
     /// Whether a text that should be an id can't be one; no call was made.
@@ -343,6 +365,7 @@ impl Error {
     pub(crate) fn kind_name(&self) -> &'static str {
         match self.0.kind {
             Kind::Configuration(_) => "configuration",
+            Kind::Credentials(_) => "credentials",
             Kind::InvalidId(_) => "invalid_id",
             Kind::InvalidRequest(_) => "invalid_request",
             Kind::Throttled(_) => "throttled",
@@ -401,9 +424,10 @@ impl Error {
 
     fn fmt_kind(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0.kind {
-            Kind::Configuration(words) | Kind::InvalidId(words) | Kind::InvalidRequest(words) => {
-                f.write_str(words)
-            }
+            Kind::Configuration(words)
+            | Kind::Credentials(words)
+            | Kind::InvalidId(words)
+            | Kind::InvalidRequest(words) => f.write_str(words),
             Kind::Throttled(wait) => write!(
                 f,
                 "the rate limit holds the call up for {wait:?}, which is past its deadline"

@@ -65,7 +65,10 @@ fn what_cannot_be_one_scheme_is_refused() {
     let mut said = Vec::new();
     for builder in cases {
         let error = builder.build().unwrap_err();
-        assert!(error.is_configuration(), "{error}");
+        assert!(
+            error.is_configuration() && error.is_credentials(),
+            "{error}"
+        );
         said.push(error.to_string());
     }
     insta::assert_snapshot!(said.join("\n"), @"

@@ -15,6 +15,7 @@ use crate::fault_plan::{FaultPlan, RandomFaults};
 use crate::generator;
 use crate::operation::Scope;
 use crate::rate_limit::RateLimit;
+use crate::request_log::{Listener, ReceivedRequest, RequestLog};
 use crate::seed::SeedToken;
 use crate::server::Simulator;
 use crate::shared::{Clock, Shared};
@@ -38,6 +39,7 @@ pub struct SimulatorBuilder {
     user_service_key: Option<String>,
     rate_limit: Option<(u32, TimeDelta)>,
     faults: FaultPlan,
+    listener: Option<Listener>,
 }
 
 impl Simulator {
@@ -61,6 +63,7 @@ impl SimulatorBuilder {
             user_service_key: None,
             rate_limit: None,
             faults: FaultPlan::default(),
+            listener: None,
         }
     }
 
@@ -185,6 +188,30 @@ impl SimulatorBuilder {
         self
     }
 
+    /// Calls this with each request, once it is answered, such as to show it. It is
+    /// called from the server: it should not take long, and must not ask the
+    /// simulator anything.
+    ///
+    /// ```
+    /// use cf_service_tokens_simulator::Simulator;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let simulator = Simulator::builder()
+    ///     .on_request(|request| println!("{} {}", request.method, request.path))
+    ///     .start()
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn on_request(
+        mut self,
+        listener: impl Fn(&ReceivedRequest) + Send + Sync + 'static,
+    ) -> Self {
+        self.listener = Some(Box::new(listener));
+        self
+    }
+
     /// Starts to listen, and serves on the current tokio runtime.
     ///
     /// # Errors
@@ -267,7 +294,7 @@ impl SimulatorBuilder {
             state: Mutex::new(State::new(tokens, rng)),
             rate_limit: Mutex::new(rate_limit),
             faults: Mutex::new(self.faults),
-            log: Mutex::default(),
+            log: Mutex::new(RequestLog::new(self.listener)),
             rays: Mutex::new(rays),
         })
     }

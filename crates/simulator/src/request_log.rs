@@ -30,19 +30,34 @@ pub struct ReceivedRequest {
     pub changed: bool,
 }
 
+/// Who is told of each request.
+pub(crate) type Listener = Box<dyn Fn(&ReceivedRequest) + Send + Sync>;
+
 /// The latest requests, oldest first.
-#[derive(Debug, Default)]
-pub(crate) struct RequestLog(VecDeque<ReceivedRequest>);
+pub(crate) struct RequestLog {
+    requests: VecDeque<ReceivedRequest>,
+    listener: Option<Listener>,
+}
 
 impl RequestLog {
-    pub(crate) fn push(&mut self, request: ReceivedRequest) {
-        if self.0.len() == CAPACITY {
-            self.0.pop_front();
+    pub(crate) fn new(listener: Option<Listener>) -> Self {
+        Self {
+            requests: VecDeque::new(),
+            listener,
         }
-        self.0.push_back(request);
+    }
+
+    pub(crate) fn push(&mut self, request: ReceivedRequest) {
+        if let Some(listener) = &self.listener {
+            listener(&request);
+        }
+        if self.requests.len() == CAPACITY {
+            self.requests.pop_front();
+        }
+        self.requests.push_back(request);
     }
 
     pub(crate) fn to_vec(&self) -> Vec<ReceivedRequest> {
-        self.0.iter().cloned().collect()
+        self.requests.iter().cloned().collect()
     }
 }

@@ -1,0 +1,126 @@
+//! `update`, and what is done to each of several tokens: `refresh`, `enable`,
+//! `disable`, `delete`.
+
+use cf_service_tokens::{Error, Response, ServiceToken, ServiceTokenId, UpdateServiceToken};
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::arguments::{Delete, Update, When};
+use crate::commands::confirm;
+use crate::connect::Connection;
+use crate::exit::Exit;
+use crate::explain::Failure;
+use crate::output::Output;
+use crate::records::{ChangeRecord, TokenRecord};
+
+pub(crate) async fn refresh(
+    connection: &Connection,
+    output: &Output,
+    ids: &[String],
+) -> Result<Exit, Failure> {
+    let tokens = connection.account("refreshed")?;
+    each(output, ids, "refreshed", async |id| {
+        tokens.refresh(id).await
+    })
+    .await
+}
+
+pub(crate) async fn enable(
+    connection: &Connection,
+    output: &Output,
+    ids: &[String],
+    enabled: bool,
+) -> Result<Exit, Failure> {
+    let request = UpdateServiceToken::new().enabled(enabled);
+    let outcome = if enabled { "enabled" } else { "disabled" };
+    each(output, ids, outcome, async |id| {
+        connection.update(id, &request).await
+    })
+    .await
+}
+
+pub(crate) async fn delete(
+    connection: &Connection,
+    output: &Output,
+    arguments: &Delete,
+) -> Result<Exit, Failure> {
+    let ids = &arguments.tokens.ids;
+    let question = format!("{} can't be brought back. Delete?", ids.join(", "));
+    confirm::ask(&question, arguments.yes)?;
+    each(output, ids, "deleted", async |id| {
+        connection.delete(id).await
+    })
+    .await
+}
+
+pub(crate) async fn update(
+    connection: &Connection,
+    output: &Output,
+    arguments: Update,
+) -> Result<Exit, Failure> {
+    let mut request = UpdateServiceToken::new();
+    if let Some(name) = arguments.name {
+        request = request.name(name);
+    }
+    if let Some(duration) = arguments.duration {
+        request = request.duration(duration);
+    }
+    if let Some(until) = arguments.old_secret_until {
+        request = request.previous_client_secret_expires_at(point(until)?);
+    }
+    let token = connection.update(&arguments.id, &request).await?;
+    let now = Utc::now();
+    let record = TokenRecord::new(&token, now);
+    output.record(&record, &record.fields(now))?;
+    Ok(Exit::Success)
+}
+
+fn point(when: When) -> Result<DateTime<Utc>, Failure> {
+    match when {
+        When::At(at) => Ok(at),
+        When::In(span) => TimeDelta::from_std(span)
+            .ok()
+            .and_then(|span| Utc::now().checked_add_signed(span))
+            .ok_or_else(|| Failure::usage("--old-secret-until is after all time that can be told")),
+    }
+}
+
+/// Changes one token after the other, and shows what became of each. One token's
+/// failure stops no other, but credentials that are not accepted do.
+async fn each(
+    output: &Output,
+    ids: &[String],
+    outcome: &'static str,
+    change: impl AsyncFn(&str) -> Result<Response<ServiceToken>, Error>,
+) -> Result<Exit, Failure> {
+    let mut records = Vec::new();
+    let mut failures = Vec::new();
+    let mut exits = Vec::new();
+    for id in ids {
+        match change(id).await {
+            Ok(token) => {
+                exits.push(Exit::Success);
+                records.push(ChangeRecord::changed(outcome, &token, Utc::now()));
+            }
+            Err(error) => {
+                let mut failure = Failure::from(&error);
+                if ids.len() > 1 && ServiceTokenId::new(id).is_ok() {
+                    failure = failure.about(id);
+                }
+                exits.push(failure.exit);
+                records.push(ChangeRecord::failed(id, &error));
+                failures.push(failure);
+                if error.is_auth() {
+                    break;
+                }
+            }
+        }
+    }
+    output.outcomes(&records)?;
+    for failure in &failures {
+        failure.show();
+    }
+    match exits.last() {
+        Some(Exit::Credentials) => Ok(Exit::Credentials),
+        _ => Ok(Exit::of_all(exits)),
+    }
+}

@@ -1,0 +1,259 @@
+//! `create` and `rotate`: a new secret, brought safely to where it is kept.
+//!
+//! 1. The sink is proved.
+//! 2. The journal has what is about to be done.
+//! 3. The API is called.
+//! 4. The journal has the secret, or it is known that there is none.
+//! 5. The sink has the secret.
+//! 6. The journal forgets it.
+//!
+//! Whoever is killed in between leaves the secret in the sink or in the journal,
+//! or an entry that names the token.
+
+use cf_service_tokens::{
+    CreateServiceToken, Error, IssuedServiceToken, Response, RotateServiceToken, ServiceToken,
+};
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::Serialize;
+
+use crate::arguments::{Create, Rotate};
+use crate::commands::left_behind;
+use crate::connect::Connection;
+use crate::exit::Exit;
+use crate::explain::Failure;
+use crate::journal::{Entry, Intent, Journal, Operation};
+use crate::output::{Cell, Output, Record};
+use crate::records::expiry;
+use crate::sink::{IssuedSecret, ProvedSink, Sink};
+use crate::when;
+
+pub(crate) async fn create(
+    connection: &Connection,
+    journal: &Journal,
+    output: Output,
+    arguments: Create,
+) -> Result<Exit, Failure> {
+    let sink = arguments.delivery.secret_to.absolute();
+    let proved = sink.prove()?;
+    left_behind::settle_create(connection, journal, &arguments.name).await?;
+
+    let mut request = CreateServiceToken::new(&arguments.name);
+    if let Some(duration) = arguments.duration {
+        request = request.duration(duration);
+    }
+    let now = Utc::now();
+    let entry = journal.begin(Intent {
+        entry: format!("create-{}-{}", now.timestamp_millis(), std::process::id()),
+        operation: Operation::Create,
+        owner: connection.owner().to_owned(),
+        token_id: None,
+        name: Some(arguments.name),
+        client_id: None,
+        client_secret_version: None,
+        old_secret_valid_until: None,
+        started_at: now,
+        sink: sink.to_string(),
+    })?;
+    let answer = connection.create(&request).await;
+    let issued = bring_home(entry, answer, proved)?;
+    show(output, &sink, &issued, None)
+}
+
+pub(crate) async fn rotate(
+    connection: &Connection,
+    journal: &Journal,
+    output: Output,
+    arguments: Rotate,
+) -> Result<Exit, Failure> {
+    let tokens = connection.account("rotated")?;
+    let sink = arguments.delivery.secret_to.absolute();
+    let proved = sink.prove()?;
+    // Before anything changes, this shows that the id is right.
+    let token = connection.get(&arguments.id).await?;
+    let entry_name = format!("rotate-{}", arguments.id);
+    left_behind::settle_rotate(journal, &entry_name, &token)?;
+
+    let now = Utc::now();
+    let (request, valid_until) = match arguments.revoke_now {
+        true => (RotateServiceToken::revoking_now(), None),
+        false => {
+            let grace = TimeDelta::from_std(arguments.grace).ok();
+            let valid_until = grace.and_then(|grace| now.checked_add_signed(grace));
+            let valid_until = valid_until.ok_or_else(|| Failure::usage("--grace is too long"))?;
+            let request = RotateServiceToken::with_grace_until(valid_until);
+            (request, Some(valid_until))
+        }
+    };
+    let entry = journal.begin(Intent {
+        entry: entry_name,
+        operation: Operation::Rotate,
+        owner: connection.owner().to_owned(),
+        token_id: Some(arguments.id.clone()),
+        name: token.name.clone(),
+        client_id: token.client_id.clone(),
+        client_secret_version: token.client_secret_version,
+        old_secret_valid_until: valid_until,
+        started_at: now,
+        sink: sink.to_string(),
+    })?;
+    let answer = tokens.rotate(&arguments.id, &request).await;
+    let issued = bring_home(entry, answer, proved)?;
+    show(output, &sink, &issued, Some(valid_until))
+}
+
+/// Brings the secret of the answer into the journal, then to the sink, and then
+/// clears the journal.
+fn bring_home(
+    mut entry: Entry,
+    answer: Result<Response<IssuedServiceToken>, Error>,
+    sink: ProvedSink,
+) -> Result<ServiceToken, Failure> {
+    let answer = match answer {
+        Ok(answer) => answer.into_inner(),
+        Err(error) => return Err(failed(entry, &error)),
+    };
+    let (token, credentials) = answer.into_parts();
+    let secret = IssuedSecret {
+        client_id: credentials.client_id().map(str::to_owned),
+        client_secret: credentials.client_secret().clone(),
+    };
+    let noted = entry.note_secret(&secret);
+    // The journal is a net. Without it the sink is all there is.
+    let delivered = deliver(&entry, sink, secret);
+    match (noted, delivered) {
+        (Ok(()), Err(error)) => Err(Failure::new(
+            Exit::Failed,
+            format!("the new secret could not be brought to {}", entry.intent.sink),
+        )
+        .because(error)
+        .next(format!(
+            "the secret is safe in the journal; mend the sink, then: cf-service-tokens journal finish {}",
+            entry.intent.entry
+        ))),
+        (Err(noted), Err(error)) => Err(Failure::new(
+            Exit::Failed,
+            "the new secret could be brought neither to the journal nor to its sink, and is lost",
+        )
+        .because(noted)
+        .because(error)
+        .next(left_behind::advice_for_lost(&entry.intent))),
+        (_, Ok(())) => {
+            entry.clear().map_err(|error| {
+                Failure::new(Exit::Failed, "the sink has the secret, but the journal still has it too")
+                    .because(error)
+                    .next("remove the entry by `cf-service-tokens journal discard`")
+            })?;
+            Ok(token)
+        }
+    }
+}
+
+/// Delivers the secret, with the client id that is known if the answer had none.
+pub(crate) fn deliver(
+    entry: &Entry,
+    sink: ProvedSink,
+    mut secret: IssuedSecret,
+) -> std::io::Result<()> {
+    let known = entry.intent.client_id.clone();
+    secret.client_id = secret.client_id.or(known);
+    sink.deliver(&secret)
+}
+
+/// What a call that failed leaves: nothing, if it surely did nothing.
+fn failed(mut entry: Entry, error: &Error) -> Failure {
+    let failure = Failure::from(error);
+    if !error.may_have_been_applied() {
+        return match entry.clear() {
+            Ok(()) => failure,
+            Err(kept) => failure.because(format!("the journal's entry can't be removed: {kept}")),
+        };
+    }
+    let is_success = error.status().is_some_and(|status| status.is_success());
+    if let Some(body) = error.body().filter(|body| is_success && !body.is_empty()) {
+        let path = entry.path.display().to_string();
+        return match entry.note_body(body) {
+            Ok(()) => failure.next(format!(
+                "the answer is kept in {path}, whose owner alone can read it; a new secret may be in it"
+            )),
+            Err(lost) => failure.because(format!("the answer can't be kept: {lost}")),
+        };
+    }
+    let next = left_behind::advice_for_lost(&entry.intent);
+    failure.next(next)
+}
+
+/// A secret that was made and has arrived.
+#[derive(Debug, Serialize)]
+struct IssuedRecord {
+    id: Option<String>,
+    name: Option<String>,
+    client_id: Option<String>,
+    client_secret_version: Option<i64>,
+    duration: Option<String>,
+    expires_at: Option<DateTime<Utc>>,
+    secret_to: String,
+    old_secret_valid_until: Option<DateTime<Utc>>,
+}
+
+fn show(
+    output: Output,
+    sink: &Sink,
+    token: &ServiceToken,
+    rotated: Option<Option<DateTime<Utc>>>,
+) -> Result<Exit, Failure> {
+    let now = Utc::now();
+    let record = IssuedRecord {
+        id: token.id.clone(),
+        name: token.name.clone(),
+        client_id: token.client_id.clone(),
+        client_secret_version: token.client_secret_version,
+        duration: token.duration.as_ref().map(ToString::to_string),
+        expires_at: token.expires_at.filter(|_| !token.never_expires()),
+        secret_to: sink.to_string(),
+        old_secret_valid_until: rotated.flatten(),
+    };
+    let mut fields = vec![
+        ("Name", Cell::maybe(record.name.clone())),
+        ("Id", Cell::maybe(record.id.clone())),
+        ("Client id", Cell::maybe(record.client_id.clone())),
+        ("Secret", Cell::good(whereabouts(sink))),
+        (
+            "Expires",
+            expiry(record.expires_at, record.duration.as_deref(), now),
+        ),
+    ];
+    if let Some(valid_until) = rotated {
+        fields.push((
+            "Old secret",
+            match valid_until {
+                Some(at) => {
+                    Cell::warning(format!("works until {}", when::date_and_distance(at, now)))
+                }
+                None => Cell::bad("does not work any more"),
+            },
+        ));
+    }
+    let output = output.beside_secret(*sink == Sink::Stdout);
+    if !(output.quiet && output.is_table()) {
+        output.record(&record, &fields)?;
+    }
+    Ok(Exit::Success)
+}
+
+/// Where the secret is now, in words.
+pub(crate) fn whereabouts(sink: &Sink) -> String {
+    match sink {
+        Sink::File(path) | Sink::EnvFile(path) => format!("is in {}", path.display()),
+        Sink::Command(command) => format!("was taken by {command:?}"),
+        Sink::Stdout => "is on standard output".to_owned(),
+    }
+}
+
+impl Record for IssuedRecord {
+    // Shown a field a line.
+    const COLUMNS: &'static [&'static str] = &[];
+
+    fn cells(&self, _: DateTime<Utc>) -> Vec<Cell> {
+        Vec::new()
+    }
+}

@@ -1,0 +1,158 @@
+//! `journal`: what an interrupted `create` or `rotate` left, and the way to finish
+//! or to forget it.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+use crate::arguments::JournalCommand;
+use crate::commands::{confirm, issue, left_behind};
+use crate::exit::Exit;
+use crate::explain::Failure;
+use crate::journal::{Answer, Entry, Found, Journal, Operation};
+use crate::output::{Cell, Output, Record};
+use crate::sink::Sink;
+use crate::when;
+
+pub(crate) fn run(
+    journal: &Journal,
+    output: Output,
+    command: Option<JournalCommand>,
+) -> Result<Exit, Failure> {
+    match command.unwrap_or(JournalCommand::List) {
+        JournalCommand::List => list(journal, &output),
+        JournalCommand::Finish { entry, secret_to } => finish(journal, output, &entry, secret_to),
+        JournalCommand::Discard { entry, yes } => discard(journal, &output, &entry, yes),
+    }
+}
+
+fn list(journal: &Journal, output: &Output) -> Result<Exit, Failure> {
+    let left = journal.left()?;
+    let records: Vec<_> = left.iter().map(EntryRecord::new).collect();
+    output.records(&records)?;
+    if output.is_table() && records.is_empty() && !output.quiet {
+        output.line("nothing was left behind")?;
+    }
+    Ok(Exit::Success)
+}
+
+fn finish(
+    journal: &Journal,
+    output: Output,
+    name: &str,
+    secret_to: Option<Sink>,
+) -> Result<Exit, Failure> {
+    let mut entry = find(journal, name)?;
+    let Some(Answer::Secret(secret)) = entry.answer.take() else {
+        return Err(Failure::new(Exit::Failed, "this entry holds no secret")
+            .next(left_behind::advice(&entry)));
+    };
+    let sink = match secret_to {
+        Some(sink) => sink.absolute(),
+        None => entry.intent.sink.parse().map_err(Failure::usage)?,
+    };
+    let proved = sink.prove()?;
+    issue::deliver(&entry, proved, secret).map_err(|error| {
+        Failure::new(
+            Exit::Failed,
+            format!("the secret could not be brought to {sink}"),
+        )
+        .because(error)
+        .next("it is still in the journal; try again with another --secret-to")
+    })?;
+    let output = output.beside_secret(sink == Sink::Stdout);
+    settled(
+        &output,
+        entry,
+        &format!("the secret {}", issue::whereabouts(&sink)),
+    )
+}
+
+fn discard(journal: &Journal, output: &Output, name: &str, yes: bool) -> Result<Exit, Failure> {
+    let entry = find(journal, name)?;
+    let question = match &entry.answer {
+        Some(_) => "The secret in it is lost for ever. Forget the entry?",
+        None => "Forget the entry?",
+    };
+    confirm::ask(question, yes)?;
+    settled(output, entry, "forgotten")
+}
+
+fn settled(output: &Output, entry: Entry, words: &str) -> Result<Exit, Failure> {
+    let name = entry.intent.entry.clone();
+    entry.clear().map_err(|error| {
+        Failure::new(Exit::Failed, format!("the entry {name} can't be removed")).because(error)
+    })?;
+    if output.is_table() && !output.quiet {
+        output.line(&format!("{name}: {words}"))?;
+    }
+    Ok(Exit::Success)
+}
+
+fn find(journal: &Journal, name: &str) -> Result<Entry, Failure> {
+    match journal.find(name)? {
+        Some(Found::Left(entry)) => Ok(*entry),
+        Some(Found::Busy) => Err(Failure::new(
+            Exit::Failed,
+            format!("another run is at work on {name}"),
+        )
+        .next("wait for it to end")),
+        None => Err(Failure::usage(format!("the journal has no entry {name:?}"))
+            .next("`cf-service-tokens journal` lists what was left behind")),
+    }
+}
+
+/// What was left behind, without its secret.
+#[derive(Debug, Serialize)]
+struct EntryRecord {
+    entry: String,
+    operation: Operation,
+    owner: String,
+    token_id: Option<String>,
+    name: Option<String>,
+    started_at: DateTime<Utc>,
+    holds: &'static str,
+    secret_to: String,
+    old_secret_valid_until: Option<DateTime<Utc>>,
+    next: String,
+}
+
+impl EntryRecord {
+    fn new(entry: &Entry) -> Self {
+        let intent = &entry.intent;
+        Self {
+            entry: intent.entry.clone(),
+            operation: intent.operation,
+            owner: intent.owner.clone(),
+            token_id: intent.token_id.clone(),
+            name: intent.name.clone(),
+            started_at: intent.started_at,
+            holds: match entry.answer {
+                Some(Answer::Secret(_)) => "secret",
+                Some(Answer::Unread) => "answer",
+                None => "intent",
+            },
+            secret_to: intent.sink.clone(),
+            old_secret_valid_until: intent.old_secret_valid_until,
+            next: left_behind::advice(entry),
+        }
+    }
+}
+
+impl Record for EntryRecord {
+    const COLUMNS: &'static [&'static str] = &["ENTRY", "TOKEN", "BEGAN", "HOLDS", "NEXT"];
+
+    fn cells(&self, now: DateTime<Utc>) -> Vec<Cell> {
+        let holds = match self.holds {
+            "secret" => Cell::warning("the secret"),
+            "answer" => Cell::warning("an answer"),
+            _ => Cell::plain("no answer"),
+        };
+        vec![
+            Cell::plain(self.entry.clone()),
+            Cell::maybe(self.name.clone()),
+            Cell::plain(when::date_and_distance(self.started_at, now)),
+            holds,
+            Cell::plain(self.next.clone()),
+        ]
+    }
+}

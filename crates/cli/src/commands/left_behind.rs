@@ -1,0 +1,178 @@
+//! What an interrupted `create` or `rotate` left in the journal, and what becomes
+//! of it: told by every command, and settled before the next `create` or `rotate`.
+
+use cf_service_tokens::ServiceToken;
+use chrono::{DateTime, Utc};
+
+use crate::connect::Connection;
+use crate::exit::Exit;
+use crate::explain::{self, Failure};
+use crate::journal::{Answer, Entry, Found, Intent, Journal, Operation};
+use crate::when;
+
+/// Tells of what was left behind, so that nobody has to look for it.
+pub(crate) fn tell(journal: &Journal) {
+    // A journal that can't be read is told of by the commands that need it.
+    let Ok(left) = journal.left() else { return };
+    for entry in left {
+        explain::remark(format!(
+            "{}; `cf-service-tokens journal` says what to do",
+            words(&entry)
+        ));
+    }
+}
+
+/// What was left behind, in words.
+pub(crate) fn words(entry: &Entry) -> String {
+    let intent = &entry.intent;
+    let what = match intent.operation {
+        Operation::Create => "create of",
+        Operation::Rotate => "rotate of",
+    };
+    let token = intent.name.as_deref().or(intent.token_id.as_deref());
+    let came = match &entry.answer {
+        Some(Answer::Secret(_)) => "its new secret is in the journal and not yet in its sink",
+        Some(Answer::Unread) => "its answer is in the journal and could not be read",
+        None => "it may have been sent, and its answer was lost",
+    };
+    format!(
+        "a {what} {:?} that began at {} did not end: {came}",
+        token.unwrap_or("-"),
+        when::minute(intent.started_at)
+    )
+}
+
+/// What to do about an entry.
+pub(crate) fn advice(entry: &Entry) -> String {
+    let name = &entry.intent.entry;
+    match &entry.answer {
+        Some(Answer::Secret(_)) => format!("cf-service-tokens journal finish {name}"),
+        Some(Answer::Unread) => format!(
+            "look for the secret in {}, then: cf-service-tokens journal discard {name}",
+            entry.path.display()
+        ),
+        None => advice_for_lost(&entry.intent),
+    }
+}
+
+/// What to do where a secret may have been made that nobody has.
+pub(crate) fn advice_for_lost(intent: &Intent) -> String {
+    let entry = &intent.entry;
+    match (intent.operation, &intent.token_id) {
+        (Operation::Rotate, Some(id)) => {
+            let old = old_secret(intent.old_secret_valid_until);
+            format!(
+                "run the same rotate again: it looks whether the first one took place ({old}; \
+                 cf-service-tokens show {id})"
+            )
+        }
+        _ => format!(
+            "run the same create again: it looks whether the first one took place \
+             (cf-service-tokens list; cf-service-tokens journal discard {entry} forgets it)"
+        ),
+    }
+}
+
+fn old_secret(valid_until: Option<DateTime<Utc>>) -> String {
+    match valid_until {
+        Some(at) => format!("the old secret works until {}", when::minute(at)),
+        None => "the old secret does not work any more if it did".to_owned(),
+    }
+}
+
+/// Makes sure that no earlier rotate of the token is unsettled: a second one ends
+/// the secret before the last, which may be the one in use.
+pub(crate) fn settle_rotate(
+    journal: &Journal,
+    entry_name: &str,
+    token: &ServiceToken,
+) -> Result<(), Failure> {
+    let entry = match journal.find(entry_name)? {
+        None => return Ok(()),
+        Some(Found::Busy) => {
+            return Err(
+                Failure::new(Exit::Failed, "another run is rotating this token just now")
+                    .next("wait for it to end"),
+            );
+        }
+        Some(Found::Left(entry)) => *entry,
+    };
+    if entry.answer.is_some() {
+        return Err(unsettled(&entry));
+    }
+    let before = entry.intent.client_secret_version;
+    if before.is_some() && before == token.client_secret_version {
+        explain::remark(format!(
+            "an earlier rotate, of {}, did not take place; nothing was lost",
+            when::minute(entry.intent.started_at)
+        ));
+        return clear(entry);
+    }
+    let old = old_secret(entry.intent.old_secret_valid_until);
+    Err(Failure::new(
+        Exit::Failed,
+        format!(
+            "an earlier rotate, of {}, took place or may have, and its secret was lost; {old}",
+            when::minute(entry.intent.started_at)
+        ),
+    )
+    .next(format!(
+        "to rotate once more ends the secret that is in use, at once. When its users can take the new \
+         one: cf-service-tokens journal discard {entry_name}, and rotate again. To change over \
+         slowly, create a second token"
+    )))
+}
+
+/// Makes sure that no earlier create of this name is unsettled: a second one would
+/// make a second token.
+pub(crate) async fn settle_create(
+    connection: &Connection,
+    journal: &Journal,
+    name: &str,
+) -> Result<(), Failure> {
+    for entry in journal.left()? {
+        let intent = &entry.intent;
+        let is_same = intent.operation == Operation::Create
+            && intent.name.as_deref() == Some(name)
+            && intent.owner == connection.owner();
+        if !is_same {
+            continue;
+        }
+        if entry.answer.is_some() {
+            return Err(unsettled(&entry));
+        }
+        let namesakes = Connection::all(connection.list().name(name)).await?;
+        // The two clocks may differ by a little.
+        let since = intent.started_at - chrono::TimeDelta::minutes(5);
+        let made = namesakes
+            .iter()
+            .find(|token| token.created_at.is_none_or(|at| at >= since));
+        let Some(token) = made else {
+            explain::remark("an earlier create of this name did not take place");
+            clear(entry)?;
+            continue;
+        };
+        let id = token.id.as_deref().unwrap_or("ID");
+        return Err(Failure::new(
+            Exit::Failed,
+            format!("an earlier create of {name:?} took place, and its secret was lost"),
+        )
+        .next(format!(
+            "give the token that was made a new secret: cf-service-tokens rotate {id} --revoke-now \
+             --secret-to ...; then: cf-service-tokens journal discard {}",
+            intent.entry
+        )));
+    }
+    Ok(())
+}
+
+fn unsettled(entry: &Entry) -> Failure {
+    Failure::new(Exit::Failed, words(entry)).next(advice(entry))
+}
+
+fn clear(entry: Entry) -> Result<(), Failure> {
+    let path = entry.path.display().to_string();
+    entry.clear().map_err(|error| {
+        Failure::new(Exit::Failed, format!("the entry {path} can't be removed")).because(error)
+    })
+}

@@ -1,0 +1,41 @@
+//! `list` and `show`: tokens as they stand.
+
+use chrono::Utc;
+
+use crate::arguments::List;
+use crate::connect::Connection;
+use crate::exit::Exit;
+use crate::explain::Failure;
+use crate::output::Output;
+use crate::records::TokenRecord;
+
+pub(crate) async fn list(
+    connection: &Connection,
+    output: &Output,
+    arguments: &List,
+) -> Result<Exit, Failure> {
+    let mut list = connection.list();
+    if let Some(name) = &arguments.name {
+        list = list.name(name);
+    }
+    if let Some(text) = &arguments.search {
+        list = list.search(text);
+    }
+    let tokens = Connection::all(list).await?;
+    let now = Utc::now();
+    let records: Vec<_> = tokens.iter().map(|t| TokenRecord::new(t, now)).collect();
+    output.records(&records)?;
+    Ok(Exit::Success)
+}
+
+pub(crate) async fn show(
+    connection: &Connection,
+    output: &Output,
+    id: &str,
+) -> Result<Exit, Failure> {
+    let token = connection.get(id).await?;
+    let now = Utc::now();
+    let record = TokenRecord::new(&token, now);
+    output.record(&record, &record.fields(now))?;
+    Ok(Exit::Success)
+}

@@ -1,0 +1,46 @@
+//! `completions` and `man`: made from the command line's own definition.
+
+use std::io::{self, Write as _};
+
+use clap::CommandFactory as _;
+
+use crate::arguments::{Arguments, Completions, Man};
+use crate::exit::Exit;
+use crate::explain::Failure;
+use crate::output::Output;
+
+pub(crate) fn completions(output: &Output, arguments: &Completions) -> Result<Exit, Failure> {
+    let mut script = Vec::new();
+    let mut command = Arguments::command();
+    clap_complete::generate(
+        arguments.shell,
+        &mut command,
+        "cf-service-tokens",
+        &mut script,
+    );
+    output.write(|out, _| out.write_all(&script))?;
+    Ok(Exit::Success)
+}
+
+pub(crate) fn man(output: &Output, arguments: &Man) -> Result<Exit, Failure> {
+    if let Some(directory) = &arguments.to {
+        std::fs::create_dir_all(directory)
+            .and_then(|()| clap_mangen::generate_to(Arguments::command(), directory))
+            .map_err(|error| {
+                let directory = directory.display();
+                Failure::usage(format!("no page can be written to {directory}")).because(error)
+            })?;
+        return Ok(Exit::Success);
+    }
+    let page = page()
+        .map_err(|error| Failure::new(Exit::Failed, "the page can't be written").because(error))?;
+    output.write(|out, _| out.write_all(&page))?;
+    Ok(Exit::Success)
+}
+
+fn page() -> io::Result<Vec<u8>> {
+    let mut page = Vec::new();
+    clap_mangen::Man::new(Arguments::command()).render(&mut page)?;
+    page.flush()?;
+    Ok(page)
+}

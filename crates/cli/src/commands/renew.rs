@@ -1,0 +1,168 @@
+//! `renew`: all tokens that fall due, once.
+
+mod record;
+
+use cf_service_tokens::renewal::{
+    RenewBy, RenewalError, RenewalEvent, RenewalOutcome, RenewalPolicy, RenewalReport, TokenRenewal,
+};
+use chrono::Utc;
+
+use crate::arguments::{By, Format, Renew};
+use crate::connect::Connection;
+use crate::exit::Exit;
+use crate::explain::Failure;
+use crate::output::Output;
+use crate::progress::Progress;
+use crate::when;
+
+use record::Document;
+pub(crate) use record::{Event, RenewalRecord, Summary};
+
+pub(crate) async fn renew(
+    connection: &Connection,
+    output: &Output,
+    arguments: &Renew,
+) -> Result<Exit, Failure> {
+    let tokens = connection.account("renewed")?;
+    let mut progress = Progress::new(output.quiet || !output.is_table());
+    let mut skipped = Vec::new();
+    let mut renewal = tokens.renew(&policy(arguments));
+    let mut finished = None;
+    while let Some(event) = renewal.next().await {
+        progress.note(&event);
+        match event {
+            RenewalEvent::Decided { token, decision } => {
+                if let Some(record) = RenewalRecord::skipped(&token, decision) {
+                    skipped.push(record);
+                }
+            }
+            RenewalEvent::Settled(token) if output.format == Format::Jsonl => {
+                output.json_line(&Event::Token(&RenewalRecord::new(&token)))?;
+            }
+            RenewalEvent::Finished(report) => finished = Some(report),
+            _ => {}
+        }
+    }
+    let report = finished.ok_or_else(|| Failure::new(Exit::Failed, "the renewal did not end"))?;
+    show(output, arguments, &report, skipped)?;
+    if let Some(failure) = stopped_early(&report) {
+        failure.show();
+    }
+    for name in &report.unmatched {
+        Failure::new(
+            Exit::Failed,
+            format!("no token has the name or id {name:?}"),
+        )
+        .next("`cf-service-tokens list` shows the names and ids")
+        .show();
+    }
+    Ok(exit(&report))
+}
+
+/// What the arguments ask for.
+pub(crate) fn policy(arguments: &Renew) -> RenewalPolicy {
+    let mut policy = RenewalPolicy::new()
+        .window(arguments.window.within)
+        .by(match arguments.by {
+            By::Refresh => RenewBy::Refresh,
+            By::Duration => RenewBy::Duration,
+        })
+        .include_expired(arguments.include_expired)
+        .include_disabled(arguments.include_disabled)
+        .except(&arguments.except)
+        .dry_run(arguments.dry_run);
+    if !arguments.only.is_empty() {
+        policy = policy.only(&arguments.only);
+    }
+    if let Some(shard) = arguments.shard {
+        policy = policy.shard(shard);
+    }
+    policy
+}
+
+fn show(
+    output: &Output,
+    arguments: &Renew,
+    report: &RenewalReport,
+    skipped: Vec<RenewalRecord>,
+) -> Result<(), Failure> {
+    let mut records: Vec<_> = report.tokens.iter().map(RenewalRecord::new).collect();
+    match output.format {
+        Format::Jsonl => {
+            // What was renewed or failed has been written when it happened.
+            let unwritten = records
+                .iter()
+                .filter(|r| matches!(r.outcome, "planned" | "unable"));
+            for record in unwritten.chain(&skipped) {
+                output.json_line(&Event::Token(record))?;
+            }
+            output.json_line(&Event::Summary(&Summary::new(report, arguments.dry_run)))
+        }
+        Format::Json => {
+            records.extend(skipped);
+            output.json(&Document {
+                summary: Summary::new(report, arguments.dry_run),
+                tokens: records,
+            })
+        }
+        Format::Csv => {
+            records.extend(skipped);
+            output.records(&records)
+        }
+        Format::Table => {
+            records.extend(skipped);
+            output.outcomes(&records)?;
+            if !output.quiet {
+                output.line(&format!("\n{}", summary_line(report)))?;
+            }
+            Ok(())
+        }
+    }
+}
+
+/// One line, and when to come back.
+fn summary_line(report: &RenewalReport) -> String {
+    let next_due = report.next_due.map(|at| {
+        let distance = when::date_and_distance(at, Utc::now());
+        format!("; the next one falls due {distance}")
+    });
+    format!("{}{}", counts(report), next_due.unwrap_or_default())
+}
+
+/// The report's own line, without what is told as an error.
+fn counts(report: &RenewalReport) -> String {
+    let mut report = report.clone();
+    report.error = None;
+    report.unmatched.clear();
+    report.to_string()
+}
+
+fn stopped_early(report: &RenewalReport) -> Option<Failure> {
+    match report.error.as_deref()? {
+        RenewalError::Call(error) => Some(Failure::from(error)),
+        error => Some(Failure::new(Exit::Failed, error)),
+    }
+}
+
+/// The exit code: what stopped the pass, or else what became of the tokens.
+fn exit(report: &RenewalReport) -> Exit {
+    if let Some(failure) = stopped_early(report) {
+        return failure.exit;
+    }
+    if !report.unmatched.is_empty() {
+        return Exit::Failed;
+    }
+    let exits = report.tokens.iter().map(|token| match &token.outcome {
+        RenewalOutcome::Renewed { .. } | RenewalOutcome::Planned => Exit::Success,
+        RenewalOutcome::Failed(error) => match &**error {
+            RenewalError::Call(error) => Exit::of(error),
+            _ => Exit::Failed,
+        },
+        _ => Exit::Failed,
+    });
+    let planned = |token: &TokenRenewal| matches!(token.outcome, RenewalOutcome::Planned);
+    match Exit::of_all(exits) {
+        Exit::Success if report.tokens.iter().any(planned) => Exit::Due,
+        exit => exit,
+    }
+}

@@ -1,0 +1,183 @@
+//! What `renew` shows: each token, and the pass as a whole.
+
+use std::collections::BTreeMap;
+
+use cf_service_tokens::ServiceToken;
+use cf_service_tokens::renewal::{
+    Decision, RenewalError, RenewalOutcome, RenewalReport, TokenRenewal,
+};
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+use crate::output::{Cell, Record};
+use crate::records::{Fault, expiry};
+
+/// What became of one token.
+#[derive(Debug, Serialize)]
+pub(crate) struct RenewalRecord {
+    pub(crate) id: Option<String>,
+    pub(crate) name: Option<String>,
+    pub(crate) outcome: &'static str,
+    pub(crate) reason: Option<&'static str>,
+    pub(crate) expires_at_before: Option<DateTime<Utc>>,
+    pub(crate) expires_at: Option<DateTime<Utc>>,
+    pub(crate) error: Option<String>,
+    pub(crate) error_status: Option<u16>,
+    pub(crate) error_code: Option<i64>,
+    pub(crate) ray_id: Option<String>,
+    #[serde(skip)]
+    why: String,
+    #[serde(skip)]
+    never_expires: bool,
+}
+
+impl RenewalRecord {
+    pub(crate) fn new(token: &TokenRenewal) -> Self {
+        let (fault, reason, why) = match &token.outcome {
+            RenewalOutcome::Failed(error) => {
+                let fault = match &**error {
+                    RenewalError::Call(error) => Fault::from(error),
+                    other => Fault {
+                        error: Some(other.to_string()),
+                        ..Fault::default()
+                    },
+                };
+                (fault, None, error.to_string())
+            }
+            RenewalOutcome::Unable(reason) => {
+                (Fault::default(), Some(reason.as_str()), reason.to_string())
+            }
+            RenewalOutcome::NotTried => (
+                Fault::default(),
+                None,
+                "the credentials were not accepted".to_owned(),
+            ),
+            _ => {
+                let is_expired = token.expires_at.is_some_and(|at| at <= Utc::now());
+                let reason = if is_expired { "expired" } else { "due" };
+                (Fault::default(), Some(reason), String::new())
+            }
+        };
+        Self {
+            id: token.id.clone(),
+            name: token.name.clone(),
+            outcome: token.outcome.as_str(),
+            reason,
+            expires_at_before: token.expires_at,
+            expires_at: match token.outcome {
+                RenewalOutcome::Renewed { expires_at } => Some(expires_at),
+                _ => token.expires_at,
+            },
+            error: fault.error,
+            error_status: fault.error_status,
+            error_code: fault.error_code,
+            ray_id: fault.ray_id,
+            why,
+            never_expires: false,
+        }
+    }
+
+    /// A token that is left as it is; `None` for any other.
+    pub(super) fn skipped(token: &ServiceToken, decision: Decision) -> Option<Self> {
+        let Decision::Skip(reason) = decision else {
+            return None;
+        };
+        let expires_at = token.expires_at.filter(|_| !token.never_expires());
+        Some(Self {
+            id: token.id.clone(),
+            name: token.name.clone(),
+            outcome: "skipped",
+            reason: Some(reason.as_str()),
+            expires_at_before: expires_at,
+            expires_at,
+            error: None,
+            error_status: None,
+            error_code: None,
+            ray_id: None,
+            why: reason.to_string(),
+            never_expires: token.never_expires(),
+        })
+    }
+}
+
+impl Record for RenewalRecord {
+    const COLUMNS: &'static [&'static str] = &["NAME", "OUTCOME", "FROM", "TO", "WHY"];
+
+    fn cells(&self, now: DateTime<Utc>) -> Vec<Cell> {
+        let outcome = match self.outcome {
+            "renewed" => Cell::good("renewed"),
+            "planned" => Cell::warning("due"),
+            "skipped" => Cell::faint("skipped"),
+            "not_tried" => Cell::bad("not tried"),
+            "unable" => Cell::bad("can't renew"),
+            outcome => Cell::bad(outcome),
+        };
+        let duration = self.never_expires.then_some("forever");
+        let to = match self.outcome {
+            "renewed" => expiry(self.expires_at, duration, now),
+            _ => Cell::plain(""),
+        };
+        vec![
+            Cell::maybe(self.name.clone().or_else(|| self.id.clone())),
+            outcome,
+            expiry(self.expires_at_before, duration, now),
+            to,
+            Cell::plain(self.why.clone()),
+        ]
+    }
+
+    fn is_failure(&self) -> bool {
+        matches!(self.outcome, "failed" | "not_tried" | "unable")
+    }
+}
+
+/// What a pass came to, in numbers.
+#[derive(Debug, Serialize)]
+pub(crate) struct Summary {
+    dry_run: bool,
+    started_at: DateTime<Utc>,
+    finished_at: DateTime<Utc>,
+    listed: usize,
+    counts: BTreeMap<&'static str, usize>,
+    next_due: Option<DateTime<Utc>>,
+    unmatched: Vec<String>,
+    error: Option<String>,
+}
+
+impl Summary {
+    pub(crate) fn new(report: &RenewalReport, dry_run: bool) -> Self {
+        let outcomes = ["renewed", "planned", "failed", "not_tried", "unable"];
+        let mut counts: BTreeMap<_, _> = outcomes.into_iter().map(|name| (name, 0)).collect();
+        for token in &report.tokens {
+            *counts.entry(token.outcome.as_str()).or_default() += 1;
+        }
+        counts.insert("skipped", report.skipped.values().sum());
+        Self {
+            dry_run,
+            started_at: report.started_at,
+            finished_at: report.finished_at,
+            listed: report.listed,
+            counts,
+            next_due: report.next_due,
+            unmatched: report.unmatched.clone(),
+            error: report.error.as_ref().map(ToString::to_string),
+        }
+    }
+}
+
+/// All that a pass came to.
+#[derive(Debug, Serialize)]
+pub(super) struct Document {
+    #[serde(flatten)]
+    pub(super) summary: Summary,
+    pub(super) tokens: Vec<RenewalRecord>,
+}
+
+/// A line of JSON.
+#[derive(Debug, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub(crate) enum Event<'a> {
+    Token(&'a RenewalRecord),
+    Summary(&'a Summary),
+    Waiting { until: DateTime<Utc> },
+}

@@ -1,0 +1,139 @@
+//! `report`: what lapses when, held against the window.
+
+use cf_service_tokens::ServiceToken;
+use cf_service_tokens::renewal::{Decision, RenewalPolicy, SkipReason, decide};
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+use crate::arguments::Report;
+use crate::connect::Connection;
+use crate::exit::Exit;
+use crate::explain::Failure;
+use crate::output::{Cell, Output, Record};
+use crate::records::{State, expiry};
+use crate::when;
+
+pub(crate) async fn report(
+    connection: &Connection,
+    output: &Output,
+    arguments: &Report,
+) -> Result<Exit, Failure> {
+    let policy = RenewalPolicy::new().window(arguments.window.within);
+    let now = Utc::now();
+    let mut tokens: Vec<(ServiceToken, Decision)> = Connection::all(connection.list())
+        .await?
+        .into_iter()
+        .map(|token| {
+            let decision = decide(&token, &policy, now);
+            (token, decision)
+        })
+        .collect();
+    // What never lapses comes last, and what nobody knows before it.
+    tokens.sort_by_key(|(token, _)| {
+        let never = token.never_expires();
+        (
+            never,
+            token.expires_at.is_none(),
+            token.expires_at,
+            token.name.clone(),
+        )
+    });
+    if let Some(file) = &arguments.html {
+        // The page goes here: page::html(connection.owner(), now, window, &tokens).
+        return Err(Failure::usage(format!(
+            "the page {} can't be written yet",
+            file.display()
+        )));
+    }
+    let records: Vec<_> = tokens
+        .iter()
+        .map(|(token, decision)| ReportRecord::new(token, *decision, &policy, now))
+        .collect();
+    output.records(&records)?;
+    if output.is_table() && !output.quiet {
+        output.line(&format!("\n{}", summary(&tokens, arguments)))?;
+    }
+    Ok(Exit::Success)
+}
+
+fn summary(tokens: &[(ServiceToken, Decision)], arguments: &Report) -> String {
+    let count = |is: fn(&Decision) -> bool| tokens.iter().filter(|(_, d)| is(d)).count();
+    let plural = if tokens.len() == 1 { "" } else { "s" };
+    format!(
+        "{} token{plural}: {} due within {}, {} expired",
+        tokens.len(),
+        count(|decision| matches!(decision, Decision::Renew(_))),
+        when::length(arguments.window.within),
+        count(|decision| *decision == Decision::Skip(SkipReason::Expired)),
+    )
+}
+
+/// A token, held against the window.
+#[derive(Debug, Serialize)]
+struct ReportRecord {
+    id: Option<String>,
+    name: Option<String>,
+    state: State,
+    duration: Option<String>,
+    expires_at: Option<DateTime<Utc>>,
+    expires_in_seconds: Option<i64>,
+    due_at: Option<DateTime<Utc>>,
+    decision: &'static str,
+    reason: &'static str,
+    last_seen_at: Option<DateTime<Utc>>,
+    #[serde(skip)]
+    words: String,
+}
+
+impl ReportRecord {
+    fn new(
+        token: &ServiceToken,
+        decision: Decision,
+        policy: &RenewalPolicy,
+        now: DateTime<Utc>,
+    ) -> Self {
+        let (decision, reason, words) = match decision {
+            Decision::Renew(reason) => ("renew", reason.as_str(), reason.to_string()),
+            Decision::Skip(reason) => ("skip", reason.as_str(), reason.to_string()),
+            Decision::Unable(reason) => ("unable", reason.as_str(), reason.to_string()),
+            _ => ("unknown", "unknown", String::new()),
+        };
+        Self {
+            id: token.id.clone(),
+            name: token.name.clone(),
+            state: State::of(token, now),
+            duration: token.duration.as_ref().map(ToString::to_string),
+            expires_at: token.expires_at.filter(|_| !token.never_expires()),
+            expires_in_seconds: token.expires_in(now).map(|left| left.num_seconds()),
+            due_at: policy.due_at(token),
+            decision,
+            reason,
+            last_seen_at: token.last_seen_at,
+            words,
+        }
+    }
+}
+
+impl Record for ReportRecord {
+    const COLUMNS: &'static [&'static str] = &["EXPIRES", "NAME", "DUE", "STATUS", "LAST SEEN"];
+
+    fn cells(&self, now: DateTime<Utc>) -> Vec<Cell> {
+        let due = self.due_at.filter(|_| self.state == State::Active);
+        let status = match (self.decision, self.reason) {
+            ("renew", _) => Cell::warning(self.words.clone()),
+            ("unable", _) | (_, "expired") => Cell::bad(self.words.clone()),
+            _ => Cell::plain(self.words.clone()),
+        };
+        let last_seen = self.last_seen_at.map(|at| when::distance(at - now));
+        vec![
+            expiry(self.expires_at, self.duration.as_deref(), now),
+            Cell::maybe(self.name.clone().or_else(|| self.id.clone())),
+            Cell::maybe(due.map(|at| match at <= now {
+                true => "now".to_owned(),
+                false => when::distance(at - now),
+            })),
+            status,
+            Cell::plain(last_seen.unwrap_or_else(|| "never".to_owned())),
+        ]
+    }
+}

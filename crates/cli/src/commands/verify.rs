@@ -1,0 +1,288 @@
+//! `verify`: does a token's secret open the app behind Access?
+
+use std::env;
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use cf_service_tokens::{CreateServiceToken, Retry, ServiceTokenCredentials};
+use chrono::{DateTime, Utc};
+use reqwest::header::{HeaderMap, HeaderName, LOCATION};
+use reqwest::{StatusCode, Url};
+use secrecy::SecretString;
+use serde::Serialize;
+use zeroize::Zeroizing;
+
+use crate::arguments::{Global, Verify};
+use crate::connect::Connection;
+use crate::exit::Exit;
+use crate::explain::Failure;
+use crate::output::{Cell, Output, Record};
+use crate::sink;
+
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+pub(crate) async fn verify(
+    global: &Global,
+    output: &Output,
+    arguments: Verify,
+) -> Result<Exit, Failure> {
+    let simulation = match global.simulate {
+        true => Some(Connection::open(global, Retry::none()).await?),
+        false => None,
+    };
+    let url = url(&arguments, simulation.as_ref())?;
+    let credentials = credentials(&arguments, simulation.as_ref()).await?;
+    let headers = headers(&credentials, arguments.single_header.as_deref())?;
+    let record = attempt(url, headers).await?;
+    let fields = [
+        ("App", Cell::plain(record.url.clone())),
+        ("Outcome", record.outcome()),
+        ("Meaning", Cell::plain(record.meaning)),
+    ];
+    output.record(&record, &fields)?;
+    Ok(match record.outcome {
+        Outcome::Accepted => Exit::Success,
+        _ => Exit::Failed,
+    })
+}
+
+/// The app's URL, if a secret may be sent there.
+fn url(arguments: &Verify, simulation: Option<&Connection>) -> Result<Url, Failure> {
+    let simulated = simulation.and_then(|connection| connection.simulator.as_ref());
+    let text = match (&arguments.url, simulated) {
+        (Some(url), _) => url.as_str(),
+        (None, Some(simulator)) => simulator.protected_url(),
+        (None, None) => return Err(Failure::usage("there is no app to try; name it by --url")),
+    };
+    let url = Url::parse(text).map_err(|error| {
+        Failure::usage(format!("{text:?} is no URL"))
+            .because(error)
+            .next("write it whole, such as https://app.example.com/")
+    })?;
+    let is_local = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
+    match url.scheme() {
+        "https" => Ok(url),
+        "http" if is_local => Ok(url),
+        _ => Err(Failure::usage(
+            "the URL is not https, which would show the secret to the network",
+        )
+        .next("use https")),
+    }
+}
+
+/// The credentials to try; of a simulated account, those of a new token.
+async fn credentials(
+    arguments: &Verify,
+    simulation: Option<&Connection>,
+) -> Result<ServiceTokenCredentials, Failure> {
+    if let Some(path) = &arguments.env_file {
+        return sink::credentials_in_env_file(path).map_err(|error| unreadable(path, &error));
+    }
+    if let (Some(client_id), Some(path)) = (&arguments.client_id, &arguments.secret_file) {
+        let secret = fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
+        let secret = Zeroizing::new(secret);
+        return Ok(ServiceTokenCredentials::new(
+            client_id.as_str(),
+            SecretString::from(secret.trim_end()),
+        ));
+    }
+    let variable = |name| {
+        env::var(name)
+            .ok()
+            .filter(|value: &String| !value.is_empty())
+    };
+    match (
+        variable("CF_ACCESS_CLIENT_ID"),
+        variable("CF_ACCESS_CLIENT_SECRET"),
+        simulation,
+    ) {
+        (Some(client_id), Some(secret), _) => Ok(ServiceTokenCredentials::new(client_id, secret)),
+        (None, None, Some(connection)) => {
+            let issued = connection
+                .create(&CreateServiceToken::new("verify"))
+                .await?;
+            Ok(issued.credentials().clone())
+        }
+        _ => Err(Failure::new(Exit::Usage, "there is no token to try").next(
+            "set CF_ACCESS_CLIENT_ID and CF_ACCESS_CLIENT_SECRET, or name --env-file, \
+             or --client-id with --secret-file",
+        )),
+    }
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> Failure {
+    Failure::usage(format!(
+        "no credentials can be read from {}",
+        path.display()
+    ))
+    .because(error)
+}
+
+fn headers(
+    credentials: &ServiceTokenCredentials,
+    single: Option<&str>,
+) -> Result<HeaderMap, Failure> {
+    let Some(name) = single else {
+        return Ok(credentials.headers()?);
+    };
+    let name: HeaderName = name
+        .parse()
+        .map_err(|error| Failure::usage(format!("{name:?} is no header")).because(error))?;
+    Ok(HeaderMap::from_iter([(name, credentials.single_header()?)]))
+}
+
+async fn attempt(url: Url, headers: HeaderMap) -> Result<VerifyRecord, Failure> {
+    // A redirect followed would carry the secret along.
+    let http = reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .timeout(TIMEOUT)
+        .build()
+        .map_err(|error| Failure::new(Exit::Failed, "no request can be sent").because(error))?;
+    let shown = shown(&url);
+    let answer = http
+        .get(url.clone())
+        .headers(headers)
+        .send()
+        .await
+        .map_err(|error| {
+            let failure = Failure::new(Exit::Unreachable, format!("{shown} could not be reached"));
+            causes(failure, &error.without_url()).next("check the URL and the network")
+        })?;
+    let status = answer.status();
+    let location = answer
+        .headers()
+        .get(LOCATION)
+        .and_then(|to| to.to_str().ok());
+    let redirect = location.and_then(|location| url.join(location).ok());
+    let (outcome, meaning) = judge(status, redirect.as_ref());
+    Ok(VerifyRecord {
+        url: shown,
+        outcome,
+        status: status.as_u16(),
+        redirected_to: redirect.as_ref().map(self::shown),
+        meaning,
+    })
+}
+
+fn causes(failure: Failure, error: &reqwest::Error) -> Failure {
+    let mut failure = failure.because(error);
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        failure = failure.because(cause);
+        source = cause.source();
+    }
+    failure
+}
+
+/// What an answer means for the token.
+fn judge(status: StatusCode, redirect: Option<&Url>) -> (Outcome, &'static str) {
+    if status.is_redirection() {
+        return match redirect.is_some_and(leads_to_login) {
+            true => (
+                Outcome::Login,
+                "Access sends the token to a login page: it is unknown, lapsed or disabled, its secret is wrong, \
+                 or no policy with the action Service Auth lets it in",
+            ),
+            false => (Outcome::Accepted, "the app itself answers, with a redirect"),
+        };
+    }
+    match status.as_u16() {
+        401 | 403 => (
+            Outcome::Refused,
+            "Access refuses the token: it is unknown, lapsed or disabled, its secret is wrong, \
+             or no policy with the action Service Auth lets it in",
+        ),
+        500.. => (
+            Outcome::Unclear,
+            "the app fails, so that nothing can be said of the token",
+        ),
+        _ => (Outcome::Accepted, "the app lets the token in"),
+    }
+}
+
+/// Whether Access sends a caller here to log in.
+fn leads_to_login(url: &Url) -> bool {
+    let is_access =
+        |host: &str| host == "cloudflareaccess.com" || host.ends_with(".cloudflareaccess.com");
+    url.host_str().is_some_and(is_access) || url.path().starts_with("/cdn-cgi/access/")
+}
+
+/// The URL without what may be a secret in it.
+fn shown(url: &Url) -> String {
+    let mut url = url.clone();
+    url.set_query(None);
+    url.set_fragment(None);
+    // Only a URL without a host has neither.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url.into()
+}
+
+/// What the app made of the token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Outcome {
+    Accepted,
+    Refused,
+    Login,
+    Unclear,
+}
+
+#[derive(Debug, Serialize)]
+struct VerifyRecord {
+    url: String,
+    outcome: Outcome,
+    status: u16,
+    redirected_to: Option<String>,
+    meaning: &'static str,
+}
+
+impl VerifyRecord {
+    fn outcome(&self) -> Cell {
+        let status = self.status;
+        match self.outcome {
+            Outcome::Accepted => Cell::good(format!("accepted (HTTP {status})")),
+            Outcome::Refused => Cell::bad(format!("refused (HTTP {status})")),
+            Outcome::Login => Cell::bad(format!("redirected to a login (HTTP {status})")),
+            Outcome::Unclear => Cell::warning(format!("unclear (HTTP {status})")),
+        }
+    }
+}
+
+impl Record for VerifyRecord {
+    // Shown a field a line.
+    const COLUMNS: &'static [&'static str] = &[];
+
+    fn cells(&self, _: DateTime<Utc>) -> Vec<Cell> {
+        Vec::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_told_apart() {
+        let login: Url = "https://team.cloudflareaccess.com/cdn-cgi/access/login/x"
+            .parse()
+            .unwrap();
+        let local: Url = "http://127.0.0.1/cdn-cgi/access/login/app".parse().unwrap();
+        let elsewhere: Url = "https://notcloudflareaccess.com/start".parse().unwrap();
+        for (status, redirect, outcome) in [
+            (200, None, Outcome::Accepted),
+            (404, None, Outcome::Accepted),
+            (403, None, Outcome::Refused),
+            (401, None, Outcome::Refused),
+            (302, Some(&login), Outcome::Login),
+            (302, Some(&local), Outcome::Login),
+            (302, Some(&elsewhere), Outcome::Accepted),
+            (502, None, Outcome::Unclear),
+        ] {
+            let status = StatusCode::from_u16(status).unwrap();
+            assert_eq!(judge(status, redirect).0, outcome, "{status} {redirect:?}");
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! What `create` and `rotate` are doing, on disk, so that being killed at any
+//! moment loses no secret and leaves no change without a trace.
+//!
+//! Each run has a file of its own, to which lines are only ever added: first what
+//! it is about to do, before the API is called; then the answer, before anything
+//! else is done with it. The file is locked while the run lives, and removed once
+//! the sink has the secret. A file that nobody has locked was left by a run that
+//! was killed, or that failed.
+
+mod entry;
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use fs4::FileExt;
+use tempfile::TempDir;
+
+pub(crate) use entry::{Answer, Entry, Intent, Operation};
+
+use crate::arguments::Global;
+use crate::explain::Failure;
+use crate::replace;
+
+/// The directory with the entries, which nobody else can read.
+#[derive(Debug)]
+pub(crate) struct Journal {
+    directory: PathBuf,
+    /// Of a simulated account, the journal ends with the account.
+    _simulated: Option<TempDir>,
+}
+
+/// An entry that is there already.
+pub(crate) enum Found {
+    /// Another run is at work on it.
+    Busy,
+    /// A run left it behind.
+    Left(Box<Entry>),
+}
+
+impl Journal {
+    /// The journal's directory as the arguments and the environment say.
+    pub(crate) fn locate(global: &Global) -> Result<Self, Failure> {
+        if global.simulate {
+            let directory = TempDir::new().map_err(|error| {
+                Failure::usage("there is no place for a simulated journal").because(error)
+            })?;
+            return Ok(Self {
+                directory: directory.path().to_owned(),
+                _simulated: Some(directory),
+            });
+        }
+        let directory = global.journal.clone().or_else(default_directory);
+        let directory = directory.ok_or_else(|| {
+            Failure::usage("there is no place for the journal: HOME is not set").next(
+                "name a directory that outlives a crash by --journal or CF_SERVICE_TOKENS_JOURNAL",
+            )
+        })?;
+        Ok(Self {
+            directory,
+            _simulated: None,
+        })
+    }
+
+    /// Begins an entry: once this returns, what is about to be done is on disk.
+    pub(crate) fn begin(&self, intent: Intent) -> Result<Entry, Failure> {
+        self.create_directory()
+            .and_then(|()| {
+                let _guard = self.guard()?;
+                Entry::begin(&self.path(&intent.entry), intent)
+            })
+            .map_err(|error| {
+                Failure::usage(format!(
+                    "the journal in {} can't be written",
+                    self.directory.display()
+                ))
+                .because(error)
+                .next("nothing was changed; name another directory by --journal")
+            })
+    }
+
+    /// The entry of this name, if there is one.
+    pub(crate) fn find(&self, name: &str) -> Result<Option<Found>, Failure> {
+        if name.contains(['/', '\\']) {
+            return Ok(None);
+        }
+        let found = self.open(&self.path(name));
+        found.map_err(|error| self.unreadable(&error))
+    }
+
+    /// All entries that were left behind, the oldest first.
+    pub(crate) fn left(&self) -> Result<Vec<Entry>, Failure> {
+        let mut left = Vec::new();
+        for path in self.paths().map_err(|error| self.unreadable(&error))? {
+            if let Some(Found::Left(entry)) =
+                self.open(&path).map_err(|error| self.unreadable(&error))?
+            {
+                left.push(*entry);
+            }
+        }
+        left.sort_by_key(|entry| entry.intent.started_at);
+        Ok(left)
+    }
+
+    fn paths(&self) -> io::Result<Vec<PathBuf>> {
+        let files = match fs::read_dir(&self.directory) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            files => files?,
+        };
+        let paths = files.map(|file| Ok(file?.path()));
+        let is_entry = |path: &PathBuf| path.extension().is_some_and(|ext| ext == EXTENSION);
+        paths
+            .filter(|path| !path.as_ref().is_ok_and(|path| !is_entry(path)))
+            .collect()
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Option<Found>> {
+        if !path.exists() {
+            return Ok(None);
+        }
+        let _guard = self.guard()?;
+        let file = match fs::OpenOptions::new().read(true).append(true).open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            file => file?,
+        };
+        if FileExt::try_lock(&file).is_err() {
+            return Ok(Some(Found::Busy));
+        }
+        Ok(Entry::read(path, file)?.map(|entry| Found::Left(Box::new(entry))))
+    }
+
+    /// Keeps other runs from looking at an entry between its making and its lock.
+    fn guard(&self) -> io::Result<File> {
+        let path = self.directory.join("lock");
+        let file = replace::owner_only()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)?;
+        FileExt::lock(&file)?;
+        Ok(file)
+    }
+
+    fn create_directory(&self) -> io::Result<()> {
+        let mut builder = fs::DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(&self.directory)?;
+        replace::sync_directory(&self.directory)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.join(format!("{name}.{EXTENSION}"))
+    }
+
+    fn unreadable(&self, error: &io::Error) -> Failure {
+        Failure::usage(format!(
+            "the journal in {} can't be read",
+            self.directory.display()
+        ))
+        .because(error)
+        .next("look at it, or name another directory by --journal")
+    }
+}
+
+const EXTENSION: &str = "jsonl";
+
+/// Where programs keep what must outlive them.
+fn default_directory() -> Option<PathBuf> {
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    let state = set("STATE_DIRECTORY")
+        .or_else(|| set("XDG_STATE_HOME"))
+        .map(PathBuf::from)
+        .or_else(|| Some(PathBuf::from(set("HOME")?).join(".local/state")))?;
+    Some(state.join("cf-service-tokens"))
+}

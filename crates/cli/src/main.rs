@@ -1,0 +1,46 @@
+//! The command `cf-service-tokens`: keeps Cloudflare Access service tokens alive.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
+
+mod arguments;
+mod commands;
+mod connect;
+mod exit;
+mod explain;
+mod journal;
+mod output;
+mod progress;
+mod records;
+mod replace;
+mod signal;
+mod sink;
+mod tracing;
+mod when;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::arguments::Arguments;
+use crate::exit::Exit;
+use crate::explain::Failure;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    if arguments.global.verbose {
+        tracing::to_stderr();
+    }
+    let exit = run(arguments).unwrap_or_else(|failure| {
+        failure.show();
+        failure.exit
+    });
+    exit.into()
+}
+
+fn run(arguments: Arguments) -> Result<Exit, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(Exit::Failed, "the command can't start").because(error))?;
+    runtime.block_on(commands::run(arguments))
+}

@@ -1,0 +1,152 @@
+//! Tables for people: aligned, fitted to the terminal, with colour if it shows it.
+
+use std::io::{self, IsTerminal, Write};
+
+use anstream::{AutoStream, ColorChoice};
+use chrono::{DateTime, Utc};
+use comfy_table::{Attribute, Color, ContentArrangement, Table, presets};
+use terminal_size::{Width, terminal_size};
+
+use crate::output::Record;
+
+/// A text, and what it means for the reader.
+pub(crate) struct Cell {
+    text: String,
+    color: Option<Color>,
+}
+
+impl Cell {
+    pub(crate) fn plain(text: impl Into<String>) -> Self {
+        Self {
+            text: printable(text.into()),
+            color: None,
+        }
+    }
+
+    /// What may be missing.
+    pub(crate) fn maybe(text: Option<impl Into<String>>) -> Self {
+        text.map_or_else(|| Self::plain("-"), Self::plain)
+    }
+
+    pub(crate) fn good(text: impl Into<String>) -> Self {
+        Self::plain(text).colored(Color::Green)
+    }
+
+    pub(crate) fn warning(text: impl Into<String>) -> Self {
+        Self::plain(text).colored(Color::Yellow)
+    }
+
+    pub(crate) fn bad(text: impl Into<String>) -> Self {
+        Self::plain(text).colored(Color::Red)
+    }
+
+    pub(crate) fn faint(text: impl Into<String>) -> Self {
+        Self::plain(text).colored(Color::DarkGrey)
+    }
+
+    fn colored(mut self, color: Color) -> Self {
+        self.color = Some(color);
+        self
+    }
+}
+
+/// How a stream is written to: with colour or without, and how wide.
+#[derive(Clone, Copy)]
+pub(crate) struct Style {
+    colored: bool,
+    width: Option<u16>,
+}
+
+impl Style {
+    /// What suits the stream, `NO_COLOR` and the terminal's width.
+    pub(super) fn of<S: anstream::stream::RawStream>(
+        stream: &AutoStream<S>,
+        terminal: impl IsTerminal,
+    ) -> Self {
+        Self {
+            colored: stream.current_choice() != ColorChoice::Never,
+            width: match terminal.is_terminal() {
+                true => terminal_size().map(|(Width(columns), _)| columns),
+                false => None,
+            },
+        }
+    }
+}
+
+pub(super) fn rows<'a, R: Record + 'a>(
+    out: &mut dyn Write,
+    style: Style,
+    records: impl Iterator<Item = &'a R>,
+    now: DateTime<Utc>,
+) -> io::Result<()> {
+    let mut table = table(style);
+    table.set_header(R::COLUMNS.iter().map(|column| {
+        let cell = comfy_table::Cell::new(column);
+        cell.add_attribute(Attribute::Bold)
+    }));
+    for record in records {
+        table.add_row(record.cells(now).into_iter().map(cell));
+    }
+    if table.row_count() == 0 {
+        return Ok(());
+    }
+    write(out, table)
+}
+
+pub(super) fn fields(out: &mut dyn Write, style: Style, fields: &[(&str, Cell)]) -> io::Result<()> {
+    let mut table = table(style);
+    for (name, value) in fields {
+        let name = comfy_table::Cell::new(name).add_attribute(Attribute::Bold);
+        let value = Cell {
+            text: value.text.clone(),
+            color: value.color,
+        };
+        table.add_row([name, cell(value)]);
+    }
+    write(out, table)
+}
+
+fn table(style: Style) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    // What is read by another program keeps each row on one line.
+    match style.width {
+        Some(columns) => table
+            .set_content_arrangement(ContentArrangement::Dynamic)
+            .set_width(columns),
+        None => table.set_content_arrangement(ContentArrangement::Disabled),
+    };
+    match style.colored {
+        true => table.enforce_styling(),
+        false => table.force_no_tty(),
+    };
+    table
+}
+
+/// Without the space that ends each line of a table without borders.
+fn write(out: &mut dyn Write, mut table: Table) -> io::Result<()> {
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    for line in table.lines() {
+        writeln!(out, "{}", line.trim_end())?;
+    }
+    Ok(())
+}
+
+fn cell(cell: Cell) -> comfy_table::Cell {
+    let shown = comfy_table::Cell::new(cell.text);
+    match cell.color {
+        Some(color) => shown.fg(color),
+        None => shown,
+    }
+}
+
+/// The text without what would move the cursor or colour the screen: a token's
+/// name is whatever somebody once typed.
+fn printable(text: String) -> String {
+    match text.contains(char::is_control) {
+        true => text.escape_debug().to_string(),
+        false => text,
+    }
+}

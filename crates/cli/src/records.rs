@@ -1,0 +1,226 @@
+//! What the commands show of tokens, in every format.
+
+use cf_service_tokens::{Error, ServiceToken, ServiceTokenId};
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+use crate::output::{Cell, Record};
+use crate::when;
+
+/// A token as it stands.
+#[derive(Debug, Serialize)]
+pub(crate) struct TokenRecord {
+    pub(crate) id: Option<String>,
+    pub(crate) name: Option<String>,
+    pub(crate) client_id: Option<String>,
+    pub(crate) state: State,
+    pub(crate) duration: Option<String>,
+    pub(crate) expires_at: Option<DateTime<Utc>>,
+    pub(crate) expires_in_seconds: Option<i64>,
+    pub(crate) last_seen_at: Option<DateTime<Utc>>,
+    pub(crate) created_at: Option<DateTime<Utc>>,
+    pub(crate) updated_at: Option<DateTime<Utc>>,
+    pub(crate) client_secret_version: Option<i64>,
+}
+
+/// Whether a token authenticates, and if not, why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum State {
+    Active,
+    Expired,
+    Disabled,
+}
+
+impl State {
+    pub(crate) fn of(token: &ServiceToken, now: DateTime<Utc>) -> Self {
+        if token.enabled == Some(false) {
+            Self::Disabled
+        } else if token.is_expired(now) {
+            Self::Expired
+        } else {
+            Self::Active
+        }
+    }
+
+    pub(crate) fn cell(self) -> Cell {
+        match self {
+            Self::Active => Cell::good("active"),
+            Self::Expired => Cell::bad("expired"),
+            Self::Disabled => Cell::faint("disabled"),
+        }
+    }
+}
+
+impl TokenRecord {
+    pub(crate) fn new(token: &ServiceToken, now: DateTime<Utc>) -> Self {
+        Self {
+            id: token.id.clone(),
+            name: token.name.clone(),
+            client_id: token.client_id.clone(),
+            state: State::of(token, now),
+            duration: token.duration.as_ref().map(ToString::to_string),
+            expires_at: token.expires_at.filter(|_| !token.never_expires()),
+            expires_in_seconds: token.expires_in(now).map(|left| left.num_seconds()),
+            last_seen_at: token.last_seen_at,
+            created_at: token.created_at,
+            updated_at: token.updated_at,
+            client_secret_version: token.client_secret_version,
+        }
+    }
+
+    /// All there is to know, a field a line.
+    pub(crate) fn fields(&self, now: DateTime<Utc>) -> Vec<(&'static str, Cell)> {
+        let at = |time: Option<DateTime<Utc>>| {
+            Cell::maybe(
+                time.map(|time| format!("{} ({})", when::minute(time), when::distance(time - now))),
+            )
+        };
+        vec![
+            ("Name", Cell::maybe(self.name.clone())),
+            ("Id", Cell::maybe(self.id.clone())),
+            ("Client id", Cell::maybe(self.client_id.clone())),
+            ("State", self.state.cell()),
+            (
+                "Expires",
+                match self.duration.as_deref() {
+                    Some("forever") => Cell::plain("never"),
+                    _ => at(self.expires_at),
+                },
+            ),
+            ("Duration", Cell::maybe(self.duration.clone())),
+            ("Last seen", at(self.last_seen_at)),
+            ("Created", at(self.created_at)),
+            ("Updated", at(self.updated_at)),
+            (
+                "Secret version",
+                Cell::maybe(
+                    self.client_secret_version
+                        .map(|version| version.to_string()),
+                ),
+            ),
+        ]
+    }
+}
+
+/// When a token expires, as a cell that warns of what is near.
+pub(crate) fn expiry(
+    expires_at: Option<DateTime<Utc>>,
+    duration: Option<&str>,
+    now: DateTime<Utc>,
+) -> Cell {
+    match expires_at {
+        _ if duration == Some("forever") => Cell::plain("never"),
+        None => Cell::plain("-"),
+        Some(at) if at <= now => Cell::bad(when::date_and_distance(at, now)),
+        Some(at) if (at - now).num_days() < 30 => Cell::warning(when::date_and_distance(at, now)),
+        Some(at) => Cell::plain(when::date_and_distance(at, now)),
+    }
+}
+
+impl Record for TokenRecord {
+    const COLUMNS: &'static [&'static str] =
+        &["NAME", "ID", "STATE", "EXPIRES", "DURATION", "LAST SEEN"];
+
+    fn cells(&self, now: DateTime<Utc>) -> Vec<Cell> {
+        let last_seen = self.last_seen_at.map(|at| when::distance(at - now));
+        vec![
+            Cell::maybe(self.name.clone()),
+            Cell::maybe(self.id.clone()),
+            self.state.cell(),
+            expiry(self.expires_at, self.duration.as_deref(), now),
+            Cell::maybe(self.duration.clone()),
+            Cell::plain(last_seen.unwrap_or_else(|| "never".to_owned())),
+        ]
+    }
+}
+
+/// Why a call failed, as the fields that every record of an outcome has.
+#[derive(Debug, Default)]
+pub(crate) struct Fault {
+    pub(crate) error: Option<String>,
+    pub(crate) error_status: Option<u16>,
+    pub(crate) error_code: Option<i64>,
+    pub(crate) ray_id: Option<String>,
+}
+
+impl From<&Error> for Fault {
+    fn from(error: &Error) -> Self {
+        Self {
+            error: Some(error.to_string()),
+            error_status: error.status().map(|status| status.as_u16()),
+            error_code: error.api_errors().first().map(|error| error.code),
+            ray_id: error.ray_id().map(str::to_owned),
+        }
+    }
+}
+
+/// What became of a token that was to be changed.
+#[derive(Debug, Serialize)]
+pub(crate) struct ChangeRecord {
+    pub(crate) id: Option<String>,
+    pub(crate) name: Option<String>,
+    pub(crate) outcome: &'static str,
+    pub(crate) state: Option<State>,
+    pub(crate) duration: Option<String>,
+    pub(crate) expires_at: Option<DateTime<Utc>>,
+    pub(crate) error: Option<String>,
+    pub(crate) error_status: Option<u16>,
+    pub(crate) error_code: Option<i64>,
+    pub(crate) ray_id: Option<String>,
+}
+
+impl ChangeRecord {
+    pub(crate) fn changed(outcome: &'static str, token: &ServiceToken, now: DateTime<Utc>) -> Self {
+        Self {
+            id: token.id.clone(),
+            name: token.name.clone(),
+            outcome,
+            state: Some(State::of(token, now)),
+            duration: token.duration.as_ref().map(ToString::to_string),
+            expires_at: token.expires_at.filter(|_| !token.never_expires()),
+            error: None,
+            error_status: None,
+            error_code: None,
+            ray_id: None,
+        }
+    }
+
+    pub(crate) fn failed(id: &str, error: &Error) -> Self {
+        let fault = Fault::from(error);
+        Self {
+            // What can't be an id may be a secret that was pasted.
+            id: ServiceTokenId::new(id).ok().map(|id| id.to_string()),
+            name: None,
+            outcome: "failed",
+            state: None,
+            duration: None,
+            expires_at: None,
+            error: fault.error,
+            error_status: fault.error_status,
+            error_code: fault.error_code,
+            ray_id: fault.ray_id,
+        }
+    }
+}
+
+impl Record for ChangeRecord {
+    const COLUMNS: &'static [&'static str] = &["NAME", "ID", "OUTCOME", "EXPIRES"];
+
+    fn cells(&self, now: DateTime<Utc>) -> Vec<Cell> {
+        let outcome = match self.error {
+            Some(_) => Cell::bad(self.outcome),
+            None => Cell::good(self.outcome),
+        };
+        vec![
+            Cell::maybe(self.name.clone()),
+            Cell::maybe(self.id.clone()),
+            outcome,
+            expiry(self.expires_at, self.duration.as_deref(), now),
+        ]
+    }
+
+    fn is_failure(&self) -> bool {
+        self.error.is_some()
+    }
+}

@@ -1,0 +1,116 @@
+//! Replaces a file as a whole: whoever looks sees the old one or the new one, and
+//! a crash leaves one of the two.
+
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+/// A file that is to be replaced, and the new one beside it, still empty.
+#[derive(Debug)]
+pub(crate) struct Replacement {
+    path: PathBuf,
+    new_path: PathBuf,
+    new: File,
+    is_renamed: bool,
+}
+
+impl Replacement {
+    /// Creates the new file beside the old one, readable by its owner alone, and
+    /// proves that it can be written and kept.
+    ///
+    /// The new file's name is always the same, so that what a crash has left behind
+    /// is removed by the next attempt and lies nowhere for ever.
+    pub(crate) fn prepare(path: &Path) -> io::Result<Self> {
+        refuse_what_is_no_file(path)?;
+        let new_path = new_path(path)?;
+        match fs::remove_file(&new_path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        // Never an existing file, which may be another user's.
+        let mut new = owner_only().write(true).create_new(true).open(&new_path)?;
+        new.write_all(b"proof")?;
+        new.sync_all()?;
+        new.set_len(0)?;
+        io::Seek::rewind(&mut new)?;
+        Ok(Self {
+            path: path.to_owned(),
+            new_path,
+            new,
+            is_renamed: false,
+        })
+    }
+
+    /// Puts the new file, with this in it, in the old one's place, and waits until
+    /// a crash can't undo it.
+    pub(crate) fn finish(mut self, content: &[u8]) -> io::Result<()> {
+        self.new.write_all(content)?;
+        self.new.sync_all()?;
+        fs::rename(&self.new_path, &self.path)?;
+        self.is_renamed = true;
+        sync_directory(&self.path)
+    }
+}
+
+impl Drop for Replacement {
+    fn drop(&mut self) {
+        if !self.is_renamed {
+            // The next attempt removes it too.
+            let _ = fs::remove_file(&self.new_path);
+        }
+    }
+}
+
+/// To open a file that nobody but its owner can read.
+pub(crate) fn owner_only() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
+/// Waits until the directory's entry for this path can't be lost to a crash.
+pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
+    if cfg!(not(unix)) {
+        return Ok(());
+    }
+    File::open(directory(path))?.sync_all()
+}
+
+fn directory(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// Where the new file grows: `.NAME.cf-service-tokens.new`, beside the old one.
+fn new_path(path: &Path) -> io::Result<PathBuf> {
+    let name = path
+        .file_name()
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "it names no file"))?;
+    let mut new_name = OsString::from(".");
+    new_name.push(name);
+    new_name.push(".cf-service-tokens.new");
+    Ok(directory(path).join(new_name))
+}
+
+/// Only a file can be replaced. A link would be replaced by a file, and what it
+/// leads to would keep the old content.
+fn refuse_what_is_no_file(path: &Path) -> io::Result<()> {
+    let kind = match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        found => found?.file_type(),
+    };
+    let fault = if kind.is_file() {
+        return Ok(());
+    } else if kind.is_dir() {
+        "it is a directory; name a file in it"
+    } else if kind.is_symlink() {
+        "it is a symbolic link; name the file that it leads to"
+    } else {
+        "it is neither a file nor new; to write to a pipe or device, use command:'cat > ...'"
+    };
+    Err(io::Error::new(io::ErrorKind::InvalidInput, fault))
+}

@@ -1,0 +1,59 @@
+//! Standard output, which then holds the secret and nothing else.
+
+use std::fs::File;
+use std::io::{self, Write as _};
+
+/// Standard output, without a buffer that could hold the secret back.
+pub(crate) struct Stdout(File);
+
+impl Stdout {
+    /// Makes sure that standard output leads somewhere. One that was closed was
+    /// replaced by `/dev/null` when the program started, and a secret written there
+    /// would be lost.
+    pub(super) fn prove() -> io::Result<Self> {
+        let stdout = unbuffered()?;
+        if leads_nowhere(&stdout)? {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "standard output is closed, or leads to /dev/null",
+            ));
+        }
+        Ok(Self(stdout))
+    }
+
+    pub(super) fn deliver(mut self, secret: &str) -> io::Result<()> {
+        self.0.write_all(secret.as_bytes())?;
+        self.0.write_all(b"\n")?;
+        // Where it is a file. A pipe or a terminal has nothing to sync.
+        let _ = self.0.sync_all();
+        Ok(())
+    }
+}
+
+#[cfg(unix)]
+fn unbuffered() -> io::Result<File> {
+    use std::os::fd::AsFd as _;
+
+    Ok(File::from(io::stdout().as_fd().try_clone_to_owned()?))
+}
+
+#[cfg(windows)]
+fn unbuffered() -> io::Result<File> {
+    use std::os::windows::io::AsHandle as _;
+
+    Ok(File::from(io::stdout().as_handle().try_clone_to_owned()?))
+}
+
+#[cfg(unix)]
+fn leads_nowhere(stdout: &File) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt as _;
+
+    let nowhere = std::fs::metadata("/dev/null")?;
+    Ok(stdout.metadata()?.rdev() == nowhere.rdev())
+}
+
+#[cfg(not(unix))]
+#[expect(clippy::unnecessary_wraps, reason = "the other systems may fail")]
+fn leads_nowhere(_: &File) -> io::Result<bool> {
+    Ok(false)
+}

@@ -1,0 +1,266 @@
+//! What a new user does wrong, what the command says to it, and the exit code.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod support;
+
+use std::fs;
+
+use cf_service_tokens_simulator::{Fault, Injection, Operation, SeedToken, Simulator};
+use support::{CLIENT_ID, ID, Ran, World, command, simulated};
+
+#[test]
+fn nothing_is_configured() {
+    assert_shown!(Ran::of(command().arg("list")).shown());
+}
+
+#[test]
+fn no_account_is_named() {
+    let ran = Ran::of(command().env("CLOUDFLARE_API_TOKEN", "token").arg("list"));
+    assert_shown!(ran.shown());
+}
+
+#[test]
+fn a_variable_is_empty() {
+    let ran = Ran::of(command().env("CLOUDFLARE_API_TOKEN", "").arg("list"));
+    assert_shown!(ran.shown());
+}
+
+#[test]
+fn two_kinds_of_credentials() {
+    let ran = Ran::of(
+        command()
+            .env("CLOUDFLARE_API_TOKEN", "token")
+            .env("CLOUDFLARE_EMAIL", "me@example.com")
+            .arg("list"),
+    );
+    assert_shown!(ran.shown());
+}
+
+#[test]
+fn the_base_url_is_no_url() {
+    let ran = Ran::of(
+        command()
+            .env("CLOUDFLARE_API_TOKEN", "token")
+            .env("CLOUDFLARE_BASE_URL", "api.cloudflare.com")
+            .args(["list", "--account", "a"]),
+    );
+    assert_shown!(ran.shown());
+}
+
+#[test]
+fn the_api_token_file_is_not_there_or_holds_more() {
+    let world = World::new();
+    let list = ["list", "--api-token-file", "token"];
+    assert_shown!(world.run(&list).shown());
+    fs::write(world.path("token"), "a token\nand more\n").unwrap();
+    assert_shown!(world.run(&list).shown());
+    fs::write(
+        world.path("token"),
+        format!("{}\n", world.simulator.api_token()),
+    )
+    .unwrap();
+    assert_eq!(world.run(&list).code, Some(0));
+}
+
+#[test]
+fn a_credential_is_refused() {
+    let world = World::new();
+    let ran = Ran::of(
+        world
+            .command()
+            .env("CLOUDFLARE_API_TOKEN", "wrong")
+            .arg("list"),
+    );
+    assert_shown!(ran.shown());
+    let renewed = Ran::of(
+        world
+            .command()
+            .env("CLOUDFLARE_API_TOKEN", "wrong")
+            .arg("renew"),
+    );
+    assert_eq!(renewed.code, Some(3), "{}", renewed.shown());
+}
+
+#[test]
+fn an_account_of_somebody_else() {
+    let world = World::new();
+    assert_shown!(
+        world
+            .run(&["list", "--account", "023e105f4ecef8ad9ca31a8372d0c353"])
+            .shown()
+    );
+}
+
+#[test]
+fn an_id_of_no_token() {
+    assert_shown!(simulated(&["show", "f174e90a-fafe-4643-bbbc-4a0ed4fc8415"]).shown());
+}
+
+#[test]
+fn a_client_id_for_an_id() {
+    assert_shown!(simulated(&["refresh", CLIENT_ID]).shown());
+}
+
+#[test]
+fn a_secret_for_an_id_is_not_repeated() {
+    let secret = "cfast_aB3dE5gH7jK9mN1pQ3sT5vW7yZ9bC1eF3hI5kL7n12ab34cd";
+    for arguments in [["show", secret], ["refresh", secret], ["enable", secret]] {
+        let ran = simulated(&arguments);
+        assert!(!ran.shown().contains(secret), "{}", ran.shown());
+        assert_eq!(ran.code, Some(2));
+    }
+}
+
+#[test]
+fn no_network() {
+    let world = World::new();
+    world.go_offline();
+    let ran = world.run(&["list"]);
+    assert_shown!(ran.shown());
+    assert_eq!(world.run(&["refresh", ID]).code, Some(4));
+}
+
+#[test]
+fn a_zone_has_no_such_call() {
+    assert_shown!(simulated(&["--zone", "z", "renew"]).shown());
+}
+
+#[test]
+fn a_token_in_use_is_not_deleted() {
+    assert_shown!(simulated(&["delete", ID, "--yes"]).shown());
+}
+
+#[test]
+fn nobody_is_there_to_confirm() {
+    assert_shown!(simulated(&["delete", ID]).shown());
+}
+
+#[test]
+fn values_that_can_not_be_read() {
+    for arguments in [
+        &["renew", "--within", "30"][..],
+        &["renew", "--shard", "4/4"],
+        &["renew", "--listen", "127.0.0.1:9464"],
+        &["create", "deploy", "--secret-to", "s", "--duration", "30d"],
+        &["create", "deploy"],
+        &["rotate", ID, "--secret-to", "vault:secret/app"],
+        &[
+            "rotate",
+            ID,
+            "--secret-to",
+            "s",
+            "--grace",
+            "1h",
+            "--revoke-now",
+        ],
+        &["update", ID],
+        &["update", ID, "--old-secret-until", "tomorrow"],
+        &["renew", "--watch", "--output", "json"],
+        &["report", "--output", "xml"],
+        &["verify", "--url", "http://app.example.com"],
+        &["simulate", "--listen", "0.0.0.0:0"],
+        &["journal", "finish", "rotate-x"],
+        &["list", "--account", "a", "--zone", "z"],
+        &["--account", "../x", "list"],
+        &["frobnicate"],
+        &[],
+    ] {
+        let ran = simulated(arguments);
+        assert_eq!(ran.code, Some(2), "{arguments:?}: {}", ran.shown());
+        assert_eq!(ran.stdout, "", "{arguments:?}");
+        assert!(!ran.stderr.is_empty());
+    }
+}
+
+#[test]
+fn a_sink_that_can_not_be_written_is_found_before_the_api_is_called() {
+    let world = World::new();
+    fs::create_dir(world.path("directory")).unwrap();
+    fs::write(world.path("target"), "").unwrap();
+    fs::write(world.path("latin-1"), [0xe9]).unwrap();
+    #[cfg(unix)]
+    std::os::unix::fs::symlink("target", world.path("link")).unwrap();
+    let mut said = String::new();
+    for sink in [
+        "no/such/directory/secret",
+        "directory",
+        "link",
+        "/dev/full",
+        "env-file:latin-1",
+        "command:no-such-command",
+        "command:cat | (",
+        "/proc/secret",
+    ] {
+        for arguments in [
+            ["rotate", ID, "--secret-to", sink],
+            ["create", "x", "--secret-to", sink],
+        ] {
+            let ran = world.run(&arguments);
+            assert_eq!(ran.code, Some(2), "{sink}: {}", ran.shown());
+            if arguments[0] == "rotate" {
+                said += &ran.stderr;
+            }
+        }
+    }
+    let closed = Ran::of(
+        world
+            .command()
+            .args(["rotate", ID, "--secret-to", "stdout"])
+            .stdout(std::process::Stdio::null()),
+    );
+    assert_eq!(closed.code, None.or(Some(2)), "{}", closed.shown());
+    assert!(world.simulator.requests().is_empty());
+    assert_eq!(world.journal_text(), "");
+    assert_shown!(said);
+}
+
+#[test]
+fn a_journal_that_can_not_be_written_is_found_before_anything_is_changed() {
+    let world = World::new();
+    fs::write(world.path("file"), "").unwrap();
+    let ran = world.run(&["rotate", ID, "--secret-to", "secret", "--journal", "file/x"]);
+    assert_shown!(ran.shown());
+    assert_eq!(world.simulator.tokens()[0].client_secret_version, 1);
+    assert!(!world.path("secret").exists());
+
+    let homeless = Ran::of(
+        world
+            .command()
+            .env_remove("CF_SERVICE_TOKENS_JOURNAL")
+            .args(["rotate", ID, "--secret-to", "secret"]),
+    );
+    assert_shown!(homeless.shown());
+}
+
+#[test]
+fn some_tokens_fail_and_others_do_not() {
+    let builder = Simulator::builder();
+    let soon = chrono::TimeDelta::days(3);
+    let tokens = ["one", "two", "three"].map(|name| SeedToken::new(name).expires_in(soon));
+    let world = World::with(tokens.into_iter().fold(builder, |b, token| b.token(token)));
+    world
+        .simulator
+        .inject(Injection::new(Fault::SuccessFalse).on(Operation::Refresh));
+    let ran = world.run(&["renew", "--quiet"]);
+    assert_eq!(ran.code, Some(1), "{}", ran.shown());
+    assert_eq!(ran.stdout.lines().count(), 2, "{}", ran.stdout);
+    assert!(ran.stdout.contains("failed"));
+}
+
+#[test]
+fn a_rate_limit_and_a_failing_server_are_told_from_a_refusal() {
+    for (fault, code) in [
+        (Fault::Status(503), 4),
+        (Fault::HtmlPage(502), 4),
+        (Fault::Status(400), 1),
+        (Fault::HtmlPage(403), 1),
+    ] {
+        let world = World::new();
+        world
+            .simulator
+            .inject(Injection::new(fault.clone()).always());
+        // Without a retry's pauses: a create is not repeated.
+        let ran = world.run(&["create", "x", "--secret-to", "secret"]);
+        assert_eq!(ran.code, Some(code), "{fault}: {}", ran.shown());
+    }
+}

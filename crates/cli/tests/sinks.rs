@@ -1,0 +1,267 @@
+//! A new secret is brought to its sink, and to nowhere else.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod support;
+
+use std::fs;
+
+use cf_service_tokens_simulator::{Fault, Injection, Operation, WrongJson};
+use support::{CLIENT_ID, ID, OLD_SECRET, World, read, secrets_in};
+
+fn rotate(world: &World, sink: &str) -> support::Ran {
+    let ran = world.run(&["rotate", ID, "--secret-to", sink, "-v"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.shown());
+    assert_eq!(world.journal_text(), "", "the journal is cleared");
+    ran
+}
+
+#[cfg(unix)]
+fn mode(path: &std::path::Path) -> u32 {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[test]
+#[cfg(unix)]
+fn a_file_is_replaced_as_a_whole_and_is_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let world = World::new();
+    let path = world.path("secret");
+    fs::write(&path, "a longer text than any secret ".repeat(9)).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    // What a crash left behind is in nobody's way.
+    fs::write(world.path(".secret.cf-service-tokens.new"), "half").unwrap();
+    let ran = rotate(&world, "secret");
+    assert!(world.opens(&read(&path)));
+    assert_eq!(mode(&path), 0o600);
+    assert_eq!(mode(&world.journal()), 0o700);
+    assert!(secrets_in(&ran.shown()).is_empty(), "{}", ran.shown());
+    let left: Vec<_> = fs::read_dir(world.directory.path())
+        .unwrap()
+        .map(|file| file.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name != "journal")
+        .collect();
+    assert_eq!(left, ["secret"]);
+}
+
+#[test]
+fn an_env_file_keeps_its_other_lines() {
+    let world = World::new();
+    fs::write(
+        world.path("env"),
+        "# deploy\nA=1\nCF_ACCESS_CLIENT_SECRET=old\n",
+    )
+    .unwrap();
+    let ran = rotate(&world, "env-file:env");
+    let text = read(&world.path("env"));
+    let [secret] = &secrets_in(&text)[..] else {
+        panic!("{text}");
+    };
+    assert!(world.opens(secret));
+    let expected = format!(
+        "# deploy\nA=1\nCF_ACCESS_CLIENT_SECRET={secret}\nCF_ACCESS_CLIENT_ID={CLIENT_ID}\n"
+    );
+    assert_eq!(text, expected);
+    assert!(secrets_in(&ran.shown()).is_empty());
+
+    let verified = world.run(&[
+        "verify",
+        "--env-file",
+        "env",
+        "--url",
+        world.simulator.protected_url(),
+    ]);
+    assert_eq!(verified.code, Some(0), "{}", verified.shown());
+    assert!(secrets_in(&verified.shown()).is_empty());
+}
+
+#[test]
+fn a_command_reads_the_secret_and_is_told_whose_it_is() {
+    let world = World::new();
+    let ran = rotate(
+        &world,
+        "command:cat >got; echo $CF_ACCESS_CLIENT_ID >whose; echo noise",
+    );
+    assert!(world.opens(&read(&world.path("got"))));
+    assert_eq!(read(&world.path("whose")).trim(), CLIENT_ID);
+    assert!(ran.stdout.lines().all(|line| line != "noise"));
+    assert!(ran.stderr.lines().any(|line| line == "noise"));
+    assert!(secrets_in(&ran.shown()).is_empty());
+}
+
+#[test]
+fn standard_output_has_the_secret_and_nothing_else() {
+    let world = World::new();
+    let ran = rotate(&world, "stdout");
+    assert!(world.opens(ran.stdout.trim_end()));
+    assert_eq!(ran.stdout.lines().count(), 1);
+    assert!(ran.stderr.contains("is on standard output"));
+    assert!(secrets_in(&ran.stderr).is_empty());
+}
+
+#[test]
+fn a_sink_that_fails_leaves_the_secret_in_the_journal() {
+    let world = World::new();
+    let ran = world.run(&["rotate", ID, "--secret-to", "command:exit 7"]);
+    assert_shown!(ran.shown());
+    assert_eq!(ran.code, Some(1));
+    assert!(secrets_in(&ran.shown()).is_empty());
+    let [secret] = &secrets_in(&world.journal_text())[..] else {
+        panic!("{}", world.journal_text());
+    };
+    assert!(world.opens(secret));
+    #[cfg(unix)]
+    for file in fs::read_dir(world.journal()).unwrap() {
+        assert_eq!(mode(&file.unwrap().path()), 0o600);
+    }
+
+    let told = world.run(&["list", "--quiet"]);
+    assert!(told.stderr.contains("did not end"), "{}", told.shown());
+    assert!(secrets_in(&told.shown()).is_empty());
+    let entry = format!("rotate-{ID}");
+    let listed = world.run(&["journal"]);
+    assert_shown!(listed.shown());
+    let again = world.run(&["journal", "finish", &entry]);
+    assert_eq!(again.code, Some(1), "the sink fails again");
+    let finished = world.run(&["journal", "finish", &entry, "--secret-to", "env-file:env"]);
+    assert_shown!(finished.shown());
+    assert!(read(&world.path("env")).contains(secret.as_str()));
+    assert!(read(&world.path("env")).contains(CLIENT_ID));
+    assert_eq!(world.journal_text(), "");
+}
+
+#[test]
+fn the_old_secret_works_until_it_is_ended() {
+    let world = World::new();
+    rotate(&world, "secret");
+    assert!(world.opens(OLD_SECRET));
+    let ended = world.run(&["update", ID, "--old-secret-until", "0s"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.shown());
+    assert!(!world.opens(OLD_SECRET));
+    assert!(world.opens(&read(&world.path("secret"))));
+
+    let world = World::new();
+    let ran = world.run(&["rotate", ID, "--secret-to", "secret", "--revoke-now"]);
+    assert!(
+        ran.stdout.contains("does not work any more"),
+        "{}",
+        ran.shown()
+    );
+    assert!(!world.opens(OLD_SECRET));
+}
+
+#[test]
+fn an_entry_can_be_discarded() {
+    let world = World::new();
+    world.run(&["rotate", ID, "--secret-to", "command:exit 7"]);
+    let entry = format!("rotate-{ID}");
+    assert_eq!(world.run(&["journal", "discard", &entry]).code, Some(2));
+    assert_ne!(world.journal_text(), "");
+    assert_eq!(
+        world.run(&["journal", "discard", &entry, "--yes"]).code,
+        Some(0)
+    );
+    assert_eq!(world.journal_text(), "");
+}
+
+#[test]
+fn a_refused_rotate_leaves_nothing() {
+    let world = World::new();
+    world
+        .simulator
+        .inject(Injection::new(Fault::Status(400)).on(Operation::Rotate));
+    let ran = world.run(&["rotate", ID, "--secret-to", "secret"]);
+    assert_eq!(ran.code, Some(1), "{}", ran.shown());
+    assert_eq!(world.journal_text(), "");
+    assert!(!world.path("secret").exists());
+}
+
+#[test]
+fn a_lost_answer_is_not_followed_by_a_blind_rotate() {
+    let world = World::new();
+    let lost = Injection::new(Fault::ResetAfterRequest).on(Operation::Rotate);
+    world.simulator.inject(lost.clone().taking_effect());
+    let ran = world.run(&["rotate", ID, "--secret-to", "secret"]);
+    assert_shown!(ran.shown());
+    assert_eq!(ran.code, Some(4));
+    let again = world.run(&["rotate", ID, "--secret-to", "secret"]);
+    assert_shown!(again.shown());
+    assert!(world.opens(OLD_SECRET));
+    assert_eq!(world.simulator.tokens()[0].client_secret_version, 2);
+}
+
+#[test]
+fn a_rotate_that_was_sent_and_did_nothing_is_made_again() {
+    let world = World::new();
+    world
+        .simulator
+        .inject(Injection::new(Fault::ResetAfterRequest).on(Operation::Rotate));
+    assert_eq!(
+        world.run(&["rotate", ID, "--secret-to", "secret"]).code,
+        Some(4)
+    );
+    let again = world.run(&["rotate", ID, "--secret-to", "secret"]);
+    assert_eq!(again.code, Some(0), "{}", again.shown());
+    assert!(again.stderr.contains("did not take place"));
+    assert!(world.opens(&read(&world.path("secret"))));
+    assert!(world.opens(OLD_SECRET));
+}
+
+#[test]
+fn a_lost_create_is_not_followed_by_a_second_token() {
+    let world = World::new();
+    let lost = Injection::new(Fault::ResetAfterRequest).on(Operation::Create);
+    world.simulator.inject(lost.taking_effect());
+    let create = ["create", "deploy", "--secret-to", "secret"];
+    assert_eq!(world.run(&create).code, Some(4));
+    let again = world.run(&create);
+    assert_eq!(again.code, Some(1), "{}", again.shown());
+    assert!(again.stderr.contains("rotate"), "{}", again.stderr);
+    assert_eq!(world.simulator.tokens().len(), 2);
+}
+
+#[test]
+fn an_answer_that_can_not_be_read_is_kept_whole() {
+    let world = World::new();
+    let truncated = Injection::new(Fault::TruncatedBody).on(Operation::Rotate);
+    world.simulator.inject(truncated.taking_effect());
+    let ran = world.run(&["rotate", ID, "--secret-to", "secret"]);
+    assert_ne!(ran.code, Some(0));
+    assert!(world.journal_text().contains("\"body\":\"{") || world.journal_text().contains(ID));
+    assert!(secrets_in(&ran.shown()).is_empty());
+}
+
+#[test]
+fn a_secret_in_an_answer_of_another_shape_arrives() {
+    for wrong in [
+        WrongJson::Empty,
+        WrongJson::Truncated,
+        WrongJson::NotJson,
+        WrongJson::InvalidUtf8,
+        WrongJson::ResultNull,
+        WrongJson::ResultMissing,
+        WrongJson::ResultOfAnotherType,
+        WrongJson::SuccessMissing,
+        WrongJson::ArrayForObject,
+        WrongJson::FieldsOfAnotherType,
+        WrongJson::UnknownFields,
+        WrongJson::DeepNesting,
+    ] {
+        let world = World::new();
+        let odd = Injection::new(Fault::WrongJson(wrong)).on(Operation::Rotate);
+        world.simulator.inject(odd.taking_effect());
+        let ran = world.run(&["rotate", ID, "--secret-to", "env-file:env"]);
+        let text = format!("{}{}", read(&world.path("env")), world.journal_text());
+        let is_saved = secrets_in(&text).iter().any(|secret| world.opens(secret));
+        let version = world.simulator.tokens()[0].client_secret_version;
+        assert!(
+            is_saved || text.contains(ID) || version == 1,
+            "{wrong:?}: {}",
+            ran.shown()
+        );
+        assert!(world.opens(OLD_SECRET), "{wrong:?}");
+        assert!(secrets_in(&ran.shown()).is_empty(), "{wrong:?}");
+    }
+}

@@ -1,0 +1,204 @@
+//! What the tests of the command share: a simulator, and the command run on it.
+
+#![allow(dead_code, reason = "each test uses its own part")]
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use cf_service_tokens_simulator::{SeedToken, Simulator, SimulatorBuilder};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+/// The token that the tests rotate, and the secret that its users have.
+pub const ID: &str = "890013f4-8153-41a1-af1b-3bbc3d40a9c8";
+pub const CLIENT_ID: &str = "30abf25a7af4676c864d6f91aafe5124.access";
+pub const OLD_SECRET: &str = "cfast_oldoldoldoldoldoldoldoldoldoldoldoldoldoldold";
+
+/// The command, in an environment without any setting.
+pub fn command() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cf-service-tokens"));
+    command
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap())
+        .stdin(Stdio::null());
+    command
+}
+
+/// Runs the command on a simulated account of its own.
+pub fn simulated(arguments: &[&str]) -> Ran {
+    Ran::of(command().arg("--simulate").args(arguments))
+}
+
+/// What the command said, and how it ended.
+pub struct Ran {
+    pub stdout: String,
+    pub stderr: String,
+    pub code: Option<i32>,
+}
+
+impl Ran {
+    pub fn of(command: &mut Command) -> Self {
+        let Output {
+            status,
+            stdout,
+            stderr,
+        } = command.output().unwrap();
+        Self {
+            stdout: String::from_utf8(stdout).unwrap(),
+            stderr: String::from_utf8(stderr).unwrap(),
+            code: status.code(),
+        }
+    }
+
+    /// All of it, for a snapshot.
+    pub fn shown(&self) -> String {
+        let code = self.code.map_or("none".to_owned(), |code| code.to_string());
+        let mut shown = format!("exit code {code}\n");
+        for (name, text) in [("stdout", &self.stdout), ("stderr", &self.stderr)] {
+            if !text.is_empty() {
+                shown += &format!("--- {name}\n{text}");
+            }
+        }
+        shown
+    }
+}
+
+/// Takes out of snapshots what differs from run to run. What is left has the same
+/// length, so that tables stay aligned.
+pub fn filters() -> Vec<(&'static str, &'static str)> {
+    vec![
+        (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z", "[time]"),
+        (r"\d{4}-\d\d-\d\d \d\d:\d\d", "YYYY-MM-DD hh:mm"),
+        (r"\d{4}-\d\d-\d\d", "YYYY-MM-DD"),
+        (r"\d\d:\d\d:\d\d", "hh:mm:ss"),
+        (
+            r#""expires_in_seconds": -?\d+"#,
+            r#""expires_in_seconds": [seconds]"#,
+        ),
+        (r"127\.0\.0\.1:\d+", "127.0.0.1:[port]"),
+        (r"just now|\d+ (minute|hour)s? ago", "[ago]"),
+        (r"[0-9a-f]{16}-FRA", "[ray id]"),
+        (r"/\S*/\.tmp\w+", "[directory]"),
+    ]
+}
+
+/// Asserts a snapshot of what may differ from run to run.
+#[macro_export]
+macro_rules! assert_shown {
+    ($($arguments:tt)*) => {
+        insta::with_settings!({ filters => $crate::support::filters() }, {
+            insta::assert_snapshot!($($arguments)*);
+        })
+    };
+}
+
+/// A simulator that outlives the commands, and a directory to work in.
+pub struct World {
+    pub simulator: Simulator,
+    pub directory: TempDir,
+    runtime: Runtime,
+}
+
+impl World {
+    /// With a token whose old secret is known.
+    pub fn new() -> Self {
+        Self::with(Simulator::builder().token(known_token()))
+    }
+
+    pub fn with(builder: SimulatorBuilder) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let simulator = runtime.block_on(builder.start()).unwrap();
+        Self {
+            simulator,
+            directory: TempDir::new().unwrap(),
+            runtime,
+        }
+    }
+
+    /// The command, on this simulator.
+    pub fn command(&self) -> Command {
+        let mut command = command();
+        command
+            .current_dir(self.directory.path())
+            .envs(self.environment());
+        command
+    }
+
+    pub fn environment(&self) -> Vec<(String, String)> {
+        let journal = self.journal();
+        let journal = journal.to_str().unwrap();
+        [
+            ("CLOUDFLARE_BASE_URL", self.simulator.base_url()),
+            ("CLOUDFLARE_API_TOKEN", self.simulator.api_token()),
+            ("CLOUDFLARE_ACCOUNT_ID", self.simulator.account_id()),
+            ("CF_SERVICE_TOKENS_JOURNAL", journal),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .to_vec()
+    }
+
+    pub fn run(&self, arguments: &[&str]) -> Ran {
+        Ran::of(self.command().args(arguments))
+    }
+
+    pub fn path(&self, name: &str) -> std::path::PathBuf {
+        self.directory.path().join(name)
+    }
+
+    pub fn journal(&self) -> std::path::PathBuf {
+        self.path("journal")
+    }
+
+    /// What the journal has of the token, the files' whole text.
+    pub fn journal_text(&self) -> String {
+        let Ok(files) = std::fs::read_dir(self.journal()) else {
+            return String::new();
+        };
+        files
+            .map(|file| read(&file.unwrap().path()))
+            .collect::<Vec<_>>()
+            .join("\n")
+    }
+
+    /// Whether the secret opens the app behind Access.
+    pub fn opens(&self, secret: &str) -> bool {
+        let answer = self.runtime.block_on(async {
+            reqwest::Client::new()
+                .get(self.simulator.protected_url())
+                .header("cf-access-client-id", CLIENT_ID)
+                .header("cf-access-client-secret", secret)
+                .send()
+                .await
+                .unwrap()
+        });
+        answer.status() == 200
+    }
+
+    pub fn go_offline(&self) {
+        self.runtime.block_on(self.simulator.go_offline()).unwrap();
+    }
+}
+
+pub fn known_token() -> SeedToken {
+    SeedToken::new("Grafana scraper")
+        .id(ID)
+        .client_id(CLIENT_ID)
+        .client_secret(OLD_SECRET)
+}
+
+/// A file's text; empty if there is none.
+pub fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_default()
+}
+
+/// The secrets in a text: whatever begins as one.
+pub fn secrets_in(text: &str) -> Vec<String> {
+    text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+        .filter(|word| word.starts_with("cfast_"))
+        .map(str::to_owned)
+        .collect()
+}

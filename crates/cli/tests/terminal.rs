@@ -1,0 +1,125 @@
+//! The command on a real terminal (a pty): a progress bar, colour, and tables that
+//! fit.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod support;
+
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::process::{Command, Stdio};
+
+use nix::pty::{Winsize, openpty};
+use support::{ID, command};
+
+/// What appears on a terminal of so many columns.
+fn on_a_terminal(columns: u16, command: &mut Command) -> String {
+    typing("", columns, command)
+}
+
+/// The same, with somebody who types.
+fn typing(text: &str, columns: u16, command: &mut Command) -> String {
+    let size = Winsize {
+        ws_row: 40,
+        ws_col: columns,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    let pty = openpty(&size, None).unwrap();
+    let slave = || Stdio::from(pty.slave.try_clone().unwrap());
+    command.stdin(slave()).stdout(slave()).stderr(slave());
+    let mut child = command.env("TERM", "xterm-256color").spawn().unwrap();
+    // The terminal ends when nobody has it open any more.
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    drop(pty.slave);
+    let mut shown = Vec::new();
+    let mut piece = [0; 4096];
+    let mut master = File::from(pty.master);
+    master.write_all(text.as_bytes()).unwrap();
+    while let Ok(length @ 1..) = master.read(&mut piece) {
+        shown.extend_from_slice(&piece[..length]);
+    }
+    child.wait().unwrap();
+    String::from_utf8(shown).unwrap()
+}
+
+/// The text without what colours it and moves the cursor.
+fn plain(shown: &str) -> String {
+    anstream::adapter::strip_str(shown).to_string()
+}
+
+#[test]
+fn renew_shows_a_progress_bar() {
+    let shown = on_a_terminal(100, command().args(["--simulate", "renew"]));
+    let text = plain(&shown);
+    assert!(text.contains("10 tokens listed, 3 due"), "{shown:?}");
+    assert!(text.contains("] 1/3 "), "{shown:?}");
+    assert!(text.contains("] 3/3 "), "{shown:?}");
+    assert!(text.contains("=>"), "{shown:?}");
+    // And then the table in its place.
+    let table = text.rsplit("NAME").next().unwrap();
+    assert!(
+        table.contains("10 tokens: 3 renewed, 7 skipped"),
+        "{shown:?}"
+    );
+    assert!(!table.contains("] 3/3 "), "{shown:?}");
+
+    let quiet = on_a_terminal(100, command().args(["--simulate", "renew", "--quiet"]));
+    assert_eq!(quiet, "");
+}
+
+#[test]
+fn a_table_fits_the_terminal() {
+    for columns in [60, 80, 140] {
+        for arguments in [&["list"][..], &["report"], &["show", ID]] {
+            let shown = on_a_terminal(columns, command().arg("--simulate").args(arguments));
+            let text = plain(&shown);
+            let widest = text.lines().map(|line| line.chars().count()).max();
+            assert!(widest <= Some(columns.into()), "{columns}: {text}");
+            assert!(text.contains("Grafana"), "{text}");
+        }
+    }
+}
+
+#[test]
+fn colour_is_for_terminals_that_want_it() {
+    let list = || {
+        let mut list = command();
+        list.args(["--simulate", "list"]);
+        list
+    };
+    let green = "\u{1b}[38;5;10mactive";
+    let shown = on_a_terminal(140, &mut list());
+    assert!(shown.contains(green), "{shown:?}");
+    let shown = on_a_terminal(140, list().env("NO_COLOR", "1"));
+    assert!(!shown.contains('\u{1b}'), "{shown:?}");
+    let piped = support::Ran::of(&mut list());
+    assert!(!piped.stdout.contains('\u{1b}'));
+    let json = on_a_terminal(140, list().args(["--output", "json"]));
+    assert!(!json.contains('\u{1b}'), "{json:?}");
+}
+
+#[test]
+fn what_can_not_be_undone_is_asked_for() {
+    let delete = || {
+        let mut delete = command();
+        delete.args([
+            "--simulate",
+            "delete",
+            "b8d5ba76-6c76-46e2-a919-2d16070a2604",
+        ]);
+        delete
+    };
+    for (answer, is_done) in [("y\n", true), ("n\n", false), ("\n", false)] {
+        let shown = plain(&typing(answer, 100, &mut delete()));
+        assert!(
+            shown.contains("can't be brought back. Delete? [y/N]"),
+            "{shown}"
+        );
+        assert_eq!(shown.contains("deleted"), is_done, "{shown}");
+        assert_eq!(shown.contains("nothing was done"), !is_done, "{shown}");
+    }
+}

@@ -1,0 +1,66 @@
+//! What `verify` says of a token, on an app behind Access.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod support;
+
+use std::fs;
+
+use cf_service_tokens_simulator::Simulator;
+use support::{CLIENT_ID, OLD_SECRET, Ran, World, known_token};
+
+/// Runs `verify` with this secret in the environment.
+fn verify(world: &World, url: &str, secret: &str) -> Ran {
+    let ran = Ran::of(
+        world
+            .command()
+            .env("CF_ACCESS_CLIENT_ID", CLIENT_ID)
+            .env("CF_ACCESS_CLIENT_SECRET", secret)
+            .args(["verify", "--url", url]),
+    );
+    assert!(!ran.shown().contains(secret), "{}", ran.shown());
+    ran
+}
+
+#[test]
+fn accepted_refused_or_sent_to_a_login() {
+    let world = World::new();
+    let strict = world.simulator.protected_url();
+    let with_login = world.simulator.protected_url_with_login();
+    assert_eq!(verify(&world, strict, OLD_SECRET).code, Some(0));
+    assert_eq!(verify(&world, with_login, OLD_SECRET).code, Some(0));
+    assert_shown!("refused", verify(&world, strict, "cfast_wrong").shown());
+    assert_shown!("login", verify(&world, with_login, "cfast_wrong").shown());
+    let disabled = World::with(Simulator::builder().token(known_token().disabled()));
+    let url = disabled.simulator.protected_url();
+    assert_eq!(verify(&disabled, url, OLD_SECRET).code, Some(1));
+}
+
+#[test]
+fn credentials_come_from_files_and_go_into_one_header_too() {
+    let world = World::new();
+    fs::write(world.path("secret"), format!("{OLD_SECRET}\n")).unwrap();
+    let mut arguments = vec![
+        "verify",
+        "--client-id",
+        CLIENT_ID,
+        "--secret-file",
+        "secret",
+    ];
+    arguments.extend(["--url", world.simulator.protected_url()]);
+    assert_eq!(world.run(&arguments).code, Some(0));
+    arguments.extend(["--single-header", "Authorization"]);
+    let ran = world.run(&arguments);
+    assert_eq!(ran.code, Some(0), "{}", ran.shown());
+}
+
+#[test]
+fn what_is_missing_or_out_of_reach() {
+    let world = World::new();
+    let url = world.simulator.protected_url().to_owned();
+    assert_shown!(
+        "nothing-to-try",
+        world.run(&["verify", "--url", &url]).shown()
+    );
+    world.go_offline();
+    assert_shown!("out-of-reach", verify(&world, &url, OLD_SECRET).shown());
+}
