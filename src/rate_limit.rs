@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 
 use crate::clock::Clock;
 use crate::received::Received;
+use crate::trace;
 
 /// How many requests a client sends in a window of time.
 ///
@@ -110,12 +111,20 @@ impl RateLimiter {
             return Err(wait);
         }
         let _turn = self.turnstile.lock().await;
+        let mut waits_since = None;
         loop {
-            let entered = lock(window).enter(clock.elapsed());
+            let now = clock.elapsed();
+            let entered = lock(window).enter(now);
             match entered {
-                Ok(epoch) => return Ok(self.permit(epoch)),
+                Ok(epoch) => {
+                    if let Some(since) = waits_since {
+                        trace::waited_for_room(now.saturating_sub(since));
+                    }
+                    return Ok(self.permit(epoch));
+                }
                 Err(wait) if too_long(wait) => return Err(wait),
                 Err(wait) => {
+                    waits_since.get_or_insert(now);
                     let room = std::pin::pin!(self.room.notified());
                     select(room, clock.sleep(wait)).await;
                 }

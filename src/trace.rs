@@ -85,6 +85,12 @@ pub(crate) fn retry(error: &Error, attempt: u32, pause: Duration) {
     );
 }
 
+/// Tells that a call was held up by the client's own rate limit, and is no longer.
+/// Those that stood in line behind it don't tell.
+pub(crate) fn waited_for_room(wait: Duration) {
+    debug!(target: TARGET, ?wait, reason = "rate_limit", "there is room in the rate limit again");
+}
+
 /// Tells that the client's own rate limit holds a call up for too long.
 pub(crate) fn rate_limited(wait: Duration) {
     debug!(target: TARGET, ?wait, "the rate limit leaves no room before the deadline");
