@@ -10,7 +10,7 @@ use super::Moment;
 /// The longest that a watcher is silent in a pass, and some more: a renewal is one
 /// call and one look at the token, and each may wait a quarter of an hour for the
 /// rate limit.
-const LONGEST_SILENCE: Duration = Duration::from_secs(45 * 60);
+pub(super) const LONGEST_SILENCE: Duration = Duration::from_secs(45 * 60);
 
 /// The watcher's signs of life.
 ///

@@ -21,6 +21,15 @@ use super::state::State;
 /// What all names begin with.
 const PREFIX: &str = "cf_service_tokens";
 
+/// Why tokens are not renewed, as the SDK names it.
+const REASONS: [&str; 5] = [
+    "failed",
+    "not_tried",
+    "no_id",
+    "no_expiry",
+    "unreadable_duration",
+];
+
 /// The metrics of a watcher.
 pub(super) struct Metrics {
     registry: Registry,
@@ -58,7 +67,12 @@ struct Wait {
 
 impl Metrics {
     pub(super) fn new(state: &Arc<Mutex<State>>) -> Self {
-        let (renewals, failures) = (Counter::default(), Family::default());
+        let renewals = Counter::default();
+        let failures: Family<Failure, Counter> = Family::default();
+        // From zero on, so that the first failure is seen as one more.
+        for reason in REASONS {
+            drop(failures.get_or_create(&Failure { reason }));
+        }
         let calls = Calls {
             requests: Family::default(),
             waits: Family::default(),
@@ -70,7 +84,7 @@ impl Metrics {
         registry.register(
             "failures",
             "Tokens that should have been renewed and were not, by reason",
-            Family::clone(&failures),
+            failures.clone(),
         );
         registry.register(
             "api_requests",
@@ -171,7 +185,7 @@ impl Collector for OfState {
         let state = lock(&self.0);
         let mut expiries = encoder.encode_descriptor(
             "expiry_timestamp",
-            "When the token expires, of each token that is looked after and does",
+            "When the token expires, of each token that is looked after and does.",
             Some(&Unit::Seconds),
             MetricType::Gauge,
         )?;
@@ -181,7 +195,7 @@ impl Collector for OfState {
         }
         let mut tokens = encoder.encode_descriptor(
             "tokens",
-            "Tokens of the account, by what was decided about them and why",
+            "Tokens of the account, by what was decided about them and why.",
             None,
             MetricType::Gauge,
         )?;
@@ -191,7 +205,7 @@ impl Collector for OfState {
         }
         let last_success = encoder.encode_descriptor(
             "last_success_timestamp",
-            "When the last pass ended that left nothing to look after; 0 if none did yet",
+            "When the last pass ended that left nothing to look after; 0 if none did yet.",
             Some(&Unit::Seconds),
             MetricType::Gauge,
         )?;
