@@ -5,8 +5,8 @@
 //! forbids that it could. Without the script it can be read all the same.
 //!
 //! ```ignore
-//! let account = page::Account {
-//!     id: tokens.account_id().to_string(),
+//! let report = page::Report {
+//!     owner: page::Owner::Account(tokens.account_id().to_string()),
 //!     time: Utc::now(),
 //!     window: Duration::from_secs(30 * 24 * 60 * 60),
 //!     problem: None,
@@ -15,7 +15,7 @@
 //!         .map(|token| page::Token::new(token, decide(token, &policy, Utc::now())))
 //!         .collect(),
 //! };
-//! std::fs::write("report.html", page::html(&account))?;
+//! std::fs::write("report.html", page::html(&report))?;
 //! ```
 
 mod assets;
@@ -24,7 +24,6 @@ mod state;
 #[cfg(test)]
 mod tests;
 mod timeline;
-mod words;
 
 use std::time::Duration;
 
@@ -32,10 +31,10 @@ use cf_service_tokens::ServiceToken;
 use cf_service_tokens::renewal::Decision;
 use chrono::{DateTime, Utc};
 
-/// The account that a page is about, at a moment.
-pub(crate) struct Account {
-    /// The account's id.
-    pub(crate) id: String,
+/// What a page is about: the tokens of an account or a zone, at a moment.
+pub(crate) struct Report {
+    /// Whose tokens these are.
+    pub(crate) owner: Owner,
     /// The time that the page speaks of as now.
     pub(crate) time: DateTime<Utc>,
     /// How long before its expiry a token falls due.
@@ -44,6 +43,15 @@ pub(crate) struct Account {
     pub(crate) problem: Option<String>,
     /// The tokens, in any order.
     pub(crate) tokens: Vec<Token>,
+}
+
+/// Whose tokens a page is about, by id.
+#[derive(Clone, Debug)]
+pub(crate) enum Owner {
+    /// An account.
+    Account(String),
+    /// A zone.
+    Zone(String),
 }
 
 /// What a page tells of a token.
@@ -83,6 +91,6 @@ impl Token {
 }
 
 /// The page, as a document of HTML.
-pub(crate) fn html(account: &Account) -> String {
-    markup::document(account).into_string()
+pub(crate) fn html(report: &Report) -> String {
+    markup::document(report).into_string()
 }

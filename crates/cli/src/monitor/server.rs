@@ -35,8 +35,8 @@ pub(super) fn routes(monitor: Monitor, is_loopback: bool) -> Router {
 
 async fn report(State(monitor): State<Monitor>) -> Html<String> {
     let now = (monitor.shared.time)().now;
-    let account = lock(&monitor.shared.state).page(now);
-    Html(page::html(&account))
+    let report = lock(&monitor.shared.state).page(now);
+    Html(page::html(&report))
 }
 
 async fn metrics(State(monitor): State<Monitor>, headers: HeaderMap) -> Response {

@@ -138,9 +138,9 @@ impl State {
         counts
     }
 
-    pub(super) fn page(&self, now: DateTime<Utc>) -> page::Account {
-        page::Account {
-            id: self.account.clone(),
+    pub(super) fn page(&self, now: DateTime<Utc>) -> page::Report {
+        page::Report {
+            owner: page::Owner::Account(self.account.clone()),
             time: now,
             window: self.window,
             problem: self.problem.clone(),

@@ -422,7 +422,7 @@ async fn ready_once_a_pass_has_reached_its_end() {
     assert_eq!(answer.status, 503, "{answer:?}");
     let page = world.server.get("/").await.body;
     assert!(page.contains("The last pass stopped early"), "{page}");
-    assert!(!page.contains("has no service tokens"));
+    assert!(!page.contains("no service tokens here"));
 
     world.pass().await;
     let answer = world.server.get("/readyz").await;

@@ -8,22 +8,23 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use super::assets::{ICON, SCRIPT, STYLE, content_security_policy};
 use super::state::{State, detail};
 use super::timeline::Axis;
-use super::{Account, Token, words};
+use super::{Owner, Report, Token};
+use crate::when;
 
 /// The whole document.
-pub(super) fn document(account: &Account) -> Markup {
-    let mut tokens: Vec<(&Token, State)> = account
+pub(super) fn document(report: &Report) -> Markup {
+    let mut tokens: Vec<(&Token, State)> = report
         .tokens
         .iter()
-        .map(|token| (token, State::of(token, account.time)))
+        .map(|token| (token, State::of(token, report.time)))
         .collect();
     tokens.sort_by_key(|(token, _)| {
         // What is not known may be soon; what never lapses comes last.
         let lapses = (token.never_expires, token.expires_at);
         (lapses, &token.name, &token.id)
     });
-    let expiries = account.tokens.iter().filter_map(|token| token.expires_at);
-    let axis = Axis::new(account.time, account.window, expiries);
+    let expiries = report.tokens.iter().filter_map(|token| token.expires_at);
+    let axis = Axis::new(report.time, report.window, expiries);
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -33,27 +34,27 @@ pub(super) fn document(account: &Account) -> Markup {
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 meta name="referrer" content="no-referrer";
-                title { "Service tokens of " (account.id) }
+                title { "Service tokens of " (owner(report).1) }
                 // In the page, so that no browser asks a server for one.
                 link rel="icon" href=(ICON);
                 style { (PreEscaped(STYLE)) }
             }
             body {
                 (definitions(&axis))
-                (header(account))
+                (header(report))
                 main {
-                    @if let Some(problem) = &account.problem {
+                    @if let Some(problem) = &report.problem {
                         p class="problem" role="alert" { bdi { (problem) } }
                     }
-                    @if tokens.is_empty() && account.problem.is_some() {
+                    @if tokens.is_empty() && report.problem.is_some() {
                         p class="empty" { "No service token is known." }
                     } @else if tokens.is_empty() {
-                        p class="empty" { "This account has no service tokens." }
+                        p class="empty" { "There are no service tokens here." }
                     } @else {
                         (toolbar(&tokens))
-                        (table(account, &axis, &tokens))
+                        (table(report, &axis, &tokens))
                         p class="empty" id="none" hidden { "No token is like that." }
-                        (legend(account))
+                        (legend(report))
                     }
                 }
                 script { (PreEscaped(SCRIPT)) }
@@ -62,27 +63,31 @@ pub(super) fn document(account: &Account) -> Markup {
     }
 }
 
-fn header(account: &Account) -> Markup {
+fn header(report: &Report) -> Markup {
+    let (scope, id) = owner(report);
     html! {
         header {
             h1 { "Service tokens" }
             dl {
-                div { dt { "Account" } dd { code { (account.id) } } }
-                div { dt { "As of" } dd { (time(account.time)) } }
-                div { dt { "Renewed" } dd { (window(account)) " before they expire" } }
+                div { dt { (scope) } dd { code { (id) } } }
+                div { dt { "As of" } dd { (time(report.time)) } }
+                div { dt { "Renewed" } dd { (when::length(report.window)) " before they expire" } }
             }
         }
     }
 }
 
-/// The window in words.
-fn window(account: &Account) -> String {
-    chrono::TimeDelta::from_std(account.window).map_or_else(|_| "any time".to_owned(), words::span)
+/// Whose tokens these are: an account or a zone, and its id.
+fn owner(report: &Report) -> (&'static str, &str) {
+    match &report.owner {
+        Owner::Account(id) => ("Account", id),
+        Owner::Zone(id) => ("Zone", id),
+    }
 }
 
 fn time(time: DateTime<Utc>) -> Markup {
     html! {
-        time datetime=(machine(time)) { (words::moment(time)) }
+        time datetime=(machine(time)) { (when::minute(time)) }
     }
 }
 
@@ -103,13 +108,13 @@ fn toolbar(tokens: &[(&Token, State)]) -> Markup {
         section class="toolbar" aria-label="Filter" {
             div class="states" role="group" aria-label="State" {
                 button type="button" data-state="" aria-pressed="true" disabled {
-                    b { (words::grouped(all)) } " All"
+                    b { (grouped(all)) } " All"
                 }
                 @for state in State::ALL {
                     @if let Some(count) = counts.get(&state) {
                         button type="button" class=(state.class()) data-state=(state.class())
                             aria-pressed="false" disabled {
-                            b { (words::grouped(*count)) } " " (state.word())
+                            b { (grouped(*count)) } " " (state.word())
                         }
                     }
                 }
@@ -124,7 +129,7 @@ fn toolbar(tokens: &[(&Token, State)]) -> Markup {
     }
 }
 
-fn table(account: &Account, axis: &Axis, tokens: &[(&Token, State)]) -> Markup {
+fn table(report: &Report, axis: &Axis, tokens: &[(&Token, State)]) -> Markup {
     let heading = |key: &str, words: &str, sort: Option<&str>| {
         html! {
             th role="columnheader" scope="col" class=(key) aria-sort=[sort] {
@@ -147,14 +152,14 @@ fn table(account: &Account, axis: &Axis, tokens: &[(&Token, State)]) -> Markup {
             }
             tbody role="rowgroup" {
                 @for (token, state) in tokens {
-                    (row(account, axis, token, *state))
+                    (row(report, axis, token, *state))
                 }
             }
         }
     }
 }
 
-fn row(account: &Account, axis: &Axis, token: &Token, state: State) -> Markup {
+fn row(report: &Report, axis: &Axis, token: &Token, state: State) -> Markup {
     // As numbers that sort as the page does: unknown first, forever last.
     let expires = match token.expires_at {
         _ if token.never_expires => i64::MAX.to_string(),
@@ -180,12 +185,12 @@ fn row(account: &Account, axis: &Axis, token: &Token, state: State) -> Markup {
                     bdi class="detail" { (detail) }
                 }
             }
-            td role="cell" class="life" { (life(account, axis, token, state)) }
+            td role="cell" class="life" { (life(report, axis, token, state)) }
             td role="cell" class="expires" {
                 @if token.never_expires {
                     span class="relative" { "never" }
                 } @else if let Some(at) = token.expires_at {
-                    span class="relative" { (words::relative(at, account.time)) }
+                    span class="relative" { (when::distance(at - report.time)) }
                     " "
                     time datetime=(machine(at)) { (at.format("%Y-%m-%d %H:%M")) }
                 } @else {
@@ -197,14 +202,14 @@ fn row(account: &Account, axis: &Axis, token: &Token, state: State) -> Markup {
 }
 
 /// The token's life on the axis.
-fn life(account: &Account, axis: &Axis, token: &Token, state: State) -> Markup {
+fn life(report: &Report, axis: &Axis, token: &Token, state: State) -> Markup {
     let (past, rest) = axis.life(token.created_at, token.expires_at);
     let is_over_before = token.expires_at.is_some_and(|at| axis.is_before(at));
     let goes_on = token.never_expires || token.expires_at.is_some_and(|at| axis.is_beyond(at));
     let is_unknown = token.expires_at.is_none() && !token.never_expires;
     html! {
         svg role="img" class=(state.class()) {
-            title { (story(account, token)) }
+            title { (story(report, token)) }
             use href="#axis" width="100%" height="100%" {}
             // From here on, heights count from the middle of the row.
             svg y="50%" overflow="visible" {
@@ -235,22 +240,22 @@ fn life(account: &Account, axis: &Axis, token: &Token, state: State) -> Markup {
 }
 
 /// The token's life in words, for those who do not see it.
-fn story(account: &Account, token: &Token) -> String {
+fn story(report: &Report, token: &Token) -> String {
     let made = token.created_at.map_or_else(
         || "made at an unknown time".to_owned(),
-        |at| format!("made {}", words::moment(at)),
+        |at| format!("made {}", when::minute(at)),
     );
     let end = match token.expires_at {
         _ if token.never_expires => "never expires".to_owned(),
         None => "expires at an unknown time".to_owned(),
         Some(at) => {
-            let verb = if at <= account.time {
+            let verb = if at <= report.time {
                 "expired"
             } else {
                 "expires"
             };
-            let relative = words::relative(at, account.time);
-            format!("{verb} {}, {relative}", words::moment(at))
+            let relative = when::distance(at - report.time);
+            format!("{verb} {}, {relative}", when::minute(at))
         }
     };
     format!("{made}, {end}")
@@ -294,12 +299,12 @@ fn definitions(axis: &Axis) -> Markup {
     }
 }
 
-fn legend(account: &Account) -> Markup {
+fn legend(report: &Report) -> Markup {
     html! {
         footer {
             p {
                 span class="swatch window" {}
-                " The window of " (window(account)) ": what ends in it falls due. An arrow "
+                " The window of " (when::length(report.window)) ": what ends in it falls due. An arrow "
                 "means that a life goes on beyond the page. All times are UTC."
             }
         }
@@ -310,4 +315,17 @@ fn percent(at: f64) -> String {
     let rounded = format!("{at:.2}");
     let short = rounded.trim_end_matches('0').trim_end_matches('.');
     format!("{short}%")
+}
+
+/// A number with its thousands set apart, such as `1,000`.
+fn grouped(number: i64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
 }

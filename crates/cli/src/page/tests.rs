@@ -7,7 +7,7 @@ use cf_service_tokens::renewal::{RenewBy, RenewalPolicy, Shard, decide};
 use cf_service_tokens::{ServiceToken, TokenDuration};
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Account, Token, html};
+use super::{Owner, Report, Token, html};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -38,9 +38,9 @@ fn token(number: usize, name: &str, days: i64) -> ServiceToken {
     token
 }
 
-fn account(policy: &RenewalPolicy, tokens: &[ServiceToken]) -> Account {
-    Account {
-        id: "023e105f4ecef8ad9ca31a8372d0c353".to_owned(),
+fn report(policy: &RenewalPolicy, tokens: &[ServiceToken]) -> Report {
+    Report {
+        owner: Owner::Account("023e105f4ecef8ad9ca31a8372d0c353".to_owned()),
         time: noon(),
         window: 30 * DAY,
         problem: None,
@@ -52,7 +52,7 @@ fn account(policy: &RenewalPolicy, tokens: &[ServiceToken]) -> Account {
 }
 
 /// A token in each state, and in each that has two faces.
-fn of_every_kind() -> Account {
+fn of_every_kind() -> Report {
     let mut forever = token(1, "forever", 36_500);
     forever.duration = Some(TokenDuration::FOREVER);
     let mut disabled = token(2, "disabled", 112);
@@ -87,28 +87,28 @@ fn of_every_kind() -> Account {
     let policy = RenewalPolicy::new()
         .by(RenewBy::Duration)
         .except(["left out", "left out and lapsed"]);
-    let mut account = account(&policy, &tokens);
-    if let Some(failed) = account.tokens.last_mut() {
+    let mut report = report(&policy, &tokens);
+    if let Some(failed) = report.tokens.last_mut() {
         failed.problem = Some("failed: the API answered HTTP 503 <busy>".to_owned());
     }
-    account
+    report
 }
 
-fn of_hostile_names() -> Account {
+fn of_hostile_names() -> Report {
     let mut tokens: Vec<ServiceToken> = (1..)
         .zip(HOSTILE)
         .map(|(number, name)| token(number, name, 10 * i64::try_from(number).unwrap()))
         .collect();
     // An id comes from the API as well, and an odd one is no id that can be used.
     tokens[0].id = Some(HOSTILE[1].to_owned());
-    let mut account = account(&RenewalPolicy::new(), &tokens);
-    account.id = HOSTILE[0].to_owned();
-    account.problem = Some(HOSTILE[3].to_owned());
-    account.tokens[1].problem = Some(HOSTILE[0].to_owned());
-    account
+    let mut report = report(&RenewalPolicy::new(), &tokens);
+    report.owner = Owner::Zone(HOSTILE[0].to_owned());
+    report.problem = Some(HOSTILE[3].to_owned());
+    report.tokens[1].problem = Some(HOSTILE[0].to_owned());
+    report
 }
 
-fn of_tokens(count: usize) -> Account {
+fn of_tokens(count: usize) -> Report {
     let tokens: Vec<ServiceToken> = (0..count)
         .map(|number| {
             // Spread over 800 days, in no order.
@@ -116,7 +116,7 @@ fn of_tokens(count: usize) -> Account {
             token(number, &format!("Service {number}"), days)
         })
         .collect();
-    account(&RenewalPolicy::new(), &tokens)
+    report(&RenewalPolicy::new(), &tokens)
 }
 
 /// What the page says, without its styles, its script and its drawings.
@@ -142,7 +142,7 @@ fn the_page_of_a_small_account() {
         token(2, "Deploy", 301),
         token(3, "Backup & more", 5),
     ];
-    let page = html(&account(&RenewalPolicy::new(), &tokens));
+    let page = html(&report(&RenewalPolicy::new(), &tokens));
     // One element a line, and without what files of their own hold.
     let page = page
         .replace(super::assets::STYLE, "(page.css)")
@@ -155,8 +155,8 @@ fn the_page_of_a_small_account() {
 
 #[test]
 fn every_state_in_words() {
-    let account = of_every_kind();
-    let page = html(&account);
+    let report = of_every_kind();
+    let page = html(&report);
     let rows = page.split("<tr ").skip(2);
     let words: Vec<String> = rows
         .map(|row| {
@@ -188,11 +188,11 @@ fn no_name_becomes_markup() {
 #[test]
 fn an_account_without_tokens_and_one_that_is_not_known() {
     let mut empty = of_tokens(0);
-    assert!(text(&html(&empty)).contains("This account has no service tokens."));
+    assert!(text(&html(&empty)).contains("There are no service tokens here."));
     empty.problem = Some("The tokens have not all been listed yet.".to_owned());
     let page = text(&html(&empty));
     assert!(page.contains("not all been listed yet"));
-    assert!(!page.contains("has no service tokens"), "nobody knows");
+    assert!(!page.contains("no service tokens here"), "nobody knows");
 }
 
 #[test]
@@ -242,9 +242,9 @@ fn odd_times_and_windows_are_drawn() {
         40_000 * DAY,
         Duration::MAX,
     ] {
-        let mut account = account(&RenewalPolicy::new(), &[far.clone(), backwards.clone()]);
-        account.window = window;
-        let page = html(&account);
+        let mut report = report(&RenewalPolicy::new(), &[far.clone(), backwards.clone()]);
+        report.window = window;
+        let page = html(&report);
         assert!(
             !page.contains("NaN") && !page.contains("width=\"-"),
             "{window:?}"
@@ -257,7 +257,7 @@ fn odd_times_and_windows_are_drawn() {
 fn another_shards_tokens_are_left_out() {
     let tokens: Vec<ServiceToken> = (0..40).map(|number| token(number, "x", 300)).collect();
     let policy = RenewalPolicy::new().shard(Shard::new(0, 2).unwrap());
-    let page = text(&html(&account(&policy, &tokens)));
+    let page = text(&html(&report(&policy, &tokens)));
     assert!(page.contains("Left out belongs to another shard"));
     assert!(page.contains("Well"));
 }
@@ -274,7 +274,7 @@ fn writes_pages() {
         ("hostile", of_hostile_names()),
         ("thousand", of_tokens(1_000)),
     ];
-    for (name, account) in pages {
-        std::fs::write(format!("{directory}/{name}.html"), html(&account)).unwrap();
+    for (name, report) in pages {
+        std::fs::write(format!("{directory}/{name}.html"), html(&report)).unwrap();
     }
 }
