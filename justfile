@@ -1,5 +1,5 @@
 # What CI does, step by step; `just` alone does all of it.
-ci: format lint test docs package peers
+ci: format lint test docs package peers operations
 
 # Is the code formatted?
 format:
@@ -29,6 +29,12 @@ package:
 # Do public clients in other languages agree with the simulator?
 peers:
     bash tests/peers/run.sh
+
+# Do a browser, Prometheus, Kubernetes and systemd accept what is made for them?
+operations:
+    bash crates/cli/tests/page/run.sh
+    bash crates/cli/tests/metrics/run.sh
+    bash crates/cli/tests/deploy/run.sh
 
 # Watches so many accounts for ten years of virtual time each.
 ten-years seeds="100":
