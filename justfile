@@ -53,6 +53,12 @@ package:
 peers:
     bash tests/peers/run.sh
 
+# Do a browser, Prometheus, Kubernetes and systemd accept what is made for them?
+operations:
+    bash crates/cli/tests/page/run.sh
+    bash crates/cli/tests/metrics/run.sh
+    bash crates/cli/tests/deploy/run.sh
+
 # Watches so many accounts for ten years of virtual time each.
 ten-years seeds="100":
     TEN_YEARS_SEEDS={{seeds}} cargo test --release --test ten_years -- --nocapture

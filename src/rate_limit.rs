@@ -176,24 +176,30 @@ impl RateLimiter {
                 break turn;
             }
         };
+        let mut waits_since = None;
         loop {
             let now = clock.elapsed();
             let wait = {
                 let mut limits = lock(limits);
                 let wait = limits.wait(now, 0);
                 if wait.is_zero() {
-                    return Ok(Permit {
+                    let permit = Permit {
                         limiter: self,
                         own_epoch: limits.own.enter(now),
                         api_epoch: limits.api.enter(now),
-                    });
+                    };
+                    drop(limits);
+                    if let Some(since) = waits_since {
+                        trace::waited_for_room(now.saturating_sub(since));
+                    }
+                    return Ok(permit);
                 }
                 wait
             };
             if now.saturating_add(wait) >= give_up_at {
                 return Err(wait);
             }
-            trace::held_up(wait);
+            waits_since.get_or_insert(now);
             let room = pin!(self.room.notified());
             select(room, clock.sleep(wait)).await;
         }

@@ -129,9 +129,10 @@ pub(crate) fn retry(error: &Error, attempt: u32, pause: Duration) {
     );
 }
 
-/// Tells that a call waits for room in the rate limit.
-pub(crate) fn held_up(wait: Duration) {
-    debug!(target: TARGET, ?wait, "waits for the rate limit");
+/// Tells that a call was held up by the client's own rate limit, and is no longer.
+/// Those that stood in line behind it don't tell.
+pub(crate) fn waited_for_room(wait: Duration) {
+    debug!(target: TARGET, ?wait, reason = "rate_limit", "there is room in the rate limit again");
 }
 
 /// Tells that the client's own rate limit holds a call up for too long.

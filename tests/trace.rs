@@ -5,8 +5,9 @@ mod support;
 
 use std::io::Write;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use cf_service_tokens::{Client, CreateServiceToken, Retry, RotateServiceToken};
+use cf_service_tokens::{Client, CreateServiceToken, RateLimit, Retry, RotateServiceToken};
 use support::{ACCOUNT, CANARY, RawServer, TOKEN, Then, VirtualClock, answer, json};
 use tracing::Level;
 use tracing_subscriber::fmt::format::FmtSpan;
@@ -89,6 +90,31 @@ async fn a_call_that_is_repeated() {
     DEBUG cloudflare.call{cloudflare.operation="refresh_account_service_token"}:http.client.request{otel.kind="client" otel.name=POST /accounts/{account_id}/access/service_tokens/{service_token_id}/refresh http.request.method="POST" http.request.resend_count=1 url.template="/accounts/{account_id}/access/service_tokens/{service_token_id}/refresh" server.address="127.0.0.1" server.port=PORT url.full="http://127.0.0.1:PORT/client/v4/accounts/023e105f4ecef8ad9ca31a8372d0c353/access/service_tokens/f174e90a-fafe-4643-bbbc-4a0ed4fc8415/refresh" http.response.status_code=200 cloudflare.ray_id="8f2b1c9d0e1f2a3b-FRA"}: cf_service_tokens: close
     DEBUG cloudflare.call{cloudflare.operation="refresh_account_service_token" cloudflare.attempts=2}: cf_service_tokens: close
     "#);
+}
+
+#[tokio::test]
+async fn a_call_that_waits_for_room_in_the_rate_limit() {
+    let recorder = Recorder::start();
+    let fine = json(
+        "200 OK",
+        r#"{"success":true,"errors":[],"messages":[],"result":{"name":"ci"}}"#,
+    );
+    let server = RawServer::start(fine, Then::Close).await;
+    let client = server
+        .builder()
+        .rate_limit(RateLimit::new(1, Duration::from_secs(90)))
+        .clock(VirtualClock::default());
+    let tokens = client.build().unwrap().account(ACCOUNT).unwrap();
+    tokens.refresh(TOKEN).await.unwrap();
+    tokens.refresh(TOKEN).await.unwrap();
+
+    let text = recorder.text();
+    let waits: Vec<&str> = text
+        .lines()
+        .filter(|line| line.contains("wait="))
+        .map(|line| line.trim())
+        .collect();
+    insta::assert_snapshot!(waits.join("\n"), @r#"DEBUG cloudflare.call{cloudflare.operation="refresh_account_service_token"}: cf_service_tokens: there is room in the rate limit again wait=90s reason="rate_limit""#);
 }
 
 #[tokio::test]

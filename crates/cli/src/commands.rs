@@ -60,7 +60,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<Exit, Failure> {
             issue::rotate(&connection, &journal?, output, arguments).await
         }
         Command::Renew(arguments) if arguments.watch => {
-            watch::watch(&connect().await?, &output, &arguments).await
+            watch::watch(&connect().await?, &output, &arguments, global.verbose).await
         }
         Command::Renew(arguments) => renew::renew(&connect().await?, &output, &arguments).await,
         Command::Verify(arguments) => verify::verify(&global, &output, arguments).await,

@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 use crate::arguments::Global;
 use crate::exit::Exit;
 use crate::explain::Failure;
+use crate::page;
 
 /// The tokens that a command works on, and the simulator that has them, if any.
 pub(crate) struct Connection {
@@ -96,6 +97,14 @@ impl Connection {
         match &self.tokens {
             Scope::Account(tokens) => tokens.account_id().as_str(),
             Scope::Zone(tokens) => tokens.zone_id().as_str(),
+        }
+    }
+
+    /// The account or zone, for the page.
+    pub(crate) fn page_owner(&self) -> page::Owner {
+        match &self.tokens {
+            Scope::Account(tokens) => page::Owner::Account(tokens.account_id().to_string()),
+            Scope::Zone(tokens) => page::Owner::Zone(tokens.zone_id().to_string()),
         }
     }
 

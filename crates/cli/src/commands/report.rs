@@ -10,7 +10,9 @@ use crate::connect::Connection;
 use crate::exit::Exit;
 use crate::explain::Failure;
 use crate::output::{Cell, Output, Record};
+use crate::page;
 use crate::records::{State, expiry};
+use crate::replace::Replacement;
 use crate::when;
 
 pub(crate) async fn report(
@@ -39,11 +41,23 @@ pub(crate) async fn report(
         )
     });
     if let Some(file) = &arguments.html {
-        // The page goes here: page::html(connection.owner(), now, window, &tokens).
-        return Err(Failure::usage(format!(
-            "the page {} can't be written yet",
-            file.display()
-        )));
+        let report = page::Report {
+            owner: connection.page_owner(),
+            time: now,
+            window: arguments.window.within,
+            problem: None,
+            tokens: tokens
+                .iter()
+                .map(|(token, decision)| page::Token::new(token, *decision))
+                .collect(),
+        };
+        return Replacement::prepare(file)
+            .and_then(|file| file.finish(page::html(&report).as_bytes()))
+            .map(|()| Exit::Success)
+            .map_err(|error| {
+                let what = format!("the page can't be written to {}", file.display());
+                Failure::usage(what).because(error)
+            });
     }
     let records: Vec<_> = tokens
         .iter()

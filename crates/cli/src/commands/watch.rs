@@ -1,13 +1,19 @@
 //! `renew --watch`: stays, and renews each token when it falls due.
 
+use std::net::SocketAddr;
+
+use ::tracing::instrument::WithSubscriber as _;
 use cf_service_tokens::renewal::{RenewalEvent, WatchEvent};
 use chrono::Utc;
+use tokio::net::TcpListener;
+use tracing_subscriber::layer::SubscriberExt as _;
 
 use crate::arguments::{Format, Renew};
 use crate::commands::renew::{self, Event, RenewalRecord, Summary};
 use crate::connect::Connection;
 use crate::exit::Exit;
-use crate::explain::Failure;
+use crate::explain::{Failure, remark};
+use crate::monitor::Monitor;
 use crate::output::Output;
 use crate::signal;
 use crate::when;
@@ -16,6 +22,7 @@ pub(crate) async fn watch(
     connection: &Connection,
     output: &Output,
     arguments: &Renew,
+    verbose: bool,
 ) -> Result<Exit, Failure> {
     if matches!(output.format, Format::Json | Format::Csv) {
         return Err(
@@ -23,22 +30,64 @@ pub(crate) async fn watch(
                 .next("use --output jsonl, which has a line for each thing that happens"),
         );
     }
-    if let Some(address) = arguments.listen {
-        // The server of the monitor goes here; it is fed by `note` below.
-        return Err(Failure::usage(format!(
-            "nothing can be served at {address} yet"
-        )));
-    }
     let tokens = connection.account("renewed")?;
+    let monitor = Monitor::new(tokens.account_id(), arguments.window.within);
+    let serving = serve(&monitor, output, arguments.listen).await?;
     let mut end = std::pin::pin!(signal::end()?);
     let mut watch = tokens.watch(&renew::policy(arguments));
-    loop {
-        let event = tokio::select! {
-            event = watch.next() => event,
-            () = &mut end => return Ok(Exit::Success),
-        };
-        note(output, &event)?;
+    let watching = async {
+        loop {
+            let event = watch.next().await;
+            monitor.observe(&event);
+            note(output, &event)?;
+        }
+    };
+    let subscriber = tracing_subscriber::registry()
+        .with(monitor.layer())
+        .with(verbose.then(crate::tracing::lines));
+    tokio::select! {
+        failure = watching.with_subscriber(subscriber) => failure,
+        failure = serving => Err(failure),
+        () = &mut end => Ok(Exit::Success),
     }
+}
+
+/// Listens at the address, if there is one, and then serves for as long as it is
+/// awaited.
+async fn serve(
+    monitor: &Monitor,
+    output: &Output,
+    address: Option<SocketAddr>,
+) -> Result<impl Future<Output = Failure>, Failure> {
+    let listener = match address {
+        Some(address) => {
+            let listener = TcpListener::bind(address).await;
+            let listener = listener.map_err(|error| {
+                Failure::usage(format!("nothing can listen at {address}"))
+                    .because(error)
+                    .next("name another address or port; port 0 takes a free one")
+            })?;
+            if let (Ok(address), false) = (listener.local_addr(), output.quiet) {
+                remark(format!(
+                    "the report is at http://{address}/, the metrics at http://{address}/metrics"
+                ));
+            }
+            Some(listener)
+        }
+        None => None,
+    };
+    let monitor = monitor.clone();
+    Ok(async move {
+        let Some(listener) = listener else {
+            return std::future::pending().await;
+        };
+        let result = monitor.serve(listener).await;
+        let failure = Failure::new(Exit::Failed, "the metrics are no longer served");
+        match result {
+            Ok(()) => failure,
+            Err(error) => failure.because(error),
+        }
+    })
 }
 
 /// Tells what has happened.

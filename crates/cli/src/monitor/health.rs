@@ -1,0 +1,94 @@
+//! Whether the watcher is alive, and whether it can do its work.
+
+use std::time::Duration;
+
+use cf_service_tokens::renewal::{RenewalEvent, WatchEvent};
+use chrono::{DateTime, Utc};
+
+use super::Moment;
+
+/// The longest that a watcher is silent in a pass, and some more: a renewal is one
+/// call and one look at the token, and each may wait a quarter of an hour for the
+/// rate limit.
+pub(super) const LONGEST_SILENCE: Duration = Duration::from_secs(45 * 60);
+
+/// The watcher's signs of life.
+///
+/// They are timed by the clock that never goes back and stands still while the
+/// machine is suspended, since the watcher stands still then too.
+#[derive(Debug)]
+pub(super) struct Pulse {
+    /// By when something must happen, unless the watcher is stuck.
+    expected_by: Duration,
+    /// When the next pass begins, if it waits for that.
+    waits_until: Option<DateTime<Utc>>,
+    /// Whether a pass has reached its end: all tokens were listed, and the
+    /// credentials were accepted.
+    has_passed: bool,
+}
+
+impl Pulse {
+    pub(super) fn new(elapsed: Duration) -> Self {
+        Self {
+            expected_by: elapsed.saturating_add(LONGEST_SILENCE),
+            waits_until: None,
+            has_passed: false,
+        }
+    }
+
+    /// Notes that something happened.
+    pub(super) fn beat(&mut self, event: &WatchEvent, moment: Moment) {
+        self.waits_until = match event {
+            WatchEvent::Waiting { until } => Some(*until),
+            _ => None,
+        };
+        let pause = self
+            .waits_until
+            .and_then(|until| (until - moment.now).to_std().ok())
+            .unwrap_or_default();
+        self.expected_by = moment
+            .elapsed
+            .saturating_add(pause)
+            .saturating_add(LONGEST_SILENCE);
+        if let WatchEvent::Renewal(RenewalEvent::Finished(report)) = event {
+            self.has_passed |= report.error.is_none();
+        }
+    }
+
+    /// What the watcher does.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong, if it is stuck.
+    pub(super) fn health(&self, moment: Moment) -> Result<String, String> {
+        if moment.elapsed > self.expected_by {
+            let late = (moment.elapsed - self.expected_by).saturating_add(LONGEST_SILENCE);
+            return Err(format!(
+                "stuck: nothing has happened for {} minutes",
+                late.as_secs() / 60
+            ));
+        }
+        Ok(match self.waits_until {
+            Some(until) => format!(
+                "ok: the next pass begins at {}",
+                until.format("%Y-%m-%d %H:%M:%S UTC")
+            ),
+            None => "ok: a pass is under way".to_owned(),
+        })
+    }
+
+    /// Whether the watcher has shown that it can do its work.
+    ///
+    /// # Errors
+    ///
+    /// What is missing, if it has not.
+    pub(super) fn readiness(&self) -> Result<String, String> {
+        match self.has_passed {
+            true => Ok("ok: a pass has reached its end".to_owned()),
+            false => Err(
+                "not ready: no pass has reached its end yet, with all tokens listed and the credentials accepted"
+                    .to_owned(),
+            ),
+        }
+    }
+}

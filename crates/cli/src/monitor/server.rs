@@ -1,0 +1,105 @@
+//! What is served over HTTP: to read, and to nobody's harm.
+
+use std::net::IpAddr;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::header::{
+    ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, HeaderName, HeaderValue,
+    REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+};
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, StatusCode};
+use axum::middleware::{self, Next};
+use axum::response::{Html, IntoResponse, Response};
+use axum::routing::get;
+
+use super::metrics::Format;
+use super::{Monitor, lock};
+use crate::page;
+
+/// The four pages. Those of a loopback address are for this machine alone.
+pub(super) fn routes(monitor: Monitor, is_loopback: bool) -> Router {
+    let routes = Router::new()
+        .route("/", get(report))
+        .route("/metrics", get(metrics))
+        .route("/healthz", get(health))
+        .route("/readyz", get(readiness))
+        .with_state(monitor);
+    let routes = match is_loopback {
+        true => routes.layer(middleware::from_fn(refuse_other_hosts)),
+        false => routes,
+    };
+    routes.layer(middleware::map_response(with_safe_headers))
+}
+
+async fn report(State(monitor): State<Monitor>) -> Html<String> {
+    let now = (monitor.shared.time)().now;
+    let report = lock(&monitor.shared.state).page(now);
+    Html(page::html(&report))
+}
+
+async fn metrics(State(monitor): State<Monitor>, headers: HeaderMap) -> Response {
+    let accept = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());
+    let format = Format::accepted(accept.unwrap_or_default());
+    match monitor.shared.metrics.text(format) {
+        Ok(metrics) => ([(CONTENT_TYPE, format.content_type())], metrics).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+async fn health(State(monitor): State<Monitor>) -> (StatusCode, String) {
+    let moment = (monitor.shared.time)();
+    answer(lock(&monitor.shared.state).pulse.health(moment))
+}
+
+async fn readiness(State(monitor): State<Monitor>) -> (StatusCode, String) {
+    answer(lock(&monitor.shared.state).pulse.readiness())
+}
+
+fn answer(result: Result<String, String>) -> (StatusCode, String) {
+    match result {
+        Ok(words) => (StatusCode::OK, words + "\n"),
+        Err(words) => (StatusCode::SERVICE_UNAVAILABLE, words + "\n"),
+    }
+}
+
+/// Refuses what a browser was led here for by a name that is not this machine's.
+async fn refuse_other_hosts(request: Request, next: Next) -> Response {
+    let host = request.headers().get(HOST);
+    if host.is_some_and(|host| !is_this_machine(host)) {
+        let words = "this listens on a loopback address, and answers requests for \
+                     localhost, 127.0.0.1 and [::1] only\n";
+        return (StatusCode::MISDIRECTED_REQUEST, words).into_response();
+    }
+    next.run(request).await
+}
+
+fn is_this_machine(host: &HeaderValue) -> bool {
+    let Ok(authority) = Authority::try_from(host.as_bytes()) else {
+        return false;
+    };
+    let host = authority.host();
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost")
+        || address
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
+}
+
+/// Headers for all answers: no other page may hold, guess at or keep them.
+async fn with_safe_headers(mut response: Response) -> Response {
+    const HEADERS: [(HeaderName, &str); 4] = [
+        (CACHE_CONTROL, "no-store"),
+        // Beside what the page itself says.
+        (CONTENT_SECURITY_POLICY, "frame-ancestors 'none'"),
+        (REFERRER_POLICY, "no-referrer"),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
+    for (name, value) in HEADERS {
+        response
+            .headers_mut()
+            .insert(name, HeaderValue::from_static(value));
+    }
+    response
+}

@@ -1,0 +1,178 @@
+//! What is known of the account and of the watcher.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use cf_service_tokens::renewal::{
+    Decision, RenewalEvent, RenewalOutcome, SkipReason, TokenRenewal, WatchEvent,
+};
+use cf_service_tokens::{AccountId, ServiceToken};
+use chrono::{DateTime, Utc};
+
+use super::Moment;
+use super::health::Pulse;
+use crate::page;
+
+/// What is known of the account and of the watcher.
+#[derive(Debug)]
+pub(super) struct State {
+    account: String,
+    window: Duration,
+    tokens: BTreeMap<Key, Listed>,
+    /// Counts the passes, so that it is known which tokens the last one found.
+    pass: u64,
+    /// How many tokens this pass has listed.
+    listed: usize,
+    /// Why what is known may not be all, or not be so any more.
+    problem: Option<String>,
+    /// When the last pass ended after which nothing was left to look after.
+    pub(super) last_success: Option<DateTime<Utc>>,
+    pub(super) pulse: Pulse,
+}
+
+/// What a token is known by: its id, or without one its place in the list.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Key {
+    Id(String),
+    Place(usize),
+}
+
+#[derive(Debug)]
+struct Listed {
+    token: page::Token,
+    /// In which pass it was listed last.
+    pass: u64,
+}
+
+impl State {
+    pub(super) fn new(account: &AccountId, window: Duration, elapsed: Duration) -> Self {
+        Self {
+            account: account.to_string(),
+            window,
+            tokens: BTreeMap::new(),
+            pass: 0,
+            listed: 0,
+            problem: Some("The tokens have not all been listed yet.".to_owned()),
+            last_success: None,
+            pulse: Pulse::new(elapsed),
+        }
+    }
+
+    pub(super) fn observe(&mut self, event: &WatchEvent, moment: Moment) {
+        self.pulse.beat(event, moment);
+        let WatchEvent::Renewal(event) = event else {
+            return;
+        };
+        match event {
+            RenewalEvent::Decided { token, decision } => self.decided(token, *decision),
+            RenewalEvent::Settled(renewal) => self.settled(renewal),
+            RenewalEvent::Finished(report) => {
+                if report.error.is_none() {
+                    // What was not in the whole list is gone.
+                    self.tokens.retain(|_, listed| listed.pass == self.pass);
+                }
+                if report.is_success() {
+                    self.last_success = Some(report.finished_at);
+                }
+                self.problem = report
+                    .error
+                    .as_ref()
+                    .map(|error| format!("The last pass stopped early: {error}"));
+                self.pass += 1;
+                self.listed = 0;
+            }
+            _ => {}
+        }
+    }
+
+    fn decided(&mut self, token: &ServiceToken, decision: Decision) {
+        let key = match &token.id {
+            Some(id) => Key::Id(id.clone()),
+            None => Key::Place(self.listed),
+        };
+        self.listed += 1;
+        let listed = Listed {
+            token: page::Token::new(token, decision),
+            pass: self.pass,
+        };
+        self.tokens.insert(key, listed);
+    }
+
+    fn settled(&mut self, renewal: &TokenRenewal) {
+        let key = renewal.id.clone().map(Key::Id);
+        let Some(listed) = key.and_then(|key| self.tokens.get_mut(&key)) else {
+            return;
+        };
+        match &renewal.outcome {
+            RenewalOutcome::Renewed { expires_at } => {
+                listed.token.expires_at = Some(*expires_at);
+                listed.token.decision = Decision::Skip(SkipReason::NotDue);
+            }
+            outcome => listed.token.problem = Some(outcome.to_string()),
+        }
+    }
+
+    /// The tokens that this watcher looks after and that expire: id, name, and when.
+    pub(super) fn expiries(&self) -> impl Iterator<Item = (&str, &str, DateTime<Utc>)> {
+        self.tokens.iter().filter_map(|(key, listed)| {
+            let Key::Id(id) = key else {
+                return None;
+            };
+            let token = &listed.token;
+            let expires_at = token
+                .expires_at
+                .filter(|_| is_looked_after(token.decision))?;
+            let name = token.name.as_deref().unwrap_or_default();
+            Some((id.as_str(), name, expires_at))
+        })
+    }
+
+    /// How many tokens there are, by what was decided about them and why.
+    pub(super) fn decisions(&self) -> BTreeMap<(&'static str, &'static str), i64> {
+        let mut counts = BTreeMap::new();
+        for listed in self.tokens.values() {
+            if let Some(words) = words(listed.token.decision) {
+                *counts.entry(words).or_default() += 1;
+            }
+        }
+        counts
+    }
+
+    pub(super) fn page(&self, now: DateTime<Utc>) -> page::Report {
+        page::Report {
+            owner: page::Owner::Account(self.account.clone()),
+            time: now,
+            window: self.window,
+            problem: self.problem.clone(),
+            tokens: self
+                .tokens
+                .values()
+                .map(|listed| listed.token.clone())
+                .collect(),
+        }
+    }
+}
+
+/// Whether the watcher would renew the token when it falls due, or when it could. It
+/// was told to leave the others alone, or another watcher has them.
+fn is_looked_after(decision: Decision) -> bool {
+    !matches!(
+        decision,
+        Decision::Skip(
+            SkipReason::Disabled
+                | SkipReason::Excluded
+                | SkipReason::NotSelected
+                | SkipReason::OtherShard
+        )
+    )
+}
+
+/// A decision and its reason, for a program.
+fn words(decision: Decision) -> Option<(&'static str, &'static str)> {
+    match decision {
+        Decision::Renew(reason) => Some(("renew", reason.as_str())),
+        Decision::Skip(reason) => Some(("skip", reason.as_str())),
+        Decision::Unable(reason) => Some(("unable", reason.as_str())),
+        _ => None,
+    }
+}

@@ -1,0 +1,589 @@
+//! A watcher on the simulator, seen from outside over real sockets, with a clock on
+//! which every wait is over at once.
+
+use std::future::ready;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use cf_service_tokens::renewal::{RenewalEvent, RenewalPolicy, Shard, Watch, WatchEvent};
+use cf_service_tokens::{AccountServiceTokens, Client, Clock, RateLimit, Retry};
+use cf_service_tokens_simulator::{Fault, Injection, Operation, SeedToken, Simulator};
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+use tracing::instrument::WithSubscriber;
+use tracing_subscriber::layer::SubscriberExt;
+
+use super::{Moment, Monitor};
+
+const WINDOW: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// As long as a watcher may be silent before it counts as stuck.
+const SILENCE: Duration = super::health::LONGEST_SILENCE;
+
+/// A clock on which every wait is over at once, and counts all the same.
+#[derive(Clone, Debug, Default)]
+struct VirtualClock(Arc<Mutex<Duration>>);
+
+impl VirtualClock {
+    fn pass(&self, time: Duration) {
+        *self.0.lock().unwrap() += time;
+    }
+}
+
+impl Clock for VirtualClock {
+    fn now(&self) -> DateTime<Utc> {
+        let start: DateTime<Utc> = "2026-11-24T12:00:00Z".parse().unwrap();
+        start + self.elapsed()
+    }
+
+    fn elapsed(&self) -> Duration {
+        *self.0.lock().unwrap()
+    }
+
+    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        self.pass(duration);
+        Box::pin(ready(()))
+    }
+}
+
+/// A watcher, its monitor, and a server to ask them by.
+struct World {
+    clock: VirtualClock,
+    simulator: Simulator,
+    tokens: AccountServiceTokens,
+    monitor: Monitor,
+    watch: Watch,
+    server: Server,
+}
+
+/// A monitor's server; it stops when it is dropped.
+struct Server {
+    address: SocketAddr,
+    task: JoinHandle<std::io::Result<()>>,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Server {
+    async fn start(monitor: &Monitor, address: &str) -> Self {
+        let listener = TcpListener::bind(address).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let monitor = monitor.clone();
+        let task = tokio::spawn(async move { monitor.serve(listener).await });
+        Self { address, task }
+    }
+
+    /// The answer to a request for this path, with these lines in its head.
+    async fn ask(&self, path: &str, head: &str) -> Answer {
+        let mut socket = TcpStream::connect(("127.0.0.1", self.address.port()))
+            .await
+            .unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nconnection: close\r\n{head}\r\n");
+        socket.write_all(request.as_bytes()).await.unwrap();
+        let mut bytes = Vec::new();
+        socket.read_to_end(&mut bytes).await.unwrap();
+        let text = String::from_utf8(bytes).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        Answer {
+            status: head.split(' ').nth(1).unwrap().parse().unwrap(),
+            head: head.to_lowercase(),
+            body: body.to_owned(),
+        }
+    }
+
+    async fn get(&self, path: &str) -> Answer {
+        self.ask(path, "host: localhost\r\n").await
+    }
+}
+
+#[derive(Debug)]
+struct Answer {
+    status: u16,
+    head: String,
+    body: String,
+}
+
+impl World {
+    async fn new(tokens: Vec<SeedToken>, policy: &RenewalPolicy) -> Self {
+        let clock = VirtualClock::default();
+        let time = clock.clone();
+        let builder = Simulator::builder().clock(move || time.now());
+        let builder = tokens
+            .into_iter()
+            .fold(builder, |builder, token| builder.token(token));
+        let simulator = builder.start().await.unwrap();
+        let client = Client::builder()
+            .api_token(simulator.api_token())
+            .base_url(simulator.base_url())
+            .retry(Retry::default().attempts(3).seed(1))
+            .clock(clock.clone());
+        let tokens = client
+            .build()
+            .unwrap()
+            .account(simulator.account_id())
+            .unwrap();
+        Self::watching(clock, simulator, &tokens, policy).await
+    }
+
+    async fn watching(
+        clock: VirtualClock,
+        simulator: Simulator,
+        tokens: &AccountServiceTokens,
+        policy: &RenewalPolicy,
+    ) -> Self {
+        let time = clock.clone();
+        let monitor = Monitor::with_time(tokens.account_id(), WINDOW, move || Moment {
+            now: time.now(),
+            elapsed: time.elapsed(),
+        });
+        Self {
+            watch: tokens.watch(policy),
+            tokens: tokens.clone(),
+            server: Server::start(&monitor, "127.0.0.1:0").await,
+            clock,
+            simulator,
+            monitor,
+        }
+    }
+
+    /// Goes on until the watcher waits for its next pass.
+    async fn pass(&mut self) -> DateTime<Utc> {
+        let subscriber = tracing_subscriber::registry().with(self.monitor.layer());
+        let going_on = async {
+            loop {
+                let event = self.watch.next().await;
+                self.monitor.observe(&event);
+                if let WatchEvent::Waiting { until } = event {
+                    return until;
+                }
+            }
+        };
+        going_on.with_subscriber(subscriber).await
+    }
+
+    /// The metrics, those lines alone that hold a value, in the order of the alphabet.
+    async fn metrics(&self) -> Vec<String> {
+        let answer = self.server.get("/metrics").await;
+        assert_eq!(answer.status, 200);
+        let lines = answer.body.lines().filter(|line| !line.starts_with('#'));
+        let mut lines: Vec<String> = lines.map(str::to_owned).collect();
+        lines.sort();
+        lines
+    }
+}
+
+/// The values of a metric among others.
+fn values<'a>(metrics: &'a [String], name: &str) -> Vec<&'a str> {
+    let name = format!("cf_service_tokens_{name}");
+    let of_name = |line: &&String| line.starts_with(&name);
+    metrics
+        .iter()
+        .filter(of_name)
+        .map(|line| &line[name.len()..])
+        .collect()
+}
+
+fn hostile_names() -> Vec<SeedToken> {
+    let names = [
+        "<b>\"bold\"</b>",
+        "line\nfeed",
+        "back\\slash",
+        "\u{202e}",
+        "",
+        "ünïcode 🦀",
+    ];
+    (2..)
+        .step_by(20)
+        .zip(names)
+        .map(|(days, name)| SeedToken::new(name).expires_in(TimeDelta::days(days)))
+        .collect()
+}
+
+fn a_few_tokens() -> Vec<SeedToken> {
+    let days = TimeDelta::days;
+    vec![
+        SeedToken::new("due")
+            .id("0a")
+            .expires_in(days(9))
+            .client_secret("cfast_canary"),
+        SeedToken::new("well").id("0b").expires_in(days(200)),
+        SeedToken::new("disabled")
+            .id("0c")
+            .expires_in(days(5))
+            .disabled(),
+        SeedToken::new("forever").id("0d").duration("forever"),
+        SeedToken::new("lapsed").id("0e").expires_in(days(-5)),
+        SeedToken::new("excluded").id("0f").expires_in(days(5)),
+    ]
+}
+
+#[tokio::test]
+async fn the_metrics_after_a_pass() {
+    let policy = RenewalPolicy::new().except(["excluded"]);
+    let mut world = World::new(a_few_tokens(), &policy).await;
+    world
+        .simulator
+        .inject(Injection::new(Fault::Status(503)).on(Operation::Refresh));
+    world.pass().await;
+    let answer = world.server.get("/metrics").await;
+    assert!(
+        answer
+            .head
+            .contains("content-type: text/plain; version=0.0.4")
+    );
+    // The samples of a metric come in any order.
+    let mut metrics: Vec<&str> = answer.body.split_inclusive('\n').collect();
+    for samples in metrics.split_mut(|line| line.starts_with('#')) {
+        samples.sort_unstable();
+    }
+    insta::assert_snapshot!(metrics.concat());
+}
+
+#[tokio::test]
+async fn both_formats_say_the_same() {
+    let mut world = World::new(a_few_tokens(), &RenewalPolicy::new()).await;
+    world.pass().await;
+    let accept = "host: localhost\r\naccept: application/openmetrics-text;version=1.0.0,text/plain;q=0.5\r\n";
+    let answer = world.server.ask("/metrics", accept).await;
+    assert!(
+        answer
+            .head
+            .contains("content-type: application/openmetrics-text; version=1.0.0")
+    );
+    assert!(answer.body.ends_with("# EOF\n"));
+    let mut lines: Vec<&str> = answer
+        .body
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .collect();
+    lines.sort_unstable();
+    assert_eq!(lines, world.metrics().await);
+}
+
+#[tokio::test]
+async fn a_token_that_is_gone_leaves_nothing() {
+    let mut world = World::new(a_few_tokens(), &RenewalPolicy::new()).await;
+    world.pass().await;
+    let expiries = |metrics: &[String]| values(metrics, "expiry_timestamp_seconds{").len();
+    assert_eq!(expiries(&world.metrics().await), 4);
+    assert!(world.server.get("/").await.body.contains(">well<"));
+
+    world.tokens.delete("0b").await.unwrap();
+    // A list that breaks off says nothing of what is gone.
+    world.simulator.inject(
+        Injection::new(Fault::Status(503))
+            .on(Operation::List)
+            .times(3),
+    );
+    world.pass().await;
+    assert_eq!(expiries(&world.metrics().await), 4);
+    world.pass().await;
+    let metrics = world.metrics().await;
+    assert_eq!(expiries(&metrics), 3);
+    assert!(
+        !metrics.iter().any(|line| line.contains("well")),
+        "{metrics:?}"
+    );
+    assert!(!world.server.get("/").await.body.contains(">well<"));
+}
+
+#[tokio::test]
+async fn names_are_escaped_and_shards_keep_to_their_own() {
+    let mut world = World::new(hostile_names(), &RenewalPolicy::new()).await;
+    world.pass().await;
+    let metrics = world.metrics().await.join("\n");
+    for label in [
+        r#"name="<b>\"bold\"</b>""#,
+        r#"name="line\nfeed""#,
+        r#"name="back\\slash""#,
+        "name=\"\u{202e}\"",
+        r#"name="""#,
+        r#"name="ünïcode 🦀""#,
+    ] {
+        assert!(metrics.contains(label), "no {label} in {metrics}");
+    }
+    assert!(!world.server.get("/").await.body.contains("<b>\"bold"));
+
+    let mut all = 0;
+    for index in 0..2 {
+        let policy = RenewalPolicy::new().shard(Shard::new(index, 2).unwrap());
+        let mut world = World::new(hostile_names(), &policy).await;
+        world.pass().await;
+        all += values(&world.metrics().await, "expiry_timestamp_seconds{").len();
+    }
+    assert_eq!(
+        all,
+        hostile_names().len(),
+        "each token is in one shard's metrics"
+    );
+}
+
+#[tokio::test]
+async fn failures_are_counted_by_reason_and_shown() {
+    let mut world = World::new(a_few_tokens(), &RenewalPolicy::new().except(["excluded"])).await;
+    world.simulator.inject(
+        Injection::new(Fault::Status(503))
+            .on(Operation::Refresh)
+            .times(3),
+    );
+    world.pass().await;
+    let metrics = world.metrics().await;
+    assert_eq!(
+        values(&metrics, "failures_total"),
+        [
+            r#"{reason="failed"} 1"#,
+            r#"{reason="no_expiry"} 0"#,
+            r#"{reason="no_id"} 0"#,
+            r#"{reason="not_tried"} 0"#,
+            r#"{reason="unreadable_duration"} 0"#,
+        ]
+    );
+    assert_eq!(values(&metrics, "renewals_total"), [" 0"]);
+    assert_eq!(values(&metrics, "last_success"), ["_timestamp_seconds 0"]);
+    let page = world.server.get("/").await.body;
+    assert!(
+        page.contains("Needs a look") && page.contains("503"),
+        "{page}"
+    );
+
+    world.pass().await;
+    let metrics = world.metrics().await;
+    assert_eq!(values(&metrics, "renewals_total"), [" 1"]);
+    assert_ne!(values(&metrics, "last_success"), ["_timestamp_seconds 0"]);
+    assert!(!world.server.get("/").await.body.contains("Needs a look"));
+}
+
+#[tokio::test]
+async fn waits_are_counted_by_reason_with_their_length() {
+    let (clock, simulator) = (VirtualClock::default(), Simulator::builder());
+    let time = clock.clone();
+    let simulator = a_few_tokens()
+        .into_iter()
+        .fold(simulator.clock(move || time.now()), |builder, token| {
+            builder.token(token)
+        });
+    let simulator = simulator.start().await.unwrap();
+    let client = Client::builder()
+        .api_token(simulator.api_token())
+        .base_url(simulator.base_url())
+        .rate_limit(RateLimit::new(1, Duration::from_secs(60)))
+        .retry(Retry::default().backoff(Duration::ZERO, Duration::ZERO))
+        .clock(clock.clone());
+    let tokens = client
+        .build()
+        .unwrap()
+        .account(simulator.account_id())
+        .unwrap();
+    let policy = RenewalPolicy::new().concurrency(1);
+    let mut world = World::watching(clock, simulator, &tokens, &policy).await;
+    world
+        .simulator
+        .inject(Injection::new(Fault::Status(503)).on(Operation::List));
+    world.pass().await;
+    let metrics = world.metrics().await;
+    // The list is tried twice, and two tokens are due: four calls, of which one fits
+    // into a minute.
+    assert_eq!(
+        values(&metrics, "wait"),
+        [
+            r#"_seconds_total{reason="rate_limit"} 180.0"#,
+            r#"_seconds_total{reason="refused"} 0.0"#,
+            r#"s_total{reason="rate_limit"} 3"#,
+            r#"s_total{reason="refused"} 1"#,
+        ]
+    );
+}
+
+#[tokio::test]
+async fn ready_once_a_pass_has_reached_its_end() {
+    let mut world = World::new(a_few_tokens(), &RenewalPolicy::new()).await;
+    assert_eq!(world.server.get("/readyz").await.status, 503);
+    assert!(
+        world
+            .server
+            .get("/")
+            .await
+            .body
+            .contains("not all been listed yet")
+    );
+    // Credentials that are not accepted.
+    world
+        .simulator
+        .inject(Injection::new(Fault::Status(403)).on(Operation::List));
+    world.pass().await;
+    let answer = world.server.get("/readyz").await;
+    assert_eq!(answer.status, 503, "{answer:?}");
+    let page = world.server.get("/").await.body;
+    assert!(page.contains("The last pass stopped early"), "{page}");
+    assert!(!page.contains("no service tokens here"));
+
+    world.pass().await;
+    let answer = world.server.get("/readyz").await;
+    assert_eq!(
+        (answer.status, answer.body.as_str()),
+        (200, "ok: a pass has reached its end\n")
+    );
+    assert!(!world.server.get("/").await.body.contains("stopped early"));
+
+    world.simulator.inject(
+        Injection::new(Fault::Status(503))
+            .on(Operation::List)
+            .times(3),
+    );
+    world.pass().await;
+    assert_eq!(
+        world.server.get("/readyz").await.status,
+        200,
+        "an outage passes"
+    );
+}
+
+#[tokio::test]
+async fn healthy_unless_it_is_silent_for_too_long() {
+    let mut world = World::new(a_few_tokens(), &RenewalPolicy::new()).await;
+    let start = world.server.get("/healthz").await;
+    assert_eq!(
+        (start.status, start.body.as_str()),
+        (200, "ok: a pass is under way\n")
+    );
+    world.clock.pass(SILENCE);
+    assert_eq!(world.server.get("/healthz").await.status, 200);
+    world.clock.pass(Duration::from_secs(1));
+    let stuck = world.server.get("/healthz").await;
+    assert_eq!(stuck.status, 503);
+    assert_eq!(stuck.body, "stuck: nothing has happened for 45 minutes\n");
+
+    // It goes on, and then waits for most of a day.
+    let until = world.pass().await;
+    let waiting = world.server.get("/healthz").await;
+    assert_eq!(waiting.status, 200);
+    assert!(
+        waiting
+            .body
+            .starts_with("ok: the next pass begins at 2026-11-25 "),
+        "{waiting:?}"
+    );
+    world
+        .clock
+        .pass((until - world.clock.now()).to_std().unwrap());
+    world.clock.pass(SILENCE);
+    assert_eq!(world.server.get("/healthz").await.status, 200);
+    world.clock.pass(Duration::from_secs(1));
+    assert_eq!(world.server.get("/healthz").await.status, 503);
+}
+
+#[tokio::test]
+async fn a_renewal_shows_before_the_pass_is_over() {
+    let mut world = World::new(a_few_tokens(), &RenewalPolicy::new()).await;
+    loop {
+        let event = world.watch.next().await;
+        world.monitor.observe(&event);
+        if let WatchEvent::Renewal(RenewalEvent::Settled(_)) = event {
+            break;
+        }
+    }
+    let metrics = world.metrics().await;
+    assert_eq!(values(&metrics, "renewals_total"), [" 1"]);
+    let renewed = values(&metrics, "tokens{decision=\"skip\",reason=\"not_due\"}");
+    assert_eq!(renewed, [" 2"]);
+}
+
+#[tokio::test]
+async fn no_credential_is_in_any_answer() {
+    let mut world = World::new(a_few_tokens(), &RenewalPolicy::new()).await;
+    world.pass().await;
+    for path in ["/", "/metrics", "/healthz", "/readyz", "/nothing"] {
+        let answer = world.server.get(path).await;
+        let text = format!("{}{}", answer.head, answer.body);
+        assert!(!text.contains("cfast_"), "{path}");
+        assert!(!text.contains(world.simulator.api_token()), "{path}");
+        for token in world.simulator.tokens() {
+            assert!(!text.contains(&token.client_id), "{path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn only_this_machine_is_answered_on_a_loopback_address() {
+    let world = World::new(a_few_tokens(), &RenewalPolicy::new()).await;
+    for (host, status) in [
+        ("host: localhost:9464\r\n", 200),
+        ("host: LOCALHOST\r\n", 200),
+        ("host: 127.0.0.1:9464\r\n", 200),
+        ("host: [::1]:9464\r\n", 200),
+        ("", 200),
+        ("host: attacker.example\r\n", 421),
+        ("host: localhost.attacker.example\r\n", 421),
+        ("host: 10.0.0.7:9464\r\n", 421),
+        ("host: ]\r\n", 421),
+    ] {
+        for path in ["/", "/metrics", "/healthz", "/readyz"] {
+            let answer = world.server.ask(path, host).await;
+            let status = if path == "/readyz" && status == 200 {
+                503
+            } else {
+                status
+            };
+            assert_eq!(answer.status, status, "{path} {host:?}");
+        }
+    }
+    let outside = Server::start(&world.monitor, "0.0.0.0:0").await;
+    let answer = outside.ask("/healthz", "host: tokens.example\r\n").await;
+    assert_eq!(answer.status, 200, "it was told to");
+}
+
+#[tokio::test]
+async fn it_is_only_read_and_never_kept_or_framed() {
+    let world = World::new(a_few_tokens(), &RenewalPolicy::new()).await;
+    let answer = world.server.get("/").await;
+    for header in [
+        "cache-control: no-store",
+        "content-security-policy: frame-ancestors 'none'",
+        "content-type: text/html; charset=utf-8",
+        "referrer-policy: no-referrer",
+        "x-content-type-options: nosniff",
+    ] {
+        assert!(
+            answer.head.contains(header),
+            "no {header} in {}",
+            answer.head
+        );
+    }
+    assert!(!answer.head.contains("access-control"));
+    let mut socket = TcpStream::connect(world.server.address).await.unwrap();
+    let request =
+        "POST / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+    socket.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 405"), "{answer}");
+}
+
+/// Writes what `tests/metrics/run.sh` has Prometheus's own parsers read.
+#[tokio::test]
+#[ignore = "writes files for tests/metrics/run.sh, to METRICS"]
+async fn writes_metrics() {
+    let directory = std::env::var("METRICS").unwrap();
+    let mut tokens = a_few_tokens();
+    tokens.extend(hostile_names());
+    let mut world = World::new(tokens, &RenewalPolicy::new()).await;
+    world
+        .simulator
+        .inject(Injection::new(Fault::Status(503)).on(Operation::Refresh));
+    world.pass().await;
+    for (name, accept) in [
+        ("metrics.txt", "text/plain"),
+        ("openmetrics.txt", "application/openmetrics-text"),
+    ] {
+        let head = format!("host: localhost\r\naccept: {accept}\r\n");
+        let answer = world.server.ask("/metrics", &head).await;
+        std::fs::write(format!("{directory}/{name}"), answer.body).unwrap();
+    }
+}

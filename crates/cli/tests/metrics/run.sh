@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# Has Prometheus's own parsers, its promtool and a server of it read what a watcher
+# serves under /metrics, and tries the alert rules. Exit code 1 if one refuses
+# something; one that can't be installed here is skipped, and says so.
+set -euo pipefail
+cd "$(dirname "$0")/../../../.."
+here=$PWD/crates/cli/tests/metrics
+work=${CARGO_TARGET_DIR:-$PWD/target}/metrics
+export METRICS=$work/written
+mkdir -p "$METRICS"
+
+cargo test --quiet --package cf-service-tokens-cli --bins -- --ignored --exact \
+    monitor::tests::writes_metrics >"$work/cargo.log" 2>&1 || {
+    cat "$work/cargo.log" >&2
+    exit 1
+}
+
+python_parsers() {
+    local python=$work/python/bin/python
+    if ! command -v python3 >/dev/null; then
+        echo "skipped: Prometheus's parsers for Python: there is no python3"
+        return
+    fi
+    if ! { python3 -m venv "$work/python" &&
+        "$python" -m pip install --quiet --disable-pip-version-check \
+            --requirement "$here/requirements.txt"; } >"$work/python.log" 2>&1; then
+        echo "skipped: Prometheus's parsers for Python: $(tail -n 1 "$work/python.log")"
+        return
+    fi
+    "$python" "$here/parsers.py" "$METRICS"
+}
+
+# Debian's package, unpacked and not installed: to install it starts a server.
+unpacked() {
+    [ -x "$work/root/usr/bin/promtool" ] && return
+    command -v apt-get >/dev/null && command -v dpkg >/dev/null || return
+    (cd "$work" && { apt-get download prometheus ||
+        { apt-get update && apt-get download prometheus; }; } &&
+        dpkg -x prometheus_*.deb root) >"$work/apt.log" 2>&1
+}
+
+prometheus_itself() {
+    local bin
+    if command -v promtool >/dev/null && command -v prometheus >/dev/null; then
+        bin=$(dirname "$(command -v promtool)")
+    elif unpacked; then
+        bin=$work/root/usr/bin
+    else
+        echo 'skipped: promtool and Prometheus: there is no such package here'
+        return
+    fi
+    "$bin/promtool" check metrics <"$METRICS/metrics.txt"
+    echo 'promtool finds no fault with the metrics'
+    python3 "$here/scrape.py" "$METRICS" "$bin/prometheus"
+    "$bin/promtool" check rules deploy/prometheus/alerts.yml
+    "$bin/promtool" test rules deploy/prometheus/alerts.test.yml
+}
+
+python_parsers
+prometheus_itself

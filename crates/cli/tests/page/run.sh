@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# Opens the report pages in headless Chromium, at the widths of a desktop and of a
+# phone. Exit code 1 if one is not as it should be; skipped, and says so, where the
+# browser can't be installed. The screenshots are left in SCREENSHOTS, or in target.
+set -euo pipefail
+cd "$(dirname "$0")/../../../.."
+here=$PWD/crates/cli/tests/page
+work=${CARGO_TARGET_DIR:-$PWD/target}/page
+export PAGES=$work/pages
+screenshots=${SCREENSHOTS:-$work/screenshots}
+mkdir -p "$PAGES" "$screenshots"
+
+skip() {
+    echo "skipped: the page in a browser: $1"
+    exit 0
+}
+
+if ! command -v chromium >/dev/null || ! command -v chromedriver >/dev/null; then
+    install=(apt-get install --yes --no-install-recommends chromium chromium-driver fonts-dejavu-core)
+    { command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; } ||
+        skip "there is no chromium with its driver, and no right to install it"
+    { apt-get update && "${install[@]}"; } >"$work/apt.log" 2>&1 ||
+        skip "chromium can't be installed: $(tail -n 1 "$work/apt.log")"
+fi
+command -v python3 >/dev/null || skip 'there is no python3'
+{ python3 -m venv "$work/python" &&
+    "$work/python/bin/python" -m pip install --quiet --disable-pip-version-check \
+        --requirement "$here/requirements.txt"; } >"$work/python.log" 2>&1 ||
+    skip "selenium can't be installed: $(tail -n 1 "$work/python.log")"
+
+axe=()
+mkdir -p "$work/npm"
+cp "$here/package.json" "$work/npm"
+if command -v npm >/dev/null && npm install --prefix "$work/npm" --no-audit --no-fund \
+    --no-package-lock --ignore-scripts >"$work/npm.log" 2>&1; then
+    axe=("$work/npm/node_modules/axe-core/axe.min.js")
+else
+    echo "skipped: barriers to access: axe-core can't be installed"
+fi
+
+cargo test --quiet --package cf-service-tokens-cli --bins -- --ignored --exact \
+    page::tests::writes_pages >"$work/cargo.log" 2>&1 || {
+    cat "$work/cargo.log" >&2
+    exit 1
+}
+chromium --version
+"$work/python/bin/python" "$here/browser.py" "$PAGES" "$screenshots" "${axe[@]}"
