@@ -33,36 +33,49 @@ async fn no_credential_follows_a_redirect() {
         ("/client/v4/elsewhere".to_owned(), None),
         ("?page=2".to_owned(), None),
     ];
-    for code in [301, 302, 303, 307, 308] {
-        for (location, host) in &targets {
-            let answer = format!(
-                "HTTP/1.1 {code} Moved\r\nlocation: {location}\r\nconnection: close\r\n\
-                 content-length: 0\r\n\r\n"
-            );
-            let server = RawServer::start(answer, Then::Close).await;
-            for builder in [
-                Client::builder().api_token(CANARY),
-                Client::builder().global_key("me@example.com", CANARY),
-                Client::builder().user_service_key(CANARY),
+    let cases: Vec<(u16, String, Option<&str>)> = [301, 302, 303, 307, 308]
+        .into_iter()
+        .flat_map(|code| {
+            targets
+                .clone()
+                .map(|(location, host)| (code, location, host))
+        })
+        .collect();
+    for builder in [
+        Client::builder().api_token(CANARY),
+        Client::builder().global_key("me@example.com", CANARY),
+        Client::builder().user_service_key(CANARY),
+    ] {
+        let answers: Vec<String> = cases
+            .iter()
+            .map(|(code, location, _)| {
+                format!(
+                    "HTTP/1.1 {code} Moved\r\nlocation: {location}\r\nconnection: close\r\n\
+                     content-length: 0\r\n\r\n"
+                )
+            })
+            // One for a GET and one for a POST.
+            .flat_map(|answer| [answer.clone(), answer])
+            .collect();
+        let server = RawServer::in_turn(&answers).await;
+        let client = builder.base_url(server.base_url()).build().unwrap();
+        let tokens = client.account(ACCOUNT).unwrap();
+        for (code, location, host) in &cases {
+            for error in [
+                tokens.get(TOKEN).await.unwrap_err(),
+                tokens.refresh(TOKEN).await.unwrap_err(),
             ] {
-                let builder = builder.base_url(server.base_url());
-                let client = builder.build().unwrap();
-                let tokens = client.account(ACCOUNT).unwrap();
-                for error in [
-                    tokens.get(TOKEN).await.unwrap_err(),
-                    tokens.refresh(TOKEN).await.unwrap_err(),
-                ] {
-                    assert!(error.is_redirect(), "{code} {location}: {error}");
-                    let named = host.map(|host| format!("{host:?}"));
-                    assert!(
-                        named.is_none_or(|host| error.to_string().contains(&host)),
-                        "{code} {location}: {error}"
-                    );
-                }
+                assert!(error.is_redirect(), "{code} {location}: {error}");
+                assert_eq!(error.status().unwrap().as_u16(), *code, "{location}");
+                let named = host.map(|host| format!("{host:?}"));
+                assert!(
+                    named.is_none_or(|host| error.to_string().contains(&host)),
+                    "{code} {location}: {error}"
+                );
             }
-            // Not even on the same host is one followed.
-            assert_eq!(server.requests().len(), 6, "{code} {location}");
         }
+        // Not even on the same host is one followed.
+        assert_eq!(server.requests().len(), answers.len());
     }
     assert_eq!(elsewhere.requests(), [""; 0]);
 }

@@ -122,7 +122,8 @@ fn every_schedule_ends_well() {
         return;
     }
     let schedules = number("SOAK_SCHEDULES").unwrap_or(SCHEDULES);
-    let (mut tally, mut warm) = (Tally::default(), None);
+    let mut tally = Tally::default();
+    let (mut open_at_first, mut memory_once) = (None, 0);
     for part in 0..PARTS {
         let seeds = part * schedules / PARTS + 1..=(part + 1) * schedules / PARTS;
         match run_all(seeds) {
@@ -135,10 +136,17 @@ fn every_schedule_ends_well() {
              {memory} bytes of memory",
             tally.schedules, tally.calls, tally.successes, tally.requests, tally.faults
         );
-        // The first part has set up what is set up once.
-        let (files_once, memory_once) = *warm.get_or_insert((files, memory));
+        let files_once = *open_at_first.get_or_insert(files);
         assert_eq!(files, files_once, "files, or connections, stay open");
-        assert!(memory < memory_once + SLACK, "{memory_once} bytes grow");
+        // Until half of them are over, the threads' allocators still take in what
+        // they will go on to use.
+        if part < PARTS / 2 {
+            memory_once = memory_once.max(memory);
+        }
+        assert!(
+            memory < memory_once + SLACK,
+            "memory grows: it was {memory_once} bytes"
+        );
     }
     let failures = tally.calls - tally.successes;
     let tenth = tally.calls / 10;
