@@ -261,7 +261,8 @@ async fn a_redirect_to_what_was_done_may_tell_of_a_success() {
 
 #[tokio::test]
 async fn what_an_id_that_can_be_none_is_told() {
-    let client = Client::builder().api_token("t").build().unwrap();
+    let nowhere = Client::builder().base_url("http://127.0.0.1:1");
+    let client = nowhere.api_token("t").build().unwrap();
     let account = client.account("").unwrap_err();
     let zone = client.zone("example.com").unwrap_err();
     let tokens = client.account(ACCOUNT).unwrap();
