@@ -46,14 +46,15 @@ impl Received {
     }
 
     /// How long the API asks to be left alone: `Retry-After`, which is either
-    /// whole seconds or a date (RFC 9110, section 10.2.3).
+    /// whole seconds or a date (RFC 9110, section 10.2.3). A date is held against
+    /// the API's own, if it tells it: the clock here may be wrong.
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         let text = self.text_of(header::RETRY_AFTER.as_str())?.trim();
         if let Ok(seconds) = text.parse() {
             return Some(Duration::from_secs(seconds));
         }
-        let date = DateTime::parse_from_rfc2822(text).ok()?;
-        let wait = date.signed_duration_since(self.at);
+        let answered_at = self.text_of(header::DATE.as_str()).and_then(http_date);
+        let wait = http_date(text)?.signed_duration_since(answered_at.unwrap_or(self.at));
         Some(wait.to_std().unwrap_or(Duration::ZERO))
     }
 
@@ -81,5 +82,56 @@ impl Received {
 
     fn text_of(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
+    }
+}
+
+/// A date in any of the three forms that HTTP knows (RFC 9110, section 5.6.7).
+fn http_date(text: &str) -> Option<DateTime<Utc>> {
+    httpdate::parse_http_date(text).ok().map(DateTime::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderName;
+
+    use super::*;
+
+    fn retry_after(fields: &[(HeaderName, &'static str)]) -> Option<u64> {
+        let fields = fields
+            .iter()
+            .map(|(name, value)| (name.clone(), HeaderValue::from_static(value)));
+        let received = Received {
+            status: StatusCode::TOO_MANY_REQUESTS,
+            headers: fields.collect(),
+            body: Bytes::new(),
+            at: "1994-11-06T08:49:07Z".parse().unwrap(),
+        };
+        received.retry_after().map(|wait| wait.as_secs())
+    }
+
+    #[test]
+    fn retry_after_is_read_in_all_its_forms() {
+        for (text, wait) in [
+            ("300", Some(300)),
+            ("Sun, 06 Nov 1994 08:49:37 GMT", Some(30)),
+            ("Sunday, 06-Nov-94 08:49:37 GMT", Some(30)),
+            ("Sun Nov  6 08:49:37 1994", Some(30)),
+            ("Sun, 06 Nov 1994 08:49:00 GMT", Some(0)),
+            ("-1", None),
+            ("1.5", None),
+            ("soon", None),
+        ] {
+            assert_eq!(retry_after(&[(header::RETRY_AFTER, text)]), wait, "{text}");
+        }
+        assert_eq!(retry_after(&[]), None);
+    }
+
+    #[test]
+    fn a_date_is_held_against_the_apis_own() {
+        let fields = [
+            (header::RETRY_AFTER, "Tue, 24 Nov 2026 12:00:09 GMT"),
+            (header::DATE, "Tue, 24 Nov 2026 12:00:00 GMT"),
+        ];
+        assert_eq!(retry_after(&fields), Some(9));
     }
 }

@@ -10,9 +10,9 @@ use crate::operation::Operation;
 ///
 /// A call is tried again after a failure that may pass: no connection, a
 /// timeout, a connection that broke, HTTP 408, 429, 500, 502, 503, 504 and 520
-/// to 524, and Cloudflare's code 971 (throttled). To create and to rotate is tried
-/// again only where the request surely did nothing: no connection came about, or
-/// the answer was 429.
+/// to 524, and Cloudflare's code 971 (throttled). To create and to rotate, also by an
+/// update of `client_secret_version`, is tried again only where the request surely did
+/// nothing: no connection came about, or the answer was 429.
 ///
 /// The pauses are random (full jitter): the first up to the first delay, each
 /// later one up to twice as much as the one before. `Retry-After` is obeyed: a

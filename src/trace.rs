@@ -78,7 +78,7 @@ pub(crate) fn attempt(operation: &Operation, server: &Server, attempt: u32) -> S
         http.request.resend_count = attempt - 1,
         http.response.status_code = field::Empty,
         url.full = field::Empty,
-        url.template = operation.path,
+        url.template = Some(operation.path).filter(|path| !path.is_empty()),
         server.address = server.address,
         server.port = server.port,
         error.r#type = field::Empty,
