@@ -1,16 +1,14 @@
-//! A second look at a body that the generated code could not read.
+//! Reads JSON that the generated code could not read.
 //!
 //! The API promises no field, so one that can't be read must not hide the
 //! others: it is left out and named. What can't be done without still fails,
 //! with the path to it.
 
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use serde_path_to_error::Segment;
 
-use crate::envelope::{Envelope, Undelivered};
-use crate::generated::types::{ApiMessage, ServiceToken};
+use crate::generated::types::ServiceToken;
 
 /// The most fields that are left out of one thing before it is given up, so that
 /// a hostile answer can't keep the caller busy.
@@ -28,69 +26,6 @@ pub(crate) struct Decoded<T> {
 pub(crate) struct Undecodable {
     pub(crate) path: String,
     pub(crate) fault: String,
-}
-
-/// An envelope whose lists hold nothing but what can be read; its result is as it
-/// came.
-pub(crate) struct Tidied {
-    document: Value,
-    unreadable: Vec<String>,
-}
-
-impl Tidied {
-    /// Leaves out of the envelope's lists what can't be read.
-    pub(crate) fn new(mut document: Value) -> Self {
-        let mut unreadable = Vec::new();
-        if let Value::Object(fields) = &mut document {
-            for list in ["errors", "messages"] {
-                tidy_messages(fields, list, &mut unreadable);
-            }
-        }
-        Self {
-            document,
-            unreadable,
-        }
-    }
-
-    /// What the envelope tells beside its result, whatever that is.
-    pub(crate) fn remarks(&self) -> Undelivered {
-        let list = |name: &str| {
-            let entries = self.document.get(name).and_then(Value::as_array);
-            let entries = entries.into_iter().flatten();
-            entries
-                .filter_map(|entry| ApiMessage::deserialize(entry).ok())
-                .collect()
-        };
-        Undelivered {
-            refused: self.document.get("success") == Some(&Value::Bool(false)),
-            errors: list("errors"),
-            messages: list("messages"),
-        }
-    }
-
-    /// The whole envelope, without what is neither its own nor readable.
-    pub(crate) fn envelope<E: Envelope + DeserializeOwned>(
-        mut self,
-    ) -> Result<Decoded<E>, Undecodable> {
-        let fields = object(&mut self.document, ".")?;
-        if let Some(result) = fields.get_mut("result").filter(|result| !result.is_null()) {
-            E::tidy(result, &mut self.unreadable)?;
-        }
-        let (value, left_out) = without_unreadable(&mut self.document, |parents, last| {
-            match (parents, last) {
-                ([], Segment::Map { key }) => key != "success" && key != "result",
-                // An entry of a list of results is what the caller asked for; its
-                // fields are not.
-                ([Segment::Map { key }], Segment::Seq { .. }) => key != "result",
-                _ => true,
-            }
-        })?;
-        self.unreadable.extend(left_out);
-        Ok(Decoded {
-            value,
-            unreadable: self.unreadable,
-        })
-    }
 }
 
 /// Reads a body as a `T`, leaving nothing out.
@@ -117,7 +52,10 @@ pub(crate) fn service_token(
 
 /// The fields of what must be an object. The generated code takes a list of the
 /// right length for one as well.
-fn object<'a>(value: &'a mut Value, path: &str) -> Result<&'a mut Map<String, Value>, Undecodable> {
+pub(crate) fn object<'a>(
+    value: &'a mut Value,
+    path: &str,
+) -> Result<&'a mut Map<String, Value>, Undecodable> {
     value.as_object_mut().ok_or_else(|| Undecodable {
         path: path.to_owned(),
         fault: "expected an object".to_owned(),
@@ -126,7 +64,7 @@ fn object<'a>(value: &'a mut Value, path: &str) -> Result<&'a mut Map<String, Va
 
 /// Reads a `T`, leaving out one thing after the other that can't be read, as
 /// long as `may_leave_out` allows it.
-fn without_unreadable<T: DeserializeOwned>(
+pub(crate) fn without_unreadable<T: DeserializeOwned>(
     document: &mut Value,
     may_leave_out: fn(&[Segment], &Segment) -> bool,
 ) -> Result<(T, Vec<String>), Undecodable> {
@@ -151,42 +89,13 @@ fn without_unreadable<T: DeserializeOwned>(
     }
 }
 
-/// Makes one of the envelope's own lists a list of what can be read of it. It may
-/// be null or absent, or one entry that is in no list.
-fn tidy_messages(fields: &mut Map<String, Value>, list: &str, unreadable: &mut Vec<String>) {
-    let entries = match fields.remove(list) {
-        Some(Value::Array(entries)) => entries,
-        Some(entry @ Value::Object(_)) => vec![entry],
-        None | Some(Value::Null) => Vec::new(),
-        Some(_) => {
-            unreadable.push(list.to_owned());
-            Vec::new()
-        }
-    };
-    let mut readable = Vec::with_capacity(entries.len());
-    for (index, mut entry) in entries.into_iter().enumerate() {
-        let path = format!("{list}[{index}]");
-        let left_out = object(&mut entry, &path)
-            .map(|fields| make_whole(fields, "code"))
-            .and_then(|()| without_unreadable::<ApiMessage>(&mut entry, |_, _| true));
-        match left_out {
-            Ok((_, left_out)) => {
-                unreadable.extend(left_out.iter().map(|field| format!("{path}.{field}")));
-                readable.push(entry);
-            }
-            Err(_) => unreadable.push(path),
-        }
-    }
-    fields.insert(list.to_owned(), Value::Array(readable));
-}
-
 /// Writes a whole number without a point: where the API documents plain numbers,
 /// `2.0` is one.
 #[expect(
     clippy::cast_possible_truncation,
     reason = "the number is checked to be whole and small enough"
 )]
-fn make_whole(fields: &mut Map<String, Value>, field: &str) {
+pub(crate) fn make_whole(fields: &mut Map<String, Value>, field: &str) {
     let Some(value) = fields.get_mut(field) else {
         return;
     };

@@ -38,6 +38,7 @@ mod response;
 mod retry;
 mod scope;
 mod service_tokens;
+mod tidied;
 mod trace;
 mod transport;
 

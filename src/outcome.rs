@@ -7,7 +7,7 @@ use http::StatusCode;
 use reqwest::Url;
 use serde::de::DeserializeOwned;
 
-use crate::decode::{Decoded, Tidied, Undecodable};
+use crate::decode::{Decoded, Undecodable};
 use crate::envelope::{Delivered, Envelope, Undelivered};
 use crate::error::{Error, FailedResponse, Kind};
 use crate::exchange::{BodyEnd, Notes};
@@ -17,6 +17,7 @@ use crate::operation::Operation;
 use crate::received::Received;
 use crate::redact::Redactor;
 use crate::response::Response;
+use crate::tidied::Tidied;
 
 /// What the generated code made of an answer.
 pub(crate) type Generated<E> = Result<ResponseValue<E>, generated::Error<FailureEnvelope>>;
