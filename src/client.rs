@@ -164,10 +164,7 @@ impl Client {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
-    /// # let client = Client::builder()
-    /// #     .base_url(simulator.base_url())
-    /// #     .api_token(simulator.api_token())
-    /// #     .build()?;
+    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
     ///
     /// let hurried = client.with(|call| call.timeout(Duration::from_secs(2)));
     /// let page = hurried.account(simulator.account_id())?.list().page(1).await?;
@@ -192,10 +189,7 @@ impl Client {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
-    /// # let client = Client::builder()
-    /// #     .base_url(simulator.base_url())
-    /// #     .api_token(simulator.api_token())
-    /// #     .build()?;
+    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
     ///
     /// let path = format!("/accounts/{}/access/service_tokens", simulator.account_id());
     /// let tokens = client.request(Method::GET, path).send::<Vec<ServiceToken>>().await?;

@@ -18,6 +18,8 @@ macro_rules! id {
 
             /// Checks the text and takes it for an id.
             ///
+            /// See the example of the [type](Self).
+            ///
             /// # Errors
             ///
             /// One for which [`Error::is_invalid_id`] holds, if the text is
@@ -31,6 +33,8 @@ macro_rules! id {
             }
 
             /// The id as text.
+            ///
+            /// See the example of the [type](Self).
             pub fn as_str(&self) -> &str {
                 &self.0
             }

@@ -66,10 +66,7 @@ impl IssuedServiceToken {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
-    /// # let client = Client::builder()
-    /// #     .base_url(simulator.base_url())
-    /// #     .api_token(simulator.api_token())
-    /// #     .build()?;
+    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
     /// # let tokens = client.account(simulator.account_id())?;
     /// # let id = simulator.tokens()[0].id.clone();
     ///

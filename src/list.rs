@@ -55,10 +55,7 @@ impl ListServiceTokens {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
-    /// # let client = Client::builder()
-    /// #     .base_url(simulator.base_url())
-    /// #     .api_token(simulator.api_token())
-    /// #     .build()?;
+    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
     /// # let tokens = client.account(simulator.account_id())?;
     /// # let id = simulator.tokens()[0].id.clone();
     /// let page = tokens.list().name("deploy").page(1).await?;
@@ -81,10 +78,7 @@ impl ListServiceTokens {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
-    /// # let client = Client::builder()
-    /// #     .base_url(simulator.base_url())
-    /// #     .api_token(simulator.api_token())
-    /// #     .build()?;
+    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
     /// # let tokens = client.account(simulator.account_id())?;
     /// # let id = simulator.tokens()[0].id.clone();
     /// let page = tokens.list().search("dep").page(1).await?;
@@ -113,10 +107,7 @@ impl ListServiceTokens {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
-    /// # let client = Client::builder()
-    /// #     .base_url(simulator.base_url())
-    /// #     .api_token(simulator.api_token())
-    /// #     .build()?;
+    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
     /// # let tokens = client.account(simulator.account_id())?;
     /// # let id = simulator.tokens()[0].id.clone();
     /// let page = tokens.list().per_page(10).page(1).await?;
@@ -159,10 +150,7 @@ impl ListServiceTokens {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
-    /// # let client = Client::builder()
-    /// #     .base_url(simulator.base_url())
-    /// #     .api_token(simulator.api_token())
-    /// #     .build()?;
+    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
     /// # let tokens = client.account(simulator.account_id())?;
     /// # let id = simulator.tokens()[0].id.clone();
     /// let mut all = tokens.list().stream();
@@ -222,10 +210,7 @@ impl fmt::Debug for ListServiceTokens {
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
-/// # let client = Client::builder()
-/// #     .base_url(simulator.base_url())
-/// #     .api_token(simulator.api_token())
-/// #     .build()?;
+/// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
 /// # let tokens = client.account(simulator.account_id())?;
 /// # let id = simulator.tokens()[0].id.clone();
 ///

@@ -39,10 +39,7 @@ impl CallOptions {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
-    /// # let client = Client::builder()
-    /// #     .base_url(simulator.base_url())
-    /// #     .api_token(simulator.api_token())
-    /// #     .build()?;
+    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
     /// # let tokens = client.account(simulator.account_id())?;
     /// # let id = simulator.tokens()[0].id.clone();
     /// use std::time::Duration;
@@ -66,16 +63,15 @@ impl CallOptions {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
-    /// # let client = Client::builder()
-    /// #     .base_url(simulator.base_url())
-    /// #     .api_token(simulator.api_token())
-    /// #     .build()?;
+    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
     /// # let tokens = client.account(simulator.account_id())?;
     /// # let id = simulator.tokens()[0].id.clone();
     /// use std::time::Duration;
+    /// use cf_service_tokens_simulator::Fault;
     ///
-    /// let patient = tokens.with(|call| call.deadline(Duration::from_secs(15 * 60)));
-    /// assert_eq!(patient.get(&id).await?.name.as_deref(), Some("deploy"));
+    /// simulator.inject(Fault::StalledBody);
+    /// let hurried = tokens.with(|call| call.deadline(Duration::from_millis(100)));
+    /// assert!(hurried.get(&id).await.unwrap_err().is_timeout());
     /// # Ok(())
     /// # }
     /// ```
@@ -101,10 +97,7 @@ impl CallOptions {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
-    /// # let client = Client::builder()
-    /// #     .base_url(simulator.base_url())
-    /// #     .api_token(simulator.api_token())
-    /// #     .build()?;
+    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
     /// # let tokens = client.account(simulator.account_id())?;
     /// # let id = simulator.tokens()[0].id.clone();
     /// use http::{HeaderValue, header::AUTHORIZATION};

@@ -27,10 +27,7 @@ use crate::transport::Transport;
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
-/// # let client = Client::builder()
-/// #     .base_url(simulator.base_url())
-/// #     .api_token(simulator.api_token())
-/// #     .build()?;
+/// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
 /// let tokens = client.account(simulator.account_id())?;
 /// let page = tokens.list().page(1).await?;
 /// let id = page.tokens[0].id.as_deref().ok_or("the API gave no id")?;
@@ -84,10 +81,7 @@ macro_rules! calls_of_both_scopes {
             /// # #[tokio::main(flavor = "current_thread")]
             /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
             /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
-            /// # let client = Client::builder()
-            /// #     .base_url(simulator.base_url())
-            /// #     .api_token(simulator.api_token())
-            /// #     .build()?;
+            /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
             /// # let tokens = client.account(simulator.account_id())?;
             /// # let id = simulator.tokens()[0].id.clone();
             /// use std::time::Duration;
@@ -113,10 +107,7 @@ macro_rules! calls_of_both_scopes {
             /// # #[tokio::main(flavor = "current_thread")]
             /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
             /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
-            /// # let client = Client::builder()
-            /// #     .base_url(simulator.base_url())
-            /// #     .api_token(simulator.api_token())
-            /// #     .build()?;
+            /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
             /// # let tokens = client.account(simulator.account_id())?;
             /// # let id = simulator.tokens()[0].id.clone();
             /// let mut all = tokens.list().name("deploy").stream();
@@ -144,10 +135,7 @@ macro_rules! calls_of_both_scopes {
             /// # #[tokio::main(flavor = "current_thread")]
             /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
             /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
-            /// # let client = Client::builder()
-            /// #     .base_url(simulator.base_url())
-            /// #     .api_token(simulator.api_token())
-            /// #     .build()?;
+            /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
             /// # let tokens = client.account(simulator.account_id())?;
             /// # let id = simulator.tokens()[0].id.clone();
             ///
@@ -180,10 +168,7 @@ macro_rules! calls_of_both_scopes {
             /// # #[tokio::main(flavor = "current_thread")]
             /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
             /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
-            /// # let client = Client::builder()
-            /// #     .base_url(simulator.base_url())
-            /// #     .api_token(simulator.api_token())
-            /// #     .build()?;
+            /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
             /// # let tokens = client.account(simulator.account_id())?;
             /// # let id = simulator.tokens()[0].id.clone();
             /// let token = tokens.get(&id).await?;
@@ -214,10 +199,7 @@ macro_rules! calls_of_both_scopes {
             /// # #[tokio::main(flavor = "current_thread")]
             /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
             /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
-            /// # let client = Client::builder()
-            /// #     .base_url(simulator.base_url())
-            /// #     .api_token(simulator.api_token())
-            /// #     .build()?;
+            /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
             /// # let tokens = client.account(simulator.account_id())?;
             /// # let id = simulator.tokens()[0].id.clone();
             ///
@@ -252,10 +234,7 @@ macro_rules! calls_of_both_scopes {
             /// # #[tokio::main(flavor = "current_thread")]
             /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
             /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
-            /// # let client = Client::builder()
-            /// #     .base_url(simulator.base_url())
-            /// #     .api_token(simulator.api_token())
-            /// #     .build()?;
+            /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
             /// # let tokens = client.account(simulator.account_id())?;
             /// # let id = simulator.tokens()[0].id.clone();
             /// let was = tokens.delete(&id).await?;
