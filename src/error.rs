@@ -39,7 +39,7 @@ const INVALID_ACCESS_TOKEN: i64 = 9109;
 ///
 /// # The kinds of failure
 ///
-/// Each of them can be had from the simulator:
+/// Each has a predicate, and most can be had from the simulator:
 ///
 /// ```
 /// use cf_service_tokens::{Error, Retry};

@@ -13,7 +13,7 @@ macro_rules! id {
         pub struct $name(Box<str>);
 
         impl $name {
-            /// The most characters that the API allows.
+            /// The most characters that the API allows, by its documentation.
             pub const MAX_LEN: usize = $longest;
 
             /// Checks the text and takes it for an id.

@@ -224,7 +224,8 @@ impl ServiceTokenCredentials {
         self.client_secret.expose_secret()
     }
 
-    /// The two headers that an app behind Access expects, marked as sensitive,
+    /// The two headers that an app behind Access expects by Cloudflare's
+    /// documentation, marked as sensitive,
     /// so that HTTP libraries neither log nor compress them.
     ///
     /// ```

@@ -49,7 +49,9 @@ pub struct RateLimit {
 }
 
 impl Default for RateLimit {
-    /// Cloudflare's own limit: 1,200 requests in five minutes.
+    /// [Cloudflare's own limit][limits]: 1,200 requests in five minutes.
+    ///
+    /// [limits]: https://developers.cloudflare.com/fundamentals/api/reference/limits/
     fn default() -> Self {
         Self::new(1200, Duration::from_secs(300))
     }

@@ -31,7 +31,7 @@ pub struct CreateServiceToken {
 
 impl CreateServiceToken {
     /// A token of this name; all else as the API has it by default: good for a
-    /// year (`8760h`), and enabled.
+    /// year (`8760h`), as it documents, and enabled.
     ///
     /// ```
     /// use cf_service_tokens::{CreateServiceToken, TokenDuration};

@@ -19,7 +19,10 @@ use crate::transport::Transport;
 
 /// The service tokens of an account; made by [`Client::account`](crate::Client::account).
 ///
-/// It is cheap to clone.
+/// It is cheap to clone. The calls and what they do follow [Cloudflare's API
+/// documentation][docs].
+///
+/// [docs]: https://developers.cloudflare.com/api/resources/zero_trust/subresources/access/subresources/service_tokens/
 ///
 /// ```
 /// # use cf_service_tokens::Client;
@@ -294,6 +297,11 @@ impl AccountServiceTokens {
 
     /// Moves the expiry of a service token one year ahead, whatever its own
     /// duration.
+    ///
+    /// That it is a year, [Cloudflare's guide][guide] says; the API's documentation
+    /// does not.
+    ///
+    /// [guide]: https://developers.cloudflare.com/cloudflare-one/access-controls/service-credentials/service-tokens/
     ///
     /// The client secret stays as it is, so that nothing which uses the token
     /// has to change. To refresh twice does no harm.

@@ -32,7 +32,8 @@ macro_rules! reasons {
         }
 
         impl $name {
-            /// The reason for a program, such as a metric's label.
+            /// The reason for a program, such as a metric's label; its `Display` is
+            /// for people.
             ///
             /// ```
             /// use cf_service_tokens::renewal::{SkipReason, UnableReason};
