@@ -298,10 +298,8 @@ impl AccountServiceTokens {
     /// Moves the expiry of a service token one year ahead, whatever its own
     /// duration.
     ///
-    /// That it is a year, [Cloudflare's guide][guide] says; the API's documentation
-    /// does not.
-    ///
-    /// [guide]: https://developers.cloudflare.com/cloudflare-one/access-controls/service-credentials/service-tokens/
+    /// Cloudflare's API documentation says that the expiration is refreshed, not by how
+    /// much: `expires_at` in the answer tells.
     ///
     /// The client secret stays as it is, so that nothing which uses the token
     /// has to change. To refresh twice does no harm.
