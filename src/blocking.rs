@@ -71,6 +71,25 @@ impl Drop for OwnRuntime {
 }
 
 /// A client whose calls wait for their answers; see [`crate::Client`].
+///
+/// ```
+/// # use cf_service_tokens::blocking::Client;
+/// # use cf_service_tokens_simulator::{SeedToken, Simulator};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let runtime = tokio::runtime::Runtime::new()?;
+/// # let simulator = runtime.block_on(Simulator::builder().token(SeedToken::new("deploy")).start())?;
+/// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build_blocking()?;
+/// # let tokens = client.account(simulator.account_id())?;
+/// # let id = simulator.tokens()[0].id.clone();
+/// let hurried = client.with(|call| call.timeout(std::time::Duration::from_secs(2)));
+/// let tokens = hurried.account(simulator.account_id())?;
+/// assert_eq!(tokens.refresh(&id)?.name.as_deref(), Some("deploy"));
+///
+/// let inside = runtime.block_on(async { tokens.refresh(&id) });
+/// assert!(inside.unwrap_err().is_configuration(), "there is a runtime already");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Client {
     client: crate::Client,
@@ -79,11 +98,18 @@ pub struct Client {
 
 impl Client {
     /// Starts to set up a client; end with [`ClientBuilder::build_blocking`].
+    ///
+    /// See the example of [`ClientBuilder::build_blocking`].
     pub fn builder() -> ClientBuilder {
         ClientBuilder::default()
     }
 
     /// A client as the environment describes it; see [`ClientBuilder::from_env`].
+    ///
+    /// ```no_run
+    /// let client = cf_service_tokens::blocking::Client::from_env()?;
+    /// # Ok::<(), cf_service_tokens::Error>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -100,6 +126,8 @@ impl Client {
     }
 
     /// The same client, whose calls differ from its settings as `set` says.
+    ///
+    /// See the example of [`Client`].
     pub fn with(&self, set: impl FnOnce(CallOptions) -> CallOptions) -> Self {
         Self {
             client: self.client.with(set),
@@ -108,6 +136,8 @@ impl Client {
     }
 
     /// The service tokens of an account.
+    ///
+    /// See the example of [`Client`].
     ///
     /// # Errors
     ///
@@ -121,6 +151,8 @@ impl Client {
 
     /// The service tokens of the account that the client was set up with.
     ///
+    /// See the example of [`crate::Client::default_account`].
+    ///
     /// # Errors
     ///
     /// As [`crate::Client::default_account`].
@@ -133,6 +165,8 @@ impl Client {
 
     /// The service tokens of a zone.
     ///
+    /// See the example of [`ZoneServiceTokens`].
+    ///
     /// # Errors
     ///
     /// As [`crate::Client::zone`].
@@ -144,6 +178,8 @@ impl Client {
     }
 
     /// A call to an endpoint that this crate has no method for.
+    ///
+    /// See the example of [`RawRequest`].
     pub fn request(&self, method: Method, path: impl Into<String>) -> RawRequest {
         RawRequest {
             request: self.client.request(method, path),
@@ -159,6 +195,27 @@ impl fmt::Debug for Client {
 }
 
 /// The service tokens of an account; see [`crate::AccountServiceTokens`].
+///
+/// ```
+/// use cf_service_tokens::{CreateServiceToken, UpdateServiceToken};
+/// # use cf_service_tokens::blocking::Client;
+/// # use cf_service_tokens_simulator::{SeedToken, Simulator};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let runtime = tokio::runtime::Runtime::new()?;
+/// # let simulator = runtime.block_on(Simulator::builder().token(SeedToken::new("deploy")).start())?;
+/// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build_blocking()?;
+/// # let tokens = client.account(simulator.account_id())?;
+/// # let id = simulator.tokens()[0].id.clone();
+///
+/// let issued = tokens.create(&CreateServiceToken::new("backup"))?;
+/// let id = issued.id.as_deref().ok_or("the API gave no id")?;
+/// tokens.update(id, &UpdateServiceToken::new().enabled(false))?;
+/// assert_eq!(tokens.get(id)?.enabled, Some(false));
+/// tokens.delete(id)?;
+/// assert!(tokens.get(id).unwrap_err().is_not_found());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct AccountServiceTokens {
     tokens: crate::AccountServiceTokens,
@@ -166,6 +223,25 @@ pub struct AccountServiceTokens {
 }
 
 /// The service tokens of a zone; see [`crate::ZoneServiceTokens`].
+///
+/// ```
+/// use cf_service_tokens::CreateServiceToken;
+/// # use cf_service_tokens::blocking::Client;
+/// # use cf_service_tokens_simulator::{SeedToken, Simulator};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let runtime = tokio::runtime::Runtime::new()?;
+/// # let simulator = runtime.block_on(Simulator::builder().token(SeedToken::new("deploy")).start())?;
+/// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build_blocking()?;
+/// # let tokens = client.account(simulator.account_id())?;
+/// # let id = simulator.tokens()[0].id.clone();
+///
+/// let tokens = client.zone(simulator.zone_id())?;
+/// let issued = tokens.create(&CreateServiceToken::new("backup"))?;
+/// assert_eq!(tokens.zone_id().as_str(), simulator.zone_id());
+/// assert_eq!(tokens.list().iter().count(), 1);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct ZoneServiceTokens {
     tokens: crate::ZoneServiceTokens,
@@ -178,6 +254,8 @@ macro_rules! calls_of_both_scopes {
         impl $tokens {
             /// The same scope, whose calls differ from the client's settings as
             /// `set` says.
+            ///
+            /// See the example of [`Client`], whose calls are set in the same way.
             pub fn with(&self, set: impl FnOnce(CallOptions) -> CallOptions) -> Self {
                 Self {
                     tokens: self.tokens.with(set),
@@ -187,6 +265,8 @@ macro_rules! calls_of_both_scopes {
 
             /// Lists service tokens: what is answered says which, and whether
             /// page by page or all of them.
+            ///
+            /// See the example of [`ListServiceTokens`].
             pub fn list(&self) -> ListServiceTokens {
                 ListServiceTokens {
                     list: self.tokens.list(),
@@ -196,6 +276,8 @@ macro_rules! calls_of_both_scopes {
 
             /// Makes a service token. Its secret is in the answer and **never
             /// shown again**, so store it before anything else.
+            ///
+            /// See the example of [`AccountServiceTokens`].
             ///
             /// # Errors
             ///
@@ -210,6 +292,8 @@ macro_rules! calls_of_both_scopes {
 
             /// One service token, without its secret.
             ///
+            /// See the example of [`AccountServiceTokens`].
+            ///
             /// # Errors
             ///
             /// As the asynchronous call, and one for which
@@ -219,6 +303,8 @@ macro_rules! calls_of_both_scopes {
             }
 
             /// Changes a service token: what the request does not name stays.
+            ///
+            /// See the example of [`AccountServiceTokens`].
             ///
             /// # Errors
             ///
@@ -233,6 +319,8 @@ macro_rules! calls_of_both_scopes {
             }
 
             /// Deletes a service token, and answers what it was.
+            ///
+            /// See the example of [`AccountServiceTokens`].
             ///
             /// # Errors
             ///
@@ -256,12 +344,16 @@ calls_of_both_scopes!(ZoneServiceTokens);
 
 impl AccountServiceTokens {
     /// Whose service tokens these are.
+    ///
+    /// See the example of [`crate::Client::account`].
     pub fn account_id(&self) -> &AccountId {
         self.tokens.account_id()
     }
 
     /// Moves the expiry of a service token one year ahead; see
     /// [`crate::AccountServiceTokens::refresh`].
+    ///
+    /// See the example of [`Client`].
     ///
     /// # Errors
     ///
@@ -273,6 +365,25 @@ impl AccountServiceTokens {
 
     /// Gives a service token a new secret; see
     /// [`crate::AccountServiceTokens::rotate`].
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use cf_service_tokens::RotateServiceToken;
+    /// # use cf_service_tokens::blocking::Client;
+    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let runtime = tokio::runtime::Runtime::new()?;
+    /// # let simulator = runtime.block_on(Simulator::builder().token(SeedToken::new("deploy")).start())?;
+    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build_blocking()?;
+    /// # let tokens = client.account(simulator.account_id())?;
+    /// # let id = simulator.tokens()[0].id.clone();
+    ///
+    /// let a_day = RotateServiceToken::with_grace(Duration::from_secs(24 * 60 * 60));
+    /// let issued = tokens.rotate(&id, &a_day)?;
+    /// assert!(!issued.credentials().expose_secret().is_empty()); // store it now
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -290,6 +401,23 @@ impl AccountServiceTokens {
     /// [`crate::AccountServiceTokens::renew`]. What went wrong on the way is in
     /// the report.
     ///
+    /// ```
+    /// use cf_service_tokens::renewal::RenewalPolicy;
+    /// # use cf_service_tokens::blocking::Client;
+    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let runtime = tokio::runtime::Runtime::new()?;
+    /// # let simulator = runtime.block_on(Simulator::builder().token(SeedToken::new("deploy")).start())?;
+    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build_blocking()?;
+    /// # let tokens = client.account(simulator.account_id())?;
+    /// # let id = simulator.tokens()[0].id.clone();
+    ///
+    /// let report = tokens.renew(&RenewalPolicy::new())?;
+    /// assert_eq!(report.to_string(), "1 token: 1 skipped");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// One for which [`Error::is_configuration`] holds inside a runtime.
@@ -300,12 +428,32 @@ impl AccountServiceTokens {
 
 impl ZoneServiceTokens {
     /// Whose service tokens these are.
+    ///
+    /// See the example of [`ZoneServiceTokens`].
     pub fn zone_id(&self) -> &ZoneId {
         self.tokens.zone_id()
     }
 }
 
 /// Which service tokens to list; see [`crate::ListServiceTokens`].
+///
+/// ```
+/// # use cf_service_tokens::blocking::Client;
+/// # use cf_service_tokens_simulator::{SeedToken, Simulator};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let runtime = tokio::runtime::Runtime::new()?;
+/// # let simulator = runtime.block_on(Simulator::builder().token(SeedToken::new("deploy")).start())?;
+/// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build_blocking()?;
+/// # let tokens = client.account(simulator.account_id())?;
+/// # let id = simulator.tokens()[0].id.clone();
+/// let page = tokens.list().search("dep").per_page(10).page(1)?;
+/// assert_eq!(page.tokens.len(), 1);
+/// for token in tokens.list().name("deploy").iter() {
+///     assert_eq!(token?.name.as_deref(), Some("deploy"));
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 #[must_use = "nothing is listed until `page` or `iter` is called"]
 pub struct ListServiceTokens {
@@ -315,24 +463,32 @@ pub struct ListServiceTokens {
 
 impl ListServiceTokens {
     /// Only the tokens of this very name.
+    ///
+    /// See the example of [`ListServiceTokens`].
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.list = self.list.name(name);
         self
     }
 
     /// Only the tokens that the API finds by this text, in their names or ids.
+    ///
+    /// See the example of [`ListServiceTokens`].
     pub fn search(mut self, text: impl Into<String>) -> Self {
         self.list = self.list.search(text);
         self
     }
 
     /// How many tokens to ask for at a time, 50 by default.
+    ///
+    /// See the example of [`ListServiceTokens`].
     pub fn per_page(mut self, tokens: u32) -> Self {
         self.list = self.list.per_page(tokens);
         self
     }
 
     /// One page, counted from 1.
+    ///
+    /// See the example of [`ListServiceTokens`].
     ///
     /// # Errors
     ///
@@ -344,6 +500,8 @@ impl ListServiceTokens {
 
     /// All the tokens, page after page as they are asked for: what
     /// [`stream`](crate::ListServiceTokens::stream) is where there is a runtime.
+    ///
+    /// See the example of [`ServiceTokenIter`].
     pub fn iter(self) -> ServiceTokenIter {
         ServiceTokenIter {
             stream: Some(self.list.stream()),
@@ -359,6 +517,22 @@ impl fmt::Debug for ListServiceTokens {
 }
 
 /// All the service tokens of a listing; made by [`ListServiceTokens::iter`].
+///
+/// ```
+/// # use cf_service_tokens::{Error, ServiceToken};
+/// # use cf_service_tokens::blocking::Client;
+/// # use cf_service_tokens_simulator::{SeedToken, Simulator};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let runtime = tokio::runtime::Runtime::new()?;
+/// # let simulator = runtime.block_on(Simulator::builder().token(SeedToken::new("deploy")).start())?;
+/// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build_blocking()?;
+/// # let tokens = client.account(simulator.account_id())?;
+/// # let id = simulator.tokens()[0].id.clone();
+/// let all = tokens.list().iter().collect::<Result<Vec<ServiceToken>, Error>>()?;
+/// assert_eq!(all.len(), 1);
+/// # Ok(())
+/// # }
+/// ```
 pub struct ServiceTokenIter {
     /// `None` once the stream can't be waited for.
     stream: Option<ServiceTokenStream>,
@@ -387,6 +561,25 @@ impl fmt::Debug for ServiceTokenIter {
 
 /// A call to an endpoint that this crate has no method for; see
 /// [`crate::RawRequest`].
+///
+/// ```
+/// use cf_service_tokens::{Method, ServiceToken};
+/// # use cf_service_tokens::blocking::Client;
+/// # use cf_service_tokens_simulator::{SeedToken, Simulator};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let runtime = tokio::runtime::Runtime::new()?;
+/// # let simulator = runtime.block_on(Simulator::builder().token(SeedToken::new("deploy")).start())?;
+/// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build_blocking()?;
+/// # let tokens = client.account(simulator.account_id())?;
+/// # let id = simulator.tokens()[0].id.clone();
+///
+/// let path = format!("/accounts/{}/access/service_tokens", simulator.account_id());
+/// let request = client.request(Method::GET, path).query("per_page", "5");
+/// let found = request.send::<Vec<ServiceToken>>()?;
+/// assert_eq!(found[0].name.as_deref(), Some("deploy"));
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "nothing is sent until `send` is called"]
 pub struct RawRequest {
     request: crate::RawRequest,
@@ -395,18 +588,24 @@ pub struct RawRequest {
 
 impl RawRequest {
     /// Adds a parameter to the query; both parts are encoded.
+    ///
+    /// See the example of [`RawRequest`].
     pub fn query(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.request = self.request.query(name, value);
         self
     }
 
     /// Sends this as the body, in JSON.
+    ///
+    /// See the example of [`crate::RawRequest::json`].
     pub fn json(mut self, body: &(impl Serialize + ?Sized)) -> Self {
         self.request = self.request.json(body);
         self
     }
 
     /// Says that the call may be sent twice without harm.
+    ///
+    /// See the example of [`crate::RawRequest::idempotent`].
     pub fn idempotent(mut self) -> Self {
         self.request = self.request.idempotent();
         self
@@ -414,6 +613,8 @@ impl RawRequest {
 
     /// Makes the call, and reads the envelope's `result` as a `T`; see
     /// [`crate::RawRequest::send`].
+    ///
+    /// See the example of [`RawRequest`].
     ///
     /// # Errors
     ///

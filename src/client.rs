@@ -55,11 +55,27 @@ pub struct Client {
 
 impl Client {
     /// Starts to set up a client.
+    ///
+    /// ```
+    /// use cf_service_tokens::Client;
+    ///
+    /// let client = Client::builder().api_token("token").build()?;
+    /// assert!(client.default_account().is_err(), "no account was named");
+    /// # Ok::<(), cf_service_tokens::Error>(())
+    /// ```
     pub fn builder() -> ClientBuilder {
         ClientBuilder::default()
     }
 
     /// A client as the environment describes it; see [`ClientBuilder::from_env`].
+    ///
+    /// ```no_run
+    /// use cf_service_tokens::Client;
+    ///
+    /// // CLOUDFLARE_API_TOKEN and CLOUDFLARE_ACCOUNT_ID
+    /// let tokens = Client::from_env()?.default_account()?;
+    /// # Ok::<(), cf_service_tokens::Error>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -72,6 +88,14 @@ impl Client {
 
     /// The service tokens of an account.
     ///
+    /// ```
+    /// # let client = cf_service_tokens::Client::builder().api_token("token").build()?;
+    /// let tokens = client.account("023e105f4ecef8ad9ca31a8372d0c353")?;
+    /// assert_eq!(tokens.account_id().as_str(), "023e105f4ecef8ad9ca31a8372d0c353");
+    /// assert!(client.account("").unwrap_err().is_invalid_id());
+    /// # Ok::<(), cf_service_tokens::Error>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// One for which [`Error::is_invalid_id`] holds, if the text can't be an
@@ -82,6 +106,16 @@ impl Client {
 
     /// The service tokens of the account that the client was set up with, by
     /// [`ClientBuilder::account_id`] or `CLOUDFLARE_ACCOUNT_ID`.
+    ///
+    /// ```
+    /// # use cf_service_tokens::Client;
+    /// let client = Client::builder()
+    ///     .api_token("token")
+    ///     .account_id("023e105f4ecef8ad9ca31a8372d0c353")
+    ///     .build()?;
+    /// assert_eq!(client.default_account()?.account_id().as_str(), "023e105f4ecef8ad9ca31a8372d0c353");
+    /// # Ok::<(), cf_service_tokens::Error>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -101,6 +135,14 @@ impl Client {
 
     /// The service tokens of a zone.
     ///
+    /// ```
+    /// # let client = cf_service_tokens::Client::builder().api_token("token").build()?;
+    /// let tokens = client.zone("023e105f4ecef8ad9ca31a8372d0c353")?;
+    /// assert_eq!(tokens.zone_id().as_str(), "023e105f4ecef8ad9ca31a8372d0c353");
+    /// assert!(client.zone("example.com").unwrap_err().is_invalid_id());
+    /// # Ok::<(), cf_service_tokens::Error>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// One for which [`Error::is_invalid_id`] holds, if the text can't be a
@@ -114,6 +156,22 @@ impl Client {
     }
 
     /// The same client, whose calls differ from its settings as `set` says.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// # use cf_service_tokens::Client;
+    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
+    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
+    ///
+    /// let hurried = client.with(|call| call.timeout(Duration::from_secs(2)));
+    /// let page = hurried.account(simulator.account_id())?.list().page(1).await?;
+    /// assert_eq!(page.tokens.len(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn with(&self, set: impl FnOnce(CallOptions) -> CallOptions) -> Self {
         Self {
             options: set(self.options.clone()),
@@ -123,6 +181,22 @@ impl Client {
 
     /// A call to an endpoint that this crate has no method for, such as
     /// `/accounts/{account_id}/access/apps`. The path goes after the base URL.
+    ///
+    /// ```
+    /// use cf_service_tokens::{Method, ServiceToken};
+    /// # use cf_service_tokens::Client;
+    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
+    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
+    ///
+    /// let path = format!("/accounts/{}/access/service_tokens", simulator.account_id());
+    /// let tokens = client.request(Method::GET, path).send::<Vec<ServiceToken>>().await?;
+    /// assert_eq!(tokens[0].name.as_deref(), Some("deploy"));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn request(&self, method: Method, path: impl Into<String>) -> RawRequest {
         RawRequest::new(
             Arc::clone(&self.transport),
@@ -211,6 +285,14 @@ impl ClientBuilder {
     /// Credentials set on the builder replace those of the environment whole:
     /// the two are never mixed. What is wrong with a variable that is needed is
     /// told by [`build`](Self::build).
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    /// use cf_service_tokens::ClientBuilder;
+    ///
+    /// let client = ClientBuilder::from_env().timeout(Duration::from_secs(10)).build()?;
+    /// # Ok::<(), cf_service_tokens::Error>(())
+    /// ```
     pub fn from_env() -> Self {
         Self {
             environment: Some(Environment::read()),
@@ -220,6 +302,14 @@ impl ClientBuilder {
 
     /// Authenticates with an API token. It needs the permission "Access:
     /// Service Tokens Write".
+    ///
+    /// ```
+    /// # use cf_service_tokens::Client;
+    /// let client = Client::builder().api_token("token").build()?;
+    /// let error = Client::builder().api_token("tok en").build().unwrap_err();
+    /// assert!(error.is_credentials());
+    /// # Ok::<(), cf_service_tokens::Error>(())
+    /// ```
     pub fn api_token(mut self, token: impl Into<SecretString>) -> Self {
         self.credentials.push(Credentials::ApiToken(token.into()));
         self
@@ -227,6 +317,14 @@ impl ClientBuilder {
 
     /// Authenticates with the global API key of the user who has this e-mail
     /// address. An API token, which can be limited to service tokens, is better.
+    ///
+    /// ```
+    /// # use cf_service_tokens::Client;
+    /// let client = Client::builder().global_key("admin@example.com", "key").build()?;
+    /// let both = Client::builder().global_key("admin@example.com", "key").api_token("token");
+    /// assert!(both.build().unwrap_err().is_credentials());
+    /// # Ok::<(), cf_service_tokens::Error>(())
+    /// ```
     pub fn global_key(mut self, email: impl Into<String>, key: impl Into<SecretString>) -> Self {
         self.credentials.push(Credentials::GlobalKey {
             email: email.into(),
@@ -236,6 +334,12 @@ impl ClientBuilder {
     }
 
     /// Authenticates with a user service key.
+    ///
+    /// ```
+    /// # use cf_service_tokens::Client;
+    /// let client = Client::builder().user_service_key("key").build()?;
+    /// # Ok::<(), cf_service_tokens::Error>(())
+    /// ```
     pub fn user_service_key(mut self, key: impl Into<SecretString>) -> Self {
         self.credentials
             .push(Credentials::UserServiceKey(key.into()));
@@ -247,6 +351,14 @@ impl ClientBuilder {
     /// It must be `https`, unless it leads to this very machine or
     /// [`allow_http`](Self::allow_http) says otherwise. To this machine no proxy
     /// is used.
+    ///
+    /// ```
+    /// # use cf_service_tokens::Client;
+    /// let here = Client::builder().api_token("token").base_url("http://127.0.0.1:8787/client/v4");
+    /// assert!(here.build().is_ok());
+    /// let elsewhere = Client::builder().api_token("token").base_url("http://gateway.internal/cf");
+    /// assert!(elsewhere.build().unwrap_err().is_configuration());
+    /// ```
     pub fn base_url(mut self, url: impl Into<String>) -> Self {
         self.base_url = Some(url.into());
         self
@@ -255,12 +367,24 @@ impl ClientBuilder {
     /// Allows a base URL without TLS that leads to another machine, such as a
     /// gateway in a network that is trusted. **Whoever sees the traffic sees the
     /// credentials.**
+    ///
+    /// ```
+    /// # use cf_service_tokens::Client;
+    /// let client = Client::builder()
+    ///     .api_token("token")
+    ///     .base_url("http://gateway.internal/cf")
+    ///     .allow_http()
+    ///     .build()?;
+    /// # Ok::<(), cf_service_tokens::Error>(())
+    /// ```
     pub fn allow_http(mut self) -> Self {
         self.allow_http = true;
         self
     }
 
     /// The account that [`Client::default_account`] is about.
+    ///
+    /// See the example of [`Client::default_account`].
     pub fn account_id(mut self, id: impl Into<String>) -> Self {
         self.account_id = Some(id.into());
         self
@@ -268,6 +392,15 @@ impl ClientBuilder {
 
     /// How long one attempt may take, from looking up the host to the last byte
     /// of the body; 30 seconds by default.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use cf_service_tokens::Client;
+    /// let client = Client::builder().api_token("token").timeout(Duration::from_secs(10)).build()?;
+    /// let none = Client::builder().api_token("token").timeout(Duration::ZERO);
+    /// assert!(none.build().unwrap_err().is_configuration());
+    /// # Ok::<(), cf_service_tokens::Error>(())
+    /// ```
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
@@ -275,12 +408,25 @@ impl ClientBuilder {
 
     /// How long a call may take as a whole, all its attempts and the pauses
     /// between them included; 2 minutes by default.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use cf_service_tokens::Client;
+    /// let client = Client::builder().api_token("token").deadline(Duration::from_secs(300)).build()?;
+    /// # Ok::<(), cf_service_tokens::Error>(())
+    /// ```
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self
     }
 
     /// Whether and when a call that failed is made again.
+    ///
+    /// ```
+    /// # use cf_service_tokens::{Client, Retry};
+    /// let client = Client::builder().api_token("token").retry(Retry::none()).build()?;
+    /// # Ok::<(), cf_service_tokens::Error>(())
+    /// ```
     pub fn retry(mut self, retry: Retry) -> Self {
         self.retry = retry;
         self
@@ -288,24 +434,50 @@ impl ClientBuilder {
 
     /// How many requests are sent in a window of time; Cloudflare's own limit by
     /// default.
+    ///
+    /// See the example of [`RateLimit`].
     pub fn rate_limit(mut self, rate_limit: RateLimit) -> Self {
         self.rate_limit = rate_limit;
         self
     }
 
     /// The time that the client goes by; the system's by default.
+    ///
+    /// See the example of [`Clock`].
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
         self.clock = Arc::new(clock);
         self
     }
 
     /// The most bytes that an answer's body may have; 4 MiB by default.
+    ///
+    /// ```
+    /// use cf_service_tokens_simulator::{Fault, Simulator};
+    /// # use cf_service_tokens::Client;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let simulator = Simulator::builder().start().await?;
+    /// # let builder = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token());
+    ///
+    /// let client = builder.body_limit(64 * 1024).build()?;
+    /// simulator.inject(Fault::EndlessBody);
+    /// let error = client.account(simulator.account_id())?.list().page(1).await.unwrap_err();
+    /// assert!(error.is_body_too_large());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn body_limit(mut self, bytes: usize) -> Self {
         self.body_limit = bytes;
         self
     }
 
     /// What the client calls itself, `cf-service-tokens/<version>` by default.
+    ///
+    /// ```
+    /// # use cf_service_tokens::Client;
+    /// let client = Client::builder().api_token("token").user_agent("deploy-bot/2.1").build()?;
+    /// # Ok::<(), cf_service_tokens::Error>(())
+    /// ```
     pub fn user_agent(mut self, user_agent: impl Into<String>) -> Self {
         self.user_agent = user_agent.into();
         self
@@ -316,12 +488,31 @@ impl ClientBuilder {
     /// Its own settings hold for what the builder does not set: proxies, TLS,
     /// connections. Build it with [`reqwest::redirect::Policy::none`], or it
     /// may carry credentials to wherever a redirect points.
+    ///
+    /// ```
+    /// # use cf_service_tokens::Client;
+    /// let http = reqwest::Client::builder()
+    ///     .redirect(reqwest::redirect::Policy::none())
+    ///     .pool_max_idle_per_host(1)
+    ///     .build()?;
+    /// let client = Client::builder().api_token("token").http_client(http).build()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn http_client(mut self, http: reqwest::Client) -> Self {
         self.http = Some(http);
         self
     }
 
     /// Builds the client. Nothing is sent yet.
+    ///
+    /// ```
+    /// # use cf_service_tokens::Client;
+    /// let error = Client::builder().build().unwrap_err();
+    /// assert_eq!(
+    ///     error.to_string(),
+    ///     "no credentials are configured; give the builder an API token with `api_token`"
+    /// );
+    /// ```
     ///
     /// # Errors
     ///
@@ -386,6 +577,13 @@ impl ClientBuilder {
     }
 
     /// Builds a client whose calls wait for their answers. Nothing is sent yet.
+    ///
+    /// ```
+    /// # use cf_service_tokens::Client;
+    /// let client = Client::builder().api_token("token").build_blocking()?;
+    /// let tokens = client.account("023e105f4ecef8ad9ca31a8372d0c353")?;
+    /// # Ok::<(), cf_service_tokens::Error>(())
+    /// ```
     ///
     /// # Errors
     ///

@@ -36,6 +36,72 @@ const INVALID_ACCESS_TOKEN: i64 = 9109;
 ///
 /// What it prints never holds a credential, nor anything that looks like the
 /// secret of a service token. [`body`](Self::body) is as it came.
+///
+/// # The kinds of failure
+///
+/// Each has a predicate, and most can be had from the simulator:
+///
+/// ```
+/// use cf_service_tokens::{Error, Retry};
+/// use cf_service_tokens_simulator::{Fault, SeedToken, Simulator, WrongJson};
+/// # use cf_service_tokens::Client;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
+/// # let client = Client::builder()
+/// #     .base_url(simulator.base_url())
+/// #     .api_token(simulator.api_token())
+/// #     .retry(Retry::none())
+/// #     .build()?;
+/// # let tokens = client.account(simulator.account_id())?;
+/// # let id = simulator.tokens()[0].id.clone();
+///
+/// simulator.go_offline().await?;
+/// let error = tokens.refresh(&id).await.unwrap_err();
+/// assert!(error.is_connect() && !error.may_have_been_applied());
+/// simulator.come_back().await?;
+///
+/// let kinds: [(Fault, fn(&Error) -> bool); 6] = [
+///     (Fault::ResetAfterRequest, Error::is_interrupted),
+///     (Fault::Redirect, Error::is_redirect),
+///     (Fault::SuccessFalse, Error::is_refused),
+///     (Fault::Status(401), Error::is_auth),
+///     (Fault::WrongJson(WrongJson::ResultMissing), Error::is_decode),
+///     (Fault::LockOut, Error::is_rate_limited),
+/// ];
+/// for (fault, is_of_the_kind) in kinds {
+///     simulator.inject(fault);
+///     let error = tokens.refresh(&id).await.unwrap_err();
+///     assert!(is_of_the_kind(&error), "{error}");
+/// }
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # What the API said
+///
+/// ```
+/// # use cf_service_tokens::Client;
+/// # use cf_service_tokens_simulator::{SeedToken, Simulator};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
+/// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
+/// # let tokens = client.account(simulator.account_id())?;
+/// # let id = simulator.tokens()[0].id.clone();
+/// let error = tokens.refresh("00000000-0000-0000-0000-000000000000").await.unwrap_err();
+/// assert!(error.is_not_found() && error.is_refused());
+/// assert_eq!(error.status().map(|status| status.as_u16()), Some(404));
+/// assert_eq!(error.api_errors()[0].message, "access.api.error.service_token_not_found");
+/// assert!(error.api_messages().is_empty());
+/// assert!(error.ray_id().is_some());
+/// assert!(error.headers().is_some_and(|headers| headers.contains_key("ratelimit")));
+/// assert!(error.body().is_some_and(|body| body.starts_with(b"{")));
+/// assert_eq!(error.attempts(), 1);
+/// assert!(!error.may_have_been_applied());
+/// # Ok(())
+/// # }
+/// ```
 pub struct Error(Box<Inner>);
 
 struct Inner {
@@ -172,6 +238,12 @@ impl Error {
     }
 
     /// Whether the client was set up wrongly; no call was made.
+    ///
+    /// ```
+    /// let error = cf_service_tokens::Client::builder().build().unwrap_err();
+    /// assert!(error.is_configuration());
+    /// assert_eq!(error.attempts(), 0);
+    /// ```
     pub fn is_configuration(&self) -> bool {
         matches!(self.0.kind, Kind::Configuration(_) | Kind::Credentials(_))
     }
@@ -180,54 +252,96 @@ impl Error {
     /// are none, or several, or some that no request can carry.
     /// [`is_configuration`](Self::is_configuration) holds as well; whether the API
     /// accepts them, [`is_auth`](Self::is_auth) tells.
+    ///
+    /// ```
+    /// # use cf_service_tokens::Client;
+    /// let error = Client::builder().api_token("").build().unwrap_err();
+    /// assert!(error.is_credentials() && error.is_configuration());
+    /// let error = Client::builder().api_token("token").base_url("?").build().unwrap_err();
+    /// assert!(!error.is_credentials() && error.is_configuration());
+    /// ```
     pub fn is_credentials(&self) -> bool {
         matches!(self.0.kind, Kind::Credentials(_))
     }
 
     /// Whether a text that should be an id can't be one; no call was made.
+    ///
+    /// ```
+    /// let error = cf_service_tokens::AccountId::new("example.com").unwrap_err();
+    /// assert!(error.is_invalid_id());
+    /// ```
     pub fn is_invalid_id(&self) -> bool {
         matches!(self.0.kind, Kind::InvalidId(_))
     }
 
     /// Whether a request asks for what the API can't do; no call was made.
+    ///
+    /// See the example of [`UpdateServiceToken::new`](crate::UpdateServiceToken::new).
     pub fn is_invalid_request(&self) -> bool {
         matches!(self.0.kind, Kind::InvalidRequest(_))
     }
 
     /// Whether no connection came about, so that nothing was sent. A failed TLS
     /// handshake counts; [`is_tls`](Self::is_tls) tells it apart.
+    ///
+    /// See the [kinds of failure](Self#the-kinds-of-failure).
     pub fn is_connect(&self) -> bool {
         matches!(self.0.kind, Kind::Connect | Kind::Tls)
     }
 
     /// Whether the two sides found no common ground for TLS, such as a
     /// certificate that the system does not trust.
+    ///
+    /// ```
+    /// # use cf_service_tokens_simulator::Simulator;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let simulator = Simulator::builder().start().await?;
+    /// # let builder = cf_service_tokens::Client::builder().api_token("token");
+    /// # let builder = builder.retry(cf_service_tokens::Retry::none());
+    /// // The simulator speaks no TLS.
+    /// let client = builder.base_url(simulator.base_url().replace("http://", "https://")).build()?;
+    /// let error = client.account(simulator.account_id())?.list().page(1).await.unwrap_err();
+    /// assert!(error.is_tls() && error.is_connect());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn is_tls(&self) -> bool {
         matches!(self.0.kind, Kind::Tls)
     }
 
     /// Whether the answer, its body included, was not there in time.
+    ///
+    /// See the example of [`CallOptions::deadline`](crate::CallOptions::deadline).
     pub fn is_timeout(&self) -> bool {
         matches!(self.0.kind, Kind::Timeout(_))
     }
 
     /// Whether the connection broke before the answer was complete.
+    ///
+    /// See the [kinds of failure](Self#the-kinds-of-failure).
     pub fn is_interrupted(&self) -> bool {
         matches!(self.0.kind, Kind::Transport)
     }
 
     /// Whether the body was larger than the client accepts.
+    ///
+    /// See the example of [`ClientBuilder::body_limit`](crate::ClientBuilder::body_limit).
     pub fn is_body_too_large(&self) -> bool {
         matches!(self.0.kind, Kind::BodyTooLarge(_))
     }
 
     /// Whether the answer was a redirect, which is never followed.
+    ///
+    /// See the [kinds of failure](Self#the-kinds-of-failure).
     pub fn is_redirect(&self) -> bool {
         matches!(self.0.kind, Kind::Redirect(_))
     }
 
     /// Whether the API itself refused the call, in an envelope with
     /// [`api_errors`](Self::api_errors).
+    ///
+    /// See the [kinds of failure](Self#the-kinds-of-failure).
     pub fn is_refused(&self) -> bool {
         matches!(self.0.kind, Kind::Refused)
     }
@@ -235,6 +349,8 @@ impl Error {
     /// Whether no sense could be made of the answer: it was not JSON, or JSON of
     /// another shape than the API documents or the caller asked for, or a success
     /// without a result, or pages of a listing that have no end.
+    ///
+    /// See the [kinds of failure](Self#the-kinds-of-failure).
     pub fn is_decode(&self) -> bool {
         matches!(
             self.0.kind,
@@ -248,6 +364,8 @@ impl Error {
 
     /// Whether the credentials were not accepted: HTTP 401, HTTP 403 from the
     /// API itself, or Cloudflare's code 10000 or 9109.
+    ///
+    /// See the [kinds of failure](Self#the-kinds-of-failure).
     pub fn is_auth(&self) -> bool {
         self.is_dead_credential()
             || self.status() == Some(StatusCode::FORBIDDEN) && self.is_refused()
@@ -262,6 +380,8 @@ impl Error {
     }
 
     /// Whether there is no such service token, account or route: HTTP 404.
+    ///
+    /// See the example of [what the API said](Self#what-the-api-said).
     pub fn is_not_found(&self) -> bool {
         self.status() == Some(StatusCode::NOT_FOUND)
     }
@@ -269,6 +389,8 @@ impl Error {
     /// Whether the API has had too many calls: HTTP 429, or Cloudflare's code
     /// 971, or the client's own [`RateLimit`](crate::RateLimit) left no room
     /// before the deadline.
+    ///
+    /// See the example of [`retry_after`](Self::retry_after).
     pub fn is_rate_limited(&self) -> bool {
         self.status() == Some(StatusCode::TOO_MANY_REQUESTS)
             || self.has_code(971)
@@ -276,12 +398,16 @@ impl Error {
     }
 
     /// The HTTP status, if there was a response.
+    ///
+    /// See the example of [what the API said](Self#what-the-api-said).
     pub fn status(&self) -> Option<StatusCode> {
         self.received().map(|received| received.status)
     }
 
     /// The response's headers, if there was a response; without a `cf-ray`,
     /// `content-type` or `location` that repeats a credential.
+    ///
+    /// See the example of [what the API said](Self#what-the-api-said).
     pub fn headers(&self) -> Option<&HeaderMap> {
         self.received().map(|received| &received.headers)
     }
@@ -290,17 +416,43 @@ impl Error {
     ///
     /// **It may hold a secret**, in memory that is not wiped when it is dropped: it is
     /// for programs, and printed by nothing here.
+    ///
+    /// See the example of [what the API said](Self#what-the-api-said).
     pub fn body(&self) -> Option<&[u8]> {
         self.received().map(|received| received.body.as_ref())
     }
 
     /// Cloudflare's name for the request (`cf-ray`), which its support asks for.
+    ///
+    /// See the example of [what the API said](Self#what-the-api-said).
     pub fn ray_id(&self) -> Option<&str> {
         self.received().and_then(Received::ray_id)
     }
 
     /// How long the API asked to be left alone (`Retry-After`), or how long the
     /// client's own [`RateLimit`](crate::RateLimit) would have held the call up.
+    ///
+    /// The API says it in whole seconds.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// use cf_service_tokens_simulator::Fault;
+    /// # use cf_service_tokens::Client;
+    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
+    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
+    /// # let tokens = client.account(simulator.account_id())?;
+    /// # let id = simulator.tokens()[0].id.clone();
+    ///
+    /// simulator.inject(Fault::TooManyRequests { retry_after_seconds: Some(300) });
+    /// let error = tokens.get(&id).await.unwrap_err(); // the deadline is 2 minutes
+    /// assert!(error.is_rate_limited());
+    /// assert_eq!(error.retry_after(), Some(Duration::from_secs(300)));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn retry_after(&self) -> Option<Duration> {
         match self.0.kind {
             Kind::Throttled(wait) => Some(wait),
@@ -309,12 +461,16 @@ impl Error {
     }
 
     /// The `errors` of the envelope; empty where there was none.
+    ///
+    /// See the example of [what the API said](Self#what-the-api-said).
     pub fn api_errors(&self) -> &[ApiMessage] {
         self.response()
             .map_or(&[], |response| response.errors.as_slice())
     }
 
     /// The `messages` of the envelope; empty where there was none.
+    ///
+    /// See the example of [what the API said](Self#what-the-api-said).
     pub fn api_messages(&self) -> &[ApiMessage] {
         self.response()
             .map_or(&[], |response| response.messages.as_slice())
@@ -322,6 +478,8 @@ impl Error {
 
     /// How often the request was sent, or tried to be sent; 0 where the call
     /// failed before that.
+    ///
+    /// See the example of [what the API said](Self#what-the-api-said).
     pub fn attempts(&self) -> u32 {
         self.0.call.as_ref().map_or(0, |call| call.attempts)
     }
@@ -333,6 +491,26 @@ impl Error {
     /// where to see what was done, and 408).
     /// `true` is not: the answer was lost, could not be read, or told of a
     /// failure on the other side. To refresh again is harmless in either case.
+    ///
+    /// ```
+    /// use cf_service_tokens::RotateServiceToken;
+    /// use cf_service_tokens_simulator::{Fault, Injection};
+    /// # use cf_service_tokens::Client;
+    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
+    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
+    /// # let tokens = client.account(simulator.account_id())?;
+    /// # let id = simulator.tokens()[0].id.clone();
+    ///
+    /// // The rotation takes place, and its answer is lost.
+    /// simulator.inject(Injection::new(Fault::ResetAfterRequest).taking_effect());
+    /// let error = tokens.rotate(&id, &RotateServiceToken::revoking_now()).await.unwrap_err();
+    /// assert!(error.may_have_been_applied());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn may_have_been_applied(&self) -> bool {
         let Some(call) = &self.0.call else {
             return false;

@@ -32,6 +32,18 @@ impl ServiceToken {
     /// Whether the token has lapsed at `now`. A token lapses at the very
     /// instant of [`expires_at`](Self::expires_at); one of which the API did
     /// not say when has not.
+    ///
+    /// ```
+    /// use cf_service_tokens::ServiceToken;
+    /// use chrono::{TimeDelta, Utc};
+    ///
+    /// let now = Utc::now();
+    /// let mut token = ServiceToken::default();
+    /// assert!(!token.is_expired(now));
+    /// token.expires_at = Some(now);
+    /// assert!(token.is_expired(now));
+    /// assert!(!token.is_expired(now - TimeDelta::seconds(1)));
+    /// ```
     pub fn is_expired(&self, now: DateTime<Utc>) -> bool {
         self.expires_in(now)
             .is_some_and(|left| left <= TimeDelta::zero())
@@ -41,6 +53,15 @@ impl ServiceToken {
     ///
     /// The duration alone decides: the API has been seen to give an
     /// [`expires_at`](Self::expires_at) to such tokens as well.
+    ///
+    /// ```
+    /// use cf_service_tokens::{ServiceToken, TokenDuration};
+    ///
+    /// let mut token = ServiceToken::default();
+    /// assert!(!token.never_expires(), "the API did not say");
+    /// token.duration = Some(TokenDuration::FOREVER);
+    /// assert!(token.never_expires());
+    /// ```
     pub fn never_expires(&self) -> bool {
         self.duration
             .as_ref()

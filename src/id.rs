@@ -13,10 +13,12 @@ macro_rules! id {
         pub struct $name(Box<str>);
 
         impl $name {
-            /// The most characters that the API allows.
+            /// The most characters that the API allows, by its documentation.
             pub const MAX_LEN: usize = $longest;
 
             /// Checks the text and takes it for an id.
+            ///
+            /// See the example of the [type](Self).
             ///
             /// # Errors
             ///
@@ -31,6 +33,8 @@ macro_rules! id {
             }
 
             /// The id as text.
+            ///
+            /// See the example of the [type](Self).
             pub fn as_str(&self) -> &str {
                 &self.0
             }

@@ -44,16 +44,40 @@ pub struct IssuedServiceToken {
 
 impl IssuedServiceToken {
     /// The token as the API shows it from now on.
+    ///
+    /// See the example of [`into_parts`](Self::into_parts).
     pub fn token(&self) -> &ServiceToken {
         &self.token
     }
 
     /// What the token's users need.
+    ///
+    /// See the example of [`into_parts`](Self::into_parts).
     pub fn credentials(&self) -> &ServiceTokenCredentials {
         &self.credentials
     }
 
     /// The token and its credentials, each on its own.
+    ///
+    /// ```
+    /// use cf_service_tokens::CreateServiceToken;
+    /// # use cf_service_tokens::Client;
+    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
+    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
+    /// # let tokens = client.account(simulator.account_id())?;
+    /// # let id = simulator.tokens()[0].id.clone();
+    ///
+    /// let issued = tokens.create(&CreateServiceToken::new("backup")).await?.into_inner();
+    /// assert_eq!(issued.token().name.as_deref(), Some("backup"));
+    /// assert!(issued.credentials().client_id().is_some());
+    /// let (token, credentials) = issued.into_parts();
+    /// assert_eq!(token.client_id.as_deref(), credentials.client_id());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn into_parts(self) -> (ServiceToken, ServiceTokenCredentials) {
         (self.token, self.credentials)
     }
@@ -158,6 +182,13 @@ pub struct ServiceTokenCredentials {
 
 impl ServiceTokenCredentials {
     /// Credentials that were stored earlier.
+    ///
+    /// ```
+    /// # use cf_service_tokens::ServiceTokenCredentials;
+    /// let credentials = ServiceTokenCredentials::new("88bf3b6d.access.example.com", "the secret");
+    /// assert_eq!(credentials.client_id(), Some("88bf3b6d.access.example.com"));
+    /// assert_eq!(credentials.expose_secret(), "the secret");
+    /// ```
     pub fn new(client_id: impl Into<String>, client_secret: impl Into<SecretString>) -> Self {
         Self {
             client_id: Some(client_id.into()),
@@ -168,22 +199,43 @@ impl ServiceTokenCredentials {
     /// What goes into the header `CF-Access-Client-Id`. It is `None` only if the
     /// API's answer to create or rotate lacked it; the token's own page, or
     /// [`get`](crate::AccountServiceTokens::get), tells it then.
+    ///
+    /// See the example of [`new`](Self::new).
     pub fn client_id(&self) -> Option<&str> {
         self.client_id.as_deref()
     }
 
     /// The secret, still wrapped.
+    ///
+    /// ```
+    /// # use cf_service_tokens::ServiceTokenCredentials;
+    /// let credentials = ServiceTokenCredentials::new("88bf3b6d.access.example.com", "the secret");
+    /// let kept = credentials.client_secret().clone(); // wiped when it is dropped, too
+    /// assert!(!format!("{kept:?}").contains("the secret"));
+    /// ```
     pub fn client_secret(&self) -> &SecretString {
         &self.client_secret
     }
 
     /// The secret itself: see that it goes nowhere but to where it is kept.
+    ///
+    /// See the example of [`new`](Self::new).
     pub fn expose_secret(&self) -> &str {
         self.client_secret.expose_secret()
     }
 
-    /// The two headers that an app behind Access expects, marked as sensitive,
+    /// The two headers that an app behind Access expects by Cloudflare's
+    /// documentation, marked as sensitive,
     /// so that HTTP libraries neither log nor compress them.
+    ///
+    /// ```
+    /// # use cf_service_tokens::ServiceTokenCredentials;
+    /// let credentials = ServiceTokenCredentials::new("88bf3b6d.access.example.com", "the secret");
+    /// let headers = credentials.headers()?;
+    /// assert_eq!(headers["cf-access-client-id"], "88bf3b6d.access.example.com");
+    /// assert!(headers["cf-access-client-secret"].is_sensitive());
+    /// # Ok::<(), cf_service_tokens::Error>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -199,6 +251,15 @@ impl ServiceTokenCredentials {
     /// Both in the value of one header, for an app that is set up to read them
     /// from there; which header that is, is the app's own choice (often
     /// `Authorization`).
+    ///
+    /// ```
+    /// # use cf_service_tokens::ServiceTokenCredentials;
+    /// let credentials = ServiceTokenCredentials::new("88bf3b6d.access.example.com", "the secret");
+    /// let value = credentials.single_header()?;
+    /// let app = reqwest::Client::new().get("https://app.example.com/").header("authorization", &value);
+    /// assert!(value.to_str().is_ok_and(|both| both.contains("the secret")));
+    /// # Ok::<(), cf_service_tokens::Error>(())
+    /// ```
     ///
     /// # Errors
     ///

@@ -48,24 +48,77 @@ impl ListServiceTokens {
     }
 
     /// Only the tokens of this very name.
+    ///
+    /// ```
+    /// # use cf_service_tokens::Client;
+    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
+    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
+    /// # let tokens = client.account(simulator.account_id())?;
+    /// # let id = simulator.tokens()[0].id.clone();
+    /// let page = tokens.list().name("deploy").page(1).await?;
+    /// assert_eq!(page.tokens.len(), 1);
+    /// let page = tokens.list().name("dep").page(1).await?;
+    /// assert!(page.tokens.is_empty(), "it is the whole name");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.filter.name = Some(name.into());
         self
     }
 
     /// Only the tokens that the API finds by this text, in their names or ids.
+    ///
+    /// ```
+    /// # use cf_service_tokens::Client;
+    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
+    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
+    /// # let tokens = client.account(simulator.account_id())?;
+    /// # let id = simulator.tokens()[0].id.clone();
+    /// let page = tokens.list().search("dep").page(1).await?;
+    /// assert_eq!(page.tokens[0].name.as_deref(), Some("deploy"));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn search(mut self, text: impl Into<String>) -> Self {
         self.filter.search = Some(text.into());
         self
     }
 
     /// How many tokens to ask for at a time, 50 by default.
+    ///
+    /// See the example of [`page`](Self::page).
     pub fn per_page(mut self, tokens: u32) -> Self {
         self.filter.per_page = tokens;
         self
     }
 
     /// One page, counted from 1.
+    ///
+    /// ```
+    /// # use cf_service_tokens::Client;
+    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
+    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
+    /// # let tokens = client.account(simulator.account_id())?;
+    /// # let id = simulator.tokens()[0].id.clone();
+    /// let page = tokens.list().per_page(10).page(1).await?;
+    /// assert_eq!(page.tokens.len(), 1);
+    /// let info = page.result_info.as_ref().ok_or("the API said nothing of pages")?;
+    /// assert_eq!((info.per_page, info.total_count), (Some(10.0), Some(1.0)));
+    ///
+    /// assert!(tokens.list().page(0).await.unwrap_err().is_invalid_request());
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -90,6 +143,25 @@ impl ListServiceTokens {
     /// from a server that gives the same page again although it says that there are
     /// more, or that makes up pages without end. Tokens that are made or deleted while it
     /// runs may be missed or come twice, since pages are counted, not marked.
+    ///
+    /// ```
+    /// # use cf_service_tokens::Client;
+    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
+    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
+    /// # let tokens = client.account(simulator.account_id())?;
+    /// # let id = simulator.tokens()[0].id.clone();
+    /// let mut all = tokens.list().stream();
+    /// let mut names = Vec::new();
+    /// while let Some(token) = all.next().await {
+    ///     names.extend(token?.name.clone());
+    /// }
+    /// assert_eq!(names, ["deploy"]);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn stream(self) -> ServiceTokenStream {
         let pages = stream::try_unfold(Some(Place::default()), move |place| {
             let list = self.clone();
@@ -130,12 +202,35 @@ impl fmt::Debug for ListServiceTokens {
 ///
 /// It is a [`Stream`], and [`next`](Self::next) serves where no other stream
 /// is around.
+///
+/// ```
+/// use futures_util::TryStreamExt;
+/// # use cf_service_tokens::Client;
+/// # use cf_service_tokens_simulator::{SeedToken, Simulator};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
+/// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
+/// # let tokens = client.account(simulator.account_id())?;
+/// # let id = simulator.tokens()[0].id.clone();
+///
+/// let all: Vec<_> = tokens.list().stream().try_collect().await?;
+/// assert_eq!(all.len(), 1);
+/// # Ok(())
+/// # }
+/// ```
 pub struct ServiceTokenStream {
     tokens: BoxStream<'static, Result<ServiceToken, Error>>,
 }
 
 impl ServiceTokenStream {
     /// The next token; `None` after the last one, or after an error.
+    ///
+    /// See the example of [`ListServiceTokens::stream`].
+    ///
+    /// # Errors
+    ///
+    /// Whatever went wrong on the way; see [`ListServiceTokens::stream`].
     pub async fn next(&mut self) -> Option<Result<ServiceToken, Error>> {
         self.tokens.next().await
     }

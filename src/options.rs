@@ -32,6 +32,23 @@ pub struct CallOptions {
 impl CallOptions {
     /// How long one attempt may take, the body included. A call with a timeout
     /// of zero is refused before it is sent.
+    ///
+    /// ```
+    /// # use cf_service_tokens::Client;
+    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
+    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
+    /// # let tokens = client.account(simulator.account_id())?;
+    /// # let id = simulator.tokens()[0].id.clone();
+    /// use std::time::Duration;
+    ///
+    /// let never = tokens.with(|call| call.timeout(Duration::ZERO));
+    /// assert!(never.get(&id).await.unwrap_err().is_invalid_request());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
@@ -39,6 +56,25 @@ impl CallOptions {
 
     /// How long a call may take as a whole, all its attempts and pauses included.
     /// A call with a deadline of zero is refused before it is sent.
+    ///
+    /// ```
+    /// # use cf_service_tokens::Client;
+    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
+    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
+    /// # let tokens = client.account(simulator.account_id())?;
+    /// # let id = simulator.tokens()[0].id.clone();
+    /// use std::time::Duration;
+    /// use cf_service_tokens_simulator::Fault;
+    ///
+    /// simulator.inject(Fault::StalledBody);
+    /// let hurried = tokens.with(|call| call.deadline(Duration::from_millis(100)));
+    /// assert!(hurried.get(&id).await.unwrap_err().is_timeout());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = Some(deadline);
         self
@@ -54,6 +90,24 @@ impl CallOptions {
 
     /// A header to send besides the client's own. A call with one of the
     /// headers that credentials travel in is refused before it is sent.
+    ///
+    /// ```
+    /// # use cf_service_tokens::Client;
+    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
+    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
+    /// # let tokens = client.account(simulator.account_id())?;
+    /// # let id = simulator.tokens()[0].id.clone();
+    /// use http::{HeaderValue, header::AUTHORIZATION};
+    ///
+    /// let own = HeaderValue::from_static("Bearer other");
+    /// let other = tokens.with(|call| call.header(AUTHORIZATION, own));
+    /// assert!(other.get(&id).await.unwrap_err().is_invalid_request());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.append(name, value);
         self

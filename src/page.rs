@@ -8,6 +8,8 @@ use crate::generated::types::{ResultInfo, ServiceToken};
 const PER_PAGE: u32 = 50;
 
 /// One page of service tokens.
+///
+/// See the example of [`ListServiceTokens::page`](crate::ListServiceTokens::page).
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct ServiceTokenPage {

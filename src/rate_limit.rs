@@ -49,7 +49,9 @@ pub struct RateLimit {
 }
 
 impl Default for RateLimit {
-    /// Cloudflare's own limit: 1,200 requests in five minutes.
+    /// [Cloudflare's own limit][limits]: 1,200 requests in five minutes.
+    ///
+    /// [limits]: https://developers.cloudflare.com/fundamentals/api/reference/limits/
     fn default() -> Self {
         Self::new(1200, Duration::from_secs(300))
     }
@@ -58,6 +60,24 @@ impl Default for RateLimit {
 impl RateLimit {
     /// At most so many requests in each window of this length. Zero requests
     /// count as one.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use cf_service_tokens::{Client, RateLimit};
+    /// # use cf_service_tokens_simulator::Simulator;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let simulator = Simulator::builder().start().await?;
+    /// # let builder = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token());
+    ///
+    /// let client = builder.rate_limit(RateLimit::new(1, Duration::from_secs(300))).build()?;
+    /// let tokens = client.account(simulator.account_id())?;
+    /// assert!(tokens.list().page(1).await.is_ok());
+    /// let error = tokens.list().page(2).await.unwrap_err(); // the deadline is 2 minutes
+    /// assert!(error.is_rate_limited() && error.attempts() == 0);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn new(requests: u32, window: Duration) -> Self {
         Self {
             rule: Some(Rule {
@@ -68,6 +88,12 @@ impl RateLimit {
     }
 
     /// No limit but that of the API, which locks a caller out for five minutes.
+    ///
+    /// ```
+    /// # use cf_service_tokens::{Client, RateLimit};
+    /// let client = Client::builder().api_token("token").rate_limit(RateLimit::none()).build()?;
+    /// # Ok::<(), cf_service_tokens::Error>(())
+    /// ```
     pub fn none() -> Self {
         Self { rule: None }
     }

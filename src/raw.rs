@@ -105,12 +105,48 @@ impl RawRequest {
     }
 
     /// Adds a parameter to the query; both parts are encoded.
+    ///
+    /// ```
+    /// use cf_service_tokens::{Method, ServiceToken};
+    /// # use cf_service_tokens::Client;
+    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
+    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
+    ///
+    /// let path = format!("/accounts/{}/access/service_tokens", simulator.account_id());
+    /// let page = client.request(Method::GET, path).query("name", "a&b").send::<Vec<ServiceToken>>().await?;
+    /// assert!(page.is_empty());
+    /// assert_eq!(simulator.requests()[0].query.as_deref(), Some("name=a%26b"));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn query(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.query.push((name.into(), value.into()));
         self
     }
 
     /// Sends this as the body, in JSON.
+    ///
+    /// ```
+    /// use cf_service_tokens::{Method, ServiceToken};
+    /// # use cf_service_tokens::Client;
+    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
+    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
+    /// # let tokens = client.account(simulator.account_id())?;
+    /// # let id = simulator.tokens()[0].id.clone();
+    ///
+    /// let path = format!("/accounts/{}/access/service_tokens/{id}", simulator.account_id());
+    /// let renamed = serde_json::json!({ "name": "deploy (old)" });
+    /// let token = client.request(Method::PUT, path).json(&renamed).send::<ServiceToken>().await?;
+    /// assert_eq!(token.name.as_deref(), Some("deploy (old)"));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn json(mut self, body: &(impl Serialize + ?Sized)) -> Self {
         self.body = Some(serde_json::to_vec(body));
         self
@@ -118,6 +154,26 @@ impl RawRequest {
 
     /// Says that the call may be sent twice without harm. Without a word, that
     /// is taken of `GET` alone.
+    ///
+    /// ```
+    /// use cf_service_tokens::{Method, ServiceToken};
+    /// use cf_service_tokens_simulator::Fault;
+    /// # use cf_service_tokens::Client;
+    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
+    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
+    /// # let tokens = client.account(simulator.account_id())?;
+    /// # let id = simulator.tokens()[0].id.clone();
+    ///
+    /// let path = format!("/accounts/{}/access/service_tokens/{id}/refresh", simulator.account_id());
+    /// simulator.inject(Fault::Status(503));
+    /// let token = client.request(Method::POST, path).idempotent().send::<ServiceToken>().await?;
+    /// assert_eq!(token.attempts(), 2);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn idempotent(mut self) -> Self {
         self.idempotent = true;
         self
@@ -127,6 +183,27 @@ impl RawRequest {
     ///
     /// Where a success may have no result, `T` is an `Option` or, if it never has one,
     /// `()`: null, an absent result and HTTP 204 are errors for any other type.
+    ///
+    /// ```
+    /// use cf_service_tokens::{Method, ServiceToken};
+    /// # use cf_service_tokens::Client;
+    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
+    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
+    /// # let tokens = client.account(simulator.account_id())?;
+    /// # let id = simulator.tokens()[0].id.clone();
+    ///
+    /// let path = format!("/accounts/{}/access/service_tokens/{id}", simulator.account_id());
+    /// let token = client.request(Method::GET, path).send::<ServiceToken>().await?;
+    /// assert_eq!(token.name.as_deref(), Some("deploy"));
+    ///
+    /// let elsewhere = client.request(Method::GET, "/../v3").send::<()>().await;
+    /// assert!(elsewhere.unwrap_err().is_invalid_request());
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

@@ -31,7 +31,25 @@ pub struct CreateServiceToken {
 
 impl CreateServiceToken {
     /// A token of this name; all else as the API has it by default: good for a
-    /// year (`8760h`), and enabled.
+    /// year (`8760h`), as it documents, and enabled.
+    ///
+    /// ```
+    /// use cf_service_tokens::{CreateServiceToken, TokenDuration};
+    /// # use cf_service_tokens::Client;
+    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
+    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
+    /// # let tokens = client.account(simulator.account_id())?;
+    /// # let id = simulator.tokens()[0].id.clone();
+    ///
+    /// let issued = tokens.create(&CreateServiceToken::new("backup")).await?;
+    /// assert_eq!(issued.duration, Some(TokenDuration::DEFAULT));
+    /// assert_eq!(issued.enabled, Some(true));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn new(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -43,24 +61,73 @@ impl CreateServiceToken {
     }
 
     /// How long the token lives.
+    ///
+    /// See the example of [`CreateServiceToken`].
     pub fn duration(mut self, duration: impl Into<TokenDuration>) -> Self {
         self.duration = Some(duration.into());
         self
     }
 
     /// Whether the token is accepted at all.
+    ///
+    /// ```
+    /// use cf_service_tokens::CreateServiceToken;
+    /// # use cf_service_tokens::Client;
+    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
+    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
+    /// # let tokens = client.account(simulator.account_id())?;
+    /// # let id = simulator.tokens()[0].id.clone();
+    ///
+    /// let for_later = CreateServiceToken::new("backup").enabled(false);
+    /// assert_eq!(tokens.create(&for_later).await?.enabled, Some(false));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn enabled(mut self, enabled: bool) -> Self {
         self.enabled = Some(enabled);
         self
     }
 
     /// Which secret the token starts at; 1 by default.
+    ///
+    /// ```
+    /// use cf_service_tokens::CreateServiceToken;
+    /// # use cf_service_tokens::Client;
+    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
+    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
+    /// # let tokens = client.account(simulator.account_id())?;
+    /// # let id = simulator.tokens()[0].id.clone();
+    ///
+    /// let third = CreateServiceToken::new("backup").client_secret_version(3);
+    /// assert_eq!(tokens.create(&third).await?.client_secret_version, Some(3));
+    ///
+    /// let none = CreateServiceToken::new("backup").client_secret_version(0);
+    /// assert!(tokens.create(&none).await.unwrap_err().is_invalid_request());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn client_secret_version(mut self, version: i64) -> Self {
         self.client_secret_version = Some(version);
         self
     }
 
     /// Until when a previous secret is good.
+    ///
+    /// ```
+    /// use cf_service_tokens::CreateServiceToken;
+    /// use chrono::{TimeDelta, Utc};
+    ///
+    /// let tomorrow = Utc::now() + TimeDelta::days(1);
+    /// let request = CreateServiceToken::new("backup")
+    ///     .client_secret_version(2)
+    ///     .previous_client_secret_expires_at(tomorrow);
+    /// ```
     pub fn previous_client_secret_expires_at(mut self, at: DateTime<Utc>) -> Self {
         self.previous_client_secret_expires_at = Some(at);
         self
@@ -102,11 +169,45 @@ pub struct UpdateServiceToken {
 impl UpdateServiceToken {
     /// A change of nothing, to which changes are added; to send it as it is
     /// would be an error.
+    ///
+    /// ```
+    /// use cf_service_tokens::UpdateServiceToken;
+    /// # use cf_service_tokens::Client;
+    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
+    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
+    /// # let tokens = client.account(simulator.account_id())?;
+    /// # let id = simulator.tokens()[0].id.clone();
+    ///
+    /// let error = tokens.update(&id, &UpdateServiceToken::new()).await.unwrap_err();
+    /// assert!(error.is_invalid_request(), "it changes nothing");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn new() -> Self {
         Self::default()
     }
 
     /// What people know the token by.
+    ///
+    /// ```
+    /// use cf_service_tokens::UpdateServiceToken;
+    /// # use cf_service_tokens::Client;
+    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
+    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
+    /// # let tokens = client.account(simulator.account_id())?;
+    /// # let id = simulator.tokens()[0].id.clone();
+    ///
+    /// let token = tokens.update(&id, &UpdateServiceToken::new().name("deploy (old)")).await?;
+    /// assert_eq!(token.name.as_deref(), Some("deploy (old)"));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
         self
@@ -114,6 +215,25 @@ impl UpdateServiceToken {
 
     /// How long the token lives **from the moment of the call**: its expiry is
     /// set anew. This renews a token by something other than a year.
+    ///
+    /// ```
+    /// use cf_service_tokens::{GoDuration, TokenDuration, UpdateServiceToken};
+    /// # use chrono::{TimeDelta, Utc};
+    /// # use cf_service_tokens::Client;
+    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
+    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
+    /// # let tokens = client.account(simulator.account_id())?;
+    /// # let id = simulator.tokens()[0].id.clone();
+    ///
+    /// let two_years: TokenDuration = "17520h".parse()?;
+    /// let token = tokens.update(&id, &UpdateServiceToken::new().duration(two_years)).await?;
+    /// assert!(token.expires_in(Utc::now()) > Some(TimeDelta::days(729)));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn duration(mut self, duration: impl Into<TokenDuration>) -> Self {
         self.duration = Some(duration.into());
         self
@@ -121,6 +241,8 @@ impl UpdateServiceToken {
 
     /// Whether the token is accepted at all. While it is not, neither of its
     /// secrets authenticates; the token is kept.
+    ///
+    /// See the example of [`update`](crate::AccountServiceTokens::update).
     pub fn enabled(mut self, enabled: bool) -> Self {
         self.enabled = Some(enabled);
         self
@@ -134,6 +256,8 @@ impl UpdateServiceToken {
     ///
     /// An update that sets this is never repeated unless the request surely did
     /// nothing: the second answer would not hold the secret of the first.
+    ///
+    /// See the example of [`new_credentials`](crate::Response::new_credentials).
     pub fn client_secret_version(mut self, version: i64) -> Self {
         self.client_secret_version = Some(version);
         self
@@ -141,6 +265,25 @@ impl UpdateServiceToken {
 
     /// Until when the secret before the newest one is still good. An instant in
     /// the past ends it at once.
+    ///
+    /// ```
+    /// use cf_service_tokens::UpdateServiceToken;
+    /// # use chrono::{TimeDelta, Utc};
+    /// # use cf_service_tokens::Client;
+    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
+    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
+    /// # let tokens = client.account(simulator.account_id())?;
+    /// # let id = simulator.tokens()[0].id.clone();
+    ///
+    /// let the_old_one_dies = UpdateServiceToken::new().previous_client_secret_expires_at(Utc::now());
+    /// tokens.update(&id, &the_old_one_dies).await?;
+    /// assert!(simulator.tokens()[0].previous_client_secret_expires_at.is_some());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn previous_client_secret_expires_at(mut self, at: DateTime<Utc>) -> Self {
         self.previous_client_secret_expires_at = Some(at);
         self
@@ -196,6 +339,27 @@ enum OldSecret {
 impl RotateServiceToken {
     /// The old secret stays good for so long from the moment of the call, so
     /// that its users can change over. The dashboard offers 1 hour to 30 days.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// use cf_service_tokens::RotateServiceToken;
+    /// # use chrono::{TimeDelta, Utc};
+    /// # use cf_service_tokens::Client;
+    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
+    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
+    /// # let tokens = client.account(simulator.account_id())?;
+    /// # let id = simulator.tokens()[0].id.clone();
+    ///
+    /// let a_day = RotateServiceToken::with_grace(Duration::from_secs(24 * 60 * 60));
+    /// tokens.rotate(&id, &a_day).await?;
+    /// let good_until = simulator.tokens()[0].previous_client_secret_expires_at;
+    /// assert!(good_until > Some(Utc::now() + TimeDelta::hours(23)));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn with_grace(grace: Duration) -> Self {
         Self {
             old_secret: OldSecret::GoodFor(grace),
@@ -203,6 +367,24 @@ impl RotateServiceToken {
     }
 
     /// The old secret stays good until this instant.
+    ///
+    /// ```
+    /// use cf_service_tokens::RotateServiceToken;
+    /// # use chrono::{TimeDelta, Utc};
+    /// # use cf_service_tokens::Client;
+    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
+    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
+    /// # let tokens = client.account(simulator.account_id())?;
+    /// # let id = simulator.tokens()[0].id.clone();
+    ///
+    /// let an_hour_ago = RotateServiceToken::with_grace_until(Utc::now() - TimeDelta::hours(1));
+    /// assert!(tokens.rotate(&id, &an_hour_ago).await.unwrap_err().is_invalid_request());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn with_grace_until(instant: DateTime<Utc>) -> Self {
         Self {
             old_secret: OldSecret::GoodUntil(instant),
@@ -211,6 +393,23 @@ impl RotateServiceToken {
 
     /// The old secret is refused from the moment of the call on: whatever
     /// still sends it breaks.
+    ///
+    /// ```
+    /// use cf_service_tokens::RotateServiceToken;
+    /// # use cf_service_tokens::Client;
+    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
+    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
+    /// # let tokens = client.account(simulator.account_id())?;
+    /// # let id = simulator.tokens()[0].id.clone();
+    ///
+    /// let issued = tokens.rotate(&id, &RotateServiceToken::revoking_now()).await?;
+    /// assert_eq!(issued.client_secret_version, Some(2));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn revoking_now() -> Self {
         Self {
             old_secret: OldSecret::Revoked,

@@ -26,6 +26,28 @@ use crate::received::Received;
 /// # Ok(())
 /// # }
 /// ```
+///
+/// What came beside the value:
+///
+/// ```
+/// # use cf_service_tokens::Client;
+/// # use cf_service_tokens_simulator::{SeedToken, Simulator};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
+/// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
+/// # let tokens = client.account(simulator.account_id())?;
+/// # let id = simulator.tokens()[0].id.clone();
+/// let token = tokens.refresh(&id).await?;
+/// assert_eq!(token.status(), 200);
+/// assert_eq!(token.attempts(), 1);
+/// assert!(token.ray_id().is_some());
+/// assert!(token.headers().contains_key("ratelimit"));
+/// assert!(token.body().starts_with(b"{"));
+/// assert!(token.api_errors().is_empty() && token.messages().is_empty());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Response<T> {
     pub(crate) value: T,
@@ -45,39 +67,85 @@ impl<T> Response<T> {
     }
 
     /// The value alone.
+    ///
+    /// ```
+    /// # use cf_service_tokens::ServiceToken;
+    /// # use cf_service_tokens::Client;
+    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
+    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
+    /// # let tokens = client.account(simulator.account_id())?;
+    /// # let id = simulator.tokens()[0].id.clone();
+    /// let token: ServiceToken = tokens.get(&id).await?.into_inner();
+    /// assert_eq!(token.name.as_deref(), Some("deploy"));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn into_inner(self) -> T {
         self.value
     }
 
     /// The `errors` of the envelope, which Cloudflare's documentation shows beside a
     /// success as well; empty as a rule.
+    ///
+    /// See the example of [`Response`].
     pub fn api_errors(&self) -> &[ApiMessage] {
         &self.errors
     }
 
     /// Remarks that the API made beside the result.
+    ///
+    /// See the example of [`Response`].
     pub fn messages(&self) -> &[ApiMessage] {
         &self.messages
     }
 
     /// The paths of what was in the answer but could not be read, such as
     /// `result.last_seen_at`; the value is without them. Empty as a rule.
+    ///
+    /// ```
+    /// use cf_service_tokens_simulator::{Fault, WrongJson};
+    /// # use cf_service_tokens::Client;
+    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
+    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
+    /// # let tokens = client.account(simulator.account_id())?;
+    /// # let id = simulator.tokens()[0].id.clone();
+    ///
+    /// simulator.inject(Fault::WrongJson(WrongJson::FieldsOfAnotherType));
+    /// let token = tokens.get(&id).await?;
+    /// assert_eq!(token.unreadable(), ["result.enabled", "result.expires_at"]);
+    /// assert_eq!((token.enabled, token.expires_at), (None, None));
+    /// assert_eq!(token.name.as_deref(), Some("deploy"));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn unreadable(&self) -> &[String] {
         &self.unreadable
     }
 
     /// The HTTP status.
+    ///
+    /// See the example of [`Response`].
     pub fn status(&self) -> StatusCode {
         self.received.status
     }
 
     /// The response's headers, without a `cf-ray`, `content-type` or `location` that
     /// repeats a credential.
+    ///
+    /// See the example of [`Response`].
     pub fn headers(&self) -> &HeaderMap {
         &self.received.headers
     }
 
     /// Cloudflare's name for the request (`cf-ray`), which its support asks for.
+    ///
+    /// See the example of [`Response`].
     pub fn ray_id(&self) -> Option<&str> {
         self.received.ray_id()
     }
@@ -86,12 +154,35 @@ impl<T> Response<T> {
     ///
     /// After create and rotate **it holds the client secret**, in memory that is not
     /// wiped when it is dropped. [`into_inner`](Self::into_inner) leaves it behind.
+    ///
+    /// See the example of [`Response`].
     pub fn body(&self) -> &[u8] {
         &self.received.body
     }
 
     /// The body once more, read as a `U` of the caller's own: for what this
     /// crate has no field for. It is the whole envelope, not its `result` alone.
+    ///
+    /// ```
+    /// # use cf_service_tokens::Client;
+    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
+    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
+    /// # let tokens = client.account(simulator.account_id())?;
+    /// # let id = simulator.tokens()[0].id.clone();
+    /// #[derive(serde::Deserialize)]
+    /// struct Envelope {
+    ///     success: bool,
+    /// }
+    ///
+    /// let token = tokens.get(&id).await?;
+    /// assert!(token.json::<Envelope>()?.success);
+    /// assert!(token.json::<Vec<u8>>().unwrap_err().is_decode());
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -115,6 +206,8 @@ impl<T> Response<T> {
     }
 
     /// How often the request was sent until this answer came.
+    ///
+    /// See the example of [`Response`].
     pub fn attempts(&self) -> u32 {
         self.attempts
     }

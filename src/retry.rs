@@ -54,12 +54,46 @@ impl Default for Retry {
 
 impl Retry {
     /// One attempt, and no other.
+    ///
+    /// ```
+    /// use cf_service_tokens::{Client, Retry};
+    /// use cf_service_tokens_simulator::{Fault, Simulator};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let simulator = Simulator::builder().start().await?;
+    /// # let builder = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token());
+    ///
+    /// let client = builder.retry(Retry::none()).build()?;
+    /// simulator.inject(Fault::Status(503));
+    /// let error = client.account(simulator.account_id())?.list().page(1).await.unwrap_err();
+    /// assert_eq!(error.attempts(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn none() -> Self {
         Self::default().attempts(1)
     }
 
     /// How often a call is tried at the most, the first time included. Zero
     /// counts as one.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use cf_service_tokens::{Client, Retry};
+    /// use cf_service_tokens_simulator::{Fault, Injection, Simulator};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let simulator = Simulator::builder().start().await?;
+    /// # let builder = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token());
+    ///
+    /// let quick = Retry::default().attempts(3).backoff(Duration::from_millis(1), Duration::from_millis(5));
+    /// let client = builder.retry(quick).build()?;
+    /// simulator.inject(Injection::new(Fault::Status(503)).always());
+    /// let error = client.account(simulator.account_id())?.list().page(1).await.unwrap_err();
+    /// assert_eq!(error.attempts(), 3);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn attempts(mut self, attempts: u32) -> Self {
         self.attempts = attempts.max(1);
@@ -67,6 +101,8 @@ impl Retry {
     }
 
     /// How long the first pause may be, and how long any may be.
+    ///
+    /// See the example of [`attempts`](Self::attempts).
     #[must_use]
     pub fn backoff(mut self, first: Duration, longest: Duration) -> Self {
         self.first_delay = first;
@@ -76,6 +112,12 @@ impl Retry {
 
     /// Where the randomness of the pauses starts, so that a test can have the
     /// same pauses again.
+    ///
+    /// ```
+    /// # use cf_service_tokens::{Client, Retry};
+    /// let client = Client::builder().api_token("token").retry(Retry::default().seed(7)).build()?;
+    /// # Ok::<(), cf_service_tokens::Error>(())
+    /// ```
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);

@@ -19,7 +19,26 @@ use crate::transport::Transport;
 
 /// The service tokens of an account; made by [`Client::account`](crate::Client::account).
 ///
-/// It is cheap to clone.
+/// It is cheap to clone. The calls and what they do follow [Cloudflare's API
+/// documentation][docs].
+///
+/// [docs]: https://developers.cloudflare.com/api/resources/zero_trust/subresources/access/subresources/service_tokens/
+///
+/// ```
+/// # use cf_service_tokens::Client;
+/// # use cf_service_tokens_simulator::{SeedToken, Simulator};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
+/// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
+/// let tokens = client.account(simulator.account_id())?;
+/// let page = tokens.list().page(1).await?;
+/// let id = page.tokens[0].id.as_deref().ok_or("the API gave no id")?;
+/// let token = tokens.refresh(id).await?;
+/// assert_eq!(token.name.as_deref(), Some("deploy"));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct AccountServiceTokens {
     account: AccountId,
@@ -58,6 +77,23 @@ macro_rules! calls_of_both_scopes {
         impl $tokens {
             /// The same scope, whose calls differ from the client's settings as
             /// `set` says.
+            ///
+            /// ```
+            /// # use cf_service_tokens::Client;
+            /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
+            /// # #[tokio::main(flavor = "current_thread")]
+            /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+            /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
+            /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
+            /// # let tokens = client.account(simulator.account_id())?;
+            /// # let id = simulator.tokens()[0].id.clone();
+            /// use std::time::Duration;
+            ///
+            /// let patient = tokens.with(|call| call.deadline(Duration::from_secs(15 * 60)));
+            /// assert!(patient.get(&id).await.is_ok());
+            /// # Ok(())
+            /// # }
+            /// ```
             pub fn with(&self, set: impl FnOnce(CallOptions) -> CallOptions) -> Self {
                 Self {
                     scope: self.scope.with(set),
@@ -67,6 +103,23 @@ macro_rules! calls_of_both_scopes {
 
             /// Lists service tokens: what is answered says which, and whether
             /// page by page or all of them.
+            ///
+            /// ```
+            /// # use cf_service_tokens::Client;
+            /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
+            /// # #[tokio::main(flavor = "current_thread")]
+            /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+            /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
+            /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
+            /// # let tokens = client.account(simulator.account_id())?;
+            /// # let id = simulator.tokens()[0].id.clone();
+            /// let mut all = tokens.list().name("deploy").stream();
+            /// while let Some(token) = all.next().await {
+            ///     assert_eq!(token?.name.as_deref(), Some("deploy"));
+            /// }
+            /// # Ok(())
+            /// # }
+            /// ```
             pub fn list(&self) -> ListServiceTokens {
                 ListServiceTokens::new(self.scope.clone())
             }
@@ -77,6 +130,25 @@ macro_rules! calls_of_both_scopes {
             /// If the answer is not what the API documents, the secret is looked
             /// for in whatever came. If even that fails, [`Error::body`] holds
             /// the answer.
+            ///
+            /// ```
+            /// use cf_service_tokens::{CreateServiceToken, TokenDuration};
+            /// # use cf_service_tokens::Client;
+            /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
+            /// # #[tokio::main(flavor = "current_thread")]
+            /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+            /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
+            /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
+            /// # let tokens = client.account(simulator.account_id())?;
+            /// # let id = simulator.tokens()[0].id.clone();
+            ///
+            /// let request = CreateServiceToken::new("backup").duration(TokenDuration::FOREVER);
+            /// let issued = tokens.create(&request).await?;
+            /// assert!(!issued.credentials().expose_secret().is_empty()); // store it now
+            /// assert!(issued.never_expires());
+            /// # Ok(())
+            /// # }
+            /// ```
             ///
             /// # Errors
             ///
@@ -93,6 +165,24 @@ macro_rules! calls_of_both_scopes {
 
             /// One service token, without its secret.
             ///
+            /// ```
+            /// # use cf_service_tokens::Client;
+            /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
+            /// # #[tokio::main(flavor = "current_thread")]
+            /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+            /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
+            /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
+            /// # let tokens = client.account(simulator.account_id())?;
+            /// # let id = simulator.tokens()[0].id.clone();
+            /// let token = tokens.get(&id).await?;
+            /// assert_eq!(token.name.as_deref(), Some("deploy"));
+            ///
+            /// let client_id = simulator.tokens()[0].client_id.clone();
+            /// assert!(tokens.get(client_id).await.unwrap_err().is_invalid_id());
+            /// # Ok(())
+            /// # }
+            /// ```
+            ///
             /// # Errors
             ///
             /// One for which [`Error::is_invalid_id`] holds, before anything is
@@ -104,6 +194,24 @@ macro_rules! calls_of_both_scopes {
             }
 
             /// Changes a service token: what the request does not name stays.
+            ///
+            /// ```
+            /// use cf_service_tokens::UpdateServiceToken;
+            /// # use cf_service_tokens::Client;
+            /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
+            /// # #[tokio::main(flavor = "current_thread")]
+            /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+            /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
+            /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
+            /// # let tokens = client.account(simulator.account_id())?;
+            /// # let id = simulator.tokens()[0].id.clone();
+            ///
+            /// let token = tokens.update(&id, &UpdateServiceToken::new().enabled(false)).await?;
+            /// assert_eq!(token.enabled, Some(false));
+            /// assert_eq!(token.name.as_deref(), Some("deploy"), "it stays as it was");
+            /// # Ok(())
+            /// # }
+            /// ```
             ///
             /// # Errors
             ///
@@ -122,6 +230,22 @@ macro_rules! calls_of_both_scopes {
             }
 
             /// Deletes a service token, and answers what it was.
+            ///
+            /// ```
+            /// # use cf_service_tokens::Client;
+            /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
+            /// # #[tokio::main(flavor = "current_thread")]
+            /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+            /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
+            /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
+            /// # let tokens = client.account(simulator.account_id())?;
+            /// # let id = simulator.tokens()[0].id.clone();
+            /// let was = tokens.delete(&id).await?;
+            /// assert_eq!(was.name.as_deref(), Some("deploy"));
+            /// assert!(tokens.get(&id).await.unwrap_err().is_not_found());
+            /// # Ok(())
+            /// # }
+            /// ```
             ///
             /// # Errors
             ///
@@ -155,6 +279,8 @@ impl AccountServiceTokens {
     }
 
     /// Whose service tokens these are.
+    ///
+    /// See the example of [`Client::account`](crate::Client::account).
     pub fn account_id(&self) -> &AccountId {
         &self.account
     }
@@ -171,6 +297,9 @@ impl AccountServiceTokens {
 
     /// Moves the expiry of a service token one year ahead, whatever its own
     /// duration.
+    ///
+    /// Cloudflare's API documentation says that the expiration is refreshed, not by how
+    /// much: `expires_at` in the answer tells.
     ///
     /// The client secret stays as it is, so that nothing which uses the token
     /// has to change. To refresh twice does no harm.
@@ -266,6 +395,8 @@ impl ZoneServiceTokens {
     }
 
     /// Whose service tokens these are.
+    ///
+    /// See the example of [`Client::zone`](crate::Client::zone).
     pub fn zone_id(&self) -> &ZoneId {
         &self.zone
     }

@@ -35,6 +35,18 @@ struct Details {
 ///
 /// They are those of Go's `time.ParseDuration`, except that Go calls a duration out of range
 /// invalid, too.
+///
+/// # Examples
+///
+/// ```
+/// use cf_service_tokens::{GoDuration, ParseDurationErrorKind};
+///
+/// let kind = |text: &str| text.parse::<GoDuration>().map_err(|error| error.kind());
+/// assert_eq!(kind(""), Err(ParseDurationErrorKind::Invalid));
+/// assert_eq!(kind("300y"), Err(ParseDurationErrorKind::UnknownUnit));
+/// assert_eq!(kind("8760"), Err(ParseDurationErrorKind::MissingUnit));
+/// assert_eq!(kind("9999999h"), Err(ParseDurationErrorKind::OutOfRange));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ParseDurationErrorKind {
@@ -77,12 +89,23 @@ impl ParseDurationError {
     }
 
     /// What is wrong.
+    ///
+    /// See the example of [`ParseDurationErrorKind`].
     #[must_use]
     pub fn kind(&self) -> ParseDurationErrorKind {
         self.details.kind
     }
 
     /// Where in the text it is, in bytes: the start of the number or the unit that is wrong.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use cf_service_tokens::GoDuration;
+    /// let text = "2h45";
+    /// let error = text.parse::<GoDuration>().unwrap_err();
+    /// assert_eq!(&text[error.offset()..], "45");
+    /// ```
     #[must_use]
     pub fn offset(&self) -> usize {
         self.details.offset

@@ -61,7 +61,8 @@ impl TokenDuration {
         meaning: Meaning::Forever,
     };
 
-    /// What the API gives a token that is created without a duration: a year, `8760h`.
+    /// What the API, by its documentation, gives a token that is created without a duration: a
+    /// year, `8760h`.
     pub const DEFAULT: Self = Self {
         text: Cow::Borrowed("8760h"),
         meaning: match GoDuration::from_hours(8760) {

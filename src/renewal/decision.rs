@@ -8,6 +8,8 @@ use crate::generated::types::ServiceToken;
 use crate::renewal::policy::{RenewBy, RenewalPolicy};
 
 /// What is to be done with a token; made by [`decide`].
+///
+/// See the example of [`decide`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Decision {
@@ -30,7 +32,16 @@ macro_rules! reasons {
         }
 
         impl $name {
-            /// The reason for a program, such as a metric's label.
+            /// The reason for a program, such as a metric's label; its `Display` is
+            /// for people.
+            ///
+            /// ```
+            /// use cf_service_tokens::renewal::{SkipReason, UnableReason};
+            ///
+            /// assert_eq!(SkipReason::NotDue.as_str(), "not_due");
+            /// assert_eq!(SkipReason::NotDue.to_string(), "not due yet");
+            /// assert_eq!(UnableReason::NoId.as_str(), "no_id");
+            /// ```
             pub fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$reason => $machine,)+

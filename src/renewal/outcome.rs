@@ -11,6 +11,8 @@ use crate::generated::types::ServiceToken;
 use crate::renewal::decision::UnableReason;
 
 /// A token that should be renewed, and what became of that.
+///
+/// See the example of [`RenewalReport::at_risk`](super::RenewalReport::at_risk).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct TokenRenewal {
@@ -25,6 +27,15 @@ pub struct TokenRenewal {
 }
 
 /// What became of a token that should be renewed.
+///
+/// ```
+/// use cf_service_tokens::renewal::{RenewalOutcome, UnableReason};
+///
+/// let outcome = RenewalOutcome::Unable(UnableReason::NoExpiry);
+/// assert!(outcome.is_at_risk());
+/// assert_eq!(outcome.as_str(), "unable");
+/// assert_eq!(outcome.to_string(), "can't be renewed: the API did not say when it expires");
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum RenewalOutcome {
@@ -44,6 +55,13 @@ pub enum RenewalOutcome {
 }
 
 /// Why a renewal failed.
+///
+/// ```
+/// use cf_service_tokens::renewal::RenewalError;
+///
+/// let error = RenewalError::NotExtended { expires_at: None };
+/// assert!(error.to_string().starts_with("the API reported success, but"));
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum RenewalError {
@@ -77,6 +95,8 @@ impl TokenRenewal {
 impl RenewalOutcome {
     /// Whether the token is still as near to its end as it was, so that somebody
     /// should look after it.
+    ///
+    /// See the example of [`RenewalOutcome`].
     pub fn is_at_risk(&self) -> bool {
         match self {
             Self::Renewed { .. } | Self::Planned => false,
@@ -85,6 +105,8 @@ impl RenewalOutcome {
     }
 
     /// The outcome for a program, such as a metric's label.
+    ///
+    /// See the example of [`RenewalOutcome`].
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Renewed { .. } => "renewed",

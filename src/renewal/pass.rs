@@ -26,6 +26,27 @@ use crate::service_tokens::AccountServiceTokens;
 const PATIENCE: Duration = Duration::from_secs(15 * 60);
 
 /// What happens in a pass over an account, as it happens.
+///
+/// ```
+/// use cf_service_tokens::renewal::{Decision, RenewalEvent, RenewalPolicy, SkipReason};
+/// # use cf_service_tokens::Client;
+/// # use cf_service_tokens_simulator::{SeedToken, Simulator};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
+/// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
+/// # let tokens = client.account(simulator.account_id())?;
+/// # let id = simulator.tokens()[0].id.clone();
+///
+/// let first = tokens.renew(&RenewalPolicy::new()).next().await;
+/// let Some(RenewalEvent::Decided { token, decision }) = first else {
+///     panic!("{first:?}");
+/// };
+/// assert_eq!(token.name.as_deref(), Some("deploy"));
+/// assert_eq!(decision, Decision::Skip(SkipReason::NotDue));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum RenewalEvent {
@@ -73,11 +94,15 @@ impl Renewal {
     /// What happens next; `None` after the report.
     ///
     /// To drop the future before it is ready loses nothing.
+    ///
+    /// See the examples of [`Renewal`] and [`RenewalEvent`].
     pub async fn next(&mut self) -> Option<RenewalEvent> {
         self.pass.next().await
     }
 
     /// Goes on to the end, and reports what came of the pass.
+    ///
+    /// See the example of [`AccountServiceTokens::renew`].
     pub async fn report(mut self) -> RenewalReport {
         while self.next().await.is_some() {}
         self.pass.report
@@ -110,6 +135,25 @@ impl AccountServiceTokens {
     /// What is kept in memory grows with what is due, not with the account. Where
     /// the rate limit has no room for so many calls, they wait: each may take a
     /// quarter of an hour, unless [`with`](Self::with) set another deadline.
+    ///
+    /// ```
+    /// use cf_service_tokens::renewal::RenewalPolicy;
+    /// use cf_service_tokens_simulator::{SeedToken, Simulator};
+    /// use chrono::TimeDelta;
+    /// # use cf_service_tokens::Client;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    ///
+    /// let due = SeedToken::new("deploy").expires_in(TimeDelta::days(9));
+    /// let simulator = Simulator::builder().token(due).start().await?;
+    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
+    /// # let tokens = client.account(simulator.account_id())?;
+    /// let report = tokens.renew(&RenewalPolicy::new()).report().await;
+    /// assert!(report.is_success());
+    /// assert_eq!(report.to_string(), "1 token: 1 renewed");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn renew(&self, policy: &RenewalPolicy) -> Renewal {
         Renewal {
             pass: Pass::new(self, policy.clone()),

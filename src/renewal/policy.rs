@@ -42,6 +42,8 @@ pub struct RenewalPolicy {
 }
 
 /// How a token's life is lengthened.
+///
+/// See the example of [`RenewalPolicy::by`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RenewBy {
@@ -70,6 +72,8 @@ impl Default for RenewalPolicy {
 
 impl RenewalPolicy {
     /// The default policy.
+    ///
+    /// See the example of [`decide`](super::decide).
     pub fn new() -> Self {
         Self::default()
     }
@@ -79,12 +83,33 @@ impl RenewalPolicy {
     /// It never reaches over more than half of what a renewal gives: a token
     /// that is renewed for ten days at a time falls due when it has five left.
     /// Else each renewal would leave it due again at once.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use cf_service_tokens::{ServiceToken, renewal::RenewalPolicy};
+    /// # use chrono::{TimeDelta, Utc};
+    /// let week = RenewalPolicy::new().window(Duration::from_secs(7 * 24 * 60 * 60));
+    /// let mut token = ServiceToken::default();
+    /// token.expires_at = Some(Utc::now() + TimeDelta::days(40));
+    /// assert_eq!(week.due_at(&token), token.expires_at.map(|at| at - TimeDelta::days(7)));
+    /// ```
     pub fn window(mut self, window: Duration) -> Self {
         self.window = TimeDelta::from_std(window).unwrap_or(TimeDelta::MAX);
         self
     }
 
     /// How a token's life is lengthened; by a refresh by default.
+    ///
+    /// ```
+    /// # use cf_service_tokens::{ServiceToken, TokenDuration, renewal::{RenewBy, RenewalPolicy}};
+    /// # use chrono::{TimeDelta, Utc};
+    /// let policy = RenewalPolicy::new().by(RenewBy::Duration);
+    /// let mut token = ServiceToken::default();
+    /// token.duration = Some("240h".parse::<TokenDuration>()?);
+    /// token.expires_at = Some(Utc::now() + TimeDelta::days(9));
+    /// assert_eq!(policy.due_at(&token), token.expires_at.map(|at| at - TimeDelta::days(5)));
+    /// # Ok::<(), cf_service_tokens::ParseDurationError>(())
+    /// ```
     pub fn by(mut self, by: RenewBy) -> Self {
         self.by = by;
         self
@@ -92,6 +117,20 @@ impl RenewalPolicy {
 
     /// Whether tokens that have lapsed are renewed as well, which makes them work
     /// again. Not by default: who let one lapse may have meant it.
+    ///
+    /// ```
+    /// # use cf_service_tokens::ServiceToken;
+    /// # use cf_service_tokens::renewal::{Decision, RenewReason, RenewalPolicy, SkipReason, decide};
+    /// # use chrono::{TimeDelta, Utc};
+    /// # let (policy, now) = (RenewalPolicy::new(), Utc::now());
+    /// # let mut token = ServiceToken::default();
+    /// # token.id = Some("f174e90a-fafe-4643-bbbc-4a0ed4fc8415".to_owned());
+    /// # token.expires_at = Some(now + TimeDelta::days(9));
+    /// token.expires_at = Some(now - TimeDelta::days(1));
+    /// assert_eq!(decide(&token, &policy, now), Decision::Skip(SkipReason::Expired));
+    /// let policy = policy.include_expired(true);
+    /// assert_eq!(decide(&token, &policy, now), Decision::Renew(RenewReason::Expired));
+    /// ```
     pub fn include_expired(mut self, include: bool) -> Self {
         self.include_expired = include;
         self
@@ -99,6 +138,20 @@ impl RenewalPolicy {
 
     /// Whether disabled tokens are renewed as well, which does not enable them.
     /// Not by default.
+    ///
+    /// ```
+    /// # use cf_service_tokens::ServiceToken;
+    /// # use cf_service_tokens::renewal::{Decision, RenewReason, RenewalPolicy, SkipReason, decide};
+    /// # use chrono::{TimeDelta, Utc};
+    /// # let (policy, now) = (RenewalPolicy::new(), Utc::now());
+    /// # let mut token = ServiceToken::default();
+    /// # token.id = Some("f174e90a-fafe-4643-bbbc-4a0ed4fc8415".to_owned());
+    /// # token.expires_at = Some(now + TimeDelta::days(9));
+    /// token.enabled = Some(false);
+    /// assert_eq!(decide(&token, &policy, now), Decision::Skip(SkipReason::Disabled));
+    /// let policy = policy.include_disabled(true);
+    /// assert_eq!(decide(&token, &policy, now), Decision::Renew(RenewReason::Due));
+    /// ```
     pub fn include_disabled(mut self, include: bool) -> Self {
         self.include_disabled = include;
         self
@@ -107,6 +160,19 @@ impl RenewalPolicy {
     /// Renews the tokens of these names and ids, and no others.
     ///
     /// What matches no token is named by the [report](super::RenewalReport::unmatched).
+    ///
+    /// ```
+    /// # use cf_service_tokens::ServiceToken;
+    /// # use cf_service_tokens::renewal::{Decision, RenewReason, RenewalPolicy, SkipReason, decide};
+    /// # use chrono::{TimeDelta, Utc};
+    /// # let (policy, now) = (RenewalPolicy::new(), Utc::now());
+    /// # let mut token = ServiceToken::default();
+    /// # token.id = Some("f174e90a-fafe-4643-bbbc-4a0ed4fc8415".to_owned());
+    /// # token.expires_at = Some(now + TimeDelta::days(9));
+    /// token.name = Some("deploy".to_owned());
+    /// let policy = policy.only(["backup"]);
+    /// assert_eq!(decide(&token, &policy, now), Decision::Skip(SkipReason::NotSelected));
+    /// ```
     pub fn only<T: Into<String>>(mut self, names_and_ids: impl IntoIterator<Item = T>) -> Self {
         self.only = Some(names_and_ids.into_iter().map(Into::into).collect());
         self
@@ -116,18 +182,55 @@ impl RenewalPolicy {
     /// [`only`](Self::only).
     ///
     /// What matches no token is named by the [report](super::RenewalReport::unmatched).
+    ///
+    /// ```
+    /// # use cf_service_tokens::ServiceToken;
+    /// # use cf_service_tokens::renewal::{Decision, RenewReason, RenewalPolicy, SkipReason, decide};
+    /// # use chrono::{TimeDelta, Utc};
+    /// # let (policy, now) = (RenewalPolicy::new(), Utc::now());
+    /// # let mut token = ServiceToken::default();
+    /// # token.id = Some("f174e90a-fafe-4643-bbbc-4a0ed4fc8415".to_owned());
+    /// # token.expires_at = Some(now + TimeDelta::days(9));
+    /// token.name = Some("deploy".to_owned());
+    /// let policy = policy.except(["deploy"]);
+    /// assert_eq!(decide(&token, &policy, now), Decision::Skip(SkipReason::Excluded));
+    /// ```
     pub fn except<T: Into<String>>(mut self, names_and_ids: impl IntoIterator<Item = T>) -> Self {
         self.except = names_and_ids.into_iter().map(Into::into).collect();
         self
     }
 
     /// Renews the tokens of one shard, and leaves the others to other programs.
+    ///
+    /// ```
+    /// # use cf_service_tokens::renewal::{RenewalPolicy, Shard};
+    /// // The first of four programs that share the work.
+    /// let policy = RenewalPolicy::new().shard(Shard::new(0, 4)?);
+    /// # Ok::<(), cf_service_tokens::Error>(())
+    /// ```
     pub fn shard(mut self, shard: Shard) -> Self {
         self.shard = Some(shard);
         self
     }
 
     /// Whether to decide only, and to change nothing.
+    ///
+    /// ```
+    /// use cf_service_tokens::renewal::RenewalPolicy;
+    /// use cf_service_tokens_simulator::{SeedToken, Simulator};
+    /// # use cf_service_tokens::Client;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    ///
+    /// let due = SeedToken::new("deploy").expires_in(chrono::TimeDelta::days(9));
+    /// let simulator = Simulator::builder().token(due).start().await?;
+    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
+    /// # let tokens = client.account(simulator.account_id())?;
+    /// let report = tokens.renew(&RenewalPolicy::new().dry_run(true)).report().await;
+    /// assert_eq!(report.to_string(), "1 token: 1 to renew");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn dry_run(mut self, dry_run: bool) -> Self {
         self.dry_run = dry_run;
         self
@@ -135,6 +238,11 @@ impl RenewalPolicy {
 
     /// How many tokens are renewed at the same time; 8 by default. Zero counts
     /// as one.
+    ///
+    /// ```
+    /// # use cf_service_tokens::renewal::RenewalPolicy;
+    /// let one_after_the_other = RenewalPolicy::new().concurrency(1);
+    /// ```
     pub fn concurrency(mut self, tokens: usize) -> Self {
         self.concurrency = tokens.max(1);
         self

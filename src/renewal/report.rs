@@ -12,6 +12,27 @@ use crate::renewal::outcome::{RenewalError, RenewalOutcome, TokenRenewal};
 /// What a pass over an account came to.
 ///
 /// It holds the tokens that were due, and counts the others.
+///
+/// ```
+/// use cf_service_tokens::renewal::{RenewalPolicy, SkipReason};
+/// # use cf_service_tokens::Client;
+/// # use cf_service_tokens_simulator::{SeedToken, Simulator};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
+/// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
+/// # let tokens = client.account(simulator.account_id())?;
+/// # let id = simulator.tokens()[0].id.clone();
+///
+/// let report = tokens.renew(&RenewalPolicy::new().only(["deploy", "backup"])).report().await;
+/// assert_eq!((report.listed, report.tokens.len()), (1, 0));
+/// assert_eq!(report.skipped[&SkipReason::NotDue], 1);
+/// assert_eq!(report.unmatched, ["backup"]);
+/// assert!(report.next_due < report.next_expiry);
+/// assert!(!report.is_success(), "there is no token of that name");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct RenewalReport {
@@ -58,6 +79,27 @@ impl RenewalReport {
 
     /// The tokens that should have been renewed and were not, those first that
     /// expire first.
+    ///
+    /// ```
+    /// use cf_service_tokens::renewal::RenewalPolicy;
+    /// use cf_service_tokens_simulator::{SeedToken, Simulator, TokenField};
+    /// # use cf_service_tokens::Client;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    ///
+    /// let odd = SeedToken::new("deploy").null(TokenField::ExpiresAt);
+    /// let simulator = Simulator::builder().token(odd).start().await?;
+    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
+    /// # let tokens = client.account(simulator.account_id())?;
+    /// let report = tokens.renew(&RenewalPolicy::new()).report().await;
+    /// for token in report.at_risk() {
+    ///     assert_eq!(token.name.as_deref(), Some("deploy"));
+    ///     assert_eq!(token.outcome.as_str(), "unable");
+    /// }
+    /// assert_eq!(report.at_risk().count(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn at_risk(&self) -> impl Iterator<Item = &TokenRenewal> {
         self.tokens
             .iter()
@@ -66,6 +108,8 @@ impl RenewalReport {
 
     /// Whether nothing is left to look after: all tokens were listed, all that
     /// were due are renewed (or would be), and each name in the policy is a token's.
+    ///
+    /// See the example of [`RenewalReport`].
     pub fn is_success(&self) -> bool {
         self.error.is_none() && self.unmatched.is_empty() && self.at_risk().next().is_none()
     }

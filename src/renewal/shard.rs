@@ -30,6 +30,8 @@ pub struct Shard {
 impl Shard {
     /// The shard of this number, from 0, of so many.
     ///
+    /// See the example of [`Shard`].
+    ///
     /// # Errors
     ///
     /// One for which [`Error::is_configuration`] holds, if there is no such shard.
@@ -45,6 +47,8 @@ impl Shard {
 
     /// Whether the token of this id belongs to the shard. Every id belongs to
     /// exactly one, and to the same in every version of this crate.
+    ///
+    /// See the example of [`Shard`].
     pub fn holds(self, id: &str) -> bool {
         // FNV-1a: short, spread well enough, and the same everywhere.
         let hash = id.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {

@@ -26,6 +26,8 @@ const SHORTEST_PAUSE: Duration = Duration::from_secs(30);
 const NAP: Duration = Duration::from_secs(15 * 60);
 
 /// What happens while an account is watched, as it happens.
+///
+/// See the example of [`Watch`].
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum WatchEvent {
@@ -93,6 +95,29 @@ impl AccountServiceTokens {
     /// failed in part or as a whole it tries again, after a minute at first and
     /// after an hour at last, and sooner where a token would lapse meanwhile. It survives any outage, and when the machine was
     /// suspended, or its clock set, it notices within a quarter of an hour.
+    ///
+    /// ```
+    /// use cf_service_tokens::renewal::{RenewalPolicy, WatchEvent};
+    /// # use chrono::{TimeDelta, Utc};
+    /// # use cf_service_tokens::Client;
+    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
+    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
+    /// # let tokens = client.account(simulator.account_id())?;
+    /// # let id = simulator.tokens()[0].id.clone();
+    ///
+    /// let mut watch = tokens.watch(&RenewalPolicy::new());
+    /// let until = loop {
+    ///     if let WatchEvent::Waiting { until } = watch.next().await {
+    ///         break until;
+    ///     }
+    /// };
+    /// assert!(until < Utc::now() + TimeDelta::hours(25), "about a day");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn watch(&self, policy: &RenewalPolicy) -> Watch {
         Watch {
             tokens: self.clone(),
@@ -108,6 +133,8 @@ impl Watch {
     /// What happens next.
     ///
     /// To drop the future before it is ready loses nothing.
+    ///
+    /// See the example of [`Watch`].
     pub async fn next(&mut self) -> WatchEvent {
         loop {
             match &mut self.stage {

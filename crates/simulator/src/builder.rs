@@ -26,6 +26,8 @@ use crate::token::StoredToken;
 ///
 /// Credentials and ids that aren't set come from the generator; see
 /// [`seed`](Self::seed).
+///
+/// See the example of [`Simulator`].
 #[must_use = "nothing listens before `start`"]
 pub struct SimulatorBuilder {
     address: SocketAddr,
@@ -44,6 +46,8 @@ pub struct SimulatorBuilder {
 
 impl Simulator {
     /// Describes a simulator to start.
+    ///
+    /// See the example of [`Simulator`].
     pub fn builder() -> SimulatorBuilder {
         SimulatorBuilder::new()
     }
@@ -69,6 +73,17 @@ impl SimulatorBuilder {
 
     /// Where to listen: a loopback address; port 0 takes a free one.
     /// Without it: `127.0.0.1:0`.
+    ///
+    /// ```
+    /// # use cf_service_tokens_simulator::Simulator;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let elsewhere = std::net::SocketAddr::from(([0, 0, 0, 0], 0));
+    /// let error = Simulator::builder().listen(elsewhere).start().await.unwrap_err();
+    /// assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn listen(mut self, address: SocketAddr) -> Self {
         self.address = address;
         self
@@ -113,18 +128,46 @@ impl SimulatorBuilder {
     /// The same seed gives the same values to the same requests in the same
     /// order, within one version of this crate. Two simulators that must not
     /// accept each other's credentials need two seeds.
+    ///
+    /// ```
+    /// # use cf_service_tokens_simulator::Simulator;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let one = Simulator::builder().seed(7).start().await?;
+    /// let other = Simulator::builder().seed(7).start().await?;
+    /// assert_eq!(one.api_token(), other.api_token());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
     }
 
     /// Adds a token to the account.
+    ///
+    /// See the example of [`zone_token`](Self::zone_token).
     pub fn token(mut self, token: SeedToken) -> Self {
         self.tokens.push((Scope::Account, token));
         self
     }
 
     /// Adds a token to the zone.
+    ///
+    /// ```
+    /// use cf_service_tokens_simulator::{Scope, SeedToken, Simulator};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let simulator = Simulator::builder()
+    ///     .token(SeedToken::new("CI deploy"))
+    ///     .zone_token(SeedToken::new("status page"))
+    ///     .start()
+    ///     .await?;
+    /// assert_eq!(simulator.tokens()[1].scope, Scope::Zone);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn zone_token(mut self, token: SeedToken) -> Self {
         self.tokens.push((Scope::Zone, token));
         self
@@ -133,6 +176,16 @@ impl SimulatorBuilder {
     /// Adds the tokens of an account such as one finds in use: ten in the
     /// account and two in the zone, most of them well, others about to expire,
     /// expired, disabled, without an end, or with a duration that can't be read.
+    ///
+    /// ```
+    /// # use cf_service_tokens_simulator::Simulator;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let simulator = Simulator::builder().believable_account().start().await?;
+    /// assert_eq!(simulator.tokens().len(), 12);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn believable_account(mut self) -> Self {
         let account = account::account_tokens().into_iter();
         let zone = account::zone_tokens().into_iter();
@@ -143,30 +196,63 @@ impl SimulatorBuilder {
     }
 
     /// The id of the account: letters, digits and `-`, at most 32 of them.
+    ///
+    /// ```
+    /// # use cf_service_tokens_simulator::Simulator;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let simulator = Simulator::builder().account_id("a1").zone_id("z1").start().await?;
+    /// assert_eq!((simulator.account_id(), simulator.zone_id()), ("a1", "z1"));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn account_id(mut self, id: impl Into<String>) -> Self {
         self.account_id = Some(id.into());
         self
     }
 
     /// The id of the zone: letters, digits and `-`, at most 32 of them.
+    ///
+    /// See the example of [`account_id`](Self::account_id).
     pub fn zone_id(mut self, id: impl Into<String>) -> Self {
         self.zone_id = Some(id.into());
         self
     }
 
     /// The API token to accept.
+    ///
+    /// ```
+    /// # use cf_service_tokens_simulator::Simulator;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let simulator = Simulator::builder()
+    ///     .api_token("a token")
+    ///     .email_and_api_key("admin@example.com", "a key")
+    ///     .user_service_key("a service key")
+    ///     .start()
+    ///     .await?;
+    /// assert_eq!(simulator.api_token(), "a token");
+    /// assert_eq!((simulator.email(), simulator.api_key()), ("admin@example.com", "a key"));
+    /// assert_eq!(simulator.user_service_key(), "a service key");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn api_token(mut self, token: impl Into<String>) -> Self {
         self.api_token = Some(token.into());
         self
     }
 
     /// The e-mail address and global API key to accept.
+    ///
+    /// See the example of [`api_token`](Self::api_token).
     pub fn email_and_api_key(mut self, email: impl Into<String>, key: impl Into<String>) -> Self {
         self.email_and_api_key = Some((email.into(), key.into()));
         self
     }
 
     /// The user service key to accept.
+    ///
+    /// See the example of [`api_token`](Self::api_token).
     pub fn user_service_key(mut self, key: impl Into<String>) -> Self {
         self.user_service_key = Some(key.into());
         self
@@ -176,6 +262,21 @@ impl SimulatorBuilder {
     /// simulator's clock. Past it everything is refused for as long as a window:
     /// 429 with code 971 and `Retry-After`. Without it: Cloudflare's limit is
     /// told in headers, and not enforced.
+    ///
+    /// ```
+    /// use cf_service_tokens_simulator::Simulator;
+    /// use chrono::TimeDelta;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let limited = Simulator::builder().enforce_rate_limit(100, TimeDelta::minutes(5));
+    /// let simulator = limited.start().await?;
+    /// simulator.spend(100); // as another program would
+    /// let url = format!("{}/zones/{}/access/service_tokens", simulator.base_url(), simulator.zone_id());
+    /// assert_eq!(reqwest::get(url).await?.status(), 429);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn enforce_rate_limit(mut self, requests: u32, window: TimeDelta) -> Self {
         self.rate_limit = Some((requests, window));
         self
@@ -183,6 +284,15 @@ impl SimulatorBuilder {
 
     /// Faults at random from the start; see
     /// [`inject_at_random`](Simulator::inject_at_random).
+    ///
+    /// ```
+    /// # use cf_service_tokens_simulator::Simulator;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let simulator = Simulator::builder().random_faults(7, 0.1).start().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn random_faults(mut self, seed: u64, probability: f64) -> Self {
         self.faults.set_random(RandomFaults::new(seed, probability));
         self
@@ -213,6 +323,8 @@ impl SimulatorBuilder {
     }
 
     /// Starts to listen, and serves on the current tokio runtime.
+    ///
+    /// See the examples of [`Simulator`] and [`listen`](Self::listen).
     ///
     /// # Errors
     ///

@@ -13,6 +13,19 @@ use crate::wrong_json::WrongJson;
 /// Some faults stand between a call and the state, others only between the
 /// answer and the client. So the variants say whether the call *takes effect*:
 /// never, always, or as the injection says.
+///
+/// ```
+/// use cf_service_tokens_simulator::{Fault, Simulator};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let simulator = Simulator::builder().start().await?;
+/// simulator.inject(Fault::HtmlPage(502));
+/// let url = format!("{}/zones/{}/access/service_tokens", simulator.base_url(), simulator.zone_id());
+/// assert_eq!(reqwest::get(url).await?.status(), 502);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {

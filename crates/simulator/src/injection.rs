@@ -35,6 +35,8 @@ pub struct Injection {
 
 impl Injection {
     /// The fault, for the next call.
+    ///
+    /// See the example of [`Injection`].
     pub fn new(fault: Fault) -> Self {
         Self {
             fault,
@@ -46,6 +48,8 @@ impl Injection {
     }
 
     /// Only calls that ask for this, in an account or a zone.
+    ///
+    /// See the example of [`Injection`].
     #[must_use]
     pub fn on(mut self, operation: Operation) -> Self {
         self.operation = Some(operation);
@@ -53,6 +57,8 @@ impl Injection {
     }
 
     /// Lets so many of the calls through first.
+    ///
+    /// See the example of [`Injection`].
     #[must_use]
     pub fn skip(mut self, calls: u32) -> Self {
         self.skip = calls;
@@ -60,6 +66,8 @@ impl Injection {
     }
 
     /// So many calls in a row. Without it: one.
+    ///
+    /// See the example of [`Injection`].
     #[must_use]
     pub fn times(mut self, calls: u32) -> Self {
         self.times = Some(calls);
@@ -67,6 +75,8 @@ impl Injection {
     }
 
     /// Every call, until [`clear_faults`](crate::Simulator::clear_faults).
+    ///
+    /// See the example of [`Simulator::inject`](crate::Simulator::inject).
     #[must_use]
     pub fn always(mut self) -> Self {
         self.times = None;
@@ -75,6 +85,8 @@ impl Injection {
 
     /// The fault comes after the state has changed: the call takes effect, and
     /// its answer is lost. Only for faults that leave the choice; see [`Fault`].
+    ///
+    /// See the example of [`Injection`].
     #[must_use]
     pub fn taking_effect(mut self) -> Self {
         self.takes_effect = true;

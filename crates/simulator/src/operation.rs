@@ -1,6 +1,9 @@
 /// What a request asks of the API.
 ///
 /// Known from the path and method alone, before anything is changed.
+///
+/// See the examples of [`Simulator::requests`](crate::Simulator::requests) and
+/// [`Injection`](crate::Injection).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Operation {
@@ -28,6 +31,8 @@ impl Operation {
 }
 
 /// Where a token lives. The two are apart: neither sees the other's tokens.
+///
+/// See the example of [`SimulatorBuilder::zone_token`](crate::SimulatorBuilder::zone_token).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Scope {
     /// Beneath `/accounts/{account_id}`.

@@ -9,6 +9,8 @@ const CAPACITY: usize = 10_000;
 /// A request that the simulator received, and what it answered.
 ///
 /// Neither header values nor bodies are kept, so no secret is.
+///
+/// See the example of [`Simulator::requests`](crate::Simulator::requests).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ReceivedRequest {

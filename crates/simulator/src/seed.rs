@@ -60,6 +60,8 @@ impl SeedToken {
     ///
     /// Its id, Client ID and Client Secret come from the simulator's seeded
     /// generator.
+    ///
+    /// See the example of [`SeedToken`].
     pub fn new(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -78,6 +80,8 @@ impl SeedToken {
     }
 
     /// The text of the token's duration, which answers echo. It is not checked.
+    ///
+    /// See the example of [`SeedToken`].
     pub fn duration(mut self, text: impl Into<String>) -> Self {
         self.duration = text.into();
         self
@@ -88,12 +92,31 @@ impl SeedToken {
     ///
     /// Without it the token expires its duration after it was created; one
     /// whose duration can't be read, after 8760 hours.
+    ///
+    /// See the example of [`SeedToken`].
     pub fn expires_in(mut self, time: TimeDelta) -> Self {
         self.expiry = Some(Moment::FromStart(time));
         self
     }
 
     /// When the token expires.
+    ///
+    /// ```
+    /// use cf_service_tokens_simulator::{SeedToken, Simulator};
+    /// use chrono::{TimeDelta, Utc};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let now = Utc::now();
+    /// let seed = SeedToken::new("CI deploy")
+    ///     .created_at(now - TimeDelta::days(300))
+    ///     .last_seen_at(now - TimeDelta::days(2))
+    ///     .expires_at(now + TimeDelta::days(65));
+    /// let simulator = Simulator::builder().token(seed).start().await?;
+    /// assert_eq!(simulator.tokens()[0].expires_at, now + TimeDelta::days(65));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn expires_at(mut self, time: DateTime<Utc>) -> Self {
         self.expiry = Some(Moment::At(time));
         self
@@ -103,12 +126,16 @@ impl SeedToken {
     ///
     /// Without it, what expiry and duration make of it, but never later than
     /// the simulator's start.
+    ///
+    /// See the example of [`expires_at`](Self::expires_at).
     pub fn created_at(mut self, time: DateTime<Utc>) -> Self {
         self.created_at = Some(Moment::At(time));
         self
     }
 
     /// When the protected app last let the token in. Without it: never.
+    ///
+    /// See the example of [`expires_at`](Self::expires_at).
     pub fn last_seen_at(mut self, time: DateTime<Utc>) -> Self {
         self.last_seen_at = Some(Moment::At(time));
         self
@@ -122,6 +149,18 @@ impl SeedToken {
     }
 
     /// Makes it a token that may not authenticate.
+    ///
+    /// ```
+    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let seed = SeedToken::new("CI deploy").disabled().client_secret_version(3);
+    /// let simulator = Simulator::builder().token(seed).start().await?;
+    /// let token = &simulator.tokens()[0];
+    /// assert_eq!((token.enabled, token.client_secret_version), (false, 3));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn disabled(mut self) -> Self {
         self.enabled = false;
         self
@@ -130,6 +169,8 @@ impl SeedToken {
     /// The token's id: letters, digits and `-`, at most 36 of them.
     ///
     /// A simulator with any other id, or with one id twice, won't start.
+    ///
+    /// See the example of [`Simulator::token`](crate::Simulator::token).
     pub fn id(mut self, id: impl Into<String>) -> Self {
         self.id = Some(id.into());
         self
@@ -138,6 +179,8 @@ impl SeedToken {
     /// The public half of the token's credentials.
     ///
     /// A simulator with one Client ID twice won't start.
+    ///
+    /// See the example of [`Simulator::protected_url`](crate::Simulator::protected_url).
     pub fn client_id(mut self, client_id: impl Into<String>) -> Self {
         self.client_id = Some(client_id.into());
         self
@@ -145,12 +188,16 @@ impl SeedToken {
 
     /// The token's current Client Secret, so that a test can use the token
     /// without rotating it first. Kept as a hash once the simulator runs.
+    ///
+    /// See the example of [`Simulator::protected_url`](crate::Simulator::protected_url).
     pub fn client_secret(mut self, secret: impl Into<String>) -> Self {
         self.client_secret = Some(secret.into());
         self
     }
 
     /// Which version of the secret is the current one. Without it: 1.
+    ///
+    /// See the example of [`disabled`](Self::disabled).
     pub fn client_secret_version(mut self, version: u64) -> Self {
         self.client_secret_version = version;
         self
@@ -160,18 +207,24 @@ impl SeedToken {
     ///
     /// [`Simulator::set_used_by_policy`](crate::Simulator::set_used_by_policy)
     /// changes it later.
+    ///
+    /// See the example of [`Simulator::set_used_by_policy`](crate::Simulator::set_used_by_policy).
     pub fn used_by_policy(mut self) -> Self {
         self.used_by_policy = true;
         self
     }
 
     /// Has every answer show this field as `null`, whatever its value.
+    ///
+    /// See the example of [`TokenField`].
     pub fn null(mut self, field: TokenField) -> Self {
         self.withheld.insert(field, Withheld::Null);
         self
     }
 
     /// Has every answer leave this field out, whatever its value.
+    ///
+    /// See the example of [`TokenField`].
     pub fn absent(mut self, field: TokenField) -> Self {
         self.withheld.insert(field, Withheld::Absent);
         self

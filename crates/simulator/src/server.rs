@@ -60,6 +60,8 @@ impl Simulator {
     }
 
     /// The base URL of the API, such as `http://127.0.0.1:41235/client/v4`.
+    ///
+    /// See the example of [`Simulator`].
     pub fn base_url(&self) -> &str {
         &self.base_url
     }
@@ -72,52 +74,108 @@ impl Simulator {
     /// an `Authorization` header that holds both as a JSON object. (In an app
     /// of your own you choose the name of that header.) A good token is
     /// answered with 200 and a JSON object whose `service_token` is its name.
+    ///
+    /// ```
+    /// use cf_service_tokens_simulator::{SeedToken, Simulator};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let token = SeedToken::new("CI deploy").client_id("ci.access").client_secret("the secret");
+    /// let simulator = Simulator::builder().token(token).start().await?;
+    /// let app = reqwest::Client::new().get(simulator.protected_url());
+    /// let answer = app.try_clone().ok_or("no clone")?.send().await?;
+    /// assert_eq!(answer.status(), 403);
+    /// let app = app.header("CF-Access-Client-Id", "ci.access");
+    /// let answer = app.header("CF-Access-Client-Secret", "the secret").send().await?;
+    /// assert_eq!(answer.status(), 200);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn protected_url(&self) -> &str {
         &self.protected_url
     }
 
     /// The same app, set up so that Access redirects a caller without a good
     /// service token to a login page: 302, and the page itself answers 200.
+    ///
+    /// ```
+    /// # use cf_service_tokens_simulator::Simulator;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let simulator = Simulator::builder().start().await?;
+    /// let answer = reqwest::get(simulator.protected_url_with_login()).await?;
+    /// assert_eq!(answer.status(), 200, "it is the login page");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn protected_url_with_login(&self) -> &str {
         &self.protected_url_with_login
     }
 
     /// The id of the only account.
+    ///
+    /// See the example of [`SimulatorBuilder::account_id`](crate::SimulatorBuilder::account_id).
     pub fn account_id(&self) -> &str {
         self.shared.scope_id(Scope::Account)
     }
 
     /// The id of the only zone.
+    ///
+    /// See the example of [`SimulatorBuilder::account_id`](crate::SimulatorBuilder::account_id).
     pub fn zone_id(&self) -> &str {
         self.shared.scope_id(Scope::Zone)
     }
 
     /// The API token that is accepted as `Authorization: Bearer`.
+    ///
+    /// See the example of [`SimulatorBuilder::api_token`](crate::SimulatorBuilder::api_token).
     pub fn api_token(&self) -> &str {
         &self.shared.credentials.api_token
     }
 
     /// The address that is accepted as `X-Auth-Email`, beside [`api_key`](Self::api_key).
+    ///
+    /// See the example of [`SimulatorBuilder::api_token`](crate::SimulatorBuilder::api_token).
     pub fn email(&self) -> &str {
         &self.shared.credentials.email
     }
 
     /// The global API key that is accepted as `X-Auth-Key`, beside [`email`](Self::email).
+    ///
+    /// See the example of [`SimulatorBuilder::api_token`](crate::SimulatorBuilder::api_token).
     pub fn api_key(&self) -> &str {
         &self.shared.credentials.api_key
     }
 
     /// The key that is accepted as `X-Auth-User-Service-Key`.
+    ///
+    /// See the example of [`SimulatorBuilder::api_token`](crate::SimulatorBuilder::api_token).
     pub fn user_service_key(&self) -> &str {
         &self.shared.credentials.user_service_key
     }
 
     /// All tokens of account and zone as they stand, in order of creation.
+    ///
+    /// See the example of [`token`](Self::token).
     pub fn tokens(&self) -> Vec<Token> {
         self.shared.state().tokens().cloned().collect()
     }
 
     /// The token with this id as it stands, in account or zone.
+    ///
+    /// ```
+    /// use cf_service_tokens_simulator::{SeedToken, Simulator};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let seed = SeedToken::new("CI deploy").id("f174e90a").duration("720h");
+    /// let simulator = Simulator::builder().token(seed).start().await?;
+    /// let token = simulator.token("f174e90a");
+    /// assert_eq!(token.as_ref(), simulator.tokens().first());
+    /// assert!(token.is_some_and(|token| token.enabled && token.duration == "720h"));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn token(&self, id: &str) -> Option<Token> {
         self.shared
             .state()
@@ -131,12 +189,41 @@ impl Simulator {
     ///
     /// Returns the token as it stands then, or `None` if there is none with
     /// this id.
+    ///
+    /// ```
+    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let seed = SeedToken::new("CI deploy").id("f174e90a").used_by_policy();
+    /// let simulator = Simulator::builder().token(seed).start().await?;
+    /// let token = simulator.set_used_by_policy("f174e90a", false);
+    /// assert!(token.is_some_and(|token| !token.used_by_policy));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use = "`None` says that there is no such token, and that nothing was changed"]
     pub fn set_used_by_policy(&self, id: &str, used: bool) -> Option<Token> {
         self.shared.state().set_used_by_policy(id, used)
     }
 
     /// What was received so far, the latest 10,000 requests, oldest first.
+    ///
+    /// ```
+    /// use cf_service_tokens_simulator::{Operation, Simulator};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let simulator = Simulator::builder().start().await?;
+    /// let account = format!("{}/accounts/{}", simulator.base_url(), simulator.account_id());
+    /// reqwest::get(format!("{account}/access/service_tokens?page=1")).await?;
+    ///
+    /// let request = &simulator.requests()[0];
+    /// assert_eq!(request.operation, Some(Operation::List));
+    /// assert_eq!(request.query.as_deref(), Some("page=1"));
+    /// assert_eq!(request.status, Some(401), "it had no credentials");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn requests(&self) -> Vec<ReceivedRequest> {
         self.shared.requests()
     }
@@ -174,6 +261,17 @@ impl Simulator {
     /// says whether a call takes effect, chance does. The same seed gives the same
     /// faults to the same calls in the same order, within one version of this
     /// crate.
+    ///
+    /// ```
+    /// # use cf_service_tokens_simulator::Simulator;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let simulator = Simulator::builder().start().await?;
+    /// simulator.inject_at_random(7, 0.1); // one call in ten
+    /// simulator.clear_faults();
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn inject_at_random(&self, seed: u64, probability: f64) {
         let random = RandomFaults::new(seed, probability);
         self.shared.faults().set_random(random);
@@ -181,18 +279,35 @@ impl Simulator {
 
     /// Has calls meet no fault any more, neither by the script nor at random. A
     /// lock-out that has begun goes on.
+    ///
+    /// See the example of [`inject`](Self::inject).
     pub fn clear_faults(&self) {
         *self.shared.faults() = FaultPlan::default();
     }
 
     /// Counts so many requests against the rate limit, as if somebody else had
     /// sent them with the same credentials.
+    ///
+    /// See the example of [`SimulatorBuilder::enforce_rate_limit`](crate::SimulatorBuilder::enforce_rate_limit).
     pub fn spend(&self, requests: u32) {
         self.shared.spend(requests);
     }
 
     /// Resets all connections, and refuses new ones from when it returns on. The
     /// port stays the simulator's own.
+    ///
+    /// ```
+    /// # use cf_service_tokens_simulator::Simulator;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let simulator = Simulator::builder().start().await?;
+    /// simulator.go_offline().await?;
+    /// assert!(reqwest::get(simulator.protected_url()).await.is_err());
+    /// simulator.come_back().await?;
+    /// assert!(reqwest::get(simulator.protected_url()).await.is_ok());
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -205,6 +320,8 @@ impl Simulator {
     /// Takes connections again after [`go_offline`](Self::go_offline), on the same
     /// port.
     ///
+    /// See the example of [`go_offline`](Self::go_offline).
+    ///
     /// # Errors
     ///
     /// What the system says if it won't give the port.
@@ -214,6 +331,8 @@ impl Simulator {
 
     /// Stops: closes the port and resets all connections, and returns once they
     /// are gone.
+    ///
+    /// See the example of [`Simulator`].
     pub async fn shutdown(self) {
         self.port.close().await;
     }

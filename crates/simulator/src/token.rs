@@ -9,6 +9,8 @@ use crate::secret::SecretHash;
 /// What the simulator holds of one service token, at the moment it was asked.
 ///
 /// Without any secret: those are kept as hashes.
+///
+/// See the example of [`Simulator::token`](crate::Simulator::token).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Token {
@@ -49,6 +51,12 @@ impl Token {
 }
 
 /// A field that a [`SeedToken`](crate::SeedToken) can leave out of answers.
+///
+/// ```
+/// use cf_service_tokens_simulator::{SeedToken, TokenField};
+///
+/// let odd = SeedToken::new("CI deploy").null(TokenField::LastSeenAt).absent(TokenField::Enabled);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum TokenField {

@@ -11,6 +11,17 @@ use crate::effect::Effect;
 ///
 /// A call takes effect as the injection says, but for the last five: a client may
 /// well read those as a success, so the call always takes effect.
+///
+/// ```
+/// use cf_service_tokens_simulator::{Fault, Simulator, WrongJson};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> std::io::Result<()> {
+/// let simulator = Simulator::builder().start().await?;
+/// simulator.inject(Fault::WrongJson(WrongJson::ResultNull));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum WrongJson {
