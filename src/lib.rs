@@ -6,6 +6,7 @@
 #[cfg_attr(docsrs, doc(cfg(feature = "blocking")))]
 pub mod blocking;
 mod client;
+mod client_builder;
 mod clock;
 mod credentials;
 mod decode;
@@ -42,7 +43,8 @@ mod tidied;
 mod trace;
 mod transport;
 
-pub use client::{Client, ClientBuilder};
+pub use client::Client;
+pub use client_builder::ClientBuilder;
 pub use clock::Clock;
 pub use duration::{
     DurationRangeError, GoDuration, ParseDurationError, ParseDurationErrorKind, TokenDuration,

@@ -1,0 +1,487 @@
+//! How to set up a client.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderValue, header};
+use reqwest::Url;
+use secrecy::SecretString;
+
+use crate::client::Client;
+use crate::clock::{Clock, SystemClock};
+use crate::credentials::Credentials;
+use crate::environment::{ACCOUNT_ID, BASE_URL, Environment};
+use crate::error::Error;
+use crate::id::AccountId;
+use crate::options::CallOptions;
+use crate::rate_limit::{RateLimit, RateLimiter};
+use crate::redact::Redactor;
+use crate::retry::{Retrier, Retry};
+use crate::trace::Server;
+use crate::transport::Transport;
+
+const CLOUDFLARE: &str = "https://api.cloudflare.com/client/v4";
+const USER_AGENT: &str = concat!("cf-service-tokens/", env!("CARGO_PKG_VERSION"));
+const TIMEOUT: Duration = Duration::from_secs(30);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const DEADLINE: Duration = Duration::from_secs(120);
+const BODY_LIMIT: usize = 4 * 1024 * 1024;
+
+/// How to set up a [`Client`].
+///
+/// ```
+/// use std::time::Duration;
+/// use cf_service_tokens::Client;
+///
+/// # let token = "token";
+/// let client = Client::builder()
+///     .api_token(token)
+///     .account_id("023e105f4ecef8ad9ca31a8372d0c353")
+///     .timeout(Duration::from_secs(10))
+///     .build()?;
+/// let tokens = client.default_account()?;
+/// # Ok::<(), cf_service_tokens::Error>(())
+/// ```
+#[must_use = "a builder does nothing until `build` is called"]
+pub struct ClientBuilder {
+    credentials: Vec<Credentials>,
+    environment: Option<Environment>,
+    base_url: Option<String>,
+    account_id: Option<String>,
+    allow_http: bool,
+    timeout: Duration,
+    deadline: Duration,
+    body_limit: usize,
+    user_agent: String,
+    retry: Retry,
+    rate_limit: RateLimit,
+    clock: Arc<dyn Clock>,
+    http: Option<reqwest::Client>,
+}
+
+impl Default for ClientBuilder {
+    fn default() -> Self {
+        Self {
+            credentials: Vec::new(),
+            environment: None,
+            base_url: None,
+            account_id: None,
+            allow_http: false,
+            timeout: TIMEOUT,
+            deadline: DEADLINE,
+            body_limit: BODY_LIMIT,
+            user_agent: USER_AGENT.to_owned(),
+            retry: Retry::default(),
+            rate_limit: RateLimit::default(),
+            clock: Arc::new(SystemClock::new()),
+            http: None,
+        }
+    }
+}
+
+impl ClientBuilder {
+    /// Starts from the environment; what is then set on the builder goes before
+    /// it.
+    ///
+    /// It looks at the variables that Cloudflare's own SDKs and tools use:
+    ///
+    /// | variable | for |
+    /// |---|---|
+    /// | `CLOUDFLARE_API_TOKEN` | [`api_token`](Self::api_token) |
+    /// | `CLOUDFLARE_EMAIL` with `CLOUDFLARE_API_KEY` | [`global_key`](Self::global_key) |
+    /// | `CLOUDFLARE_API_USER_SERVICE_KEY` | [`user_service_key`](Self::user_service_key) |
+    /// | `CLOUDFLARE_BASE_URL` | [`base_url`](Self::base_url) |
+    /// | `CLOUDFLARE_ACCOUNT_ID` | [`account_id`](Self::account_id) |
+    ///
+    /// Credentials set on the builder replace those of the environment whole:
+    /// the two are never mixed. What is wrong with a variable that is needed is
+    /// told by [`build`](Self::build).
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    /// use cf_service_tokens::ClientBuilder;
+    ///
+    /// let client = ClientBuilder::from_env().timeout(Duration::from_secs(10)).build()?;
+    /// # Ok::<(), cf_service_tokens::Error>(())
+    /// ```
+    pub fn from_env() -> Self {
+        Self {
+            environment: Some(Environment::read()),
+            ..Self::default()
+        }
+    }
+
+    /// Authenticates with an API token. It needs the permission "Access:
+    /// Service Tokens Write".
+    ///
+    /// ```
+    /// # use cf_service_tokens::Client;
+    /// let client = Client::builder().api_token("token").build()?;
+    /// let error = Client::builder().api_token("tok en").build().unwrap_err();
+    /// assert!(error.is_credentials());
+    /// # Ok::<(), cf_service_tokens::Error>(())
+    /// ```
+    pub fn api_token(mut self, token: impl Into<SecretString>) -> Self {
+        self.credentials.push(Credentials::ApiToken(token.into()));
+        self
+    }
+
+    /// Authenticates with the global API key of the user who has this e-mail
+    /// address. An API token, which can be limited to service tokens, is better.
+    ///
+    /// ```
+    /// # use cf_service_tokens::Client;
+    /// let client = Client::builder().global_key("admin@example.com", "key").build()?;
+    /// let both = Client::builder().global_key("admin@example.com", "key").api_token("token");
+    /// assert!(both.build().unwrap_err().is_credentials());
+    /// # Ok::<(), cf_service_tokens::Error>(())
+    /// ```
+    pub fn global_key(mut self, email: impl Into<String>, key: impl Into<SecretString>) -> Self {
+        self.credentials.push(Credentials::GlobalKey {
+            email: email.into(),
+            key: key.into(),
+        });
+        self
+    }
+
+    /// Authenticates with a user service key.
+    ///
+    /// ```
+    /// # use cf_service_tokens::Client;
+    /// let client = Client::builder().user_service_key("key").build()?;
+    /// # Ok::<(), cf_service_tokens::Error>(())
+    /// ```
+    pub fn user_service_key(mut self, key: impl Into<SecretString>) -> Self {
+        self.credentials
+            .push(Credentials::UserServiceKey(key.into()));
+        self
+    }
+
+    /// Where the API is, `https://api.cloudflare.com/client/v4` by default.
+    ///
+    /// It must be `https`, unless it leads to this very machine or
+    /// [`allow_http`](Self::allow_http) says otherwise. To this machine no proxy
+    /// is used.
+    ///
+    /// ```
+    /// # use cf_service_tokens::Client;
+    /// let here = Client::builder().api_token("token").base_url("http://127.0.0.1:8787/client/v4");
+    /// assert!(here.build().is_ok());
+    /// let elsewhere = Client::builder().api_token("token").base_url("http://gateway.internal/cf");
+    /// assert!(elsewhere.build().unwrap_err().is_configuration());
+    /// ```
+    pub fn base_url(mut self, url: impl Into<String>) -> Self {
+        self.base_url = Some(url.into());
+        self
+    }
+
+    /// Allows a base URL without TLS that leads to another machine, such as a
+    /// gateway in a network that is trusted. **Whoever sees the traffic sees the
+    /// credentials.**
+    ///
+    /// ```
+    /// # use cf_service_tokens::Client;
+    /// let client = Client::builder()
+    ///     .api_token("token")
+    ///     .base_url("http://gateway.internal/cf")
+    ///     .allow_http()
+    ///     .build()?;
+    /// # Ok::<(), cf_service_tokens::Error>(())
+    /// ```
+    pub fn allow_http(mut self) -> Self {
+        self.allow_http = true;
+        self
+    }
+
+    /// The account that [`Client::default_account`] is about.
+    ///
+    /// See the example of [`Client::default_account`].
+    pub fn account_id(mut self, id: impl Into<String>) -> Self {
+        self.account_id = Some(id.into());
+        self
+    }
+
+    /// How long one attempt may take, from looking up the host to the last byte
+    /// of the body; 30 seconds by default.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use cf_service_tokens::Client;
+    /// let client = Client::builder().api_token("token").timeout(Duration::from_secs(10)).build()?;
+    /// let none = Client::builder().api_token("token").timeout(Duration::ZERO);
+    /// assert!(none.build().unwrap_err().is_configuration());
+    /// # Ok::<(), cf_service_tokens::Error>(())
+    /// ```
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// How long a call may take as a whole, all its attempts and the pauses
+    /// between them included; 2 minutes by default.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use cf_service_tokens::Client;
+    /// let client = Client::builder().api_token("token").deadline(Duration::from_secs(300)).build()?;
+    /// # Ok::<(), cf_service_tokens::Error>(())
+    /// ```
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// Whether and when a call that failed is made again.
+    ///
+    /// ```
+    /// # use cf_service_tokens::{Client, Retry};
+    /// let client = Client::builder().api_token("token").retry(Retry::none()).build()?;
+    /// # Ok::<(), cf_service_tokens::Error>(())
+    /// ```
+    pub fn retry(mut self, retry: Retry) -> Self {
+        self.retry = retry;
+        self
+    }
+
+    /// How many requests are sent in a window of time; Cloudflare's own limit by
+    /// default.
+    ///
+    /// See the example of [`RateLimit`].
+    pub fn rate_limit(mut self, rate_limit: RateLimit) -> Self {
+        self.rate_limit = rate_limit;
+        self
+    }
+
+    /// The time that the client goes by; the system's by default.
+    ///
+    /// See the example of [`Clock`].
+    pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// The most bytes that an answer's body may have; 4 MiB by default.
+    ///
+    /// ```
+    /// use cf_service_tokens_simulator::{Fault, Simulator};
+    /// # use cf_service_tokens::Client;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let simulator = Simulator::builder().start().await?;
+    /// # let builder = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token());
+    ///
+    /// let client = builder.body_limit(64 * 1024).build()?;
+    /// simulator.inject(Fault::EndlessBody);
+    /// let error = client.account(simulator.account_id())?.list().page(1).await.unwrap_err();
+    /// assert!(error.is_body_too_large());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn body_limit(mut self, bytes: usize) -> Self {
+        self.body_limit = bytes;
+        self
+    }
+
+    /// What the client calls itself, `cf-service-tokens/<version>` by default.
+    ///
+    /// ```
+    /// # use cf_service_tokens::Client;
+    /// let client = Client::builder().api_token("token").user_agent("deploy-bot/2.1").build()?;
+    /// # Ok::<(), cf_service_tokens::Error>(())
+    /// ```
+    pub fn user_agent(mut self, user_agent: impl Into<String>) -> Self {
+        self.user_agent = user_agent.into();
+        self
+    }
+
+    /// Sends requests through this HTTP client rather than one of its own.
+    ///
+    /// Its own settings hold for what the builder does not set: proxies, TLS,
+    /// connections. Build it with [`reqwest::redirect::Policy::none`], or it
+    /// may carry credentials to wherever a redirect points.
+    ///
+    /// ```
+    /// # use cf_service_tokens::Client;
+    /// let http = reqwest::Client::builder()
+    ///     .redirect(reqwest::redirect::Policy::none())
+    ///     .pool_max_idle_per_host(1)
+    ///     .build()?;
+    /// let client = Client::builder().api_token("token").http_client(http).build()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn http_client(mut self, http: reqwest::Client) -> Self {
+        self.http = Some(http);
+        self
+    }
+
+    /// Builds the client. Nothing is sent yet.
+    ///
+    /// ```
+    /// # use cf_service_tokens::Client;
+    /// let error = Client::builder().build().unwrap_err();
+    /// assert_eq!(
+    ///     error.to_string(),
+    ///     "no credentials are configured; give the builder an API token with `api_token`"
+    /// );
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// One for which [`Error::is_configuration`] holds, that says which setting
+    /// or variable can't be used and why; or [`Error::is_invalid_id`] for the id
+    /// given to [`account_id`](Self::account_id).
+    pub fn build(self) -> Result<Client, Error> {
+        let from_environment = |name| match &self.environment {
+            Some(environment) => environment.text(name),
+            None => Ok(None),
+        };
+        let base_url = match self.base_url {
+            Some(url) => checked_base_url(&url, "the base URL", self.allow_http)?,
+            None => match from_environment(BASE_URL)? {
+                Some(url) => checked_base_url(&url, BASE_URL, self.allow_http)?,
+                None => checked_base_url(CLOUDFLARE, "the base URL", self.allow_http)?,
+            },
+        };
+        let default_account = match self.account_id {
+            Some(id) => Some(id),
+            None => from_environment(ACCOUNT_ID)?,
+        }
+        .map(AccountId::new)
+        .transpose()?;
+
+        let credentials = Credentials::choose(self.credentials, self.environment.as_ref())?;
+        let mut headers = credentials.headers()?;
+        let user_agent = HeaderValue::from_str(&self.user_agent).map_err(|_| {
+            Error::configuration(format!(
+                "the user agent {:?} can't be sent in a header; use printable ASCII",
+                self.user_agent
+            ))
+        })?;
+        headers.insert(header::USER_AGENT, user_agent);
+
+        if self.timeout.is_zero() || self.deadline.is_zero() {
+            return Err(Error::configuration(
+                "the timeout or the deadline is zero, so that no call could succeed; give it some seconds",
+            ));
+        }
+        let http = match self.http {
+            Some(http) => http,
+            None => http_client(&base_url)?,
+        };
+        Ok(Client {
+            transport: Arc::new(Transport {
+                http,
+                server: Server::of(&base_url),
+                base_url: base_url.as_str().trim_end_matches('/').to_owned(),
+                headers,
+                timeout: self.timeout,
+                deadline: self.deadline,
+                body_limit: self.body_limit,
+                redactor: Redactor::new(credentials.secrets()),
+                retrier: Retrier::new(self.retry),
+                rate_limiter: RateLimiter::new(&self.rate_limit),
+                clock: self.clock,
+            }),
+            default_account,
+            options: CallOptions::default(),
+        })
+    }
+
+    /// Builds a client whose calls wait for their answers. Nothing is sent yet.
+    ///
+    /// ```
+    /// # use cf_service_tokens::Client;
+    /// let client = Client::builder().api_token("token").build_blocking()?;
+    /// let tokens = client.account("023e105f4ecef8ad9ca31a8372d0c353")?;
+    /// # Ok::<(), cf_service_tokens::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`build`](Self::build).
+    #[cfg(feature = "blocking")]
+    pub fn build_blocking(self) -> Result<crate::blocking::Client, Error> {
+        crate::blocking::Client::new(self.build()?)
+    }
+}
+
+impl fmt::Debug for ClientBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let schemes: Vec<_> = self.credentials.iter().map(Credentials::scheme).collect();
+        // The base URL has not been checked yet: it may hold a password.
+        f.debug_struct("ClientBuilder")
+            .field("credentials", &schemes)
+            .field("account_id", &self.account_id)
+            .field("timeout", &self.timeout)
+            .field("deadline", &self.deadline)
+            .field("retry", &self.retry)
+            .field("rate_limit", &self.rate_limit)
+            .field("body_limit", &self.body_limit)
+            .field("user_agent", &self.user_agent)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The URL, if credentials may be sent there.
+fn checked_base_url(text: &str, what: &str, allow_http: bool) -> Result<Url, Error> {
+    // The text is not shown: it may hold a password.
+    let refuse = |fault: &str| Err(Error::configuration(format!("{what} {fault}")));
+    let Ok(url) = Url::parse(text) else {
+        return refuse("is no URL; it should look like https://api.cloudflare.com/client/v4");
+    };
+    if !url.username().is_empty() || url.password().is_some() {
+        return refuse("holds a user name or a password; leave them out");
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return refuse("holds a query or a fragment; leave them out");
+    }
+    match url.scheme() {
+        "https" => {}
+        "http" if allow_http || is_loopback(&url) => {}
+        "http" => {
+            return refuse(
+                "is http, which would show the credentials to the network; use https, or allow it with `allow_http`",
+            );
+        }
+        _ => return refuse("is neither https nor http; use https"),
+    }
+    Ok(url)
+}
+
+fn is_loopback(url: &Url) -> bool {
+    let Some(host) = url.host_str() else {
+        return false;
+    };
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost"
+        || address
+            .parse()
+            .is_ok_and(|address: IpAddr| address.is_loopback())
+}
+
+fn http_client(base_url: &Url) -> Result<reqwest::Client, Error> {
+    if cfg!(not(feature = "rustls")) && base_url.scheme() == "https" {
+        return Err(Error::configuration(
+            "https needs TLS: turn on the feature `rustls`, or give the builder an `http_client` that has TLS",
+        ));
+    }
+    let builder = reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .connect_timeout(CONNECT_TIMEOUT)
+        .referer(false);
+    #[cfg(feature = "rustls")]
+    let builder = builder.tls_version_min(reqwest::tls::Version::TLS_1_2);
+    // What stays on this machine may be plain, so it must not go to a proxy.
+    let builder = if is_loopback(base_url) {
+        builder.no_proxy()
+    } else {
+        builder
+    };
+    builder.build().map_err(|error| {
+        Error::configuration("the HTTP client can't be set up; its cause says more")
+            .with_source(error)
+    })
+}
