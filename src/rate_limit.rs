@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::select;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use sfv::{BareItem, List, ListEntry, Parameters, Parser};
 use tokio::sync::Notify;
 
@@ -146,7 +146,7 @@ impl Permit<'_> {
         };
         let now = clock.elapsed();
         let mut window = lock(window);
-        if let Some(standing) = Standing::read(&answer.headers)
+        if let Some(standing) = Standing::read(&answer.headers, &mut window.policies)
             && self.epoch == window.epoch
         {
             window.learn(now, &standing);
@@ -201,6 +201,7 @@ struct Window {
     used_by_others: u32,
     /// Until when the API wants to be left alone, whatever the window has room for.
     locked_out_until: Duration,
+    policies: Policies,
 }
 
 impl Window {
@@ -214,6 +215,7 @@ impl Window {
             unanswered: 0,
             used_by_others: 0,
             locked_out_until: Duration::ZERO,
+            policies: Policies::default(),
         }
     }
 
@@ -293,21 +295,17 @@ pub(crate) struct Standing {
 
 impl Standing {
     /// The limit that is nearest, if the fields can be read.
-    pub(crate) fn read(headers: &HeaderMap) -> Option<Self> {
-        let limits = field(headers, "ratelimit")?;
+    pub(crate) fn read(headers: &HeaderMap, policies: &mut Policies) -> Option<Self> {
+        let limits = items(headers.get("ratelimit")?)?;
         let (name, remaining, resets_in) = limits
             .iter()
             .filter_map(|(name, parameters)| {
                 Some((name, whole(parameters, "r")?, whole(parameters, "t")?))
             })
             .min_by_key(|(_, remaining, _)| *remaining)?;
-        let rule = field(headers, "ratelimit-policy").and_then(|policies| {
-            let (_, parameters) = policies.iter().find(|(policy, _)| policy == name)?;
-            Some(Rule {
-                quota: whole(parameters, "q")?.max(1),
-                window: Duration::from_secs(whole(parameters, "w")?.into()),
-            })
-        });
+        let rule = headers
+            .get("ratelimit-policy")
+            .and_then(|policy| policies.rule(policy, name));
         Some(Self {
             remaining,
             resets_in: Duration::from_secs(resets_in.into()),
@@ -316,9 +314,39 @@ impl Standing {
     }
 }
 
+/// What `Ratelimit-Policy` says. Answer after answer says the same, so that it is
+/// read only when it changes.
+#[derive(Debug, Default)]
+pub(crate) struct Policies {
+    text: Vec<u8>,
+    rules: Vec<(BareItem, Rule)>,
+}
+
+impl Policies {
+    fn rule(&mut self, text: &HeaderValue, name: &BareItem) -> Option<Rule> {
+        if self.text != text.as_bytes() {
+            self.text = text.as_bytes().to_vec();
+            self.rules = rules(text).unwrap_or_default();
+        }
+        let (_, rule) = self.rules.iter().find(|(policy, _)| policy == name)?;
+        Some(*rule)
+    }
+}
+
+fn rules(text: &HeaderValue) -> Option<Vec<(BareItem, Rule)>> {
+    let rules = items(text)?.into_iter().filter_map(|(name, parameters)| {
+        let rule = Rule {
+            quota: whole(&parameters, "q")?.max(1),
+            window: Duration::from_secs(whole(&parameters, "w")?.into()),
+        };
+        Some((name, rule))
+    });
+    Some(rules.collect())
+}
+
 /// The items of a structured field (RFC 9651), each a name with parameters.
-fn field(headers: &HeaderMap, name: &str) -> Option<Vec<(BareItem, Parameters)>> {
-    let list: List = Parser::new(headers.get(name)?.as_bytes()).parse().ok()?;
+fn items(text: &HeaderValue) -> Option<Vec<(BareItem, Parameters)>> {
+    let list: List = Parser::new(text.as_bytes()).parse().ok()?;
     let items = list.into_iter().filter_map(|entry| match entry {
         ListEntry::Item(item) => Some((item.bare_item, item.params)),
         ListEntry::InnerList(_) => None,
@@ -467,7 +495,7 @@ mod tests {
             let mut headers = HeaderMap::new();
             headers.insert("ratelimit", limit.parse().unwrap());
             headers.insert("ratelimit-policy", policy.parse().unwrap());
-            Standing::read(&headers)
+            Standing::read(&headers, &mut Policies::default())
         };
         let expected = |remaining, resets_in, rule: Option<(u32, u64)>| {
             Some(Standing {

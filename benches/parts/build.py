@@ -6,9 +6,10 @@ import shutil
 import sys
 import time
 
-from .common import BENCHES, NPM, PYTHON, RELEASE, RUST, TARGET, cargo, npm_install, run as run_command
+from .common import BENCHES, ENVIRONMENT, NPM, PYTHON, RELEASE, RUST, TARGET, cargo, npm_install, run as run_command
 
 COLD = TARGET / "cold"
+ALL_CORES = {name: value for name, value in ENVIRONMENT.items() if name != "CARGO_BUILD_JOBS"}
 ROOT = BENCHES.parent
 FRAGMENT = ROOT / "openapi" / "service-tokens.json"
 
@@ -33,7 +34,7 @@ def cold(*arguments, clear=True, **options):
     shutil.rmtree(COLD, ignore_errors=True)
     cargo("fetch")
     started = time.perf_counter()
-    cargo("build", *arguments, target=COLD, **options)
+    cargo("build", *arguments, target=COLD, env=ALL_CORES, **options)
     seconds = time.perf_counter() - started
     print(f"   cold build {' '.join(arguments)}: {seconds:.1f} s", flush=True)
     if clear:
@@ -44,7 +45,7 @@ def cold(*arguments, clear=True, **options):
 def after_a_touch(file):
     file.touch()
     started = time.perf_counter()
-    cargo("build", "--package", "peer-sdk", target=COLD)
+    cargo("build", "--package", "peer-sdk", target=COLD, env=ALL_CORES)
     return time.perf_counter() - started
 
 

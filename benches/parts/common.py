@@ -30,12 +30,12 @@ NAMES = {
     "curl": "curl",
 }
 
-# Of the builder's machine, not of the contenders.
+# Without what would change the contenders, or whom they talk to.
 ENVIRONMENT = {
     name: value
     for name, value in os.environ.items()
     if not name.startswith(("CLOUDFLARE_", "CARGO_PROFILE_"))
-    and name not in ("RUSTFLAGS", "CARGO_TARGET_DIR")
+    and name not in ("RUSTFLAGS", "CARGO_INCREMENTAL", "CARGO_TARGET_DIR")
 }
 
 
