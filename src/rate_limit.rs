@@ -9,12 +9,15 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::select;
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use sfv::{BareItem, List, ListEntry, Parameters, Parser};
 use tokio::sync::Notify;
 
 use crate::clock::Clock;
 use crate::received::Received;
+
+const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
+const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
 /// How many requests a client sends in a window of time.
 ///
@@ -193,6 +196,8 @@ struct Window {
     api_rule: Option<Rule>,
     /// `None` until the first request of the window.
     ends_at: Option<Duration>,
+    /// Whether an answer has told when the window ends.
+    end_is_told: bool,
     /// Our requests of the window, answered or not.
     sent: u32,
     /// Those of them that have not been answered.
@@ -211,6 +216,7 @@ impl Window {
             rule,
             api_rule: None,
             ends_at: None,
+            end_is_told: false,
             sent: 0,
             unanswered: 0,
             used_by_others: 0,
@@ -253,6 +259,7 @@ impl Window {
     fn begin(&mut self, ends_at: Option<Duration>) {
         self.epoch += 1;
         self.ends_at = ends_at;
+        self.end_is_told = false;
         self.sent = self.unanswered;
         self.used_by_others = 0;
     }
@@ -266,9 +273,12 @@ impl Window {
         let end = now.saturating_add(standing.resets_in);
         match self.ends_at {
             Some(known) if end > known.saturating_add(SLACK) => self.begin(Some(end)),
-            Some(known) => self.ends_at = Some(end.min(known)),
-            None => self.ends_at = Some(end),
+            Some(known) if self.end_is_told => self.ends_at = Some(end.min(known)),
+            // The API's window begins when the first request reaches it, which is
+            // later than it was sent.
+            _ => self.ends_at = Some(end),
         }
+        self.end_is_told = true;
         // The API has counted those of ours that it has answered, this one
         // included. What it counted beyond them was sent by others, or is ours
         // and under way.
@@ -296,7 +306,7 @@ pub(crate) struct Standing {
 impl Standing {
     /// The limit that is nearest, if the fields can be read.
     pub(crate) fn read(headers: &HeaderMap, policies: &mut Policies) -> Option<Self> {
-        let limits = items(headers.get("ratelimit")?)?;
+        let limits = items(headers.get(RATELIMIT)?)?;
         let (name, remaining, resets_in) = limits
             .iter()
             .filter_map(|(name, parameters)| {
@@ -304,7 +314,7 @@ impl Standing {
             })
             .min_by_key(|(_, remaining, _)| *remaining)?;
         let rule = headers
-            .get("ratelimit-policy")
+            .get(RATELIMIT_POLICY)
             .and_then(|policy| policies.rule(policy, name));
         Some(Self {
             remaining,
@@ -451,6 +461,22 @@ mod tests {
         window.learn(seconds(0), &standing(8, 300));
         window.unanswered -= 1;
         assert_eq!(window.used_by_others, 0);
+    }
+
+    #[test]
+    fn a_window_ends_when_the_api_says_not_a_window_after_the_first_was_sent() {
+        let mut window = window(2);
+        let within = |milliseconds| Duration::from_millis(milliseconds);
+        // The first request took 400 ms to reach the API.
+        window.enter(within(0)).unwrap();
+        window.enter(within(0)).unwrap();
+        window.learn(within(500), &standing(1, 300));
+        window.unanswered -= 1;
+        assert_eq!(window.enter(within(300_000)), Err(within(500)));
+        window.learn(within(900), &standing(0, 300));
+        assert_eq!(window.ends_at, Some(within(300_500)), "none lengthens it");
+        window.learn(within(900), &standing(0, 299));
+        assert_eq!(window.ends_at, Some(within(299_900)));
     }
 
     #[test]
