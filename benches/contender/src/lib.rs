@@ -40,8 +40,7 @@ impl Target {
     ///
     /// Which variable is missing.
     pub fn from_env() -> Result<Self, BoxError> {
-        let variable =
-            |name: &str| std::env::var(name).map_err(|error| format!("{name}: {error}"));
+        let variable = |name: &str| std::env::var(name).map_err(|error| format!("{name}: {error}"));
         Ok(Self {
             base_url: variable("CLOUDFLARE_BASE_URL")?,
             api_token: variable("CLOUDFLARE_API_TOKEN")?,

@@ -3,7 +3,7 @@
 //! - `canned`: gives every request the answer that the simulator gives to a
 //!   refresh, byte for byte but for a rate limit that is never reached. It does
 //!   nothing else, so that it is not what a fast contender waits for.
-//! - `simulator TOKENS DUE [LIMIT]`: the simulator, with an account of so many
+//! - `simulator TOKENS DUE LIMIT`: the simulator, with an account of so many
 //!   tokens of which so many are due, and a limit of so many requests a second.
 //!
 //! Both print what a client needs to know, one `NAME=value` a line, and serve
@@ -27,25 +27,21 @@ async fn main() -> Result<(), BoxError> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
         ["canned"] => canned().await,
-        ["simulator", tokens, due] => simulator(tokens.parse()?, due.parse()?, None).await,
         ["simulator", tokens, due, limit] => {
-            simulator(tokens.parse()?, due.parse()?, Some(limit.parse()?)).await
+            simulator(tokens.parse()?, due.parse()?, limit.parse()?).await
         }
-        _ => Err("the arguments are `canned`, or `simulator TOKENS DUE [LIMIT]`".into()),
+        _ => Err("the arguments are `canned`, or `simulator TOKENS DUE LIMIT`".into()),
     }
 }
 
-async fn simulator(tokens: usize, due: usize, limit: Option<u32>) -> Result<(), BoxError> {
+async fn simulator(tokens: usize, due: usize, limit: u32) -> Result<(), BoxError> {
     let mut builder = Simulator::builder();
     for number in 0..tokens {
         let days = if number < due { 9 } else { 200 };
         let name = format!("a token whose name is number {number}");
         builder = builder.token(SeedToken::new(name).expires_in(TimeDelta::days(days)));
     }
-    builder = match limit {
-        Some(limit) => builder.enforce_rate_limit(limit, TimeDelta::seconds(1)),
-        None => builder.enforce_rate_limit(1_000_000_000, TimeDelta::seconds(300)),
-    };
+    builder = builder.enforce_rate_limit(limit, TimeDelta::seconds(1));
     let simulator = builder.start().await?;
     introduce(&simulator, simulator.base_url());
     wait_for_the_end().await?;
