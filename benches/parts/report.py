@@ -236,7 +236,7 @@ def durations():
 
 def calls():
     found = figures("micro")["nanoseconds"]
-    names = ["envelope/decode", "request/cf-service-tokens", "request/reqwest by hand", "renewal/decide"]
+    names = ["envelope decode", "request, cf-service-tokens", "request, reqwest by hand", "renewal decision"]
     return "## Parts of a call\n\n" + table(["", "ns"], [[name, f"{median(found[name]):,.0f}"] for name in names])
 
 

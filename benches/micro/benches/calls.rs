@@ -37,7 +37,7 @@ struct Envelope {
 }
 
 fn envelope(criterion: &mut Criterion) {
-    criterion.bench_function("envelope/decode", |bencher| {
+    criterion.bench_function("envelope decode", |bencher| {
         bencher.iter(|| {
             let envelope: serde_json::Result<Envelope> = serde_json::from_str(black_box(REFRESHED));
             black_box(envelope)
@@ -73,11 +73,11 @@ fn request(criterion: &mut Criterion) {
         .http_client(http.clone())
         .build();
     if let Ok(tokens) = client.and_then(|client| client.account(ACCOUNT)) {
-        criterion.bench_function("request/cf-service-tokens", |bencher| {
+        criterion.bench_function("request, cf-service-tokens", |bencher| {
             bencher.iter(|| tokens.refresh(black_box(TOKEN)).now_or_never().is_none());
         });
     }
-    criterion.bench_function("request/reqwest by hand", |bencher| {
+    criterion.bench_function("request, reqwest by hand", |bencher| {
         bencher.iter(|| {
             let url = format!(
                 "https://api.cloudflare.com/client/v4/accounts/{ACCOUNT}/access/service_tokens/{}/refresh",
@@ -99,7 +99,7 @@ fn decision(criterion: &mut Criterion) {
     token.id = Some(TOKEN.to_owned());
     token.name = Some("CI deploy".to_owned());
     token.expires_at = Some(now + TimeDelta::days(9));
-    criterion.bench_function("renewal/decide", |bencher| {
+    criterion.bench_function("renewal decision", |bencher| {
         bencher.iter(|| decide(black_box(&token), black_box(&policy), black_box(now)));
     });
 }
