@@ -71,3 +71,17 @@ soak schedules="10000":
 # for so many seconds. Needs cargo-fuzz and a nightly compiler.
 fuzz target seconds="600":
     cargo +nightly fuzz run {{target}} -- -max_total_time={{seconds}}
+
+# Measures everything and writes benches/RESULTS.md, or only the parts named
+# (peers, start, instructions, micro, fleet, build). Needs Python, Node.js, curl
+# and valgrind.
+bench *parts:
+    python3 benches/run.py {{parts}}
+
+# Do all that is measured still run? Takes a minute, once it is built.
+bench-smoke:
+    python3 benches/run.py --smoke
+
+# Counts the instructions of a refresh, to guard a change, even on a busy machine.
+bench-instructions:
+    python3 benches/run.py instructions

@@ -375,7 +375,7 @@ impl ClientBuilder {
                 http,
                 server: Server::of(&base_url),
                 base_url: base_url.as_str().trim_end_matches('/').to_owned(),
-                headers,
+                headers: Arc::new(headers),
                 timeout: self.timeout,
                 deadline: self.deadline,
                 body_limit: self.body_limit,

@@ -7,13 +7,14 @@
 //! what happened.
 
 use std::fmt;
+use std::mem;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode};
 use progenitor_client::{ClientHooks, OperationInfo};
-use reqwest::Request;
+use reqwest::{Request, ResponseBuilderExt, Url};
 
 use crate::clock::Clock;
 use crate::generated;
@@ -24,7 +25,7 @@ use crate::trace;
 #[derive(Clone)]
 pub(crate) struct Exchange {
     /// What the request carries besides what the generated code gives it.
-    pub(crate) headers: HeaderMap,
+    pub(crate) headers: Arc<HeaderMap>,
     /// How long the attempt may take, the answer's body included.
     pub(crate) timeout: Duration,
     /// The most bytes that the answer's body may have.
@@ -58,14 +59,14 @@ impl ClientHooks<Exchange> for generated::Client {
         // The generator adds a header for the document's version, which
         // Cloudflare's API does not know.
         request.headers_mut().remove("api-version");
-        request.headers_mut().extend(exchange.headers.clone());
+        extend(request.headers_mut(), &exchange.headers);
         trace::request(request.url());
         *request.timeout_mut() = Some(exchange.timeout);
 
-        let response = self.client.execute(request).await?;
-        let status = response.status();
-        let headers = response.headers().clone();
+        let mut response = self.client.execute(request).await?;
         let at = exchange.clock.now();
+        let (status, url) = (response.status(), response.url().clone());
+        let headers = mem::take(response.headers_mut());
         let (body, body_end, error) = read_body(response, exchange.body_limit).await;
         // The cell is empty: a generated method sends one request.
         let _ = exchange.notes.set(Notes {
@@ -79,8 +80,18 @@ impl ClientHooks<Exchange> for generated::Client {
         });
         match error {
             Some(error) => Err(error),
-            None => Ok(copy_for_decoding(status, body)),
+            None => Ok(copy_for_decoding(status, url, body)),
         }
+    }
+}
+
+/// Adds the headers, in the place of those that have the same names.
+fn extend(headers: &mut HeaderMap, others: &HeaderMap) {
+    for name in others.keys() {
+        headers.remove(name);
+    }
+    for (name, value) in others {
+        headers.append(name, value.clone());
     }
 }
 
@@ -104,8 +115,12 @@ async fn read_body(
 }
 
 /// What the generated code decodes: it looks at status and body alone.
-fn copy_for_decoding(status: StatusCode, body: Bytes) -> reqwest::Response {
-    let mut copy = http::Response::new(body);
+fn copy_for_decoding(status: StatusCode, url: Url, body: Bytes) -> reqwest::Response {
+    // Without a URL it would be given one that has to be parsed.
+    let mut copy = http::Response::builder()
+        .url(url)
+        .body(body.clone())
+        .unwrap_or_else(|_| http::Response::new(body));
     *copy.status_mut() = status;
     copy.into()
 }

@@ -26,7 +26,7 @@ use crate::generated::operations::{LIST_ACCOUNT_SERVICE_TOKENS, ROTATE_ACCOUNT_S
 use crate::generated::types::ServiceTokenListEnvelope;
 use crate::operation::Operation;
 use crate::outcome::{Attempt, Generated};
-use crate::rate_limit::Standing;
+use crate::rate_limit::{Policies, Standing};
 use crate::received::Received;
 use crate::redact::Redactor;
 
@@ -67,11 +67,11 @@ pub fn headers(data: &[u8]) {
         ] {
             headers.append(HeaderName::from_static(name), value.clone());
             let alone = HeaderMap::from_iter([(HeaderName::from_static(name), value.clone())]);
-            let _ = Standing::read(&alone);
+            let _ = Standing::read(&alone, &mut Policies::default());
             response_of(StatusCode::TOO_MANY_REQUESTS, alone, b"");
         }
     }
-    let _ = Standing::read(&headers);
+    let _ = Standing::read(&headers, &mut Policies::default());
     response_of(StatusCode::FOUND, headers, b"");
 }
 

@@ -120,10 +120,10 @@ fn check(id: &str, longest: usize) -> Result<(), String> {
     if id.is_empty() {
         return Err("it is empty".to_owned());
     }
-    if let Some((at, character)) = id
-        .char_indices()
-        .find(|(_, character)| !character.is_ascii_alphanumeric() && *character != '-')
-    {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    // What comes before it is ASCII, so that a character begins here.
+    if let Some(at) = id.bytes().position(|byte| !is_allowed(byte)) {
+        let character = id[at..].chars().next().unwrap_or_default();
         return Err(format!(
             "{character:?} at byte {at} is none of the ASCII letters, digits and `-` that an id is made of"
         ));

@@ -21,7 +21,7 @@ use crate::clock::Clock;
 use crate::received::Received;
 use crate::trace;
 
-pub(crate) use standing::Standing;
+pub(crate) use standing::{Policies, Standing};
 use window::Window;
 
 /// No answer shuts the client for longer than this, whatever it says.
@@ -31,8 +31,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60 * 60);
 ///
 /// Calls beyond that wait for the next window, in the order in which they came;
 /// one that would have to wait past its deadline fails at once. What the API
-/// says of its own limit in answers holds as well: a request is sent if both
-/// limits have room for it.
+/// says of its own limit in answers goes before the default, and holds beside a
+/// limit that is set: then a request is sent if both have room for it.
 ///
 /// ```
 /// use std::time::Duration;
@@ -45,15 +45,34 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60 * 60);
 /// ```
 #[derive(Clone, Debug)]
 pub struct RateLimit {
-    rule: Option<Rule>,
+    kind: Kind,
 }
 
+#[derive(Clone, Debug)]
+enum Kind {
+    /// The API's, which is Cloudflare's usual one as long as no answer has told.
+    Cloudflare,
+    /// One of the caller's own, beside the API's.
+    Own(Rule),
+    /// None at all.
+    Unlimited,
+}
+
+/// 1,200 requests in five minutes.
+const CLOUDFLARE: Rule = Rule {
+    quota: 1200,
+    window: Duration::from_secs(300),
+};
+
 impl Default for RateLimit {
-    /// [Cloudflare's own limit][limits]: 1,200 requests in five minutes.
+    /// [Cloudflare's own limit][limits]: 1,200 requests in five minutes, until the
+    /// first answer tells what it is.
     ///
     /// [limits]: https://developers.cloudflare.com/fundamentals/api/reference/limits/
     fn default() -> Self {
-        Self::new(1200, Duration::from_secs(300))
+        Self {
+            kind: Kind::Cloudflare,
+        }
     }
 }
 
@@ -80,7 +99,7 @@ impl RateLimit {
     /// ```
     pub fn new(requests: u32, window: Duration) -> Self {
         Self {
-            rule: Some(Rule {
+            kind: Kind::Own(Rule {
                 quota: requests.max(1),
                 window,
             }),
@@ -95,7 +114,9 @@ impl RateLimit {
     /// # Ok::<(), cf_service_tokens::Error>(())
     /// ```
     pub fn none() -> Self {
-        Self { rule: None }
+        Self {
+            kind: Kind::Unlimited,
+        }
     }
 }
 
@@ -130,22 +151,22 @@ struct Line {
 
 /// All that a request has to keep to.
 struct Limits {
-    /// What the caller allows.
-    rule: Rule,
+    /// What the caller allows, if the caller set a limit.
     own: Window,
-    /// What the API allows, which is known once it has said so.
+    /// What the API allows, as far as it is known.
     api: Window,
     /// Until when the API wants to be left alone, whatever the windows have room for.
     locked_out_until: Duration,
+    policies: Policies,
 }
 
 impl Limits {
-    fn new(rule: Rule) -> Self {
+    fn new(own: Option<Rule>, api: Option<Rule>) -> Self {
         Self {
-            rule,
-            own: Window::new(Some(rule)),
-            api: Window::new(None),
+            own: Window::new(own),
+            api: Window::new(api),
             locked_out_until: Duration::ZERO,
+            policies: Policies::default(),
         }
     }
 
@@ -162,8 +183,13 @@ impl Limits {
 
 impl RateLimiter {
     pub(crate) fn new(limit: &RateLimit) -> Self {
+        let limits = match limit.kind {
+            Kind::Cloudflare => Some(Limits::new(None, Some(CLOUDFLARE))),
+            Kind::Own(rule) => Some(Limits::new(Some(rule), None)),
+            Kind::Unlimited => None,
+        };
         Self {
-            limits: limit.rule.map(|rule| Mutex::new(Limits::new(rule))),
+            limits: limits.map(Mutex::new),
             turnstile: tokio::sync::Mutex::new(()),
             line: Line::default(),
             room: Notify::new(),
@@ -279,14 +305,13 @@ impl Permit<'_> {
             return;
         };
         let now = clock.elapsed();
-        let standing = Standing::read(&answer.headers);
         let mut limits = lock(limits);
+        let standing = Standing::read(&answer.headers, &mut limits.policies);
         let wait_before = limits.wait(now, 0);
         limits.own.answered(self.own_epoch, now);
         limits.api.answered(self.api_epoch, now);
         if let Some(standing) = standing {
-            let rule = limits.rule;
-            limits.api.learn(self.api_epoch, now, &standing, rule);
+            limits.api.learn(self.api_epoch, now, &standing);
         }
         if answer.status == StatusCode::TOO_MANY_REQUESTS
             && let Some(wait) = answer.retry_after()

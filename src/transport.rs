@@ -28,7 +28,7 @@ pub(crate) struct Transport {
     pub(crate) base_url: String,
     pub(crate) server: Server,
     /// What every request carries: the credentials and the user agent.
-    pub(crate) headers: HeaderMap,
+    pub(crate) headers: Arc<HeaderMap>,
     /// How long one attempt may take, the answer's body included.
     pub(crate) timeout: Duration,
     /// How long a call may take, from its start to its answer.
@@ -55,12 +55,9 @@ impl Transport {
         S: Fn(generated::Client) -> F,
         F: Future<Output = Generated<E>>,
     {
-        let mut headers = options.checked()?.clone();
-        // The client's own come last, so that they replace any namesake.
-        headers.extend(self.headers.clone());
         let call = Call {
             operation,
-            headers,
+            headers: self.headers_with(options.checked()?),
             timeout: options.timeout.unwrap_or(self.timeout),
             give_up_at: self
                 .clock
@@ -71,6 +68,17 @@ impl Transport {
         let outcome = self.attempts(&call, send).instrument(span.clone()).await;
         trace::ended(&span, &outcome);
         outcome
+    }
+
+    /// What a request carries: the client's headers, and besides them the call's.
+    fn headers_with(&self, of_the_call: &HeaderMap) -> Arc<HeaderMap> {
+        if of_the_call.is_empty() {
+            return Arc::clone(&self.headers);
+        }
+        let mut headers = of_the_call.clone();
+        // The client's own come last, so that they replace any namesake.
+        headers.extend(HeaderMap::clone(&self.headers));
+        Arc::new(headers)
     }
 
     /// Tries until a success, or until another attempt is of no use.
@@ -147,7 +155,7 @@ impl Transport {
             baseurl: self.base_url.clone(),
             client: self.http.clone(),
             inner: Exchange {
-                headers: call.headers.clone(),
+                headers: Arc::clone(&call.headers),
                 timeout,
                 body_limit: self.body_limit,
                 clock: Arc::clone(&self.clock),
@@ -171,7 +179,7 @@ impl Transport {
 /// What the attempts of one call have in common.
 struct Call {
     operation: &'static Operation,
-    headers: HeaderMap,
+    headers: Arc<HeaderMap>,
     timeout: Duration,
     /// When no more may be tried, by the clock's `elapsed`.
     give_up_at: Duration,

@@ -58,10 +58,14 @@ enum Form {
     Short,
 }
 
-/// Where a duration is written before it goes out in one piece.
+/// Where a duration is written, from its end to its start, before it goes out in one piece.
+///
+/// It is aligned so that the check for UTF-8 takes eight bytes at a time.
+#[repr(align(8))]
 struct Buffer {
     bytes: [u8; Buffer::CAPACITY],
-    len: usize,
+    /// Where the text begins.
+    start: usize,
 }
 
 impl Buffer {
@@ -71,111 +75,106 @@ impl Buffer {
     fn new() -> Self {
         Self {
             bytes: [0; Self::CAPACITY],
-            len: 0,
+            start: Self::CAPACITY,
         }
     }
 
     fn print(&mut self, duration: GoDuration, form: Form) -> &str {
-        if duration.is_negative() {
-            self.push(b'-');
-        }
         match duration.as_nanos().unsigned_abs() {
             nanos @ 1..MICROSECOND => {
-                self.push_number(nanos);
                 self.push_all(b"ns");
+                self.push_number(nanos as u32);
             }
             nanos @ MICROSECOND..MILLISECOND => {
-                self.push_number(nanos / MICROSECOND);
-                self.push_fraction(nanos % MICROSECOND * 1_000_000);
                 self.push_all("µs".as_bytes());
+                self.push_fraction((nanos % MICROSECOND) as u32, 3);
+                self.push_number((nanos / MICROSECOND) as u32);
             }
             nanos @ MILLISECOND..SECOND => {
-                self.push_number(nanos / MILLISECOND);
-                self.push_fraction(nanos % MILLISECOND * 1_000);
                 self.push_all(b"ms");
+                self.push_fraction((nanos % MILLISECOND) as u32, 6);
+                self.push_number((nanos / MILLISECOND) as u32);
             }
             nanos => self.push_clock(nanos, form),
         }
-        let bytes = self.bytes.get(..self.len).unwrap_or_default();
-        str::from_utf8(bytes).unwrap_or_default()
+        if duration.is_negative() {
+            self.push(b'-');
+        }
+        let text = str::from_utf8(&self.bytes).unwrap_or_default();
+        text.get(self.start..).unwrap_or_default()
     }
 
     /// Hours, minutes and seconds, from the largest that isn't zero.
     #[inline]
     fn push_clock(&mut self, nanos: u64, form: Form) {
-        if nanos >= HOUR {
-            self.push_number(nanos / HOUR);
-            self.push(b'h');
-            if form == Form::Short && nanos.is_multiple_of(HOUR) {
-                return;
-            }
+        let (seconds, fraction) = (nanos / SECOND, (nanos % SECOND) as u32);
+        let (minutes, seconds) = ((seconds / 60) as u32, (seconds % 60) as u32);
+        let (hours, minutes) = (minutes / 60, minutes % 60);
+        let has_seconds = form == Form::Go || seconds > 0 || fraction > 0 || nanos < MINUTE;
+        if has_seconds {
+            self.push(b's');
+            self.push_fraction(fraction, 9);
+            self.push_number(seconds);
         }
-        if nanos >= MINUTE {
-            self.push_number(nanos / MINUTE % 60);
+        if nanos >= MINUTE && (has_seconds || minutes > 0) {
             self.push(b'm');
-            if form == Form::Short && nanos.is_multiple_of(MINUTE) {
-                return;
-            }
+            self.push_number(minutes);
         }
-        self.push_number(nanos / SECOND % 60);
-        self.push_fraction(nanos % SECOND);
-        self.push(b's');
+        if nanos >= HOUR {
+            self.push(b'h');
+            self.push_number(hours);
+        }
     }
 
-    /// A number of at most seven digits, as many as the longest duration has hours.
     #[inline]
-    fn push_number(&mut self, number: u64) {
-        for scale in [1_000_000, 100_000, 10_000, 1_000, 100, 10] {
-            if number >= scale {
-                self.push_digit(number / scale);
-            }
+    fn push_number(&mut self, mut number: u32) {
+        while number >= 10 {
+            self.push_digit(number);
+            number /= 10;
         }
         self.push_digit(number);
     }
 
-    /// Billionths, after a point and without zeros at the end; nothing if there are none.
+    /// So many digits after a point, without zeros at the end; nothing if there are none else.
     #[inline]
-    fn push_fraction(&mut self, billionths: u64) {
-        if billionths == 0 {
+    fn push_fraction(&mut self, mut fraction: u32, mut digits: u32) {
+        if fraction == 0 {
             return;
         }
-        self.push(b'.');
-        for scale in [
-            100_000_000,
-            10_000_000,
-            1_000_000,
-            100_000,
-            10_000,
-            1_000,
-            100,
-            10,
-            1,
-        ] {
-            self.push_digit(billionths / scale);
-            if billionths.is_multiple_of(scale) {
-                return;
-            }
+        // Most are whole thousandths, or thousandths of those.
+        while fraction.is_multiple_of(1000) {
+            fraction /= 1000;
+            digits -= 3;
         }
+        while fraction.is_multiple_of(10) {
+            fraction /= 10;
+            digits -= 1;
+        }
+        for _ in 0..digits {
+            self.push_digit(fraction);
+            fraction /= 10;
+        }
+        self.push(b'.');
     }
 
     /// The last digit of a number.
     #[inline]
-    fn push_digit(&mut self, number: u64) {
+    fn push_digit(&mut self, number: u32) {
         self.push(b'0' + (number % 10) as u8);
     }
 
+    /// Bytes that come one after the other in the text.
     #[inline]
     fn push_all(&mut self, bytes: &[u8]) {
-        for byte in bytes {
+        for byte in bytes.iter().rev() {
             self.push(*byte);
         }
     }
 
     #[inline]
     fn push(&mut self, byte: u8) {
-        if let Some(place) = self.bytes.get_mut(self.len) {
-            *place = byte;
-            self.len += 1;
-        }
+        // A remainder is always a place in the buffer, so that none has to be checked.
+        self.start = self.start.wrapping_sub(1) % Self::CAPACITY;
+        self.bytes[self.start] = byte;
     }
 }

@@ -1,11 +1,15 @@
 //! What an answer says of the API's rate limit.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use sfv::{BareItem, List, ListEntry, Parameters, Parser};
 
 use crate::rate_limit::Rule;
+
+const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
+const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
 /// What an answer says of the limit, in the header fields `Ratelimit` and
 /// `Ratelimit-Policy`.
@@ -18,21 +22,15 @@ pub(crate) struct Standing {
 
 impl Standing {
     /// The limit that is nearest, if the fields can be read.
-    pub(crate) fn read(headers: &HeaderMap) -> Option<Self> {
-        let limits = field(headers, "ratelimit")?;
+    pub(crate) fn read(headers: &HeaderMap, policies: &mut Policies) -> Option<Self> {
+        let limits = items(&field(headers, &RATELIMIT)?)?;
         let (name, remaining, resets_in) = limits
             .iter()
             .filter_map(|(name, parameters)| {
                 Some((name, whole(parameters, "r")?, whole(parameters, "t")?))
             })
             .min_by_key(|(_, remaining, _)| *remaining)?;
-        let rule = field(headers, "ratelimit-policy").and_then(|policies| {
-            let (_, parameters) = policies.iter().find(|(policy, _)| policy == name)?;
-            Some(Rule {
-                quota: whole(parameters, "q")?.max(1),
-                window: Duration::from_secs(whole(parameters, "w")?.into()),
-            })
-        });
+        let rule = field(headers, &RATELIMIT_POLICY).and_then(|text| policies.rule(&text, name));
         Some(Self {
             remaining,
             resets_in: Duration::from_secs(resets_in.into()),
@@ -41,15 +39,51 @@ impl Standing {
     }
 }
 
+/// What `Ratelimit-Policy` says. Answer after answer says the same, so that it is
+/// read only when it changes.
+#[derive(Debug, Default)]
+pub(crate) struct Policies {
+    text: Vec<u8>,
+    rules: Vec<(BareItem, Rule)>,
+}
+
+impl Policies {
+    fn rule(&mut self, text: &[u8], name: &BareItem) -> Option<Rule> {
+        if self.text != text {
+            self.text = text.to_vec();
+            self.rules = rules(text).unwrap_or_default();
+        }
+        let (_, rule) = self.rules.iter().find(|(policy, _)| policy == name)?;
+        Some(*rule)
+    }
+}
+
+fn rules(text: &[u8]) -> Option<Vec<(BareItem, Rule)>> {
+    let rules = items(text)?.into_iter().filter_map(|(name, parameters)| {
+        let rule = Rule {
+            quota: whole(&parameters, "q")?.max(1),
+            window: Duration::from_secs(whole(&parameters, "w")?.into()),
+        };
+        Some((name, rule))
+    });
+    Some(rules.collect())
+}
+
+/// A field's value, which may be spread over several lines (RFC 9110, section 5.3).
+fn field<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<Cow<'a, [u8]>> {
+    let mut lines = headers.get_all(name).iter().map(HeaderValue::as_bytes);
+    let mut text = Cow::Borrowed(lines.next()?);
+    for line in lines {
+        let text = text.to_mut();
+        text.extend_from_slice(b", ");
+        text.extend_from_slice(line);
+    }
+    Some(text)
+}
+
 /// The items of a structured field (RFC 9651), each a name with parameters.
-fn field(headers: &HeaderMap, name: &str) -> Option<Vec<(BareItem, Parameters)>> {
-    // A list may be spread over several lines (RFC 9110, section 5.3).
-    let lines: Vec<&[u8]> = headers
-        .get_all(name)
-        .iter()
-        .map(HeaderValue::as_bytes)
-        .collect();
-    let list: List = Parser::new(&lines.join(&b", "[..])).parse().ok()?;
+fn items(text: &[u8]) -> Option<Vec<(BareItem, Parameters)>> {
+    let list: List = Parser::new(text).parse().ok()?;
     let items = list.into_iter().filter_map(|entry| match entry {
         ListEntry::Item(item) => Some((item.bare_item, item.params)),
         ListEntry::InnerList(_) => None,
@@ -72,12 +106,25 @@ mod tests {
     }
 
     #[test]
+    fn a_policy_that_changes_is_read_anew() {
+        let mut policies = Policies::default();
+        for quota in [10, 10, 20] {
+            let mut headers = HeaderMap::new();
+            headers.insert("ratelimit", r#""a";r=5;t=30"#.parse().unwrap());
+            let policy = format!(r#""a";q={quota};w=60"#);
+            headers.insert("ratelimit-policy", policy.parse().unwrap());
+            let standing = Standing::read(&headers, &mut policies).unwrap();
+            assert_eq!(standing.rule.unwrap().quota, quota);
+        }
+    }
+
+    #[test]
     fn header_fields_are_read_as_structured_fields() {
         let read = |limit: &str, policy: &str| {
             let mut headers = HeaderMap::new();
             headers.insert("ratelimit", limit.parse().unwrap());
             headers.insert("ratelimit-policy", policy.parse().unwrap());
-            Standing::read(&headers)
+            Standing::read(&headers, &mut Policies::default())
         };
         let expected = |remaining, resets_in, rule: Option<(u32, u64)>| {
             Some(Standing {
@@ -108,7 +155,10 @@ mod tests {
         let mut two_lines = HeaderMap::new();
         two_lines.append("ratelimit", r#""a";r=50;t=30"#.parse().unwrap());
         two_lines.append("ratelimit", r#""b";r=5;t=7"#.parse().unwrap());
-        assert_eq!(Standing::read(&two_lines), expected(5, 7, None));
+        assert_eq!(
+            Standing::read(&two_lines, &mut Policies::default()),
+            expected(5, 7, None)
+        );
         for unreadable in [
             "",
             "50",

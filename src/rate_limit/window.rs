@@ -88,11 +88,11 @@ impl Window {
     }
 
     /// Believes what the answer to a request of this epoch says of the window.
-    pub(super) fn learn(&mut self, epoch: u64, now: Duration, standing: &Standing, default: Rule) {
+    pub(super) fn learn(&mut self, epoch: u64, now: Duration, standing: &Standing) {
         if epoch != self.epoch {
             return;
         }
-        let rule = standing.rule.or(self.rule).unwrap_or(default);
+        let rule = standing.rule.or(self.rule).unwrap_or(super::CLOUDFLARE);
         self.rule = Some(rule);
         let resets_at = now.saturating_add(standing.resets_in.min(super::LONGEST_WAIT));
         if self
@@ -167,7 +167,7 @@ mod tests {
     fn answer(window: &mut Window, sent: u64, answered: u64, standing: &Standing) {
         let epoch = window.enter(seconds(sent));
         window.answered(epoch, seconds(answered));
-        window.learn(epoch, seconds(answered), standing, TEN);
+        window.learn(epoch, seconds(answered), standing);
         window.settled();
     }
 
@@ -243,9 +243,9 @@ mod tests {
         let epoch = window.enter(seconds(0));
         window.enter(seconds(0));
         // Others sent six in between, and the answer that knows of them is first.
-        window.learn(epoch, seconds(0), &standing(2, 300), TEN);
+        window.learn(epoch, seconds(0), &standing(2, 300));
         window.settled();
-        window.learn(epoch, seconds(0), &standing(9, 300), TEN);
+        window.learn(epoch, seconds(0), &standing(9, 300));
         window.settled();
         for _ in 0..2 {
             assert_eq!(wait(&mut window, 0), 0);
@@ -264,10 +264,10 @@ mod tests {
             resets_in: seconds(300),
             rule: Some(rule(3, 300)),
         };
-        window.learn(epoch, seconds(0), &two_counted, TEN);
+        window.learn(epoch, seconds(0), &two_counted);
         window.settled();
         assert_ne!(wait(&mut window, 0), 0, "the second may be another's");
-        window.learn(epoch, seconds(0), &two_counted, TEN);
+        window.learn(epoch, seconds(0), &two_counted);
         window.settled();
         assert_eq!(wait(&mut window, 0), 0);
     }
@@ -287,7 +287,7 @@ mod tests {
         let mut window = Window::new(Some(TEN));
         answer(&mut window, 0, 0, &standing(0, 10));
         let epoch = window.enter(seconds(5));
-        window.learn(epoch, seconds(5), &standing(9, 300), TEN);
+        window.learn(epoch, seconds(5), &standing(9, 300));
         window.settled();
         assert_eq!(wait(&mut window, 5), 0, "the API began anew");
     }
