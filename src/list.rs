@@ -139,7 +139,8 @@ impl ListServiceTokens {
     /// All the tokens, page after page as they are asked for: one page is held
     /// in memory at a time, and no page is asked for that can't exist.
     ///
-    /// After an error the stream ends. One for which [`Error::is_decode`] holds comes
+    /// A page without tokens is the last, whatever the API said. After an error the
+    /// stream ends. One for which [`Error::is_decode`] holds comes
     /// from a server that gives the same page again although it says that there are
     /// more, or that makes up pages without end. Tokens that are made or deleted while it
     /// runs may be missed or come twice, since pages are counted, not marked.
@@ -323,7 +324,9 @@ impl Place {
         let tokens = info.total_count.and_then(count);
         let pages = pages.map(|total| total.cmp(&u64::from(self.page)));
         let tokens = tokens.map(|total| total.cmp(&(seen as u64)));
-        let mut orders = [pages, tokens].into_iter().flatten();
+        // A server that gives fewer tokens a page than it was asked for may count
+        // its pages by what it was asked for.
+        let mut orders = [tokens, pages].into_iter().flatten();
         orders.find_map(|order| match order {
             Ordering::Equal => Some(false),
             // What is counted is documented to be all tokens, before any search.

@@ -8,12 +8,12 @@
 mod standing;
 mod window;
 
+use std::collections::BTreeSet;
 use std::pin::pin;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use futures_util::future::{Either, select};
+use futures_util::future::select;
 use http::StatusCode;
 use tokio::sync::Notify;
 
@@ -131,22 +131,9 @@ pub(crate) struct Rule {
 pub(crate) struct RateLimiter {
     /// `None` where there is no limit.
     limits: Option<Mutex<Limits>>,
-    /// Held by the one who waits at the head of the line. It is fair, and whoever
-    /// goes away gives up its place.
-    turnstile: tokio::sync::Mutex<()>,
-    line: Line,
-    /// Rings when there may be more room than there was.
-    room: Notify,
-    /// Rings when there is less, so that those in the line may have to give up.
-    setback: Notify,
-}
-
-/// Who waits, the one at the head included.
-#[derive(Default)]
-struct Line {
-    waiting: AtomicU32,
-    /// How many have ever left it.
-    left: AtomicU32,
+    /// Rings when those who wait have to look again, since there is more room than
+    /// there was, or less.
+    change: Notify,
 }
 
 /// All that a request has to keep to.
@@ -158,6 +145,9 @@ struct Limits {
     /// Until when the API wants to be left alone, whatever the windows have room for.
     locked_out_until: Duration,
     policies: Policies,
+    /// The numbers of those who wait; who came first has the lowest.
+    line: BTreeSet<u64>,
+    next_number: u64,
 }
 
 impl Limits {
@@ -167,7 +157,22 @@ impl Limits {
             api: Window::new(api),
             locked_out_until: Duration::ZERO,
             policies: Policies::default(),
+            line: BTreeSet::new(),
+            next_number: 0,
         }
+    }
+
+    /// Goes to the end of the line; the number there.
+    fn queue(&mut self) -> u64 {
+        let number = self.next_number;
+        self.next_number += 1;
+        self.line.insert(number);
+        number
+    }
+
+    /// How many come before this number.
+    fn ahead_of(&self, number: u64) -> u32 {
+        u32::try_from(self.line.range(..number).count()).unwrap_or(u32::MAX)
     }
 
     /// How long until one more may be sent, behind so many others that wait.
@@ -190,10 +195,7 @@ impl RateLimiter {
         };
         Self {
             limits: limits.map(Mutex::new),
-            turnstile: tokio::sync::Mutex::new(()),
-            line: Line::default(),
-            room: Notify::new(),
-            setback: Notify::new(),
+            change: Notify::new(),
         }
     }
 
@@ -214,35 +216,30 @@ impl RateLimiter {
                 api_epoch: 0,
             });
         };
-        let give_up_at = clock.elapsed().saturating_add(patience);
-        let place = Place::at_the_end_of(&self.line);
-        let mut turn = pin!(self.turnstile.lock());
-        let _turn = loop {
-            let setback = pin!(self.setback.notified());
-            let now = clock.elapsed();
-            let wait = lock(limits).wait(now, place.ahead());
-            if !wait.is_zero() && now.saturating_add(wait) >= give_up_at {
-                return Err(wait);
-            }
-            if let Either::Left((turn, _)) = select(turn.as_mut(), setback).await {
-                break turn;
-            }
+        let arrived_at = clock.elapsed();
+        let give_up_at = arrived_at.saturating_add(patience);
+        let place = Place {
+            limiter: self,
+            number: lock(limits).queue(),
         };
-        let mut waits_since = None;
+        let mut has_waited = false;
         loop {
+            let change = pin!(self.change.notified());
             let now = clock.elapsed();
             let wait = {
                 let mut limits = lock(limits);
-                let wait = limits.wait(now, 0);
-                if wait.is_zero() {
+                let ahead = limits.ahead_of(place.number);
+                let wait = limits.wait(now, ahead);
+                if wait.is_zero() && !(has_waited && now >= give_up_at) {
+                    limits.line.remove(&place.number);
                     let permit = Permit {
                         limiter: self,
                         own_epoch: limits.own.enter(now),
                         api_epoch: limits.api.enter(now),
                     };
                     drop(limits);
-                    if let Some(since) = waits_since {
-                        trace::waited_for_room(now.saturating_sub(since));
+                    if has_waited {
+                        trace::waited_for_room(now.saturating_sub(arrived_at));
                     }
                     return Ok(permit);
                 }
@@ -251,42 +248,28 @@ impl RateLimiter {
             if now.saturating_add(wait) >= give_up_at {
                 return Err(wait);
             }
-            waits_since.get_or_insert(now);
-            let room = pin!(self.room.notified());
-            select(room, clock.sleep(wait)).await;
+            has_waited = true;
+            select(change, clock.sleep(wait)).await;
         }
     }
 }
 
 /// A place in the line, which is left when it is dropped.
 struct Place<'a> {
-    line: &'a Line,
-    ahead_at_first: u32,
-    left_at_first: u32,
-}
-
-impl<'a> Place<'a> {
-    fn at_the_end_of(line: &'a Line) -> Self {
-        Self {
-            line,
-            left_at_first: line.left.load(Ordering::Relaxed),
-            ahead_at_first: line.waiting.fetch_add(1, Ordering::Relaxed),
-        }
-    }
-
-    /// How many come before. Whoever left is taken to have been one of them, so that
-    /// nobody gives up for too high a number.
-    fn ahead(&self) -> u32 {
-        let left = self.line.left.load(Ordering::Relaxed);
-        self.ahead_at_first
-            .saturating_sub(left.wrapping_sub(self.left_at_first))
-    }
+    limiter: &'a RateLimiter,
+    number: u64,
 }
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        self.line.waiting.fetch_sub(1, Ordering::Relaxed);
-        self.line.left.fetch_add(1, Ordering::Relaxed);
+        if let Some(limits) = &self.limiter.limits {
+            let mut limits = lock(limits);
+            // Those who come after have less to wait for. Who was let through has
+            // left the line already.
+            if limits.line.remove(&self.number) && !limits.line.is_empty() {
+                self.limiter.change.notify_waiters();
+            }
+        }
     }
 }
 
@@ -320,7 +303,7 @@ impl Permit<'_> {
             limits.locked_out_until = limits.locked_out_until.max(until);
         }
         if limits.wait(now, 0) > wait_before {
-            self.limiter.setback.notify_waiters();
+            self.limiter.change.notify_waiters();
         }
     }
 
@@ -340,8 +323,9 @@ impl Drop for Permit<'_> {
             let mut limits = lock(limits);
             limits.own.settled();
             limits.api.settled();
-            drop(limits);
-            self.limiter.room.notify_one();
+            if !limits.line.is_empty() && limits.own.has_room() && limits.api.has_room() {
+                self.limiter.change.notify_waiters();
+            }
         }
     }
 }

@@ -38,23 +38,28 @@ impl Redactor {
     /// Whether there is nothing in the text that would be taken out of it.
     pub(crate) fn is_clean(&self, text: &str) -> bool {
         let mut known = self.known.iter().map(ExposeSecret::expose_secret);
-        !known.any(|secret| text.contains(secret))
+        !known.any(|secret| text.contains(secret) || beginning_at_end(text, secret).is_some())
             && !text
                 .split(|character| !is_word(character))
                 .any(is_like_client_secret)
+            && !is_cut_client_secret(last_word(text))
     }
 }
 
 /// Replaces the beginning of a secret that the text was cut off in.
 fn without_beginning_at_end(text: &mut String, secret: &str) {
-    let beginning = (SHORTEST_BEGINNING..secret.len())
-        .rev()
-        .filter_map(|len| secret.get(..len))
-        .find(|beginning| text.ends_with(beginning));
-    if let Some(beginning) = beginning {
+    if let Some(beginning) = beginning_at_end(text, secret) {
         text.truncate(text.len() - beginning.len());
         text.push_str(REDACTED);
     }
+}
+
+/// The beginning of a secret that the text was cut off in.
+fn beginning_at_end<'a>(text: &str, secret: &'a str) -> Option<&'a str> {
+    (SHORTEST_BEGINNING..secret.len())
+        .rev()
+        .filter_map(|len| secret.get(..len))
+        .find(|beginning| text.ends_with(beginning))
 }
 
 /// Replaces each word that looks like a client secret, or like a part of one.
@@ -64,7 +69,8 @@ fn without_client_secrets(text: &str) -> String {
     while !rest.is_empty() {
         let word_len = rest.find(|c| !is_word(c)).unwrap_or(rest.len());
         let (word, tail) = rest.split_at(word_len);
-        clean.push_str(if is_like_client_secret(word) {
+        let is_cut = tail.is_empty() && is_cut_client_secret(word);
+        clean.push_str(if is_cut || is_like_client_secret(word) {
             REDACTED
         } else {
             word
@@ -100,6 +106,18 @@ fn is_like_client_secret(word: &str) -> bool {
         || word
             .split(|c: char| !c.is_ascii_hexdigit())
             .any(|digits| digits.len() >= HEX_CLIENT_SECRET_LEN)
+}
+
+/// Whether the word at the end of a text may be a client secret of the older form
+/// that the text was cut off in. Ids are no longer than half of one.
+fn is_cut_client_secret(word: &str) -> bool {
+    word.len() > HEX_CLIENT_SECRET_LEN / 2 && word.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+fn last_word(text: &str) -> &str {
+    text.rsplit(|character| !is_word(character))
+        .next()
+        .unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -169,6 +187,20 @@ mod tests {
         assert!(redactor.is_clean("8f2b1c9d0e1f2a3b-FRA"));
         assert!(!redactor.is_clean("text/html; was=known-token"));
         assert!(!redactor.is_clean("text/html; was=cfast_aB3"));
+    }
+
+    #[test]
+    fn a_secret_that_the_text_was_cut_off_in_is_taken_out() {
+        let hex = &"bdd31cbc4dec990953e39163fbbb194c93313ca9f0a6e420346af9d326b1d2a5"[..61];
+        let redactor = Redactor::new(vec!["known-token-of-some-length".into()]);
+        for text in [format!("x {hex}"), "x known-token-of".to_owned()] {
+            assert_eq!(redactor.redact(&text), "x [redacted]");
+            assert!(!redactor.is_clean(&text), "{text}");
+        }
+        for text in [format!("{hex} x"), "8f2b1c9d0e1f2a3b-FRA".to_owned()] {
+            assert_eq!(redactor.redact(&text), text);
+            assert!(redactor.is_clean(&text), "{text}");
+        }
     }
 
     #[test]

@@ -128,7 +128,7 @@ macro_rules! calls_of_both_scopes {
             /// shown again**, so store it before anything else.
             ///
             /// If the answer is not what the API documents, the secret is looked
-            /// for in whatever came. If even that fails, [`Error::body`] holds
+            /// for in any JSON that came. If even that fails, [`Error::body`] holds
             /// the answer.
             ///
             /// ```
@@ -338,7 +338,7 @@ impl AccountServiceTokens {
     /// becomes of the old one.
     ///
     /// If the answer is not what the API documents, the secret is looked for in
-    /// whatever came. If even that fails, [`Error::body`] holds the answer.
+    /// any JSON that came. If even that fails, [`Error::body`] holds the answer.
     ///
     /// ```no_run
     /// # async fn example(tokens: cf_service_tokens::AccountServiceTokens, id: &str)

@@ -129,8 +129,7 @@ pub(crate) fn retry(error: &Error, attempt: u32, pause: Duration) {
     );
 }
 
-/// Tells that a call was held up by the client's own rate limit, and is no longer.
-/// Those that stood in line behind it don't tell.
+/// Tells that a call was held up by the rate limit, and is no longer.
 pub(crate) fn waited_for_room(wait: Duration) {
     debug!(target: TARGET, ?wait, reason = "rate_limit", "there is room in the rate limit again");
 }

@@ -158,6 +158,16 @@ async fn a_server_that_gives_fewer_than_asked_for_loses_nothing() {
 }
 
 #[tokio::test]
+async fn a_server_that_counts_its_pages_by_what_it_was_asked_for_loses_nothing() {
+    let server = server(60, 20, |page, per_page| {
+        json!({ "page": page, "per_page": per_page, "total_pages": 2, "total_count": 60 })
+    })
+    .await;
+    let listed = all(&server, server.tokens(), 50).await;
+    assert_eq!(listed.names.len(), 60);
+}
+
+#[tokio::test]
 async fn a_server_that_takes_no_notice_of_pages_is_asked_once_more_at_most() {
     let server = RawServer::answering(|_| {
         let tokens: Vec<Value> = (0..10)

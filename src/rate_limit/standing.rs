@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use sfv::{BareItem, List, ListEntry, Parameters, Parser};
 
-use crate::rate_limit::Rule;
+use crate::rate_limit::{LONGEST_WAIT, Rule};
 
 const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -60,11 +60,10 @@ impl Policies {
 
 fn rules(text: &[u8]) -> Option<Vec<(BareItem, Rule)>> {
     let rules = items(text)?.into_iter().filter_map(|(name, parameters)| {
-        let rule = Rule {
-            quota: whole(&parameters, "q")?.max(1),
-            window: Duration::from_secs(whole(&parameters, "w")?.into()),
-        };
-        Some((name, rule))
+        let quota = whole(&parameters, "q").filter(|quota| *quota > 0)?;
+        let window = whole(&parameters, "w").filter(|window| *window > 0)?;
+        let window = Duration::from_secs(window.into()).min(LONGEST_WAIT);
+        Some((name, Rule { quota, window }))
     });
     Some(rules.collect())
 }
@@ -116,6 +115,16 @@ mod tests {
             let standing = Standing::read(&headers, &mut policies).unwrap();
             assert_eq!(standing.rule.unwrap().quota, quota);
         }
+    }
+
+    #[test]
+    fn rules_that_make_no_sense_are_not_believed() {
+        assert_eq!(
+            rules(br#""a";q=0;w=60, "b";q=9;w=0, "c";q=-1;w=60"#),
+            Some(Vec::new())
+        );
+        let endless = rules(br#""a";q=9;w=4294967295"#).unwrap();
+        assert_eq!(endless[0].1.window, LONGEST_WAIT);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use futures_util::FutureExt;
 use http::HeaderMap;
 use tokio::sync::watch;
 
@@ -93,8 +94,12 @@ fn caller(
     })
 }
 
+/// What has been logged since, by name: who goes through at the same time does so in
+/// any order.
 fn taken(log: &Log) -> Vec<(usize, Result<(), u64>)> {
-    std::mem::take(&mut *log.lock().unwrap())
+    let mut taken = std::mem::take(&mut *log.lock().unwrap());
+    taken.sort_by_key(|(name, _)| *name);
+    taken
 }
 
 #[tokio::test]
@@ -170,9 +175,42 @@ async fn who_goes_away_gives_up_the_place_and_the_room() {
     head.abort();
     second.abort();
     settle().await;
-    assert_eq!(limiter.line.waiting.load(Ordering::Relaxed), 1);
+    assert_eq!(lock(limiter.limits.as_ref().unwrap()).line.len(), 1);
     clock.set(seconds(300)).await;
     assert_eq!(taken(&log), [(0, Ok(())), (3, Ok(()))]);
+}
+
+#[tokio::test]
+async fn who_is_never_polled_again_holds_nobody_up_past_a_deadline() {
+    let (limiter, clock, log) = (limiter(1, 300), HandClock::new(), Log::default());
+    caller(0, &limiter, &clock, 10, &log);
+    settle().await;
+    let forgotten = limiter.enter(&clock, seconds(900));
+    let mut forgotten = pin!(forgotten);
+    assert!(forgotten.as_mut().now_or_never().is_none());
+    caller(2, &limiter, &clock, 700, &log);
+    settle().await;
+    taken(&log);
+    for at in [300, 600, 700, 900] {
+        clock.set(seconds(at)).await;
+    }
+    let [(2, outcome)] = taken(&log)[..] else {
+        panic!("the call hangs");
+    };
+    assert!(outcome.is_err());
+}
+
+#[tokio::test]
+async fn nobody_is_let_through_after_the_deadline() {
+    let (limiter, clock, log) = (limiter(1, 300), HandClock::new(), Log::default());
+    caller(0, &limiter, &clock, 10, &log);
+    settle().await;
+    caller(1, &limiter, &clock, 301, &log);
+    settle().await;
+    taken(&log);
+    // The machine was suspended in between.
+    clock.set(seconds(302)).await;
+    assert_eq!(taken(&log), [(1, Err(0))]);
 }
 
 #[tokio::test]

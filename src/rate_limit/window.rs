@@ -56,20 +56,31 @@ impl Window {
 
     /// How long until there is room for one more, behind so many others that wait.
     pub(super) fn wait(&self, now: Duration, ahead: u32) -> Duration {
-        let (Some(rule), Some(ends_at)) = (self.rule, self.ends_at()) else {
+        let Some(rule) = self.rule else {
             return Duration::ZERO;
         };
+        let Some(behind) = ahead.checked_sub(self.room(rule)) else {
+            return Duration::ZERO;
+        };
+        // One that has not begun will begin with those ahead.
+        let left = self
+            .ends_at()
+            .map_or(rule.window, |end| end.saturating_sub(now));
+        let later = rule.window.saturating_mul(behind / rule.quota);
+        left.saturating_add(later)
+    }
+
+    /// Whether there is room for one more, as long as the window lasts.
+    pub(super) fn has_room(&self) -> bool {
+        self.rule.is_none_or(|rule| self.room(rule) > 0)
+    }
+
+    fn room(&self, rule: Rule) -> u32 {
         // What others sent stands beside ours, as far as it is not known to be ours.
         let answered = self.sent.saturating_sub(self.unanswered);
         let used_by_others = self.counted.saturating_sub(answered);
-        let room = rule
-            .quota
-            .saturating_sub(self.sent.saturating_add(used_by_others));
-        let Some(behind) = ahead.checked_sub(room) else {
-            return Duration::ZERO;
-        };
-        let later = rule.window.saturating_mul(behind / rule.quota);
-        ends_at.saturating_sub(now).saturating_add(later)
+        rule.quota
+            .saturating_sub(self.sent.saturating_add(used_by_others))
     }
 
     /// Counts a request in, and says in which window.
