@@ -87,7 +87,6 @@ impl Attempt<'_> {
         let kind = if error.is_connect() && is_tls(&error) {
             Kind::Tls
         } else if error.is_connect() {
-            // Even if it was not there in time: nothing was sent.
             Kind::Connect
         } else if error.is_timeout() {
             Kind::Timeout(self.timeout)

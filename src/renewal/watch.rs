@@ -93,8 +93,9 @@ impl AccountServiceTokens {
     /// After a pass it waits until the next token falls due, or about a day: so
     /// long, tokens may have been made or changed by others. After a pass that
     /// failed in part or as a whole it tries again, after a minute at first and
-    /// after an hour at last, and sooner where a token would lapse meanwhile. It survives any outage, and when the machine was
-    /// suspended, or its clock set, it notices within a quarter of an hour.
+    /// after an hour at last, and sooner where a token would lapse meanwhile. It
+    /// survives any outage, and when the machine was suspended, or its clock set, it
+    /// notices within a quarter of an hour.
     ///
     /// ```
     /// use cf_service_tokens::renewal::{RenewalPolicy, WatchEvent};

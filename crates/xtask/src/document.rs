@@ -8,7 +8,8 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -115,12 +116,27 @@ struct Top<'a> {
     security: Option<Value>,
     #[serde(borrow, default)]
     paths: BTreeMap<String, &'a RawValue>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "sections")]
     components: BTreeMap<String, Section<'a>>,
 }
 
 /// One section of `components`, such as `schemas`.
 type Section<'a> = BTreeMap<String, &'a RawValue>;
+
+/// The sections of `components`, without extensions, which may be anything.
+fn sections<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<String, Section<'de>>, D::Error> {
+    let components = BTreeMap::<String, &'de RawValue>::deserialize(deserializer)?;
+    components
+        .into_iter()
+        .filter(|(name, _)| !name.starts_with("x-"))
+        .map(|(name, text)| match serde_json::from_str(text.get()) {
+            Ok(section) => Ok((name, section)),
+            Err(error) => Err(D::Error::custom(format!("components.{name}: {error}"))),
+        })
+        .collect()
+}
 
 impl<'a> Outline<'a> {
     /// The file that the document came from.
@@ -133,6 +149,8 @@ impl<'a> Outline<'a> {
         self.top
             .paths
             .iter()
+            // What does not begin so is an extension, which may be anything.
+            .filter(|(path, _)| path.starts_with('/'))
             .map(|(path, item)| (path.as_str(), *item))
     }
 

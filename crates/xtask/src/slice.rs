@@ -132,7 +132,9 @@ fn collect(value: &Value, found: &mut Vec<String>) {
                     ("properties", Value::Object(fields)) => {
                         fields.values().for_each(|field| collect(field, found));
                     }
-                    ("example" | "examples", _) => {}
+                    // Values, not schemas, and what only its author understands.
+                    ("example" | "examples" | "default" | "enum", _) => {}
+                    (extension, _) if extension.starts_with("x-") => {}
                     _ => collect(value, found),
                 }
             }

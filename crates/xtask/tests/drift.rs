@@ -251,6 +251,22 @@ fn only_words_are_changed() {
 }
 
 #[test]
+fn extensions_may_be_anything() {
+    let found = after(|document| {
+        document["components"]["x-foo"] = json!("bar");
+        document["paths"]["x-foo"] = json!("bar");
+        document["x-foo"] = json!({ "$ref": "nowhere" });
+        creation(document)["x-foo"] = json!({ "$ref": "nowhere" });
+        creation(document)["default"] = json!({ "$ref": "nowhere" });
+    });
+    // Only the default is a schema's own, and it is no reference.
+    assert_eq!(
+        found,
+        [r#"compatible: request: default {"$ref":"nowhere"} added"#]
+    );
+}
+
+#[test]
 fn other_names_and_wrappers_are_no_change() {
     let text = UPSTREAM
         .replace("access_service-tokens\"", "token\"")
