@@ -20,6 +20,7 @@ pub(crate) use entry::{Answer, Entry, Intent, Operation};
 
 use crate::arguments::Global;
 use crate::explain::Failure;
+use crate::own_file;
 use crate::replace;
 
 /// The directory with the entries, which nobody else can read.
@@ -132,7 +133,7 @@ impl Journal {
     /// Keeps other runs from looking at an entry between its making and its lock.
     fn guard(&self) -> io::Result<File> {
         let path = self.directory.join("lock");
-        let file = replace::owner_only()
+        let file = own_file::options()
             .write(true)
             .create(true)
             .truncate(false)

@@ -12,6 +12,7 @@ use std::str::FromStr;
 
 use secrecy::{ExposeSecret as _, SecretString};
 
+use crate::exit::Exit;
 use crate::explain::Failure;
 use crate::replace::Replacement;
 
@@ -60,10 +61,15 @@ impl Sink {
             }
             Self::Stdout => stdout::Stdout::prove().map(ProvedSink::Stdout),
         };
-        proved.map_err(|error| {
-            Failure::usage(format!("no secret can be brought to {self}"))
+        proved.map_err(|error| match error.kind() {
+            io::ErrorKind::ResourceBusy => Failure::new(
+                Exit::Failed,
+                format!("another run is bringing something to {self} just now"),
+            )
+            .next("nothing was changed; wait for it to end"),
+            _ => Failure::usage(format!("no secret can be brought to {self}"))
                 .because(error)
-                .next("nothing was changed; choose another --secret-to, or mend this one")
+                .next("nothing was changed; choose another --secret-to, or mend this one"),
         })
     }
 
