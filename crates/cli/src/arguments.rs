@@ -242,6 +242,10 @@ pub(crate) struct Delete {
 Whoever uses the token must get the new secret before the old one ends. To keep a
 token alive, don't rotate: refresh or renew it, and its secret stays.
 
+A token has two secrets at most. So a second rotate ends the secret before the last at
+once, whatever its grace, and it may be the one in use. While the journal knows of a
+grace that runs, a rotate is refused unless --end-grace or --revoke-now is given.
+
 Examples:
   cf-service-tokens rotate ID --secret-to /etc/deploy/secret
   cf-service-tokens rotate ID --grace 7d --secret-to env-file:/etc/deploy.env
@@ -254,6 +258,10 @@ pub(crate) struct Rotate {
     /// How long the old secret works beside the new one
     #[arg(long, value_name = "SPAN", default_value = "24h", value_parser = humantime::parse_duration)]
     pub(crate) grace: Duration,
+    /// Rotates even while the grace of an earlier rotate runs: the secret before the
+    /// last dies at once
+    #[arg(long)]
+    pub(crate) end_grace: bool,
     /// Ends the old secret at once: whatever still uses it breaks
     #[arg(long, conflicts_with = "grace")]
     pub(crate) revoke_now: bool,

@@ -6,19 +6,26 @@
 //! else is done with it. The file is locked while the run lives, and removed once
 //! the sink has the secret. A file that nobody has locked was left by a run that
 //! was killed, or that failed.
+//!
+//! Beside the entries, a token that is being rotated, or whose grace runs, has a file
+//! without any secret.
 
 mod entry;
+mod token_lock;
 
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use cf_service_tokens::ServiceTokenId;
 use fs4::FileExt;
 use tempfile::TempDir;
 
 pub(crate) use entry::{Answer, Entry, Intent, Operation};
+pub(crate) use token_lock::TokenLock;
 
 use crate::arguments::Global;
+use crate::exit::Exit;
 use crate::explain::Failure;
 use crate::own_file;
 use crate::replace;
@@ -63,6 +70,21 @@ impl Journal {
         })
     }
 
+    /// Keeps other runs from rotating the token, until the lock is dropped.
+    pub(crate) fn lock_token(&self, id: &ServiceTokenId) -> Result<TokenLock, Failure> {
+        let path = self.directory.join(format!("{id}.lock"));
+        self.create_directory()
+            .and_then(|()| TokenLock::acquire(&path, id))
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::ResourceBusy => Failure::new(
+                    Exit::Failed,
+                    format!("another run is rotating the token {id} just now"),
+                )
+                .next("nothing was changed; wait for it to end"),
+                _ => self.unwritable(&error),
+            })
+    }
+
     /// Begins an entry: once this returns, what is about to be done is on disk.
     pub(crate) fn begin(&self, intent: Intent) -> Result<Entry, Failure> {
         self.create_directory()
@@ -70,14 +92,7 @@ impl Journal {
                 let _guard = self.guard()?;
                 Entry::begin(&self.path(&intent.entry), intent)
             })
-            .map_err(|error| {
-                Failure::usage(format!(
-                    "the journal in {} can't be written",
-                    self.directory.display()
-                ))
-                .because(error)
-                .next("nothing was changed; name another directory by --journal")
-            })
+            .map_err(|error| self.unwritable(&error))
     }
 
     /// The entry of this name, if there is one.
@@ -124,8 +139,11 @@ impl Journal {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             file => file?,
         };
-        if FileExt::try_lock(&file).is_err() {
-            return Ok(Some(Found::Busy));
+        match own_file::lock(&file) {
+            Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
+                return Ok(Some(Found::Busy));
+            }
+            locked => locked?,
         }
         Ok(Entry::read(path, file)?.map(|entry| Found::Left(Box::new(entry))))
     }
@@ -155,7 +173,16 @@ impl Journal {
         self.directory.join(format!("{name}.{EXTENSION}"))
     }
 
-    fn unreadable(&self, error: &io::Error) -> Failure {
+    pub(crate) fn unwritable(&self, error: &io::Error) -> Failure {
+        Failure::usage(format!(
+            "the journal in {} can't be written",
+            self.directory.display()
+        ))
+        .because(error)
+        .next("nothing was changed; name another directory by --journal")
+    }
+
+    pub(crate) fn unreadable(&self, error: &io::Error) -> Failure {
         Failure::usage(format!(
             "the journal in {} can't be read",
             self.directory.display()

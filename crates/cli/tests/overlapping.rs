@@ -1,14 +1,71 @@
-//! Runs that overlap: no secret is lost.
+//! Runs that overlap, and runs that follow each other too soon: no secret is lost,
+//! and the one in use is not ended unasked.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
 
-use support::{ID, World, read};
+use std::fs;
+
+use support::{ID, OLD_SECRET, World, read, secrets_in};
 
 fn rotate<'a>(sink: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     let mut arguments = vec!["rotate", ID, "--secret-to", sink];
     arguments.extend(more);
     arguments
+}
+
+#[test]
+fn a_second_rotate_within_the_grace_is_not_made_unasked() {
+    let world = World::new();
+    assert_eq!(world.run(&rotate("secret", &[])).code, Some(0));
+    let first = read(&world.path("secret"));
+    let refused = world.run(&rotate("secret", &[]));
+    assert!(world.opens(OLD_SECRET), "the secret in use was ended");
+    assert_shown!(refused.shown());
+    assert_eq!(refused.code, Some(1));
+    assert_eq!(read(&world.path("secret")), first);
+    for file in fs::read_dir(world.journal()).unwrap() {
+        let text = read(&file.unwrap().path());
+        assert!(secrets_in(&text).is_empty(), "{text}");
+    }
+
+    let asked = world.run(&rotate("secret", &["--end-grace"]));
+    assert_eq!(asked.code, Some(0), "{}", asked.shown());
+    assert!(!world.opens(OLD_SECRET));
+    assert!(world.opens(&first));
+    assert_eq!(world.run(&rotate("secret", &[])).code, Some(1));
+    let leaked = world.run(&rotate("secret", &["--revoke-now"]));
+    assert_eq!(leaked.code, Some(0), "{}", leaked.shown());
+    assert!(!world.opens(&first));
+    // Now there is no old secret, which a rotate could end.
+    let noted = world.journal().join(format!("{ID}.lock"));
+    assert!(!noted.exists());
+    let again = world.run(&rotate("secret", &[]));
+    assert_eq!(again.code, Some(0), "{}", again.shown());
+    // Nor when the grace is over.
+    let grace = read(&noted);
+    let at = grace.rfind("\"20").unwrap() + 1;
+    fs::write(&noted, format!("{}19{}", &grace[..at], &grace[at + 2..])).unwrap();
+    let after = world.run(&rotate("secret", &[]));
+    assert_eq!(after.code, Some(0), "{grace}: {}", after.shown());
+}
+
+#[test]
+fn a_grace_is_known_of_however_the_rotate_was_settled() {
+    let entry = format!("rotate-{ID}");
+    for settle in [
+        &["journal", "finish", &entry, "--secret-to", "secret"][..],
+        &["journal", "discard", &entry, "--yes"],
+    ] {
+        let world = World::new();
+        let failed = world.run(&rotate("command:cat >/dev/null; exit 7", &[]));
+        assert_eq!(failed.code, Some(1), "{}", failed.shown());
+        assert_eq!(world.run(settle).code, Some(0));
+        let refused = world.run(&rotate("secret", &[]));
+        assert_eq!(refused.code, Some(1), "{}", refused.shown());
+        assert!(refused.stderr.contains("--end-grace"));
+        assert!(world.opens(OLD_SECRET));
+    }
 }
 
 /// Two processes, the first of which is held where the test wants it.
@@ -104,5 +161,19 @@ mod at_once {
         assert!(world.opens(&secret), "the sink has {secret:?}");
         assert!(said.contains("another run"), "{said}");
         assert_eq!(code, Some(1));
+    }
+
+    #[test]
+    fn two_runs_do_not_rotate_one_token() {
+        let (world, first) = stopped_at(Operation::Get, &rotate("first", &[]));
+        let second = world.run(&rotate("second", &[]));
+        let first = go_on(first);
+
+        assert!(world.opens(OLD_SECRET), "the secret in use was ended");
+        assert_eq!(first.0, Some(0), "{}", first.1);
+        assert!(world.opens(&read(&world.path("first"))));
+        assert_eq!(second.code, Some(1), "{}", second.shown());
+        assert!(second.stderr.contains("another run"), "{}", second.shown());
+        assert!(!world.path("second").exists());
     }
 }

@@ -61,8 +61,10 @@ fn finish(
     })?;
     let output = output.beside_secret(sink == Sink::Stdout);
     settled(
+        journal,
         &output,
         entry,
+        true,
         &format!("the secret {}", issue::whereabouts(&sink)),
     )
 }
@@ -74,14 +76,19 @@ fn discard(journal: &Journal, output: &Output, name: &str, yes: bool) -> Result<
         None => "Forget the entry?",
     };
     confirm::ask(question, yes)?;
-    settled(output, entry, "forgotten")
+    let took_place = entry.answer.is_some();
+    settled(journal, output, entry, took_place, "forgotten")
 }
 
-fn settled(output: &Output, entry: Entry, words: &str) -> Result<Exit, Failure> {
+fn settled(
+    journal: &Journal,
+    output: &Output,
+    entry: Entry,
+    took_place: bool,
+    words: &str,
+) -> Result<Exit, Failure> {
     let name = entry.intent.entry.clone();
-    entry.clear().map_err(|error| {
-        Failure::new(Exit::Failed, format!("the entry {name} can't be removed")).because(error)
-    })?;
+    left_behind::end(journal, entry, took_place)?;
     if output.is_table() && !output.quiet {
         output.line(&format!("{name}: {words}"))?;
     }
