@@ -203,7 +203,8 @@ pub(crate) struct Delivery {
     ///   env-file:FILE     CF_ACCESS_CLIENT_ID=... and CF_ACCESS_CLIENT_SECRET=...;
     ///                     other lines of the file stay
     ///   command:COMMAND   run by `sh -c`, with the secret on its standard input and
-    ///                     CF_ACCESS_CLIENT_ID in its environment
+    ///                     CF_ACCESS_CLIENT_ID in its environment; it must fail if it
+    ///                     could not store the secret
     ///   stdout            standard output; all else goes to standard error
     ///
     /// A file is readable by its owner alone (0600) and replaced as a whole.

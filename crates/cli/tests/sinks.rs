@@ -92,6 +92,46 @@ fn a_command_reads_the_secret_and_is_told_whose_it_is() {
 }
 
 #[test]
+fn a_command_gets_none_of_the_credentials() {
+    let world = World::new();
+    fs::write(world.path("token"), world.simulator.api_token()).unwrap();
+    let mut command = world.command();
+    let arguments = ["rotate", ID, "--api-token-file", "token", "--secret-to"];
+    command
+        .args(arguments)
+        .arg("command:cat >got; env >environment");
+    let credentials = [
+        "CLOUDFLARE_API_TOKEN",
+        "CLOUDFLARE_API_KEY",
+        "CLOUDFLARE_EMAIL",
+        "CLOUDFLARE_API_USER_SERVICE_KEY",
+        "CF_ACCESS_CLIENT_SECRET",
+    ];
+    for name in credentials {
+        command.env(name, "a-credential");
+    }
+    let ran = support::Ran::of(&mut command);
+    assert_eq!(ran.code, Some(0), "{}", ran.shown());
+    let environment = read(&world.path("environment"));
+    assert!(environment.contains(CLIENT_ID), "{environment}");
+    for name in credentials {
+        assert!(!environment.contains(name), "{environment}");
+    }
+}
+
+#[test]
+fn a_command_that_ends_well_is_not_said_to_have_the_secret() {
+    let world = World::new();
+    let ran = rotate(&world, "command:exec 3<&0; sleep 0 <&3; true");
+    assert!(
+        ran.stdout.contains("sleep 0 <&3; true\", which ended well"),
+        "{}",
+        ran.stdout
+    );
+    assert!(!ran.stdout.contains("taken"), "{}", ran.stdout);
+}
+
+#[test]
 fn standard_output_has_the_secret_and_nothing_else() {
     let world = World::new();
     let ran = rotate(&world, "stdout");

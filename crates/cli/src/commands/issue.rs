@@ -257,7 +257,8 @@ fn show(
 pub(crate) fn whereabouts(sink: &Sink) -> String {
     match sink {
         Sink::File(path) | Sink::EnvFile(path) => format!("is in {}", path.display()),
-        Sink::Command(command) => format!("was taken by {command:?}"),
+        // Whether it stored the secret, or read it at all, it alone knows.
+        Sink::Command(command) => format!("was offered to {command:?}, which ended well"),
         Sink::Stdout => "is on standard output".to_owned(),
     }
 }
