@@ -7,6 +7,7 @@ use std::time::Duration;
 use cf_service_tokens::TokenDuration;
 use cf_service_tokens::renewal::Shard;
 use chrono::{DateTime, Utc};
+use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
@@ -92,15 +93,18 @@ pub(crate) struct Global {
     /// Where `create` and `rotate` note what they are about to do, and the secret
     /// until it is delivered
     ///
-    /// Without it: the directory cf-service-tokens in $STATE_DIRECTORY,
-    /// $XDG_STATE_HOME or ~/.local/state. It must outlive a crash.
+    /// Without it: $STATE_DIRECTORY, or the directory cf-service-tokens in
+    /// $XDG_STATE_HOME or ~/.local/state. It must outlive a crash, belong to who runs
+    /// the command, and be writable by nobody else.
     #[arg(
         long,
         global = true,
         value_name = "DIRECTORY",
         env = "CF_SERVICE_TOKENS_JOURNAL",
         hide_env_values = true,
-        hide_short_help = true
+        hide_short_help = true,
+        // An empty variable counts as one that is not set.
+        value_parser = OsStringValueParser::new().map(PathBuf::from)
     )]
     pub(crate) journal: Option<PathBuf>,
 }

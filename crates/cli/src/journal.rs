@@ -13,6 +13,7 @@
 mod entry;
 mod token_lock;
 
+use std::env;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -58,7 +59,10 @@ impl Journal {
                 _simulated: Some(directory),
             });
         }
-        let directory = global.journal.clone().or_else(default_directory);
+        let named = global.journal.clone();
+        let directory = named
+            .filter(|directory| !directory.as_os_str().is_empty())
+            .or_else(default_directory);
         let directory = directory.ok_or_else(|| {
             Failure::usage("there is no place for the journal: HOME is not set").next(
                 "name a directory that outlives a crash by --journal or CF_SERVICE_TOKENS_JOURNAL",
@@ -123,6 +127,7 @@ impl Journal {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             files => files?,
         };
+        self.require_own()?;
         let paths = files.map(|file| Ok(file?.path()));
         let is_entry = |path: &PathBuf| path.extension().is_some_and(|ext| ext == EXTENSION);
         paths
@@ -131,14 +136,17 @@ impl Journal {
     }
 
     fn open(&self, path: &Path) -> io::Result<Option<Found>> {
-        if !path.exists() {
+        if let Err(error) = path.symlink_metadata()
+            && error.kind() == io::ErrorKind::NotFound
+        {
             return Ok(None);
         }
         let _guard = self.guard()?;
-        let file = match fs::OpenOptions::new().read(true).append(true).open(path) {
+        let file = match own_file::options().read(true).append(true).open(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             file => file?,
         };
+        own_file::require_own(&file.metadata()?)?;
         match own_file::lock(&file) {
             Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
                 return Ok(Some(Found::Busy));
@@ -150,6 +158,7 @@ impl Journal {
 
     /// Keeps other runs from looking at an entry between its making and its lock.
     fn guard(&self) -> io::Result<File> {
+        self.require_own()?;
         let path = self.directory.join("lock");
         let file = own_file::options()
             .write(true)
@@ -165,8 +174,19 @@ impl Journal {
         builder.recursive(true);
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        let parents = self.directory.ancestors().skip(1);
+        let missing: Vec<_> = parents
+            .take_while(|parent| !(parent.as_os_str().is_empty() || parent.exists()))
+            .collect();
         builder.create(&self.directory)?;
-        replace::sync_directory(&self.directory)
+        self.require_own()?;
+        replace::sync_directory(&self.directory)?;
+        missing.into_iter().try_for_each(replace::sync_directory)
+    }
+
+    /// What another user has written is not trusted: an entry names a command.
+    fn require_own(&self) -> io::Result<()> {
+        own_file::require_own(&fs::metadata(&self.directory)?)
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -196,10 +216,15 @@ const EXTENSION: &str = "jsonl";
 
 /// Where programs keep what must outlive them.
 fn default_directory() -> Option<PathBuf> {
-    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
-    let state = set("STATE_DIRECTORY")
-        .or_else(|| set("XDG_STATE_HOME"))
+    let set = |name| env::var_os(name).filter(|value| !value.is_empty());
+    // A service's own, of which systemd may name several.
+    if let Some(directories) = set("STATE_DIRECTORY") {
+        return env::split_paths(&directories).find(|directory| directory.is_absolute());
+    }
+    let state = set("XDG_STATE_HOME")
         .map(PathBuf::from)
+        // As its specification says.
+        .filter(|directory| directory.is_absolute())
         .or_else(|| Some(PathBuf::from(set("HOME")?).join(".local/state")))?;
     Some(state.join("cf-service-tokens"))
 }

@@ -3,7 +3,7 @@
 //! Whoever renames or removes such a file has locked it, and has seen that it is the
 //! one at its path. So no run takes away what another one writes to.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io;
 use std::path::Path;
 
@@ -55,4 +55,25 @@ pub(crate) fn is_at(file: &File, path: &Path) -> io::Result<bool> {
 #[cfg(not(unix))]
 pub(crate) fn is_at(_: &File, path: &Path) -> io::Result<bool> {
     path.try_exists()
+}
+
+/// Makes sure that nobody else can have written it, nor can.
+#[cfg(unix)]
+pub(crate) fn require_own(metadata: &Metadata) -> io::Result<()> {
+    use std::os::unix::fs::MetadataExt as _;
+
+    let fault = if metadata.uid() != rustix::process::geteuid().as_raw() {
+        "it belongs to another user, who may have written anything in it"
+    } else if metadata.mode() & 0o022 != 0 {
+        "other users can write to it; take that away by chmod go-w"
+    } else {
+        return Ok(());
+    };
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, fault))
+}
+
+#[cfg(not(unix))]
+#[expect(clippy::unnecessary_wraps, reason = "the other systems may fail")]
+pub(crate) fn require_own(_: &Metadata) -> io::Result<()> {
+    Ok(())
 }

@@ -38,6 +38,7 @@ impl TokenLock {
                 .create(true)
                 .truncate(false)
                 .open(path)?;
+            own_file::require_own(&file.metadata()?)?;
             own_file::lock(&file)?;
             // Before it was locked, the one who had it may have removed it.
             if own_file::is_at(&file, path)? {
