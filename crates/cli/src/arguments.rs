@@ -209,7 +209,7 @@ pub(crate) struct Delivery {
     ///   command:COMMAND   run by `sh -c`, with the secret on its standard input and
     ///                     CF_ACCESS_CLIENT_ID in its environment; it must fail if it
     ///                     could not store the secret
-    ///   stdout            standard output; all else goes to standard error
+    ///   stdout, -         standard output; all else goes to standard error
     ///
     /// A file is readable by its owner alone (0600) and replaced as a whole.
     #[arg(long, value_name = "SINK", verbatim_doc_comment)]

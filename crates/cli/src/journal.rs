@@ -110,16 +110,29 @@ impl Journal {
 
     /// All entries that were left behind, the oldest first.
     pub(crate) fn left(&self) -> Result<Vec<Entry>, Failure> {
-        let mut left = Vec::new();
-        for path in self.paths().map_err(|error| self.unreadable(&error))? {
-            if let Some(Found::Left(entry)) =
-                self.open(&path).map_err(|error| self.unreadable(&error))?
-            {
-                left.push(*entry);
-            }
-        }
-        left.sort_by_key(|entry| entry.intent.started_at);
-        Ok(left)
+        let all = self.left_or_unreadable();
+        all.into_iter()
+            .map(|entry| entry.map_err(|error| self.unreadable(&error)))
+            .collect()
+    }
+
+    /// All entries that were left behind, the oldest first, after why others can't
+    /// be read.
+    pub(crate) fn left_or_unreadable(&self) -> Vec<io::Result<Entry>> {
+        let paths = match self.paths() {
+            Ok(paths) => paths,
+            Err(error) => return vec![Err(error)],
+        };
+        let found = paths.iter().map(|path| self.open(path));
+        let mut left: Vec<_> = found
+            .filter_map(|found| match found {
+                Ok(Some(Found::Left(entry))) => Some(Ok(*entry)),
+                Ok(Some(Found::Busy) | None) => None,
+                Err(error) => Some(Err(error)),
+            })
+            .collect();
+        left.sort_by_key(|entry| entry.as_ref().ok().map(|entry| entry.intent.started_at));
+        left
     }
 
     fn paths(&self) -> io::Result<Vec<PathBuf>> {
@@ -135,7 +148,13 @@ impl Journal {
             .collect()
     }
 
+    /// The entry at this path. The error names it.
     fn open(&self, path: &Path) -> io::Result<Option<Found>> {
+        self.open_unnamed(path)
+            .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
+    }
+
+    fn open_unnamed(&self, path: &Path) -> io::Result<Option<Found>> {
         if let Err(error) = path.symlink_metadata()
             && error.kind() == io::ErrorKind::NotFound
         {

@@ -108,3 +108,43 @@ fn the_journal_is_where_the_environment_says() {
         assert_eq!(secrets_in(&read(&entry)).len(), 1, "{expected}");
     }
 }
+
+#[test]
+fn every_command_tells_of_an_entry_that_can_not_be_read() {
+    let world = world_with_secret_for("cat >got");
+    let damaged = world.journal().join("rotate-damaged.jsonl");
+    fs::write(&damaged, "{\"entry\":\n").unwrap();
+    fs::set_permissions(&damaged, fs::Permissions::from_mode(0o600)).unwrap();
+    let ran = world.run(&["list", "--quiet"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.shown());
+    assert!(
+        ran.stderr.contains("rotate-damaged.jsonl"),
+        "{}",
+        ran.shown()
+    );
+    assert!(ran.stderr.contains("did not end"), "{}", ran.shown());
+}
+
+#[test]
+fn no_secret_stays_beside_a_sink_that_was_given_up() {
+    let name = format!("rotate-{ID}");
+    for settle in [
+        &["journal", "discard", &name, "--yes"][..],
+        &["journal", "finish", &name, "--secret-to", "other"],
+    ] {
+        let world = world_with_secret_for("cat >got");
+        // As a run that was killed just before it put the file in place leaves it.
+        let text = read(&entry(&world));
+        let sink = world.path("secret");
+        let begin = text.find("command:").unwrap();
+        let end = begin + text[begin..].find('"').unwrap();
+        let text = format!("{}file:{}{}", &text[..begin], sink.display(), &text[end..]);
+        fs::write(entry(&world), text).unwrap();
+        let leftover = world.path(".secret.cf-service-tokens.new");
+        fs::write(&leftover, "the secret").unwrap();
+        let ran = world.run(settle);
+        assert_eq!(ran.code, Some(0), "{}", ran.shown());
+        assert!(!leftover.exists(), "{settle:?}");
+        assert_eq!(world.journal_text(), "");
+    }
+}

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::arguments::JournalCommand;
 use crate::commands::{confirm, issue, left_behind};
 use crate::exit::Exit;
-use crate::explain::Failure;
+use crate::explain::{self, Failure};
 use crate::journal::{Answer, Entry, Found, Journal, Operation};
 use crate::output::{Cell, Output, Record};
 use crate::sink::Sink;
@@ -88,11 +88,22 @@ fn settled(
     words: &str,
 ) -> Result<Exit, Failure> {
     let name = entry.intent.entry.clone();
+    remove_leftover(&entry.intent.sink);
     left_behind::end(journal, entry, took_place)?;
     if output.is_table() && !output.quiet {
         output.line(&format!("{name}: {words}"))?;
     }
     Ok(Exit::Success)
+}
+
+/// Removes what the run may have left beside the sink that it was meant for.
+fn remove_leftover(sink: &str) {
+    let removed = sink.parse::<Sink>().map(|sink| sink.remove_leftover());
+    if let Ok(Err(error)) = removed {
+        explain::remark(format!(
+            "what the run may have left beside {sink} can't be removed, and may hold the secret: {error}"
+        ));
+    }
 }
 
 fn find(journal: &Journal, name: &str) -> Result<Entry, Failure> {

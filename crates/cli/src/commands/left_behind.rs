@@ -12,12 +12,13 @@ use crate::when;
 
 /// Tells of what was left behind, so that nobody has to look for it.
 pub(crate) fn tell(journal: &Journal) {
-    // A journal that can't be read is told of by the commands that need it.
-    let Ok(left) = journal.left() else { return };
-    for entry in left {
+    for entry in journal.left_or_unreadable() {
+        let words = match entry {
+            Ok(entry) => words(&entry),
+            Err(error) => format!("the journal can't be read, and may hold a secret: {error}"),
+        };
         explain::remark(format!(
-            "{}; `cf-service-tokens journal` says what to do",
-            words(&entry)
+            "{words}; `cf-service-tokens journal` says what to do"
         ));
     }
 }

@@ -96,8 +96,7 @@ impl Entry {
             fs::remove_file(path)?;
             return Ok(None);
         };
-        let intent = serde_json::from_str(intent)
-            .map_err(|error| io::Error::other(format!("{}: {error}", path.display())))?;
+        let intent = serde_json::from_str(intent)?;
         // A line that was cut off is of an answer that was not kept in time.
         let answer = rest.split_once('\n').map(|(line, _)| {
             serde_json::from_str::<AnswerLine>(line).map_or(Answer::Unread, Answer::from)
