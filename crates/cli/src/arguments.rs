@@ -7,6 +7,7 @@ use std::time::Duration;
 use cf_service_tokens::TokenDuration;
 use cf_service_tokens::renewal::Shard;
 use chrono::{DateTime, Utc};
+use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
@@ -92,15 +93,18 @@ pub(crate) struct Global {
     /// Where `create` and `rotate` note what they are about to do, and the secret
     /// until it is delivered
     ///
-    /// Without it: the directory cf-service-tokens in $STATE_DIRECTORY,
-    /// $XDG_STATE_HOME or ~/.local/state. It must outlive a crash.
+    /// Without it: $STATE_DIRECTORY, or the directory cf-service-tokens in
+    /// $XDG_STATE_HOME or ~/.local/state. It must outlive a crash, belong to who runs
+    /// the command, and be writable by nobody else.
     #[arg(
         long,
         global = true,
         value_name = "DIRECTORY",
         env = "CF_SERVICE_TOKENS_JOURNAL",
         hide_env_values = true,
-        hide_short_help = true
+        hide_short_help = true,
+        // An empty variable counts as one that is not set.
+        value_parser = OsStringValueParser::new().map(PathBuf::from)
     )]
     pub(crate) journal: Option<PathBuf>,
 }
@@ -203,8 +207,9 @@ pub(crate) struct Delivery {
     ///   env-file:FILE     CF_ACCESS_CLIENT_ID=... and CF_ACCESS_CLIENT_SECRET=...;
     ///                     other lines of the file stay
     ///   command:COMMAND   run by `sh -c`, with the secret on its standard input and
-    ///                     CF_ACCESS_CLIENT_ID in its environment
-    ///   stdout            standard output; all else goes to standard error
+    ///                     CF_ACCESS_CLIENT_ID in its environment; it must fail if it
+    ///                     could not store the secret
+    ///   stdout, -         standard output; all else goes to standard error
     ///
     /// A file is readable by its owner alone (0600) and replaced as a whole.
     #[arg(long, value_name = "SINK", verbatim_doc_comment)]
@@ -242,6 +247,10 @@ pub(crate) struct Delete {
 Whoever uses the token must get the new secret before the old one ends. To keep a
 token alive, don't rotate: refresh or renew it, and its secret stays.
 
+A token has two secrets at most. So a second rotate ends the secret before the last at
+once, whatever its grace, and it may be the one in use. While the journal knows of a
+grace that runs, a rotate is refused unless --end-grace or --revoke-now is given.
+
 Examples:
   cf-service-tokens rotate ID --secret-to /etc/deploy/secret
   cf-service-tokens rotate ID --grace 7d --secret-to env-file:/etc/deploy.env
@@ -254,6 +263,10 @@ pub(crate) struct Rotate {
     /// How long the old secret works beside the new one
     #[arg(long, value_name = "SPAN", default_value = "24h", value_parser = humantime::parse_duration)]
     pub(crate) grace: Duration,
+    /// Rotates even while the grace of an earlier rotate runs: the secret before the
+    /// last dies at once
+    #[arg(long)]
+    pub(crate) end_grace: bool,
     /// Ends the old secret at once: whatever still uses it breaks
     #[arg(long, conflicts_with = "grace")]
     pub(crate) revoke_now: bool,

@@ -6,20 +6,29 @@
 //! else is done with it. The file is locked while the run lives, and removed once
 //! the sink has the secret. A file that nobody has locked was left by a run that
 //! was killed, or that failed.
+//!
+//! Beside the entries, a token that is being rotated, or whose grace runs, has a file
+//! without any secret.
 
 mod entry;
+mod token_lock;
 
+use std::env;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use cf_service_tokens::ServiceTokenId;
 use fs4::FileExt;
 use tempfile::TempDir;
 
 pub(crate) use entry::{Answer, Entry, Intent, Operation};
+pub(crate) use token_lock::TokenLock;
 
 use crate::arguments::Global;
+use crate::exit::Exit;
 use crate::explain::Failure;
+use crate::own_file;
 use crate::replace;
 
 /// The directory with the entries, which nobody else can read.
@@ -50,7 +59,10 @@ impl Journal {
                 _simulated: Some(directory),
             });
         }
-        let directory = global.journal.clone().or_else(default_directory);
+        let named = global.journal.clone();
+        let directory = named
+            .filter(|directory| !directory.as_os_str().is_empty())
+            .or_else(default_directory);
         let directory = directory.ok_or_else(|| {
             Failure::usage("there is no place for the journal: HOME is not set").next(
                 "name a directory that outlives a crash by --journal or CF_SERVICE_TOKENS_JOURNAL",
@@ -62,6 +74,21 @@ impl Journal {
         })
     }
 
+    /// Keeps other runs from rotating the token, until the lock is dropped.
+    pub(crate) fn lock_token(&self, id: &ServiceTokenId) -> Result<TokenLock, Failure> {
+        let path = self.directory.join(format!("{id}.lock"));
+        self.create_directory()
+            .and_then(|()| TokenLock::acquire(&path, id))
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::ResourceBusy => Failure::new(
+                    Exit::Failed,
+                    format!("another run is rotating the token {id} just now"),
+                )
+                .next("nothing was changed; wait for it to end"),
+                _ => self.unwritable(&error),
+            })
+    }
+
     /// Begins an entry: once this returns, what is about to be done is on disk.
     pub(crate) fn begin(&self, intent: Intent) -> Result<Entry, Failure> {
         self.create_directory()
@@ -69,14 +96,7 @@ impl Journal {
                 let _guard = self.guard()?;
                 Entry::begin(&self.path(&intent.entry), intent)
             })
-            .map_err(|error| {
-                Failure::usage(format!(
-                    "the journal in {} can't be written",
-                    self.directory.display()
-                ))
-                .because(error)
-                .next("nothing was changed; name another directory by --journal")
-            })
+            .map_err(|error| self.unwritable(&error))
     }
 
     /// The entry of this name, if there is one.
@@ -90,16 +110,29 @@ impl Journal {
 
     /// All entries that were left behind, the oldest first.
     pub(crate) fn left(&self) -> Result<Vec<Entry>, Failure> {
-        let mut left = Vec::new();
-        for path in self.paths().map_err(|error| self.unreadable(&error))? {
-            if let Some(Found::Left(entry)) =
-                self.open(&path).map_err(|error| self.unreadable(&error))?
-            {
-                left.push(*entry);
-            }
-        }
-        left.sort_by_key(|entry| entry.intent.started_at);
-        Ok(left)
+        let all = self.left_or_unreadable();
+        all.into_iter()
+            .map(|entry| entry.map_err(|error| self.unreadable(&error)))
+            .collect()
+    }
+
+    /// All entries that were left behind, the oldest first, after why others can't
+    /// be read.
+    pub(crate) fn left_or_unreadable(&self) -> Vec<io::Result<Entry>> {
+        let paths = match self.paths() {
+            Ok(paths) => paths,
+            Err(error) => return vec![Err(error)],
+        };
+        let found = paths.iter().map(|path| self.open(path));
+        let mut left: Vec<_> = found
+            .filter_map(|found| match found {
+                Ok(Some(Found::Left(entry))) => Some(Ok(*entry)),
+                Ok(Some(Found::Busy) | None) => None,
+                Err(error) => Some(Err(error)),
+            })
+            .collect();
+        left.sort_by_key(|entry| entry.as_ref().ok().map(|entry| entry.intent.started_at));
+        left
     }
 
     fn paths(&self) -> io::Result<Vec<PathBuf>> {
@@ -107,6 +140,7 @@ impl Journal {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             files => files?,
         };
+        self.require_own()?;
         let paths = files.map(|file| Ok(file?.path()));
         let is_entry = |path: &PathBuf| path.extension().is_some_and(|ext| ext == EXTENSION);
         paths
@@ -114,25 +148,38 @@ impl Journal {
             .collect()
     }
 
+    /// The entry at this path. The error names it.
     fn open(&self, path: &Path) -> io::Result<Option<Found>> {
-        if !path.exists() {
+        self.open_unnamed(path)
+            .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
+    }
+
+    fn open_unnamed(&self, path: &Path) -> io::Result<Option<Found>> {
+        if let Err(error) = path.symlink_metadata()
+            && error.kind() == io::ErrorKind::NotFound
+        {
             return Ok(None);
         }
         let _guard = self.guard()?;
-        let file = match fs::OpenOptions::new().read(true).append(true).open(path) {
+        let file = match own_file::options().read(true).append(true).open(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             file => file?,
         };
-        if FileExt::try_lock(&file).is_err() {
-            return Ok(Some(Found::Busy));
+        own_file::require_own(&file.metadata()?)?;
+        match own_file::lock(&file) {
+            Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
+                return Ok(Some(Found::Busy));
+            }
+            locked => locked?,
         }
         Ok(Entry::read(path, file)?.map(|entry| Found::Left(Box::new(entry))))
     }
 
     /// Keeps other runs from looking at an entry between its making and its lock.
     fn guard(&self) -> io::Result<File> {
+        self.require_own()?;
         let path = self.directory.join("lock");
-        let file = replace::owner_only()
+        let file = own_file::options()
             .write(true)
             .create(true)
             .truncate(false)
@@ -146,15 +193,35 @@ impl Journal {
         builder.recursive(true);
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        let parents = self.directory.ancestors().skip(1);
+        let missing: Vec<_> = parents
+            .take_while(|parent| !(parent.as_os_str().is_empty() || parent.exists()))
+            .collect();
         builder.create(&self.directory)?;
-        replace::sync_directory(&self.directory)
+        self.require_own()?;
+        replace::sync_directory(&self.directory)?;
+        missing.into_iter().try_for_each(replace::sync_directory)
+    }
+
+    /// What another user has written is not trusted: an entry names a command.
+    fn require_own(&self) -> io::Result<()> {
+        own_file::require_own(&fs::metadata(&self.directory)?)
     }
 
     fn path(&self, name: &str) -> PathBuf {
         self.directory.join(format!("{name}.{EXTENSION}"))
     }
 
-    fn unreadable(&self, error: &io::Error) -> Failure {
+    pub(crate) fn unwritable(&self, error: &io::Error) -> Failure {
+        Failure::usage(format!(
+            "the journal in {} can't be written",
+            self.directory.display()
+        ))
+        .because(error)
+        .next("nothing was changed; name another directory by --journal")
+    }
+
+    pub(crate) fn unreadable(&self, error: &io::Error) -> Failure {
         Failure::usage(format!(
             "the journal in {} can't be read",
             self.directory.display()
@@ -168,10 +235,15 @@ const EXTENSION: &str = "jsonl";
 
 /// Where programs keep what must outlive them.
 fn default_directory() -> Option<PathBuf> {
-    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
-    let state = set("STATE_DIRECTORY")
-        .or_else(|| set("XDG_STATE_HOME"))
+    let set = |name| env::var_os(name).filter(|value| !value.is_empty());
+    // A service's own, of which systemd may name several.
+    if let Some(directories) = set("STATE_DIRECTORY") {
+        return env::split_paths(&directories).find(|directory| directory.is_absolute());
+    }
+    let state = set("XDG_STATE_HOME")
         .map(PathBuf::from)
+        // As its specification says.
+        .filter(|directory| directory.is_absolute())
         .or_else(|| Some(PathBuf::from(set("HOME")?).join(".local/state")))?;
     Some(state.join("cf-service-tokens"))
 }

@@ -10,6 +10,7 @@ mod explain;
 mod journal;
 mod monitor;
 mod output;
+mod own_file;
 mod page;
 mod progress;
 mod records;

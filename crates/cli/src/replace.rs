@@ -2,11 +2,14 @@
 //! a crash leaves one of the two.
 
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-/// A file that is to be replaced, and the new one beside it, still empty.
+use crate::own_file;
+
+/// A file that is to be replaced, and the new one beside it, still empty and locked
+/// until it is in place.
 #[derive(Debug)]
 pub(crate) struct Replacement {
     path: PathBuf,
@@ -21,25 +24,42 @@ impl Replacement {
     ///
     /// The new file's name is always the same, so that what a crash has left behind
     /// is removed by the next attempt and lies nowhere for ever.
+    ///
+    /// # Errors
+    ///
+    /// One of the kind `ResourceBusy`, if another run is about to replace the file.
     pub(crate) fn prepare(path: &Path) -> io::Result<Self> {
         refuse_what_is_no_file(path)?;
+        remove_leftover(path)?;
         let new_path = new_path(path)?;
-        match fs::remove_file(&new_path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
         // Never an existing file, which may be another user's.
-        let mut new = owner_only().write(true).create_new(true).open(&new_path)?;
-        new.write_all(b"proof")?;
-        new.sync_all()?;
-        new.set_len(0)?;
-        io::Seek::rewind(&mut new)?;
-        Ok(Self {
+        let opened = own_file::options()
+            .write(true)
+            .create_new(true)
+            .open(&new_path);
+        let new = match opened {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                return Err(own_file::busy());
+            }
+            opened => opened?,
+        };
+        own_file::lock(&new)?;
+        let mut replacement = Self {
             path: path.to_owned(),
             new_path,
             new,
             is_renamed: false,
-        })
+        };
+        // Before it was locked, another run may have taken it for a leftover.
+        if !replacement.is_in_place()? {
+            return Err(own_file::busy());
+        }
+        let new = &mut replacement.new;
+        new.write_all(b"proof")?;
+        new.sync_all()?;
+        new.set_len(0)?;
+        io::Seek::rewind(new)?;
+        Ok(replacement)
     }
 
     /// Puts the new file, with this in it, in the old one's place, and waits until
@@ -47,27 +67,52 @@ impl Replacement {
     pub(crate) fn finish(mut self, content: &[u8]) -> io::Result<()> {
         self.new.write_all(content)?;
         self.new.sync_all()?;
+        if !self.is_in_place()? {
+            return Err(io::Error::other(format!(
+                "{} was removed or replaced meanwhile",
+                self.new_path.display()
+            )));
+        }
         fs::rename(&self.new_path, &self.path)?;
         self.is_renamed = true;
         sync_directory(&self.path)
+    }
+
+    fn is_in_place(&self) -> io::Result<bool> {
+        own_file::is_at(&self.new, &self.new_path)
     }
 }
 
 impl Drop for Replacement {
     fn drop(&mut self) {
-        if !self.is_renamed {
+        if !self.is_renamed && self.is_in_place().unwrap_or_default() {
             // The next attempt removes it too.
             let _ = fs::remove_file(&self.new_path);
         }
     }
 }
 
-/// To open a file that nobody but its owner can read.
-pub(crate) fn owner_only() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options
+/// Removes the new file that a crash has left beside this one, if there is one. It
+/// may hold what the file was to hold.
+///
+/// # Errors
+///
+/// One of the kind `ResourceBusy`, if another run is about to replace the file.
+pub(crate) fn remove_leftover(path: &Path) -> io::Result<()> {
+    let new_path = new_path(path)?;
+    let left = match own_file::options().read(true).open(&new_path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => {
+            let at = format!("{}: {error}", new_path.display());
+            return Err(io::Error::new(error.kind(), at));
+        }
+        Ok(left) => left,
+    };
+    own_file::lock(&left)?;
+    match own_file::is_at(&left, &new_path)? {
+        true => fs::remove_file(&new_path),
+        false => Err(own_file::busy()),
+    }
 }
 
 /// Waits until the directory's entry for this path can't be lost to a crash.

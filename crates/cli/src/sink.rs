@@ -12,8 +12,9 @@ use std::str::FromStr;
 
 use secrecy::{ExposeSecret as _, SecretString};
 
+use crate::exit::Exit;
 use crate::explain::Failure;
-use crate::replace::Replacement;
+use crate::replace::{self, Replacement};
 
 pub(crate) use env_file::credentials as credentials_in_env_file;
 
@@ -60,11 +61,25 @@ impl Sink {
             }
             Self::Stdout => stdout::Stdout::prove().map(ProvedSink::Stdout),
         };
-        proved.map_err(|error| {
-            Failure::usage(format!("no secret can be brought to {self}"))
+        proved.map_err(|error| match error.kind() {
+            io::ErrorKind::ResourceBusy => Failure::new(
+                Exit::Failed,
+                format!("another run is bringing something to {self} just now"),
+            )
+            .next("nothing was changed; wait for it to end"),
+            _ => Failure::usage(format!("no secret can be brought to {self}"))
                 .because(error)
-                .next("nothing was changed; choose another --secret-to, or mend this one")
+                .next("nothing was changed; choose another --secret-to, or mend this one"),
         })
+    }
+
+    /// Removes what a run that was killed has left beside the sink, and which may hold
+    /// the secret.
+    pub(crate) fn remove_leftover(&self) -> io::Result<()> {
+        match self {
+            Self::File(path) | Self::EnvFile(path) => replace::remove_leftover(path),
+            Self::Command(_) | Self::Stdout => Ok(()),
+        }
     }
 
     /// The sink by its whole path, so that another directory finds it too.
@@ -108,7 +123,11 @@ impl FromStr for Sink {
     fn from_str(text: &str) -> Result<Self, String> {
         let (kind, rest) = text.split_once(':').unwrap_or(("file", text));
         match (kind, rest) {
-            (_, "stdout") if kind == "file" && text == "stdout" => Ok(Self::Stdout),
+            _ if matches!(text, "stdout" | "-") => Ok(Self::Stdout),
+            ("env-file", "-") => Err(
+                "standard output takes the secret alone: write stdout (a file of this name is env-file:./-)"
+                    .to_owned(),
+            ),
             ("file" | "env-file" | "command", "") => {
                 Err(format!("{text:?} does not say where; see --help"))
             }
@@ -161,7 +180,8 @@ mod tests {
             assert_eq!(sink.to_string(), shown);
             assert_eq!(shown.parse(), Ok(sink));
         }
-        for text in ["", "file:", "command:", "vault:secret/app"] {
+        assert_eq!("-".parse(), Ok(Sink::Stdout));
+        for text in ["", "env-file:-", "file:", "command:", "vault:secret/app"] {
             assert!(text.parse::<Sink>().is_err(), "{text}");
         }
     }

@@ -92,13 +92,56 @@ fn a_command_reads_the_secret_and_is_told_whose_it_is() {
 }
 
 #[test]
-fn standard_output_has_the_secret_and_nothing_else() {
+fn a_command_gets_none_of_the_credentials() {
     let world = World::new();
-    let ran = rotate(&world, "stdout");
-    assert!(world.opens(ran.stdout.trim_end()));
-    assert_eq!(ran.stdout.lines().count(), 1);
-    assert!(ran.stderr.contains("is on standard output"));
-    assert!(secrets_in(&ran.stderr).is_empty());
+    fs::write(world.path("token"), world.simulator.api_token()).unwrap();
+    let mut command = world.command();
+    let arguments = ["rotate", ID, "--api-token-file", "token", "--secret-to"];
+    command
+        .args(arguments)
+        .arg("command:cat >got; env >environment");
+    let credentials = [
+        "CLOUDFLARE_API_TOKEN",
+        "CLOUDFLARE_API_KEY",
+        "CLOUDFLARE_EMAIL",
+        "CLOUDFLARE_API_USER_SERVICE_KEY",
+        "CF_ACCESS_CLIENT_SECRET",
+    ];
+    for name in credentials {
+        command.env(name, "a-credential");
+    }
+    let ran = support::Ran::of(&mut command);
+    assert_eq!(ran.code, Some(0), "{}", ran.shown());
+    let environment = read(&world.path("environment"));
+    assert!(environment.contains(CLIENT_ID), "{environment}");
+    for name in credentials {
+        assert!(!environment.contains(name), "{environment}");
+    }
+}
+
+#[test]
+fn a_command_that_ends_well_is_not_said_to_have_the_secret() {
+    let world = World::new();
+    let ran = rotate(&world, "command:exec 3<&0; sleep 0 <&3; true");
+    assert!(
+        ran.stdout.contains("sleep 0 <&3; true\", which ended well"),
+        "{}",
+        ran.stdout
+    );
+    assert!(!ran.stdout.contains("taken"), "{}", ran.stdout);
+}
+
+#[test]
+fn standard_output_has_the_secret_and_nothing_else() {
+    for sink in ["stdout", "-"] {
+        let world = World::new();
+        let ran = rotate(&world, sink);
+        assert!(world.opens(ran.stdout.trim_end()), "{}", ran.stdout);
+        assert_eq!(ran.stdout.lines().count(), 1);
+        assert!(ran.stderr.contains("is on standard output"));
+        assert!(secrets_in(&ran.stderr).is_empty());
+        assert!(!world.path("-").exists());
+    }
 }
 
 #[test]
@@ -222,45 +265,76 @@ fn a_lost_create_is_not_followed_by_a_second_token() {
     assert_eq!(world.simulator.tokens().len(), 2);
 }
 
+/// The body that the journal has of an answer that could not be read.
+fn kept_body(world: &World) -> Option<String> {
+    let journal = world.journal_text();
+    let answer: serde_json::Value = serde_json::from_str(journal.lines().nth(1)?).unwrap();
+    answer["body"].as_str().map(str::to_owned)
+}
+
 #[test]
-fn an_answer_that_can_not_be_read_is_kept_whole() {
+fn an_answer_that_breaks_off_is_kept_as_far_as_it_came() {
     let world = World::new();
     let truncated = Injection::new(Fault::TruncatedBody).on(Operation::Rotate);
     world.simulator.inject(truncated.taking_effect());
     let ran = world.run(&["rotate", ID, "--secret-to", "secret"]);
-    assert_ne!(ran.code, Some(0));
-    assert!(world.journal_text().contains("\"body\":\"{") || world.journal_text().contains(ID));
+    assert_eq!(ran.code, Some(4), "{}", ran.shown());
     assert!(secrets_in(&ran.shown()).is_empty());
+    let body = kept_body(&world).unwrap();
+    assert!(body.starts_with("{\"errors\""), "{body}");
+    let [secret] = &secrets_in(&body)[..] else {
+        panic!("{body}");
+    };
+    assert!(world.opens(secret));
+    assert!(world.opens(OLD_SECRET));
+}
+
+/// Where the secret of an odd answer is.
+#[derive(Debug, PartialEq)]
+enum Whereabouts {
+    /// It was found, and is in the sink.
+    Sink,
+    /// It is in the answer, which the journal keeps.
+    KeptAnswer,
+    /// There was none in the answer, which the journal keeps.
+    NotInKeptAnswer,
+    /// There was no answer; the journal names the token.
+    NoAnswer,
 }
 
 #[test]
-fn a_secret_in_an_answer_of_another_shape_arrives() {
-    for wrong in [
-        WrongJson::Empty,
-        WrongJson::Truncated,
-        WrongJson::NotJson,
-        WrongJson::InvalidUtf8,
-        WrongJson::ResultNull,
-        WrongJson::ResultMissing,
-        WrongJson::ResultOfAnotherType,
-        WrongJson::SuccessMissing,
-        WrongJson::ArrayForObject,
-        WrongJson::FieldsOfAnotherType,
-        WrongJson::UnknownFields,
-        WrongJson::DeepNesting,
+fn a_secret_in_an_answer_of_another_shape_is_not_lost() {
+    use Whereabouts::{KeptAnswer, NoAnswer, NotInKeptAnswer, Sink};
+
+    for (wrong, expected) in [
+        (WrongJson::Empty, NoAnswer),
+        (WrongJson::Truncated, KeptAnswer),
+        (WrongJson::NotJson, NotInKeptAnswer),
+        (WrongJson::InvalidUtf8, KeptAnswer),
+        (WrongJson::ResultNull, NotInKeptAnswer),
+        (WrongJson::ResultMissing, NotInKeptAnswer),
+        (WrongJson::ResultOfAnotherType, NotInKeptAnswer),
+        (WrongJson::SuccessMissing, Sink),
+        (WrongJson::ArrayForObject, Sink),
+        (WrongJson::FieldsOfAnotherType, Sink),
+        (WrongJson::UnknownFields, Sink),
+        (WrongJson::DeepNesting, Sink),
     ] {
         let world = World::new();
         let odd = Injection::new(Fault::WrongJson(wrong)).on(Operation::Rotate);
         world.simulator.inject(odd.taking_effect());
         let ran = world.run(&["rotate", ID, "--secret-to", "env-file:env"]);
-        let text = format!("{}{}", read(&world.path("env")), world.journal_text());
-        let is_saved = secrets_in(&text).iter().any(|secret| world.opens(secret));
-        let version = world.simulator.tokens()[0].client_secret_version;
-        assert!(
-            is_saved || text.contains(ID) || version == 1,
-            "{wrong:?}: {}",
-            ran.shown()
-        );
+        let opens = |text: &str| secrets_in(text).iter().any(|secret| world.opens(secret));
+        let found = match kept_body(&world) {
+            Some(body) if opens(&body) => KeptAnswer,
+            Some(_) => NotInKeptAnswer,
+            None if opens(&read(&world.path("env"))) => Sink,
+            None => NoAnswer,
+        };
+        assert_eq!(found, expected, "{wrong:?}: {}", ran.shown());
+        let is_delivered = expected == Sink;
+        assert_eq!(ran.code, Some(i32::from(!is_delivered)), "{wrong:?}");
+        assert_eq!(world.journal_text().is_empty(), is_delivered, "{wrong:?}");
         assert!(world.opens(OLD_SECRET), "{wrong:?}");
         assert!(secrets_in(&ran.shown()).is_empty(), "{wrong:?}");
     }

@@ -1,17 +1,19 @@
 //! `create` and `rotate`: a new secret, brought safely to where it is kept.
 //!
-//! 1. The sink is proved.
-//! 2. The journal has what is about to be done.
-//! 3. The API is called.
-//! 4. The journal has the secret, or it is known that there is none.
-//! 5. The sink has the secret.
-//! 6. The journal forgets it.
+//! 1. The token is locked, where there is one.
+//! 2. The sink is proved.
+//! 3. The journal has what is about to be done.
+//! 4. The API is called.
+//! 5. The journal has the secret, or it is known that there is none.
+//! 6. The sink has the secret.
+//! 7. The journal forgets it, and keeps in mind until when the old one works.
 //!
 //! Whoever is killed in between leaves the secret in the sink or in the journal,
 //! or an entry that names the token.
 
 use cf_service_tokens::{
     CreateServiceToken, Error, IssuedServiceToken, Response, RotateServiceToken, ServiceToken,
+    ServiceTokenId,
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
@@ -21,7 +23,7 @@ use crate::commands::left_behind;
 use crate::connect::Connection;
 use crate::exit::Exit;
 use crate::explain::Failure;
-use crate::journal::{Entry, Intent, Journal, Operation};
+use crate::journal::{Entry, Intent, Journal, Operation, TokenLock};
 use crate::output::{Cell, Output, Record};
 use crate::records::expiry;
 use crate::sink::{IssuedSecret, ProvedSink, Sink};
@@ -55,7 +57,7 @@ pub(crate) async fn create(
         sink: sink.to_string(),
     })?;
     let answer = connection.create(&request).await;
-    let issued = bring_home(entry, answer, proved)?;
+    let issued = bring_home(entry, None, answer, proved)?;
     show(output, &sink, &issued, None)
 }
 
@@ -66,12 +68,18 @@ pub(crate) async fn rotate(
     arguments: Rotate,
 ) -> Result<Exit, Failure> {
     let tokens = connection.account("rotated")?;
+    let id: ServiceTokenId = arguments.id.parse()?;
+    // From before the token is looked at, so that what is seen stays true.
+    let mut lock = journal.lock_token(&id)?;
     let sink = arguments.delivery.secret_to.absolute();
     let proved = sink.prove()?;
     // Before anything changes, this shows that the id is right.
     let token = connection.get(&arguments.id).await?;
     let entry_name = format!("rotate-{}", arguments.id);
     left_behind::settle_rotate(journal, &entry_name, &token)?;
+    if !(arguments.end_grace || arguments.revoke_now) {
+        left_behind::require_no_grace(journal, &mut lock)?;
+    }
 
     let now = Utc::now();
     let (request, valid_until) = match arguments.revoke_now {
@@ -97,14 +105,15 @@ pub(crate) async fn rotate(
         sink: sink.to_string(),
     })?;
     let answer = tokens.rotate(&arguments.id, &request).await;
-    let issued = bring_home(entry, answer, proved)?;
+    let issued = bring_home(entry, Some(&mut lock), answer, proved)?;
     show(output, &sink, &issued, Some(valid_until))
 }
 
 /// Brings the secret of the answer into the journal, then to the sink, and then
-/// clears the journal.
+/// clears the journal, but for the grace that now runs.
 fn bring_home(
     mut entry: Entry,
+    lock: Option<&mut TokenLock>,
     answer: Result<Response<IssuedServiceToken>, Error>,
     sink: ProvedSink,
 ) -> Result<ServiceToken, Failure> {
@@ -138,7 +147,11 @@ fn bring_home(
         .because(error)
         .next(left_behind::advice_for_lost(&entry.intent))),
         (_, Ok(())) => {
-            entry.clear().map_err(|error| {
+            let noted = match lock {
+                Some(lock) => lock.note_grace(entry.intent.old_secret_valid_until),
+                None => Ok(()),
+            };
+            noted.and_then(|()| entry.clear()).map_err(|error| {
                 Failure::new(Exit::Failed, "the sink has the secret, but the journal still has it too")
                     .because(error)
                     .next("remove the entry by `cf-service-tokens journal discard`")
@@ -244,7 +257,8 @@ fn show(
 pub(crate) fn whereabouts(sink: &Sink) -> String {
     match sink {
         Sink::File(path) | Sink::EnvFile(path) => format!("is in {}", path.display()),
-        Sink::Command(command) => format!("was taken by {command:?}"),
+        // Whether it stored the secret, or read it at all, it alone knows.
+        Sink::Command(command) => format!("was offered to {command:?}, which ended well"),
         Sink::Stdout => "is on standard output".to_owned(),
     }
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::arguments::JournalCommand;
 use crate::commands::{confirm, issue, left_behind};
 use crate::exit::Exit;
-use crate::explain::Failure;
+use crate::explain::{self, Failure};
 use crate::journal::{Answer, Entry, Found, Journal, Operation};
 use crate::output::{Cell, Output, Record};
 use crate::sink::Sink;
@@ -61,8 +61,10 @@ fn finish(
     })?;
     let output = output.beside_secret(sink == Sink::Stdout);
     settled(
+        journal,
         &output,
         entry,
+        true,
         &format!("the secret {}", issue::whereabouts(&sink)),
     )
 }
@@ -74,18 +76,34 @@ fn discard(journal: &Journal, output: &Output, name: &str, yes: bool) -> Result<
         None => "Forget the entry?",
     };
     confirm::ask(question, yes)?;
-    settled(output, entry, "forgotten")
+    let took_place = entry.answer.is_some();
+    settled(journal, output, entry, took_place, "forgotten")
 }
 
-fn settled(output: &Output, entry: Entry, words: &str) -> Result<Exit, Failure> {
+fn settled(
+    journal: &Journal,
+    output: &Output,
+    entry: Entry,
+    took_place: bool,
+    words: &str,
+) -> Result<Exit, Failure> {
     let name = entry.intent.entry.clone();
-    entry.clear().map_err(|error| {
-        Failure::new(Exit::Failed, format!("the entry {name} can't be removed")).because(error)
-    })?;
+    remove_leftover(&entry.intent.sink);
+    left_behind::end(journal, entry, took_place)?;
     if output.is_table() && !output.quiet {
         output.line(&format!("{name}: {words}"))?;
     }
     Ok(Exit::Success)
+}
+
+/// Removes what the run may have left beside the sink that it was meant for.
+fn remove_leftover(sink: &str) {
+    let removed = sink.parse::<Sink>().map(|sink| sink.remove_leftover());
+    if let Ok(Err(error)) = removed {
+        explain::remark(format!(
+            "what the run may have left beside {sink} can't be removed, and may hold the secret: {error}"
+        ));
+    }
 }
 
 fn find(journal: &Journal, name: &str) -> Result<Entry, Failure> {

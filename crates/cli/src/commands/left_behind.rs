@@ -7,17 +7,18 @@ use chrono::{DateTime, Utc};
 use crate::connect::Connection;
 use crate::exit::Exit;
 use crate::explain::{self, Failure};
-use crate::journal::{Answer, Entry, Found, Intent, Journal, Operation};
+use crate::journal::{Answer, Entry, Found, Intent, Journal, Operation, TokenLock};
 use crate::when;
 
 /// Tells of what was left behind, so that nobody has to look for it.
 pub(crate) fn tell(journal: &Journal) {
-    // A journal that can't be read is told of by the commands that need it.
-    let Ok(left) = journal.left() else { return };
-    for entry in left {
+    for entry in journal.left_or_unreadable() {
+        let words = match entry {
+            Ok(entry) => words(&entry),
+            Err(error) => format!("the journal can't be read, and may hold a secret: {error}"),
+        };
         explain::remark(format!(
-            "{}; `cf-service-tokens journal` says what to do",
-            words(&entry)
+            "{words}; `cf-service-tokens journal` says what to do"
         ));
     }
 }
@@ -118,9 +119,44 @@ pub(crate) fn settle_rotate(
     )
     .next(format!(
         "to rotate once more ends the secret that is in use, at once. When its users can take the new \
-         one: cf-service-tokens journal discard {entry_name}, and rotate again. To change over \
-         slowly, create a second token"
+         one: cf-service-tokens journal discard {entry_name}, and rotate again with --end-grace. To \
+         change over slowly, create a second token"
     )))
+}
+
+/// Makes sure that no grace runs, as far as the journal knows: a second rotate ends
+/// the secret before the last at once, whatever was promised to its users.
+pub(crate) fn require_no_grace(journal: &Journal, lock: &mut TokenLock) -> Result<(), Failure> {
+    let grace = lock.grace().map_err(|error| journal.unreadable(&error))?;
+    let Some(until) = grace else { return Ok(()) };
+    Err(Failure::new(
+        Exit::Failed,
+        format!(
+            "the grace of an earlier rotate runs until {}, and to rotate again would end its old secret at once",
+            when::minute(until)
+        ),
+    )
+    .next(
+        "nothing was changed; wait until then, or, if all users have the newest secret, rotate with \
+         --end-grace; --revoke-now ends the newest one too",
+    ))
+}
+
+/// Ends an entry, and keeps in mind the grace that runs since its rotate. If it is
+/// not known whether that took place, the longest that may run.
+pub(crate) fn end(journal: &Journal, entry: Entry, took_place: bool) -> Result<(), Failure> {
+    if let (Operation::Rotate, Some(id)) = (entry.intent.operation, &entry.intent.token_id) {
+        let mut lock = journal.lock_token(&id.parse()?)?;
+        let until = entry.intent.old_secret_valid_until;
+        let noted = match took_place {
+            true => lock.note_grace(until),
+            false => lock
+                .grace()
+                .and_then(|before| lock.note_grace(before.max(until))),
+        };
+        noted.map_err(|error| journal.unwritable(&error))?;
+    }
+    clear(entry)
 }
 
 /// Makes sure that no earlier create of this name is unsettled: a second one would

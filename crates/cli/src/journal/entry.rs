@@ -10,6 +10,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use crate::own_file;
 use crate::replace;
 use crate::sink::IssuedSecret;
 
@@ -68,7 +69,7 @@ pub(crate) struct Entry {
 impl Entry {
     /// Makes the entry, locks it, and brings the intent to disk.
     pub(super) fn begin(path: &Path, intent: Intent) -> io::Result<Self> {
-        let file = replace::owner_only()
+        let file = own_file::options()
             .append(true)
             .create_new(true)
             .open(path)?;
@@ -95,8 +96,7 @@ impl Entry {
             fs::remove_file(path)?;
             return Ok(None);
         };
-        let intent = serde_json::from_str(intent)
-            .map_err(|error| io::Error::other(format!("{}: {error}", path.display())))?;
+        let intent = serde_json::from_str(intent)?;
         // A line that was cut off is of an answer that was not kept in time.
         let answer = rest.split_once('\n').map(|(line, _)| {
             serde_json::from_str::<AnswerLine>(line).map_or(Answer::Unread, Answer::from)

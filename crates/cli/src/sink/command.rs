@@ -7,6 +7,15 @@ use secrecy::ExposeSecret as _;
 
 use crate::sink::IssuedSecret;
 
+/// The variables with credentials that this command reads.
+const CREDENTIALS: [&str; 5] = [
+    "CLOUDFLARE_API_TOKEN",
+    "CLOUDFLARE_API_KEY",
+    "CLOUDFLARE_EMAIL",
+    "CLOUDFLARE_API_USER_SERVICE_KEY",
+    "CF_ACCESS_CLIENT_SECRET",
+];
+
 /// Makes sure, as far as that can be known, that the command can be run: the shell
 /// understands it, and knows the first word.
 pub(super) fn prove(command: &str) -> io::Result<()> {
@@ -61,6 +70,12 @@ pub(super) fn deliver(command: &str, issued: &IssuedSecret) -> io::Result<()> {
     })
 }
 
+/// The shell, without the credentials that this command was given: the sink's command
+/// needs none of them.
 fn shell() -> Command {
-    Command::new("sh")
+    let mut shell = Command::new("sh");
+    for name in CREDENTIALS {
+        shell.env_remove(name);
+    }
+    shell
 }

@@ -29,11 +29,12 @@ pub(super) fn content(path: &Path, issued: &IssuedSecret) -> io::Result<Zeroizin
     Ok(content)
 }
 
-/// The credentials in such a file.
+/// The credentials in such a file. Of several values the last one counts, as it does
+/// for a shell.
 pub(crate) fn credentials(path: &Path) -> io::Result<ServiceTokenCredentials> {
-    let content = read(path)?;
+    let content = Zeroizing::new(fs::read_to_string(path)?);
     let value = |name| {
-        let mut lines = content.lines();
+        let mut lines = content.lines().rev();
         let value = lines.find_map(|line| value_of(line, name)).ok_or_else(|| {
             io::Error::new(
                 io::ErrorKind::InvalidData,
@@ -48,7 +49,7 @@ pub(crate) fn credentials(path: &Path) -> io::Result<ServiceTokenCredentials> {
     ))
 }
 
-/// What the file holds; nothing if there is none.
+/// What the file holds, to be written anew; nothing if there is none.
 fn read(path: &Path) -> io::Result<Zeroizing<String>> {
     match fs::read_to_string(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Zeroizing::default()),
@@ -149,5 +150,16 @@ mod tests {
         fs::write(&path, "A=1\n").unwrap();
         let error = credentials(&path).unwrap_err().to_string();
         assert_eq!(error, "it does not set CF_ACCESS_CLIENT_ID");
+        let error = credentials(&directory.path().join("none")).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn of_several_assignments_the_last_one_counts() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("env");
+        let text = "CF_ACCESS_CLIENT_SECRET=old\nCF_ACCESS_CLIENT_ID=id\nexport CF_ACCESS_CLIENT_SECRET=new\n";
+        fs::write(&path, text).unwrap();
+        assert_eq!(credentials(&path).unwrap().expose_secret(), "new");
     }
 }

@@ -153,13 +153,15 @@ impl World {
         self.path("journal")
     }
 
-    /// What the journal has of the token, the files' whole text.
+    /// What the journal's entries have of the token, the files' whole text.
     pub fn journal_text(&self) -> String {
         let Ok(files) = std::fs::read_dir(self.journal()) else {
             return String::new();
         };
         files
-            .map(|file| read(&file.unwrap().path()))
+            .map(|file| file.unwrap().path())
+            .filter(|path| path.extension().is_some_and(|ext| ext == "jsonl"))
+            .map(|path| read(&path))
             .collect::<Vec<_>>()
             .join("\n")
     }

@@ -1,0 +1,79 @@
+//! Files that are this user's alone, and that one run at a time has.
+//!
+//! Whoever renames or removes such a file has locked it, and has seen that it is the
+//! one at its path. So no run takes away what another one writes to.
+
+use std::fs::{File, Metadata, OpenOptions};
+use std::io;
+use std::path::Path;
+
+use fs4::{FileExt, TryLockError};
+
+/// To open a file that nobody but its owner can read, and not through a link.
+pub(crate) fn options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    #[cfg(unix)]
+    {
+        use rustix::fs::OFlags;
+        use std::os::unix::fs::OpenOptionsExt as _;
+
+        // What is no file, such as a pipe, is not waited for.
+        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        options.mode(0o600);
+        options.custom_flags(i32::try_from(flags.bits()).unwrap_or_default());
+    }
+    options
+}
+
+/// Locks the file for as long as it is open.
+pub(crate) fn lock(file: &File) -> io::Result<()> {
+    FileExt::try_lock(file).map_err(|error| match error {
+        TryLockError::WouldBlock => busy(),
+        TryLockError::Error(error) => error,
+    })
+}
+
+/// That another run has the file.
+pub(crate) fn busy() -> io::Error {
+    let what = "another run is at work on it just now";
+    io::Error::new(io::ErrorKind::ResourceBusy, what)
+}
+
+/// Whether the open file is the one at this path.
+#[cfg(unix)]
+pub(crate) fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt as _;
+
+    let open = file.metadata()?;
+    match std::fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        found => found.map(|found| (found.dev(), found.ino()) == (open.dev(), open.ino())),
+    }
+}
+
+/// Whether there is a file at this path: other systems don't tell which.
+#[cfg(not(unix))]
+pub(crate) fn is_at(_: &File, path: &Path) -> io::Result<bool> {
+    path.try_exists()
+}
+
+/// Makes sure that nobody else can have written it, nor can.
+#[cfg(unix)]
+pub(crate) fn require_own(metadata: &Metadata) -> io::Result<()> {
+    use std::os::unix::fs::MetadataExt as _;
+
+    let fault = if metadata.uid() != rustix::process::geteuid().as_raw() {
+        "it belongs to another user, who may have written anything in it"
+    } else if metadata.mode() & 0o022 != 0 {
+        "other users can write to it; take that away by chmod go-w"
+    } else {
+        return Ok(());
+    };
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, fault))
+}
+
+#[cfg(not(unix))]
+#[expect(clippy::unnecessary_wraps, reason = "the other systems may fail")]
+pub(crate) fn require_own(_: &Metadata) -> io::Result<()> {
+    Ok(())
+}

@@ -1,0 +1,150 @@
+//! Where the journal is, and whose entries are trusted.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
+use std::path::Path;
+
+use support::{ID, Ran, World, read, secrets_in};
+
+/// A world in whose journal a secret waits for this command.
+fn world_with_secret_for(command: &str) -> World {
+    let world = World::new();
+    let sink = format!("command:test -e ready || exit 7; {command}");
+    let ran = world.run(&["rotate", ID, "--secret-to", &sink]);
+    assert_eq!(ran.code, Some(1), "{}", ran.shown());
+    assert_eq!(secrets_in(&world.journal_text()).len(), 1);
+    fs::write(world.path("ready"), "").unwrap();
+    world
+}
+
+fn give_away(path: &Path) {
+    chown(path, Some(12_345), None).unwrap();
+}
+
+/// Only root can.
+fn can_give_away() -> bool {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    chown(file.path(), Some(12_345), None).is_ok()
+}
+
+fn entry(world: &World) -> std::path::PathBuf {
+    world.journal().join(format!("rotate-{ID}.jsonl"))
+}
+
+#[test]
+fn what_another_user_may_have_written_is_not_trusted() {
+    let allow = |path: &Path, mode| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let faults: [(&str, &dyn Fn(&World)); 5] = [
+        ("can write", &|world| allow(&world.journal(), 0o777)),
+        ("can write", &|world| allow(&entry(world), 0o620)),
+        ("another user", &|world| give_away(&world.journal())),
+        ("another user", &|world| give_away(&entry(world))),
+        ("symbolic link", &|world| {
+            fs::rename(entry(world), world.path("elsewhere")).unwrap();
+            symlink(world.path("elsewhere"), entry(world)).unwrap();
+        }),
+    ];
+    for (said, fault) in faults {
+        if said == "another user" && !can_give_away() {
+            continue;
+        }
+        let world = world_with_secret_for("cat >got");
+        fault(&world);
+        for arguments in [
+            &["journal", "finish", &format!("rotate-{ID}")][..],
+            &["journal"],
+            &["rotate", ID, "--secret-to", "secret"],
+        ] {
+            let ran = world.run(arguments);
+            assert_eq!(ran.code, Some(2), "{said}: {}", ran.shown());
+            assert!(ran.stderr.contains(said), "{said}: {}", ran.shown());
+        }
+        assert!(!world.path("got").exists(), "{said}: the command was run");
+        assert!(!world.path("secret").exists());
+        assert_eq!(world.simulator.tokens()[0].client_secret_version, 2);
+    }
+}
+
+#[test]
+fn an_entry_of_ones_own_is_finished() {
+    let world = world_with_secret_for("cat >got");
+    let ran = world.run(&["journal", "finish", &format!("rotate-{ID}")]);
+    assert_eq!(ran.code, Some(0), "{}", ran.shown());
+    assert!(world.opens(&read(&world.path("got"))));
+}
+
+#[test]
+fn the_journal_is_where_the_environment_says() {
+    let world = World::new();
+    let at = |name: &str| world.path(name).into_os_string();
+    let several = format!("{}:/nowhere", world.path("service").display());
+    let below = "cf-service-tokens";
+    for (variables, expected) in [
+        (vec![("STATE_DIRECTORY", several.into())], "service".into()),
+        (
+            vec![("XDG_STATE_HOME", at("xdg")), ("HOME", at("home"))],
+            format!("xdg/{below}"),
+        ),
+        (
+            vec![("XDG_STATE_HOME", "relative".into()), ("HOME", at("home"))],
+            format!("home/.local/state/{below}"),
+        ),
+    ] {
+        let mut command = world.command();
+        command
+            .env("CF_SERVICE_TOKENS_JOURNAL", "")
+            .envs(variables)
+            .args(["rotate", ID, "--revoke-now"])
+            .args(["--secret-to", "command:exit 7"]);
+        let ran = Ran::of(&mut command);
+        assert_eq!(ran.code, Some(1), "{}", ran.shown());
+        let entry = world.path(&expected).join(format!("rotate-{ID}.jsonl"));
+        assert_eq!(secrets_in(&read(&entry)).len(), 1, "{expected}");
+    }
+}
+
+#[test]
+fn every_command_tells_of_an_entry_that_can_not_be_read() {
+    let world = world_with_secret_for("cat >got");
+    let damaged = world.journal().join("rotate-damaged.jsonl");
+    fs::write(&damaged, "{\"entry\":\n").unwrap();
+    fs::set_permissions(&damaged, fs::Permissions::from_mode(0o600)).unwrap();
+    let ran = world.run(&["list", "--quiet"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.shown());
+    assert!(
+        ran.stderr.contains("rotate-damaged.jsonl"),
+        "{}",
+        ran.shown()
+    );
+    assert!(ran.stderr.contains("did not end"), "{}", ran.shown());
+}
+
+#[test]
+fn no_secret_stays_beside_a_sink_that_was_given_up() {
+    let name = format!("rotate-{ID}");
+    for settle in [
+        &["journal", "discard", &name, "--yes"][..],
+        &["journal", "finish", &name, "--secret-to", "other"],
+    ] {
+        let world = world_with_secret_for("cat >got");
+        // As a run that was killed just before it put the file in place leaves it.
+        let text = read(&entry(&world));
+        let sink = world.path("secret");
+        let begin = text.find("command:").unwrap();
+        let end = begin + text[begin..].find('"').unwrap();
+        let text = format!("{}file:{}{}", &text[..begin], sink.display(), &text[end..]);
+        fs::write(entry(&world), text).unwrap();
+        let leftover = world.path(".secret.cf-service-tokens.new");
+        fs::write(&leftover, "the secret").unwrap();
+        let ran = world.run(settle);
+        assert_eq!(ran.code, Some(0), "{}", ran.shown());
+        assert!(!leftover.exists(), "{settle:?}");
+        assert_eq!(world.journal_text(), "");
+    }
+}
