@@ -4,6 +4,7 @@
 mod support;
 
 use std::fs;
+use std::net::TcpListener;
 
 use cf_service_tokens_simulator::Simulator;
 use support::{CLIENT_ID, OLD_SECRET, Ran, World, known_token};
@@ -63,4 +64,48 @@ fn what_is_missing_or_out_of_reach() {
     );
     world.go_offline();
     assert_shown!("out-of-reach", verify(&world, &url, OLD_SECRET).shown());
+}
+
+/// A proxy would see the secret, which is not encrypted on its way to this machine.
+#[test]
+fn no_proxy_stands_between_the_command_and_this_machine() {
+    let world = World::new();
+    let proxy = TcpListener::bind("127.0.0.1:0").unwrap();
+    proxy.set_nonblocking(true).unwrap();
+    let address = format!("http://{}", proxy.local_addr().unwrap());
+    let url = world.simulator.protected_url();
+    let by_name = url.replace("127.0.0.1", "localhost");
+    for arguments in [
+        &["verify", "--url", url][..],
+        &["verify", "--url", &by_name],
+        &["--simulate", "verify"],
+    ] {
+        let mut command = world.command();
+        for variable in ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY"] {
+            command.env(variable, &address);
+        }
+        // A simulated account makes a token of its own.
+        if arguments[0] == "verify" {
+            command
+                .env("CF_ACCESS_CLIENT_ID", CLIENT_ID)
+                .env("CF_ACCESS_CLIENT_SECRET", OLD_SECRET);
+        }
+        let ran = Ran::of(command.args(arguments));
+        assert_eq!(ran.code, Some(0), "{arguments:?}: {}", ran.shown());
+        assert!(proxy.accept().is_err(), "{arguments:?} went to the proxy");
+    }
+}
+
+#[test]
+fn a_secret_does_not_go_to_another_machine_without_tls() {
+    let world = World::new();
+    for url in [
+        "http://app.example.com/",
+        "http://localhost.example.com/",
+        "http://192.0.2.1/",
+    ] {
+        let ran = verify(&world, url, OLD_SECRET);
+        assert_eq!(ran.code, Some(2), "{url}: {}", ran.shown());
+        assert!(ran.stderr.contains("not https"), "{}", ran.shown());
+    }
 }

@@ -3,6 +3,7 @@
 use std::env;
 use std::fs;
 use std::io;
+use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -61,15 +62,25 @@ fn url(arguments: &Verify, simulation: Option<&Connection>) -> Result<Url, Failu
             .because(error)
             .next("write it whole, such as https://app.example.com/")
     })?;
-    let is_local = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
     match url.scheme() {
         "https" => Ok(url),
-        "http" if is_local => Ok(url),
+        "http" if is_loopback(&url) => Ok(url),
         _ => Err(Failure::usage(
             "the URL is not https, which would show the secret to the network",
         )
         .next("use https")),
     }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    let Some(host) = url.host_str() else {
+        return false;
+    };
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost"
+        || address
+            .parse()
+            .is_ok_and(|address: IpAddr| address.is_loopback())
 }
 
 /// The credentials to try; of a simulated account, those of a new token.
@@ -135,9 +146,17 @@ fn headers(
 
 async fn attempt(url: Url, headers: HeaderMap) -> Result<VerifyRecord, Failure> {
     // A redirect followed would carry the secret along.
-    let http = reqwest::Client::builder()
+    let builder = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
-        .timeout(TIMEOUT)
+        .retry(reqwest::retry::never())
+        .tls_version_min(reqwest::tls::Version::TLS_1_2)
+        .timeout(TIMEOUT);
+    // What stays on this machine may be plain, so it must not go to a proxy.
+    let builder = match is_loopback(&url) {
+        true => builder.no_proxy(),
+        false => builder,
+    };
+    let http = builder
         .build()
         .map_err(|error| Failure::new(Exit::Failed, "no request can be sent").because(error))?;
     let shown = shown(&url);
