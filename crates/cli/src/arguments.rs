@@ -166,13 +166,13 @@ pub(crate) struct List {
 
 #[derive(Args, Debug)]
 pub(crate) struct OneToken {
-    /// The token's id, which is not its client id; `list` shows both
+    /// The token's id, as `list` shows it; it is not the client id
     pub(crate) id: String,
 }
 
 #[derive(Args, Debug)]
 pub(crate) struct Tokens {
-    /// The tokens' ids, which are not their client ids; `list` shows both
+    /// The tokens' ids, as `list` shows them; they are not the client ids
     #[arg(required = true, value_name = "ID")]
     pub(crate) ids: Vec<String>,
 }
@@ -214,7 +214,7 @@ pub(crate) struct Delivery {
 #[derive(Args, Debug)]
 #[command(group = clap::ArgGroup::new("change").required(true).multiple(true))]
 pub(crate) struct Update {
-    /// The token's id, which is not its client id; `list` shows both
+    /// The token's id, as `list` shows it; it is not the client id
     pub(crate) id: String,
     /// A new name
     #[arg(long, group = "change")]
@@ -247,7 +247,7 @@ Examples:
   cf-service-tokens rotate ID --grace 7d --secret-to env-file:/etc/deploy.env
   cf-service-tokens rotate ID --secret-to 'command:vault kv put secret/app key=-'")]
 pub(crate) struct Rotate {
-    /// The token's id, which is not its client id; `list` shows both
+    /// The token's id, as `list` shows it; it is not the client id
     pub(crate) id: String,
     #[command(flatten)]
     pub(crate) delivery: Delivery,

@@ -8,7 +8,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use cf_service_tokens::{CreateServiceToken, Retry, ServiceTokenCredentials};
-use chrono::{DateTime, Utc};
 use reqwest::header::{HeaderMap, HeaderName, LOCATION};
 use reqwest::{StatusCode, Url};
 use secrecy::SecretString;
@@ -19,7 +18,7 @@ use crate::arguments::{Global, Verify};
 use crate::connect::Connection;
 use crate::exit::Exit;
 use crate::explain::Failure;
-use crate::output::{Cell, Output, Record};
+use crate::output::{Cell, Output};
 use crate::sink;
 
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -167,7 +166,9 @@ async fn attempt(url: Url, headers: HeaderMap) -> Result<VerifyRecord, Failure> 
         .await
         .map_err(|error| {
             let failure = Failure::new(Exit::Unreachable, format!("{shown} could not be reached"));
-            causes(failure, &error.without_url()).next("check the URL and the network")
+            failure
+                .because_of_all(Some(&error.without_url()))
+                .next("check the URL and the network")
         })?;
     let status = answer.status();
     let location = answer
@@ -183,16 +184,6 @@ async fn attempt(url: Url, headers: HeaderMap) -> Result<VerifyRecord, Failure> 
         redirected_to: redirect.as_ref().map(self::shown),
         meaning,
     })
-}
-
-fn causes(failure: Failure, error: &reqwest::Error) -> Failure {
-    let mut failure = failure.because(error);
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        failure = failure.because(cause);
-        source = cause.source();
-    }
-    failure
 }
 
 /// What an answer means for the token.
@@ -267,15 +258,6 @@ impl VerifyRecord {
             Outcome::Login => Cell::bad(format!("redirected to a login (HTTP {status})")),
             Outcome::Unclear => Cell::warning(format!("unclear (HTTP {status})")),
         }
-    }
-}
-
-impl Record for VerifyRecord {
-    // Shown a field a line.
-    const COLUMNS: &'static [&'static str] = &[];
-
-    fn cells(&self, _: DateTime<Utc>) -> Vec<Cell> {
-        Vec::new()
     }
 }
 
