@@ -19,7 +19,8 @@ Exit codes:
   1  something failed: a token was not found, not renewed, or is refused by the app
   2  the command line can't be carried out; nothing was changed
   3  the credentials are missing, not accepted, or lack a permission
-  4  the API could not be reached, or could not answer now; try again later
+  4  the API, or the app of `verify`, could not be reached or could not answer now;
+     try again later
   5  --dry-run found tokens that are due
 
 Try it with nothing configured:
@@ -292,7 +293,7 @@ pub(crate) struct Renew {
     pub(crate) watch: bool,
     /// With --watch, serves /metrics, /healthz, /readyz and a page with the report
     /// here, such as 127.0.0.1:9464
-    #[arg(long, value_name = "ADDRESS", requires = "watch")]
+    #[arg(long, value_name = "ADDRESS", requires = "watch", value_parser = address)]
     pub(crate) listen: Option<SocketAddr>,
     /// Only part I of N of the tokens, from 0, so that N programs share the work
     #[arg(long, value_name = "I/N")]
@@ -401,7 +402,7 @@ In another:
   cf-service-tokens list")]
 pub(crate) struct Simulate {
     /// The loopback address to listen on; port 0 takes a free one
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0", value_parser = address)]
     pub(crate) listen: SocketAddr,
 }
 
@@ -428,6 +429,12 @@ pub(crate) struct Man {
 pub(crate) enum When {
     At(DateTime<Utc>),
     In(Duration),
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        "an IP address and a port are needed, such as 127.0.0.1:9464 or [::1]:9464".to_owned()
+    })
 }
 
 fn time_or_span(text: &str) -> Result<When, String> {

@@ -90,9 +90,11 @@ impl Output {
                 self.write(|out, style| table::rows(out, style, records.iter(), Utc::now()))
             }
             Format::Json => self.json(&records),
-            Format::Jsonl => {
-                self.data(|out| records.iter().try_for_each(|record| json::line(out, record)))
-            }
+            Format::Jsonl => self.data(|out| {
+                records
+                    .iter()
+                    .try_for_each(|record| json::line(out, record))
+            }),
             Format::Csv => self.data(|out| delimited::rows(out, records, R::blank().as_ref())),
         }
     }

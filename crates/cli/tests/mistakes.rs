@@ -5,7 +5,7 @@ mod support;
 
 use std::fs;
 
-use cf_service_tokens_simulator::{Fault, Injection, Operation, SeedToken, Simulator};
+use cf_service_tokens_simulator::{Fault, Injection, Operation, SeedToken, Simulator, TokenField};
 use support::{CLIENT_ID, ID, Ran, World, command, simulated};
 
 #[test]
@@ -254,6 +254,38 @@ fn some_tokens_fail_and_others_do_not() {
     let failed = &document["tokens"][0];
     assert_eq!(failed["outcome"], "failed", "{}", ran.shown());
     assert_eq!(failed["reason"], "due", "{}", ran.shown());
+}
+
+#[test]
+fn a_dry_run_tells_of_what_is_due_beside_what_can_not_be_renewed() {
+    let soon = || SeedToken::new("soon").expires_in(chrono::TimeDelta::days(3));
+    let odd = || SeedToken::new("odd").null(TokenField::ExpiresAt);
+    let both = World::with(Simulator::builder().token(soon()).token(odd()));
+    let ran = both.run(&["renew", "--dry-run"]);
+    assert_eq!(ran.code, Some(5), "{}", ran.shown());
+    assert!(ran.stdout.contains("can't renew"), "{}", ran.shown());
+    assert_eq!(both.run(&["renew"]).code, Some(1));
+    assert_eq!(
+        both.run(&["renew", "--dry-run"]).code,
+        Some(1),
+        "none is due now"
+    );
+}
+
+#[test]
+fn an_address_is_asked_for_in_its_form() {
+    for address in ["localhost:9464", ":9464", "9464", "127.0.0.1"] {
+        let renew = &["renew", "--watch", "--listen", address][..];
+        for arguments in [renew, &["simulate", "--listen", address]] {
+            let ran = simulated(arguments);
+            assert_eq!(ran.code, Some(2), "{}", ran.shown());
+            assert!(
+                ran.stderr.contains("such as 127.0.0.1:9464"),
+                "{}",
+                ran.shown()
+            );
+        }
+    }
 }
 
 /// An account of three tokens, whose ids are `a`, `b` and `c`.

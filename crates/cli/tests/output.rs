@@ -190,7 +190,10 @@ fn a_line_is_there_before_the_next_token_is_tried() {
     child.kill().unwrap();
     child.wait().unwrap();
     let record: serde_json::Value = serde_json::from_str(&line).unwrap();
-    assert_eq!((&record["id"], &record["outcome"]), (&"a".into(), &"refreshed".into()));
+    assert_eq!(
+        (&record["id"], &record["outcome"]),
+        (&"a".into(), &"refreshed".into())
+    );
     assert!(requests <= 2, "{requests}: all was over");
 }
 

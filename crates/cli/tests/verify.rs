@@ -4,6 +4,7 @@
 mod support;
 
 use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
 
 use cf_service_tokens_simulator::Simulator;
@@ -64,6 +65,23 @@ fn what_is_missing_or_out_of_reach() {
     );
     world.go_offline();
     assert_shown!("out-of-reach", verify(&world, &url, OLD_SECRET).shown());
+}
+
+/// An app that fails, which Access may have let the token in to or not.
+#[test]
+fn an_app_that_fails_says_nothing_of_the_token() {
+    let world = World::new();
+    let app = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", app.local_addr().unwrap());
+    let serving = std::thread::spawn(move || {
+        let (mut connection, _) = app.accept().unwrap();
+        let mut head = BufReader::new(&connection).lines().map(Result::unwrap);
+        assert!(head.any(|line| line.is_empty()));
+        let answer = "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n";
+        connection.write_all(answer.as_bytes()).unwrap();
+    });
+    assert_shown!("unclear", verify(&world, &url, OLD_SECRET).shown());
+    serving.join().unwrap();
 }
 
 /// A proxy would see the secret, which is not encrypted on its way to this machine.

@@ -137,7 +137,12 @@ impl Record for ReportRecord {
 
     fn blank() -> Option<Self> {
         let (token, policy, now) = Default::default();
-        Some(Self::new(&token, decide(&token, &policy, now), &policy, now))
+        Some(Self::new(
+            &token,
+            decide(&token, &policy, now),
+            &policy,
+            now,
+        ))
     }
 
     fn cells(&self, now: DateTime<Utc>) -> Vec<Cell> {

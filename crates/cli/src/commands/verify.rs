@@ -44,7 +44,9 @@ pub(crate) async fn verify(
     output.record(&record, &fields)?;
     Ok(match record.outcome {
         Outcome::Accepted => Exit::Success,
-        _ => Exit::Failed,
+        Outcome::Refused | Outcome::Login => Exit::Failed,
+        // As where the app can't be reached at all: nothing is known of the token.
+        Outcome::Unclear => Exit::Unreachable,
     })
 }
 
@@ -201,12 +203,13 @@ fn judge(status: StatusCode, redirect: Option<&Url>) -> (Outcome, &'static str) 
     match status.as_u16() {
         401 | 403 => (
             Outcome::Refused,
-            "Access refuses the token: it is unknown, lapsed or disabled, its secret is wrong, \
+            "Access refuses the token, or the app itself refuses what Access let in. If it is Access, \
+             the token is unknown, lapsed or disabled, its secret is wrong, \
              or no policy with the action Service Auth lets it in",
         ),
         500.. => (
             Outcome::Unclear,
-            "the app fails, so that nothing can be said of the token",
+            "the app fails, so that nothing can be said of the token; try again later",
         ),
         _ => (Outcome::Accepted, "the app lets the token in"),
     }

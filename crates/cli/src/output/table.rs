@@ -173,9 +173,8 @@ fn cell(cell: Cell) -> comfy_table::Cell {
 /// The text without what would move the cursor, colour the screen or turn the
 /// direction of writing: a token's name is whatever somebody once typed.
 fn printable(text: String) -> String {
-    let misleads = |c: char| {
-        c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
+    let misleads =
+        |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     if !text.contains(misleads) {
         return text;
     }
