@@ -245,15 +245,21 @@ fn some_tokens_fail_and_others_do_not() {
     assert_eq!(ran.code, Some(1), "{}", ran.shown());
     assert_eq!(ran.stdout.lines().count(), 2, "{}", ran.stdout);
     assert!(ran.stdout.contains("failed"));
+}
 
-    world
-        .simulator
-        .inject(Injection::new(Fault::SuccessFalse).on(Operation::Refresh));
-    let ran = world.run(&["renew", "--within", "2y", "--only", "one", "-o", "json"]);
-    let document: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
-    let failed = &document["tokens"][0];
-    assert_eq!(failed["outcome"], "failed", "{}", ran.shown());
-    assert_eq!(failed["reason"], "due", "{}", ran.shown());
+#[test]
+fn a_renewal_that_failed_says_why_the_token_was_due() {
+    for (days, reason) in [(3, "due"), (-3, "expired")] {
+        let token = SeedToken::new("deploy").expires_in(chrono::TimeDelta::days(days));
+        let world = World::with(Simulator::builder().token(token));
+        let fault = Injection::new(Fault::SuccessFalse).on(Operation::Refresh);
+        world.simulator.inject(fault);
+        let ran = world.run(&["renew", "--include-expired", "-o", "json"]);
+        let document: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+        let failed = &document["tokens"][0];
+        assert_eq!(failed["outcome"], "failed", "{}", ran.shown());
+        assert_eq!(failed["reason"], reason, "{}", ran.shown());
+    }
 }
 
 #[test]
