@@ -368,13 +368,32 @@ impl Error {
     ///
     /// See the [kinds of failure](Self#the-kinds-of-failure).
     pub fn is_auth(&self) -> bool {
-        self.is_dead_credential()
+        self.is_unauthenticated()
             || self.status() == Some(StatusCode::FORBIDDEN) && self.is_refused()
     }
 
-    /// Whether no other call with these credentials can fare better. A 403 alone
-    /// may be about one token.
-    pub(crate) fn is_dead_credential(&self) -> bool {
+    /// Whether the API does not know who calls: HTTP 401, or Cloudflare's code
+    /// 10000 or 9109. [`is_auth`](Self::is_auth) holds as well.
+    ///
+    /// No other call with these credentials can fare better, so there is no use in
+    /// going on. A 403 alone may be about one token.
+    ///
+    /// ```no_run
+    /// # async fn example(tokens: cf_service_tokens::AccountServiceTokens, ids: &[&str]) {
+    /// for id in ids {
+    ///     match tokens.refresh(*id).await {
+    ///         Ok(token) => println!("{id}: good until {:?}", token.expires_at),
+    ///         Err(error) => {
+    ///             println!("{id}: {error}");
+    ///             if error.is_unauthenticated() {
+    ///                 break;
+    ///             }
+    ///         }
+    ///     }
+    /// }
+    /// # }
+    /// ```
+    pub fn is_unauthenticated(&self) -> bool {
         self.status() == Some(StatusCode::UNAUTHORIZED)
             || self.has_code(AUTHENTICATION_ERROR)
             || self.has_code(INVALID_ACCESS_TOKEN)
@@ -385,6 +404,18 @@ impl Error {
     /// See the example of [what the API said](Self#what-the-api-said).
     pub fn is_not_found(&self) -> bool {
         self.status() == Some(StatusCode::NOT_FOUND)
+    }
+
+    /// Whether there is no service token of the id that the call was given: HTTP
+    /// 404 to a call on one token, unless Cloudflare's code 7000 or 7003 says that
+    /// there is no such route. [`is_not_found`](Self::is_not_found) holds as well.
+    pub fn is_token_not_found(&self) -> bool {
+        let is_of_one_token = self
+            .0
+            .call
+            .as_ref()
+            .is_some_and(|call| call.operation.is_of_one_token());
+        self.is_not_found() && is_of_one_token && !self.is_no_route()
     }
 
     /// Whether the API has had too many calls: HTTP 429, or Cloudflare's code
@@ -526,6 +557,11 @@ impl Error {
         });
         let unsent = self.is_connect() || matches!(self.0.kind, Kind::Throttled(_));
         !call.operation.is_read() && !unsent && !turned_away
+    }
+
+    /// Whether the API has nothing at the path of the call.
+    fn is_no_route(&self) -> bool {
+        self.has_code(7000) || self.has_code(7003)
     }
 
     fn has_code(&self, code: i64) -> bool {

@@ -83,8 +83,33 @@ async fn a_failure_envelope_with_null_lists_and_odd_entries() {
     let codes: Vec<i64> = error.api_errors().iter().map(|error| error.code).collect();
     assert_eq!(codes, [7003, 7000]);
     assert!(error.is_not_found());
+    assert!(!error.is_token_not_found(), "there is no such route");
     assert!(error.is_refused());
     insta::assert_snapshot!(error, @"refresh account service token: the API refused the call (HTTP 404, ray id 8f2b1c9d0e1f2a3b-FRA): 7003 no route, 7000 no route either; check the base URL and the ids");
+}
+
+#[tokio::test]
+async fn an_unknown_caller_is_told_from_a_missing_permission_and_a_token_from_a_route() {
+    let envelope = |code: i64| {
+        format!(r#"{{"success":false,"errors":[{{"code":{code},"message":"no"}}],"result":null}}"#)
+    };
+    for (status, code, unauthenticated, no_token) in [
+        ("401 Unauthorized", 1000, true, false),
+        ("403 Forbidden", 10_000, true, false),
+        ("403 Forbidden", 9109, true, false),
+        ("403 Forbidden", 1000, false, false),
+        ("404 Not Found", 12_130, false, true),
+        ("404 Not Found", 7003, false, false),
+        ("400 Bad Request", 12_130, false, false),
+    ] {
+        let server = RawServer::start(json(status, &envelope(code)), Then::Close).await;
+        let error = server.tokens().refresh(TOKEN).await.unwrap_err();
+        assert_eq!(error.is_unauthenticated(), unauthenticated, "{error}");
+        assert_eq!(error.is_token_not_found(), no_token, "{error}");
+        let listed = server.tokens().list().page(1).await.unwrap_err();
+        assert_eq!(listed.is_unauthenticated(), unauthenticated, "{listed}");
+        assert!(!listed.is_token_not_found(), "{listed}");
+    }
 }
 
 /// A failure with whatever stands for its result, or without a word of success.

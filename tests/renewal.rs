@@ -12,7 +12,9 @@ use cf_service_tokens::renewal::{
     decide,
 };
 use cf_service_tokens::{AccountServiceTokens, Client, Clock, ServiceToken};
-use cf_service_tokens_simulator::{Operation, SeedToken, Simulator, SimulatorBuilder};
+use cf_service_tokens_simulator::{
+    Fault, Injection, Operation, SeedToken, Simulator, SimulatorBuilder,
+};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 use support::{RawServer, Then, VirtualClock};
@@ -65,6 +67,43 @@ fn table(report: &RenewalReport) -> String {
         lines.push(format!("skipped: {tokens} {reason}"));
     }
     lines.join("\n")
+}
+
+#[tokio::test]
+async fn the_reason_of_a_renewal_is_told_with_what_became_of_it() {
+    let clock = VirtualClock::default();
+    let (simulator, tokens) = simulated(&clock, |builder| {
+        builder
+            .token(in_days("soon", 3))
+            .token(in_days("over", -3))
+            .token(in_days("odd", 4).duration("1 year"))
+    })
+    .await;
+    simulator.inject(Injection::new(Fault::Status(400)).on(Operation::Update));
+    let policy = RenewalPolicy::new()
+        .include_expired(true)
+        .by(RenewBy::Duration);
+    for (dry_run, over, soon) in [(true, "planned", "planned"), (false, "failed", "renewed")] {
+        let policy = policy.clone().dry_run(dry_run).concurrency(1);
+        let report = tokens.renew(&policy).report().await;
+        let mut told: Vec<_> = report
+            .tokens
+            .iter()
+            .map(|token| {
+                let name = token.name.as_deref().unwrap();
+                format!("{name} {} {:?}", token.outcome.as_str(), token.reason)
+            })
+            .collect();
+        told.sort();
+        assert_eq!(
+            told,
+            [
+                "odd unable None".to_owned(),
+                format!("over {over} Some(Expired)"),
+                format!("soon {soon} Some(Due)"),
+            ]
+        );
+    }
 }
 
 #[tokio::test]

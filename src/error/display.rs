@@ -18,16 +18,11 @@ impl Error {
         if self.is_rate_limited() {
             return Some("wait as long as `Retry-After` says, or five minutes");
         }
-        if self.has_code(7000) || self.has_code(7003) {
-            return Some("check the base URL and the ids");
+        if self.is_token_not_found() {
+            return Some("check the id: a service token's `client_id` is not its `id`");
         }
-        if self.is_not_found() {
-            return Some(match &self.0.call {
-                Some(call) if call.operation.is_of_one_token() => {
-                    "check the id: a service token's `client_id` is not its `id`"
-                }
-                _ => "check the base URL and the ids",
-            });
+        if self.is_not_found() || self.is_no_route() {
+            return Some("check the base URL and the ids");
         }
         match &self.0.kind {
             Kind::Connect => Some("check the network, the proxy settings and the base URL"),

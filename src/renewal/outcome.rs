@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 
 use crate::error::Error;
 use crate::generated::types::ServiceToken;
-use crate::renewal::decision::UnableReason;
+use crate::renewal::decision::{RenewReason, UnableReason};
 
 /// A token that should be renewed, and what became of that.
 ///
@@ -22,6 +22,9 @@ pub struct TokenRenewal {
     pub name: Option<String>,
     /// When the token expires, as it was before.
     pub expires_at: Option<DateTime<Utc>>,
+    /// Why it should be renewed, as it was decided; `None` if the outcome is
+    /// [`Unable`](RenewalOutcome::Unable), which has a reason of its own.
+    pub reason: Option<RenewReason>,
     /// What became of it.
     pub outcome: RenewalOutcome,
 }
@@ -82,11 +85,16 @@ pub enum RenewalError {
 }
 
 impl TokenRenewal {
-    pub(super) fn new(token: &ServiceToken, outcome: RenewalOutcome) -> Self {
+    pub(super) fn new(
+        token: &ServiceToken,
+        reason: Option<RenewReason>,
+        outcome: RenewalOutcome,
+    ) -> Self {
         Self {
             id: token.id.clone(),
             name: token.name.clone(),
             expires_at: token.expires_at,
+            reason,
             outcome,
         }
     }

@@ -14,7 +14,7 @@ use futures_util::stream::{FuturesUnordered, Stream, StreamExt};
 use crate::error::Error;
 use crate::generated::types::ServiceToken;
 use crate::list::ServiceTokenStream;
-use crate::renewal::decision::{Decision, SkipReason, decide};
+use crate::renewal::decision::{Decision, RenewReason, SkipReason, decide};
 use crate::renewal::outcome::{RenewalError, RenewalOutcome, TokenRenewal, verified};
 use crate::renewal::policy::{RenewBy, RenewalPolicy};
 use crate::renewal::report::RenewalReport;
@@ -167,7 +167,7 @@ pub(super) struct Pass {
     policy: RenewalPolicy,
     stage: Stage,
     /// The tokens that were listed, are due, and are not being renewed yet.
-    due: VecDeque<ServiceToken>,
+    due: VecDeque<Due>,
     /// The ids of all tokens that were due. A token may be listed twice, since
     /// pages shift when tokens are made or deleted.
     due_ids: BTreeSet<String>,
@@ -185,8 +185,14 @@ enum Stage {
     Finished,
 }
 
-/// A token as it was, and how its renewal went.
-type Tried = (ServiceToken, Result<DateTime<Utc>, RenewalError>);
+/// A token that is to be renewed, as it was listed, and why.
+struct Due {
+    token: ServiceToken,
+    reason: RenewReason,
+}
+
+/// What was to be renewed, and how that went.
+type Tried = (Due, Result<DateTime<Utc>, RenewalError>);
 
 impl Pass {
     pub(super) fn new(tokens: &AccountServiceTokens, policy: RenewalPolicy) -> Self {
@@ -227,8 +233,9 @@ impl Pass {
                         return Some(self.settled(tried));
                     }
                     return Some(match self.due.pop_front() {
-                        Some(token) => {
-                            RenewalEvent::Settled(self.note(&token, RenewalOutcome::NotTried))
+                        Some(Due { token, reason }) => {
+                            let outcome = RenewalOutcome::NotTried;
+                            RenewalEvent::Settled(self.note(&token, Some(reason), outcome))
                         }
                         None => self.finished(),
                     });
@@ -246,12 +253,15 @@ impl Pass {
         let decision = decide(&token, &self.policy, self.tokens.clock().now());
         match decision {
             Decision::Renew(_) if !self.is_new(&token) => {}
-            Decision::Renew(_) if self.policy.dry_run => {
-                self.note(&token, RenewalOutcome::Planned);
+            Decision::Renew(reason) if self.policy.dry_run => {
+                self.note(&token, Some(reason), RenewalOutcome::Planned);
             }
-            Decision::Renew(_) => self.due.push_back(token.clone()),
+            Decision::Renew(reason) => {
+                let token = token.clone();
+                self.due.push_back(Due { token, reason });
+            }
             Decision::Unable(reason) => {
-                self.note(&token, RenewalOutcome::Unable(reason));
+                self.note(&token, None, RenewalOutcome::Unable(reason));
             }
             Decision::Skip(reason) => {
                 if reason == SkipReason::NotDue {
@@ -276,7 +286,7 @@ impl Pass {
     /// The rest of the list is not known. What is known to be due is renewed all
     /// the same, unless the credentials are dead.
     fn cut_short(&mut self, error: Error) {
-        if error.is_dead_credential() {
+        if error.is_unauthenticated() {
             self.stage = Stage::Stopping;
         } else {
             self.start_renewing();
@@ -287,21 +297,22 @@ impl Pass {
     fn start_renewing(&mut self) {
         self.due
             .make_contiguous()
-            .sort_by_key(|token| token.expires_at);
+            .sort_by_key(|due| due.token.expires_at);
         self.stage = Stage::Renewing;
     }
 
     fn fill_up(&mut self) {
         while self.in_flight.len() < self.policy.concurrency {
-            let Some(token) = self.due.pop_front() else {
+            let Some(due) = self.due.pop_front() else {
                 return;
             };
-            let renewal = renew(self.tokens.clone(), self.policy.by, token);
+            let renewal = renew(self.tokens.clone(), self.policy.by, due);
             self.in_flight.push(renewal.boxed());
         }
     }
 
-    fn settled(&mut self, (token, result): Tried) -> RenewalEvent {
+    fn settled(&mut self, (due, result): Tried) -> RenewalEvent {
+        let Due { token, reason } = due;
         let outcome = match result {
             Ok(expires_at) => {
                 let mut renewed = token.clone();
@@ -312,18 +323,23 @@ impl Pass {
             }
             Err(error) => {
                 let error = Arc::new(error);
-                if matches!(&*error, RenewalError::Call(error) if error.is_dead_credential()) {
+                if matches!(&*error, RenewalError::Call(error) if error.is_unauthenticated()) {
                     self.stage = Stage::Stopping;
                     self.report.error = Some(Arc::clone(&error));
                 }
                 RenewalOutcome::Failed(error)
             }
         };
-        RenewalEvent::Settled(self.note(&token, outcome))
+        RenewalEvent::Settled(self.note(&token, Some(reason), outcome))
     }
 
-    fn note(&mut self, token: &ServiceToken, outcome: RenewalOutcome) -> TokenRenewal {
-        let renewal = TokenRenewal::new(token, outcome);
+    fn note(
+        &mut self,
+        token: &ServiceToken,
+        reason: Option<RenewReason>,
+        outcome: RenewalOutcome,
+    ) -> TokenRenewal {
+        let renewal = TokenRenewal::new(token, reason, outcome);
         self.report.note(renewal.clone());
         renewal
     }
@@ -336,9 +352,9 @@ impl Pass {
 }
 
 /// Renews one token, and makes sure of it.
-async fn renew(tokens: AccountServiceTokens, by: RenewBy, token: ServiceToken) -> Tried {
-    let result = extend(&tokens, by, &token).await;
-    (token, result)
+async fn renew(tokens: AccountServiceTokens, by: RenewBy, due: Due) -> Tried {
+    let result = extend(&tokens, by, &due.token).await;
+    (due, result)
 }
 
 async fn extend(

@@ -20,7 +20,8 @@ Exit codes:
   1  something failed: a token was not found, not renewed, or is refused by the app
   2  the command line can't be carried out; nothing was changed
   3  the credentials are missing, not accepted, or lack a permission
-  4  the API could not be reached, or could not answer now; try again later
+  4  the API, or the app of `verify`, could not be reached or could not answer now;
+     try again later
   5  --dry-run found tokens that are due
 
 Try it with nothing configured:
@@ -170,13 +171,13 @@ pub(crate) struct List {
 
 #[derive(Args, Debug)]
 pub(crate) struct OneToken {
-    /// The token's id, which is not its client id; `list` shows both
+    /// The token's id, as `list` shows it; it is not the client id
     pub(crate) id: String,
 }
 
 #[derive(Args, Debug)]
 pub(crate) struct Tokens {
-    /// The tokens' ids, which are not their client ids; `list` shows both
+    /// The tokens' ids, as `list` shows them; they are not the client ids
     #[arg(required = true, value_name = "ID")]
     pub(crate) ids: Vec<String>,
 }
@@ -219,7 +220,7 @@ pub(crate) struct Delivery {
 #[derive(Args, Debug)]
 #[command(group = clap::ArgGroup::new("change").required(true).multiple(true))]
 pub(crate) struct Update {
-    /// The token's id, which is not its client id; `list` shows both
+    /// The token's id, as `list` shows it; it is not the client id
     pub(crate) id: String,
     /// A new name
     #[arg(long, group = "change")]
@@ -256,7 +257,7 @@ Examples:
   cf-service-tokens rotate ID --grace 7d --secret-to env-file:/etc/deploy.env
   cf-service-tokens rotate ID --secret-to 'command:vault kv put secret/app key=-'")]
 pub(crate) struct Rotate {
-    /// The token's id, which is not its client id; `list` shows both
+    /// The token's id, as `list` shows it; it is not the client id
     pub(crate) id: String,
     #[command(flatten)]
     pub(crate) delivery: Delivery,
@@ -305,7 +306,7 @@ pub(crate) struct Renew {
     pub(crate) watch: bool,
     /// With --watch, serves /metrics, /healthz, /readyz and a page with the report
     /// here, such as 127.0.0.1:9464
-    #[arg(long, value_name = "ADDRESS", requires = "watch")]
+    #[arg(long, value_name = "ADDRESS", requires = "watch", value_parser = address)]
     pub(crate) listen: Option<SocketAddr>,
     /// Only part I of N of the tokens, from 0, so that N programs share the work
     #[arg(long, value_name = "I/N")]
@@ -414,7 +415,7 @@ In another:
   cf-service-tokens list")]
 pub(crate) struct Simulate {
     /// The loopback address to listen on; port 0 takes a free one
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0", value_parser = address)]
     pub(crate) listen: SocketAddr,
 }
 
@@ -441,6 +442,12 @@ pub(crate) struct Man {
 pub(crate) enum When {
     At(DateTime<Utc>),
     In(Duration),
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        "an IP address and a port are needed, such as 127.0.0.1:9464 or [::1]:9464".to_owned()
+    })
 }
 
 fn time_or_span(text: &str) -> Result<When, String> {

@@ -16,9 +16,9 @@ pub(crate) enum Exit {
     Usage = 2,
     /// The credentials are missing, not accepted, or lack a permission.
     Credentials = 3,
-    /// The API could not be reached, or could not answer now.
+    /// The API, or the app of `verify`, could not be reached or could not answer now.
     Unreachable = 4,
-    /// `--dry-run` found tokens that are due.
+    /// `--dry-run` found tokens that are due, whatever else it found.
     Due = 5,
 }
 

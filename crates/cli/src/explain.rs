@@ -1,6 +1,6 @@
 //! What went wrong, in plain words, with what to do next.
 
-use std::error::Error as _;
+use std::error::Error as StdError;
 use std::fmt::Display;
 use std::io::Write as _;
 
@@ -54,6 +54,16 @@ impl Failure {
         self
     }
 
+    /// What the failure comes from, and what that comes from, to the root.
+    pub(crate) fn because_of_all(mut self, cause: Option<&dyn StdError>) -> Self {
+        let mut cause = cause;
+        while let Some(error) = cause {
+            self = self.because(error);
+            cause = error.source();
+        }
+        self
+    }
+
     /// Tells of it on standard error.
     pub(crate) fn show(&self) {
         let mut err = anstream::stderr().lock();
@@ -76,12 +86,7 @@ impl From<Error> for Failure {
 
 impl From<&Error> for Failure {
     fn from(error: &Error) -> Self {
-        let mut failure = Self::new(Exit::of(error), error);
-        let mut source = error.source();
-        while let Some(cause) = source {
-            failure.causes.push(cause.to_string());
-            source = cause.source();
-        }
+        let mut failure = Self::new(Exit::of(error), error).because_of_all(error.source());
         failure.next = next(error).map(str::to_owned);
         failure
     }
@@ -101,7 +106,7 @@ fn next(error: &Error) -> Option<&'static str> {
              \"Access: Service Tokens Write\" (\"Read\" is enough to list and to show) for this account",
         );
     }
-    if error.is_invalid_id() || error.is_not_found() {
+    if error.is_invalid_id() || error.is_token_not_found() {
         return Some(
             "`cf-service-tokens list` shows the id of each service token; \
              the client id, which ends in `.access`, is not the id",

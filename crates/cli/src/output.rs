@@ -15,11 +15,26 @@ use crate::arguments::{Format, Global};
 use crate::exit::Exit;
 use crate::explain::Failure;
 
-/// A result that every format can show. Its fields are flat, since CSV has no
+/// A row among others, that every format can show. Its fields are flat, since CSV has no
 /// other kind; those that are unknown are `null`, never left out.
 pub(crate) trait Record: Serialize {
     /// The table's header.
     const COLUMNS: &'static [&'static str];
+
+    /// The columns of what people copy, which never goes over several lines.
+    const WHOLE: &'static [&'static str] = &[];
+
+    /// The columns to leave out where the terminal has no room, the first one first.
+    const SPARE: &'static [&'static str] = &[];
+
+    /// A record of nothing, which gives a file of CSV its header if there is no
+    /// other. Only a type that can be empty in a listing needs one.
+    fn blank() -> Option<Self>
+    where
+        Self: Sized,
+    {
+        None
+    }
 
     /// The table's row.
     fn cells(&self, now: DateTime<Utc>) -> Vec<Cell>;
@@ -70,36 +85,44 @@ impl Output {
 
     /// Shows records, one a row.
     pub(crate) fn records<R: Record>(&self, records: &[R]) -> Result<(), Failure> {
-        self.write(|out, style| match self.format {
-            Format::Table => table::rows(out, style, records.iter(), Utc::now()),
-            Format::Json => json::document(out, &records),
-            Format::Jsonl => records.iter().try_for_each(|r| json::line(out, r)),
-            Format::Csv => delimited::rows(out, records),
-        })
+        match self.format {
+            Format::Table => {
+                self.write(|out, style| table::rows(out, style, records.iter(), Utc::now()))
+            }
+            Format::Json => self.json(&records),
+            Format::Jsonl => self.data(|out| {
+                records
+                    .iter()
+                    .try_for_each(|record| json::line(out, record))
+            }),
+            Format::Csv => self.data(|out| delimited::rows(out, records, R::blank().as_ref())),
+        }
     }
 
     /// Shows one record: in a table, a field a line.
-    pub(crate) fn record<R: Record>(
+    pub(crate) fn record<R: Serialize>(
         &self,
         record: &R,
         fields: &[(&str, Cell)],
     ) -> Result<(), Failure> {
-        self.write(|out, style| match self.format {
-            Format::Table => table::fields(out, style, fields),
-            Format::Json => json::document(out, record),
-            Format::Jsonl => json::line(out, record),
-            Format::Csv => delimited::rows(out, std::slice::from_ref(record)),
-        })
+        match self.format {
+            Format::Table => self.write(|out, style| table::fields(out, style, fields)),
+            Format::Json => self.json(record),
+            Format::Jsonl => self.json_line(record),
+            Format::Csv => {
+                self.data(|out| delimited::rows(out, std::slice::from_ref(record), None))
+            }
+        }
     }
 
     /// Writes a JSON document, for results of a form of their own.
     pub(crate) fn json(&self, document: &impl Serialize) -> Result<(), Failure> {
-        self.write(|out, _| json::document(out, document))
+        self.data(|out| json::document(out, document))
     }
 
     /// Writes a line of JSON, as something happens.
     pub(crate) fn json_line(&self, event: &impl Serialize) -> Result<(), Failure> {
-        self.write(|out, _| json::line(out, event))
+        self.data(|out| json::line(out, event))
     }
 
     /// Writes a line for people.
@@ -107,36 +130,41 @@ impl Output {
         self.write(|out, _| writeln!(out, "{words}"))
     }
 
-    /// Writes, and flushes, so that nothing that matters is held back.
+    /// Writes for people: with colour if the stream shows it, and without what only
+    /// a terminal understands if it is none.
     pub(crate) fn write(
         &self,
         write: impl FnOnce(&mut dyn Write, table::Style) -> io::Result<()>,
     ) -> Result<(), Failure> {
-        let result = if self.to_stderr {
+        if self.to_stderr {
             let stream = anstream::stderr();
             let style = table::Style::of(&stream, io::stderr());
-            put(&mut stream.lock(), style, write)
+            flushed(&mut stream.lock(), |out| write(out, style))
         } else {
             let stream = anstream::stdout();
             let style = table::Style::of(&stream, io::stdout());
-            put(&mut stream.lock(), style, write)
-        };
-        match result {
-            // Whoever reads has enough, such as `head`.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            Err(error) => {
-                Err(Failure::new(Exit::Failed, "the result can't be written").because(error))
-            }
-            Ok(()) => Ok(()),
+            flushed(&mut stream.lock(), |out| write(out, style))
+        }
+    }
+
+    /// Writes for programs: byte for byte the same, whatever reads it.
+    fn data(&self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Failure> {
+        match self.to_stderr {
+            true => flushed(&mut io::stderr().lock(), write),
+            false => flushed(&mut io::stdout().lock(), write),
         }
     }
 }
 
-fn put(
+/// Writes, and flushes, so that nothing that matters is held back.
+fn flushed(
     stream: &mut dyn Write,
-    style: table::Style,
-    write: impl FnOnce(&mut dyn Write, table::Style) -> io::Result<()>,
-) -> io::Result<()> {
-    write(stream, style)?;
-    stream.flush()
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<(), Failure> {
+    match write(stream).and_then(|()| stream.flush()) {
+        // Whoever reads has enough, such as `head`.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        Err(error) => Err(Failure::new(Exit::Failed, "the result can't be written").because(error)),
+        Ok(()) => Ok(()),
+    }
 }

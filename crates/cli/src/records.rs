@@ -21,6 +21,8 @@ pub(crate) struct TokenRecord {
     pub(crate) created_at: Option<DateTime<Utc>>,
     pub(crate) updated_at: Option<DateTime<Utc>>,
     pub(crate) client_secret_version: Option<i64>,
+    #[serde(skip)]
+    never_expires: bool,
 }
 
 /// Whether a token authenticates, and if not, why.
@@ -66,6 +68,7 @@ impl TokenRecord {
             created_at: token.created_at,
             updated_at: token.updated_at,
             client_secret_version: token.client_secret_version,
+            never_expires: token.never_expires(),
         }
     }
 
@@ -83,9 +86,9 @@ impl TokenRecord {
             ("State", self.state.cell()),
             (
                 "Expires",
-                match self.duration.as_deref() {
-                    Some("forever") => Cell::plain("never"),
-                    _ => at(self.expires_at),
+                match self.never_expires {
+                    true => Cell::plain("never"),
+                    false => at(self.expires_at),
                 },
             ),
             ("Duration", Cell::maybe(self.duration.clone())),
@@ -103,14 +106,23 @@ impl TokenRecord {
     }
 }
 
-/// When a token expires, as a cell that warns of what is near.
+/// As [`expiry_cell`], where only the duration's text is at hand.
 pub(crate) fn expiry(
     expires_at: Option<DateTime<Utc>>,
     duration: Option<&str>,
     now: DateTime<Utc>,
 ) -> Cell {
+    expiry_cell(expires_at, duration == Some("forever"), now)
+}
+
+/// When a token expires, as a cell that warns of what is near.
+pub(crate) fn expiry_cell(
+    expires_at: Option<DateTime<Utc>>,
+    never_expires: bool,
+    now: DateTime<Utc>,
+) -> Cell {
     match expires_at {
-        _ if duration == Some("forever") => Cell::plain("never"),
+        _ if never_expires => Cell::plain("never"),
         None => Cell::plain("-"),
         Some(at) if at <= now => Cell::bad(when::date_and_distance(at, now)),
         Some(at) if (at - now).num_days() < 30 => Cell::warning(when::date_and_distance(at, now)),
@@ -121,6 +133,12 @@ pub(crate) fn expiry(
 impl Record for TokenRecord {
     const COLUMNS: &'static [&'static str] =
         &["NAME", "ID", "STATE", "EXPIRES", "DURATION", "LAST SEEN"];
+    const WHOLE: &'static [&'static str] = &["ID"];
+    const SPARE: &'static [&'static str] = &["LAST SEEN", "DURATION"];
+
+    fn blank() -> Option<Self> {
+        Some(Self::new(&ServiceToken::default(), DateTime::UNIX_EPOCH))
+    }
 
     fn cells(&self, now: DateTime<Utc>) -> Vec<Cell> {
         let last_seen = self.last_seen_at.map(|at| when::distance(at - now));
@@ -128,7 +146,7 @@ impl Record for TokenRecord {
             Cell::maybe(self.name.clone()),
             Cell::maybe(self.id.clone()),
             self.state.cell(),
-            expiry(self.expires_at, self.duration.as_deref(), now),
+            expiry_cell(self.expires_at, self.never_expires, now),
             Cell::maybe(self.duration.clone()),
             Cell::plain(last_seen.unwrap_or_else(|| "never".to_owned())),
         ]
@@ -168,6 +186,8 @@ pub(crate) struct ChangeRecord {
     pub(crate) error_status: Option<u16>,
     pub(crate) error_code: Option<i64>,
     pub(crate) ray_id: Option<String>,
+    #[serde(skip)]
+    never_expires: bool,
 }
 
 impl ChangeRecord {
@@ -183,44 +203,60 @@ impl ChangeRecord {
             error_status: None,
             error_code: None,
             ray_id: None,
+            never_expires: token.never_expires(),
         }
     }
 
     pub(crate) fn failed(id: &str, error: &Error) -> Self {
         let fault = Fault::from(error);
         Self {
-            // What can't be an id may be a secret that was pasted.
-            id: ServiceTokenId::new(id).ok().map(|id| id.to_string()),
-            name: None,
             outcome: "failed",
-            state: None,
-            duration: None,
-            expires_at: None,
             error: fault.error,
             error_status: fault.error_status,
             error_code: fault.error_code,
             ray_id: fault.ray_id,
+            ..Self::not_tried(id)
+        }
+    }
+
+    /// Left as it is, since the credentials were not accepted.
+    pub(crate) fn not_tried(id: &str) -> Self {
+        Self {
+            // What can't be an id may be a secret that was pasted.
+            id: ServiceTokenId::new(id).ok().map(|id| id.to_string()),
+            name: None,
+            outcome: "not_tried",
+            state: None,
+            duration: None,
+            expires_at: None,
+            error: None,
+            error_status: None,
+            error_code: None,
+            ray_id: None,
+            never_expires: false,
         }
     }
 }
 
 impl Record for ChangeRecord {
     const COLUMNS: &'static [&'static str] = &["NAME", "ID", "OUTCOME", "EXPIRES"];
+    const WHOLE: &'static [&'static str] = &["ID"];
 
     fn cells(&self, now: DateTime<Utc>) -> Vec<Cell> {
-        let outcome = match self.error {
-            Some(_) => Cell::bad(self.outcome),
-            None => Cell::good(self.outcome),
+        let outcome = match self.outcome {
+            "not_tried" => Cell::bad("not tried"),
+            outcome if self.is_failure() => Cell::bad(outcome),
+            outcome => Cell::good(outcome),
         };
         vec![
             Cell::maybe(self.name.clone()),
             Cell::maybe(self.id.clone()),
             outcome,
-            expiry(self.expires_at, self.duration.as_deref(), now),
+            expiry_cell(self.expires_at, self.never_expires, now),
         ]
     }
 
     fn is_failure(&self) -> bool {
-        self.error.is_some()
+        matches!(self.outcome, "failed" | "not_tried")
     }
 }

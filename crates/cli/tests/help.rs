@@ -34,8 +34,11 @@ fn the_help_of_every_command() {
         "completions",
         "man",
     ];
-    for name in commands {
-        let help = help(&[name, "--help"]);
+    let journal = [["journal", "finish"], ["journal", "discard"]];
+    let commands = commands.iter().map(std::slice::from_ref);
+    for name in commands.chain(journal.iter().map(<[_; 2]>::as_slice)) {
+        let help = help(&[name, &["--help"]].concat());
+        let name = name.join("-");
         // What every command takes is the same for all, and shown once above.
         let (own, every) = help.split_once("Options of every command:").unwrap();
         let after = every

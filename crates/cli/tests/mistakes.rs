@@ -5,7 +5,7 @@ mod support;
 
 use std::fs;
 
-use cf_service_tokens_simulator::{Fault, Injection, Operation, SeedToken, Simulator};
+use cf_service_tokens_simulator::{Fault, Injection, Operation, SeedToken, Simulator, TokenField};
 use support::{CLIENT_ID, ID, Ran, World, command, simulated};
 
 #[test]
@@ -208,7 +208,7 @@ fn a_sink_that_can_not_be_written_is_found_before_the_api_is_called() {
             .args(["rotate", ID, "--secret-to", "stdout"])
             .stdout(std::process::Stdio::null()),
     );
-    assert_eq!(closed.code, None.or(Some(2)), "{}", closed.shown());
+    assert_eq!(closed.code, Some(2), "{}", closed.shown());
     assert!(world.simulator.requests().is_empty());
     assert_eq!(world.journal_text(), "");
     assert_shown!(said);
@@ -248,10 +248,135 @@ fn some_tokens_fail_and_others_do_not() {
 }
 
 #[test]
+fn a_renewal_that_failed_says_why_the_token_was_due() {
+    for (days, reason) in [(3, "due"), (-3, "expired")] {
+        let token = SeedToken::new("deploy").expires_in(chrono::TimeDelta::days(days));
+        let world = World::with(Simulator::builder().token(token));
+        let fault = Injection::new(Fault::SuccessFalse).on(Operation::Refresh);
+        world.simulator.inject(fault);
+        let ran = world.run(&["renew", "--include-expired", "-o", "json"]);
+        let document: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+        let failed = &document["tokens"][0];
+        assert_eq!(failed["outcome"], "failed", "{}", ran.shown());
+        assert_eq!(failed["reason"], reason, "{}", ran.shown());
+    }
+}
+
+#[test]
+fn a_dry_run_tells_of_what_is_due_beside_what_can_not_be_renewed() {
+    let soon = || SeedToken::new("soon").expires_in(chrono::TimeDelta::days(3));
+    let odd = || SeedToken::new("odd").null(TokenField::ExpiresAt);
+    let both = World::with(Simulator::builder().token(soon()).token(odd()));
+    let ran = both.run(&["renew", "--dry-run"]);
+    assert_eq!(ran.code, Some(5), "{}", ran.shown());
+    assert!(ran.stdout.contains("can't renew"), "{}", ran.shown());
+    assert_eq!(both.run(&["renew"]).code, Some(1));
+    assert_eq!(
+        both.run(&["renew", "--dry-run"]).code,
+        Some(1),
+        "none is due now"
+    );
+}
+
+#[test]
+fn an_address_is_asked_for_in_its_form() {
+    for address in ["localhost:9464", ":9464", "9464", "127.0.0.1"] {
+        let renew = &["renew", "--watch", "--listen", address][..];
+        for arguments in [renew, &["simulate", "--listen", address]] {
+            let ran = simulated(arguments);
+            assert_eq!(ran.code, Some(2), "{}", ran.shown());
+            assert!(
+                ran.stderr.contains("such as 127.0.0.1:9464"),
+                "{}",
+                ran.shown()
+            );
+        }
+    }
+}
+
+/// An account of three tokens, whose ids are `a`, `b` and `c`.
+fn three() -> World {
+    let builder = Simulator::builder();
+    let tokens = ["a", "b", "c"].map(|id| SeedToken::new(id).id(id));
+    World::with(tokens.into_iter().fold(builder, |b, token| b.token(token)))
+}
+
+/// What became of each token, by what `--output json` says.
+fn outcomes(ran: &Ran) -> Vec<String> {
+    let records: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    let records = records.as_array().unwrap().iter();
+    records
+        .map(|record| {
+            let id = record["id"].as_str().unwrap();
+            format!("{id} {}", record["outcome"].as_str().unwrap())
+        })
+        .collect()
+}
+
+#[test]
+fn one_token_that_is_forbidden_stops_no_other() {
+    let world = three();
+    let forbidden = Injection::new(Fault::Status(403));
+    world
+        .simulator
+        .inject(forbidden.on(Operation::Refresh).skip(1));
+    let ran = world.run(&["refresh", "a", "b", "c", "--output", "json"]);
+    assert_eq!(ran.code, Some(1), "{}", ran.shown());
+    assert_eq!(outcomes(&ran), ["a refreshed", "b failed", "c refreshed"]);
+}
+
+#[test]
+fn credentials_that_are_not_known_stop_all() {
+    let world = three();
+    let unknown = || Injection::new(Fault::Status(401));
+    let refresh = ["refresh", "a", "b", "c", "--output", "json"];
+    world
+        .simulator
+        .inject(unknown().on(Operation::Refresh).skip(1));
+    let ran = world.run(&refresh);
+    assert_eq!(outcomes(&ran), ["a refreshed", "b failed", "c not_tried"]);
+    assert_eq!(ran.code, Some(1), "some were refreshed: {}", ran.shown());
+    assert_eq!(world.simulator.requests().len(), 2);
+
+    world.simulator.inject(unknown());
+    let ran = world.run(&refresh);
+    assert_eq!(outcomes(&ran), ["a failed", "b not_tried", "c not_tried"]);
+    assert_eq!(ran.code, Some(3), "{}", ran.shown());
+    world.simulator.inject(unknown());
+    let ran = world.run(&["refresh", "a", "b", "--quiet"]);
+    assert!(ran.stdout.contains("not tried"), "{}", ran.shown());
+}
+
+#[test]
+fn ids_are_explained_only_where_one_was_given() {
+    let advice = "the client id, which ends in `.access`, is not the id";
+    let world = World::new();
+    let ran = world.run(&["show", "no-such-id"]);
+    assert!(ran.stderr.contains(advice), "{}", ran.shown());
+    let wrong = world.simulator.base_url().replace("/v4", "/v5");
+    for arguments in [&["list"][..], &["show", ID]] {
+        let ran = Ran::of(
+            world
+                .command()
+                .env("CLOUDFLARE_BASE_URL", &wrong)
+                .args(arguments),
+        );
+        assert_eq!(ran.code, Some(1), "{}", ran.shown());
+        assert!(ran.stderr.contains("check the base URL"), "{}", ran.shown());
+        assert!(!ran.stderr.contains(advice), "{}", ran.shown());
+    }
+}
+
+#[test]
 fn a_rate_limit_and_a_failing_server_are_told_from_a_refusal() {
+    // Longer than anybody waits for a create.
+    let too_many = Fault::TooManyRequests {
+        retry_after_seconds: Some(3600),
+    };
     for (fault, code) in [
         (Fault::Status(503), 4),
         (Fault::HtmlPage(502), 4),
+        (too_many.clone(), 4),
         (Fault::Status(400), 1),
         (Fault::HtmlPage(403), 1),
     ] {

@@ -3,7 +3,14 @@
 
 mod support;
 
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
+
+use cf_service_tokens_simulator::{Fault, Injection, Operation, SeedToken, Simulator};
 use support::{ID, World, simulated};
+
+/// A token that no policy of the simulated account names, so that it can be deleted.
+const PROBE: &str = "b8d5ba76-6c76-46e2-a919-2d16070a2604";
 
 #[test]
 fn tables() {
@@ -23,10 +30,9 @@ fn tables() {
     );
     assert_shown!("report-table", simulated(&["report"]).shown());
     assert_shown!("verify-table", simulated(&["verify"]).shown());
-    let probe = "b8d5ba76-6c76-46e2-a919-2d16070a2604";
     assert_shown!(
         "delete-table",
-        simulated(&["delete", "--yes", probe]).shown()
+        simulated(&["delete", "--yes", PROBE]).shown()
     );
     assert_shown!(
         "zone-list-table",
@@ -41,6 +47,9 @@ fn json() {
         ("show", &["show", ID]),
         ("refresh", &["refresh", ID, "no-such-id"]),
         ("update", &["update", ID, "--duration", "forever"]),
+        ("enable", &["enable", ID]),
+        ("disable", &["disable", ID]),
+        ("delete", &["delete", "--yes", PROBE]),
         ("renew", &["renew"]),
         ("report", &["report"]),
         ("verify", &["verify"]),
@@ -84,26 +93,23 @@ fn csv() {
 #[test]
 fn a_new_secret_is_told_of_and_not_told() {
     let world = World::new();
-    let rotated = world.run(&["rotate", ID, "--secret-to", "secret"]);
-    assert_shown!("rotate-table", rotated.shown());
-    let secret = support::read(&world.path("secret"));
-    assert!(world.opens(&secret));
-    assert!(!rotated.shown().contains(&secret));
-
-    let created = world.run(&[
-        "create",
-        "deploy",
-        "--secret-to",
-        "env-file:e",
-        "-o",
-        "json",
-    ]);
-    insta::with_settings!({ filters => {
-        let mut filters = support::filters();
-        filters.push((r"[0-9a-f-]{36}", "[id]"));
-        filters.push((r"[0-9a-f]{32}\.access", "[client id]"));
-        filters
-    }}, { insta::assert_snapshot!("create-json", created.shown()) });
+    for (name, format) in [("rotate-table", "table"), ("rotate-json", "json")] {
+        let rotated = world.run(&["rotate", ID, "--secret-to", "secret", "-o", format]);
+        assert_shown!(name, rotated.shown());
+        let secret = support::read(&world.path("secret"));
+        assert!(world.opens(&secret));
+        assert!(!rotated.shown().contains(&secret));
+    }
+    for (name, format) in [("create-table", "table"), ("create-json", "json")] {
+        let sink = "env-file:e";
+        let created = world.run(&["create", "deploy", "--secret-to", sink, "-o", format]);
+        insta::with_settings!({ filters => {
+            let mut filters = support::filters();
+            filters.push((r"[0-9a-f-]{36}", "[id]"));
+            filters.push((r"[0-9a-f]{32}\.access", "[client id]"));
+            filters
+        }}, { insta::assert_snapshot!(name, created.shown()) });
+    }
 }
 
 #[test]
@@ -128,13 +134,67 @@ fn verbose_shows_each_request() {
 }
 
 #[test]
-fn a_control_character_in_a_name_reaches_no_terminal() {
-    let world = World::with(cf_service_tokens_simulator::Simulator::builder().token(
-        cf_service_tokens_simulator::SeedToken::new("evil\u{1b}[2J\nname"),
-    ));
-    let ran = world.run(&["list"]);
-    assert!(!ran.stdout.contains('\u{1b}'), "{:?}", ran.stdout);
-    assert_eq!(ran.stdout.lines().count(), 2);
+fn what_a_name_does_to_a_terminal_reaches_none() {
+    let name = "evil\u{1b}[2J\nname \u{202e}\u{2066}\u{9b}2J \"quoted\" \u{e9}";
+    let world = World::with(Simulator::builder().token(SeedToken::new(name)));
+    let shown = world.run(&["list"]).stdout;
+    let misleads = |c: char| c != '\n' && c.is_control() || "\u{202e}\u{2066}".contains(c);
+    assert!(!shown.contains(misleads), "{shown:?}");
+    assert_eq!(shown.lines().count(), 2);
+    let escaped = r#"evil\u{1b}[2J\nname \u{202e}\u{2066}\u{9b}2J "quoted" é"#;
+    assert!(shown.contains(escaped), "{shown}");
+    // Programs get it as it is.
+    let csv = world.run(&["list", "--output", "csv"]).stdout;
+    let mut reader = csv::Reader::from_reader(csv.as_bytes());
+    assert_eq!(&reader.records().next().unwrap().unwrap()[1], name);
+}
+
+#[test]
+fn a_name_is_no_formula() {
+    let token = SeedToken::new("=HYPERLINK(\"https://example.com\")");
+    let token = token.expires_in(chrono::TimeDelta::days(-3));
+    let world = World::with(Simulator::builder().token(token));
+    let csv = world.run(&["list", "--output", "csv"]).stdout;
+    assert!(csv.contains("\"'=HYPERLINK("), "{csv}");
+    assert!(csv.contains(",-2592"), "a number is none either: {csv}");
+}
+
+#[test]
+fn nothing_is_told_as_nothing() {
+    let nobody = ["list", "--name", "nobody"];
+    assert_eq!(simulated(&nobody).stdout, "no tokens\n");
+    let world = World::with(Simulator::builder());
+    for command in ["list", "report", "renew"] {
+        let empty = world.run(&[command, "--output", "csv"]).stdout;
+        let full = simulated(&[command, "--output", "csv"]).stdout;
+        assert_eq!(empty.lines().count(), 1, "{empty:?}");
+        assert_eq!(empty.lines().next(), full.lines().next());
+    }
+}
+
+#[test]
+fn a_line_is_there_before_the_next_token_is_tried() {
+    let builder = Simulator::builder();
+    let tokens = ["a", "b", "c"].map(|id| SeedToken::new(id).id(id));
+    let world = World::with(tokens.into_iter().fold(builder, |b, token| b.token(token)));
+    // The second refresh has no answer until long after the test.
+    let silence = Injection::new(Fault::StalledHeaders).on(Operation::Refresh);
+    world.simulator.inject(silence.skip(1).always());
+    let mut refresh = world.command();
+    refresh.args(["refresh", "a", "b", "c", "--output", "jsonl"]);
+    let mut child = refresh.stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    stdout.read_line(&mut line).unwrap();
+    let requests = world.simulator.requests().len();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let record: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(
+        (&record["id"], &record["outcome"]),
+        (&"a".into(), &"refreshed".into())
+    );
+    assert!(requests <= 2, "{requests}: all was over");
 }
 
 #[test]

@@ -9,8 +9,9 @@ use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::process::{Command, Stdio};
 
+use cf_service_tokens_simulator::{SeedToken, Simulator};
 use nix::pty::{Winsize, openpty};
-use support::{ID, command};
+use support::{ID, World, command};
 
 /// What appears on a terminal of so many columns.
 fn on_a_terminal(columns: u16, command: &mut Command) -> String {
@@ -79,8 +80,42 @@ fn a_table_fits_the_terminal() {
             let text = plain(&shown);
             let widest = text.lines().map(|line| line.chars().count()).max();
             assert!(widest <= Some(columns.into()), "{columns}: {text}");
-            assert!(text.contains("Grafana"), "{text}");
+            assert!(text.contains("Graf"), "{text}");
         }
+    }
+}
+
+#[test]
+fn an_id_can_be_copied_in_one_piece() {
+    for columns in [60, 80, 100, 140] {
+        let mut list = command();
+        let text = plain(&on_a_terminal(columns, list.args(["--simulate", "list"])));
+        assert!(text.contains(ID), "{columns}: {text}");
+        let has_room = columns == 140;
+        for spare in ["LAST SEEN", "DURATION"] {
+            assert_eq!(text.contains(spare), has_room, "{columns}: {text}");
+        }
+        assert!(text.contains("STATE"), "{columns}: {text}");
+        let mut refresh = command();
+        let text = on_a_terminal(columns, refresh.args(["--simulate", "refresh", ID]));
+        assert!(plain(&text).contains(ID), "{columns}: {text}");
+    }
+}
+
+#[test]
+fn data_is_the_same_on_a_terminal_and_in_a_pipe() {
+    let world = World::with(Simulator::builder().token(SeedToken::new("a\u{1b}[31mred").id("a")));
+    for format in ["json", "jsonl", "csv"] {
+        // Its `expires_at` stays as it is, as long as nothing moves it.
+        let show = || {
+            let mut show = world.command();
+            show.args(["disable", "a", "--output", format]);
+            show
+        };
+        let shown = on_a_terminal(80, &mut show());
+        let piped = support::Ran::of(&mut show()).stdout;
+        assert!(piped.contains("[31mred"), "{piped}");
+        assert_eq!(shown.replace("\r\n", "\n"), piped);
     }
 }
 

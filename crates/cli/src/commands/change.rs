@@ -4,7 +4,7 @@
 use cf_service_tokens::{Error, Response, ServiceToken, ServiceTokenId, UpdateServiceToken};
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::arguments::{Delete, Update, When};
+use crate::arguments::{Delete, Format, Update, When};
 use crate::commands::confirm;
 use crate::connect::Connection;
 use crate::exit::Exit;
@@ -85,7 +85,8 @@ fn point(when: When) -> Result<DateTime<Utc>, Failure> {
 }
 
 /// Changes one token after the other, and shows what became of each. One token's
-/// failure stops no other, but credentials that are not accepted do.
+/// failure stops no other, but credentials that the API does not know do: the
+/// tokens that are left are shown as not tried.
 async fn each(
     output: &Output,
     ids: &[String],
@@ -95,32 +96,39 @@ async fn each(
     let mut records = Vec::new();
     let mut failures = Vec::new();
     let mut exits = Vec::new();
+    let mut is_over = false;
     for id in ids {
-        match change(id).await {
-            Ok(token) => {
-                exits.push(Exit::Success);
-                records.push(ChangeRecord::changed(outcome, &token, Utc::now()));
-            }
-            Err(error) => {
-                let mut failure = Failure::from(&error);
-                if ids.len() > 1 && ServiceTokenId::new(id).is_ok() {
-                    failure = failure.about(id);
+        let record = if is_over {
+            exits.push(Exit::Credentials);
+            ChangeRecord::not_tried(id)
+        } else {
+            match change(id).await {
+                Ok(token) => {
+                    exits.push(Exit::Success);
+                    ChangeRecord::changed(outcome, &token, Utc::now())
                 }
-                exits.push(failure.exit);
-                records.push(ChangeRecord::failed(id, &error));
-                failures.push(failure);
-                if error.is_auth() {
-                    break;
+                Err(error) => {
+                    let mut failure = Failure::from(&error);
+                    if ids.len() > 1 && ServiceTokenId::new(id).is_ok() {
+                        failure = failure.about(id);
+                    }
+                    exits.push(failure.exit);
+                    failures.push(failure);
+                    is_over = error.is_unauthenticated();
+                    ChangeRecord::failed(id, &error)
                 }
             }
+        };
+        match output.format {
+            Format::Jsonl => output.json_line(&record)?,
+            _ => records.push(record),
         }
     }
-    output.outcomes(&records)?;
+    if output.format != Format::Jsonl {
+        output.outcomes(&records)?;
+    }
     for failure in &failures {
         failure.show();
     }
-    match exits.last() {
-        Some(Exit::Credentials) => Ok(Exit::Credentials),
-        _ => Ok(Exit::of_all(exits)),
-    }
+    Ok(Exit::of_all(exits))
 }

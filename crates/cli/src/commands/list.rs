@@ -25,6 +25,9 @@ pub(crate) async fn list(
     let now = Utc::now();
     let records: Vec<_> = tokens.iter().map(|t| TokenRecord::new(t, now)).collect();
     output.records(&records)?;
+    if output.is_table() && records.is_empty() && !output.quiet {
+        output.line("no tokens")?;
+    }
     Ok(Exit::Success)
 }
 

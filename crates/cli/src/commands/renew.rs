@@ -152,17 +152,17 @@ fn exit(report: &RenewalReport) -> Exit {
     if !report.unmatched.is_empty() {
         return Exit::Failed;
     }
-    let exits = report.tokens.iter().map(|token| match &token.outcome {
-        RenewalOutcome::Renewed { .. } | RenewalOutcome::Planned => Exit::Success,
+    // A dry run tries nothing that could fail: that something is due is its answer.
+    let planned = |token: &TokenRenewal| matches!(token.outcome, RenewalOutcome::Planned);
+    if report.tokens.iter().any(planned) {
+        return Exit::Due;
+    }
+    Exit::of_all(report.tokens.iter().map(|token| match &token.outcome {
+        RenewalOutcome::Renewed { .. } => Exit::Success,
         RenewalOutcome::Failed(error) => match &**error {
             RenewalError::Call(error) => Exit::of(error),
             _ => Exit::Failed,
         },
         _ => Exit::Failed,
-    });
-    let planned = |token: &TokenRenewal| matches!(token.outcome, RenewalOutcome::Planned);
-    match Exit::of_all(exits) {
-        Exit::Success if report.tokens.iter().any(planned) => Exit::Due,
-        exit => exit,
-    }
+    }))
 }

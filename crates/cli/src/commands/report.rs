@@ -11,7 +11,7 @@ use crate::exit::Exit;
 use crate::explain::Failure;
 use crate::output::{Cell, Output, Record};
 use crate::page;
-use crate::records::{State, expiry};
+use crate::records::{State, expiry_cell};
 use crate::replace::Replacement;
 use crate::when;
 
@@ -97,6 +97,8 @@ struct ReportRecord {
     last_seen_at: Option<DateTime<Utc>>,
     #[serde(skip)]
     words: String,
+    #[serde(skip)]
+    never_expires: bool,
 }
 
 impl ReportRecord {
@@ -124,12 +126,24 @@ impl ReportRecord {
             reason,
             last_seen_at: token.last_seen_at,
             words,
+            never_expires: token.never_expires(),
         }
     }
 }
 
 impl Record for ReportRecord {
     const COLUMNS: &'static [&'static str] = &["EXPIRES", "NAME", "DUE", "STATUS", "LAST SEEN"];
+    const SPARE: &'static [&'static str] = &["LAST SEEN"];
+
+    fn blank() -> Option<Self> {
+        let (token, policy, now) = Default::default();
+        Some(Self::new(
+            &token,
+            decide(&token, &policy, now),
+            &policy,
+            now,
+        ))
+    }
 
     fn cells(&self, now: DateTime<Utc>) -> Vec<Cell> {
         let due = self.due_at.filter(|_| self.state == State::Active);
@@ -140,7 +154,7 @@ impl Record for ReportRecord {
         };
         let last_seen = self.last_seen_at.map(|at| when::distance(at - now));
         vec![
-            expiry(self.expires_at, self.duration.as_deref(), now),
+            expiry_cell(self.expires_at, self.never_expires, now),
             Cell::maybe(self.name.clone().or_else(|| self.id.clone())),
             Cell::maybe(due.map(|at| match at <= now {
                 true => "now".to_owned(),

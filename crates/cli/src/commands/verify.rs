@@ -3,11 +3,11 @@
 use std::env;
 use std::fs;
 use std::io;
+use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
 use cf_service_tokens::{CreateServiceToken, Retry, ServiceTokenCredentials};
-use chrono::{DateTime, Utc};
 use reqwest::header::{HeaderMap, HeaderName, LOCATION};
 use reqwest::{StatusCode, Url};
 use secrecy::SecretString;
@@ -18,7 +18,7 @@ use crate::arguments::{Global, Verify};
 use crate::connect::Connection;
 use crate::exit::Exit;
 use crate::explain::Failure;
-use crate::output::{Cell, Output, Record};
+use crate::output::{Cell, Output};
 use crate::sink;
 
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -44,7 +44,9 @@ pub(crate) async fn verify(
     output.record(&record, &fields)?;
     Ok(match record.outcome {
         Outcome::Accepted => Exit::Success,
-        _ => Exit::Failed,
+        Outcome::Refused | Outcome::Login => Exit::Failed,
+        // As where the app can't be reached at all: nothing is known of the token.
+        Outcome::Unclear => Exit::Unreachable,
     })
 }
 
@@ -61,15 +63,25 @@ fn url(arguments: &Verify, simulation: Option<&Connection>) -> Result<Url, Failu
             .because(error)
             .next("write it whole, such as https://app.example.com/")
     })?;
-    let is_local = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
     match url.scheme() {
         "https" => Ok(url),
-        "http" if is_local => Ok(url),
+        "http" if is_loopback(&url) => Ok(url),
         _ => Err(Failure::usage(
             "the URL is not https, which would show the secret to the network",
         )
         .next("use https")),
     }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    let Some(host) = url.host_str() else {
+        return false;
+    };
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost"
+        || address
+            .parse()
+            .is_ok_and(|address: IpAddr| address.is_loopback())
 }
 
 /// The credentials to try; of a simulated account, those of a new token.
@@ -135,9 +147,17 @@ fn headers(
 
 async fn attempt(url: Url, headers: HeaderMap) -> Result<VerifyRecord, Failure> {
     // A redirect followed would carry the secret along.
-    let http = reqwest::Client::builder()
+    let builder = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
-        .timeout(TIMEOUT)
+        .retry(reqwest::retry::never())
+        .tls_version_min(reqwest::tls::Version::TLS_1_2)
+        .timeout(TIMEOUT);
+    // What stays on this machine may be plain, so it must not go to a proxy.
+    let builder = match is_loopback(&url) {
+        true => builder.no_proxy(),
+        false => builder,
+    };
+    let http = builder
         .build()
         .map_err(|error| Failure::new(Exit::Failed, "no request can be sent").because(error))?;
     let shown = shown(&url);
@@ -148,7 +168,9 @@ async fn attempt(url: Url, headers: HeaderMap) -> Result<VerifyRecord, Failure> 
         .await
         .map_err(|error| {
             let failure = Failure::new(Exit::Unreachable, format!("{shown} could not be reached"));
-            causes(failure, &error.without_url()).next("check the URL and the network")
+            failure
+                .because_of_all(Some(&error.without_url()))
+                .next("check the URL and the network")
         })?;
     let status = answer.status();
     let location = answer
@@ -166,16 +188,6 @@ async fn attempt(url: Url, headers: HeaderMap) -> Result<VerifyRecord, Failure> 
     })
 }
 
-fn causes(failure: Failure, error: &reqwest::Error) -> Failure {
-    let mut failure = failure.because(error);
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        failure = failure.because(cause);
-        source = cause.source();
-    }
-    failure
-}
-
 /// What an answer means for the token.
 fn judge(status: StatusCode, redirect: Option<&Url>) -> (Outcome, &'static str) {
     if status.is_redirection() {
@@ -191,12 +203,13 @@ fn judge(status: StatusCode, redirect: Option<&Url>) -> (Outcome, &'static str) 
     match status.as_u16() {
         401 | 403 => (
             Outcome::Refused,
-            "Access refuses the token: it is unknown, lapsed or disabled, its secret is wrong, \
+            "Access refuses the token, or the app itself refuses what Access let in. If it is Access, \
+             the token is unknown, lapsed or disabled, its secret is wrong, \
              or no policy with the action Service Auth lets it in",
         ),
         500.. => (
             Outcome::Unclear,
-            "the app fails, so that nothing can be said of the token",
+            "the app fails, so that nothing can be said of the token; try again later",
         ),
         _ => (Outcome::Accepted, "the app lets the token in"),
     }
@@ -248,15 +261,6 @@ impl VerifyRecord {
             Outcome::Login => Cell::bad(format!("redirected to a login (HTTP {status})")),
             Outcome::Unclear => Cell::warning(format!("unclear (HTTP {status})")),
         }
-    }
-}
-
-impl Record for VerifyRecord {
-    // Shown a field a line.
-    const COLUMNS: &'static [&'static str] = &[];
-
-    fn cells(&self, _: DateTime<Utc>) -> Vec<Cell> {
-        Vec::new()
     }
 }
 

@@ -4,10 +4,13 @@ use std::io::{self, IsTerminal, Write};
 
 use anstream::{AutoStream, ColorChoice};
 use chrono::{DateTime, Utc};
-use comfy_table::{Attribute, Color, ContentArrangement, Table, presets};
+use comfy_table::{Attribute, Color, ColumnConstraint, ContentArrangement, Table, presets};
 use terminal_size::{Width, terminal_size};
 
 use crate::output::Record;
+
+/// The space between two columns.
+const PADDING: u16 = 2;
 
 /// A text, and what it means for the reader.
 pub(crate) struct Cell {
@@ -90,7 +93,32 @@ pub(super) fn rows<'a, R: Record + 'a>(
     if table.row_count() == 0 {
         return Ok(());
     }
+    if let Some(columns) = style.width {
+        fit::<R>(&mut table, columns);
+    }
     write(out, table)
+}
+
+/// Leaves out what there is no room for, and keeps in one piece what people copy.
+fn fit<R: Record>(table: &mut Table, columns: u16) {
+    let mut widths = table.column_max_content_widths();
+    let index = |name: &&str| R::COLUMNS.iter().position(|column| column == name);
+    for spare in R::SPARE.iter().filter_map(index) {
+        let all = widths.iter().filter(|width| **width > 0);
+        let needed: u32 = all.map(|width| u32::from(*width + PADDING)).sum();
+        if needed <= u32::from(columns) {
+            break;
+        }
+        if let (Some(width), Some(column)) = (widths.get_mut(spare), table.column_mut(spare)) {
+            *width = 0;
+            column.set_constraint(ColumnConstraint::Hidden);
+        }
+    }
+    for whole in R::WHOLE.iter().filter_map(index) {
+        if let Some(column) = table.column_mut(whole) {
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        }
+    }
 }
 
 pub(super) fn fields(out: &mut dyn Write, style: Style, fields: &[(&str, Cell)]) -> io::Result<()> {
@@ -126,7 +154,7 @@ fn table(style: Style) -> Table {
 /// Without the space that ends each line of a table without borders.
 fn write(out: &mut dyn Write, mut table: Table) -> io::Result<()> {
     for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
+        column.set_padding((0, PADDING));
     }
     for line in table.lines() {
         writeln!(out, "{}", line.trim_end())?;
@@ -142,11 +170,20 @@ fn cell(cell: Cell) -> comfy_table::Cell {
     }
 }
 
-/// The text without what would move the cursor or colour the screen: a token's
-/// name is whatever somebody once typed.
+/// The text without what would move the cursor, colour the screen or turn the
+/// direction of writing: a token's name is whatever somebody once typed.
 fn printable(text: String) -> String {
-    match text.contains(char::is_control) {
-        true => text.escape_debug().to_string(),
-        false => text,
+    let misleads =
+        |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    if !text.contains(misleads) {
+        return text;
     }
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        match misleads(c) {
+            true => shown.extend(c.escape_debug()),
+            false => shown.push(c),
+        }
+    }
+    shown
 }

@@ -14,13 +14,13 @@ kubernetes_versions=(1.29.0 1.37.0)
 schemas() {
     local python=$work/python/bin/python version
     if ! command -v python3 >/dev/null; then
-        echo 'skipped: the schemas of Kubernetes and GitHub Actions: there is no python3'
+        echo 'SKIPPED: the schemas of Kubernetes and GitHub Actions: there is no python3'
         return
     fi
     if ! { python3 -m venv "$work/python" &&
         "$python" -m pip install --quiet --disable-pip-version-check \
             --requirement "$here/requirements.txt"; } >"$work/python.log" 2>&1; then
-        echo "skipped: the schemas of Kubernetes and GitHub Actions: $(tail -n 1 "$work/python.log")"
+        echo "SKIPPED: the schemas of Kubernetes and GitHub Actions: $(tail -n 1 "$work/python.log")"
         return
     fi
     for version in "${kubernetes_versions[@]}"; do
@@ -44,7 +44,7 @@ shards() {
 units() {
     local unit
     if ! command -v systemd-analyze >/dev/null; then
-        echo 'skipped: the units: there is no systemd-analyze'
+        echo 'SKIPPED: the units: there is no systemd-analyze'
         return
     fi
     # The command need not be installed here.

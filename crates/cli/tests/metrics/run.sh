@@ -18,13 +18,13 @@ cargo test --quiet --package cf-service-tokens-cli --bins -- --ignored --exact \
 python_parsers() {
     local python=$work/python/bin/python
     if ! command -v python3 >/dev/null; then
-        echo "skipped: Prometheus's parsers for Python: there is no python3"
+        echo "SKIPPED: Prometheus's parsers for Python: there is no python3"
         return
     fi
     if ! { python3 -m venv "$work/python" &&
         "$python" -m pip install --quiet --disable-pip-version-check \
             --requirement "$here/requirements.txt"; } >"$work/python.log" 2>&1; then
-        echo "skipped: Prometheus's parsers for Python: $(tail -n 1 "$work/python.log")"
+        echo "SKIPPED: Prometheus's parsers for Python: $(tail -n 1 "$work/python.log")"
         return
     fi
     "$python" "$here/parsers.py" "$METRICS"
@@ -46,13 +46,19 @@ prometheus_itself() {
     elif unpacked; then
         bin=$work/root/usr/bin
     else
-        echo 'skipped: promtool and Prometheus: there is no such package here'
+        echo 'SKIPPED: promtool and Prometheus: there is no such package here'
         return
     fi
     "$bin/promtool" check metrics <"$METRICS/metrics.txt"
     echo 'promtool finds no fault with the metrics'
     python3 "$here/scrape.py" "$METRICS" "$bin/prometheus"
     "$bin/promtool" check rules deploy/prometheus/alerts.yml
+    # Debian builds Prometheus without Kubernetes; the rest of the file it can read.
+    cp deploy/prometheus/alerts.yml "$work"
+    sed -e 's/kubernetes_sd_configs:/static_configs:/' \
+        -e 's/- role: pod/- targets: ["127.0.0.1:9464"]/' \
+        deploy/prometheus/kubernetes.yml >"$work/kubernetes.yml"
+    "$bin/promtool" check config "$work/kubernetes.yml"
     "$bin/promtool" test rules deploy/prometheus/alerts.test.yml
 }
 

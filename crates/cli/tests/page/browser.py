@@ -6,6 +6,7 @@ axe-core, which looks for barriers to access.
 """
 
 import contextlib
+import os
 import pathlib
 import sys
 import tempfile
@@ -39,9 +40,9 @@ def browser(scripts=True):
         if not scripts:
             content = {"profile.managed_default_content_settings.javascript": 2}
             options.add_experimental_option("prefs", content)
-        options.binary_location = "/usr/bin/chromium"
+        options.binary_location = os.environ["BROWSER"]
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-        driver = webdriver.Chrome(options, Service("/usr/bin/chromedriver"))
+        driver = webdriver.Chrome(options, Service(os.environ["CHROMEDRIVER"]))
         try:
             yield driver
         finally:

@@ -11,11 +11,20 @@ screenshots=${SCREENSHOTS:-$work/screenshots}
 mkdir -p "$PAGES" "$screenshots"
 
 skip() {
-    echo "skipped: the page in a browser: $1"
+    echo "SKIPPED: the page in a browser: $1"
     exit 0
 }
 
-if ! command -v chromium >/dev/null || ! command -v chromedriver >/dev/null; then
+# The browser that is here, under any of its names.
+browser() {
+    local name
+    for name in chromium chromium-browser google-chrome google-chrome-stable; do
+        command -v "$name" && return
+    done
+    return 1
+}
+
+if ! browser >/dev/null || ! command -v chromedriver >/dev/null; then
     install=(apt-get install --yes --no-install-recommends chromium chromium-driver fonts-dejavu-core)
     { command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; } ||
         skip "there is no chromium with its driver, and no right to install it"
@@ -35,7 +44,7 @@ if command -v npm >/dev/null && npm install --prefix "$work/npm" --no-audit --no
     --no-package-lock --ignore-scripts >"$work/npm.log" 2>&1; then
     axe=("$work/npm/node_modules/axe-core/axe.min.js")
 else
-    echo "skipped: barriers to access: axe-core can't be installed"
+    echo "SKIPPED: barriers to access: axe-core can't be installed"
 fi
 
 cargo test --quiet --package cf-service-tokens-cli --bins -- --ignored --exact \
@@ -43,5 +52,8 @@ cargo test --quiet --package cf-service-tokens-cli --bins -- --ignored --exact \
     cat "$work/cargo.log" >&2
     exit 1
 }
-chromium --version
+BROWSER=$(browser)
+CHROMEDRIVER=$(command -v chromedriver)
+export BROWSER CHROMEDRIVER
+"$BROWSER" --version
 "$work/python/bin/python" "$here/browser.py" "$PAGES" "$screenshots" "${axe[@]}"

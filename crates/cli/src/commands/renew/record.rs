@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use cf_service_tokens::ServiceToken;
 use cf_service_tokens::renewal::{
-    Decision, RenewalError, RenewalOutcome, RenewalReport, TokenRenewal,
+    Decision, RenewReason, RenewalError, RenewalOutcome, RenewalReport, SkipReason, TokenRenewal,
 };
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use crate::output::{Cell, Record};
-use crate::records::{Fault, expiry};
+use crate::records::{Fault, expiry_cell};
 
 /// What became of one token.
 #[derive(Debug, Serialize)]
@@ -33,7 +33,7 @@ pub(crate) struct RenewalRecord {
 
 impl RenewalRecord {
     pub(crate) fn new(token: &TokenRenewal) -> Self {
-        let (fault, reason, why) = match &token.outcome {
+        let (fault, why) = match &token.outcome {
             RenewalOutcome::Failed(error) => {
                 let fault = match &**error {
                     RenewalError::Call(error) => Fault::from(error),
@@ -42,21 +42,18 @@ impl RenewalRecord {
                         ..Fault::default()
                     },
                 };
-                (fault, None, error.to_string())
+                (fault, error.to_string())
             }
-            RenewalOutcome::Unable(reason) => {
-                (Fault::default(), Some(reason.as_str()), reason.to_string())
-            }
+            RenewalOutcome::Unable(reason) => (Fault::default(), reason.to_string()),
             RenewalOutcome::NotTried => (
                 Fault::default(),
-                None,
                 "the credentials were not accepted".to_owned(),
             ),
-            _ => {
-                let is_expired = token.expires_at.is_some_and(|at| at <= Utc::now());
-                let reason = if is_expired { "expired" } else { "due" };
-                (Fault::default(), Some(reason), String::new())
-            }
+            _ => (Fault::default(), String::new()),
+        };
+        let reason = match token.outcome {
+            RenewalOutcome::Unable(reason) => Some(reason.as_str()),
+            _ => token.reason.map(RenewReason::as_str),
         };
         Self {
             id: token.id.clone(),
@@ -103,6 +100,11 @@ impl RenewalRecord {
 impl Record for RenewalRecord {
     const COLUMNS: &'static [&'static str] = &["NAME", "OUTCOME", "FROM", "TO", "WHY"];
 
+    fn blank() -> Option<Self> {
+        let skip = Decision::Skip(SkipReason::NotDue);
+        Self::skipped(&ServiceToken::default(), skip)
+    }
+
     fn cells(&self, now: DateTime<Utc>) -> Vec<Cell> {
         let outcome = match self.outcome {
             "renewed" => Cell::good("renewed"),
@@ -112,15 +114,14 @@ impl Record for RenewalRecord {
             "unable" => Cell::bad("can't renew"),
             outcome => Cell::bad(outcome),
         };
-        let duration = self.never_expires.then_some("forever");
         let to = match self.outcome {
-            "renewed" => expiry(self.expires_at, duration, now),
+            "renewed" => expiry_cell(self.expires_at, self.never_expires, now),
             _ => Cell::plain(""),
         };
         vec![
             Cell::maybe(self.name.clone().or_else(|| self.id.clone())),
             outcome,
-            expiry(self.expires_at_before, duration, now),
+            expiry_cell(self.expires_at_before, self.never_expires, now),
             to,
             Cell::plain(self.why.clone()),
         ]
