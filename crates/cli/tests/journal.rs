@@ -21,6 +21,13 @@ fn world_with_secret_for(command: &str) -> World {
     world
 }
 
+/// What is said of it, and how to bring it about.
+type Fault = (&'static str, fn(&World));
+
+fn allow(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
 fn give_away(path: &Path) {
     chown(path, Some(12_345), None).unwrap();
 }
@@ -37,15 +44,12 @@ fn entry(world: &World) -> std::path::PathBuf {
 
 #[test]
 fn what_another_user_may_have_written_is_not_trusted() {
-    let allow = |path: &Path, mode| {
-        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
-    };
-    let faults: [(&str, &dyn Fn(&World)); 5] = [
-        ("can write", &|world| allow(&world.journal(), 0o777)),
-        ("can write", &|world| allow(&entry(world), 0o620)),
-        ("another user", &|world| give_away(&world.journal())),
-        ("another user", &|world| give_away(&entry(world))),
-        ("symbolic link", &|world| {
+    let faults: [Fault; 5] = [
+        ("can write", |world| allow(&world.journal(), 0o777)),
+        ("can write", |world| allow(&entry(world), 0o620)),
+        ("another user", |world| give_away(&world.journal())),
+        ("another user", |world| give_away(&entry(world))),
+        ("symbolic link", |world| {
             fs::rename(entry(world), world.path("elsewhere")).unwrap();
             symlink(world.path("elsewhere"), entry(world)).unwrap();
         }),
