@@ -94,7 +94,9 @@ fn csv() {
 fn a_new_secret_is_told_of_and_not_told() {
     let world = World::new();
     for (name, format) in [("rotate-table", "table"), ("rotate-json", "json")] {
-        let rotated = world.run(&["rotate", ID, "--secret-to", "secret", "-o", format]);
+        // The second one would be refused for the grace of the first.
+        let rotate = ["rotate", ID, "--end-grace", "--secret-to", "secret"];
+        let rotated = world.run(&[&rotate[..], &["-o", format]].concat());
         assert_shown!(name, rotated.shown());
         let secret = support::read(&world.path("secret"));
         assert!(world.opens(&secret));
