@@ -39,13 +39,13 @@ against_a_simulator() {
 python_peer() {
     local python=$installed/python/bin/python
     if ! command -v python3 >/dev/null; then
-        echo 'skipped: PyPI cloudflare: there is no python3'
+        echo 'SKIPPED: PyPI cloudflare: there is no python3'
         return
     fi
     if ! { python3 -m venv "$installed/python" &&
         "$python" -m pip install --quiet --disable-pip-version-check \
             --requirement "$peers/requirements.txt"; } >"$installed/python.log" 2>&1; then
-        echo "skipped: PyPI cloudflare: it can't be installed: $(tail -n 1 "$installed/python.log")"
+        echo "SKIPPED: PyPI cloudflare: it can't be installed: $(tail -n 1 "$installed/python.log")"
         return
     fi
     echo "PyPI $(cat "$peers/requirements.txt")"
@@ -55,14 +55,14 @@ python_peer() {
 npm_peer() {
     local directory=$installed/npm
     if ! command -v npm >/dev/null; then
-        echo 'skipped: npm cloudflare: there is no npm'
+        echo 'SKIPPED: npm cloudflare: there is no npm'
         return
     fi
     mkdir -p "$directory"
     cp "$peers/package.json" "$directory"
     if ! npm install --prefix "$directory" --no-audit --no-fund --no-package-lock \
         --ignore-scripts >"$installed/npm.log" 2>&1; then
-        echo "skipped: npm cloudflare: it can't be installed: $(tail -n 1 "$installed/npm.log")"
+        echo "SKIPPED: npm cloudflare: it can't be installed: $(tail -n 1 "$installed/npm.log")"
         return
     fi
     echo "npm $(cd "$directory" && npm list --depth 0 | grep -o 'cloudflare@.*')"
