@@ -21,6 +21,10 @@ use crate::generated;
 use crate::received::Received;
 use crate::trace;
 
+/// The most that is made room for before anything of a body is there: its length is
+/// what the server says.
+const MOST_ROOM: usize = 64 * 1024;
+
 /// One attempt: how to make it, and the notes of what came back.
 #[derive(Clone)]
 pub(crate) struct Exchange {
@@ -100,7 +104,9 @@ async fn read_body(
     mut response: reqwest::Response,
     limit: usize,
 ) -> (Bytes, BodyEnd, Option<reqwest::Error>) {
-    let mut body = BytesMut::new();
+    let announced = response.content_length().unwrap_or_default();
+    let room = usize::try_from(announced).unwrap_or(usize::MAX);
+    let mut body = BytesMut::with_capacity(room.min(limit).min(MOST_ROOM));
     loop {
         match response.chunk().await {
             Ok(Some(chunk)) if body.len() + chunk.len() > limit => {

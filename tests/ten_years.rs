@@ -20,7 +20,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
 use cf_service_tokens::renewal::{
@@ -38,6 +38,9 @@ const DURATIONS: [&str; 6] = ["720h", "2160h", "8760h", "17520h", "87600h", "for
 /// With the shortest duration, half of which is the window: half a month. The
 /// longest outage leaves some of that.
 const LONGEST_OUTAGE: i64 = 11 * 24;
+
+static START: LazyLock<DateTime<Utc>> =
+    LazyLock::new(|| "2026-11-24T12:00:00Z".parse().unwrap());
 
 /// What happens to the world.
 #[derive(Debug)]
@@ -66,8 +69,7 @@ struct Time {
 
 impl Time {
     fn true_now(&self) -> DateTime<Utc> {
-        let start: DateTime<Utc> = "2026-11-24T12:00:00Z".parse().unwrap();
-        start + self.awake + self.asleep
+        *START + self.awake + self.asleep
     }
 }
 
@@ -137,7 +139,9 @@ fn fate(random: &mut Rng) -> VecDeque<(Duration, Event)> {
         let event = match random.u8(..10) {
             0..3 => {
                 events.push_back((hours(at), Event::Outage));
-                at += random.i64(1..LONGEST_OUTAGE);
+                // More of hours than of days.
+                let share = random.f64();
+                at += 1 + (LONGEST_OUTAGE as f64 * share * share) as i64;
                 Event::Recovery
             }
             3..6 => Event::Spell(bad_spell(random)),
@@ -159,7 +163,7 @@ impl World {
         let count = match seed {
             0 => 1_000,
             // More small accounts than large ones.
-            _ => 5 + (195.0 * share * share) as usize,
+            _ => 5 + (195.0 * share.powi(3)) as usize,
         };
         let time = Arc::<Mutex<Time>>::default();
         let clock = Arc::clone(&time);

@@ -1,16 +1,17 @@
-//! The JSON of answers, written out by hand so that no mistake of a client's
-//! types can hide behind the same mistake here.
+//! The JSON of answers. Its types are the simulator's own, so that no mistake of a
+//! client's types can hide behind the same mistake here.
 
 use axum::body::Body;
 use axum::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderName, HeaderValue, Response, StatusCode};
-use chrono::{DateTime, SecondsFormat, Utc};
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::{Value, json};
 
 use crate::fields::List;
 use crate::rejection::Rejection;
+use crate::secret::ClientSecret;
 use crate::state::{Answer, Page};
-use crate::token::{StoredToken, TokenField, Withheld};
+use crate::token::StoredToken;
 
 /// The code beside `access.api.error.service_token_not_found`.
 ///
@@ -148,110 +149,69 @@ impl From<Rejection> for Refusal {
     }
 }
 
-/// The answer about one token, with the secret if the call made one.
-pub(crate) fn single(status: StatusCode, answer: &Answer) -> Response<Body> {
-    let mut result = token(&answer.stored);
-    if let Some(secret) = &answer.client_secret {
-        result.insert("client_secret".into(), secret.expose().into());
+/// What every success is wrapped in.
+#[derive(Serialize)]
+struct Success<R> {
+    success: bool,
+    errors: [(); 0],
+    messages: [(); 0],
+    result: R,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    result_info: Option<Value>,
+}
+
+impl<R: Serialize> Success<R> {
+    fn new(result: R, result_info: Option<Value>) -> Self {
+        Self {
+            success: true,
+            errors: [],
+            messages: [],
+            result,
+            result_info,
+        }
     }
-    let envelope = json!({
-        "success": true,
-        "errors": [],
-        "messages": [],
-        "result": result,
-    });
-    respond(status, &envelope)
+}
+
+/// A token, with the secret if the call made one.
+#[derive(Serialize)]
+struct Issued<'a> {
+    #[serde(flatten)]
+    token: &'a StoredToken,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_secret: Option<&'a str>,
+}
+
+/// The answer about one token.
+pub(crate) fn single(status: StatusCode, answer: &Answer) -> Response<Body> {
+    let issued = Issued {
+        token: &answer.stored,
+        client_secret: answer.client_secret.as_ref().map(ClientSecret::expose),
+    };
+    respond(status, &Success::new(issued, None))
 }
 
 /// The answer to a list.
-pub(crate) fn page(list: &List, page: &Page) -> Response<Body> {
-    let envelope = json!({
-        "success": true,
-        "errors": [],
-        "messages": [],
-        "result": page.tokens.iter().map(token).collect::<Vec<_>>(),
-        "result_info": {
-            "count": page.tokens.len(),
-            "page": list.page,
-            "per_page": list.per_page,
-            "total_count": page.total,
-            "total_pages": page.total.div_ceil(list.per_page),
-        },
+pub(crate) fn page(list: &List, page: &Page<'_>) -> Response<Body> {
+    let result_info = json!({
+        "count": page.tokens.len(),
+        "page": list.page,
+        "per_page": list.per_page,
+        "total_count": page.total,
+        "total_pages": page.total.div_ceil(list.per_page),
     });
-    respond(StatusCode::OK, &envelope)
+    respond(
+        StatusCode::OK,
+        &Success::new(&page.tokens, Some(result_info)),
+    )
 }
 
-fn token(stored: &StoredToken) -> Map<String, Value> {
-    let token = &stored.token;
-    let fields = [
-        (TokenField::Id, "id", json!(token.id)),
-        (TokenField::ClientId, "client_id", json!(token.client_id)),
-        (TokenField::Name, "name", json!(token.name)),
-        (TokenField::Duration, "duration", json!(token.duration)),
-        (
-            TokenField::ExpiresAt,
-            "expires_at",
-            timestamp(token.expires_at),
-        ),
-        (
-            TokenField::CreatedAt,
-            "created_at",
-            timestamp(token.created_at),
-        ),
-        (
-            TokenField::UpdatedAt,
-            "updated_at",
-            timestamp(token.updated_at),
-        ),
-        (
-            TokenField::LastSeenAt,
-            "last_seen_at",
-            token.last_seen_at.map_or(Value::Null, timestamp),
-        ),
-        (TokenField::Enabled, "enabled", json!(token.enabled)),
-        (
-            TokenField::ClientSecretVersion,
-            "client_secret_version",
-            json!(token.client_secret_version),
-        ),
-    ];
-    fields
-        .into_iter()
-        .filter_map(|(field, name, value)| match stored.withheld.get(&field) {
-            None => Some((name.to_owned(), value)),
-            Some(Withheld::Null) => Some((name.to_owned(), Value::Null)),
-            Some(Withheld::Absent) => None,
-        })
-        .collect()
-}
-
-/// RFC 3339 in UTC, with as many decimals as it takes to lose nothing.
-fn timestamp(time: DateTime<Utc>) -> Value {
-    time.to_rfc3339_opts(SecondsFormat::AutoSi, true).into()
-}
-
-fn respond(status: StatusCode, envelope: &Value) -> Response<Body> {
-    let mut response = Response::new(Body::from(envelope.to_string()));
+fn respond(status: StatusCode, envelope: &impl Serialize) -> Response<Body> {
+    // All that is answered has a form in JSON.
+    let json = serde_json::to_vec(envelope).unwrap_or_default();
+    let mut response = Response::new(Body::from(json));
     *response.status_mut() = status;
     response
         .headers_mut()
         .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_timestamp_keeps_what_it_has_and_ends_in_z() {
-        for text in [
-            "2026-11-24T05:00:00Z",
-            "2026-11-24T05:00:00.123Z",
-            "2014-01-01T05:20:00.123450Z",
-            "2026-11-24T05:00:00.123456789Z",
-        ] {
-            assert_eq!(timestamp(text.parse().unwrap()), json!(text));
-        }
-    }
 }

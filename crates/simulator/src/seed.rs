@@ -238,22 +238,21 @@ impl SeedToken {
         let id = generator::uuid(rng);
         let client_id = generator::client_id(rng);
         let client_secret = ClientSecret::generate(rng);
+        let mut token = Token::new(
+            scope,
+            self.id.unwrap_or(id),
+            self.client_id.unwrap_or(client_id),
+            self.name,
+            self.duration,
+            created_at,
+            expires_at,
+        );
+        token.last_seen_at = self.last_seen_at.map(|moment| moment.resolve(start));
+        token.enabled = self.enabled;
+        token.client_secret_version = self.client_secret_version;
+        token.used_by_policy = self.used_by_policy;
         StoredToken {
-            token: Token {
-                scope,
-                id: self.id.unwrap_or(id),
-                client_id: self.client_id.unwrap_or(client_id),
-                name: self.name,
-                duration: self.duration,
-                expires_at,
-                created_at,
-                updated_at: created_at,
-                last_seen_at: self.last_seen_at.map(|moment| moment.resolve(start)),
-                enabled: self.enabled,
-                client_secret_version: self.client_secret_version,
-                previous_client_secret_expires_at: None,
-                used_by_policy: self.used_by_policy,
-            },
+            token,
             secret: match self.client_secret {
                 Some(secret) => SecretHash::of(&secret),
                 None => client_secret.hash(),

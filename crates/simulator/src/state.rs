@@ -24,8 +24,8 @@ pub(crate) struct Answer {
 }
 
 /// One page of a list, and how many tokens all its pages hold.
-pub(crate) struct Page {
-    pub(crate) tokens: Vec<StoredToken>,
+pub(crate) struct Page<'a> {
+    pub(crate) tokens: Vec<&'a StoredToken>,
     pub(crate) total: usize,
 }
 
@@ -46,7 +46,7 @@ impl State {
         Self::new(self.tokens.clone(), StdRng::from_rng(&mut self.rng))
     }
 
-    pub(crate) fn list(&self, scope: Scope, list: &List) -> Page {
+    pub(crate) fn list(&self, scope: Scope, list: &List) -> Page<'_> {
         let found: Vec<&StoredToken> = self
             .tokens
             .iter()
@@ -60,13 +60,12 @@ impl State {
             })
             .collect();
         Page {
+            total: found.len(),
             tokens: found
-                .iter()
+                .into_iter()
                 .skip((list.page - 1).saturating_mul(list.per_page))
                 .take(list.per_page)
-                .map(|&stored| stored.clone())
                 .collect(),
-            total: found.len(),
         }
     }
 
@@ -76,22 +75,20 @@ impl State {
 
     pub(crate) fn create(&mut self, scope: Scope, create: Create, now: DateTime<Utc>) -> Answer {
         let client_secret = ClientSecret::generate(&mut self.rng);
+        let mut token = Token::new(
+            scope,
+            generator::uuid(&mut self.rng),
+            generator::client_id(&mut self.rng),
+            create.name,
+            create.duration.text,
+            now,
+            create.duration.lifetime.expiry_from(now),
+        );
+        token.enabled = create.enabled;
+        token.client_secret_version = create.client_secret_version;
+        token.previous_client_secret_expires_at = create.previous_client_secret_expires_at;
         let stored = StoredToken {
-            token: Token {
-                scope,
-                id: generator::uuid(&mut self.rng),
-                client_id: generator::client_id(&mut self.rng),
-                name: create.name,
-                expires_at: create.duration.lifetime.expiry_from(now),
-                duration: create.duration.text,
-                created_at: now,
-                updated_at: now,
-                last_seen_at: None,
-                enabled: create.enabled,
-                client_secret_version: create.client_secret_version,
-                previous_client_secret_expires_at: create.previous_client_secret_expires_at,
-                used_by_policy: false,
-            },
+            token,
             secret: client_secret.hash(),
             previous_secret: None,
             withheld: Default::default(),

@@ -47,7 +47,10 @@ fn list(parameters: &[(&str, &str)]) -> List {
 
 fn names(state: &State, parameters: &[(&str, &str)]) -> Vec<String> {
     let page = state.list(ACCOUNT, &list(parameters));
-    page.tokens.into_iter().map(|t| t.token.name).collect()
+    page.tokens
+        .into_iter()
+        .map(|t| t.token.name.clone())
+        .collect()
 }
 
 fn secret(answer: &Answer) -> String {
