@@ -39,8 +39,7 @@ const DURATIONS: [&str; 6] = ["720h", "2160h", "8760h", "17520h", "87600h", "for
 /// longest outage leaves some of that.
 const LONGEST_OUTAGE: i64 = 11 * 24;
 
-static START: LazyLock<DateTime<Utc>> =
-    LazyLock::new(|| "2026-11-24T12:00:00Z".parse().unwrap());
+static START: LazyLock<DateTime<Utc>> = LazyLock::new(|| "2026-11-24T12:00:00Z".parse().unwrap());
 
 /// What happens to the world.
 #[derive(Debug)]
