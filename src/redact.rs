@@ -39,9 +39,7 @@ impl Redactor {
     pub(crate) fn is_clean(&self, text: &str) -> bool {
         let mut known = self.known.iter().map(ExposeSecret::expose_secret);
         !known.any(|secret| text.contains(secret) || beginning_at_end(text, secret).is_some())
-            && !text
-                .split(|character| !is_word(character))
-                .any(is_like_client_secret)
+            && !is_like_client_secret(text)
             && !is_cut_client_secret(last_word(text))
     }
 }
@@ -56,7 +54,8 @@ fn without_beginning_at_end(text: &mut String, secret: &str) {
 
 /// The beginning of a secret that the text was cut off in.
 fn beginning_at_end<'a>(text: &str, secret: &'a str) -> Option<&'a str> {
-    (SHORTEST_BEGINNING..secret.len())
+    let longer_than_any = secret.len().min(text.len() + 1);
+    (SHORTEST_BEGINNING..longer_than_any)
         .rev()
         .filter_map(|len| secret.get(..len))
         .find(|beginning| text.ends_with(beginning))
@@ -100,10 +99,10 @@ pub(crate) fn is_client_secret(text: &str) -> bool {
     }
 }
 
-/// Whether a word looks like a client secret, or like a part of one.
-fn is_like_client_secret(word: &str) -> bool {
-    word.contains(CLIENT_SECRET_PREFIX)
-        || word
+/// Whether something in the text looks like a client secret, or like a part of one.
+fn is_like_client_secret(text: &str) -> bool {
+    text.contains(CLIENT_SECRET_PREFIX)
+        || text
             .split(|c: char| !c.is_ascii_hexdigit())
             .any(|digits| digits.len() >= HEX_CLIENT_SECRET_LEN)
 }
