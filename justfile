@@ -1,4 +1,5 @@
-# What CI does, all of it; the recipes below are its steps, one by one.
+# What CI's first job does. Its steps are among the recipes below; `minimum-rust`,
+# `public-api`, `deny` and `install` are jobs of their own.
 ci:
     bash .ci/run
 
@@ -36,9 +37,20 @@ public-api:
 drift path:
     cargo xtask drift {{path}}
 
-# Are the dependencies' licences and sources as they should be? Needs cargo-deny.
+# Are the dependencies' licences, sources and advisories as they should be? Needs
+# cargo-deny.
 deny:
-    cargo deny --workspace check licenses bans sources
+    cargo deny --workspace check
+
+# Does it compile with the oldest Rust that is supported? Needs that toolchain.
+minimum-rust:
+    cargo +1.88 check --workspace --all-features
+
+# Does the command install as README says? The last line shows the size that it states.
+install:
+    cargo install --locked --path crates/cli --root target/installed
+    target/installed/bin/cf-service-tokens --simulate renew
+    ls -l target/installed/bin/cf-service-tokens
 
 # Does the documentation build without a warning?
 docs:

@@ -46,7 +46,9 @@ pub(crate) async fn run(arguments: Arguments) -> Result<Exit, Failure> {
             let connection = Connection::open(&global, retry.clone()).await?;
             issue::create(&connection, &journal?, output, arguments).await
         }
-        Command::Update(arguments) => change::update(&connect().await?, &output, arguments).await,
+        Command::Update(arguments) => {
+            change::update(&connect().await?, journal, &output, arguments).await
+        }
         Command::Enable(tokens) => {
             change::enable(&connect().await?, &output, &tokens.ids, true).await
         }

@@ -106,15 +106,6 @@ impl TokenRecord {
     }
 }
 
-/// As [`expiry_cell`], where only the duration's text is at hand.
-pub(crate) fn expiry(
-    expires_at: Option<DateTime<Utc>>,
-    duration: Option<&str>,
-    now: DateTime<Utc>,
-) -> Cell {
-    expiry_cell(expires_at, duration == Some("forever"), now)
-}
-
 /// When a token expires, as a cell that warns of what is near.
 pub(crate) fn expiry_cell(
     expires_at: Option<DateTime<Utc>>,

@@ -152,3 +152,13 @@ fn no_secret_stays_beside_a_sink_that_was_given_up() {
         assert_eq!(world.journal_text(), "");
     }
 }
+
+#[test]
+fn csv_has_its_header_without_an_entry_too() {
+    let list = |world: &World| world.run(&["journal", "--output", "csv"]).stdout;
+    let empty = list(&World::new());
+    let full = list(&world_with_secret_for("cat >got"));
+    assert_eq!(empty.lines().count(), 1, "{empty:?}");
+    assert_eq!(full.lines().count(), 2, "{full:?}");
+    assert_eq!(empty.lines().next(), full.lines().next());
+}

@@ -184,6 +184,8 @@ fn the_old_secret_works_until_it_is_ended() {
     assert_eq!(ended.code, Some(0), "{}", ended.shown());
     assert!(!world.opens(OLD_SECRET));
     assert!(world.opens(&read(&world.path("secret"))));
+    // So there is no grace any more that the next rotate could cut short.
+    rotate(&world, "secret");
 
     let world = World::new();
     let ran = world.run(&["rotate", ID, "--secret-to", "secret", "--revoke-now"]);
@@ -193,6 +195,17 @@ fn the_old_secret_works_until_it_is_ended() {
         ran.shown()
     );
     assert!(!world.opens(OLD_SECRET));
+}
+
+#[test]
+fn a_grace_that_was_moved_is_kept_in_mind() {
+    let world = World::new();
+    rotate(&world, "secret");
+    let moved = world.run(&["update", ID, "--old-secret-until", "2099-12-31T00:00:00Z"]);
+    assert_eq!(moved.code, Some(0), "{}", moved.shown());
+    let refused = world.run(&["rotate", ID, "--secret-to", "secret"]);
+    assert_eq!(refused.code, Some(1), "{}", refused.shown());
+    assert!(refused.stderr.contains("2099-12-31"), "{}", refused.shown());
 }
 
 #[test]

@@ -84,7 +84,8 @@ impl Document {
     pub fn outline(&self) -> Result<Outline<'_>> {
         let top: Top<'_> = serde_json::from_str(&self.json)
             .map_err(|error| anyhow!("{}: not an OpenAPI document: {error}", self.name))?;
-        match top.openapi.as_ref().and_then(Value::as_str) {
+        let version = top.openapi.map(|version| version.get().trim_matches('"'));
+        match version {
             Some(version) if version.starts_with("3.") => {}
             Some(version) => bail!(
                 "{}: OpenAPI {version} can't be read, only OpenAPI 3",
@@ -110,10 +111,14 @@ pub struct Outline<'a> {
 
 #[derive(Deserialize)]
 struct Top<'a> {
-    openapi: Option<Value>,
-    info: Option<Value>,
-    servers: Option<Value>,
-    security: Option<Value>,
+    #[serde(borrow)]
+    openapi: Option<&'a RawValue>,
+    #[serde(borrow)]
+    info: Option<&'a RawValue>,
+    #[serde(borrow)]
+    servers: Option<&'a RawValue>,
+    #[serde(borrow)]
+    security: Option<&'a RawValue>,
     #[serde(borrow, default)]
     paths: BTreeMap<String, &'a RawValue>,
     #[serde(borrow, default, deserialize_with = "sections")]
@@ -160,16 +165,16 @@ impl<'a> Outline<'a> {
     }
 
     /// The fields of the document beside its paths and components.
-    pub fn head(&self) -> impl Iterator<Item = (&'static str, &Value)> {
+    pub fn head(&self) -> impl Iterator<Item = (&'static str, &'a RawValue)> {
         let top = &self.top;
         [
-            ("openapi", &top.openapi),
-            ("info", &top.info),
-            ("servers", &top.servers),
-            ("security", &top.security),
+            ("openapi", top.openapi),
+            ("info", top.info),
+            ("servers", top.servers),
+            ("security", top.security),
         ]
         .into_iter()
-        .filter_map(|(name, value)| Some((name, value.as_ref()?)))
+        .filter_map(|(name, value)| Some((name, value?)))
     }
 
     /// The line in the file of what a JSON pointer points to.
@@ -180,6 +185,7 @@ impl<'a> Outline<'a> {
             [components, section, name, rest @ ..] if components == "components" => {
                 (self.component(section, name)?, rest)
             }
+            [servers, rest @ ..] if servers == "servers" => (self.top.servers?, rest),
             _ => return None,
         };
         for token in rest {

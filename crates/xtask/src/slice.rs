@@ -32,7 +32,7 @@ pub fn slice(wanted: &[Operation], upstream: &Outline<'_>) -> Result<Value> {
     );
     let mut document = Map::new();
     for (name, value) in upstream.head() {
-        document.insert(name.to_owned(), value.clone());
+        document.insert(name.to_owned(), serde_json::from_str(value.get())?);
     }
     document.insert("paths".to_owned(), Value::Object(paths));
     let components = components(upstream, &Value::Object(document.clone()))?;

@@ -251,6 +251,107 @@ fn only_words_are_changed() {
 }
 
 #[test]
+fn what_is_deprecated_is_told() {
+    let deprecated = |pointer: &'static str| {
+        let mut document = upstream();
+        document.pointer_mut(pointer).unwrap()["deprecated"] = json!(true);
+        document
+    };
+    for (pointer, what) in [
+        (
+            "/paths/~1accounts~1{account_id}~1access~1service_tokens/get",
+            "the operation is",
+        ),
+        (
+            "/paths/~1accounts~1{account_id}~1access~1service_tokens/get/parameters/0",
+            "the parameter 'account_id' is",
+        ),
+        (
+            "/components/schemas/access_result_info/properties/count",
+            "response:",
+        ),
+        (
+            "/paths/~1accounts~1{account_id}~1access~1service_tokens/post/requestBody\
+             /content/application~1json/schema",
+            "request:",
+        ),
+    ] {
+        let changed = deprecated(pointer);
+        let now = format!("compatible: {what} deprecated now");
+        assert_eq!(between(&upstream(), &changed), [now], "{pointer}");
+        let no_longer = format!("compatible: {what} no longer deprecated");
+        assert_eq!(between(&changed, &upstream()), [no_longer], "{pointer}");
+    }
+}
+
+#[test]
+fn a_base_url_is_changed() {
+    const OLD: &str = "https://api.cloudflare.com/client/v4";
+    let removed = format!("breaking: the server {OLD} was removed");
+    let next = || json!([{ "url": "https://api.cloudflare.com/client/v5" }]);
+    let added = "compatible: the server https://api.cloudflare.com/client/v5 was added";
+    let of_the_document = after(|document| document["servers"] = next());
+    assert_eq!(of_the_document, [removed.as_str(), added]);
+    let of_a_path = after(|document| document["paths"][ROTATE]["servers"] = next());
+    assert_eq!(of_a_path, [removed.as_str(), added]);
+    let of_an_operation = after(|document| {
+        document["paths"][ROTATE]["servers"] = json!([{ "url": OLD }]);
+        document["paths"][ROTATE]["post"]["servers"] = next();
+    });
+    assert_eq!(of_an_operation, [removed.as_str(), added]);
+    let one_more = after(|document| {
+        document["servers"] = json!([next()[0], { "url": OLD, "description": "words" }]);
+    });
+    assert_eq!(one_more, [added]);
+    let none = after(|document| {
+        object(document).remove("servers");
+    });
+    assert_eq!(none, [removed]);
+
+    let same = after(|document| {
+        document["servers"] = json!([{
+            "url": "https://{host}/client/v4/",
+            "variables": { "host": { "default": "api.cloudflare.com" } },
+        }]);
+        document["paths"][TOKENS]["servers"] = json!([]);
+    });
+    assert_eq!(same, [""; 0]);
+}
+
+#[test]
+fn a_parameter_is_written_otherwise() {
+    let list = |more: Value| {
+        let mut document = upstream();
+        let mut parameter = json!({
+            "in": "query", "name": "ids",
+            "schema": { "type": "array", "items": { "type": "string" } },
+        });
+        object(&mut parameter).extend(object(&mut more.clone()).clone());
+        let parameters = document["paths"][TOKENS]["get"]["parameters"].as_array_mut();
+        parameters.unwrap().push(parameter);
+        document
+    };
+    let before = list(json!({}));
+    let stated = json!({ "style": "form", "explode": true, "allowReserved": false });
+    assert_eq!(between(&before, &list(stated)), [""; 0]);
+    assert_eq!(
+        between(&before, &list(json!({ "explode": false }))),
+        ["breaking: explode of the parameter 'ids' changed from true to false"]
+    );
+    assert_eq!(
+        between(&before, &list(json!({ "style": "pipeDelimited" }))),
+        [
+            "breaking: explode of the parameter 'ids' changed from true to false",
+            r#"breaking: style of the parameter 'ids' changed from "form" to "pipeDelimited""#,
+        ]
+    );
+    assert_eq!(
+        between(&before, &list(json!({ "allowReserved": true }))),
+        ["breaking: allowReserved of the parameter 'ids' changed from false to true"]
+    );
+}
+
+#[test]
 fn extensions_may_be_anything() {
     let found = after(|document| {
         document["components"]["x-foo"] = json!("bar");

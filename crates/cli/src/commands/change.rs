@@ -8,7 +8,8 @@ use crate::arguments::{Delete, Format, Update, When};
 use crate::commands::confirm;
 use crate::connect::Connection;
 use crate::exit::Exit;
-use crate::explain::Failure;
+use crate::explain::{self, Failure};
+use crate::journal::Journal;
 use crate::output::Output;
 use crate::records::{ChangeRecord, TokenRecord};
 
@@ -54,6 +55,7 @@ pub(crate) async fn delete(
 
 pub(crate) async fn update(
     connection: &Connection,
+    journal: Result<Journal, Failure>,
     output: &Output,
     arguments: Update,
 ) -> Result<Exit, Failure> {
@@ -64,10 +66,21 @@ pub(crate) async fn update(
     if let Some(duration) = arguments.duration {
         request = request.duration(duration);
     }
+    let mut grace = None;
     if let Some(until) = arguments.old_secret_until {
-        request = request.previous_client_secret_expires_at(point(until)?);
+        let until = point(until)?;
+        request = request.previous_client_secret_expires_at(until);
+        // So that no rotate comes in between, whose grace this is not.
+        grace = Some((journal?.lock_token(&arguments.id.parse()?)?, until));
     }
     let token = connection.update(&arguments.id, &request).await?;
+    if let Some((mut lock, until)) = grace
+        && let Err(error) = lock.note_grace(Some(until))
+    {
+        explain::remark(format!(
+            "the change was made, but the journal can't be told: {error}; the next rotate may need --end-grace"
+        ));
+    }
     let now = Utc::now();
     let record = TokenRecord::new(&token, now);
     output.record(&record, &record.fields(now))?;

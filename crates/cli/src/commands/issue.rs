@@ -24,8 +24,8 @@ use crate::connect::Connection;
 use crate::exit::Exit;
 use crate::explain::Failure;
 use crate::journal::{Entry, Intent, Journal, Operation, TokenLock};
-use crate::output::{Cell, Output, Record};
-use crate::records::expiry;
+use crate::output::{Cell, Output};
+use crate::records::expiry_cell;
 use crate::sink::{IssuedSecret, ProvedSink, Sink};
 use crate::when;
 
@@ -232,7 +232,7 @@ fn show(
         ("Secret", Cell::good(whereabouts(sink))),
         (
             "Expires",
-            expiry(record.expires_at, record.duration.as_deref(), now),
+            expiry_cell(record.expires_at, token.never_expires(), now),
         ),
     ];
     if let Some(valid_until) = rotated {
@@ -260,14 +260,5 @@ pub(crate) fn whereabouts(sink: &Sink) -> String {
         // Whether it stored the secret, or read it at all, it alone knows.
         Sink::Command(command) => format!("was offered to {command:?}, which ended well"),
         Sink::Stdout => "is on standard output".to_owned(),
-    }
-}
-
-impl Record for IssuedRecord {
-    // Shown a field a line.
-    const COLUMNS: &'static [&'static str] = &[];
-
-    fn cells(&self, _: DateTime<Utc>) -> Vec<Cell> {
-        Vec::new()
     }
 }

@@ -83,6 +83,7 @@ impl<'a, 'c> Comparison<'a, 'c> {
             return Ok(());
         }
         self.nullability(&ours, &theirs);
+        self.deprecation(&ours, &theirs);
         if !self.types(&ours, &theirs) {
             return Ok(());
         }
@@ -123,6 +124,15 @@ impl<'a, 'c> Comparison<'a, 'c> {
             _ => return,
         };
         self.add_between(verdict, what.to_owned(), ours, theirs);
+    }
+
+    fn deprecation(&mut self, ours: &Schema<'_>, theirs: &Schema<'_>) {
+        let what = match (ours.is_deprecated(), theirs.is_deprecated()) {
+            (false, true) => "deprecated now",
+            (true, false) => "no longer deprecated",
+            _ => return,
+        };
+        self.add_between(Verdict::Compatible, what.to_owned(), ours, theirs);
     }
 
     /// Compares types; tells whether it makes sense to go on.

@@ -4,7 +4,9 @@ mod allowed;
 mod change;
 mod compare;
 mod operations;
+mod outside;
 mod schema;
+mod servers;
 
 use std::fmt::{self, Write as _};
 use std::path::Path;

@@ -1,23 +1,16 @@
-//! Compares two documents operation by operation.
-//!
-//! Operations, parameters, the presence of request bodies and the response codes are
-//! compared by the `drift` crate. What goes over the wire is compared by
-//! [`Comparison`], because `drift` 0.2 doesn't look into it: it weighs no field that
-//! is added, removed or made required, overlooks `nullable`, takes `allOf` only as a
-//! wrapper of one, and panics when a media type comes or goes.
+//! Compares two documents operation by operation: what goes over the wire and where to.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use anyhow::{Context as _, Result, anyhow};
-use drift::{ChangeClass, ChangeComparison, ChangeDetails};
-use serde_json::{Map, Value, json};
+use anyhow::{Context as _, Result};
+use serde_json::{Value, json};
 
 use super::change::{Changes, Direction, Verdict};
 use super::compare::Comparison;
+use super::outside::outside;
 use super::schema::Located;
-use crate::pointer;
-use crate::quiet;
-use crate::route::{Operation, Route, operations, parameter_names};
+use super::servers::Servers;
+use crate::route::{Operation, operations, parameter_names};
 
 /// Finds all changes from the fragment to a slice of the upstream document.
 ///
@@ -47,150 +40,8 @@ pub fn compare(ours: &Value, theirs: &Value) -> Result<Changes> {
 }
 
 /// The fragment's name for an operation.
-fn name(operation: &Operation) -> &str {
+pub fn name(operation: &Operation) -> &str {
     operation.id.as_deref().unwrap_or(&operation.path)
-}
-
-/// Has the `drift` crate compare what is outside the bodies.
-fn outside(ours: &Value, theirs: &Value, changes: &mut Changes) -> Result<()> {
-    let our_operations = operations(ours);
-    let their_operations = operations(theirs);
-    let moved = moved(&our_operations, &their_operations);
-    let (our_outside, their_outside) = (without_bodies(ours), without_bodies(theirs));
-    // It asserts what it expects of a document.
-    let found = quiet::caught(|| drift::compare(&our_outside, &their_outside))
-        .map_err(|words| anyhow!("`drift` gave up on them: {words}"))
-        .and_then(|found| found)
-        .context("the documents can't be compared")?;
-    for found in found {
-        for path in &found.paths {
-            let endpoint = path.old.endpoint_base().unwrap_or_default();
-            let operation = our_operations
-                .iter()
-                .find(|operation| pointer_of(operation) == endpoint.trim_start_matches('#'));
-            for change in &found.changes {
-                let Some(verdict) = verdict(change.class, change.details, path.comparison) else {
-                    continue;
-                };
-                let at = place(path.old.current_pointer(), &change.old_subpath);
-                let mut their_place = place(path.new.current_pointer(), &change.new_subpath);
-                let mut what = lower_case_start(&change.message);
-                if let Some(to) = operation.and_then(|operation| moved.get(operation)) {
-                    what = format!("the operation has moved to {} {}", to.method, to.path);
-                    their_place = pointer_of(to);
-                } else if moved.values().any(|to| pointer_of(to) == their_place) {
-                    // Told already, as the move.
-                    continue;
-                }
-                changes.add(operation.map_or("", name), verdict, what, &at, &their_place);
-            }
-        }
-    }
-    Ok(())
-}
-
-fn place(base: &str, subpath: &str) -> String {
-    let base = base.trim_start_matches('#');
-    match subpath {
-        "" => base.to_owned(),
-        subpath => format!("{base}/{subpath}"),
-    }
-}
-
-fn lower_case_start(message: &str) -> String {
-    let mut characters = message.chars();
-    let first = characters.next().map(|first| first.to_ascii_lowercase());
-    first.into_iter().chain(characters).collect()
-}
-
-fn pointer_of(operation: &Operation) -> String {
-    let paths = pointer::join("/paths", &operation.path);
-    pointer::join(&paths, &operation.method)
-}
-
-/// The operations that stand elsewhere upstream, known by their ids.
-fn moved<'o>(
-    ours: &'o [Operation],
-    theirs: &'o [Operation],
-) -> BTreeMap<&'o Operation, &'o Operation> {
-    let place = |operation: &'o Operation| (&operation.route, &operation.method);
-    let places: BTreeSet<(&Route, &String)> = theirs.iter().map(place).collect();
-    ours.iter()
-        .filter(|operation| !places.contains(&place(operation)))
-        .filter_map(|operation| {
-            let has_its_id = |other: &&Operation| {
-                other.cloudflare_id.is_some() && other.cloudflare_id == operation.cloudflare_id
-            };
-            Some((operation, theirs.iter().find(has_its_id)?))
-        })
-        .collect()
-}
-
-/// What a change that `drift` found means for callers, if anything.
-fn verdict(
-    class: ChangeClass,
-    details: ChangeDetails,
-    direction: ChangeComparison,
-) -> Option<Verdict> {
-    match (class, details, direction) {
-        (ChangeClass::Trivial, ..) => None,
-        // To `drift`, a body that is no longer wanted harms nobody. But whoever sends
-        // one wants it to have an effect.
-        (_, ChangeDetails::Removed, ChangeComparison::Input) => Some(Verdict::Breaking),
-        (ChangeClass::ForwardIncompatible, ..) => Some(Verdict::Compatible),
-        _ => Some(Verdict::Breaking),
-    }
-}
-
-/// The document without words and without what is inside bodies and parameters.
-fn without_bodies(document: &Value) -> Value {
-    let mut bare = json!({
-        "openapi": "3.0.3",
-        "info": { "title": "", "version": "" },
-        "paths": {},
-        "components": {},
-    });
-    for (path, item) in document["paths"].as_object().into_iter().flatten() {
-        bare["paths"][path] = bare_part(item);
-    }
-    for section in ["parameters", "requestBodies", "responses"] {
-        let components = document["components"][section].as_object();
-        for (name, component) in components.into_iter().flatten() {
-            bare["components"][section][name] = bare_part(component);
-        }
-    }
-    bare
-}
-
-fn bare_part(part: &Value) -> Value {
-    match part {
-        Value::Object(fields) => {
-            let mut bare = Map::new();
-            for (name, value) in fields {
-                match name.as_str() {
-                    "content" if fields.contains_key("in") => {
-                        bare.insert("schema".to_owned(), json!({}));
-                    }
-                    "content" | "schema" => {
-                        bare.insert(name.clone(), json!({}));
-                    }
-                    // A response must have one.
-                    "description" => {
-                        bare.insert(name.clone(), json!(""));
-                    }
-                    "summary" | "tags" | "security" | "servers" | "callbacks" | "headers"
-                    | "links" | "example" | "examples" | "externalDocs" | "deprecated" => {}
-                    extension if extension.starts_with("x-") => {}
-                    _ => {
-                        bare.insert(name.clone(), bare_part(value));
-                    }
-                }
-            }
-            Value::Object(bare)
-        }
-        Value::Array(items) => items.iter().map(bare_part).collect(),
-        scalar => scalar.clone(),
-    }
 }
 
 /// One operation in both documents.
@@ -205,6 +56,7 @@ struct Pair<'a, 'c> {
 struct Side<'a> {
     document: &'a Value,
     operation: Located<'a>,
+    servers: Servers,
     /// The parameters, by where they are sent and their name, or their index in the
     /// path, where each document names them as it likes.
     parameters: BTreeMap<(&'a str, String), Located<'a>>,
@@ -238,6 +90,7 @@ impl<'a> Side<'a> {
         }
         Ok(Self {
             document,
+            servers: Servers::in_force(&[&located, &item, &root]),
             operation: located,
             parameters,
         })
@@ -259,9 +112,12 @@ impl<'a> Side<'a> {
 
 impl<'a> Pair<'a, '_> {
     fn compare(&mut self) -> Result<()> {
+        self.servers();
+        let (ours, theirs) = (self.ours.operation.clone(), self.theirs.operation.clone());
+        self.deprecation("the operation", &ours, &theirs);
         for (key, ours) in self.ours.parameters.clone() {
             if let Some(theirs) = self.theirs.parameters.get(&key).cloned() {
-                self.schemas(Direction::Request, &ours, &theirs)?;
+                self.parameter(&ours, &theirs)?;
             }
         }
         if let (Some(ours), Some(theirs)) = (self.ours.request_body()?, self.theirs.request_body()?)
@@ -275,6 +131,47 @@ impl<'a> Pair<'a, '_> {
             }
         }
         Ok(())
+    }
+
+    fn servers(&mut self) {
+        let (ours, theirs) = (&self.ours.servers, &self.theirs.servers);
+        let removed = ours.urls.difference(&theirs.urls);
+        let added = theirs.urls.difference(&ours.urls);
+        let removed =
+            removed.map(|url| (Verdict::Breaking, format!("the server {url} was removed")));
+        let added = added.map(|url| (Verdict::Compatible, format!("the server {url} was added")));
+        for (verdict, what) in removed.chain(added) {
+            let (ours, theirs) = (&ours.pointer, &theirs.pointer);
+            self.changes.add(self.name, verdict, what, ours, theirs);
+        }
+    }
+
+    /// What is deprecated still works. That it is, or no longer is, should be known.
+    fn deprecation(&mut self, of: &str, ours: &Located<'a>, theirs: &Located<'a>) {
+        let is_deprecated = |place: &Located<'a>| place.value["deprecated"] == true;
+        let what = match (is_deprecated(ours), is_deprecated(theirs)) {
+            (false, true) => format!("{of} is deprecated now"),
+            (true, false) => format!("{of} is no longer deprecated"),
+            _ => return,
+        };
+        let (ours, theirs) = (&ours.pointer, &theirs.pointer);
+        self.changes
+            .add(self.name, Verdict::Compatible, what, ours, theirs);
+    }
+
+    fn parameter(&mut self, ours: &Located<'a>, theirs: &Located<'a>) -> Result<()> {
+        let name = ours.value["name"].as_str().unwrap_or_default();
+        let parameter = format!("the parameter '{name}'");
+        self.deprecation(&parameter, ours, theirs);
+        for ((keyword, old), (_, new)) in written(ours).into_iter().zip(written(theirs)) {
+            if old != new {
+                let what = format!("{keyword} of {parameter} changed from {old} to {new}");
+                let (ours, theirs) = (&ours.pointer, &theirs.pointer);
+                self.changes
+                    .add(self.name, Verdict::Breaking, what, ours, theirs);
+            }
+        }
+        self.schemas(Direction::Request, ours, theirs)
     }
 
     /// Compares the media types of two bodies, and what each says of itself.
@@ -323,4 +220,18 @@ impl<'a> Pair<'a, '_> {
         Comparison::new(documents, direction, self.name, self.changes)
             .schemas(&schema(ours), &schema(theirs))
     }
+}
+
+/// How a parameter is written into the request, with what holds where nothing is said.
+fn written(parameter: &Located<'_>) -> [(&'static str, Value); 3] {
+    let stated = |keyword: &str| parameter.value.get(keyword).cloned();
+    let is_form = matches!(parameter.value["in"].as_str(), Some("query" | "cookie"));
+    let style = stated("style").unwrap_or_else(|| json!(if is_form { "form" } else { "simple" }));
+    let explode = stated("explode").unwrap_or_else(|| json!(style == "form"));
+    let reserved = stated("allowReserved").unwrap_or(json!(false));
+    [
+        ("style", style),
+        ("explode", explode),
+        ("allowReserved", reserved),
+    ]
 }

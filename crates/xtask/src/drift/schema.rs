@@ -216,6 +216,11 @@ impl<'a> Schema<'a> {
             })
     }
 
+    /// Whether a value is deprecated. A wrapper says it for what it wraps.
+    pub fn is_deprecated(&self) -> bool {
+        self.all("deprecated").any(|found| found.value == true)
+    }
+
     /// The values that are allowed, if they are listed, each as JSON.
     pub fn enumeration(&self) -> Option<BTreeSet<String>> {
         let lists = self.all("enum").map(|found| {

@@ -1,0 +1,42 @@
+//! Where an operation's requests go.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::schema::Located;
+
+/// The servers that are in force for an operation.
+pub struct Servers {
+    /// Their URLs, without a slash at the end, with the defaults of their variables.
+    pub urls: BTreeSet<String>,
+    /// Where they are listed, or would be.
+    pub pointer: String,
+}
+
+impl Servers {
+    /// Those of the first place that names any: the operation's go before the path
+    /// item's, and these before the document's.
+    pub fn in_force(places: &[&Located<'_>]) -> Self {
+        let mut lists = places.iter().filter_map(|place| place.child("servers"));
+        let Some(list) = lists.find(|list| list.items().next().is_some()) else {
+            return Self {
+                urls: BTreeSet::new(),
+                pointer: "/servers".to_owned(),
+            };
+        };
+        Self {
+            urls: list.items().map(|server| url(server.value)).collect(),
+            pointer: list.pointer,
+        }
+    }
+}
+
+fn url(server: &Value) -> String {
+    let mut url = server["url"].as_str().unwrap_or_default().to_owned();
+    for (name, variable) in server["variables"].as_object().into_iter().flatten() {
+        let default = variable["default"].as_str().unwrap_or_default();
+        url = url.replace(&format!("{{{name}}}"), default);
+    }
+    url.trim_end_matches('/').to_owned()
+}
