@@ -4,7 +4,7 @@
 pub mod build;
 
 use std::path::Path;
-use std::{env, fs, panic};
+use std::{env, fs};
 
 const FRAGMENT: &str = "openapi/service-tokens.json";
 
@@ -21,10 +21,7 @@ fn generate() -> Result<(), String> {
     let text = fs::read_to_string(FRAGMENT)
         .map_err(|error| format!("{FRAGMENT}: can't be read: {error}"))?;
     // A panic in the steps becomes an error: it must not be printed as well.
-    let hook = panic::take_hook();
-    panic::set_hook(Box::new(|_| {}));
-    let rust = build::rust_from_openapi(&text);
-    panic::set_hook(hook);
+    let rust = build::panics::unprinted(|| build::rust_from_openapi(&text));
     let rust = rust.map_err(|error| format!("{FRAGMENT}: {error}"))?;
     let directory = env::var_os("OUT_DIR").ok_or("OUT_DIR is not set; run this through cargo")?;
     let file = Path::new(&directory).join("generated.rs");

@@ -6,8 +6,8 @@ use quote::{format_ident, quote};
 use schemars08::schema::{InstanceType, SchemaObject};
 use serde_json::{Value, json};
 
+use super::panics::caught;
 use super::read::{Fragment, FragmentError, OperationFacts};
-use super::without_panic;
 
 /// Generates the client, its types and the table of operations, formatted.
 pub fn rust(fragment: &Fragment) -> Result<String, FragmentError> {
@@ -76,7 +76,7 @@ fn openapi(document: &Value) -> Result<OpenAPI, FragmentError> {
 
 fn progenitor(openapi: &OpenAPI) -> Result<proc_macro2::TokenStream, String> {
     // progenitor answers some documents with a panic rather than an error.
-    let generated = without_panic(|| Generator::new(&settings()).generate_tokens(openapi));
+    let generated = caught(|| Generator::new(&settings()).generate_tokens(openapi));
     let (verb, words) = match generated {
         Ok(Ok(tokens)) => return Ok(tokens),
         Ok(Err(error)) => ("refuses it", error.to_string()),

@@ -4,12 +4,15 @@
 
 mod generate;
 mod normalise;
+pub mod panics;
 mod read;
 
-use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 pub use read::FragmentError;
+
+/// The keys of a path item that are operations; the others are shared facts.
+pub const METHODS: [&str; 8] = [
+    "get", "put", "post", "delete", "options", "head", "patch", "trace",
+];
 
 /// Turns the text of an OpenAPI fragment into the formatted Rust that
 /// `src/generated.rs` includes.
@@ -19,21 +22,8 @@ pub fn rust_from_openapi(text: &str) -> Result<String, FragmentError> {
         normalise::descriptions(&mut fragment.document);
         generate::rust(&fragment)
     };
-    without_panic(steps).unwrap_or_else(|words| {
+    panics::caught(steps).unwrap_or_else(|words| {
         let cause = format!("the build's own steps gave up on it: {words}");
         Err(FragmentError::new("a place that is not known", cause))
     })
-}
-
-/// What the work comes to, or the words of the panic that it ends in.
-fn without_panic<T>(work: impl FnOnce() -> T) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| words_of(panic.as_ref()))
-}
-
-fn words_of(panic: &(dyn Any + Send)) -> String {
-    panic
-        .downcast_ref::<String>()
-        .cloned()
-        .or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string))
-        .unwrap_or_default()
 }

@@ -4,10 +4,8 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-/// The keys of a path item that are operations; the others are shared facts.
-const METHODS: [&str; 8] = [
-    "get", "put", "post", "delete", "options", "head", "patch", "trace",
-];
+use super::METHODS;
+
 /// The extension that holds an operation's id in Cloudflare's own document.
 const CLOUDFLARE_OPERATION_ID: &str = "x-cloudflare-operation-id";
 /// The extension that says whether an operation may be sent twice.

@@ -6,7 +6,6 @@ pub mod document;
 pub mod drift;
 mod pointer;
 pub mod public_api;
-mod quiet;
 pub mod route;
 pub mod slice;
 pub mod trial;

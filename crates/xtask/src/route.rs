@@ -2,10 +2,7 @@
 
 use serde_json::Value;
 
-/// The keys of a path item that are operations; the others are shared facts.
-pub const METHODS: [&str; 8] = [
-    "get", "put", "post", "delete", "options", "head", "patch", "trace",
-];
+use crate::build::METHODS;
 
 /// A path without the names of its parameters, which each document chooses itself:
 /// `/accounts/{}/access/service_tokens/{}`.

@@ -7,9 +7,10 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
+use crate::build::METHODS;
 use crate::document::Outline;
 use crate::pointer;
-use crate::route::{METHODS, Operation, Route};
+use crate::route::{Operation, Route};
 
 /// Cuts out of a document whatever belongs to the operations of the fragment: the
 /// operations at their paths and below, those that have their ids but have moved, and

@@ -1,16 +1,17 @@
 //! Whether an upstream document would generate and compile, as the fragment does.
+//!
+//! The command is `cargo xtask try`; Rust keeps that word for itself.
 
 use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result, anyhow, ensure};
+use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
 use crate::build;
 use crate::document::Document;
 use crate::pointer;
-use crate::quiet;
 use crate::route::{Operation, operations};
 use crate::slice::slice;
 use crate::workspace;
@@ -55,9 +56,7 @@ pub fn generate(fragment: &Document, upstream: &Document) -> Result<Result<Strin
     let ours = operations(&fragment.value()?);
     let mut slice = slice(&ours, &upstream.outline()?)?;
     complete(&ours, &mut slice);
-    // The build catches the generator's panics, and leaves it to others to silence them.
-    let rust = quiet::caught(|| build::rust_from_openapi(&slice.to_string()))
-        .map_err(|words| anyhow!("the build panicked: {words}"))?;
+    let rust = build::panics::unprinted(|| build::rust_from_openapi(&slice.to_string()));
     Ok(rust.map_err(|error| error.to_string()))
 }
 
@@ -91,7 +90,8 @@ fn in_snake_case(id: &str) -> String {
 }
 
 fn compile(rust: &str) -> Result<Outcome> {
-    let directory = workspace::target()?.join("try");
+    let target = workspace::target()?;
+    let directory = target.join("trial");
     let write = |name: &str, text: &str| {
         let file = directory.join(name);
         fs::create_dir_all(directory.join("src"))
@@ -113,7 +113,7 @@ fn compile(rust: &str) -> Result<Outcome> {
     let check = workspace::cargo()
         .args(["check", "--quiet", "--message-format", "short"])
         .arg("--target-dir")
-        .arg(workspace::target()?)
+        .arg(&target)
         .current_dir(&directory)
         .output()
         .context("cargo can't be run")?;
@@ -126,17 +126,7 @@ fn compile(rust: &str) -> Result<Outcome> {
 
 /// The manifest of a crate with the dependencies of the root crate.
 fn manifest() -> Result<String> {
-    let metadata = workspace::cargo()
-        .args(["metadata", "--no-deps", "--format-version", "1"])
-        .current_dir(workspace::root())
-        .output()
-        .context("cargo can't be run")?;
-    ensure!(
-        metadata.status.success(),
-        "cargo metadata: {}",
-        String::from_utf8_lossy(&metadata.stderr)
-    );
-    let metadata: Value = serde_json::from_slice(&metadata.stdout)?;
+    let metadata = workspace::metadata()?;
     let packages = metadata["packages"].as_array().into_iter().flatten();
     let root = packages
         .into_iter()

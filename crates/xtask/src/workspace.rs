@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
 
 /// The root of the workspace.
 pub fn root() -> PathBuf {
@@ -14,24 +15,36 @@ pub fn root() -> PathBuf {
         .unwrap_or_else(|_| member.join("../.."))
 }
 
-/// Where cargo builds: the directory that this very program was built into.
+/// What cargo says of the workspace: its packages, and where it builds.
 ///
 /// # Errors
 ///
-/// The program has been moved elsewhere.
+/// Cargo can't be run, or can't read the workspace.
+pub fn metadata() -> Result<Value> {
+    let metadata = cargo()
+        .args(["metadata", "--no-deps", "--format-version", "1"])
+        .current_dir(root())
+        .output()
+        .context("cargo can't be run")?;
+    ensure!(
+        metadata.status.success(),
+        "cargo metadata: {}",
+        String::from_utf8_lossy(&metadata.stderr)
+    );
+    Ok(serde_json::from_slice(&metadata.stdout)?)
+}
+
+/// Where cargo builds.
+///
+/// # Errors
+///
+/// As of [`metadata`].
 pub fn target() -> Result<PathBuf> {
-    let program = std::env::current_exe().context("the program's own file can't be found")?;
-    let target = program
-        .ancestors()
-        .find(|one| one.join("CACHEDIR.TAG").exists());
+    let metadata = metadata()?;
+    let target = metadata["target_directory"].as_str();
     Ok(target
-        .with_context(|| {
-            format!(
-                "{}: not in a target directory; run it by `cargo xtask`",
-                program.display()
-            )
-        })?
-        .to_owned())
+        .context("cargo metadata tells of no target_directory")?
+        .into())
 }
 
 /// Cargo: the one that runs this program.

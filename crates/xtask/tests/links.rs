@@ -65,28 +65,33 @@ fn anchors(text: &str) -> BTreeSet<String> {
     anchors
 }
 
+/// The file that a link leads to, and the heading in it; nothing if it leads out of
+/// the repository.
+fn destination<'l>(document: &Path, link: &'l str) -> Option<(PathBuf, Option<&'l str>)> {
+    let (directory, link) = match link.strip_prefix(REPOSITORY) {
+        Some(link) => (root(), link),
+        None if link.contains("://") || link.starts_with("mailto:") => return None,
+        None => (root().join(document.parent()?), link),
+    };
+    let (path, anchor) = match link.split_once('#') {
+        Some((path, anchor)) => (path, Some(anchor)),
+        None => (link, None),
+    };
+    let file = match path {
+        "" => root().join(document),
+        path => directory.join(path),
+    };
+    Some((file, anchor))
+}
+
 /// What is wrong with a link of a document, if anything is.
 fn fault(document: &Path, link: &str) -> Option<String> {
-    let link_path = match link.strip_prefix(REPOSITORY) {
-        Some(path) => Path::new("/").join(path),
-        None if link.contains("://") || link.starts_with("mailto:") => return None,
-        None => PathBuf::from(link),
-    };
-    let link_path = link_path.to_str()?;
-    let (path, anchor) = match link_path.split_once('#') {
-        Some((path, anchor)) => (path, Some(anchor)),
-        None => (link_path, None),
-    };
-    let target = match path.strip_prefix('/') {
-        _ if path.is_empty() => root().join(document),
-        Some(from_root) => root().join(from_root),
-        None => root().join(document.parent()?).join(path),
-    };
-    if !target.exists() {
+    let (file, anchor) = destination(document, link)?;
+    if !file.exists() {
         return Some(format!("{}: {link}: no such file", document.display()));
     }
     let anchor = anchor?;
-    let text = fs::read_to_string(&target).unwrap_or_default();
+    let text = fs::read_to_string(&file).unwrap_or_default();
     (!anchors(&text).contains(anchor))
         .then(|| format!("{}: {link}: no such heading", document.display()))
 }
@@ -119,4 +124,23 @@ fn links_that_lead_nowhere_are_noticed() {
     ] {
         assert!(fault(readme, link).is_some(), "{link}");
     }
+}
+
+#[test]
+fn every_document_is_reached_from_readme() {
+    let mut unreached: BTreeSet<PathBuf> = documents().into_iter().collect();
+    let mut waiting = vec![PathBuf::from("README.md")];
+    let root = root().canonicalize().unwrap();
+    while let Some(document) = waiting.pop() {
+        if !unreached.remove(&document) {
+            continue;
+        }
+        let text = fs::read_to_string(root.join(&document)).unwrap();
+        for link in links(&text) {
+            let file = destination(&document, &link).and_then(|(file, _)| file.canonicalize().ok());
+            let reached = file.and_then(|file| Some(file.strip_prefix(&root).ok()?.to_owned()));
+            waiting.extend(reached);
+        }
+    }
+    assert_eq!(unreached, BTreeSet::new());
 }

@@ -1,5 +1,6 @@
-//! What the generated code needs around it to compile, and no more: the root crate's
-//! own types are stood in for by empty ones. Written by `cargo xtask try`.
+//! What the generated code needs around it to compile, and no more: for the root
+//! crate's own types, which are written by hand, stands the least that will do. `cargo
+//! xtask try` copies this file to the crate that it compiles.
 #![allow(warnings)]
 
 mod generated;

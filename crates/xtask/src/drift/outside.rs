@@ -16,8 +16,8 @@ use serde_json::{Map, Value, json};
 
 use super::change::{Changes, Verdict};
 use super::operations::name;
+use crate::build::panics;
 use crate::pointer;
-use crate::quiet;
 use crate::route::{Operation, Route, operations};
 
 /// Has the `drift` crate compare what is outside the bodies.
@@ -27,10 +27,11 @@ pub fn outside(ours: &Value, theirs: &Value, changes: &mut Changes) -> Result<()
     let moved = moved(&our_operations, &their_operations);
     let (our_outside, their_outside) = (without_bodies(ours), without_bodies(theirs));
     // It asserts what it expects of a document.
-    let found = quiet::caught(|| drift::compare(&our_outside, &their_outside))
-        .map_err(|words| anyhow!("`drift` gave up on them: {words}"))
-        .and_then(|found| found)
-        .context("the documents can't be compared")?;
+    let found =
+        panics::unprinted(|| panics::caught(|| drift::compare(&our_outside, &their_outside)))
+            .map_err(|words| anyhow!("`drift` gave up on them: {words}"))
+            .and_then(|found| found)
+            .context("the documents can't be compared")?;
     for found in found {
         for path in &found.paths {
             let endpoint = path.old.endpoint_base().unwrap_or_default();

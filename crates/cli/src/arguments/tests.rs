@@ -1,0 +1,125 @@
+//! Each command line in the documents and under deploy/ is one that can be parsed.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::Parser as _;
+use clap::error::ErrorKind;
+
+use super::Arguments;
+
+const NAME: &str = "cf-service-tokens";
+
+/// The files that tell people what to type; none in the published package.
+fn files() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let places = [
+        "",
+        "docs",
+        "crates/cli",
+        "deploy/github-actions",
+        "deploy/kubernetes",
+        "deploy/prometheus",
+        "deploy/systemd",
+    ];
+    let entries = places
+        .iter()
+        .filter_map(|place| fs::read_dir(root.join(place)).ok());
+    let files = entries.flatten().map(|entry| entry.unwrap().path());
+    let is_read = |file: &PathBuf| {
+        let extension = file.extension().and_then(|extension| extension.to_str());
+        extension.is_some_and(|extension| ["md", "yaml", "yml", "service"].contains(&extension))
+    };
+    files.filter(is_read).collect()
+}
+
+/// The command's arguments, wherever a text runs it.
+fn command_lines(text: &str) -> Vec<Vec<String>> {
+    let text = text.replace("\\\n", " ");
+    let mut found = Vec::new();
+    for line in text.lines() {
+        for (at, _) in line.match_indices(&format!("{NAME} ")) {
+            // With what stands before it: a path, `ExecStart=`, or a backtick.
+            let start = line[..at].rfind(' ').map_or(0, |space| space + 1);
+            let before = line[..start].split_whitespace().last();
+            let is_run = line[start..at].contains(['`', '='])
+                || before.is_none_or(|word| {
+                    ["$", "*", "&&"].contains(&word) || word.contains('=') || word.ends_with(':')
+                });
+            if is_run {
+                found.push(words(&line[at + NAME.len()..]));
+            }
+        }
+    }
+    found.extend(container_arguments(&text));
+    found
+}
+
+/// The words up to where the command ends, with placeholders filled in.
+fn words(rest: &str) -> Vec<String> {
+    let end = rest.find(['`', '"', '#', '|', '>', ';']);
+    let rest = &rest[..end.unwrap_or(rest.len())];
+    let rest = rest
+        .replace("{{ $labels.id }}", "1")
+        .replace("COMMAND", "list");
+    let sentence = rest.split(". ").next().unwrap_or_default();
+    sentence.split_whitespace().map(str::to_owned).collect()
+}
+
+/// A container's `args` in a manifest.
+fn container_arguments(text: &str) -> Vec<Vec<String>> {
+    let lists = text.split(" args:\n").skip(1);
+    lists
+        .map(|list| {
+            list.lines()
+                .map_while(|line| line.trim().strip_prefix("- "))
+                .map(|argument| argument.replace("$(JOB_COMPLETION_INDEX)", "0"))
+                .collect()
+        })
+        .collect()
+}
+
+fn fault(arguments: &[String]) -> Option<String> {
+    let line = std::iter::once(NAME).chain(arguments.iter().map(String::as_str));
+    let error = Arguments::try_parse_from(line).err()?;
+    let is_answer = matches!(
+        error.kind(),
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+    );
+    (!is_answer).then(|| error.to_string())
+}
+
+#[test]
+fn what_the_documents_say_to_type_can_be_parsed() {
+    let files = files();
+    let mut tried = 0;
+    for file in &files {
+        for arguments in command_lines(&fs::read_to_string(file).unwrap()) {
+            tried += 1;
+            let fault = fault(&arguments);
+            assert_eq!(fault, None, "{}: {arguments:?}", file.display());
+        }
+    }
+    assert!(files.is_empty() || tried > 15, "only {tried} were found");
+}
+
+#[test]
+fn a_command_line_that_can_not_be_parsed_is_noticed() {
+    let text = "`cf-service-tokens lst` and\n\
+        $ cf-service-tokens renew --witin 30d # too late\n\
+        17 4 * * *  A=b /usr/bin/cf-service-tokens list --name x > y\n\
+        install -m 0755 x/cf-service-tokens /usr/local/bin/\n        \
+        args:\n        - renew\n        - --shard=$(JOB_COMPLETION_INDEX)/4\n        env: x\n";
+    let found = command_lines(text);
+    assert_eq!(
+        found,
+        [
+            vec!["lst"],
+            vec!["renew", "--witin", "30d"],
+            vec!["list", "--name", "x"],
+            vec!["renew", "--shard=0/4"],
+        ]
+    );
+    let is_fault: Vec<bool> = found.iter().map(|line| fault(line).is_some()).collect();
+    assert_eq!(is_fault, [true, true, false, false]);
+}
