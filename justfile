@@ -1,5 +1,7 @@
-# What CI's first job does. Its steps are among the recipes below; `minimum-rust`,
-# `public-api`, `deny` and `install` are jobs of their own.
+# Of what CI does, `minimum-rust`, `public-api`, `deny` and `install` are jobs of their
+# own. The last line of a comment is what `just --list` shows.
+
+# Does all hold that CI's first job asks? Its steps are among the other recipes.
 ci:
     bash .ci/run
 
@@ -37,8 +39,7 @@ public-api:
 drift path:
     cargo xtask drift {{path}}
 
-# Are the dependencies' licences, sources and advisories as they should be? Needs
-# cargo-deny.
+# Are the dependencies as deny.toml wants them? Needs cargo-deny.
 deny:
     cargo deny --workspace check
 
@@ -79,14 +80,15 @@ ten-years seeds="100":
 soak schedules="10000":
     SOAK_SCHEDULES={{schedules}} cargo test --release --test soak -- --nocapture
 
-# Looks for inputs that break a target (duration, envelope, headers, response)
-# for so many seconds. Needs cargo-fuzz and a nightly compiler.
+# The targets are duration, envelope, headers and response. Needs cargo-fuzz and a
+# nightly compiler.
+# Looks for inputs that break a target, for so many seconds.
 fuzz target seconds="600":
     cargo +nightly fuzz run {{target}} -- -max_total_time={{seconds}}
 
-# Measures everything and writes benches/RESULTS.md, or only the parts named
-# (peers, start, instructions, micro, fleet, build). Needs Python, Node.js, curl
-# and valgrind.
+# The parts are peers, start, instructions, micro, fleet and build. Needs Python,
+# Node.js, curl and valgrind.
+# Measures everything, or only the parts named, and writes benches/RESULTS.md.
 bench *parts:
     python3 benches/run.py {{parts}}
 

@@ -8,6 +8,7 @@ peers=$PWD/tests/peers
 target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 installed=$target/peers
 mkdir -p "$installed"
+. tests/support/install.sh
 
 cargo build --quiet --package cf-service-tokens-simulator
 simulator=$target/debug/cf-service-tokens-simulator
@@ -37,34 +38,14 @@ against_a_simulator() {
 }
 
 python_peer() {
-    local python=$installed/python/bin/python
-    if ! command -v python3 >/dev/null; then
-        echo 'SKIPPED: PyPI cloudflare: there is no python3'
-        return
-    fi
-    if ! { python3 -m venv "$installed/python" &&
-        "$python" -m pip install --quiet --disable-pip-version-check \
-            --requirement "$peers/requirements.txt"; } >"$installed/python.log" 2>&1; then
-        echo "SKIPPED: PyPI cloudflare: it can't be installed: $(tail -n 1 "$installed/python.log")"
-        return
-    fi
+    install_python_packages "$installed" "$peers/requirements.txt" 'PyPI cloudflare' || return 0
     echo "PyPI $(cat "$peers/requirements.txt")"
-    against_a_simulator "$python" "$peers/service_tokens.py"
+    against_a_simulator "$installed/python/bin/python" "$peers/service_tokens.py"
 }
 
 npm_peer() {
     local directory=$installed/npm
-    if ! command -v npm >/dev/null; then
-        echo 'SKIPPED: npm cloudflare: there is no npm'
-        return
-    fi
-    mkdir -p "$directory"
-    cp "$peers/package.json" "$directory"
-    if ! npm install --prefix "$directory" --no-audit --no-fund --no-package-lock \
-        --ignore-scripts >"$installed/npm.log" 2>&1; then
-        echo "SKIPPED: npm cloudflare: it can't be installed: $(tail -n 1 "$installed/npm.log")"
-        return
-    fi
+    install_npm_packages "$installed" "$peers/package.json" 'npm cloudflare' || return 0
     echo "npm $(cd "$directory" && npm list --depth 0 | grep -o 'cloudflare@.*')"
     PEER_DIRECTORY=$directory against_a_simulator node "$peers/service_tokens.mjs"
 }

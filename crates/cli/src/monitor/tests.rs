@@ -110,15 +110,20 @@ struct Answer {
     body: String,
 }
 
+/// A simulator on this clock, of an account with these tokens.
+async fn simulator(clock: &VirtualClock, tokens: Vec<SeedToken>) -> Simulator {
+    let time = clock.clone();
+    let builder = Simulator::builder().clock(move || time.now());
+    let builder = tokens
+        .into_iter()
+        .fold(builder, |builder, token| builder.token(token));
+    builder.start().await.unwrap()
+}
+
 impl World {
     async fn new(tokens: Vec<SeedToken>, policy: &RenewalPolicy) -> Self {
         let clock = VirtualClock::default();
-        let time = clock.clone();
-        let builder = Simulator::builder().clock(move || time.now());
-        let builder = tokens
-            .into_iter()
-            .fold(builder, |builder, token| builder.token(token));
-        let simulator = builder.start().await.unwrap();
+        let simulator = simulator(&clock, tokens).await;
         let client = Client::builder()
             .api_token(simulator.api_token())
             .base_url(simulator.base_url())
@@ -362,14 +367,8 @@ async fn failures_are_counted_by_reason_and_shown() {
 
 #[tokio::test]
 async fn waits_are_counted_by_reason_with_their_length() {
-    let (clock, simulator) = (VirtualClock::default(), Simulator::builder());
-    let time = clock.clone();
-    let simulator = a_few_tokens()
-        .into_iter()
-        .fold(simulator.clock(move || time.now()), |builder, token| {
-            builder.token(token)
-        });
-    let simulator = simulator.start().await.unwrap();
+    let clock = VirtualClock::default();
+    let simulator = simulator(&clock, a_few_tokens()).await;
     let client = Client::builder()
         .api_token(simulator.api_token())
         .base_url(simulator.base_url())

@@ -7,22 +7,15 @@ cd "$(dirname "$0")/../../../.."
 here=$PWD/crates/cli/tests/deploy
 work=${CARGO_TARGET_DIR:-$PWD/target}/deploy
 mkdir -p "$work"
+. tests/support/install.sh
 
 # The oldest Kubernetes that has what the manifests use, and the newest known.
 kubernetes_versions=(1.29.0 1.37.0)
 
 schemas() {
-    local python=$work/python/bin/python version
-    if ! command -v python3 >/dev/null; then
-        echo 'SKIPPED: the schemas of Kubernetes and GitHub Actions: there is no python3'
-        return
-    fi
-    if ! { python3 -m venv "$work/python" &&
-        "$python" -m pip install --quiet --disable-pip-version-check \
-            --requirement "$here/requirements.txt"; } >"$work/python.log" 2>&1; then
-        echo "SKIPPED: the schemas of Kubernetes and GitHub Actions: $(tail -n 1 "$work/python.log")"
-        return
-    fi
+    local version
+    install_python_packages "$work" "$here/requirements.txt" \
+        'the schemas of Kubernetes and GitHub Actions' || return 0
     for version in "${kubernetes_versions[@]}"; do
         "$work/python/bin/kubernetes-validate" --strict --quiet -k "$version" deploy/kubernetes/*.yaml
         echo "deploy/kubernetes is valid for Kubernetes $version"

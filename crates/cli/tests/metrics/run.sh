@@ -8,6 +8,7 @@ here=$PWD/crates/cli/tests/metrics
 work=${CARGO_TARGET_DIR:-$PWD/target}/metrics
 export METRICS=$work/written
 mkdir -p "$METRICS"
+. tests/support/install.sh
 
 cargo test --quiet --package cf-service-tokens-cli --bins -- --ignored --exact \
     monitor::tests::writes_metrics >"$work/cargo.log" 2>&1 || {
@@ -16,18 +17,9 @@ cargo test --quiet --package cf-service-tokens-cli --bins -- --ignored --exact \
 }
 
 python_parsers() {
-    local python=$work/python/bin/python
-    if ! command -v python3 >/dev/null; then
-        echo "SKIPPED: Prometheus's parsers for Python: there is no python3"
-        return
-    fi
-    if ! { python3 -m venv "$work/python" &&
-        "$python" -m pip install --quiet --disable-pip-version-check \
-            --requirement "$here/requirements.txt"; } >"$work/python.log" 2>&1; then
-        echo "SKIPPED: Prometheus's parsers for Python: $(tail -n 1 "$work/python.log")"
-        return
-    fi
-    "$python" "$here/parsers.py" "$METRICS"
+    install_python_packages "$work" "$here/requirements.txt" \
+        "Prometheus's parsers for Python" || return 0
+    "$work/python/bin/python" "$here/parsers.py" "$METRICS"
 }
 
 # Debian's package, unpacked and not installed: to install it starts a server.

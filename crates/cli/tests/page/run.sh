@@ -9,6 +9,7 @@ work=${CARGO_TARGET_DIR:-$PWD/target}/page
 export PAGES=$work/pages
 screenshots=${SCREENSHOTS:-$work/screenshots}
 mkdir -p "$PAGES" "$screenshots"
+. tests/support/install.sh
 
 skip() {
     echo "SKIPPED: the page in a browser: $1"
@@ -31,20 +32,11 @@ if ! browser >/dev/null || ! command -v chromedriver >/dev/null; then
     { apt-get update && "${install[@]}"; } >"$work/apt.log" 2>&1 ||
         skip "chromium can't be installed: $(tail -n 1 "$work/apt.log")"
 fi
-command -v python3 >/dev/null || skip 'there is no python3'
-{ python3 -m venv "$work/python" &&
-    "$work/python/bin/python" -m pip install --quiet --disable-pip-version-check \
-        --requirement "$here/requirements.txt"; } >"$work/python.log" 2>&1 ||
-    skip "selenium can't be installed: $(tail -n 1 "$work/python.log")"
+install_python_packages "$work" "$here/requirements.txt" 'the page in a browser' || exit 0
 
 axe=()
-mkdir -p "$work/npm"
-cp "$here/package.json" "$work/npm"
-if command -v npm >/dev/null && npm install --prefix "$work/npm" --no-audit --no-fund \
-    --no-package-lock --ignore-scripts >"$work/npm.log" 2>&1; then
+if install_npm_packages "$work" "$here/package.json" 'barriers to access'; then
     axe=("$work/npm/node_modules/axe-core/axe.min.js")
-else
-    echo "SKIPPED: barriers to access: axe-core can't be installed"
 fi
 
 cargo test --quiet --package cf-service-tokens-cli --bins -- --ignored --exact \
