@@ -51,6 +51,13 @@ pub struct Operation {
     pub id: Option<String>,
 }
 
+impl Operation {
+    /// What its document calls it.
+    pub fn name(&self) -> &str {
+        self.id.as_deref().unwrap_or(&self.path)
+    }
+}
+
 /// The operations of a document that is read whole.
 pub fn operations(document: &Value) -> Vec<Operation> {
     let paths = document["paths"].as_object().into_iter().flatten();

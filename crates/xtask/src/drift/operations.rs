@@ -29,7 +29,7 @@ pub fn compare(ours: &Value, theirs: &Value) -> Result<Changes> {
             let mut pair = Pair {
                 ours: Side::new(ours, &ours_one)?,
                 theirs: Side::new(theirs, theirs_one)?,
-                name: name(&ours_one),
+                name: ours_one.name(),
                 changes: &mut changes,
             };
             pair.compare()
@@ -37,11 +37,6 @@ pub fn compare(ours: &Value, theirs: &Value) -> Result<Changes> {
         }
     }
     Ok(changes)
-}
-
-/// The fragment's name for an operation.
-pub fn name(operation: &Operation) -> &str {
-    operation.id.as_deref().unwrap_or(&operation.path)
 }
 
 /// One operation in both documents.

@@ -15,7 +15,6 @@ use drift::{ChangeClass, ChangeComparison, ChangeDetails};
 use serde_json::{Map, Value, json};
 
 use super::change::{Changes, Verdict};
-use super::operations::name;
 use crate::build::panics;
 use crate::pointer;
 use crate::route::{Operation, Route, operations};
@@ -52,7 +51,13 @@ pub fn outside(ours: &Value, theirs: &Value, changes: &mut Changes) -> Result<()
                     // Told already, as the move.
                     continue;
                 }
-                changes.add(operation.map_or("", name), verdict, what, &at, &their_place);
+                changes.add(
+                    operation.map_or("", Operation::name),
+                    verdict,
+                    what,
+                    &at,
+                    &their_place,
+                );
             }
         }
     }
