@@ -818,3 +818,15 @@ fn shards_that_do_not_exist() {
     insta::assert_snapshot!("4/4".parse::<Shard>().unwrap_err(), @"there is no shard 4 of 4: shards count from 0, so write 0/4 for the first");
     insta::assert_snapshot!("all".parse::<Shard>().unwrap_err(), @r#""all" is no shard: write I/N, such as 0/4 for the first of four"#);
 }
+
+#[test]
+fn a_token_stays_in_its_shard_from_version_to_version() {
+    for (count, index) in [(3, 1), (7, 0), (1000, 141)] {
+        for other in 0..count {
+            let shard = Shard::new(other, count).unwrap();
+            assert_eq!(shard.holds(support::TOKEN), other == index, "{shard}");
+        }
+    }
+    let shard: Shard = "2/7".parse().unwrap();
+    assert_eq!(shard.to_string(), "2/7");
+}

@@ -251,6 +251,27 @@ async fn a_token_that_stays_due_is_not_renewed_without_end() {
 }
 
 #[tokio::test]
+async fn what_only_people_can_mend_is_not_tried_again_every_minute() {
+    let soon = r#""expires_at":"2026-11-25T00:00:00Z""#;
+    for (fields, is_tried_again_soon) in [
+        // The API gives every token an expiry, so the next answer may have it.
+        (r#""duration":"1h","expires_at":null"#.to_owned(), true),
+        (format!(r#""duration":"1 year",{soon}"#), false),
+    ] {
+        let clock = SettableClock::default();
+        let token = format!(r#"{{"id":"{}","name":"deploy",{fields}}}"#, support::TOKEN);
+        let body = format!(r#"{{"success":true,"errors":[],"messages":[],"result":[{token}]}}"#);
+        let server = RawServer::start(support::json("200 OK", &body), Then::Close).await;
+        let client = server.builder().clock(clock.clone()).build().unwrap();
+        let policy = RenewalPolicy::new().by(RenewBy::Duration);
+        let mut watch = client.account(ACCOUNT).unwrap().watch(&policy);
+        let (_, until) = pass(&mut watch).await;
+        let is_soon = until - clock.now() <= TimeDelta::minutes(1);
+        assert_eq!(is_soon, is_tried_again_soon, "{fields}: {until}");
+    }
+}
+
+#[tokio::test]
 async fn a_machine_that_was_suspended_catches_up() {
     let clock = SettableClock::default();
     let token = SeedToken::new("deploy").expires_in(TimeDelta::days(31));
