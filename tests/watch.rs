@@ -4,6 +4,7 @@
 
 mod support;
 
+use std::collections::HashSet;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
@@ -120,6 +121,25 @@ async fn it_waits_until_a_token_falls_due_or_about_a_day() {
     );
     let (renewed, _) = pass(&mut watch).await;
     assert_eq!(renewed, 1);
+}
+
+#[tokio::test]
+async fn watches_that_begin_together_do_not_go_on_together() {
+    let clock = SettableClock::default();
+    let simulator = simulator(&clock, Vec::new()).await;
+    let mut begins = HashSet::new();
+    for seed in 0..5 {
+        let client = Client::builder()
+            .api_token(simulator.api_token())
+            .base_url(simulator.base_url())
+            .retry(Retry::default().seed(seed))
+            .clock(clock.clone());
+        let client = client.build().unwrap();
+        let tokens = client.account(simulator.account_id()).unwrap();
+        let (_, until) = pass(&mut tokens.watch(&RenewalPolicy::new())).await;
+        begins.insert(until);
+    }
+    assert_eq!(begins.len(), 5, "{begins:?}");
 }
 
 #[tokio::test]
