@@ -244,6 +244,7 @@ async fn the_documented_answer() {
     assert_eq!(issued.status(), 201);
     assert_eq!(issued.id.as_deref(), Some(TOKEN));
     assert_eq!(issued.client_secret_version, Some(2));
+    assert_eq!(issued.token().name.as_deref(), Some("CI/CD token"));
     assert!(issued.unreadable().is_empty());
     assert_eq!(issued.credentials().client_id(), Some(CLIENT_ID));
     assert_eq!(issued.credentials().expose_secret(), CANARY);
