@@ -173,6 +173,20 @@ fn conversions_that_do_not_fit_fail() {
 }
 
 #[test]
+fn arithmetic_is_that_of_nanoseconds() {
+    let nanos = GoDuration::from_nanos;
+    for (a, b) in [(7, 2), (2, 7), (-7, 2), (0, 3), (1, 1), (-1, -5)] {
+        let (long, short) = (nanos(a), nanos(b));
+        assert_eq!(long.checked_add(short), Some(nanos(a + b)));
+        assert_eq!(long.checked_sub(short), Some(nanos(a - b)));
+        assert_eq!(long.checked_mul(b), Some(nanos(a * b)));
+        assert_eq!(long.checked_neg(), Some(nanos(-a)));
+        assert_eq!(long.is_zero(), a == 0);
+        assert_eq!(long.is_negative(), a < 0);
+    }
+}
+
+#[test]
 fn a_token_duration_keeps_its_text_and_compares_by_value() {
     let read = |text: &str| text.parse::<TokenDuration>().unwrap();
     let from_response = |text: &str| serde_json::from_value::<TokenDuration>(text.into()).unwrap();
