@@ -146,8 +146,8 @@ fn where_it_is_wrong() {
 fn formatting_takes_a_width_and_never_cuts() {
     let hour = GoDuration::from_hours(1).unwrap();
     assert_eq!(
-        format!("{hour:>8}|{hour:<#5}|{hour:^#5}"),
-        "  1h0m0s|1h   | 1h  "
+        format!("{hour:>8}|{hour:<#5}|{hour:^#7}"),
+        "  1h0m0s|1h   |  1h   "
     );
     assert_eq!(format!("{hour:.1}"), "1h0m0s");
     assert_eq!(format!("{:>4}", TokenDuration::from(hour)), "  1h");
