@@ -142,3 +142,55 @@ fn fault(error: &serde_json::Error) -> String {
         "the value is of no form that is known".to_owned()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+    use serde_json::json;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize, PartialEq)]
+    struct Account {
+        names: Vec<String>,
+        tokens: Vec<Token>,
+    }
+
+    #[derive(Debug, Deserialize, PartialEq)]
+    struct Token {
+        name: Option<String>,
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_left_out_wherever_it_is() {
+        let mut document = json!({
+            "names": [1, "a", 2, "b", 3],
+            "tokens": [{ "name": "c" }, { "name": 4 }, "d"],
+        });
+        let (account, left_out) =
+            without_unreadable::<Account>(&mut document, |_, _| true).unwrap();
+        let name = |name: Option<&str>| Token {
+            name: name.map(ToOwned::to_owned),
+        };
+        assert_eq!(account.names, ["a", "b"]);
+        assert_eq!(account.tokens, [name(Some("c")), name(None)]);
+        let places = [
+            "names[0]",
+            "names[1]",
+            "names[2]",
+            "tokens[1].name",
+            "tokens[2]",
+        ];
+        assert_eq!(left_out, places);
+    }
+
+    #[test]
+    fn what_is_mostly_unreadable_is_refused() {
+        let read = |unreadable| {
+            let mut document = json!(vec![1; unreadable]);
+            without_unreadable::<Vec<String>>(&mut document, |_, _| true)
+        };
+        assert!(read(MOST_LEFT_OUT).is_ok());
+        assert_eq!(read(MOST_LEFT_OUT + 1).unwrap_err().path, "[0]");
+    }
+}

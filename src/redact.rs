@@ -209,6 +209,7 @@ mod tests {
             "plain",
             "8f2b1c9d0e1f2a3b-FRA",
             "f174e90a-fafe-4643-bbbc-4a0ed4fc8415",
+            "no access to account 023e105f4ecef8ad9ca31a8372d0c353",
             "ümläut → ok",
         ] {
             assert_eq!(redact(text), text);

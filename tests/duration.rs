@@ -146,8 +146,8 @@ fn where_it_is_wrong() {
 fn formatting_takes_a_width_and_never_cuts() {
     let hour = GoDuration::from_hours(1).unwrap();
     assert_eq!(
-        format!("{hour:>8}|{hour:<#5}|{hour:^#5}"),
-        "  1h0m0s|1h   | 1h  "
+        format!("{hour:>8}|{hour:<#5}|{hour:^#7}"),
+        "  1h0m0s|1h   |  1h   "
     );
     assert_eq!(format!("{hour:.1}"), "1h0m0s");
     assert_eq!(format!("{:>4}", TokenDuration::from(hour)), "  1h");
@@ -170,6 +170,20 @@ fn conversions_that_do_not_fit_fail() {
     assert_eq!(GoDuration::MIN.checked_sub(GoDuration::from_nanos(1)), None);
     assert_eq!(GoDuration::MIN.checked_neg(), None);
     assert_eq!(GoDuration::MAX.checked_mul(2), None);
+}
+
+#[test]
+fn arithmetic_is_that_of_nanoseconds() {
+    let nanos = GoDuration::from_nanos;
+    for (a, b) in [(7, 2), (2, 7), (-7, 2), (0, 3), (1, 1), (-1, -5)] {
+        let (long, short) = (nanos(a), nanos(b));
+        assert_eq!(long.checked_add(short), Some(nanos(a + b)));
+        assert_eq!(long.checked_sub(short), Some(nanos(a - b)));
+        assert_eq!(long.checked_mul(b), Some(nanos(a * b)));
+        assert_eq!(long.checked_neg(), Some(nanos(-a)));
+        assert_eq!(long.is_zero(), a == 0);
+        assert_eq!(long.is_negative(), a < 0);
+    }
 }
 
 #[test]

@@ -113,7 +113,7 @@ fn empty_and_unusable_values() {
 #[test]
 fn base_urls_that_would_leak_or_lead_nowhere() {
     for (url, words) in [
-        ("http://api.example.com", "use https"),
+        ("http://api.example.com", "would show the credentials"),
         ("ftp://api.example.com", "neither https nor http"),
         ("api.example.com", "is no URL"),
         ("", "is set but empty"),

@@ -22,7 +22,91 @@ fn assert_carries_the_response(error: &Error, status: u16) {
     assert_eq!(error.status().map(|status| status.as_u16()), Some(status));
     assert_eq!(error.ray_id(), RAY_ID);
     assert_eq!(error.attempts(), 1);
-    assert!(error.headers().is_some());
+    let ray_id = error.headers().and_then(|headers| headers.get("cf-ray"));
+    assert_eq!(ray_id.map(|id| id.to_str().unwrap()), RAY_ID);
+}
+
+/// The predicates that hold of an error.
+fn predicates(error: &Error) -> String {
+    let all = [
+        ("configuration", error.is_configuration()),
+        ("credentials", error.is_credentials()),
+        ("invalid id", error.is_invalid_id()),
+        ("invalid request", error.is_invalid_request()),
+        ("connect", error.is_connect()),
+        ("tls", error.is_tls()),
+        ("timeout", error.is_timeout()),
+        ("interrupted", error.is_interrupted()),
+        ("body too large", error.is_body_too_large()),
+        ("redirect", error.is_redirect()),
+        ("refused", error.is_refused()),
+        ("decode", error.is_decode()),
+        ("auth", error.is_auth()),
+        ("unauthenticated", error.is_unauthenticated()),
+        ("not found", error.is_not_found()),
+        ("token not found", error.is_token_not_found()),
+        ("rate limited", error.is_rate_limited()),
+    ];
+    let held = all.iter().filter(|(_, holds)| *holds);
+    held.map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
+}
+
+#[tokio::test]
+async fn each_failure_has_its_predicates_and_no_others() {
+    let refusal = |status: &str, code: u32| {
+        let body = format!(
+            r#"{{"success":false,"errors":[{{"code":{code},"message":"no"}}],"messages":[],"result":null}}"#
+        );
+        json(status, &body)
+    };
+    for (answer, expected) in [
+        (String::new(), "interrupted"),
+        (answer("302 Found", "text/plain", ""), "redirect"),
+        (answer("200 OK", "text/html", HTML), "decode"),
+        (json("200 OK", r#"{"success":true}"#), "decode"),
+        (json("200 OK", r#"{"success":true,"result":1}"#), "decode"),
+        (refusal("200 OK", 12130), "refused"),
+        (
+            answer("401 Unauthorized", "text/plain", ""),
+            "auth, unauthenticated",
+        ),
+        (
+            refusal("400 Bad Request", 9109),
+            "refused, auth, unauthenticated",
+        ),
+        (
+            refusal("403 Forbidden", 10000),
+            "refused, auth, unauthenticated",
+        ),
+        (refusal("403 Forbidden", 12130), "refused, auth"),
+        (answer("403 Forbidden", "text/html", HTML), ""),
+        (
+            answer("404 Not Found", "text/plain", ""),
+            "not found, token not found",
+        ),
+        (refusal("404 Not Found", 7000), "refused, not found"),
+        (refusal("404 Not Found", 7003), "refused, not found"),
+        (
+            answer("429 Too Many Requests", "text/plain", ""),
+            "rate limited",
+        ),
+        (refusal("400 Bad Request", 971), "refused, rate limited"),
+        (answer("502 Bad Gateway", "text/html", HTML), ""),
+    ] {
+        let error = failure(answer.as_str(), Then::Close).await;
+        assert_eq!(predicates(&error), expected, "{answer}");
+    }
+
+    let builder = || Client::builder().base_url("http://127.0.0.1:1");
+    let error = builder().build().unwrap_err();
+    assert_eq!(predicates(&error), "configuration, credentials");
+    let client = builder().api_token("t").timeout(Duration::ZERO).build();
+    assert_eq!(predicates(&client.unwrap_err()), "configuration");
+    let client = builder().api_token("t").build().unwrap();
+    assert_eq!(predicates(&client.account("").unwrap_err()), "invalid id");
+    let list = client.account(ACCOUNT).unwrap().list();
+    let error = list.page(0).await.unwrap_err();
+    assert_eq!(predicates(&error), "invalid request");
 }
 
 #[tokio::test]
@@ -369,7 +453,7 @@ async fn an_answer_that_stalls() {
             None => stalled(Duration::from_millis(50)).await,
             Some(_) => support::with_time_for_a_head(stalled).await,
         };
-        assert!(error.is_timeout(), "{answer:?}: {error}");
+        assert_eq!(predicates(&error), "timeout", "{answer:?}: {error}");
         assert!(error.may_have_been_applied());
         assert_eq!(error.status().map(|status| status.as_u16()), status);
         if status.is_some() {
@@ -394,7 +478,7 @@ async fn an_endless_body() {
         .refresh(TOKEN)
         .await
         .unwrap_err();
-    assert!(error.is_body_too_large());
+    assert_eq!(predicates(&error), "body too large");
     assert!(error.may_have_been_applied());
     assert_carries_the_response(&error, 200);
     assert_eq!(error.body().map(<[u8]>::len), Some(100_000));
@@ -535,8 +619,7 @@ async fn nobody_listens() {
         .build();
     let tokens = client.unwrap().account(ACCOUNT).unwrap();
     let error = tokens.refresh(TOKEN).await.unwrap_err();
-    assert!(error.is_connect());
-    assert!(!error.is_tls());
+    assert_eq!(predicates(&error), "connect");
     assert!(!error.may_have_been_applied());
     assert_eq!(error.status(), None);
     assert!(std::error::Error::source(&error).is_some());
@@ -562,8 +645,7 @@ async fn no_common_ground_for_tls() {
         .build();
     let tokens = client.unwrap().account(ACCOUNT).unwrap();
     let error = tokens.refresh(TOKEN).await.unwrap_err();
-    assert!(error.is_tls(), "{error:?}");
-    assert!(error.is_connect());
+    assert_eq!(predicates(&error), "connect, tls", "{error:?}");
     assert!(!error.may_have_been_applied());
     insta::assert_snapshot!(error, @"refresh account service token: no secure connection came about; check the system's certificates and clock, and the base URL");
 }

@@ -8,6 +8,7 @@ use cf_service_tokens::{
     ServiceTokenCredentials, UpdateServiceToken,
 };
 use cf_service_tokens_simulator::{SeedToken, Simulator};
+use secrecy::ExposeSecret;
 use support::{ACCOUNT, CANARY, RawServer, TOKEN, Then, VirtualClock, ZONE, answer, json};
 
 const CLIENT_ID: &str = "88bf3b6d86161464f6509f7219099e57.access.example.com";
@@ -33,7 +34,7 @@ async fn create(
 
 /// Answers to a rotate that took effect, none of them as documented. `SECRET`
 /// stands for the secret, `ID` for the client id.
-const WRONG_ANSWERS: [(&str, &str); 14] = [
+const WRONG_ANSWERS: [(&str, &str); 16] = [
     (
         "a timestamp of another form",
         r#"{"success":true,"errors":[],"messages":[],"result":{"client_id":"ID","client_secret":"SECRET","expires_at":"next year"}}"#,
@@ -77,6 +78,14 @@ const WRONG_ANSWERS: [(&str, &str); 14] = [
     (
         "another name, known by its form",
         r#"{"success":true,"errors":[],"messages":[],"result":{"client_id":"ID","token":"FORMED"}}"#,
+    ),
+    (
+        "another name, in a list, known by its form",
+        r#"{"success":true,"errors":[],"messages":[],"result":[{"client_id":"ID","secrets":["FORMED"]}]}"#,
+    ),
+    (
+        "a list of secrets",
+        r#"{"success":true,"errors":[],"messages":[],"result":{"client_id":"ID","client_secret":["SECRET"]}}"#,
     ),
     (
         "the result is the secret",
@@ -244,9 +253,12 @@ async fn the_documented_answer() {
     assert_eq!(issued.status(), 201);
     assert_eq!(issued.id.as_deref(), Some(TOKEN));
     assert_eq!(issued.client_secret_version, Some(2));
+    assert_eq!(issued.token().name.as_deref(), Some("CI/CD token"));
     assert!(issued.unreadable().is_empty());
     assert_eq!(issued.credentials().client_id(), Some(CLIENT_ID));
     assert_eq!(issued.credentials().expose_secret(), CANARY);
+    let wrapped = issued.credentials().client_secret();
+    assert_eq!(wrapped.expose_secret(), CANARY);
     insta::assert_debug_snapshot!(issued, @r#"
     Response {
         value: IssuedServiceToken {

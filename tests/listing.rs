@@ -206,6 +206,19 @@ async fn a_page_that_comes_again_is_known_by_its_ids() {
 }
 
 #[tokio::test]
+async fn a_page_without_ids_that_comes_again_is_known_by_all_it_says() {
+    let tokens: Vec<Value> = (0..10)
+        .map(|index| json!({ "name": format!("token {index}") }))
+        .collect();
+    let body = json!({ "success": true, "errors": [], "messages": [], "result": tokens });
+    let answer = support::json("200 OK", &body.to_string());
+    let server = RawServer::start(answer, support::Then::Close).await;
+    let listed = all(&server, server.tokens(), 10).await;
+    assert!(listed.error.is_none(), "nothing says that there are more");
+    assert_eq!((listed.names.len(), listed.pages), (10, 2));
+}
+
+#[tokio::test]
 async fn a_page_that_comes_again_in_place_of_more_tokens_is_an_error() {
     for info in [json!({ "total_count": 25 }), json!({ "total_pages": 3 })] {
         let server = stuck(info.clone()).await;

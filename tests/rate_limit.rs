@@ -4,14 +4,16 @@
 
 #[path = "support/clock.rs"]
 mod clock;
+mod support;
 
 use std::time::Duration;
 
-use cf_service_tokens::{AccountServiceTokens, Client, Clock, Retry};
+use cf_service_tokens::{AccountServiceTokens, Client, ClientBuilder, Clock, RateLimit, Retry};
 use cf_service_tokens_simulator::{SeedToken, Simulator};
 use chrono::TimeDelta;
 use clock::SharedClock;
 use futures_util::future::join_all;
+use support::{ACCOUNT, RawServer, TOKEN, Then, VirtualClock};
 
 const CALLERS: usize = 64;
 const CALLS_OF_EACH: usize = 20;
@@ -68,4 +70,40 @@ async fn once_the_limit_is_known_nothing_more_is_refused_and_nothing_is_lost() {
     assert_eq!(refused(after), 0, "{statuses:?}");
     let succeeded = statuses.len() - refused(before);
     assert_eq!(succeeded, CALLERS * CALLS_OF_EACH);
+}
+
+/// How long the second of two calls that fail had to wait.
+async fn wait_after_a_failure(builder: ClientBuilder) -> Duration {
+    let clock = VirtualClock::default();
+    let client = builder.retry(Retry::none()).clock(clock.clone()).build();
+    let tokens = client.unwrap().account(ACCOUNT).unwrap();
+    for _ in 0..2 {
+        tokens.refresh(TOKEN).await.unwrap_err();
+    }
+    clock.elapsed()
+}
+
+#[tokio::test]
+async fn what_failed_counts_unless_it_was_never_sent() {
+    let minute = Duration::from_secs(60);
+    let one_a_minute = |builder: ClientBuilder| builder.rate_limit(RateLimit::new(1, minute));
+    let failure = support::answer("500 Oops", "text/plain", "");
+    for answer in [failure, String::new()] {
+        let server = RawServer::start(answer.as_str(), Then::Close).await;
+        let wait = wait_after_a_failure(one_a_minute(server.builder())).await;
+        assert_eq!(wait, minute, "{answer:?}");
+    }
+    let (_held, address) = support::closed_port();
+    let nowhere = Client::builder().base_url(format!("http://{address}"));
+    let wait = wait_after_a_failure(one_a_minute(nowhere.api_token("t"))).await;
+    assert_eq!(wait, Duration::ZERO);
+}
+
+#[tokio::test]
+async fn a_lock_out_that_one_call_is_told_holds_for_the_next() {
+    let locked = support::answer("429 Too Many Requests", "text/plain", "");
+    let locked = locked.replacen("\r\n", "\r\nretry-after: 100\r\n", 1);
+    let server = RawServer::start(locked, Then::Close).await;
+    let wait = wait_after_a_failure(server.builder()).await;
+    assert_eq!(wait, Duration::from_secs(100));
 }

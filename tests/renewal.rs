@@ -1,8 +1,9 @@
 //! Renewal of an account: what is decided, what is done, what is reported.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
 
+use std::error::Error as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
@@ -11,11 +12,12 @@ use cf_service_tokens::renewal::{
     RenewBy, RenewalError, RenewalEvent, RenewalOutcome, RenewalPolicy, RenewalReport, Shard,
     decide,
 };
-use cf_service_tokens::{AccountServiceTokens, Client, Clock, ServiceToken};
+use cf_service_tokens::{AccountServiceTokens, Client, Clock, Retry, ServiceToken};
 use cf_service_tokens_simulator::{
     Fault, Injection, Operation, SeedToken, Simulator, SimulatorBuilder,
 };
 use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::StreamExt;
 use serde_json::{Value, json};
 use support::{RawServer, Then, VirtualClock};
 use tokio::io::AsyncWriteExt;
@@ -447,6 +449,58 @@ async fn one_failure_stops_no_other() {
 }
 
 #[tokio::test]
+async fn a_lock_out_in_the_middle_is_waited_for() {
+    let locked = support::answer("429 Too Many Requests", "text/plain", "");
+    let locked = locked.replacen("\r\n", "\r\nretry-after: 300\r\n", 1);
+    let server = account(vec![token(1, SOON)], move |index, _| match index {
+        1 => (locked.clone().into_bytes(), Then::Close),
+        _ => (success(token(1, LATER)).into_bytes(), Then::Close),
+    })
+    .await;
+    let clock = VirtualClock::default();
+    let client = server.builder().retry(Retry::default().seed(1));
+    let client = client.clock(clock.clone()).build().unwrap();
+    let tokens = client.account(support::ACCOUNT).unwrap();
+    let report = tokens.renew(&RenewalPolicy::new()).report().await;
+    assert!(report.is_success(), "{report}");
+    assert!(clock.elapsed() >= Duration::from_secs(300));
+}
+
+#[tokio::test]
+async fn what_a_failure_comes_from_is_told() {
+    let server = account(vec![token(1, SOON)], |_, _| (Vec::new(), Then::Close)).await;
+    let tokens = tokens_of(&server);
+    let report = tokens.renew(&RenewalPolicy::new()).report().await;
+    let RenewalOutcome::Failed(error) = &report.tokens[0].outcome else {
+        panic!("{report}");
+    };
+    let source = error.source().unwrap();
+    assert!(source.is::<reqwest::Error>(), "{source}");
+}
+
+#[tokio::test]
+async fn as_a_stream_a_renewal_tells_the_same() {
+    let server = account(vec![token(1, SOON), token(2, LATER)], |_, _| {
+        (success(token(1, LATER)).into_bytes(), Then::Close)
+    })
+    .await;
+    let renewal = tokens_of(&server).renew(&RenewalPolicy::new());
+    let events: Vec<RenewalEvent> = renewal.collect().await;
+    let [
+        RenewalEvent::Decided { .. },
+        RenewalEvent::Decided { .. },
+        RenewalEvent::Settled(renewed),
+        RenewalEvent::Finished(report),
+    ] = &events[..]
+    else {
+        panic!("{events:?}");
+    };
+    assert_eq!(renewed.id.as_deref(), Some(id(1).as_str()));
+    assert_eq!(report.tokens.len(), 1);
+    assert!(report.is_success());
+}
+
+#[tokio::test]
 async fn dead_credentials_stop_everything_at_once() {
     let refused = r#"{"success":false,"errors":[{"code":10000,"message":"Authentication error"}],"messages":[],"result":null}"#;
     let tokens = (1..=20).map(|number| token(number, SOON)).collect();
@@ -763,4 +817,16 @@ fn shards_that_do_not_exist() {
     }
     insta::assert_snapshot!("4/4".parse::<Shard>().unwrap_err(), @"there is no shard 4 of 4: shards count from 0, so write 0/4 for the first");
     insta::assert_snapshot!("all".parse::<Shard>().unwrap_err(), @r#""all" is no shard: write I/N, such as 0/4 for the first of four"#);
+}
+
+#[test]
+fn a_token_stays_in_its_shard_from_version_to_version() {
+    for (count, index) in [(3, 1), (7, 0), (1000, 141)] {
+        for other in 0..count {
+            let shard = Shard::new(other, count).unwrap();
+            assert_eq!(shard.holds(support::TOKEN), other == index, "{shard}");
+        }
+    }
+    let shard: Shard = "2/7".parse().unwrap();
+    assert_eq!(shard.to_string(), "2/7");
 }

@@ -129,8 +129,8 @@ async fn update_sends_only_what_is_set() {
             r#"{"enabled":false}"#,
         ),
         (
-            UpdateServiceToken::new().client_secret_version(3),
-            r#"{"client_secret_version":3}"#,
+            UpdateServiceToken::new().client_secret_version(1),
+            r#"{"client_secret_version":1}"#,
         ),
         (
             UpdateServiceToken::new().previous_client_secret_expires_at(instant()),

@@ -3,7 +3,7 @@
 #![cfg(feature = "schemars")]
 
 use cf_service_tokens::{GoDuration, TokenDuration};
-use schemars::schema_for;
+use schemars::{JsonSchema, schema_for};
 use serde_json::{Value, json};
 
 #[test]
@@ -23,4 +23,18 @@ fn a_go_duration_is_a_string_of_that_format() {
     let schema = serde_json::to_value(schema_for!(GoDuration)).unwrap();
     assert_eq!(schema["type"], json!("string"));
     assert_eq!(schema["format"], json!("go-duration"));
+}
+
+#[test]
+fn a_duration_has_its_own_name_and_stands_where_it_is_used() {
+    fn check<T: JsonSchema>(name: &str) {
+        assert_eq!(T::schema_name(), name);
+        let id = T::schema_id();
+        assert!(id.starts_with("cf_service_tokens::"), "{id}");
+        assert!(id.ends_with(&format!("::{name}")), "{id}");
+        let list = serde_json::to_value(schema_for!(Vec<T>)).unwrap();
+        assert_eq!(list["items"]["format"], json!("go-duration"), "{list}");
+    }
+    check::<TokenDuration>("TokenDuration");
+    check::<GoDuration>("GoDuration");
 }

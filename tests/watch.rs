@@ -4,6 +4,7 @@
 
 mod support;
 
+use std::collections::HashSet;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
@@ -120,6 +121,25 @@ async fn it_waits_until_a_token_falls_due_or_about_a_day() {
     );
     let (renewed, _) = pass(&mut watch).await;
     assert_eq!(renewed, 1);
+}
+
+#[tokio::test]
+async fn watches_that_begin_together_do_not_go_on_together() {
+    let clock = SettableClock::default();
+    let simulator = simulator(&clock, Vec::new()).await;
+    let mut begins = HashSet::new();
+    for seed in 0..5 {
+        let client = Client::builder()
+            .api_token(simulator.api_token())
+            .base_url(simulator.base_url())
+            .retry(Retry::default().seed(seed))
+            .clock(clock.clone());
+        let client = client.build().unwrap();
+        let tokens = client.account(simulator.account_id()).unwrap();
+        let (_, until) = pass(&mut tokens.watch(&RenewalPolicy::new())).await;
+        begins.insert(until);
+    }
+    assert_eq!(begins.len(), 5, "{begins:?}");
 }
 
 #[tokio::test]
@@ -248,6 +268,27 @@ async fn a_token_that_stays_due_is_not_renewed_without_end() {
         passes += 1;
     }
     assert!(passes < 50, "{passes} passes in a day");
+}
+
+#[tokio::test]
+async fn what_only_people_can_mend_is_not_tried_again_every_minute() {
+    let soon = r#""expires_at":"2026-11-25T00:00:00Z""#;
+    for (fields, is_tried_again_soon) in [
+        // The API gives every token an expiry, so the next answer may have it.
+        (r#""duration":"1h","expires_at":null"#.to_owned(), true),
+        (format!(r#""duration":"1 year",{soon}"#), false),
+    ] {
+        let clock = SettableClock::default();
+        let token = format!(r#"{{"id":"{}","name":"deploy",{fields}}}"#, support::TOKEN);
+        let body = format!(r#"{{"success":true,"errors":[],"messages":[],"result":[{token}]}}"#);
+        let server = RawServer::start(support::json("200 OK", &body), Then::Close).await;
+        let client = server.builder().clock(clock.clone()).build().unwrap();
+        let policy = RenewalPolicy::new().by(RenewBy::Duration);
+        let mut watch = client.account(ACCOUNT).unwrap().watch(&policy);
+        let (_, until) = pass(&mut watch).await;
+        let is_soon = until - clock.now() <= TimeDelta::minutes(1);
+        assert_eq!(is_soon, is_tried_again_soon, "{fields}: {until}");
+    }
 }
 
 #[tokio::test]

@@ -288,6 +288,19 @@ async fn what_was_never_sent_does_not_count() {
 }
 
 #[tokio::test]
+async fn room_that_was_taken_and_not_used_goes_to_who_waits() {
+    let (limiter, clock, log) = (limiter(1, 300), HandClock::new(), Log::default());
+    let permit = limiter.enter(&clock, seconds(1)).await.ok().unwrap();
+    caller(1, &limiter, &clock, 1000, &log);
+    settle().await;
+    assert_eq!(taken(&log), []);
+    permit.unsent();
+    drop(permit);
+    settle().await;
+    assert_eq!(taken(&log), [(1, Ok(()))], "at once");
+}
+
+#[tokio::test]
 async fn without_a_limit_nobody_waits() {
     let limiter = RateLimiter::new(&RateLimit::none());
     for _ in 0..10_000 {

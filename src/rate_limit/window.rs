@@ -302,4 +302,64 @@ mod tests {
         window.settled();
         assert_eq!(wait(&mut window, 5), 0, "the API began anew");
     }
+
+    #[test]
+    fn without_a_word_of_the_api_it_counts_from_the_first_answer() {
+        let mut window = Window::new(Some(rule(1, 300)));
+        let epoch = window.enter(seconds(0));
+        window.answered(epoch, seconds(3));
+        window.settled();
+        assert_eq!(wait(&mut window, 300), 3);
+        assert_eq!(wait(&mut window, 303), 0);
+        // One from before says nothing of when the next window began.
+        let late = epoch;
+        window.enter(seconds(303));
+        window.answered(late, seconds(310));
+        assert_eq!(wait(&mut window, 310), 293);
+    }
+
+    #[test]
+    fn an_answer_from_an_earlier_window_says_nothing_of_this_one() {
+        for windows in 1..4 {
+            let mut window = Window::new(Some(TEN));
+            for number in 0..windows {
+                let late = window.enter(seconds(number * 300));
+                window.settled();
+                window.turn(seconds((number + 1) * 300));
+                window.learn(late, seconds((number + 1) * 300), &standing(0, 200));
+                assert_eq!(wait(&mut window, (number + 1) * 300), 0, "{number}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_under_way_begins_the_next_window_and_is_not_taken_for_ours_twice() {
+        let mut window = Window::new(Some(rule(2, 300)));
+        window.enter(seconds(0));
+        assert_eq!(wait(&mut window, 300), 0);
+        window.enter(seconds(400));
+        assert_eq!(wait(&mut window, 400), 200, "the first may have begun it");
+
+        let mut window = Window::new(Some(rule(3, 300)));
+        window.enter(seconds(0));
+        assert_eq!(wait(&mut window, 300), 0);
+        let epoch = window.enter(seconds(300));
+        let two_counted = Standing {
+            remaining: 1,
+            resets_in: seconds(300),
+            rule: Some(rule(3, 300)),
+        };
+        window.learn(epoch, seconds(300), &two_counted);
+        window.settled();
+        assert_ne!(wait(&mut window, 300), 0, "the other may be another's");
+    }
+
+    #[test]
+    fn nothing_begins_a_window_in_which_nothing_is_under_way() {
+        let mut window = Window::new(Some(rule(1, 300)));
+        window.enter(seconds(0));
+        window.settled();
+        assert_eq!(wait(&mut window, 300), 0);
+        assert_eq!(window.ends_at(), None);
+    }
 }

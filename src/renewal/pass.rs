@@ -112,8 +112,9 @@ impl Renewal {
 impl Stream for Renewal {
     type Item = RenewalEvent;
 
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        pin!(self.next()).poll(context)
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        // `self.next()` would be that of the stream, which ends up here again.
+        pin!(Self::next(self.get_mut())).poll(context)
     }
 }
 
