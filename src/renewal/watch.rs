@@ -236,8 +236,9 @@ impl Pause {
 impl Stream for Watch {
     type Item = WatchEvent;
 
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        pin!(self.next()).poll(context).map(Some)
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        // `self.next()` may become that of the stream, which ends up here again.
+        pin!(Self::next(self.get_mut())).poll(context).map(Some)
     }
 }
 
