@@ -369,6 +369,28 @@ async fn a_redirect_to_what_was_done_may_tell_of_a_success() {
 }
 
 #[tokio::test]
+async fn what_is_not_found_may_be_looked_for_in_the_wrong_place() {
+    let no_route = r#"{"success":false,"errors":[{"code":7003,"message":"no route"}],"messages":[],"result":null}"#;
+    for answer in [
+        answer("404 Not Found", "text/plain", ""),
+        json("400 Bad Request", no_route),
+    ] {
+        let server = RawServer::start(answer.as_str(), Then::Close).await;
+        let error = server.tokens().list().page(1).await.unwrap_err();
+        let advice = "; check the base URL and the ids";
+        assert!(error.to_string().ends_with(advice), "{error}");
+    }
+}
+
+#[test]
+fn a_secret_in_the_place_of_an_id_is_not_shown() {
+    let client = Client::builder().base_url("http://127.0.0.1:1");
+    let client = client.api_token("t").build().unwrap();
+    let error = client.account("cfast_aB3dE5gH7jK9mN1p").unwrap_err();
+    assert!(!error.to_string().contains("aB3d"), "{error}");
+}
+
+#[tokio::test]
 async fn what_an_id_that_can_be_none_is_told() {
     let nowhere = Client::builder().base_url("http://127.0.0.1:1");
     let client = nowhere.api_token("t").build().unwrap();

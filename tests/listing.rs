@@ -207,15 +207,22 @@ async fn a_page_that_comes_again_is_known_by_its_ids() {
 
 #[tokio::test]
 async fn a_page_without_ids_that_comes_again_is_known_by_all_it_says() {
-    let tokens: Vec<Value> = (0..10)
-        .map(|index| json!({ "name": format!("token {index}") }))
-        .collect();
-    let body = json!({ "success": true, "errors": [], "messages": [], "result": tokens });
-    let answer = support::json("200 OK", &body.to_string());
-    let server = RawServer::start(answer, support::Then::Close).await;
-    let listed = all(&server, server.tokens(), 10).await;
-    assert!(listed.error.is_none(), "nothing says that there are more");
-    assert_eq!((listed.names.len(), listed.pages), (10, 2));
+    for (is_stuck, names, pages) in [(true, 10, 2), (false, 25, 3)] {
+        let server = RawServer::answering(move |request| {
+            let page = number(request, "page=").unwrap();
+            let first = if is_stuck { 0 } else { (page - 1) * 10 };
+            let tokens: Vec<Value> = (first..25)
+                .take(10)
+                .map(|index| json!({ "name": format!("token {index}") }))
+                .collect();
+            let body = json!({ "success": true, "errors": [], "messages": [], "result": tokens });
+            support::json("200 OK", &body.to_string())
+        })
+        .await;
+        let listed = all(&server, server.tokens(), 10).await;
+        assert!(listed.error.is_none(), "nothing says that there are more");
+        assert_eq!((listed.names.len(), listed.pages), (names, pages));
+    }
 }
 
 #[tokio::test]

@@ -52,6 +52,18 @@ async fn a_call_the_fragment_lacks() {
 }
 
 #[tokio::test]
+async fn an_entry_that_cannot_be_read_is_an_error_not_a_gap() {
+    let apps = json!([{ "name": "wiki" }, "blog"]);
+    let body = json!({ "success": true, "errors": [5], "messages": [], "result": apps });
+    let server = server("200 OK", &body).await;
+    let call = || client(&server).request(Method::GET, "/accounts/a/access/apps");
+    let error = call().send::<Vec<App>>().await.unwrap_err();
+    assert!(error.to_string().contains("`result[1]`"), "{error}");
+    let apps = call().send::<Vec<Value>>().await.unwrap();
+    assert_eq!(apps.unreadable(), ["errors[0]"]);
+}
+
+#[tokio::test]
 async fn its_errors_are_those_of_every_other_call() {
     let body = json!({ "success": false, "errors": [{ "code": 7003, "message": "no route" }], "messages": [], "result": null });
     let server = server("404 Not Found", &body).await;

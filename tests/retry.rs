@@ -333,6 +333,27 @@ async fn a_client_of_a_dead_api_stops_repeating() {
 }
 
 #[tokio::test]
+async fn successes_pay_for_retries_once_the_api_is_back() {
+    let server = RawServer::scripted(|index, _| {
+        let answer = match index {
+            140..145 => fine(),
+            _ => status(503),
+        };
+        (answer.into_bytes(), Then::Close)
+    })
+    .await;
+    let tokens = tokens(&server, &VirtualClock::default(), |builder| builder);
+    for _ in 0..40 {
+        tokens.refresh(TOKEN).await.unwrap_err();
+    }
+    assert_eq!(server.requests().len(), 140);
+    for _ in 0..5 {
+        tokens.refresh(TOKEN).await.unwrap();
+    }
+    assert_eq!(tokens.refresh(TOKEN).await.unwrap_err().attempts(), 2);
+}
+
+#[tokio::test]
 async fn a_dropped_call_stops_at_once() {
     /// A clock on which no wait is ever over.
     #[derive(Debug)]
