@@ -184,6 +184,12 @@ impl Limits {
             .max(self.api.wait(now, ahead))
             .max(self.locked_out_until.saturating_sub(now))
     }
+
+    /// How long the first in the line has to wait, and whoever joins it.
+    fn waits(&mut self, now: Duration) -> [Duration; 2] {
+        let ahead = u32::try_from(self.line.len()).unwrap_or(u32::MAX);
+        [self.wait(now, 0), self.wait(now, ahead)]
+    }
 }
 
 impl RateLimiter {
@@ -266,7 +272,9 @@ impl Drop for Place<'_> {
             let mut limits = lock(limits);
             // Those who come after have less to wait for. Who was let through has
             // left the line already.
-            if limits.line.remove(&self.number) && !limits.line.is_empty() {
+            let has_changed = limits.line.remove(&self.number) && !limits.line.is_empty();
+            drop(limits);
+            if has_changed {
                 self.limiter.change.notify_waiters();
             }
         }
@@ -290,7 +298,7 @@ impl Permit<'_> {
         let now = clock.elapsed();
         let mut limits = lock(limits);
         let standing = Standing::read(&answer.headers, &mut limits.policies);
-        let wait_before = limits.wait(now, 0);
+        let waits_before = limits.waits(now);
         limits.own.answered(self.own_epoch, now);
         limits.api.answered(self.api_epoch, now);
         if let Some(standing) = standing {
@@ -302,7 +310,10 @@ impl Permit<'_> {
             let until = now.saturating_add(wait.min(LONGEST_WAIT));
             limits.locked_out_until = limits.locked_out_until.max(until);
         }
-        if limits.wait(now, 0) > wait_before {
+        let has_changed = limits.waits(now) != waits_before;
+        // Those who wake must not meet the lock.
+        drop(limits);
+        if has_changed {
             self.limiter.change.notify_waiters();
         }
     }
@@ -323,7 +334,10 @@ impl Drop for Permit<'_> {
             let mut limits = lock(limits);
             limits.own.settled();
             limits.api.settled();
-            if !limits.line.is_empty() && limits.own.has_room() && limits.api.has_room() {
+            let has_room =
+                !limits.line.is_empty() && limits.own.has_room() && limits.api.has_room();
+            drop(limits);
+            if has_room {
                 self.limiter.change.notify_waiters();
             }
         }

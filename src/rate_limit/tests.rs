@@ -243,6 +243,29 @@ async fn both_limits_hold() {
 }
 
 #[tokio::test]
+async fn who_waits_learns_that_the_window_ends_earlier_than_was_known() {
+    let limiter = Arc::new(RateLimiter::new(&RateLimit::default()));
+    let (clock, log) = (HandClock::new(), Log::default());
+    let mut permits = Vec::new();
+    for _ in 0..CLOUDFLARE.quota {
+        permits.push(limiter.enter(&clock, seconds(1)).await.ok().unwrap());
+    }
+    caller(0, &limiter, &clock, 1000, &log);
+    settle().await;
+    let fields = [
+        ("ratelimit", r#""default";r=0;t=10"#),
+        ("ratelimit-policy", r#""default";q=1200;w=300"#),
+    ];
+    permits[0].answered(&clock, &answer(StatusCode::OK, &fields));
+    drop(permits);
+    settle().await;
+    assert_eq!(taken(&log), []);
+    // `t` is in whole seconds.
+    clock.set(seconds(12)).await;
+    assert_eq!(taken(&log), [(0, Ok(()))]);
+}
+
+#[tokio::test]
 async fn a_lock_out_holds_until_it_is_over_and_not_for_ever() {
     let clock = HandClock::new();
     let limiter = limiter(10, 300);

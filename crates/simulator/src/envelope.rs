@@ -152,9 +152,9 @@ impl From<Rejection> for Refusal {
 /// What every success is wrapped in.
 #[derive(Serialize)]
 struct Success<R> {
-    success: bool,
     errors: [(); 0],
     messages: [(); 0],
+    success: bool,
     result: R,
     #[serde(skip_serializing_if = "Option::is_none")]
     result_info: Option<Value>,
@@ -163,9 +163,9 @@ struct Success<R> {
 impl<R: Serialize> Success<R> {
     fn new(result: R, result_info: Option<Value>) -> Self {
         Self {
-            success: true,
             errors: [],
             messages: [],
+            success: true,
             result,
             result_info,
         }
@@ -175,17 +175,18 @@ impl<R: Serialize> Success<R> {
 /// A token, with the secret if the call made one.
 #[derive(Serialize)]
 struct Issued<'a> {
-    #[serde(flatten)]
-    token: &'a StoredToken,
+    /// It comes first, so that an answer that breaks off in the middle still holds it.
     #[serde(skip_serializing_if = "Option::is_none")]
     client_secret: Option<&'a str>,
+    #[serde(flatten)]
+    token: &'a StoredToken,
 }
 
 /// The answer about one token.
 pub(crate) fn single(status: StatusCode, answer: &Answer) -> Response<Body> {
     let issued = Issued {
-        token: &answer.stored,
         client_secret: answer.client_secret.as_ref().map(ClientSecret::expose),
+        token: &answer.stored,
     };
     respond(status, &Success::new(issued, None))
 }
