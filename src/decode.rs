@@ -68,24 +68,65 @@ pub(crate) fn without_unreadable<T: DeserializeOwned>(
     document: &mut Value,
     may_leave_out: fn(&[Segment], &Segment) -> bool,
 ) -> Result<(T, Vec<String>), Undecodable> {
-    let mut left_out = Vec::new();
+    let mut left_out: Vec<Place> = Vec::new();
     loop {
         let error = match serde_path_to_error::deserialize(&*document) {
-            Ok(value) => return Ok((value, left_out)),
+            Ok(value) => {
+                let left_out = left_out.into_iter().map(|place| place.path);
+                return Ok((value, left_out.collect()));
+            }
             Err(error) => error,
         };
         let segments: Vec<Segment> = error.path().iter().cloned().collect();
+        let place = Place::of(&segments, &left_out);
         let may_go_on = left_out.len() < MOST_LEFT_OUT
             && segments
                 .split_last()
                 .is_some_and(|(last, parents)| may_leave_out(parents, last));
         if !may_go_on || !remove(document, &segments) {
             return Err(Undecodable {
-                path: error.path().to_string(),
+                path: place.path,
                 fault: fault(error.inner()),
             });
         }
-        left_out.push(error.path().to_string());
+        left_out.push(place);
+    }
+}
+
+/// Where something stood before anything was left out.
+struct Place {
+    path: String,
+    /// For an entry of a list: the path of the list, and the entry's index.
+    entry: Option<(String, usize)>,
+}
+
+impl Place {
+    /// Of what stands there now. An entry of a list has moved up by those before it
+    /// that were left out.
+    fn of(segments: &[Segment], left_out: &[Self]) -> Self {
+        let (mut path, mut entry) = (String::new(), None);
+        for segment in segments {
+            if let Segment::Seq { index } = segment {
+                let before = left_out.iter().filter_map(|place| place.entry.as_ref());
+                let index = before
+                    .filter(|(list, _)| *list == path)
+                    .fold(*index, |index, (_, gone)| {
+                        index + usize::from(*gone <= index)
+                    });
+                entry = Some((path.clone(), index));
+                path.push_str(&format!("[{index}]"));
+            } else {
+                entry = None;
+                if !path.is_empty() {
+                    path.push('.');
+                }
+                path.push_str(&segment.to_string());
+            }
+        }
+        if path.is_empty() {
+            path.push('.');
+        }
+        Self { path, entry }
     }
 }
 
@@ -176,8 +217,8 @@ mod tests {
         assert_eq!(account.tokens, [name(Some("c")), name(None)]);
         let places = [
             "names[0]",
-            "names[1]",
             "names[2]",
+            "names[4]",
             "tokens[1].name",
             "tokens[2]",
         ];
@@ -191,6 +232,6 @@ mod tests {
             without_unreadable::<Vec<String>>(&mut document, |_, _| true)
         };
         assert!(read(MOST_LEFT_OUT).is_ok());
-        assert_eq!(read(MOST_LEFT_OUT + 1).unwrap_err().path, "[0]");
+        assert_eq!(read(MOST_LEFT_OUT + 1).unwrap_err().path, "[100]");
     }
 }
