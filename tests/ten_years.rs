@@ -322,6 +322,9 @@ impl World {
         for renewal in &report.tokens {
             if let RenewalOutcome::Renewed { expires_at } = renewal.outcome {
                 lock(&self.state).renewed += 1;
+                // Nor had it lapsed before this pass, which takes less than an hour.
+                let before = now - TimeDelta::hours(1);
+                assert!(renewal.expires_at > Some(before), "{self}: {renewal:?}");
                 let token = tokens
                     .iter()
                     .find(|token| Some(&token.id) == renewal.id.as_ref());

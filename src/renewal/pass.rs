@@ -57,8 +57,9 @@ pub enum RenewalEvent {
         /// What is to be done with it.
         decision: Decision,
     },
-    /// A token was renewed, or could not be. This comes for every token whose
-    /// [`Decision`] is to renew it, unless the policy asks for a dry run.
+    /// A token was renewed, or could not be. This comes once for every token whose
+    /// [`Decision`] is to renew it, however often it was listed, unless the policy asks
+    /// for a dry run.
     Settled(TokenRenewal),
     /// The pass is over.
     Finished(RenewalReport),

@@ -153,7 +153,11 @@ impl RenewalReport {
 
     pub(super) fn finish(&mut self, now: DateTime<Utc>) {
         self.finished_at = now;
-        let rank = |token: &TokenRenewal| (!token.outcome.is_at_risk(), token.expires_at);
+        let never = DateTime::<Utc>::MAX_UTC;
+        let rank = |token: &TokenRenewal| {
+            let expires_at = token.expires_at.unwrap_or(never);
+            (!token.outcome.is_at_risk(), expires_at)
+        };
         let names = |token: &TokenRenewal| (token.name.clone(), token.id.clone());
         // By name as well, so that the order is not that in which answers came.
         self.tokens

@@ -190,7 +190,10 @@ impl Watch {
             .min(self.time_to_act(report, now).unwrap_or(Duration::MAX))
             .max(SHORTEST_PAUSE);
         self.stage = Stage::Pausing(Pause {
-            until: now + TimeDelta::from_std(pause).unwrap_or(TimeDelta::zero()),
+            until: TimeDelta::from_std(pause)
+                .ok()
+                .and_then(|pause| now.checked_add_signed(pause))
+                .unwrap_or(DateTime::<Utc>::MAX_UTC),
             wake_at: clock.elapsed().saturating_add(pause),
             is_told: false,
             nap: None,
