@@ -99,3 +99,9 @@ bench-smoke:
 # Counts the instructions of a refresh, to guard a change, even on a busy machine.
 bench-instructions:
     python3 benches/run.py instructions
+
+# Do the tests notice when these files are changed for the worse? Only the tests that
+# are named run, such as `just mutants 'src/renewal/*' --test=renewal --test=watch`, or
+# all of them; what they noticed once is not tried again. Needs cargo-mutants.
+mutants files *tests:
+    cargo mutants --package cf-service-tokens --iterate --file '{{files}}' {{replace(tests, "--", "--cargo-arg=--")}}
