@@ -50,9 +50,9 @@ impl Connection {
         if let Some(account) = &global.account {
             builder = builder.account_id(account);
         }
-        let tokens = scope(&builder.build()?, global)?;
+        let client = builder.build().map_err(|error| unusable(&error))?;
         Ok(Self {
-            tokens,
+            tokens: scope(&client, global)?,
             simulator: None,
         })
     }
@@ -148,7 +148,8 @@ impl Connection {
 
 fn scope(client: &Client, global: &Global) -> Result<Scope, Failure> {
     if let Some(zone) = &global.zone {
-        return Ok(Scope::Zone(client.zone(zone)?));
+        let tokens = client.zone(zone).map_err(|error| unusable(&error))?;
+        return Ok(Scope::Zone(tokens));
     }
     let tokens = client.default_account().map_err(|_| {
         Failure::usage("it is not said whose tokens these are").next(
@@ -157,6 +158,16 @@ fn scope(client: &Client, global: &Global) -> Result<Scope, Failure> {
         )
     })?;
     Ok(Scope::Account(tokens))
+}
+
+/// Why there is no client, or no account or zone. It is not about a token's id, as
+/// invalid ids are elsewhere.
+fn unusable(error: &Error) -> Failure {
+    let failure = Failure::from(error);
+    match error.is_invalid_id() {
+        true => failure.next("copy the id from the overview page in the dashboard"),
+        false => failure,
+    }
 }
 
 /// The API token in a file, without the line break that editors leave.

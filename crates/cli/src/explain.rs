@@ -96,8 +96,8 @@ impl From<&Error> for Failure {
 fn next(error: &Error) -> Option<&'static str> {
     if error.is_credentials() {
         return Some(
-            "set CLOUDFLARE_API_TOKEN, or name a file that holds the API token by --api-token-file; \
-             to try the command with nothing configured, add --simulate",
+            "CLOUDFLARE_API_TOKEN, or the file that --api-token-file names, holds an API token and \
+             nothing else; to try the command without one, add --simulate",
         );
     }
     if error.is_auth() {

@@ -73,6 +73,20 @@ impl Sink {
         })
     }
 
+    /// Refuses a sink to which a made-up secret would do harm: a file that is there
+    /// may hold a real one, and a command may bring it anywhere.
+    pub(crate) fn require_harmless(&self) -> Result<(), Failure> {
+        let fault = match self {
+            Self::File(path) | Self::EnvFile(path) if path.exists() => "is there already",
+            Self::Command(_) => "would be run",
+            _ => return Ok(()),
+        };
+        Err(
+            Failure::usage(format!("{self} {fault}, and the secret is made up"))
+                .next("nothing was changed; with --simulate, name a new file, or stdout"),
+        )
+    }
+
     /// Removes what a run that was killed has left beside the sink, and which may hold
     /// the secret.
     pub(crate) fn remove_leftover(&self) -> io::Result<()> {

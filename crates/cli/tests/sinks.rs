@@ -352,3 +352,20 @@ fn a_secret_in_an_answer_of_another_shape_is_not_lost() {
         assert!(secrets_in(&ran.shown()).is_empty(), "{wrong:?}");
     }
 }
+
+#[test]
+fn a_made_up_secret_replaces_no_real_one() {
+    let world = World::new();
+    std::fs::write(world.path("secret"), "real").unwrap();
+    for sink in ["secret", "env-file:secret", "command:cat > stolen"] {
+        let ran = world.run(&["--simulate", "rotate", ID, "--secret-to", sink]);
+        assert_eq!(ran.code, Some(2), "{}", ran.shown());
+        assert!(
+            ran.shown().contains("the secret is made up"),
+            "{}",
+            ran.shown()
+        );
+    }
+    assert_eq!(read(&world.path("secret")), "real");
+    assert!(!world.path("stolen").exists());
+}

@@ -36,6 +36,9 @@ pub(crate) async fn create(
     arguments: Create,
 ) -> Result<Exit, Failure> {
     let sink = arguments.delivery.secret_to.absolute();
+    if connection.simulator.is_some() {
+        sink.require_harmless()?;
+    }
     let proved = sink.prove()?;
     left_behind::settle_create(connection, journal, &arguments.name).await?;
 
@@ -72,6 +75,9 @@ pub(crate) async fn rotate(
     // From before the token is looked at, so that what is seen stays true.
     let mut lock = journal.lock_token(&id)?;
     let sink = arguments.delivery.secret_to.absolute();
+    if connection.simulator.is_some() {
+        sink.require_harmless()?;
+    }
     let proved = sink.prove()?;
     // Before anything changes, this shows that the id is right.
     let token = connection.get(&arguments.id).await?;
