@@ -1,20 +1,47 @@
 //! The generator's panics: it answers some documents with one.
 
 use std::any::Any;
+use std::cell::Cell;
 use std::panic::{self, AssertUnwindSafe, catch_unwind};
+use std::sync::Once;
 
 /// What the work comes to, or the words of the panic that it ends in.
 pub fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|panic| words_of(panic.as_ref()))
 }
 
-/// Does work that catches its own panics, and has none of them printed.
+/// Does work that catches its own panics, and has none of them printed. Those of
+/// other threads still are.
 pub fn unprinted<T>(work: impl FnOnce() -> T) -> T {
-    let hook = panic::take_hook();
-    panic::set_hook(Box::new(|_| {}));
-    let outcome = work();
-    panic::set_hook(hook);
-    outcome
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let hook = panic::take_hook();
+        panic::set_hook(Box::new(move |panic| {
+            if !IS_SILENT.get() {
+                hook(panic);
+            }
+        }));
+    });
+    let _silence = Silence {
+        before: IS_SILENT.replace(true),
+    };
+    work()
+}
+
+thread_local! {
+    /// Whether panics of this thread are kept from the hook.
+    static IS_SILENT: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Ends when it is dropped, so that a panic ends it too.
+struct Silence {
+    before: bool,
+}
+
+impl Drop for Silence {
+    fn drop(&mut self) {
+        IS_SILENT.set(self.before);
+    }
 }
 
 fn words_of(panic: &(dyn Any + Send)) -> String {
@@ -23,4 +50,61 @@ fn words_of(panic: &(dyn Any + Send)) -> String {
         .cloned()
         .or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string))
         .unwrap_or_default()
+}
+
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test may panic, and this one must"
+)]
+mod tests {
+    use std::sync::{Arc, Barrier, Mutex};
+    use std::thread;
+
+    use super::*;
+
+    fn fail(words: &str) {
+        assert_eq!(caught(|| panic!("{words}")), Err::<(), _>(words.to_owned()));
+    }
+
+    #[test]
+    fn a_thread_at_work_is_silent_alone_and_no_longer_than_it_works() {
+        let printed = Arc::new(Mutex::new(Vec::new()));
+        let log = Arc::clone(&printed);
+        panic::set_hook(Box::new(move |panic| {
+            log.lock().unwrap().push(words_of(panic.payload()));
+        }));
+
+        // Two works overlap, and the one that begins first ends first.
+        let barrier = Barrier::new(2);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                unprinted(|| {
+                    barrier.wait();
+                    fail("at work");
+                    barrier.wait();
+                });
+                barrier.wait();
+            });
+            barrier.wait();
+            fail("beside it");
+            unprinted(|| {
+                barrier.wait();
+                barrier.wait();
+                fail("at work");
+                unprinted(|| fail("at work within"));
+                fail("at work");
+            });
+            fail("after it");
+        });
+        let uncaught = caught(|| unprinted(|| panic!("uncaught")));
+        assert_eq!(uncaught, Err::<(), _>("uncaught".to_owned()));
+        fail("after a panic");
+
+        // From here on a failure is printed as ever.
+        drop(panic::take_hook());
+        let printed = printed.lock().unwrap();
+        assert_eq!(*printed, ["beside it", "after it", "after a panic"]);
+    }
 }

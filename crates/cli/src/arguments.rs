@@ -290,7 +290,7 @@ A token that has lapsed is not renewed unless --include-expired says so: who let
 lapse may have meant it. Each renewal is verified: the expiry must have moved.
 
 From cron, daily; mail comes only if something failed:
-  17 4 * * *  cf-service-tokens renew --quiet
+  17 4 * * *  $HOME/.cargo/bin/cf-service-tokens renew --quiet
 
 In a pipeline, to fail if something is due:
   cf-service-tokens renew --dry-run --within 14d")]

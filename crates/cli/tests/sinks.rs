@@ -209,6 +209,31 @@ fn a_grace_that_was_moved_is_kept_in_mind() {
 }
 
 #[test]
+fn a_grace_that_may_have_been_moved_is_kept_in_mind() {
+    let world = World::new();
+    rotate(&world, "secret");
+    let lost = Injection::new(Fault::ResetAfterRequest).on(Operation::Update);
+    world.simulator.inject(lost.always().taking_effect());
+    let update = |until| world.run(&["update", ID, "--old-secret-until", until]).code;
+    assert_eq!(update("2099-12-31T00:00:00Z"), Some(4));
+    // Nor does an end that may be nearer hide the one that may be further.
+    assert_eq!(update("0s"), Some(4));
+    let refused = world.run(&["rotate", ID, "--secret-to", "secret"]);
+    assert_eq!(refused.code, Some(1), "{}", refused.shown());
+    assert!(refused.stderr.contains("2099-12-31"), "{}", refused.shown());
+}
+
+#[test]
+fn a_grace_that_was_not_moved_is_not_kept_in_mind() {
+    let world = World::new();
+    let refusal = Injection::new(Fault::Status(400)).on(Operation::Update);
+    world.simulator.inject(refusal);
+    let refused = world.run(&["update", ID, "--old-secret-until", "2099-12-31T00:00:00Z"]);
+    assert_eq!(refused.code, Some(1), "{}", refused.shown());
+    rotate(&world, "secret");
+}
+
+#[test]
 fn an_entry_can_be_discarded() {
     let world = World::new();
     world.run(&["rotate", ID, "--secret-to", "command:exit 7"]);

@@ -207,12 +207,30 @@ pub(crate) fn page(list: &List, page: &Page<'_>) -> Response<Body> {
 }
 
 fn respond(status: StatusCode, envelope: &impl Serialize) -> Response<Body> {
-    // All that is answered has a form in JSON.
-    let json = serde_json::to_vec(envelope).unwrap_or_default();
-    let mut response = Response::new(Body::from(json));
+    let (status, body) = match serde_json::to_vec(envelope) {
+        Ok(json) => (status, json),
+        Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, Vec::new()),
+    };
+    let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
     response
         .headers_mut()
         .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn what_has_no_form_in_json_is_no_success() {
+        let response = respond(
+            StatusCode::OK,
+            &BTreeMap::from([([0], "no text for a key")]),
+        );
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    }
 }

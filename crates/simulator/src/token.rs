@@ -259,22 +259,12 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_holds_the_fields_of_the_api() {
-        const TIME: &str = "2026-11-24T05:00:00Z";
-        let mut token = token(TIME);
-        let mut expected = serde_json::json!({
-            "id": "f174e90a",
-            "client_id": "ci.access",
-            "name": "CI",
-            "duration": "1h",
-            "expires_at": TIME,
-            "created_at": TIME,
-            "updated_at": TIME,
-            "last_seen_at": null,
-            "enabled": true,
-            "client_secret_version": 1,
-        });
-        assert_eq!(serde_json::to_value(&token).unwrap(), expected);
+    fn what_is_withheld_is_null_or_absent() {
+        let mut token = token("2026-11-24T05:00:00Z");
+        let mut expected = serde_json::to_value(&token).unwrap();
+        assert_eq!(expected["name"], "CI");
+        assert_eq!(expected["enabled"], true);
+        assert_eq!(expected.get("last_seen_at"), Some(&Value::Null));
 
         token.withheld = [
             (TokenField::Name, Withheld::Null),

@@ -191,6 +191,24 @@ paths:
 }
 
 #[test]
+fn servers_have_their_lines() {
+    let text = "\
+openapi: 3.0.3
+servers:
+  - url: https://one.example
+  - url: https://two.example
+    description: words
+paths: {}
+";
+    let document = Document::parse("upstream", text.to_owned()).unwrap();
+    let outline = document.outline().unwrap();
+    assert_eq!(outline.line("/servers/0"), Some(3));
+    assert_eq!(outline.line("/servers/1/url"), Some(4));
+    assert_eq!(outline.line("/servers/1/description"), Some(5));
+    assert_eq!(outline.line("/servers/2"), None);
+}
+
+#[test]
 fn yaml_that_would_not_end() {
     for text in [
         "a: &a [*a]",

@@ -66,21 +66,34 @@ pub(crate) async fn update(
     if let Some(duration) = arguments.duration {
         request = request.duration(duration);
     }
-    let mut grace = None;
+    let mut moved = None;
     if let Some(until) = arguments.old_secret_until {
         let until = point(until)?;
         request = request.previous_client_secret_expires_at(until);
+        let journal = journal?;
         // So that no rotate comes in between, whose grace this is not.
-        grace = Some((journal?.lock_token(&arguments.id.parse()?)?, until));
+        let mut lock = journal.lock_token(&arguments.id.parse()?)?;
+        let known = lock.grace().map_err(|error| journal.unreadable(&error))?;
+        // Should the answer be lost, either end may be the true one.
+        lock.note_grace(known.max(Some(until)))
+            .map_err(|error| journal.unwritable(&error))?;
+        moved = Some((lock, known, until));
     }
-    let token = connection.update(&arguments.id, &request).await?;
-    if let Some((mut lock, until)) = grace
-        && let Err(error) = lock.note_grace(Some(until))
-    {
-        explain::remark(format!(
-            "the change was made, but the journal can't be told: {error}; the next rotate may need --end-grace"
-        ));
+    let answer = connection.update(&arguments.id, &request).await;
+    if let Some((mut lock, known, until)) = moved {
+        let noted = match &answer {
+            Ok(_) => lock.note_grace(Some(until)),
+            Err(error) if error.may_have_been_applied() => Ok(()),
+            Err(_) => lock.note_grace(known),
+        };
+        if let Err(error) = noted {
+            explain::remark(format!(
+                "the journal can't be told until when the old secret works: {error}; the next rotate may \
+                 be refused for longer, or not be refused: see to it that none comes too early"
+            ));
+        }
     }
+    let token = answer?;
     let now = Utc::now();
     let record = TokenRecord::new(&token, now);
     output.record(&record, &record.fields(now))?;
