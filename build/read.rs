@@ -103,7 +103,10 @@ fn operation(path: &str, method: &str, operation: &Value) -> Result<OperationFac
     let missing = |field: &str, what: &str| {
         FragmentError::new(
             format!("paths.{path}.{method}"),
-            format!("the operation lacks `{field}`, {what}"),
+            match operation.get(field) {
+                Some(value) => format!("`{field}` is {value}; it should be {what}"),
+                None => format!("the operation lacks `{field}`, {what}"),
+            },
         )
     };
     let text = |field: &str, what: &str| {

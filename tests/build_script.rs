@@ -81,6 +81,14 @@ fn json_that_is_not_openapi() {
 }
 
 #[test]
+fn what_the_sdk_must_know_is_of_another_type() {
+    let error = refusal(|document| {
+        document["paths"][REFRESH]["post"]["x-idempotent"] = json!("maybe");
+    });
+    insta::assert_snapshot!(error, @r#"at paths./accounts/{account_id}/access/service_tokens/{service_token_id}/refresh.post: `x-idempotent` is "maybe"; it should be a boolean: may the call be sent twice?"#);
+}
+
+#[test]
 fn an_operation_that_lacks_what_the_sdk_must_know() {
     for field in ["operationId", "x-cloudflare-operation-id", "x-idempotent"] {
         let error = refusal(|document| {
