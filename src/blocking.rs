@@ -2,6 +2,7 @@
 //!
 //! Everything has the name that it has in the crate's root, and waits for the
 //! answer. Only a stream of tokens is an iterator here: `list().iter()`.
+//! [`Client::from_env`] sets a client up as the environment says.
 //!
 //! ```
 //! use cf_service_tokens::blocking::Client;

@@ -17,7 +17,8 @@ use crate::transport::Transport;
 /// A client of Cloudflare's API for service tokens.
 ///
 /// It is cheap to clone, and clones share their connections. Calls are made
-/// through a scope, such as [`account`](Self::account).
+/// through a scope, such as [`account`](Self::account). [`from_env`](Self::from_env)
+/// sets one up as the environment says.
 ///
 /// ```
 /// use cf_service_tokens::Client;

@@ -40,6 +40,7 @@ const INVALID_ACCESS_TOKEN: i64 = 9109;
 /// #       return Err(error.into());
 ///     }
 /// }
+/// # assert!(tokens.refresh(id).await.unwrap_err().is_not_found());
 /// # Ok(())
 /// # }
 /// ```

@@ -74,9 +74,7 @@ fn operation(method: &Method, idempotent: bool) -> &'static Operation {
 /// // The simulator has no other endpoints; for Access apps the path ends in `apps`.
 /// let path = format!("/accounts/{}/access/service_tokens", simulator.account_id());
 /// let all = client.request(Method::GET, path).query("per_page", "5").send::<Vec<Named>>().await?;
-/// for one in all.iter() {
-///     assert_eq!(one.name, "deploy");
-/// }
+/// assert_eq!(all[0].name, "deploy");
 /// # Ok(())
 /// # }
 /// ```
