@@ -2,15 +2,26 @@
 //!
 //! Everything has the name that it has in the crate's root, and waits for the
 //! answer. Only a stream of tokens is an iterator here: `list().iter()`.
+//! [`Client::from_env`] sets a client up as the environment says.
 //!
-//! ```no_run
+//! ```
 //! use cf_service_tokens::blocking::Client;
+//! # use cf_service_tokens_simulator::{SeedToken, Simulator};
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let runtime = tokio::runtime::Runtime::new()?;
+//! # let simulator = runtime.block_on(Simulator::builder().token(SeedToken::new("deploy")).start())?;
+//! # let id = simulator.tokens()[0].id.clone();
 //!
-//! let client = Client::from_env()?;
-//! let tokens = client.account("023e105f4ecef8ad9ca31a8372d0c353")?;
-//! let token = tokens.refresh("f174e90a-fafe-4643-bbbc-4a0ed4fc8415")?;
+//! let client = Client::builder()
+//!     .api_token(simulator.api_token())
+//! #   .base_url(simulator.base_url())
+//!     .build_blocking()?;
+//! let tokens = client.account(simulator.account_id())?;
+//! let token = tokens.refresh(&id)?;
 //! println!("good until {:?}", token.expires_at);
-//! # Ok::<(), cf_service_tokens::Error>(())
+//! assert_eq!(token.name.as_deref(), Some("deploy"));
+//! # Ok(())
+//! # }
 //! ```
 //!
 //! Where there is a runtime already, use the asynchronous client: a call from

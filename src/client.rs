@@ -17,16 +17,25 @@ use crate::transport::Transport;
 /// A client of Cloudflare's API for service tokens.
 ///
 /// It is cheap to clone, and clones share their connections. Calls are made
-/// through a scope, such as [`account`](Self::account).
+/// through a scope, such as [`account`](Self::account). [`from_env`](Self::from_env)
+/// sets one up as the environment says.
 ///
-/// ```no_run
-/// # async fn example() -> Result<(), cf_service_tokens::Error> {
+/// ```
 /// use cf_service_tokens::Client;
+/// # use cf_service_tokens_simulator::{SeedToken, Simulator};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
+/// # let id = simulator.tokens()[0].id.clone();
 ///
-/// let client = Client::from_env()?;
-/// let tokens = client.account("023e105f4ecef8ad9ca31a8372d0c353")?;
-/// let token = tokens.refresh("f174e90a-fafe-4643-bbbc-4a0ed4fc8415").await?;
+/// let client = Client::builder()
+///     .api_token(simulator.api_token())
+/// #   .base_url(simulator.base_url())
+///     .build()?;
+/// let tokens = client.account(simulator.account_id())?;
+/// let token = tokens.refresh(&id).await?;
 /// println!("good until {:?}", token.expires_at);
+/// assert_eq!(token.name.as_deref(), Some("deploy"));
 /// # Ok(())
 /// # }
 /// ```

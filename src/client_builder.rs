@@ -99,11 +99,18 @@ impl ClientBuilder {
     /// the two are never mixed. What is wrong with a variable that is needed is
     /// told by [`build`](Self::build).
     ///
-    /// ```no_run
+    /// ```
     /// use std::time::Duration;
     /// use cf_service_tokens::ClientBuilder;
     ///
-    /// let client = ClientBuilder::from_env().timeout(Duration::from_secs(10)).build()?;
+    /// let client = ClientBuilder::from_env()
+    ///     .api_token("token")
+    ///     .account_id("023e105f4ecef8ad9ca31a8372d0c353")
+    /// #   .base_url("http://127.0.0.1:8787/client/v4")
+    ///     .timeout(Duration::from_secs(10))
+    ///     .build()?;
+    /// let account = client.default_account()?.account_id().clone();
+    /// assert_eq!(account.as_str(), "023e105f4ecef8ad9ca31a8372d0c353", "whatever the environment says");
     /// # Ok::<(), cf_service_tokens::Error>(())
     /// ```
     pub fn from_env() -> Self {

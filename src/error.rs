@@ -21,8 +21,15 @@ const INVALID_ACCESS_TOKEN: i64 = 9109;
 /// [`is_timeout`](Self::is_timeout); what a response said is kept whenever
 /// there was a response at all, whether or not it made sense.
 ///
-/// ```no_run
-/// # async fn example(tokens: cf_service_tokens::AccountServiceTokens, id: &str) {
+/// ```
+/// # use cf_service_tokens::Client;
+/// # use cf_service_tokens_simulator::{SeedToken, Simulator};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
+/// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
+/// # let tokens = client.account(simulator.account_id())?;
+/// let id = "f174e90a-fafe-4643-bbbc-4a0ed4fc8415";
 /// match tokens.refresh(id).await {
 ///     Ok(token) => println!("good until {:?}", token.expires_at),
 ///     Err(error) if error.is_not_found() => println!("no such token: {id}"),
@@ -30,8 +37,11 @@ const INVALID_ACCESS_TOKEN: i64 = 9109;
 ///         println!("{error}");
 ///         println!("ray id {:?}", error.ray_id());
 ///         println!("may have been refreshed: {}", error.may_have_been_applied());
+/// #       return Err(error.into());
 ///     }
 /// }
+/// # assert!(tokens.refresh(id).await.unwrap_err().is_not_found());
+/// # Ok(())
 /// # }
 /// ```
 ///
@@ -378,10 +388,20 @@ impl Error {
     /// No other call with these credentials can fare better, so there is no use in
     /// going on. A 403 alone may be about one token.
     ///
-    /// ```no_run
-    /// # async fn example(tokens: cf_service_tokens::AccountServiceTokens, ids: &[&str]) {
-    /// for id in ids {
-    ///     match tokens.refresh(*id).await {
+    /// ```
+    /// use cf_service_tokens_simulator::Fault;
+    /// # use cf_service_tokens::Client;
+    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).token(SeedToken::new("backup")).start().await?;
+    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
+    /// # let tokens = client.account(simulator.account_id())?;
+    /// # let ids: Vec<String> = simulator.tokens().into_iter().map(|token| token.id).collect();
+    ///
+    /// simulator.inject(Fault::Status(401));
+    /// for id in &ids {
+    ///     match tokens.refresh(id).await {
     ///         Ok(token) => println!("{id}: good until {:?}", token.expires_at),
     ///         Err(error) => {
     ///             println!("{id}: {error}");
@@ -391,6 +411,8 @@ impl Error {
     ///         }
     ///     }
     /// }
+    /// assert_eq!(simulator.requests().len(), 1, "the other token was not tried");
+    /// # Ok(())
     /// # }
     /// ```
     pub fn is_unauthenticated(&self) -> bool {

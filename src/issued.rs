@@ -25,14 +25,20 @@ const CLIENT_SECRET: &str = "client_secret";
 /// The API shows the secret in this answer and never again, so store it before
 /// anything else. The token's fields are at hand by deref.
 ///
-/// ```no_run
-/// # async fn example(tokens: cf_service_tokens::AccountServiceTokens)
-/// # -> Result<(), Box<dyn std::error::Error>> {
+/// ```
 /// use cf_service_tokens::CreateServiceToken;
+/// # use cf_service_tokens::Client;
+/// # use cf_service_tokens_simulator::{SeedToken, Simulator};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
+/// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
+/// # let tokens = client.account(simulator.account_id())?;
 ///
-/// let issued = tokens.create(&CreateServiceToken::new("deploy")).await?;
-/// std::fs::write("client-secret", issued.credentials().expose_secret())?;
-/// println!("{:?} is good until {:?}", issued.name, issued.expires_at);
+/// let issued = tokens.create(&CreateServiceToken::new("backup")).await?;
+/// assert!(!issued.credentials().expose_secret().is_empty()); // store it now
+/// assert_eq!(issued.name.as_deref(), Some("backup"));
+/// println!("good until {:?}", issued.expires_at);
 /// # Ok(())
 /// # }
 /// ```
@@ -133,15 +139,24 @@ impl Response<ServiceToken> {
     /// [`client_secret_version`](crate::UpdateServiceToken::client_secret_version)
     /// may. They are **never shown again**, so store them before anything else.
     ///
-    /// ```no_run
-    /// # async fn example(tokens: cf_service_tokens::ZoneServiceTokens, id: &str)
-    /// # -> Result<(), Box<dyn std::error::Error>> {
+    /// ```
     /// use cf_service_tokens::UpdateServiceToken;
+    /// # use cf_service_tokens::Client;
+    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let simulator = Simulator::builder().zone_token(SeedToken::new("status page")).start().await?;
+    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
+    /// # let id = simulator.tokens()[0].id.clone();
     ///
+    /// let tokens = client.zone(simulator.zone_id())?;
     /// let raise = UpdateServiceToken::new().client_secret_version(2);
-    /// if let Some(credentials) = tokens.update(id, &raise).await?.new_credentials() {
-    ///     std::fs::write("client-secret", credentials.expose_secret())?;
-    /// }
+    /// let answer = tokens.update(&id, &raise).await?;
+    /// let credentials = answer.new_credentials().ok_or("the answer holds no secret")?;
+    /// assert!(!credentials.expose_secret().is_empty()); // store it now
+    ///
+    /// let rename = UpdateServiceToken::new().name("status");
+    /// assert!(tokens.update(&id, &rename).await?.new_credentials().is_none());
     /// # Ok(())
     /// # }
     /// ```

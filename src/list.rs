@@ -19,16 +19,22 @@ const MOST_PAGES: u32 = 100_000;
 
 /// Which service tokens to list; made by `list` of a scope.
 ///
-/// ```no_run
-/// # async fn example(tokens: cf_service_tokens::AccountServiceTokens)
-/// # -> Result<(), cf_service_tokens::Error> {
+/// ```
+/// # use cf_service_tokens::Client;
+/// # use cf_service_tokens_simulator::{SeedToken, Simulator};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).token(SeedToken::new("backup")).start().await?;
+/// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
+/// # let tokens = client.account(simulator.account_id())?;
 /// let mut all = tokens.list().search("deploy").stream();
 /// while let Some(token) = all.next().await {
-///     println!("{:?}", token?.name);
+///     assert_eq!(token?.name.as_deref(), Some("deploy"));
 /// }
 ///
-/// let page = tokens.list().per_page(100).page(2).await?;
-/// println!("{} tokens, ray id {:?}", page.tokens.len(), page.ray_id());
+/// let page = tokens.list().per_page(1).page(2).await?;
+/// assert_eq!(page.tokens[0].name.as_deref(), Some("backup"));
+/// assert!(page.ray_id().is_some());
 /// # Ok(())
 /// # }
 /// ```

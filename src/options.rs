@@ -11,13 +11,20 @@ use crate::error::Error;
 /// What some calls are to do differently from the client's settings; handed to
 /// the function that `with` of a scope or of the client takes.
 ///
-/// ```no_run
-/// # async fn example(tokens: cf_service_tokens::AccountServiceTokens, id: &str)
-/// # -> Result<(), cf_service_tokens::Error> {
+/// ```
 /// use std::time::Duration;
+/// # use cf_service_tokens::Client;
+/// # use cf_service_tokens_simulator::{SeedToken, Simulator};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
+/// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
+/// # let tokens = client.account(simulator.account_id())?;
+/// # let id = simulator.tokens()[0].id.clone();
 ///
 /// let hurried = tokens.with(|call| call.timeout(Duration::from_secs(2)));
-/// let token = hurried.refresh(id).await?;
+/// let token = hurried.refresh(&id).await?;
+/// assert_eq!(token.name.as_deref(), Some("deploy"));
 /// # Ok(())
 /// # }
 /// ```

@@ -56,22 +56,25 @@ fn operation(method: &Method, idempotent: bool) -> &'static Operation {
 /// It goes the way of every other call: the same credentials, limits, envelope
 /// and errors.
 ///
-/// ```no_run
-/// # async fn example(client: cf_service_tokens::Client, account: cf_service_tokens::AccountId)
-/// # -> Result<(), cf_service_tokens::Error> {
+/// ```
 /// use cf_service_tokens::Method;
 /// use serde::Deserialize;
+/// # use cf_service_tokens::Client;
+/// # use cf_service_tokens_simulator::{SeedToken, Simulator};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
+/// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
 ///
 /// #[derive(Deserialize)]
-/// struct App {
+/// struct Named {
 ///     name: String,
 /// }
 ///
-/// let path = format!("/accounts/{account}/access/apps");
-/// let apps = client.request(Method::GET, path).query("per_page", "5").send::<Vec<App>>().await?;
-/// for app in apps.iter() {
-///     println!("{}", app.name);
-/// }
+/// // The simulator has no other endpoints; for Access apps the path ends in `apps`.
+/// let path = format!("/accounts/{}/access/service_tokens", simulator.account_id());
+/// let all = client.request(Method::GET, path).query("per_page", "5").send::<Vec<Named>>().await?;
+/// assert_eq!(all[0].name, "deploy");
 /// # Ok(())
 /// # }
 /// ```

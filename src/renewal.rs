@@ -4,17 +4,23 @@
 //! tokens, decides about each, renews what falls due, and checks that each
 //! renewal did what it should. [`AccountServiceTokens::watch`] does so for ever.
 //!
-//! ```no_run
-//! # async fn example() -> Result<(), cf_service_tokens::Error> {
-//! use cf_service_tokens::Client;
+//! ```
 //! use cf_service_tokens::renewal::RenewalPolicy;
+//! # use chrono::TimeDelta;
+//! # use cf_service_tokens::Client;
+//! # use cf_service_tokens_simulator::{SeedToken, Simulator};
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let simulator = Simulator::builder().token(SeedToken::new("deploy").expires_in(TimeDelta::days(9))).start().await?;
+//! # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
+//! # let tokens = client.account(simulator.account_id())?;
 //!
-//! let tokens = Client::from_env()?.default_account()?;
 //! let report = tokens.renew(&RenewalPolicy::new()).report().await;
 //! println!("{report}");
 //! for token in report.at_risk() {
 //!     eprintln!("{:?} lapses at {:?}: {}", token.name, token.expires_at, token.outcome);
 //! }
+//! assert!(report.is_success());
 //! # Ok(())
 //! # }
 //! ```

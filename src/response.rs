@@ -16,13 +16,22 @@ use crate::received::Received;
 ///
 /// It derefs to the value, so that its fields and methods are at hand:
 ///
-/// ```no_run
-/// # async fn example(tokens: cf_service_tokens::AccountServiceTokens, id: &str)
-/// # -> Result<(), cf_service_tokens::Error> {
-/// let token = tokens.refresh(id).await?;
+/// ```
+/// use cf_service_tokens::ServiceToken;
+/// # use cf_service_tokens::Client;
+/// # use cf_service_tokens_simulator::{SeedToken, Simulator};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
+/// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
+/// # let tokens = client.account(simulator.account_id())?;
+/// # let id = simulator.tokens()[0].id.clone();
+///
+/// let token = tokens.refresh(&id).await?;
 /// println!("{:?} lapses at {:?}", token.name, token.expires_at);
 /// println!("ray id {:?}", token.ray_id());
-/// let token: cf_service_tokens::ServiceToken = token.into_inner();
+/// let token: ServiceToken = token.into_inner();
+/// assert_eq!(token.name.as_deref(), Some("deploy"));
 /// # Ok(())
 /// # }
 /// ```

@@ -304,11 +304,19 @@ impl AccountServiceTokens {
     /// The client secret stays as it is, so that nothing which uses the token
     /// has to change. To refresh twice does no harm.
     ///
-    /// ```no_run
-    /// # async fn example(tokens: cf_service_tokens::AccountServiceTokens)
-    /// # -> Result<(), cf_service_tokens::Error> {
-    /// let token = tokens.refresh("f174e90a-fafe-4643-bbbc-4a0ed4fc8415").await?;
+    /// ```
+    /// # use chrono::{TimeDelta, Utc};
+    /// # use cf_service_tokens::Client;
+    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let simulator = Simulator::builder().token(SeedToken::new("deploy").expires_in(TimeDelta::days(9))).start().await?;
+    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
+    /// # let tokens = client.account(simulator.account_id())?;
+    /// # let id = simulator.tokens()[0].id.clone();
+    /// let token = tokens.refresh(&id).await?;
     /// println!("good until {:?}", token.expires_at);
+    /// assert!(token.expires_at > Some(Utc::now() + TimeDelta::days(364)));
     /// # Ok(())
     /// # }
     /// ```
@@ -340,15 +348,22 @@ impl AccountServiceTokens {
     /// If the answer is not what the API documents, the secret is looked for in
     /// any JSON that came. If even that fails, [`Error::body`] holds the answer.
     ///
-    /// ```no_run
-    /// # async fn example(tokens: cf_service_tokens::AccountServiceTokens, id: &str)
-    /// # -> Result<(), Box<dyn std::error::Error>> {
+    /// ```
     /// use std::time::Duration;
     /// use cf_service_tokens::RotateServiceToken;
+    /// # use cf_service_tokens::Client;
+    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
+    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
+    /// # let tokens = client.account(simulator.account_id())?;
+    /// # let id = simulator.tokens()[0].id.clone();
     ///
     /// let a_day = RotateServiceToken::with_grace(Duration::from_secs(24 * 60 * 60));
-    /// let issued = tokens.rotate(id, &a_day).await?;
-    /// std::fs::write("client-secret", issued.credentials().expose_secret())?;
+    /// let issued = tokens.rotate(&id, &a_day).await?;
+    /// assert!(!issued.credentials().expose_secret().is_empty()); // store it now
+    /// assert_eq!(issued.id.as_deref(), Some(&*id), "the token itself stays");
     /// # Ok(())
     /// # }
     /// ```

@@ -72,18 +72,26 @@ pub enum RenewalEvent {
 /// [`report`](Self::report). To stop, drop it: no call is made any more, and
 /// tokens that were being renewed may be renewed or not.
 ///
-/// ```no_run
-/// # async fn example(tokens: cf_service_tokens::AccountServiceTokens) {
+/// ```
 /// use cf_service_tokens::renewal::{RenewalEvent, RenewalPolicy};
+/// # use chrono::TimeDelta;
+/// # use cf_service_tokens::Client;
+/// # use cf_service_tokens_simulator::{SeedToken, Simulator};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let simulator = Simulator::builder().token(SeedToken::new("deploy").expires_in(TimeDelta::days(9))).start().await?;
+/// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
+/// # let tokens = client.account(simulator.account_id())?;
 ///
 /// let mut renewal = tokens.renew(&RenewalPolicy::new());
 /// while let Some(event) = renewal.next().await {
 ///     match event {
 ///         RenewalEvent::Settled(token) => println!("{:?} {}", token.name, token.outcome),
-///         RenewalEvent::Finished(report) => println!("{report}"),
+///         RenewalEvent::Finished(report) => assert_eq!(report.to_string(), "1 token: 1 renewed"),
 ///         _ => {}
 ///     }
 /// }
+/// # Ok(())
 /// # }
 /// ```
 #[must_use = "nothing is renewed until the events or the report are awaited"]

@@ -46,18 +46,32 @@ pub enum WatchEvent {
 /// call is made any more, and tokens that were being renewed may be renewed or
 /// not, which the next watcher finds out.
 ///
-/// ```no_run
-/// # async fn example(tokens: cf_service_tokens::AccountServiceTokens) {
+/// ```
 /// use cf_service_tokens::renewal::{RenewalEvent, RenewalPolicy, WatchEvent};
+/// # use chrono::TimeDelta;
+/// # use cf_service_tokens::Client;
+/// # use cf_service_tokens_simulator::{SeedToken, Simulator};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let simulator = Simulator::builder().token(SeedToken::new("deploy").expires_in(TimeDelta::days(9))).start().await?;
+/// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
+/// # let tokens = client.account(simulator.account_id())?;
 ///
 /// let mut watch = tokens.watch(&RenewalPolicy::new());
 /// loop {
 ///     match watch.next().await {
-///         WatchEvent::Renewal(RenewalEvent::Finished(report)) => println!("{report}"),
-///         WatchEvent::Waiting { until } => println!("nothing to do until {until}"),
+///         WatchEvent::Renewal(RenewalEvent::Finished(report)) => {
+///             println!("{report}");
+///             assert!(report.is_success());
+///         }
+///         WatchEvent::Waiting { until } => {
+///             println!("nothing to do until {until}");
+/// #           break;
+///         }
 ///         _ => {}
 ///     }
 /// }
+/// # Ok(())
 /// # }
 /// ```
 #[must_use = "nothing is renewed until the events are awaited"]

@@ -6,7 +6,7 @@
 //! request and each wait. What it tells of is kept in one place, so that the page,
 //! the metrics and the health never disagree.
 //!
-//! ```ignore
+//! ```text
 //! let monitor = Monitor::new(tokens.account_id(), window);
 //! tracing_subscriber::registry().with(monitor.layer()).init();
 //! let listener = TcpListener::bind(address).await?;

@@ -4,7 +4,7 @@
 //! and the timelines as SVG. It reaches for nothing, and its Content Security Policy
 //! forbids that it could. Without the script it can be read all the same.
 //!
-//! ```ignore
+//! ```text
 //! let report = page::Report {
 //!     owner: page::Owner::Account(tokens.account_id().to_string()),
 //!     time: Utc::now(),
