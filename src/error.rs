@@ -431,6 +431,21 @@ impl Error {
     /// Whether there is no service token of the id that the call was given: HTTP
     /// 404 to a call on one token, unless Cloudflare's code 7000 or 7003 says that
     /// there is no such route. [`is_not_found`](Self::is_not_found) holds as well.
+    ///
+    /// ```
+    /// # use cf_service_tokens::Client;
+    /// # use cf_service_tokens_simulator::Simulator;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let simulator = Simulator::builder().start().await?;
+    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
+    /// # let tokens = client.account(simulator.account_id())?;
+    ///
+    /// let error = tokens.delete("f174e90a-fafe-4643-bbbc-4a0ed4fc8415").await.unwrap_err();
+    /// assert!(error.is_token_not_found(), "somebody else has deleted it");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn is_token_not_found(&self) -> bool {
         let is_of_one_token = self
             .0

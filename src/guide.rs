@@ -1,4 +1,5 @@
-//! The programs in docs/, compiled and run as documentation tests.
+//! The programs in docs/, compiled as documentation tests, and run where they need
+//! nobody's credentials.
 
 #[doc = include_str!("../docs/authentication.md")]
 mod authentication {}
