@@ -35,11 +35,7 @@ pub(crate) async fn create(
     output: Output,
     arguments: Create,
 ) -> Result<Exit, Failure> {
-    let sink = arguments.delivery.secret_to.absolute();
-    if connection.simulator.is_some() {
-        sink.require_harmless()?;
-    }
-    let proved = sink.prove()?;
+    let (sink, proved) = proved(connection, arguments.delivery.secret_to)?;
     left_behind::settle_create(connection, journal, &arguments.name).await?;
 
     let mut request = CreateServiceToken::new(&arguments.name);
@@ -74,11 +70,7 @@ pub(crate) async fn rotate(
     let id: ServiceTokenId = arguments.id.parse()?;
     // From before the token is looked at, so that what is seen stays true.
     let mut lock = journal.lock_token(&id)?;
-    let sink = arguments.delivery.secret_to.absolute();
-    if connection.simulator.is_some() {
-        sink.require_harmless()?;
-    }
-    let proved = sink.prove()?;
+    let (sink, proved) = proved(connection, arguments.delivery.secret_to)?;
     // Before anything changes, this shows that the id is right.
     let token = connection.get(&arguments.id).await?;
     let entry_name = format!("rotate-{}", arguments.id);
@@ -113,6 +105,16 @@ pub(crate) async fn rotate(
     let answer = tokens.rotate(&arguments.id, &request).await;
     let issued = bring_home(entry, Some(&mut lock), answer, proved)?;
     show(output, &sink, &issued, Some(valid_until))
+}
+
+/// The sink by its whole path, proved, and harmless where the secret is made up.
+fn proved(connection: &Connection, sink: Sink) -> Result<(Sink, ProvedSink), Failure> {
+    let sink = sink.absolute();
+    if connection.simulator.is_some() {
+        sink.require_harmless()?;
+    }
+    let proved = sink.prove()?;
+    Ok((sink, proved))
 }
 
 /// Brings the secret of the answer into the journal, then to the sink, and then
