@@ -85,6 +85,7 @@ mod behavior;
 mod builder;
 mod control;
 mod faults;
+mod program;
 mod request_log;
 mod shared;
 mod simulator;
