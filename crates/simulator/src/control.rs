@@ -1,7 +1,7 @@
 //! The control plane: for other languages, over HTTP, what
 //! [`Simulator`](crate::Simulator) offers to Rust.
 //!
-//! A web page that somebody has open must not reach it. So a request must name a
+//! A web page that is open in a browser must not reach it. So a request must name a
 //! loopback host, against DNS rebinding, and carry a header that no browser sends to
 //! another site without a preflight; no preflight is ever granted. The simulator listens
 //! on loopback addresses alone, so no other machine gets here.
@@ -56,11 +56,11 @@ pub(crate) fn router() -> Router<Arc<Shared>> {
         .route(&format!("{PREFIX}/{{*path}}"), control)
 }
 
-/// Why the control plane did nothing.
+/// A request that the control plane refused.
 struct Failure {
     status: StatusCode,
     error: String,
-    /// What would have been allowed instead, where the error doesn't say it.
+    /// The alternatives, where the error doesn't name them.
     allowed: Vec<String>,
 }
 
@@ -188,7 +188,7 @@ async fn answer(shared: &Shared, request: Request) -> Result<Response<Body>, Fai
     })
 }
 
-/// Lets a request pass that names a loopback host, wherever it does.
+/// Checks that the request names loopback hosts alone, in header and target.
 fn check_host(request: &Request) -> Result<(), Failure> {
     let of_header = request.headers().get_all(HOST).iter().map(|host| {
         let host = Authority::try_from(host.as_bytes()).ok()?;
