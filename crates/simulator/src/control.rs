@@ -1,5 +1,5 @@
-//! The control plane: for other languages, over HTTP, what
-//! [`Simulator`](crate::Simulator) offers to Rust.
+//! The control plane: tokens, clock, faults and log over HTTP, for tests in other
+//! languages.
 //!
 //! A web page that is open in a browser must not reach it. So a request must name a
 //! loopback host, against DNS rebinding, and carry a header that no browser sends to
@@ -53,6 +53,7 @@ pub(crate) fn router() -> Router<Arc<Shared>> {
     );
     Router::new()
         .route(PREFIX, control.clone())
+        .route(&format!("{PREFIX}/"), control.clone())
         .route(&format!("{PREFIX}/{{*path}}"), control)
 }
 

@@ -73,7 +73,7 @@ impl Simulator {
     /// It takes any method, here and on every path beneath, and both forms of
     /// credentials: `CF-Access-Client-Id` with `CF-Access-Client-Secret`, or
     /// an `Authorization` header that holds both as a JSON object. (In an app
-    /// of your own you choose the name of that header.) A good token is
+    /// of your own you choose the name of that header.) A valid token is
     /// answered with 200 and a JSON object whose `service_token` is its name.
     ///
     /// ```

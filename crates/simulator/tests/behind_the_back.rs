@@ -1,4 +1,4 @@
-//! What a test does to the simulator beside the API: tokens, clock and log.
+//! Changes beside the API: of tokens, clock and log.
 
 #![allow(
     clippy::unwrap_used,
