@@ -298,3 +298,28 @@ fn respond(status: StatusCode, body: &(impl Serialize + ?Sized)) -> Response<Bod
     response.headers_mut().insert(CONTENT_TYPE, json);
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use super::PATHS;
+
+    #[test]
+    fn the_reference_has_every_path_with_its_methods() {
+        let mut rows = Vec::new();
+        for line in include_str!("../CONTROL.md").lines() {
+            let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+            if let ["", path, method, _, ""] = cells[..] {
+                rows.push((path.to_owned(), method.to_owned()));
+            }
+        }
+        let mut expected = Vec::new();
+        for (path, methods) in PATHS {
+            let mut path = format!("`{path}`");
+            for method in methods.split(", ") {
+                // A path stands in the first of its rows alone.
+                expected.push((std::mem::take(&mut path), format!("`{method}`")));
+            }
+        }
+        assert_eq!(rows[2..], expected);
+    }
+}

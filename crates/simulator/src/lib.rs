@@ -83,6 +83,8 @@
 //!   `handshake_failure`.
 //!
 //! [docs]: https://developers.cloudflare.com/api/resources/zero_trust/subresources/access/subresources/service_tokens/
+#![doc = ""]
+#![doc = include_str!("../CONTROL.md")]
 
 mod api;
 mod app;
