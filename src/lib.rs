@@ -37,7 +37,6 @@ pub mod renewal;
 mod request;
 mod response;
 mod retry;
-mod scope;
 mod service_tokens;
 mod tidied;
 mod trace;
@@ -45,14 +44,14 @@ mod transport;
 
 pub use client::Client;
 pub use client_builder::ClientBuilder;
-pub use clock::Clock;
+pub use clock::{Clock, ManualClock};
 pub use duration::{
     DurationRangeError, GoDuration, ParseDurationError, ParseDurationErrorKind, TokenDuration,
 };
 pub use error::Error;
 pub use generated::types::{ApiMessage, ApiMessageSource, ResultInfo, ServiceToken};
 pub use http::Method;
-pub use id::{AccountId, ServiceTokenId, ZoneId};
+pub use id::{AccountId, ServiceTokenId};
 pub use issued::{IssuedServiceToken, ServiceTokenCredentials};
 pub use list::{ListServiceTokens, ServiceTokenStream};
 pub use options::CallOptions;
@@ -62,4 +61,4 @@ pub use raw::RawRequest;
 pub use request::{CreateServiceToken, RotateServiceToken, UpdateServiceToken};
 pub use response::Response;
 pub use retry::Retry;
-pub use service_tokens::{AccountServiceTokens, ZoneServiceTokens};
+pub use service_tokens::ServiceTokens;

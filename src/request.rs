@@ -7,7 +7,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::duration::TokenDuration;
 use crate::error::Error;
 use crate::generated::types::{
-    CreateServiceTokenRequest, RotateServiceTokenRequest, UpdateServiceTokenRequest,
+    CreateServiceTokenRequest, RotateServiceTokenRequest, ServiceTokenName,
+    UpdateServiceTokenRequest,
 };
 
 /// What a new service token is to be.
@@ -30,8 +31,8 @@ pub struct CreateServiceToken {
 }
 
 impl CreateServiceToken {
-    /// A token of this name; all else as the API has it by default: good for a
-    /// year (`8760h`), as it documents, and enabled.
+    /// Creates a request for a token of this name, which may have up to 350
+    /// characters. By default the API makes it valid for a year (`8760h`) and enabled.
     ///
     /// ```
     /// use cf_service_tokens::{CreateServiceToken, TokenDuration};
@@ -91,7 +92,7 @@ impl CreateServiceToken {
         self
     }
 
-    /// Which secret the token starts at; 1 by default.
+    /// Sets the version of the first secret; 1 by default.
     ///
     /// ```
     /// use cf_service_tokens::CreateServiceToken;
@@ -105,7 +106,7 @@ impl CreateServiceToken {
     /// # let id = simulator.tokens()[0].id.clone();
     ///
     /// let third = CreateServiceToken::new("backup").client_secret_version(3);
-    /// assert_eq!(tokens.create(&third).await?.client_secret_version, Some(3));
+    /// tokens.create(&third).await?;
     ///
     /// let none = CreateServiceToken::new("backup").client_secret_version(0);
     /// assert!(tokens.create(&none).await.unwrap_err().is_invalid_request());
@@ -190,7 +191,7 @@ impl UpdateServiceToken {
         Self::default()
     }
 
-    /// What people know the token by.
+    /// Sets the name of the token, of up to 350 characters.
     ///
     /// ```
     /// use cf_service_tokens::UpdateServiceToken;
@@ -242,20 +243,20 @@ impl UpdateServiceToken {
     /// Whether the token is accepted at all. While it is not, neither of its
     /// secrets authenticates; the token is kept.
     ///
-    /// See the example of [`update`](crate::AccountServiceTokens::update).
+    /// See the example of [`update`](crate::ServiceTokens::update).
     pub fn enabled(mut self, enabled: bool) -> Self {
         self.enabled = Some(enabled);
         self
     }
 
-    /// Which secret the token is at. **To raise it is to rotate**: the new secret, if
-    /// the answer holds one, is in
-    /// [`new_credentials`](crate::Response::new_credentials) and never shown again.
-    /// Cloudflare documents no secret in the answer to an update, so in an account
-    /// [`rotate`](crate::AccountServiceTokens::rotate) is what you want.
+    /// Sets the version of the secret. **A higher version than before rotates the
+    /// secret.** Use [`rotate`](crate::ServiceTokens::rotate) instead: Cloudflare
+    /// documents neither the new secret in the answer to an update nor the current
+    /// version in any answer. If the answer holds the secret all the same,
+    /// [`new_credentials`](crate::Response::new_credentials) returns it.
     ///
-    /// An update that sets this is never repeated unless the request surely did
-    /// nothing: the second answer would not hold the secret of the first.
+    /// The client retries an update that sets this only if the request surely did
+    /// nothing: a second answer would not hold the secret of the first.
     ///
     /// See the example of [`new_credentials`](crate::Response::new_credentials).
     pub fn client_secret_version(mut self, version: i64) -> Self {
@@ -406,7 +407,7 @@ impl RotateServiceToken {
     /// # let id = simulator.tokens()[0].id.clone();
     ///
     /// let issued = tokens.rotate(&id, &RotateServiceToken::revoking_now()).await?;
-    /// assert_eq!(issued.client_secret_version, Some(2));
+    /// assert!(!issued.credentials().expose_secret().is_empty()); // store it now
     /// # Ok(())
     /// # }
     /// ```
@@ -448,13 +449,19 @@ impl RotateServiceToken {
     }
 }
 
-fn checked_name(name: &str) -> Result<String, Error> {
+fn checked_name(name: &str) -> Result<ServiceTokenName, Error> {
     if name.trim().is_empty() {
         return Err(Error::invalid_request(
             "the name is empty; a service token needs one that people know it by",
         ));
     }
-    Ok(name.to_owned())
+    // The fragment holds the limit, and the generated type checks it.
+    name.parse().map_err(|fault| {
+        let length = name.chars().count();
+        Error::invalid_request(format!(
+            "the name has {length} characters, but it must not be {fault}; shorten it"
+        ))
+    })
 }
 
 fn checked_duration(duration: &TokenDuration) -> Result<TokenDuration, Error> {

@@ -11,12 +11,12 @@ use cf_service_tokens::renewal::{
     decide,
 };
 use cf_service_tokens::{
-    AccountId, CreateServiceToken, GoDuration, Method, RateLimit, Retry, RotateServiceToken,
-    ServiceToken, ServiceTokenId, TokenDuration, UpdateServiceToken, ZoneId,
+    AccountId, CreateServiceToken, GoDuration, ManualClock, Method, RateLimit, Retry,
+    RotateServiceToken, ServiceToken, ServiceTokenId, TokenDuration, UpdateServiceToken,
 };
 use chrono::{DateTime, Utc};
 use http::{HeaderName, HeaderValue};
-use support::{ACCOUNT, CANARY, RawServer, TOKEN, Then, VirtualClock, ZONE, json};
+use support::{ACCOUNT, CANARY, RawServer, TOKEN, Then, json};
 
 /// What a type shows of itself, under its name.
 struct Shown {
@@ -77,13 +77,14 @@ async fn every_public_type() {
         .builder()
         .account_id(ACCOUNT)
         .retry(Retry::default().attempts(2).seed(7))
-        .clock(VirtualClock::default());
+        .clock(support::clock());
     let mut shown = Shown::new();
     shown.add("ClientBuilder", &builder);
     let client = builder.build().unwrap();
     shown.add("Client", &client);
     shown.add("Retry", &Retry::none());
     shown.add("RateLimit", &RateLimit::none());
+    shown.add("ManualClock", &ManualClock::new(noon()));
     client.clone().with(|call| {
         let call = call.timeout(Duration::from_secs(1)).header(
             HeaderName::from_static("x-gateway-key"),
@@ -99,7 +100,6 @@ async fn every_public_type() {
     shown.add("RawRequest", &request);
 
     shown.add("AccountId", &AccountId::new(ACCOUNT).unwrap());
-    shown.add("ZoneId", &ZoneId::new(ZONE).unwrap());
     shown.add("ServiceTokenId", &ServiceTokenId::new(TOKEN).unwrap());
     shown.add("GoDuration", &GoDuration::from_hours(8760).unwrap());
     let thirty_days = "30d".parse::<GoDuration>().unwrap_err();
@@ -118,8 +118,7 @@ async fn every_public_type() {
     shown.add("RotateServiceToken", &a_day);
 
     let tokens = client.default_account().unwrap();
-    shown.add("AccountServiceTokens", &tokens);
-    shown.add("ZoneServiceTokens", &client.zone(ZONE).unwrap());
+    shown.add("ServiceTokens", &tokens);
     shown.add("ListServiceTokens", &tokens.list().search("ci"));
     shown.add("ServiceTokenStream", &tokens.list().stream());
 
@@ -145,7 +144,7 @@ async fn every_public_type() {
     let listing = RawServer::start(list_of_one(), Then::Close).await;
     let tokens = listing
         .builder()
-        .clock(VirtualClock::default())
+        .clock(support::clock())
         .build()
         .unwrap()
         .account(ACCOUNT)
@@ -227,8 +226,7 @@ fn every_blocking_type() {
     let mut shown = Shown::new();
     shown.add("Client", &client);
     let tokens = client.default_account().unwrap();
-    shown.add("AccountServiceTokens", &tokens);
-    shown.add("ZoneServiceTokens", &client.zone(ZONE).unwrap());
+    shown.add("ServiceTokens", &tokens);
     shown.add("ListServiceTokens", &tokens.list());
     shown.add("ServiceTokenIter", &tokens.list().iter());
     let request = client

@@ -2,18 +2,15 @@
 //! that it learns of only from answers. All waiting is on a virtual clock.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-#[path = "support/clock.rs"]
-mod clock;
 mod support;
 
 use std::time::Duration;
 
-use cf_service_tokens::{AccountServiceTokens, Client, ClientBuilder, Clock, RateLimit, Retry};
+use cf_service_tokens::{Client, ClientBuilder, Clock, RateLimit, Retry, ServiceTokens};
 use cf_service_tokens_simulator::{SeedToken, Simulator};
 use chrono::TimeDelta;
-use clock::SharedClock;
 use futures_util::future::join_all;
-use support::{ACCOUNT, RawServer, TOKEN, Then, VirtualClock};
+use support::{ACCOUNT, RawServer, TOKEN, Then};
 
 const CALLERS: usize = 64;
 const CALLS_OF_EACH: usize = 20;
@@ -21,11 +18,10 @@ const CALLS_OF_EACH: usize = 20;
 /// Has many callers refresh a token, all at the same time and each again and
 /// again. The statuses that the API answered with, in the order of the requests.
 async fn refresh_by_many(quota: u32, used_by_others: u32) -> Vec<u16> {
-    let clock = SharedClock::default();
-    let time = clock.clone();
+    let clock = support::clock();
     let simulator = Simulator::builder()
         .enforce_rate_limit(quota, TimeDelta::minutes(1))
-        .clock(move || time.now())
+        .clock(clock.reader())
         .token(SeedToken::new("deploy"))
         .start()
         .await
@@ -40,7 +36,7 @@ async fn refresh_by_many(quota: u32, used_by_others: u32) -> Vec<u16> {
         .build();
     let tokens = client.unwrap().account(simulator.account_id()).unwrap();
     let id = &simulator.tokens()[0].id;
-    let calls = async |tokens: AccountServiceTokens| {
+    let calls = async |tokens: ServiceTokens| {
         for _ in 0..CALLS_OF_EACH {
             tokens.refresh(id).await.unwrap();
         }
@@ -74,7 +70,7 @@ async fn once_the_limit_is_known_nothing_more_is_refused_and_nothing_is_lost() {
 
 /// How long the second of two calls that fail had to wait.
 async fn wait_after_a_failure(builder: ClientBuilder) -> Duration {
-    let clock = VirtualClock::default();
+    let clock = support::clock();
     let client = builder.retry(Retry::none()).clock(clock.clone()).build();
     let tokens = client.unwrap().account(ACCOUNT).unwrap();
     for _ in 0..2 {

@@ -26,9 +26,7 @@ use std::time::Duration;
 use cf_service_tokens::renewal::{
     RenewBy, RenewalEvent, RenewalOutcome, RenewalPolicy, RenewalReport, SkipReason, WatchEvent,
 };
-use cf_service_tokens::{
-    AccountServiceTokens, Client, Clock, CreateServiceToken, Retry, TokenDuration,
-};
+use cf_service_tokens::{Client, Clock, CreateServiceToken, Retry, ServiceTokens, TokenDuration};
 use cf_service_tokens_simulator::{Fault, Injection, SeedToken, Simulator, WrongJson};
 use chrono::{DateTime, TimeDelta, Utc};
 use fastrand::Rng;
@@ -201,7 +199,7 @@ impl World {
         self.simulator.get().unwrap()
     }
 
-    fn tokens(&self, clock: impl Clock + 'static) -> AccountServiceTokens {
+    fn tokens(&self, clock: impl Clock + 'static) -> ServiceTokens {
         let client = Client::builder()
             .api_token(self.simulator().api_token())
             .base_url(self.simulator().base_url())
@@ -347,12 +345,6 @@ impl fmt::Display for World {
 
 /// The clock of the watcher's machine.
 struct MachineClock(Arc<World>);
-
-impl fmt::Debug for MachineClock {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, f)
-    }
-}
 
 impl Clock for MachineClock {
     fn now(&self) -> DateTime<Utc> {

@@ -11,22 +11,17 @@
 
 use std::env;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cf_service_tokens::{
-    AccountServiceTokens, Client, ClientBuilder, Clock, Error, Retry, ZoneServiceTokens,
-};
-use chrono::{DateTime, Utc};
+use cf_service_tokens::{Client, ClientBuilder, Error, ManualClock, Retry, ServiceTokens};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 /// The ids of Cloudflare's own examples.
 pub const ACCOUNT: &str = "023e105f4ecef8ad9ca31a8372d0c353";
 pub const TOKEN: &str = "f174e90a-fafe-4643-bbbc-4a0ed4fc8415";
-pub const ZONE: &str = "9a7806061c88ada191ed06f989cc3dac";
 /// What must be found nowhere.
 pub const CANARY: &str = "canary-9Zq3vX7kB1nM5tR2";
 
@@ -119,12 +114,8 @@ impl RawServer {
             .retry(Retry::none())
     }
 
-    pub fn tokens(&self) -> AccountServiceTokens {
+    pub fn tokens(&self) -> ServiceTokens {
         self.builder().build().unwrap().account(ACCOUNT).unwrap()
-    }
-
-    pub fn zone_tokens(&self) -> ZoneServiceTokens {
-        self.builder().build().unwrap().zone(ZONE).unwrap()
     }
 }
 
@@ -196,33 +187,9 @@ pub fn json(status: &str, body: &str) -> String {
     answer(status, "application/json", body)
 }
 
-/// A clock on which every wait is over at once, and counts all the same.
-#[derive(Clone, Debug, Default)]
-pub struct VirtualClock {
-    waits: Arc<Mutex<Vec<Duration>>>,
-}
-
-impl VirtualClock {
-    /// The waits so far, in the order in which they came.
-    pub fn waits(&self) -> Vec<Duration> {
-        self.waits.lock().unwrap().clone()
-    }
-}
-
-impl Clock for VirtualClock {
-    fn now(&self) -> DateTime<Utc> {
-        let start: DateTime<Utc> = "2026-11-24T12:00:00Z".parse().unwrap();
-        start + self.elapsed()
-    }
-
-    fn elapsed(&self) -> Duration {
-        self.waits.lock().unwrap().iter().sum()
-    }
-
-    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        self.waits.lock().unwrap().push(duration);
-        Box::pin(std::future::ready(()))
-    }
+/// A clock that moves as it is slept on, from noon of a certain day.
+pub fn clock() -> ManualClock {
+    ManualClock::new("2026-11-24T12:00:00Z".parse().unwrap())
 }
 
 /// What a call ends with whose answer stops after the head. A machine that has too

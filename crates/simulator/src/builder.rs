@@ -1,30 +1,22 @@
-use std::collections::HashSet;
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Mutex;
 
-use axum::http::HeaderValue;
 use chrono::{DateTime, TimeDelta, Utc};
-use rand::rngs::StdRng;
-use rand::{RngExt, SeedableRng};
 
-use crate::account;
-use crate::authentication::Credentials;
-use crate::fault_plan::{FaultPlan, RandomFaults};
-use crate::generator;
-use crate::operation::Scope;
-use crate::rate_limit::RateLimit;
-use crate::request_log::{Listener, ReceivedRequest, RequestLog};
-use crate::seed::SeedToken;
-use crate::server::Simulator;
-use crate::shared::{Clock, Shared};
-use crate::state::State;
-use crate::token::StoredToken;
+use crate::api::authentication::SeedApiToken;
+use crate::behavior::{AppAuthentication, Behavior};
+use crate::request_log::{Listener, ReceivedRequest};
+use crate::shared::Shared;
+use crate::simulator::Simulator;
+use crate::start::{Drawn, Start, invalid};
+use crate::state::clock::Clock;
+use crate::state::sample;
+use crate::state::seed::{DEFAULT_TOKEN_LIMIT, SeedAccount, SeedToken};
 
-/// A simulator to start: its tokens, its clock and what it accepts.
+/// A builder of a simulator: its tokens, its clock and the credentials that it accepts.
 ///
-/// Credentials and ids that aren't set come from the generator; see
+/// Unset credentials and ids come from the generator; see
 /// [`seed`](Self::seed).
 ///
 /// See the example of [`Simulator`].
@@ -33,19 +25,22 @@ pub struct SimulatorBuilder {
     address: SocketAddr,
     clock: Clock,
     seed: u64,
-    tokens: Vec<(Scope, SeedToken)>,
+    /// Of the first account.
+    tokens: Vec<SeedToken>,
     account_id: Option<String>,
-    zone_id: Option<String>,
-    api_token: Option<String>,
+    token_limit: usize,
+    more_accounts: Vec<SeedAccount>,
+    api_token: Option<SeedApiToken>,
+    more_api_tokens: Vec<SeedApiToken>,
     email_and_api_key: Option<(String, String)>,
-    user_service_key: Option<String>,
+    behavior: Behavior,
     rate_limit: Option<(u32, TimeDelta)>,
-    faults: FaultPlan,
+    random_faults: Option<(u64, f64)>,
     listener: Option<Listener>,
 }
 
 impl Simulator {
-    /// Describes a simulator to start.
+    /// Returns a builder of a simulator.
     ///
     /// See the example of [`Simulator`].
     pub fn builder() -> SimulatorBuilder {
@@ -57,22 +52,24 @@ impl SimulatorBuilder {
     fn new() -> Self {
         Self {
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-            clock: Box::new(Utc::now),
+            clock: Clock::new(Utc::now),
             seed: 0,
             tokens: Vec::new(),
             account_id: None,
-            zone_id: None,
+            token_limit: DEFAULT_TOKEN_LIMIT,
+            more_accounts: Vec::new(),
             api_token: None,
+            more_api_tokens: Vec::new(),
             email_and_api_key: None,
-            user_service_key: None,
+            behavior: Behavior::default(),
             rate_limit: None,
-            faults: FaultPlan::default(),
+            random_faults: None,
             listener: None,
         }
     }
 
-    /// Where to listen: a loopback address; port 0 takes a free one.
-    /// Without it: `127.0.0.1:0`.
+    /// Sets the loopback address to listen on; port 0 takes a free port. The default is
+    /// `127.0.0.1:0`.
     ///
     /// ```
     /// # use cf_service_tokens_simulator::Simulator;
@@ -89,10 +86,9 @@ impl SimulatorBuilder {
         self
     }
 
-    /// Where the simulator takes the time from. Without it: the system clock.
+    /// Sets the clock. The default is the system clock.
     ///
-    /// It is asked at the start, for what seeds count from there, and for each
-    /// request.
+    /// The simulator reads it at the start, which seeds count from, and for each request.
     ///
     /// ```
     /// use std::sync::{Arc, Mutex};
@@ -118,12 +114,12 @@ impl SimulatorBuilder {
     /// # }
     /// ```
     pub fn clock(mut self, now: impl Fn() -> DateTime<Utc> + Send + Sync + 'static) -> Self {
-        self.clock = Box::new(now);
+        self.clock = Clock::new(now);
         self
     }
 
-    /// What the generator of ids, secrets, credentials and ray ids starts
-    /// from. Without it: 0.
+    /// Sets the seed of the generator of ids, secrets, credentials and ray ids. The default
+    /// is 0.
     ///
     /// The same seed gives the same values to the same requests in the same
     /// order, within one version of this crate. Two simulators that must not
@@ -144,65 +140,40 @@ impl SimulatorBuilder {
         self
     }
 
-    /// Adds a token to the account.
+    /// Adds a token to the first account.
     ///
-    /// See the example of [`zone_token`](Self::zone_token).
+    /// See the example of [`Simulator`].
     pub fn token(mut self, token: SeedToken) -> Self {
-        self.tokens.push((Scope::Account, token));
+        self.tokens.push(token);
         self
     }
 
-    /// Adds a token to the zone.
-    ///
-    /// ```
-    /// use cf_service_tokens_simulator::{Scope, SeedToken, Simulator};
-    ///
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> std::io::Result<()> {
-    /// let simulator = Simulator::builder()
-    ///     .token(SeedToken::new("CI deploy"))
-    ///     .zone_token(SeedToken::new("status page"))
-    ///     .start()
-    ///     .await?;
-    /// assert_eq!(simulator.tokens()[1].scope, Scope::Zone);
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn zone_token(mut self, token: SeedToken) -> Self {
-        self.tokens.push((Scope::Zone, token));
-        self
-    }
-
-    /// Adds the tokens of an account such as one finds in use: ten in the
-    /// account and two in the zone, most of them well, others about to expire,
-    /// expired, disabled, without an end, or with a duration that can't be read.
+    /// Adds ten tokens like those of a real account: most are in order, others are
+    /// about to expire, expired, disabled, never expire, or have a duration that
+    /// can't be read.
     ///
     /// ```
     /// # use cf_service_tokens_simulator::Simulator;
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> std::io::Result<()> {
     /// let simulator = Simulator::builder().believable_account().start().await?;
-    /// assert_eq!(simulator.tokens().len(), 12);
+    /// assert_eq!(simulator.tokens().len(), 10);
     /// # Ok(())
     /// # }
     /// ```
     pub fn believable_account(mut self) -> Self {
-        let account = account::account_tokens().into_iter();
-        let zone = account::zone_tokens().into_iter();
-        self.tokens
-            .extend(account.map(|token| (Scope::Account, token)));
-        self.tokens.extend(zone.map(|token| (Scope::Zone, token)));
+        self.tokens.extend(sample::tokens());
         self
     }
 
-    /// The id of the account: letters, digits and `-`, at most 32 of them.
+    /// Sets the id of the first account: letters, digits and `-`, at most 32 of them.
     ///
     /// ```
     /// # use cf_service_tokens_simulator::Simulator;
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> std::io::Result<()> {
-    /// let simulator = Simulator::builder().account_id("a1").zone_id("z1").start().await?;
-    /// assert_eq!((simulator.account_id(), simulator.zone_id()), ("a1", "z1"));
+    /// let simulator = Simulator::builder().account_id("a1").start().await?;
+    /// assert_eq!(simulator.account_id(), "a1");
     /// # Ok(())
     /// # }
     /// ```
@@ -211,15 +182,17 @@ impl SimulatorBuilder {
         self
     }
 
-    /// The id of the zone: letters, digits and `-`, at most 32 of them.
+    /// Adds another account, beside the first one, which [`token`](Self::token),
+    /// [`account_id`](Self::account_id) and [`token_limit`](Self::token_limit) are about.
     ///
-    /// See the example of [`account_id`](Self::account_id).
-    pub fn zone_id(mut self, id: impl Into<String>) -> Self {
-        self.zone_id = Some(id.into());
+    /// See the example of [`SeedApiToken`].
+    pub fn account(mut self, account: SeedAccount) -> Self {
+        self.more_accounts.push(account);
         self
     }
 
-    /// The API token to accept.
+    /// Sets the API token that [`Simulator::api_token`] returns: a text, for one that may do
+    /// everything in every account, or a [`SeedApiToken`].
     ///
     /// ```
     /// # use cf_service_tokens_simulator::Simulator;
@@ -228,21 +201,28 @@ impl SimulatorBuilder {
     /// let simulator = Simulator::builder()
     ///     .api_token("a token")
     ///     .email_and_api_key("admin@example.com", "a key")
-    ///     .user_service_key("a service key")
     ///     .start()
     ///     .await?;
     /// assert_eq!(simulator.api_token(), "a token");
     /// assert_eq!((simulator.email(), simulator.api_key()), ("admin@example.com", "a key"));
-    /// assert_eq!(simulator.user_service_key(), "a service key");
     /// # Ok(())
     /// # }
     /// ```
-    pub fn api_token(mut self, token: impl Into<String>) -> Self {
+    pub fn api_token(mut self, token: impl Into<SeedApiToken>) -> Self {
         self.api_token = Some(token.into());
         self
     }
 
-    /// The e-mail address and global API key to accept.
+    /// Adds an API token to accept, beside that of [`api_token`](Self::api_token).
+    ///
+    /// See the example of [`SeedApiToken`].
+    pub fn add_api_token(mut self, token: impl Into<SeedApiToken>) -> Self {
+        self.more_api_tokens.push(token.into());
+        self
+    }
+
+    /// Sets the e-mail address and global API key to accept, which may do everything in every
+    /// account.
     ///
     /// See the example of [`api_token`](Self::api_token).
     pub fn email_and_api_key(mut self, email: impl Into<String>, key: impl Into<String>) -> Self {
@@ -250,18 +230,94 @@ impl SimulatorBuilder {
         self
     }
 
-    /// The user service key to accept.
+    /// Sets how many tokens the first account may hold. The default is 50, as
+    /// Cloudflare's; [`SeedAccount::token_limit`] is that of another account.
     ///
-    /// See the example of [`api_token`](Self::api_token).
-    pub fn user_service_key(mut self, key: impl Into<String>) -> Self {
-        self.user_service_key = Some(key.into());
+    /// A create beyond it is refused with 400, code 12130. Seeds may exceed it.
+    ///
+    /// ```
+    /// # use cf_service_tokens_simulator::Simulator;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let simulator = Simulator::builder().token_limit(0).start().await?;
+    /// let account = format!("{}/accounts/{}", simulator.base_url(), simulator.account_id());
+    /// let answer = reqwest::Client::new()
+    ///     .post(format!("{account}/access/service_tokens"))
+    ///     .bearer_auth(simulator.api_token())
+    ///     .body(r#"{"name": "one too many"}"#)
+    ///     .send()
+    ///     .await?;
+    /// assert_eq!(answer.status(), 400);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn token_limit(mut self, tokens: usize) -> Self {
+        self.token_limit = tokens;
         self
     }
 
-    /// Enforces a rate limit: so many requests in a window of this length, by the
-    /// simulator's clock. Past it everything is refused for as long as a window:
-    /// 429 with code 971 and `Retry-After`. Without it: Cloudflare's limit is
-    /// told in headers, and not enforced.
+    /// Makes answers hold every field that is known, documented or not: `expires_at`,
+    /// `last_seen_at` and `client_secret_version` after create and rotate,
+    /// `client_secret_version` everywhere, and `client_secret` after an update that
+    /// rotates. Without it, each answer holds what Cloudflare's document has.
+    ///
+    /// ```
+    /// # use cf_service_tokens_simulator::Simulator;
+    /// let lenient = Simulator::builder().lenient_answers().null_timestamps();
+    /// ```
+    pub fn lenient_answers(mut self) -> Self {
+        self.behavior.lenient_answers = true;
+        self
+    }
+
+    /// Makes answers show an unknown timestamp as `null`, which is undocumented.
+    /// Without it, such a field is left out.
+    ///
+    /// See the example of [`lenient_answers`](Self::lenient_answers).
+    pub fn null_timestamps(mut self) -> Self {
+        self.behavior.null_timestamps = true;
+        self
+    }
+
+    /// Makes lists show the tokens with these names or ids alone, and count no others,
+    /// as Cloudflare does for a member with granular permissions. Nothing in the answer
+    /// tells that tokens are missing, and all other calls see them.
+    ///
+    /// ```
+    /// # use cf_service_tokens_simulator::Simulator;
+    /// let filtered = Simulator::builder().believable_account().list_only(["Nightly backup"]);
+    /// ```
+    pub fn list_only<T: Into<String>>(mut self, names_or_ids: impl IntoIterator<Item = T>) -> Self {
+        let visible = names_or_ids.into_iter().map(Into::into);
+        self.behavior.list_only = Some(visible.collect());
+        self
+    }
+
+    /// Makes a page hold at most so many tokens, whatever `per_page` asks for, and come
+    /// without `result_info`. 0 counts as 1.
+    ///
+    /// ```
+    /// # use cf_service_tokens_simulator::Simulator;
+    /// let capped = Simulator::builder().believable_account().capped_pages(3);
+    /// ```
+    pub fn capped_pages(mut self, tokens: usize) -> Self {
+        self.behavior.page_cap = Some(tokens.max(1));
+        self
+    }
+
+    /// Sets how the protected app turns callers away. The default is
+    /// [`AppAuthentication::Strict`].
+    ///
+    /// See the example of [`AppAuthentication`].
+    pub fn app_authentication(mut self, authentication: AppAuthentication) -> Self {
+        self.behavior.app = authentication;
+        self
+    }
+
+    /// Enforces a rate limit: this number of requests in a window of this length, by the
+    /// simulator's clock. Beyond it every call is refused for as long as a window, with
+    /// 429, code 971 and `Retry-After`. By default the headers report Cloudflare's limit,
+    /// and nothing enforces it.
     ///
     /// ```
     /// use cf_service_tokens_simulator::Simulator;
@@ -272,7 +328,8 @@ impl SimulatorBuilder {
     /// let limited = Simulator::builder().enforce_rate_limit(100, TimeDelta::minutes(5));
     /// let simulator = limited.start().await?;
     /// simulator.spend(100); // as another program would
-    /// let url = format!("{}/zones/{}/access/service_tokens", simulator.base_url(), simulator.zone_id());
+    /// let account = format!("{}/accounts/{}", simulator.base_url(), simulator.account_id());
+    /// let url = format!("{account}/access/service_tokens");
     /// assert_eq!(reqwest::get(url).await?.status(), 429);
     /// # Ok(())
     /// # }
@@ -282,7 +339,7 @@ impl SimulatorBuilder {
         self
     }
 
-    /// Faults at random from the start; see
+    /// Injects faults at random from the start; see
     /// [`inject_at_random`](Simulator::inject_at_random).
     ///
     /// ```
@@ -294,13 +351,13 @@ impl SimulatorBuilder {
     /// # }
     /// ```
     pub fn random_faults(mut self, seed: u64, probability: f64) -> Self {
-        self.faults.set_random(RandomFaults::new(seed, probability));
+        self.random_faults = Some((seed, probability));
         self
     }
 
-    /// Calls this with each request, once it is answered, such as to show it. It is
-    /// called from the server: it should not take long, and must not ask the
-    /// simulator anything.
+    /// Calls this with each request, once it is answered and in the log, such as to show
+    /// it. The server waits for it, so it should not take long. It may ask the simulator
+    /// anything.
     ///
     /// ```
     /// use cf_service_tokens_simulator::Simulator;
@@ -329,9 +386,10 @@ impl SimulatorBuilder {
     /// # Errors
     ///
     /// [`InvalidInput`](io::ErrorKind::InvalidInput) if the address isn't a
-    /// loopback one, an id can't stand in a path, an id or Client ID is there
-    /// twice, a credential can't stand in a header, or the window of the rate
-    /// limit is shorter than a second; and whatever the system says when it won't give the address, such as
+    /// loopback one, an id can't stand in a path, an id, Client ID or API token is
+    /// there twice, an API token is for an account that isn't there, a credential can't
+    /// stand in a header, or the window of the rate limit is shorter than a second; and
+    /// whatever the system says when it won't give the address, such as
     /// [`AddrInUse`](io::ErrorKind::AddrInUse).
     ///
     /// # Panics
@@ -350,109 +408,45 @@ impl SimulatorBuilder {
     }
 
     fn populate(self) -> io::Result<Shared> {
-        let mut rng = StdRng::seed_from_u64(self.seed);
-        // A generator of its own, so that a request more moves no later id.
-        let rays = StdRng::seed_from_u64(rng.random());
-
         // Everything is drawn, also what is set, so that setting one value
         // leaves the others as they were.
-        let account_id = generator::hex(&mut rng, 32);
-        let zone_id = generator::hex(&mut rng, 32);
-        let mut credentials = Credentials::generate(&mut rng);
-
-        let account_id = self.account_id.unwrap_or(account_id);
-        let zone_id = self.zone_id.unwrap_or(zone_id);
-        check_id("account id", &account_id, 32)?;
-        check_id("zone id", &zone_id, 32)?;
-
+        let Drawn {
+            account_id,
+            mut credentials,
+            ..
+        } = Drawn::from_seed(self.seed);
         if let Some(token) = self.api_token {
-            credentials.api_token = token;
+            credentials.api_tokens = vec![token];
         }
+        credentials.api_tokens.extend(self.more_api_tokens);
         if let Some((email, key)) = self.email_and_api_key {
             credentials.email = email;
             credentials.api_key = key;
         }
-        if let Some(key) = self.user_service_key {
-            credentials.user_service_key = key;
-        }
-        check_credential("API token", &credentials.api_token)?;
-        check_credential("e-mail address", &credentials.email)?;
-        check_credential("API key", &credentials.api_key)?;
-        check_credential("user service key", &credentials.user_service_key)?;
 
-        let start = (self.clock)();
-        let tokens: Vec<StoredToken> = self
-            .tokens
-            .into_iter()
-            .map(|(scope, seed)| seed.plant(scope, start, &mut rng))
-            .collect();
-        check_tokens(&tokens)?;
-
-        let rate_limit = match self.rate_limit {
-            None => RateLimit::told(),
-            Some((_, window)) if window < TimeDelta::seconds(1) => {
-                return Err(invalid(format!(
-                    "a rate limit can't have a window of {window}: \
-                     the API tells its length in whole seconds, so use one second or more"
-                )));
-            }
-            Some((requests, window)) => RateLimit::enforced(requests, window),
+        let mut accounts = vec![SeedAccount {
+            id: self.account_id.unwrap_or(account_id),
+            tokens: self.tokens,
+            token_limit: self.token_limit,
+        }];
+        accounts.extend(self.more_accounts);
+        let start = Start {
+            seed: self.seed,
+            accounts,
+            rate_limit: self.rate_limit,
+            random_faults: self.random_faults,
         };
-        Ok(Shared {
+        let world = start.world(self.clock.now());
+        start.check(&credentials, &world.state)?;
+        Ok(Shared::new(
+            start,
+            world,
             credentials,
-            account_id,
-            zone_id,
-            clock: self.clock,
-            state: Mutex::new(State::new(tokens, rng)),
-            rate_limit: Mutex::new(rate_limit),
-            faults: Mutex::new(self.faults),
-            log: Mutex::new(RequestLog::new(self.listener)),
-            rays: Mutex::new(rays),
-        })
+            self.behavior,
+            self.clock,
+            self.listener,
+        ))
     }
-}
-
-fn check_tokens(tokens: &[StoredToken]) -> io::Result<()> {
-    let mut ids = HashSet::new();
-    let mut client_ids = HashSet::new();
-    for StoredToken { token, .. } in tokens {
-        check_id("token id", &token.id, 36)?;
-        if !ids.insert(&token.id) {
-            return Err(invalid(format!("token id \"{}\" is there twice", token.id)));
-        }
-        if !client_ids.insert(&token.client_id) {
-            let client_id = &token.client_id;
-            return Err(invalid(format!("Client ID \"{client_id}\" is there twice")));
-        }
-    }
-    Ok(())
-}
-
-fn check_id(what: &str, id: &str, max: usize) -> io::Result<()> {
-    let plain = id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-    if id.is_empty() || id.len() > max || !plain {
-        return Err(invalid(format!(
-            "{what} \"{id}\" can't stand in a path: \
-             use letters, digits and '-', at most {max} of them"
-        )));
-    }
-    Ok(())
-}
-
-/// Without naming the value: it is a secret.
-fn check_credential(what: &str, value: &str) -> io::Result<()> {
-    let visible = HeaderValue::from_str(value).is_ok_and(|value| value.to_str().is_ok());
-    if value.is_empty() || value.trim() != value || !visible {
-        return Err(invalid(format!(
-            "the {what} can't stand in a header: \
-             use visible ASCII characters, without spaces around them"
-        )));
-    }
-    Ok(())
-}
-
-fn invalid(message: String) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidInput, message)
 }
 
 impl fmt::Debug for SimulatorBuilder {
@@ -462,7 +456,6 @@ impl fmt::Debug for SimulatorBuilder {
             .field("seed", &self.seed)
             .field("tokens", &self.tokens)
             .field("account_id", &self.account_id)
-            .field("zone_id", &self.zone_id)
             .finish_non_exhaustive()
     }
 }

@@ -7,8 +7,8 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::str::FromStr;
 
-use cf_service_tokens_simulator::{Simulator, SimulatorBuilder};
-use clap::{Arg, ArgAction, Command, value_parser};
+use cf_service_tokens_simulator::{AppAuthentication, SeedAccount, Simulator, SimulatorBuilder};
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 /// The code of a wrong command line, which clap uses as well.
 const USAGE: u8 = 2;
@@ -38,17 +38,58 @@ fn main() -> ExitCode {
     if let Some(RandomFaults { seed, probability }) = faults {
         builder = builder.random_faults(seed, probability);
     }
-    runtime.block_on(serve(address, builder))
+    for id in arguments.get_many::<String>("account").unwrap_or_default() {
+        builder = builder.account(SeedAccount::new(id));
+    }
+    runtime.block_on(serve(address, departures(builder, &arguments)))
+}
+
+/// Departs from Cloudflare's document where the arguments ask for it.
+fn departures(mut builder: SimulatorBuilder, arguments: &ArgMatches) -> SimulatorBuilder {
+    if let Some(limit) = arguments.get_one("token-limit") {
+        builder = builder.token_limit(*limit);
+    }
+    if arguments.get_flag("lenient-answers") {
+        builder = builder.lenient_answers();
+    }
+    if arguments.get_flag("null-timestamps") {
+        builder = builder.null_timestamps();
+    }
+    if let Some(visible) = arguments.get_many::<String>("list-only") {
+        builder = builder.list_only(visible);
+    }
+    if let Some(tokens) = arguments.get_one("capped-pages") {
+        builder = builder.capped_pages(*tokens);
+    }
+    match arguments.get_one("app-authentication").map(String::as_str) {
+        Some("forbid") => builder.app_authentication(AppAuthentication::Forbid),
+        Some("login") => builder.app_authentication(AppAuthentication::Login),
+        _ => builder,
+    }
 }
 
 fn command() -> Command {
+    let flag = |name: &'static str, help: &'static str| {
+        Arg::new(name)
+            .long(name)
+            .action(ArgAction::SetTrue)
+            .help(help)
+    };
+    let number = |name: &'static str, help: &'static str| {
+        let value = value_parser!(usize);
+        Arg::new(name)
+            .long(name)
+            .value_name("N")
+            .value_parser(value)
+            .help(help)
+    };
     Command::new("cf-service-tokens-simulator")
         .version(env!("CARGO_PKG_VERSION"))
         .about("Simulates Cloudflare's API for Access service tokens on a loopback port")
         .long_about(
             "Simulates Cloudflare's API for Access service tokens on a loopback port.\n\n\
-             Prints CLOUDFLARE_BASE_URL, CLOUDFLARE_API_TOKEN, CLOUDFLARE_ACCOUNT_ID and \
-             CLOUDFLARE_ZONE_ID, one NAME=value a line, and serves until interrupted. \
+             Prints CLOUDFLARE_BASE_URL, CLOUDFLARE_API_TOKEN and CLOUDFLARE_ACCOUNT_ID, \
+             one NAME=value a line, and serves until interrupted. \
              What it holds is gone when it ends.",
         )
         .arg(
@@ -72,6 +113,13 @@ fn command() -> Command {
                 .help("Starts without tokens, not with those of a believable account"),
         )
         .arg(
+            Arg::new("account")
+                .long("account")
+                .value_name("ID")
+                .action(ArgAction::Append)
+                .help("Adds an empty account, beside the first one; may be given several times"),
+        )
+        .arg(
             Arg::new("faults")
                 .long("faults")
                 .value_name("SEED:PROBABILITY")
@@ -85,9 +133,40 @@ fn command() -> Command {
                      A stall lasts until the client goes away.",
                 ),
         )
+        .arg(number(
+            "token-limit",
+            "How many tokens the account may hold [default: 50]",
+        ))
+        .arg(flag(
+            "lenient-answers",
+            "Answers with undocumented fields as well, such as client_secret_version",
+        ))
+        .arg(flag(
+            "null-timestamps",
+            "Answers null for an unknown timestamp, rather than leaving it out",
+        ))
+        .arg(
+            Arg::new("list-only")
+                .long("list-only")
+                .value_name("NAME|ID")
+                .action(ArgAction::Append)
+                .help("Shows no other token in lists; may be given several times"),
+        )
+        .arg(number(
+            "capped-pages",
+            "Lists at most N tokens a page, without result_info",
+        ))
+        .arg(
+            Arg::new("app-authentication")
+                .long("app-authentication")
+                .value_name("MODE")
+                .value_parser(["strict", "forbid", "login"])
+                .help("How the protected app refuses: 401 and 403, always 403, or 302 to a login page [default: strict]")
+                .hide_possible_values(true),
+        )
 }
 
-/// What `--faults` asks for.
+/// The value of `--faults`.
 #[derive(Clone, Copy)]
 struct RandomFaults {
     seed: u64,
@@ -118,49 +197,24 @@ async fn serve(address: SocketAddr, builder: SimulatorBuilder) -> ExitCode {
         Err(error) if error.kind() == io::ErrorKind::InvalidInput => return fail(USAGE, error),
         Err(error) => return fail(1, format!("can't listen on {address}: {error}")),
     };
-    // Before the first line: who has read it may send the signal at once.
-    let interruption = match interruption() {
-        Ok(interruption) => interruption,
-        Err(error) => return fail(1, format!("can't wait for signals: {error}")),
-    };
-    if let Err(error) = introduce(&simulator) {
-        return fail(1, format!("can't write to standard output: {error}"));
+    match simulator.serve_until_interrupted(introduce).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(1, error),
     }
-    interruption.await;
-    ExitCode::SUCCESS
 }
 
-/// Prints the environment of a client.
+/// Prints the environment of a client. Scripts wait for the last line.
 fn introduce(simulator: &Simulator) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    writeln!(out, "CLOUDFLARE_BASE_URL={}", simulator.base_url())?;
-    writeln!(out, "CLOUDFLARE_API_TOKEN={}", simulator.api_token())?;
-    writeln!(out, "CLOUDFLARE_ACCOUNT_ID={}", simulator.account_id())?;
-    writeln!(out, "CLOUDFLARE_ZONE_ID={}", simulator.zone_id())?;
-    out.flush()
-}
-
-/// Ends with ctrl-c or SIGTERM.
-#[cfg(unix)]
-fn interruption() -> io::Result<impl Future<Output = ()>> {
-    use std::task::Poll;
-    use tokio::signal::unix::{SignalKind, signal};
-
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    Ok(std::future::poll_fn(move |context| {
-        match (interrupt.poll_recv(context), terminate.poll_recv(context)) {
-            (Poll::Pending, Poll::Pending) => Poll::Pending,
-            _ => Poll::Ready(()),
+    let mut print = || {
+        for (name, value) in simulator.environment() {
+            writeln!(out, "{name}={value}")?;
         }
-    }))
-}
-
-/// Ends with ctrl-c.
-#[cfg(not(unix))]
-fn interruption() -> io::Result<impl Future<Output = ()>> {
-    Ok(async {
-        let _ = tokio::signal::ctrl_c().await;
+        out.flush()
+    };
+    print().map_err(|error: io::Error| {
+        let message = format!("can't write to standard output: {error}");
+        io::Error::new(error.kind(), message)
     })
 }
 

@@ -1,0 +1,458 @@
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use chrono::TimeDelta;
+
+use crate::api::{self, Operation};
+use crate::app;
+use crate::faults::injection::Injection;
+use crate::faults::plan::{FaultPlan, RandomFaults};
+use crate::request_log::ReceivedRequest;
+use crate::shared::Shared;
+use crate::state::token::Token;
+use crate::wire::Port;
+
+/// A running simulator: a server on a loopback port, and its state.
+///
+/// It serves as long as the value lives. Dropping it stops it: the port is closed
+/// and all connections are reset, stalled ones too. [`shutdown`](Self::shutdown)
+/// does the same and waits for it.
+///
+/// ```
+/// use cf_service_tokens_simulator::{SeedToken, Simulator};
+/// use chrono::TimeDelta;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> std::io::Result<()> {
+/// let simulator = Simulator::builder()
+///     .token(SeedToken::new("CI deploy").expires_in(TimeDelta::days(9)))
+///     .start()
+///     .await?;
+///
+/// assert!(simulator.base_url().starts_with("http://127.0.0.1:"));
+/// assert_eq!(simulator.tokens().len(), 1);
+/// simulator.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
+pub struct Simulator {
+    shared: Arc<Shared>,
+    base_url: String,
+    protected_url: String,
+    port: Port,
+}
+
+impl Simulator {
+    /// Opens the port and serves there, until the simulator is dropped.
+    pub(crate) fn serve(address: SocketAddr, shared: Shared) -> io::Result<Self> {
+        let shared = Arc::new(shared);
+        let port = Port::open(address, api::router(shared.clone()))?;
+        let origin = format!("http://{}", port.address());
+        Ok(Self {
+            shared,
+            base_url: format!("{origin}{}", api::API),
+            protected_url: format!("{origin}{}", app::APP),
+            port,
+        })
+    }
+
+    /// Returns the base URL of the API, such as `http://127.0.0.1:41235/client/v4`.
+    ///
+    /// See the example of [`Simulator`].
+    pub fn base_url(&self) -> &str {
+        &self.base_url
+    }
+
+    /// Returns the URL of an app that Access protects with strict service-token
+    /// authentication: 401 for a caller who can't authenticate, 403 for a valid token
+    /// that isn't allowed.
+    /// [`app_authentication`](crate::SimulatorBuilder::app_authentication) changes that.
+    ///
+    /// It takes any method, here and on every path beneath, and both forms of
+    /// credentials: `CF-Access-Client-Id` with `CF-Access-Client-Secret`, or
+    /// an `Authorization` header that holds both as a JSON object. (In an app
+    /// of your own you choose the name of that header.) A valid token is
+    /// answered with 200 and a JSON object whose `service_token` is its name.
+    ///
+    /// ```
+    /// use cf_service_tokens_simulator::{SeedToken, Simulator};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let token = SeedToken::new("CI deploy").client_id("ci.access").client_secret("the secret");
+    /// let simulator = Simulator::builder().token(token).start().await?;
+    /// let app = reqwest::Client::new().get(simulator.protected_url());
+    /// let answer = app.try_clone().ok_or("no clone")?.send().await?;
+    /// assert_eq!(answer.status(), 401);
+    /// let app = app.header("CF-Access-Client-Id", "ci.access");
+    /// let answer = app.header("CF-Access-Client-Secret", "the secret").send().await?;
+    /// assert_eq!(answer.status(), 200);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn protected_url(&self) -> &str {
+        &self.protected_url
+    }
+
+    /// Returns the id of the first account, or the only one.
+    ///
+    /// See the example of [`SimulatorBuilder::account_id`](crate::SimulatorBuilder::account_id).
+    pub fn account_id(&self) -> &str {
+        // The builder puts it there.
+        self.shared
+            .start
+            .accounts
+            .first()
+            .map_or("", |account| account.id.as_str())
+    }
+
+    /// Returns the API token that is accepted as `Authorization: Bearer`.
+    ///
+    /// See the example of [`SimulatorBuilder::api_token`](crate::SimulatorBuilder::api_token).
+    pub fn api_token(&self) -> &str {
+        let tokens = &self.shared.credentials.api_tokens;
+        // The builder puts it there.
+        tokens.first().map_or("", |token| token.secret.as_str())
+    }
+
+    /// Returns the address that is accepted as `X-Auth-Email`, beside [`api_key`](Self::api_key).
+    ///
+    /// See the example of [`SimulatorBuilder::api_token`](crate::SimulatorBuilder::api_token).
+    pub fn email(&self) -> &str {
+        &self.shared.credentials.email
+    }
+
+    /// Returns the global API key that is accepted as `X-Auth-Key`, beside [`email`](Self::email).
+    ///
+    /// See the example of [`SimulatorBuilder::api_token`](crate::SimulatorBuilder::api_token).
+    pub fn api_key(&self) -> &str {
+        &self.shared.credentials.api_key
+    }
+
+    /// Returns the tokens of all accounts, in order of creation.
+    ///
+    /// See the example of [`token`](Self::token).
+    pub fn tokens(&self) -> Vec<Token> {
+        self.shared.state().tokens().cloned().collect()
+    }
+
+    /// Returns the token with this id.
+    ///
+    /// ```
+    /// use cf_service_tokens_simulator::{SeedToken, Simulator};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let seed = SeedToken::new("CI deploy").id("f174e90a").duration("720h");
+    /// let simulator = Simulator::builder().token(seed).start().await?;
+    /// let token = simulator.token("f174e90a");
+    /// assert_eq!(token.as_ref(), simulator.tokens().first());
+    /// assert!(token.is_some_and(|token| token.enabled && token.duration == "720h"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn token(&self, id: &str) -> Option<Token> {
+        self.shared
+            .state()
+            .tokens()
+            .find(|token| token.id == id)
+            .cloned()
+    }
+
+    /// Deletes the token behind the client's back, even one that a policy names.
+    ///
+    /// Returns the token as it last stood, or `None` if there is none with this id.
+    ///
+    /// ```
+    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let seed = SeedToken::new("CI deploy").id("f174e90a");
+    /// let simulator = Simulator::builder().token(seed).start().await?;
+    /// assert!(simulator.disable("f174e90a").is_some_and(|token| !token.enabled));
+    /// assert!(simulator.rename("f174e90a", "CI").is_some_and(|token| token.name == "CI"));
+    /// assert!(simulator.expire("f174e90a").is_some());
+    /// assert!(simulator.delete("f174e90a").is_some());
+    /// assert_eq!(simulator.delete("f174e90a"), None);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use = "`None` says that there is no such token, and that nothing was changed"]
+    pub fn delete(&self, id: &str) -> Option<Token> {
+        self.shared.state().remove(id)
+    }
+
+    /// Disables the token behind the client's back, as the dashboard does.
+    ///
+    /// Returns the token as it stands then, or `None` if there is none with this id.
+    ///
+    /// See the example of [`delete`](Self::delete).
+    #[must_use = "`None` says that there is no such token, and that nothing was changed"]
+    pub fn disable(&self, id: &str) -> Option<Token> {
+        let now = self.shared.now();
+        let mut state = self.shared.state();
+        state.change(id, |stored| stored.token.set_enabled(false, now))
+    }
+
+    /// Renames the token behind the client's back, as the dashboard does.
+    ///
+    /// Returns the token as it stands then, or `None` if there is none with this id.
+    ///
+    /// See the example of [`delete`](Self::delete).
+    #[must_use = "`None` says that there is no such token, and that nothing was changed"]
+    pub fn rename(&self, id: &str, name: impl Into<String>) -> Option<Token> {
+        let (name, now) = (name.into(), self.shared.now());
+        let mut state = self.shared.state();
+        state.change(id, |stored| stored.token.rename(name, now))
+    }
+
+    /// Makes the token expire now, as if its time had passed. One whose duration is
+    /// `forever` gets `8760h` in its place, since it would never expire otherwise.
+    ///
+    /// Returns the token as it stands then, or `None` if there is none with this id.
+    ///
+    /// See the example of [`delete`](Self::delete).
+    #[must_use = "`None` says that there is no such token, and that nothing was changed"]
+    pub fn expire(&self, id: &str) -> Option<Token> {
+        let now = self.shared.now();
+        let mut state = self.shared.state();
+        state.change(id, |stored| stored.token.expire_at(now))
+    }
+
+    /// Sets whether an Access policy uses the token. A token in use can't be deleted.
+    ///
+    /// Returns the token as it stands then, or `None` if there is none with
+    /// this id.
+    ///
+    /// ```
+    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let seed = SeedToken::new("CI deploy").id("f174e90a").used_by_policy();
+    /// let simulator = Simulator::builder().token(seed).start().await?;
+    /// let token = simulator.set_used_by_policy("f174e90a", false);
+    /// assert!(token.is_some_and(|token| !token.used_by_policy));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use = "`None` says that there is no such token, and that nothing was changed"]
+    pub fn set_used_by_policy(&self, id: &str, used: bool) -> Option<Token> {
+        let mut state = self.shared.state();
+        state.change(id, |stored| stored.token.used_by_policy = used)
+    }
+
+    /// Sets whether the protected app's policies allow the token. A token that isn't
+    /// allowed gets 403, though its credentials are valid.
+    ///
+    /// Returns the token as it stands then, or `None` if there is none with this id.
+    ///
+    /// ```
+    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let seed = SeedToken::new("CI deploy").id("f174e90a").not_allowed_at_app();
+    /// let simulator = Simulator::builder().token(seed).start().await?;
+    /// let token = simulator.set_allowed_at_app("f174e90a", true);
+    /// assert!(token.is_some_and(|token| token.allowed_at_app));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use = "`None` says that there is no such token, and that nothing was changed"]
+    pub fn set_allowed_at_app(&self, id: &str, allowed: bool) -> Option<Token> {
+        let mut state = self.shared.state();
+        state.change(id, |stored| stored.token.allowed_at_app = allowed)
+    }
+
+    /// Returns the latest 10,000 requests, oldest first.
+    ///
+    /// ```
+    /// use cf_service_tokens_simulator::{Operation, Simulator};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let simulator = Simulator::builder().start().await?;
+    /// let account = format!("{}/accounts/{}", simulator.base_url(), simulator.account_id());
+    /// reqwest::get(format!("{account}/access/service_tokens?page=1")).await?;
+    ///
+    /// let request = &simulator.requests()[0];
+    /// assert_eq!(request.operation, Some(Operation::List));
+    /// assert_eq!(request.query.as_deref(), Some("page=1"));
+    /// assert_eq!(request.status, Some(401), "it had no credentials");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn requests(&self) -> Vec<ReceivedRequest> {
+        self.shared.log().iter().cloned().collect()
+    }
+
+    /// Clears the log of requests.
+    ///
+    /// See the example of [`count`](Self::count).
+    pub fn clear_requests(&self) {
+        self.shared.log().clear();
+    }
+
+    /// Returns how many of the latest 10,000 requests asked for this operation, whatever
+    /// the answer was.
+    ///
+    /// ```
+    /// use cf_service_tokens_simulator::{Operation, Simulator};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let simulator = Simulator::builder().start().await?;
+    /// let account = format!("{}/accounts/{}", simulator.base_url(), simulator.account_id());
+    /// reqwest::get(format!("{account}/access/service_tokens")).await?;
+    /// assert_eq!(simulator.count(Operation::List), 1);
+    /// simulator.clear_requests();
+    /// assert_eq!(simulator.count(Operation::List), 0);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn count(&self, operation: Operation) -> usize {
+        let log = self.shared.log();
+        let of_it = log
+            .iter()
+            .filter(|request| request.operation == Some(operation));
+        of_it.count()
+    }
+
+    /// Moves the simulator's clock forward, or backward if the time is negative. It
+    /// keeps this distance from the clock that it was given.
+    ///
+    /// ```
+    /// use cf_service_tokens_simulator::{SeedToken, Simulator};
+    /// use chrono::{TimeDelta, Utc};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let token = SeedToken::new("CI deploy").client_id("ci.access").client_secret("the secret");
+    /// let simulator = Simulator::builder().token(token).start().await?;
+    /// simulator.advance(TimeDelta::days(366)); // and the token has expired
+    /// let app = reqwest::Client::new().get(simulator.protected_url());
+    /// let app = app.header("CF-Access-Client-Id", "ci.access");
+    /// let answer = app.header("CF-Access-Client-Secret", "the secret").send().await?;
+    /// assert_eq!(answer.status(), 401);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn advance(&self, time: TimeDelta) {
+        self.shared.clock.advance(time);
+    }
+
+    /// Injects a fault into the next call, or into those that an [`Injection`] names.
+    ///
+    /// Injections make a script. For each call they are asked in the order in
+    /// which they were given; the first that is for it strikes, and those after it
+    /// don't see the call. A call that none strikes may still meet a fault at
+    /// random. The protected app and unknown paths meet none, and neither does a
+    /// call that the rate limit refuses.
+    ///
+    /// ```
+    /// use cf_service_tokens_simulator::{Fault, Injection, Operation, Simulator};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let simulator = Simulator::builder().start().await?;
+    /// simulator.inject(Fault::Status(503)); // the next call, whatever it is
+    /// simulator.inject(Injection::new(Fault::StalledBody).on(Operation::Get).always());
+    /// simulator.clear_faults();
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn inject(&self, injection: impl Into<Injection>) {
+        self.shared.faults().inject(injection.into());
+    }
+
+    /// Injects faults at random, into each call with this probability, from 0 for none to
+    /// 1 for all. It replaces the earlier setting.
+    ///
+    /// Any [`Fault`](crate::Fault) may come, stalls and endless bodies included,
+    /// so the client needs a timeout and a limit. Where it is the injection that
+    /// says whether a call takes effect, chance does. The same seed gives the same
+    /// faults to the same calls in the same order, within one version of this
+    /// crate.
+    ///
+    /// ```
+    /// # use cf_service_tokens_simulator::Simulator;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let simulator = Simulator::builder().start().await?;
+    /// simulator.inject_at_random(7, 0.1); // one call in ten
+    /// simulator.clear_faults();
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn inject_at_random(&self, seed: u64, probability: f64) {
+        let random = RandomFaults::new(seed, probability);
+        self.shared.faults().set_random(random);
+    }
+
+    /// Clears the script, and ends faults at random. A lock-out that has begun goes on.
+    ///
+    /// See the example of [`inject`](Self::inject).
+    pub fn clear_faults(&self) {
+        *self.shared.faults() = FaultPlan::default();
+    }
+
+    /// Counts this number of requests against the rate limit, as if another program had
+    /// sent them with the same credentials.
+    ///
+    /// See the example of [`SimulatorBuilder::enforce_rate_limit`](crate::SimulatorBuilder::enforce_rate_limit).
+    pub fn spend(&self, requests: u32) {
+        self.shared.spend(requests);
+    }
+
+    /// Resets all connections and refuses new ones, while the port stays bound.
+    ///
+    /// ```
+    /// # use cf_service_tokens_simulator::Simulator;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let simulator = Simulator::builder().start().await?;
+    /// simulator.go_offline().await?;
+    /// assert!(reqwest::get(simulator.protected_url()).await.is_err());
+    /// simulator.come_back().await?;
+    /// assert!(reqwest::get(simulator.protected_url()).await.is_ok());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The error of the system if another program took the port in the instant in which it
+    /// was free. New connections are refused then, or go to that program.
+    pub async fn go_offline(&self) -> io::Result<()> {
+        self.port.go_offline().await
+    }
+
+    /// Accepts connections again after [`go_offline`](Self::go_offline), on the same
+    /// port.
+    ///
+    /// See the example of [`go_offline`](Self::go_offline).
+    ///
+    /// # Errors
+    ///
+    /// The error of the system if it refuses the port.
+    pub async fn come_back(&self) -> io::Result<()> {
+        self.port.come_back().await
+    }
+
+    /// Closes the port and resets all connections, and returns once they are gone.
+    ///
+    /// See the example of [`Simulator`].
+    pub async fn shutdown(self) {
+        self.port.close().await;
+    }
+}
+
+impl fmt::Debug for Simulator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Simulator")
+            .field("base_url", &self.base_url)
+            .field("account_id", &self.account_id())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,140 @@
+//! The port, and the task that takes its connections.
+
+pub(crate) mod connection;
+pub(crate) mod delivery;
+
+use std::io;
+use std::mem;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::Router;
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::sync::{Mutex, watch};
+use tokio::task::{JoinHandle, JoinSet};
+
+/// The number of connections that the system keeps until they are accepted.
+const BACKLOG: u32 = 1024;
+
+/// A port, on which a router answers while it is open.
+pub(crate) struct Port {
+    address: SocketAddr,
+    router: Router,
+    state: Mutex<PortState>,
+}
+
+enum PortState {
+    Open(Server),
+    /// The port is bound but not listening: clients are refused, and no other program
+    /// can have it.
+    Held(TcpSocket),
+    /// Not even held: the system would not give it back.
+    Lost,
+}
+
+/// The task that takes connections. Dropping it closes the port and resets the
+/// connections, as soon as the runtime gets to it.
+struct Server {
+    /// Dropped to stop.
+    stop: watch::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+impl Port {
+    pub(crate) fn open(address: SocketAddr, router: Router) -> io::Result<Self> {
+        let listener = hold(address)?.listen(BACKLOG)?;
+        Ok(Self {
+            address: listener.local_addr()?,
+            state: Mutex::new(PortState::Open(Server::start(listener, router.clone()))),
+            router,
+        })
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Resets all connections and refuses new ones, from when it returns on.
+    pub(crate) async fn go_offline(&self) -> io::Result<()> {
+        let mut state = self.state.lock().await;
+        if matches!(*state, PortState::Held(_)) {
+            return Ok(());
+        }
+        if let PortState::Open(server) = mem::replace(&mut *state, PortState::Lost) {
+            server.stop().await;
+        }
+        *state = PortState::Held(hold(self.address)?);
+        Ok(())
+    }
+
+    /// Takes connections again.
+    pub(crate) async fn come_back(&self) -> io::Result<()> {
+        let mut state = self.state.lock().await;
+        let held = match mem::replace(&mut *state, PortState::Lost) {
+            PortState::Held(held) => held,
+            PortState::Lost => hold(self.address)?,
+            open @ PortState::Open(_) => {
+                *state = open;
+                return Ok(());
+            }
+        };
+        let listener = held.listen(BACKLOG)?;
+        *state = PortState::Open(Server::start(listener, self.router.clone()));
+        Ok(())
+    }
+
+    /// Gives the port away and resets its connections; returns once all are gone.
+    pub(crate) async fn close(self) {
+        if let PortState::Open(server) = self.state.into_inner() {
+            server.stop().await;
+        }
+    }
+}
+
+impl Server {
+    fn start(listener: TcpListener, router: Router) -> Self {
+        let (stop, stopped) = watch::channel(());
+        let task = tokio::spawn(accept(listener, router, stopped));
+        Self { stop, task }
+    }
+
+    async fn stop(self) {
+        drop(self.stop);
+        let _ = self.task.await;
+    }
+}
+
+fn hold(address: SocketAddr) -> io::Result<TcpSocket> {
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
+    // The system remembers the connections of before for a while. On Windows
+    // the option would mean that others may have the port as well.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    Ok(socket)
+}
+
+/// Accepts connections until `stop`, and then waits for them to end.
+async fn accept(listener: TcpListener, router: Router, mut stop: watch::Receiver<()>) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            _ = stop.changed() => break,
+            // Takes those that have ended out of the set.
+            Some(_) = connections.join_next() => {}
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    connections.spawn(connection::serve(stream, router.clone(), stop.clone()));
+                }
+                // Out of file descriptors, most likely: some may become free.
+                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+            },
+        }
+    }
+    drop(listener);
+    while connections.join_next().await.is_some() {}
+}
