@@ -1,0 +1,187 @@
+//! The SDK's side of the contract tests, asynchronous and blocking alike.
+//!
+//! `run.sh` starts it with a server in the environment, as `Client::from_env` reads
+//! it, and says what to do there:
+//!
+//! - `calls`: makes each call once. The server is a mock of the API's document, which
+//!   makes its answers up.
+//! - `life`: takes a token through its whole life.
+//! - `refusal`: deletes the token `TOKEN_ID`, and prints the status of the refusal.
+#![allow(clippy::print_stdout, reason = "the caller reads it")]
+
+use std::env;
+use std::error::Error;
+use std::time::Duration;
+
+use cf_service_tokens::{
+    Client, ClientBuilder, CreateServiceToken, Retry, RotateServiceToken, TokenDuration,
+    UpdateServiceToken, blocking,
+};
+
+type Outcome = Result<(), Box<dyn Error>>;
+
+/// An id of the form that the API gives.
+const TOKEN: &str = "f174e90a-fafe-4643-bbbc-4a0ed4fc8415";
+
+const HOUR: Duration = Duration::from_secs(60 * 60);
+
+#[tokio::main(flavor = "current_thread")]
+async fn asynchronous(part: &str) -> Outcome {
+    let client = builder().build()?;
+    match part {
+        "calls" => calls_async(&client).await,
+        "life" => life_async(&client).await,
+        _ => refusal_async(&client).await,
+    }
+}
+
+fn blocking(part: &str) -> Outcome {
+    let client = builder().build_blocking()?;
+    match part {
+        "calls" => calls_blocking(&client),
+        "life" => life_blocking(&client),
+        _ => refusal_blocking(&client),
+    }
+}
+
+fn main() -> Outcome {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["async", part @ ("calls" | "life" | "refusal")] => asynchronous(part),
+        ["blocking", part @ ("calls" | "life" | "refusal")] => blocking(part),
+        _ => Err("usage: contract async|blocking calls|life|refusal".into()),
+    }
+}
+
+/// Makes each call once, so that each answer counts.
+fn builder() -> ClientBuilder {
+    ClientBuilder::from_env().retry(Retry::none())
+}
+
+/// Prints that something holds, or fails.
+fn check(what: &str, holds: bool) -> Outcome {
+    if !holds {
+        return Err(format!("FAILED: {what}").into());
+    }
+    println!("  ok: {what}");
+    Ok(())
+}
+
+fn token_id() -> Result<String, Box<dyn Error>> {
+    Ok(env::var("TOKEN_ID").map_err(|error| format!("TOKEN_ID: {error}"))?)
+}
+
+/// The same program twice: with `async` and `await`, and without.
+macro_rules! programs {
+    ($calls:ident, $life:ident, $refusal:ident, $client:ty, $list:ident $(, $async:ident, $await:tt)?) => {
+        $($async)? fn $calls(client: &$client) -> Outcome {
+            let tokens = client.default_account()?;
+            let grace = RotateServiceToken::with_grace(HOUR);
+
+            let list = tokens.list().name("a").search("b").per_page(1000);
+            let page = list.page(1)$(.$await)??;
+            check("list: a page", !page.tokens.is_empty() && page.result_info.is_some())?;
+
+            let create = CreateServiceToken::new("deploy");
+            let created = tokens.create(&create)$(.$await)??;
+            check("create: the least", created.credentials().client_id().is_some())?;
+            let create = create
+                .duration(TokenDuration::FOREVER)
+                .enabled(false)
+                .client_secret_version(1)
+                .previous_client_secret_expires_at(chrono::Utc::now());
+            let created = tokens.create(&create)$(.$await)??;
+            check("create: all fields", created.created_at.is_some())?;
+
+            let got = tokens.get(TOKEN)$(.$await)??;
+            check("get", got.expires_at.is_some() && got.duration.is_some())?;
+
+            let update = UpdateServiceToken::new().name("renamed");
+            let updated = tokens.update(TOKEN, &update)$(.$await)??;
+            check("update: one field", updated.name.is_some())?;
+            let update = update
+                .duration(TokenDuration::DEFAULT)
+                .enabled(true)
+                .client_secret_version(2)
+                .previous_client_secret_expires_at(chrono::Utc::now());
+            let updated = tokens.update(TOKEN, &update)$(.$await)??;
+            check("update: all fields", updated.enabled.is_some())?;
+
+            let refreshed = tokens.refresh(TOKEN)$(.$await)??;
+            check("refresh", refreshed.expires_at.is_some())?;
+
+            let rotated = tokens.rotate(TOKEN, &RotateServiceToken::revoking_now())$(.$await)??;
+            check("rotate: at once", rotated.credentials().client_id().is_some())?;
+            let rotated = tokens.rotate(TOKEN, &grace)$(.$await)??;
+            check("rotate: with a grace", rotated.updated_at.is_some())?;
+
+            let deleted = tokens.delete(TOKEN)$(.$await)??;
+            check("delete", deleted.id.is_some())
+        }
+
+        $($async)? fn $life(client: &$client) -> Outcome {
+            let tokens = client.default_account()?;
+            let name = format!("life {}", stringify!($life));
+
+            let create = CreateServiceToken::new(&name);
+            let created = tokens.create(&create)$(.$await)??;
+            let id = created.id.clone().ok_or("a created token has no id")?;
+            check("create: the name is echoed", created.name.as_ref() == Some(&name))?;
+            let secret = created.credentials().expose_secret().to_owned();
+            check("create: a secret", !secret.is_empty())?;
+
+            let got = tokens.get(&id)$(.$await)??;
+            check("get: the same token", got.id.as_ref() == Some(&id))?;
+            check("get: it expires", got.expires_at > Some(chrono::Utc::now()))?;
+
+            let mut named = 0;
+            let mut all = tokens.list().name(&name).per_page(5).$list();
+            while let Some(token) = all.next()$(.$await)? {
+                named += usize::from(token?.id.as_ref() == Some(&id));
+            }
+            check("list: by name, the token once", named == 1)?;
+            let mut ids = Vec::new();
+            let mut all = tokens.list().per_page(5).$list();
+            while let Some(token) = all.next()$(.$await)? {
+                ids.push(token?.id.ok_or("a listed token has no id")?);
+            }
+            check("list: over several pages", ids.len() > 5 && ids.contains(&id))?;
+            let page = tokens.list().search(&name).page(1)$(.$await)??;
+            check("list: by search", page.tokens.iter().any(|token| token.id.as_ref() == Some(&id)))?;
+
+            let update = UpdateServiceToken::new().duration(TokenDuration::FOREVER);
+            let updated = tokens.update(&id, &update)$(.$await)??;
+            check("update: a duration", updated.duration == Some(TokenDuration::FOREVER))?;
+            let update = UpdateServiceToken::new().enabled(false);
+            let updated = tokens.update(&id, &update)$(.$await)??;
+            check("update: disabled", updated.enabled == Some(false))?;
+
+            let refreshed = tokens.refresh(&id)$(.$await)??;
+            check("refresh: a year", refreshed.expires_at > Some(chrono::Utc::now() + HOUR * 24 * 364))?;
+
+            let rotated = tokens.rotate(&id, &RotateServiceToken::revoking_now())$(.$await)??;
+            let second = rotated.credentials().expose_secret().to_owned();
+            check("rotate at once: a new secret", second != secret)?;
+            let grace = RotateServiceToken::with_grace(HOUR);
+            let rotated = tokens.rotate(&id, &grace)$(.$await)??;
+            check("rotate with a grace: a new secret", rotated.credentials().expose_secret() != second)?;
+
+            let deleted = tokens.delete(&id)$(.$await)??;
+            check("delete: the token", deleted.id.as_ref() == Some(&id))?;
+            let gone = tokens.get(&id)$(.$await)?.err().ok_or("a deleted token was found")?;
+            check("get: no deleted token", gone.is_token_not_found())
+        }
+
+        $($async)? fn $refusal(client: &$client) -> Outcome {
+            let tokens = client.default_account()?;
+            let refusal = tokens.delete(token_id()?)$(.$await)?.err();
+            let refusal = refusal.ok_or("the call was not refused")?;
+            let status = refusal.status().ok_or_else(|| refusal.to_string())?;
+            println!("{}", status.as_u16());
+            Ok(())
+        }
+    };
+}
+
+programs!(calls_async, life_async, refusal_async, Client, stream, async, await);
+programs!(calls_blocking, life_blocking, refusal_blocking, blocking::Client, iter);
