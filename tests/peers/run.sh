@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # Takes a service token through its whole life with Cloudflare's own clients
-# against the simulator. Exit code 1 if one gets a wrong answer; one that can't
-# be installed here is skipped, and says so.
+# against the simulator. Exit code 1 if one gets a wrong answer. Installs the clients.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 peers=$PWD/tests/peers
@@ -29,6 +28,7 @@ against_a_simulator() {
         sleep 0.05
     done
     # Credentials of the caller's must not mix with the simulator's.
+    # shellcheck disable=SC2046  # one word for each line
     env -u CLOUDFLARE_API_KEY -u CLOUDFLARE_EMAIL -u CLOUDFLARE_API_USER_SERVICE_KEY \
         $(cat "$environment") "$@" || result=$?
     kill "$process"

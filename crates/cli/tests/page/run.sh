@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Opens the report pages in headless Chromium, at the widths of a desktop and of a
-# phone. Exit code 1 if one is not as it should be; skipped, and says so, where the
-# browser can't be installed. The screenshots are left in SCREENSHOTS, or in target.
+# phone. Exit code 1 if one is not as it should be. Installs the browser if there is
+# none. The screenshots are left in SCREENSHOTS, or in target.
 set -euo pipefail
 cd "$(dirname "$0")/../../../.."
 here=$PWD/crates/cli/tests/page
@@ -10,11 +10,6 @@ export PAGES=$work/pages
 screenshots=${SCREENSHOTS:-$work/screenshots}
 mkdir -p "$PAGES" "$screenshots"
 . tests/support/install.sh
-
-skip() {
-    echo "SKIPPED: the page in a browser: $1"
-    exit 0
-}
 
 # The browser that is here, under any of its names.
 browser() {
@@ -26,11 +21,8 @@ browser() {
 }
 
 if ! browser >/dev/null || ! command -v chromedriver >/dev/null; then
-    install=(apt-get install --yes --no-install-recommends chromium chromium-driver fonts-dejavu-core)
-    { command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; } ||
-        skip "there is no chromium with its driver, and no right to install it"
-    { apt-get update && "${install[@]}"; } >"$work/apt.log" 2>&1 ||
-        skip "chromium can't be installed: $(tail -n 1 "$work/apt.log")"
+    install_debian_packages "$work" 'the page in a browser' \
+        chromium chromium-driver fonts-dejavu-core || exit 0
 fi
 install_python_packages "$work" "$here/requirements.txt" 'the page in a browser' || exit 0
 
