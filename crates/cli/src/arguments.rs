@@ -122,8 +122,6 @@ pub(crate) enum Format {
     Json,
     /// One JSON object a line, as results come
     Jsonl,
-    /// Comma-separated values with a header
-    Csv,
 }
 
 #[derive(Debug, Subcommand)]

@@ -127,10 +127,6 @@ impl Record for TokenRecord {
     const WHOLE: &'static [&'static str] = &["ID"];
     const SPARE: &'static [&'static str] = &["LAST SEEN", "DURATION"];
 
-    fn blank() -> Option<Self> {
-        Some(Self::new(&ServiceToken::default(), DateTime::UNIX_EPOCH))
-    }
-
     fn cells(&self, now: DateTime<Utc>) -> Vec<Cell> {
         let last_seen = self.last_seen_at.map(|at| when::distance(at - now));
         vec![

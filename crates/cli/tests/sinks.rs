@@ -4,6 +4,7 @@
 mod support;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 
 use cf_service_tokens_simulator::{Fault, Injection, Operation, WrongJson};
 use support::{CLIENT_ID, ID, OLD_SECRET, World, read, secrets_in};
@@ -15,18 +16,12 @@ fn rotate(world: &World, sink: &str) -> support::Ran {
     ran
 }
 
-#[cfg(unix)]
 fn mode(path: &std::path::Path) -> u32 {
-    use std::os::unix::fs::PermissionsExt as _;
-
     fs::metadata(path).unwrap().permissions().mode() & 0o777
 }
 
 #[test]
-#[cfg(unix)]
 fn a_file_is_replaced_as_a_whole_and_is_its_owners_alone() {
-    use std::os::unix::fs::PermissionsExt as _;
-
     let world = World::new();
     let path = world.path("secret");
     fs::write(&path, "a longer text than any secret ".repeat(9)).unwrap();
@@ -155,7 +150,6 @@ fn a_sink_that_fails_leaves_the_secret_in_the_journal() {
         panic!("{}", world.journal_text());
     };
     assert!(world.opens(secret));
-    #[cfg(unix)]
     for file in fs::read_dir(world.journal()).unwrap() {
         assert_eq!(mode(&file.unwrap().path()), 0o600);
     }

@@ -159,21 +159,6 @@ impl EntryRecord {
 impl Record for EntryRecord {
     const COLUMNS: &'static [&'static str] = &["ENTRY", "TOKEN", "BEGAN", "HOLDS", "NEXT"];
 
-    fn blank() -> Option<Self> {
-        Some(Self {
-            entry: String::new(),
-            operation: Operation::Rotate,
-            owner: String::new(),
-            token_id: None,
-            name: None,
-            started_at: DateTime::UNIX_EPOCH,
-            holds: "",
-            secret_to: String::new(),
-            old_secret_valid_until: None,
-            next: String::new(),
-        })
-    }
-
     fn cells(&self, now: DateTime<Utc>) -> Vec<Cell> {
         let holds = match self.holds {
             "secret" => Cell::warning("the secret"),

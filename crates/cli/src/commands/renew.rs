@@ -105,10 +105,6 @@ fn show(
                 tokens: records,
             })
         }
-        Format::Csv => {
-            records.extend(skipped);
-            output.records(&records)
-        }
         Format::Table => {
             records.extend(skipped);
             output.outcomes(&records)?;

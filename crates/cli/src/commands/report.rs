@@ -135,16 +135,6 @@ impl Record for ReportRecord {
     const COLUMNS: &'static [&'static str] = &["EXPIRES", "NAME", "DUE", "STATUS", "LAST SEEN"];
     const SPARE: &'static [&'static str] = &["LAST SEEN"];
 
-    fn blank() -> Option<Self> {
-        let (token, policy, now) = Default::default();
-        Some(Self::new(
-            &token,
-            decide(&token, &policy, now),
-            &policy,
-            now,
-        ))
-    }
-
     fn cells(&self, now: DateTime<Utc>) -> Vec<Cell> {
         let due = self.due_at.filter(|_| self.state == State::Active);
         let status = match (self.decision, self.reason) {

@@ -24,9 +24,9 @@ pub(crate) async fn watch(
     arguments: &Renew,
     verbose: bool,
 ) -> Result<Exit, Failure> {
-    if matches!(output.format, Format::Json | Format::Csv) {
+    if output.format == Format::Json {
         return Err(
-            Failure::usage("a watch has no end, and this format needs one")
+            Failure::usage("a watch has no end, and a JSON document needs one")
                 .next("use --output jsonl, which has a line for each thing that happens"),
         );
     }
