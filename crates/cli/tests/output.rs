@@ -34,10 +34,6 @@ fn tables() {
         "delete-table",
         simulated(&["delete", "--yes", PROBE]).shown()
     );
-    assert_shown!(
-        "zone-list-table",
-        simulated(&["--zone", "a-zone", "list"]).shown()
-    );
 }
 
 #[test]

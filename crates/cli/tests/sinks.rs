@@ -99,7 +99,6 @@ fn a_command_gets_none_of_the_credentials() {
         "CLOUDFLARE_API_TOKEN",
         "CLOUDFLARE_API_KEY",
         "CLOUDFLARE_EMAIL",
-        "CLOUDFLARE_API_USER_SERVICE_KEY",
         "CF_ACCESS_CLIENT_SECRET",
     ];
     for name in credentials {

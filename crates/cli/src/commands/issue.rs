@@ -46,7 +46,7 @@ pub(crate) async fn create(
     let entry = journal.begin(Intent {
         entry: format!("create-{}-{}", now.timestamp_millis(), std::process::id()),
         operation: Operation::Create,
-        owner: connection.owner().to_owned(),
+        account_id: connection.account_id().to_owned(),
         token_id: None,
         name: Some(arguments.name),
         client_id: None,
@@ -55,7 +55,7 @@ pub(crate) async fn create(
         started_at: now,
         sink: sink.to_string(),
     })?;
-    let answer = connection.create(&request).await;
+    let answer = connection.tokens.create(&request).await;
     let issued = bring_home(entry, None, answer, proved)?;
     show(output, &sink, &issued, None)
 }
@@ -66,13 +66,12 @@ pub(crate) async fn rotate(
     output: Output,
     arguments: Rotate,
 ) -> Result<Exit, Failure> {
-    let tokens = connection.account("rotated")?;
     let id: ServiceTokenId = arguments.id.parse()?;
     // From before the token is looked at, so that what is seen stays true.
     let mut lock = journal.lock_token(&id)?;
     let (sink, proved) = proved(connection, arguments.delivery.secret_to)?;
     // Before anything changes, this shows that the id is right.
-    let token = connection.get(&arguments.id).await?;
+    let token = connection.tokens.get(&arguments.id).await?;
     let entry_name = format!("rotate-{}", arguments.id);
     left_behind::settle_rotate(journal, &entry_name, &token)?;
     if !(arguments.end_grace || arguments.revoke_now) {
@@ -93,7 +92,7 @@ pub(crate) async fn rotate(
     let entry = journal.begin(Intent {
         entry: entry_name,
         operation: Operation::Rotate,
-        owner: connection.owner().to_owned(),
+        account_id: connection.account_id().to_owned(),
         token_id: Some(arguments.id.clone()),
         name: token.name.clone(),
         client_id: token.client_id.clone(),
@@ -102,7 +101,7 @@ pub(crate) async fn rotate(
         started_at: now,
         sink: sink.to_string(),
     })?;
-    let answer = tokens.rotate(&arguments.id, &request).await;
+    let answer = connection.tokens.rotate(&arguments.id, &request).await;
     let issued = bring_home(entry, Some(&mut lock), answer, proved)?;
     show(output, &sink, &issued, Some(valid_until))
 }

@@ -124,7 +124,7 @@ fn find(journal: &Journal, name: &str) -> Result<Entry, Failure> {
 struct EntryRecord {
     entry: String,
     operation: Operation,
-    owner: String,
+    account_id: String,
     token_id: Option<String>,
     name: Option<String>,
     started_at: DateTime<Utc>,
@@ -140,7 +140,7 @@ impl EntryRecord {
         Self {
             entry: intent.entry.clone(),
             operation: intent.operation,
-            owner: intent.owner.clone(),
+            account_id: intent.account_id.clone(),
             token_id: intent.token_id.clone(),
             name: intent.name.clone(),
             started_at: intent.started_at,

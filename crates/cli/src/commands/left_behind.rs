@@ -170,14 +170,14 @@ pub(crate) async fn settle_create(
         let intent = &entry.intent;
         let is_same = intent.operation == Operation::Create
             && intent.name.as_deref() == Some(name)
-            && intent.owner == connection.owner();
+            && intent.account_id == connection.account_id();
         if !is_same {
             continue;
         }
         if entry.answer.is_some() {
             return Err(unsettled(&entry));
         }
-        let namesakes = Connection::all(connection.list().name(name)).await?;
+        let namesakes = Connection::all(connection.tokens.list().name(name)).await?;
         // The two clocks may differ by a little.
         let since = intent.started_at - chrono::TimeDelta::minutes(5);
         let made = namesakes

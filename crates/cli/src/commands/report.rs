@@ -22,7 +22,7 @@ pub(crate) async fn report(
 ) -> Result<Exit, Failure> {
     let policy = RenewalPolicy::new().window(arguments.window.within);
     let now = Utc::now();
-    let mut tokens: Vec<(ServiceToken, Decision)> = Connection::all(connection.list())
+    let mut tokens: Vec<(ServiceToken, Decision)> = Connection::all(connection.tokens.list())
         .await?
         .into_iter()
         .map(|token| {
@@ -42,7 +42,7 @@ pub(crate) async fn report(
     });
     if let Some(file) = &arguments.html {
         let report = page::Report {
-            owner: connection.page_owner(),
+            account: connection.account_id().to_owned(),
             time: now,
             window: arguments.window.within,
             problem: None,

@@ -113,6 +113,7 @@ async fn credentials(
         (Some(client_id), Some(secret), _) => Ok(ServiceTokenCredentials::new(client_id, secret)),
         (None, None, Some(connection)) => {
             let issued = connection
+                .tokens
                 .create(&CreateServiceToken::new("verify"))
                 .await?;
             Ok(issued.credentials().clone())

@@ -30,7 +30,7 @@ pub(crate) async fn watch(
                 .next("use --output jsonl, which has a line for each thing that happens"),
         );
     }
-    let tokens = connection.account("renewed")?;
+    let tokens = &connection.tokens;
     let monitor = Monitor::new(tokens.account_id(), arguments.window.within);
     let serving = serve(&monitor, output, arguments.listen).await?;
     let mut end = std::pin::pin!(signal::end()?);

@@ -28,8 +28,7 @@ pub(crate) struct Intent {
     /// The entry's name.
     pub(crate) entry: String,
     pub(crate) operation: Operation,
-    /// The account or zone.
-    pub(crate) owner: String,
+    pub(crate) account_id: String,
     pub(crate) token_id: Option<String>,
     pub(crate) name: Option<String>,
     pub(crate) client_id: Option<String>,
