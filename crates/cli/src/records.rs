@@ -20,7 +20,6 @@ pub(crate) struct TokenRecord {
     pub(crate) last_seen_at: Option<DateTime<Utc>>,
     pub(crate) created_at: Option<DateTime<Utc>>,
     pub(crate) updated_at: Option<DateTime<Utc>>,
-    pub(crate) client_secret_version: Option<i64>,
     #[serde(skip)]
     never_expires: bool,
 }
@@ -67,7 +66,6 @@ impl TokenRecord {
             last_seen_at: token.last_seen_at,
             created_at: token.created_at,
             updated_at: token.updated_at,
-            client_secret_version: token.client_secret_version,
             never_expires: token.never_expires(),
         }
     }
@@ -95,13 +93,6 @@ impl TokenRecord {
             ("Last seen", at(self.last_seen_at)),
             ("Created", at(self.created_at)),
             ("Updated", at(self.updated_at)),
-            (
-                "Secret version",
-                Cell::maybe(
-                    self.client_secret_version
-                        .map(|version| version.to_string()),
-                ),
-            ),
         ]
     }
 }

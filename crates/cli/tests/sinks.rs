@@ -252,50 +252,6 @@ fn a_refused_rotate_leaves_nothing() {
     assert!(!world.path("secret").exists());
 }
 
-#[test]
-fn a_lost_answer_is_not_followed_by_a_blind_rotate() {
-    let world = World::new();
-    let lost = Injection::new(Fault::ResetAfterRequest).on(Operation::Rotate);
-    world.simulator.inject(lost.clone().taking_effect());
-    let ran = world.run(&["rotate", ID, "--secret-to", "secret"]);
-    assert_shown!(ran.shown());
-    assert_eq!(ran.code, Some(4));
-    let again = world.run(&["rotate", ID, "--secret-to", "secret"]);
-    assert_shown!(again.shown());
-    assert!(world.opens(OLD_SECRET));
-    assert_eq!(world.simulator.tokens()[0].client_secret_version, 2);
-}
-
-#[test]
-fn a_rotate_that_was_sent_and_did_nothing_is_made_again() {
-    let world = World::new();
-    world
-        .simulator
-        .inject(Injection::new(Fault::ResetAfterRequest).on(Operation::Rotate));
-    assert_eq!(
-        world.run(&["rotate", ID, "--secret-to", "secret"]).code,
-        Some(4)
-    );
-    let again = world.run(&["rotate", ID, "--secret-to", "secret"]);
-    assert_eq!(again.code, Some(0), "{}", again.shown());
-    assert!(again.stderr.contains("did not take place"));
-    assert!(world.opens(&read(&world.path("secret"))));
-    assert!(world.opens(OLD_SECRET));
-}
-
-#[test]
-fn a_lost_create_is_not_followed_by_a_second_token() {
-    let world = World::new();
-    let lost = Injection::new(Fault::ResetAfterRequest).on(Operation::Create);
-    world.simulator.inject(lost.taking_effect());
-    let create = ["create", "deploy", "--secret-to", "secret"];
-    assert_eq!(world.run(&create).code, Some(4));
-    let again = world.run(&create);
-    assert_eq!(again.code, Some(1), "{}", again.shown());
-    assert!(again.stderr.contains("rotate"), "{}", again.stderr);
-    assert_eq!(world.simulator.tokens().len(), 2);
-}
-
 /// The body that the journal has of an answer that could not be read.
 fn kept_body(world: &World) -> Option<String> {
     let journal = world.journal_text();
