@@ -20,7 +20,6 @@ pub(crate) struct TokenRecord {
     pub(crate) last_seen_at: Option<DateTime<Utc>>,
     pub(crate) created_at: Option<DateTime<Utc>>,
     pub(crate) updated_at: Option<DateTime<Utc>>,
-    pub(crate) client_secret_version: Option<i64>,
     #[serde(skip)]
     never_expires: bool,
 }
@@ -67,7 +66,6 @@ impl TokenRecord {
             last_seen_at: token.last_seen_at,
             created_at: token.created_at,
             updated_at: token.updated_at,
-            client_secret_version: token.client_secret_version,
             never_expires: token.never_expires(),
         }
     }
@@ -95,13 +93,6 @@ impl TokenRecord {
             ("Last seen", at(self.last_seen_at)),
             ("Created", at(self.created_at)),
             ("Updated", at(self.updated_at)),
-            (
-                "Secret version",
-                Cell::maybe(
-                    self.client_secret_version
-                        .map(|version| version.to_string()),
-                ),
-            ),
         ]
     }
 }
@@ -126,10 +117,6 @@ impl Record for TokenRecord {
         &["NAME", "ID", "STATE", "EXPIRES", "DURATION", "LAST SEEN"];
     const WHOLE: &'static [&'static str] = &["ID"];
     const SPARE: &'static [&'static str] = &["LAST SEEN", "DURATION"];
-
-    fn blank() -> Option<Self> {
-        Some(Self::new(&ServiceToken::default(), DateTime::UNIX_EPOCH))
-    }
 
     fn cells(&self, now: DateTime<Utc>) -> Vec<Cell> {
         let last_seen = self.last_seen_at.map(|at| when::distance(at - now));

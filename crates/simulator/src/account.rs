@@ -48,16 +48,3 @@ pub(crate) fn account_tokens() -> Vec<SeedToken> {
             .expires_in(days(1_460)),
     ]
 }
-
-/// The tokens of the zone.
-pub(crate) fn zone_tokens() -> Vec<SeedToken> {
-    vec![
-        SeedToken::new("Shop webhook relay")
-            .expires_in(TimeDelta::days(160))
-            .last_seen(TimeDelta::minutes(22)),
-        SeedToken::new("Shop preview crawler")
-            .duration("2160h")
-            .expires_in(TimeDelta::days(6))
-            .last_seen(TimeDelta::days(2)),
-    ]
-}

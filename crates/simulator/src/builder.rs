@@ -13,7 +13,6 @@ use crate::account;
 use crate::authentication::Credentials;
 use crate::fault_plan::{FaultPlan, RandomFaults};
 use crate::generator;
-use crate::operation::Scope;
 use crate::rate_limit::RateLimit;
 use crate::request_log::{Listener, ReceivedRequest, RequestLog};
 use crate::seed::SeedToken;
@@ -33,12 +32,10 @@ pub struct SimulatorBuilder {
     address: SocketAddr,
     clock: Clock,
     seed: u64,
-    tokens: Vec<(Scope, SeedToken)>,
+    tokens: Vec<SeedToken>,
     account_id: Option<String>,
-    zone_id: Option<String>,
     api_token: Option<String>,
     email_and_api_key: Option<(String, String)>,
-    user_service_key: Option<String>,
     rate_limit: Option<(u32, TimeDelta)>,
     faults: FaultPlan,
     listener: Option<Listener>,
@@ -61,10 +58,8 @@ impl SimulatorBuilder {
             seed: 0,
             tokens: Vec::new(),
             account_id: None,
-            zone_id: None,
             api_token: None,
             email_and_api_key: None,
-            user_service_key: None,
             rate_limit: None,
             faults: FaultPlan::default(),
             listener: None,
@@ -146,52 +141,27 @@ impl SimulatorBuilder {
 
     /// Adds a token to the account.
     ///
-    /// See the example of [`zone_token`](Self::zone_token).
+    /// See the example of [`Simulator`].
     pub fn token(mut self, token: SeedToken) -> Self {
-        self.tokens.push((Scope::Account, token));
+        self.tokens.push(token);
         self
     }
 
-    /// Adds a token to the zone.
-    ///
-    /// ```
-    /// use cf_service_tokens_simulator::{Scope, SeedToken, Simulator};
-    ///
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> std::io::Result<()> {
-    /// let simulator = Simulator::builder()
-    ///     .token(SeedToken::new("CI deploy"))
-    ///     .zone_token(SeedToken::new("status page"))
-    ///     .start()
-    ///     .await?;
-    /// assert_eq!(simulator.tokens()[1].scope, Scope::Zone);
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn zone_token(mut self, token: SeedToken) -> Self {
-        self.tokens.push((Scope::Zone, token));
-        self
-    }
-
-    /// Adds the tokens of an account such as one finds in use: ten in the
-    /// account and two in the zone, most of them well, others about to expire,
-    /// expired, disabled, without an end, or with a duration that can't be read.
+    /// Adds ten tokens like those of a real account: most are in order, others are
+    /// about to expire, expired, disabled, never expire, or have a duration that
+    /// can't be read.
     ///
     /// ```
     /// # use cf_service_tokens_simulator::Simulator;
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> std::io::Result<()> {
     /// let simulator = Simulator::builder().believable_account().start().await?;
-    /// assert_eq!(simulator.tokens().len(), 12);
+    /// assert_eq!(simulator.tokens().len(), 10);
     /// # Ok(())
     /// # }
     /// ```
     pub fn believable_account(mut self) -> Self {
-        let account = account::account_tokens().into_iter();
-        let zone = account::zone_tokens().into_iter();
-        self.tokens
-            .extend(account.map(|token| (Scope::Account, token)));
-        self.tokens.extend(zone.map(|token| (Scope::Zone, token)));
+        self.tokens.extend(account::account_tokens());
         self
     }
 
@@ -201,21 +171,13 @@ impl SimulatorBuilder {
     /// # use cf_service_tokens_simulator::Simulator;
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> std::io::Result<()> {
-    /// let simulator = Simulator::builder().account_id("a1").zone_id("z1").start().await?;
-    /// assert_eq!((simulator.account_id(), simulator.zone_id()), ("a1", "z1"));
+    /// let simulator = Simulator::builder().account_id("a1").start().await?;
+    /// assert_eq!(simulator.account_id(), "a1");
     /// # Ok(())
     /// # }
     /// ```
     pub fn account_id(mut self, id: impl Into<String>) -> Self {
         self.account_id = Some(id.into());
-        self
-    }
-
-    /// The id of the zone: letters, digits and `-`, at most 32 of them.
-    ///
-    /// See the example of [`account_id`](Self::account_id).
-    pub fn zone_id(mut self, id: impl Into<String>) -> Self {
-        self.zone_id = Some(id.into());
         self
     }
 
@@ -228,12 +190,10 @@ impl SimulatorBuilder {
     /// let simulator = Simulator::builder()
     ///     .api_token("a token")
     ///     .email_and_api_key("admin@example.com", "a key")
-    ///     .user_service_key("a service key")
     ///     .start()
     ///     .await?;
     /// assert_eq!(simulator.api_token(), "a token");
     /// assert_eq!((simulator.email(), simulator.api_key()), ("admin@example.com", "a key"));
-    /// assert_eq!(simulator.user_service_key(), "a service key");
     /// # Ok(())
     /// # }
     /// ```
@@ -247,14 +207,6 @@ impl SimulatorBuilder {
     /// See the example of [`api_token`](Self::api_token).
     pub fn email_and_api_key(mut self, email: impl Into<String>, key: impl Into<String>) -> Self {
         self.email_and_api_key = Some((email.into(), key.into()));
-        self
-    }
-
-    /// The user service key to accept.
-    ///
-    /// See the example of [`api_token`](Self::api_token).
-    pub fn user_service_key(mut self, key: impl Into<String>) -> Self {
-        self.user_service_key = Some(key.into());
         self
     }
 
@@ -272,7 +224,7 @@ impl SimulatorBuilder {
     /// let limited = Simulator::builder().enforce_rate_limit(100, TimeDelta::minutes(5));
     /// let simulator = limited.start().await?;
     /// simulator.spend(100); // as another program would
-    /// let url = format!("{}/zones/{}/access/service_tokens", simulator.base_url(), simulator.zone_id());
+    /// let url = format!("{}/anything", simulator.base_url());
     /// assert_eq!(reqwest::get(url).await?.status(), 429);
     /// # Ok(())
     /// # }
@@ -357,13 +309,10 @@ impl SimulatorBuilder {
         // Everything is drawn, also what is set, so that setting one value
         // leaves the others as they were.
         let account_id = generator::hex(&mut rng, 32);
-        let zone_id = generator::hex(&mut rng, 32);
         let mut credentials = Credentials::generate(&mut rng);
 
         let account_id = self.account_id.unwrap_or(account_id);
-        let zone_id = self.zone_id.unwrap_or(zone_id);
         check_id("account id", &account_id, 32)?;
-        check_id("zone id", &zone_id, 32)?;
 
         if let Some(token) = self.api_token {
             credentials.api_token = token;
@@ -372,19 +321,15 @@ impl SimulatorBuilder {
             credentials.email = email;
             credentials.api_key = key;
         }
-        if let Some(key) = self.user_service_key {
-            credentials.user_service_key = key;
-        }
         check_credential("API token", &credentials.api_token)?;
         check_credential("e-mail address", &credentials.email)?;
         check_credential("API key", &credentials.api_key)?;
-        check_credential("user service key", &credentials.user_service_key)?;
 
         let start = (self.clock)();
         let tokens: Vec<StoredToken> = self
             .tokens
             .into_iter()
-            .map(|(scope, seed)| seed.plant(scope, start, &mut rng))
+            .map(|seed| seed.plant(&account_id, start, &mut rng))
             .collect();
         check_tokens(&tokens)?;
 
@@ -401,7 +346,6 @@ impl SimulatorBuilder {
         Ok(Shared {
             credentials,
             account_id,
-            zone_id,
             clock: self.clock,
             state: Mutex::new(State::new(tokens, rng)),
             rate_limit: Mutex::new(rate_limit),
@@ -462,7 +406,6 @@ impl fmt::Debug for SimulatorBuilder {
             .field("seed", &self.seed)
             .field("tokens", &self.tokens)
             .field("account_id", &self.account_id)
-            .field("zone_id", &self.zone_id)
             .finish_non_exhaustive()
     }
 }

@@ -14,7 +14,7 @@ use crate::envelope::{self, Refusal};
 use crate::fault::Fault;
 use crate::fault_plan::Strike;
 use crate::fields::{Create, List, Rotate, Update};
-use crate::operation::{Operation, Scope};
+use crate::operation::Operation;
 use crate::rate_limit::Standing;
 use crate::rejection::Rejection;
 use crate::shared::Shared;
@@ -29,16 +29,15 @@ pub(crate) type Target = Result<RawPathParams, RawPathParamsRejection>;
 
 /// A call of the API, known from path and method alone.
 struct Call {
-    scope: Scope,
     operation: Operation,
-    scope_id: String,
+    account_id: String,
     /// Empty where the operation is about no single token.
     token_id: String,
 }
 
 impl Call {
     /// `None` if an id is empty or isn't text: no such path is routed.
-    fn identify(scope: Scope, operation: Operation, target: Target) -> Option<Self> {
+    fn identify(operation: Operation, target: Target) -> Option<Self> {
         let target = target.ok()?;
         if target.iter().any(|(_, id)| id.is_empty()) {
             return None;
@@ -48,9 +47,8 @@ impl Call {
             found.map_or_else(String::new, |(_, id)| id.to_owned())
         };
         Some(Self {
-            scope,
             operation,
-            scope_id: id("scope_id"),
+            account_id: id("account_id"),
             token_id: id("token_id"),
         })
     }
@@ -68,12 +66,11 @@ pub(crate) struct Note {
 /// rate limit or a fault is in its way.
 pub(crate) async fn answer(
     shared: Arc<Shared>,
-    scope: Scope,
     operation: Operation,
     target: Target,
     request: Request,
 ) -> Response<Body> {
-    let Some(call) = Call::identify(scope, operation, target) else {
+    let Some(call) = Call::identify(operation, target) else {
         return Refusal::no_route(request.uri().path()).into_response();
     };
     let standing = request.extensions().get::<Standing>();
@@ -133,7 +130,7 @@ async fn answer_stale(
     request: Request,
     takes_effect: bool,
 ) -> (Response<Body>, bool) {
-    let stale = shared.state().copy().get(call.scope, &call.token_id);
+    let stale = shared.state().copy().get(&call.account_id, &call.token_id);
     let (right, changed) = judge(shared, call, request, takes_effect).await;
     let may_be_stale = matches!(call.operation, Operation::Update | Operation::Refresh);
     match stale {
@@ -177,7 +174,7 @@ async fn judge(
 /// Who asks, of what, with which words.
 async fn admit(shared: &Shared, call: &Call, request: Request) -> Result<(Uri, Bytes), Refusal> {
     shared.credentials.check(request.headers())?;
-    if call.scope_id != shared.scope_id(call.scope) {
+    if call.account_id != shared.account_id {
         return Err(Refusal::forbidden());
     }
     let (head, body) = request.into_parts();
@@ -195,30 +192,30 @@ fn apply(
     body: &[u8],
     now: DateTime<Utc>,
 ) -> Result<Response<Body>, Refusal> {
-    let (scope, id) = (call.scope, call.token_id.as_str());
+    let (account, id) = (call.account_id.as_str(), call.token_id.as_str());
     let answer = match call.operation {
         Operation::List => {
             let Query(parameters) = Query::<Vec<_>>::try_from_uri(uri)
                 .map_err(|_| Rejection::body("the query can't be read"))?;
             let list = List::from_query(&parameters)?;
-            let page = state.list(scope, &list);
+            let page = state.list(account, &list);
             return Ok(envelope::page(&list, &page));
         }
         Operation::Create => {
             let create = Create::from_body(body)?;
-            let answer = state.create(scope, create, now);
+            let answer = state.create(account, create, now);
             return Ok(envelope::single(StatusCode::CREATED, &answer));
         }
-        Operation::Get => state.get(scope, id)?,
+        Operation::Get => state.get(account, id)?,
         Operation::Update => {
             let update = Update::from_body(body)?;
-            state.update(scope, id, update, now)?
+            state.update(account, id, update, now)?
         }
-        Operation::Delete => state.delete(scope, id)?,
-        Operation::Refresh => state.refresh(scope, id, now)?,
+        Operation::Delete => state.delete(account, id)?,
+        Operation::Refresh => state.refresh(account, id, now)?,
         Operation::Rotate => {
             let rotate = Rotate::from_body(body)?;
-            state.rotate(scope, id, &rotate, now)?
+            state.rotate(account, id, &rotate, now)?
         }
     };
     Ok(envelope::single(StatusCode::OK, &answer))

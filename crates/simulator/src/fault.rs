@@ -21,7 +21,7 @@ use crate::wrong_json::WrongJson;
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let simulator = Simulator::builder().start().await?;
 /// simulator.inject(Fault::HtmlPage(502));
-/// let url = format!("{}/zones/{}/access/service_tokens", simulator.base_url(), simulator.zone_id());
+/// let url = format!("{}/accounts/{}/access/service_tokens", simulator.base_url(), simulator.account_id());
 /// assert_eq!(reqwest::get(url).await?.status(), 502);
 /// # Ok(())
 /// # }

@@ -47,7 +47,7 @@ impl Injection {
         }
     }
 
-    /// Only calls that ask for this, in an account or a zone.
+    /// Only calls of this operation.
     ///
     /// See the example of [`Injection`].
     #[must_use]

@@ -11,15 +11,15 @@
 //! | no credentials | 401, code 10000 |
 //! | credentials that aren't this simulator's | 403, code 10000 |
 //! | two schemes at once, half a scheme, a malformed `Authorization` | 400, code 6003 |
-//! | an account or zone that isn't this simulator's | 403, code 10000: what Cloudflare says of an account that the credentials may not see |
-//! | an unknown path, refresh or rotate beneath a zone | 404, codes 7003 and 7000 |
+//! | an account that isn't this simulator's | 403, code 10000: what Cloudflare says of an account that the credentials may not see |
+//! | an unknown path, the deprecated zone level included | 404, codes 7003 and 7000 |
 //! | a method that the path doesn't take, `HEAD` included | 405, code 10405 |
 //! | a body that isn't a JSON object, or a value out of range | 400, code 12130; `source.pointer` names the field |
-//! | a token that isn't there, or is in the other scope | 404, code [`SERVICE_TOKEN_NOT_FOUND`]: the message is Cloudflare's, the number is not known |
+//! | a token that isn't there, or is in another account | 404, code [`SERVICE_TOKEN_NOT_FOUND`]: the message is Cloudflare's, the number is not known |
 //! | delete of a token that a policy names | 400, code 12139 |
 //!
-//! Requests are judged in this order: path and method, credentials, account or
-//! zone, body, token.
+//! Requests are judged in this order: path and method, credentials, account,
+//! body, token.
 //!
 //! - **Refresh** sets the expiry to 8760 hours from now, or leaves it where it
 //!   is if that is later. Counting from now, not from the old expiry, is what
@@ -90,7 +90,7 @@ pub use builder::SimulatorBuilder;
 pub use envelope::SERVICE_TOKEN_NOT_FOUND;
 pub use fault::Fault;
 pub use injection::Injection;
-pub use operation::{Operation, Scope};
+pub use operation::Operation;
 pub use request_log::ReceivedRequest;
 pub use seed::SeedToken;
 pub use server::Simulator;

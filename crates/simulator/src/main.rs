@@ -47,8 +47,8 @@ fn command() -> Command {
         .about("Simulates Cloudflare's API for Access service tokens on a loopback port")
         .long_about(
             "Simulates Cloudflare's API for Access service tokens on a loopback port.\n\n\
-             Prints CLOUDFLARE_BASE_URL, CLOUDFLARE_API_TOKEN, CLOUDFLARE_ACCOUNT_ID and \
-             CLOUDFLARE_ZONE_ID, one NAME=value a line, and serves until interrupted. \
+             Prints CLOUDFLARE_BASE_URL, CLOUDFLARE_API_TOKEN and CLOUDFLARE_ACCOUNT_ID, \
+             one NAME=value a line, and serves until interrupted. \
              What it holds is gone when it ends.",
         )
         .arg(
@@ -136,7 +136,6 @@ fn introduce(simulator: &Simulator) -> io::Result<()> {
     writeln!(out, "CLOUDFLARE_BASE_URL={}", simulator.base_url())?;
     writeln!(out, "CLOUDFLARE_API_TOKEN={}", simulator.api_token())?;
     writeln!(out, "CLOUDFLARE_ACCOUNT_ID={}", simulator.account_id())?;
-    writeln!(out, "CLOUDFLARE_ZONE_ID={}", simulator.zone_id())?;
     out.flush()
 }
 

@@ -17,9 +17,9 @@ pub enum Operation {
     Update,
     /// `DELETE …/service_tokens/{id}`
     Delete,
-    /// `POST …/service_tokens/{id}/refresh`, in an account only
+    /// `POST …/service_tokens/{id}/refresh`
     Refresh,
-    /// `POST …/service_tokens/{id}/rotate`, in an account only
+    /// `POST …/service_tokens/{id}/rotate`
     Rotate,
 }
 
@@ -28,15 +28,4 @@ impl Operation {
     pub(crate) fn is_change(self) -> bool {
         !matches!(self, Self::List | Self::Get)
     }
-}
-
-/// Where a token lives. The two are apart: neither sees the other's tokens.
-///
-/// See the example of [`SimulatorBuilder::zone_token`](crate::SimulatorBuilder::zone_token).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Scope {
-    /// Beneath `/accounts/{account_id}`.
-    Account,
-    /// Beneath `/zones/{zone_id}`.
-    Zone,
 }

@@ -12,7 +12,7 @@ use axum::routing::{get, post};
 use crate::call::{self, Note, Target};
 use crate::delivery::Delivery;
 use crate::envelope::Refusal;
-use crate::operation::{Operation, Scope};
+use crate::operation::Operation;
 use crate::protected;
 use crate::request_log::ReceivedRequest;
 use crate::shared::Shared;
@@ -21,8 +21,7 @@ pub(crate) const API: &str = "/client/v4";
 
 pub(crate) fn router(shared: Arc<Shared>) -> Router {
     Router::new()
-        .merge(api(Scope::Account))
-        .merge(api(Scope::Zone))
+        .merge(api())
         .fallback(async |uri: Uri| Refusal::no_route(uri.path()).into_response())
         .layer(middleware::from_fn_with_state(shared.clone(), count))
         .merge(protected::router())
@@ -30,11 +29,10 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .with_state(shared)
 }
 
-/// The paths of one scope. Only an account has refresh and rotate.
-fn api(scope: Scope) -> Router<Arc<Shared>> {
+fn api() -> Router<Arc<Shared>> {
     let on = |operation: Operation| {
         move |State(shared): State<Arc<Shared>>, target: Target, request: Request| {
-            call::answer(shared, scope, operation, target, request)
+            call::answer(shared, operation, target, request)
         }
     };
     // `get` alone would answer HEAD as well.
@@ -42,16 +40,12 @@ fn api(scope: Scope) -> Router<Arc<Shared>> {
         move || async move { Refusal::method_not_allowed(allow).into_response() }
     };
 
-    let segment = match scope {
-        Scope::Account => "accounts",
-        Scope::Zone => "zones",
-    };
-    let tokens = format!("{API}/{segment}/{{scope_id}}/access/service_tokens");
+    let tokens = format!("{API}/accounts/{{account_id}}/access/service_tokens");
     let token = format!("{tokens}/{{token_id}}");
     let read_write = only("GET, POST");
     let read_change = only("GET, PUT, DELETE");
 
-    let router = Router::new()
+    Router::new()
         .route(
             &tokens,
             get(on(Operation::List))
@@ -66,19 +60,15 @@ fn api(scope: Scope) -> Router<Arc<Shared>> {
                 .delete(on(Operation::Delete))
                 .head(read_change)
                 .fallback(read_change),
-        );
-    match scope {
-        Scope::Zone => router,
-        Scope::Account => router
-            .route(
-                &format!("{token}/refresh"),
-                post(on(Operation::Refresh)).fallback(only("POST")),
-            )
-            .route(
-                &format!("{token}/rotate"),
-                post(on(Operation::Rotate)).fallback(only("POST")),
-            ),
-    }
+        )
+        .route(
+            &format!("{token}/refresh"),
+            post(on(Operation::Refresh)).fallback(only("POST")),
+        )
+        .route(
+            &format!("{token}/rotate"),
+            post(on(Operation::Rotate)).fallback(only("POST")),
+        )
 }
 
 /// Counts a request against the rate limit and says where the client stands.

@@ -6,7 +6,6 @@ use rand::rngs::StdRng;
 
 use crate::duration::{self, DEFAULT_DURATION, Lifetime};
 use crate::generator;
-use crate::operation::Scope;
 use crate::secret::{ClientSecret, SecretHash};
 use crate::token::{StoredToken, Token, TokenField, Withheld};
 
@@ -231,7 +230,12 @@ impl SeedToken {
     }
 
     /// The token as it stands when the simulator starts.
-    pub(crate) fn plant(self, scope: Scope, start: DateTime<Utc>, rng: &mut StdRng) -> StoredToken {
+    pub(crate) fn plant(
+        self,
+        account: &str,
+        start: DateTime<Utc>,
+        rng: &mut StdRng,
+    ) -> StoredToken {
         let (expires_at, created_at) = self.lifespan(start);
         // Drawn even where the seed brings its own, so that one seed's id or
         // secret never depends on what another seed brings.
@@ -239,7 +243,7 @@ impl SeedToken {
         let client_id = generator::client_id(rng);
         let client_secret = ClientSecret::generate(rng);
         let mut token = Token::new(
-            scope,
+            account.to_owned(),
             self.id.unwrap_or(id),
             self.client_id.unwrap_or(client_id),
             self.name,
@@ -303,7 +307,7 @@ mod tests {
 
     fn plant(seed: SeedToken) -> Token {
         let mut rng = StdRng::seed_from_u64(1);
-        seed.plant(Scope::Account, start(), &mut rng).token
+        seed.plant("a1", start(), &mut rng).token
     }
 
     #[test]

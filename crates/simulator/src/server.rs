@@ -6,7 +6,6 @@ use std::sync::Arc;
 use crate::fault_plan::{FaultPlan, RandomFaults};
 use crate::injection::Injection;
 use crate::listener::Port;
-use crate::operation::Scope;
 use crate::protected;
 use crate::request_log::ReceivedRequest;
 use crate::routes;
@@ -116,14 +115,7 @@ impl Simulator {
     ///
     /// See the example of [`SimulatorBuilder::account_id`](crate::SimulatorBuilder::account_id).
     pub fn account_id(&self) -> &str {
-        self.shared.scope_id(Scope::Account)
-    }
-
-    /// The id of the only zone.
-    ///
-    /// See the example of [`SimulatorBuilder::account_id`](crate::SimulatorBuilder::account_id).
-    pub fn zone_id(&self) -> &str {
-        self.shared.scope_id(Scope::Zone)
+        &self.shared.account_id
     }
 
     /// The API token that is accepted as `Authorization: Bearer`.
@@ -147,21 +139,14 @@ impl Simulator {
         &self.shared.credentials.api_key
     }
 
-    /// The key that is accepted as `X-Auth-User-Service-Key`.
-    ///
-    /// See the example of [`SimulatorBuilder::api_token`](crate::SimulatorBuilder::api_token).
-    pub fn user_service_key(&self) -> &str {
-        &self.shared.credentials.user_service_key
-    }
-
-    /// All tokens of account and zone as they stand, in order of creation.
+    /// All tokens as they stand, in order of creation.
     ///
     /// See the example of [`token`](Self::token).
     pub fn tokens(&self) -> Vec<Token> {
         self.shared.state().tokens().cloned().collect()
     }
 
-    /// The token with this id as it stands, in account or zone.
+    /// The token with this id as it stands.
     ///
     /// ```
     /// use cf_service_tokens_simulator::{SeedToken, Simulator};
@@ -343,7 +328,6 @@ impl fmt::Debug for Simulator {
         f.debug_struct("Simulator")
             .field("base_url", &self.base_url)
             .field("account_id", &self.account_id())
-            .field("zone_id", &self.zone_id())
             .finish_non_exhaustive()
     }
 }

@@ -8,7 +8,7 @@ use rand::rngs::StdRng;
 use crate::authentication::Credentials;
 use crate::fault_plan::{FaultPlan, Strike};
 use crate::generator;
-use crate::operation::{Operation, Scope};
+use crate::operation::Operation;
 use crate::rate_limit::{RateLimit, Standing};
 use crate::request_log::{ReceivedRequest, RequestLog};
 use crate::state::State;
@@ -20,7 +20,6 @@ pub(crate) type Clock = Box<dyn Fn() -> DateTime<Utc> + Send + Sync>;
 pub(crate) struct Shared {
     pub(crate) credentials: Credentials,
     pub(crate) account_id: String,
-    pub(crate) zone_id: String,
     pub(crate) clock: Clock,
     pub(crate) state: Mutex<State>,
     pub(crate) rate_limit: Mutex<RateLimit>,
@@ -36,13 +35,6 @@ impl Shared {
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
-    }
-
-    pub(crate) fn scope_id(&self, scope: Scope) -> &str {
-        match scope {
-            Scope::Account => &self.account_id,
-            Scope::Zone => &self.zone_id,
-        }
     }
 
     pub(crate) fn count_request(&self) -> Standing {

@@ -8,7 +8,6 @@ use rand::rngs::StdRng;
 use crate::duration::later;
 use crate::fields::{Create, List, Rotate, Update};
 use crate::generator;
-use crate::operation::Scope;
 use crate::rejection::Rejection;
 use crate::secret::ClientSecret;
 use crate::token::{StoredToken, Token};
@@ -46,12 +45,12 @@ impl State {
         Self::new(self.tokens.clone(), StdRng::from_rng(&mut self.rng))
     }
 
-    pub(crate) fn list(&self, scope: Scope, list: &List) -> Page<'_> {
+    pub(crate) fn list(&self, account: &str, list: &List) -> Page<'_> {
         let found: Vec<&StoredToken> = self
             .tokens
             .iter()
             .filter(|StoredToken { token, .. }| {
-                token.scope == scope
+                token.account_id == account
                     && list.name.as_ref().is_none_or(|name| token.name == *name)
                     && list.search.as_ref().is_none_or(|search| {
                         token.name.to_lowercase().contains(search)
@@ -69,14 +68,14 @@ impl State {
         }
     }
 
-    pub(crate) fn get(&mut self, scope: Scope, id: &str) -> Result<Answer, Rejection> {
-        self.find(scope, id).map(|stored| answer(stored, None))
+    pub(crate) fn get(&mut self, account: &str, id: &str) -> Result<Answer, Rejection> {
+        self.find(account, id).map(|stored| answer(stored, None))
     }
 
-    pub(crate) fn create(&mut self, scope: Scope, create: Create, now: DateTime<Utc>) -> Answer {
+    pub(crate) fn create(&mut self, account: &str, create: Create, now: DateTime<Utc>) -> Answer {
         let client_secret = ClientSecret::generate(&mut self.rng);
         let mut token = Token::new(
-            scope,
+            account.to_owned(),
             generator::uuid(&mut self.rng),
             generator::client_id(&mut self.rng),
             create.name,
@@ -102,12 +101,12 @@ impl State {
 
     pub(crate) fn update(
         &mut self,
-        scope: Scope,
+        account: &str,
         id: &str,
         update: Update,
         now: DateTime<Utc>,
     ) -> Result<Answer, Rejection> {
-        let current_version = self.find(scope, id)?.token.client_secret_version;
+        let current_version = self.find(account, id)?.token.client_secret_version;
         let version = update.client_secret_version.unwrap_or(current_version);
         if version < current_version {
             return Err(Rejection::invalid(
@@ -117,7 +116,7 @@ impl State {
         }
         let new_secret = (version > current_version).then(|| ClientSecret::generate(&mut self.rng));
 
-        let stored = self.find(scope, id)?;
+        let stored = self.find(account, id)?;
         if let Some(secret) = &new_secret {
             stored.replace_secret(secret.hash(), update.previous_client_secret_expires_at);
             stored.token.client_secret_version = version;
@@ -138,8 +137,8 @@ impl State {
         Ok(answer(stored, new_secret))
     }
 
-    pub(crate) fn delete(&mut self, scope: Scope, id: &str) -> Result<Answer, Rejection> {
-        let stored = self.find(scope, id)?;
+    pub(crate) fn delete(&mut self, account: &str, id: &str) -> Result<Answer, Rejection> {
+        let stored = self.find(account, id)?;
         if stored.token.used_by_policy {
             return Err(Rejection::InUse);
         }
@@ -150,11 +149,11 @@ impl State {
 
     pub(crate) fn refresh(
         &mut self,
-        scope: Scope,
+        account: &str,
         id: &str,
         now: DateTime<Utc>,
     ) -> Result<Answer, Rejection> {
-        let stored = self.find(scope, id)?;
+        let stored = self.find(account, id)?;
         stored.token.expires_at = stored.token.expires_at.max(later(now, REFRESH));
         stored.token.updated_at = now;
         Ok(answer(stored, None))
@@ -162,14 +161,14 @@ impl State {
 
     pub(crate) fn rotate(
         &mut self,
-        scope: Scope,
+        account: &str,
         id: &str,
         rotate: &Rotate,
         now: DateTime<Utc>,
     ) -> Result<Answer, Rejection> {
-        self.find(scope, id)?;
+        self.find(account, id)?;
         let secret = ClientSecret::generate(&mut self.rng);
-        let stored = self.find(scope, id)?;
+        let stored = self.find(account, id)?;
         stored.replace_secret(secret.hash(), rotate.previous_client_secret_expires_at);
         stored.token.client_secret_version += 1;
         stored.token.updated_at = now;
@@ -207,10 +206,10 @@ impl State {
         Some(stored.token.clone())
     }
 
-    fn find(&mut self, scope: Scope, id: &str) -> Result<&mut StoredToken, Rejection> {
+    fn find(&mut self, account: &str, id: &str) -> Result<&mut StoredToken, Rejection> {
         self.tokens
             .iter_mut()
-            .find(|stored| stored.token.scope == scope && stored.token.id == id)
+            .find(|stored| stored.token.account_id == account && stored.token.id == id)
             .ok_or(Rejection::NotFound)
     }
 }

@@ -6,7 +6,6 @@ use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use crate::duration::{self, Lifetime};
-use crate::operation::Scope;
 use crate::secret::SecretHash;
 
 /// What the simulator holds of one service token, at the moment it was asked.
@@ -18,9 +17,9 @@ use crate::secret::SecretHash;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Token {
-    /// Whether it is a token of the account or of the zone.
+    /// The id of the account that holds the token.
     #[serde(skip)]
-    pub scope: Scope,
+    pub account_id: String,
     /// The id that names the token in a path.
     pub id: String,
     /// The public half of its credentials, sent as `CF-Access-Client-Id`.
@@ -56,7 +55,7 @@ pub struct Token {
 impl Token {
     /// An enabled token that was just made.
     pub(crate) fn new(
-        scope: Scope,
+        account_id: String,
         id: String,
         client_id: String,
         name: String,
@@ -65,7 +64,7 @@ impl Token {
         expires_at: DateTime<Utc>,
     ) -> Self {
         Self {
-            scope,
+            account_id,
             id,
             client_id,
             name,
@@ -231,7 +230,7 @@ mod tests {
         let text = str::to_owned;
         StoredToken {
             token: Token::new(
-                Scope::Account,
+                text("a1"),
                 text("f174e90a"),
                 text("ci.access"),
                 text("CI"),

@@ -8,7 +8,7 @@
 
 mod support;
 
-use cf_service_tokens_simulator::{Operation, Scope, SeedToken, Simulator, TokenField};
+use cf_service_tokens_simulator::{Operation, SeedToken, Simulator, TokenField};
 use chrono::TimeDelta;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -42,38 +42,34 @@ async fn get_answers_the_whole_envelope() {
 #[tokio::test]
 async fn create_shows_the_secret_once() {
     let api = Api::start(Simulator::builder()).await;
-    for (path, scope) in [
-        (api.account(""), Scope::Account),
-        (api.zone(""), Scope::Zone),
-    ] {
-        let reply = api.post_json(&path, json!({ "name": "CI" })).await;
-        assert_eq!(reply.status, StatusCode::CREATED);
-        let created = reply.result();
-        assert_eq!(created["name"], "CI");
-        assert_eq!(created["duration"], "8760h");
-        assert_eq!(created["expires_at"], "2027-11-24T05:00:00Z");
-        assert_eq!(created["created_at"], "2026-11-24T05:00:00Z");
-        assert_eq!(created["updated_at"], "2026-11-24T05:00:00Z");
-        assert_eq!(created["last_seen_at"], Value::Null);
-        assert_eq!(created["enabled"], true);
-        assert_eq!(created["client_secret_version"], 1);
-        let secret = text(&created, "client_secret");
-        assert!(secret.starts_with("cfast_"));
-        assert_eq!(secret.len(), 54);
+    let path = api.account("");
+    let reply = api.post_json(&path, json!({ "name": "CI" })).await;
+    assert_eq!(reply.status, StatusCode::CREATED);
+    let created = reply.result();
+    assert_eq!(created["name"], "CI");
+    assert_eq!(created["duration"], "8760h");
+    assert_eq!(created["expires_at"], "2027-11-24T05:00:00Z");
+    assert_eq!(created["created_at"], "2026-11-24T05:00:00Z");
+    assert_eq!(created["updated_at"], "2026-11-24T05:00:00Z");
+    assert_eq!(created["last_seen_at"], Value::Null);
+    assert_eq!(created["enabled"], true);
+    assert_eq!(created["client_secret_version"], 1);
+    let secret = text(&created, "client_secret");
+    assert!(secret.starts_with("cfast_"));
+    assert_eq!(secret.len(), 54);
 
-        let id = text(&created, "id");
-        let got = api.get(&format!("{path}/{id}")).await;
-        assert!(!got.body.contains("client_secret\""));
-        assert!(!got.body.contains(secret));
-        let listed = api.get(&path).await;
-        assert_eq!(listed.result().as_array().unwrap().len(), 1);
-        assert!(!listed.body.contains(secret));
+    let id = text(&created, "id");
+    let got = api.get(&format!("{path}/{id}")).await;
+    assert!(!got.body.contains("client_secret\""));
+    assert!(!got.body.contains(secret));
+    let listed = api.get(&path).await;
+    assert_eq!(listed.result().as_array().unwrap().len(), 1);
+    assert!(!listed.body.contains(secret));
 
-        let held = api.simulator.token(id).unwrap();
-        assert_eq!(held.scope, scope);
-        let knock = api.knock(text(&created, "client_id"), secret).await;
-        assert_eq!(knock.status, StatusCode::OK);
-    }
+    let held = api.simulator.token(id).unwrap();
+    assert_eq!(held.account_id, api.simulator.account_id());
+    let knock = api.knock(text(&created, "client_id"), secret).await;
+    assert_eq!(knock.status, StatusCode::OK);
 }
 
 #[tokio::test]
@@ -101,29 +97,20 @@ async fn create_takes_every_field_and_echoes_the_duration() {
 
 #[tokio::test]
 async fn update_resets_the_expiry_by_the_duration() {
-    let api = Api::start(
-        Simulator::builder()
-            .token(due())
-            .zone_token(SeedToken::new("zoned").id("0a1b2c3d-0000-4000-8000-000000000000")),
-    )
-    .await;
+    let api = with_due().await;
+    let path = api.account(DUE);
     api.advance(TimeDelta::days(1));
-    for path in [
-        api.account(DUE),
-        api.zone("/0a1b2c3d-0000-4000-8000-000000000000"),
-    ] {
-        let body = json!({ "name": "renamed", "duration": "720h", "enabled": false });
-        let reply = api.put_json(&path, body).await;
-        assert_eq!(reply.status, StatusCode::OK);
-        let updated = reply.result();
-        assert_eq!(updated["name"], "renamed");
-        assert_eq!(updated["duration"], "720h");
-        assert_eq!(updated["expires_at"], "2026-12-25T05:00:00Z");
-        assert_eq!(updated["updated_at"], "2026-11-25T05:00:00Z");
-        assert_eq!(updated["enabled"], false);
-        assert_eq!(updated.get("client_secret"), None);
-        assert_eq!(api.get(&path).await.result(), updated);
-    }
+    let body = json!({ "name": "renamed", "duration": "720h", "enabled": false });
+    let reply = api.put_json(&path, body).await;
+    assert_eq!(reply.status, StatusCode::OK);
+    let updated = reply.result();
+    assert_eq!(updated["name"], "renamed");
+    assert_eq!(updated["duration"], "720h");
+    assert_eq!(updated["expires_at"], "2026-12-25T05:00:00Z");
+    assert_eq!(updated["updated_at"], "2026-11-25T05:00:00Z");
+    assert_eq!(updated["enabled"], false);
+    assert_eq!(updated.get("client_secret"), None);
+    assert_eq!(api.get(&path).await.result(), updated);
 }
 
 #[tokio::test]
@@ -207,28 +194,19 @@ async fn rotate_replaces_the_secret_at_once_or_with_grace() {
 
 #[tokio::test]
 async fn delete_answers_the_token_for_the_last_time() {
-    let api = Api::start(
-        Simulator::builder()
-            .token(due())
-            .zone_token(SeedToken::new("zoned").id("0a1b2c3d-0000-4000-8000-000000000000")),
-    )
-    .await;
-    for path in [
-        api.account(DUE),
-        api.zone("/0a1b2c3d-0000-4000-8000-000000000000"),
-    ] {
-        let before = api.get(&path).await.result();
-        let reply = api.delete(&path).await;
-        assert_eq!(reply.status, StatusCode::OK);
-        assert_eq!(reply.result(), before);
-        assert_eq!(api.get(&path).await.status, StatusCode::NOT_FOUND);
-    }
+    let api = with_due().await;
+    let path = api.account(DUE);
+    let before = api.get(&path).await.result();
+    let reply = api.delete(&path).await;
+    assert_eq!(reply.status, StatusCode::OK);
+    assert_eq!(reply.result(), before);
+    assert_eq!(api.get(&path).await.status, StatusCode::NOT_FOUND);
     assert_eq!(api.simulator.tokens(), []);
 }
 
 #[tokio::test]
 async fn lists_come_in_pages() {
-    let mut builder = Simulator::builder().zone_token(SeedToken::new("zoned"));
+    let mut builder = Simulator::builder();
     for number in 1..=27 {
         builder = builder.token(SeedToken::new(format!("token {number}")));
     }
@@ -278,10 +256,6 @@ async fn lists_come_in_pages() {
         info,
         json!({ "count": 0, "page": 1, "per_page": 25, "total_count": 0, "total_pages": 0 })
     );
-
-    let zone = api.get(&api.zone("")).await.json();
-    assert_eq!(zone["result"][0]["name"], "zoned");
-    assert_eq!(zone["result_info"]["total_count"], 1);
 }
 
 #[tokio::test]
@@ -297,12 +271,11 @@ async fn a_seed_can_leave_fields_out_of_answers() {
 }
 
 #[tokio::test]
-async fn all_three_schemes_authenticate() {
+async fn both_schemes_authenticate() {
     let api = Api::start(
         Simulator::builder()
             .api_token("the-token")
-            .email_and_api_key("me@example.com", "the-key")
-            .user_service_key("v1.0-service"),
+            .email_and_api_key("me@example.com", "the-key"),
     )
     .await;
     let path = api.account("");
@@ -313,7 +286,6 @@ async fn all_three_schemes_authenticate() {
         bare()
             .header("X-Auth-Email", "me@example.com")
             .header("X-Auth-Key", "the-key"),
-        bare().header("X-Auth-User-Service-Key", "v1.0-service"),
     ] {
         assert_eq!(send(request).await.status, StatusCode::OK);
     }
@@ -388,10 +360,8 @@ async fn a_run_can_be_replayed_from_its_seed() {
         let ray = created.header("cf-ray").to_owned();
         let credentials = [
             api.simulator.account_id().to_owned(),
-            api.simulator.zone_id().to_owned(),
             api.simulator.api_token().to_owned(),
             api.simulator.api_key().to_owned(),
-            api.simulator.user_service_key().to_owned(),
         ];
         (created.body, ray, credentials, api.simulator.tokens())
     };
@@ -406,8 +376,7 @@ async fn a_run_can_be_replayed_from_its_seed() {
 async fn the_believable_account_has_every_kind_of_token() {
     let api = Api::start(Simulator::builder().believable_account()).await;
     let tokens = api.simulator.tokens();
-    assert_eq!(tokens.len(), 12);
-    assert_eq!(tokens.iter().filter(|t| t.scope == Scope::Zone).count(), 2);
+    assert_eq!(tokens.len(), 10);
     let week = start() + TimeDelta::days(7);
     assert!(tokens.iter().any(|t| t.expires_at <= start()));
     assert!(

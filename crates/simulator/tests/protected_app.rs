@@ -41,7 +41,7 @@ async fn a_good_token_is_let_in_and_seen() {
 
 #[tokio::test]
 async fn one_header_may_hold_both_halves() {
-    let api = Api::start(Simulator::builder().zone_token(seed())).await;
+    let api = Api::start(Simulator::builder().token(seed())).await;
     let knock = async |value: String| {
         let url = format!("{}/deep/path?x=1", api.simulator.protected_url());
         let request = api.http.request(Method::POST, url);

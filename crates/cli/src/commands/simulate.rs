@@ -35,7 +35,6 @@ pub(crate) async fn simulate(output: &Output, arguments: &Simulate) -> Result<Ex
     ] {
         output.line(&format!("export {name}={value}"))?;
     }
-    output.line(&format!("# a zone: --zone {}", simulator.zone_id()))?;
     output.line(&format!(
         "# an app behind Access: {}",
         simulator.protected_url()

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::seed::SeedToken;
 
-const ACCOUNT: Scope = Scope::Account;
+const ACCOUNT: &str = "a1";
 
 fn start() -> DateTime<Utc> {
     "2026-11-24T05:00:00Z".parse().unwrap()
@@ -294,19 +294,19 @@ fn a_policy_protects_from_deletion() {
 }
 
 #[test]
-fn scopes_do_not_see_each_other() {
+fn accounts_do_not_see_each_other() {
     let (mut state, id) = with(SeedToken::new("CI"));
-    let zone = Scope::Zone;
+    let other = "a2";
     let missing = Some(Rejection::NotFound);
-    assert_eq!(state.get(zone, &id).err(), missing);
+    assert_eq!(state.get(other, &id).err(), missing);
     assert_eq!(
         state
-            .update(zone, &id, update(json!({ "name": "x" })), start())
+            .update(other, &id, update(json!({ "name": "x" })), start())
             .err(),
         missing
     );
-    assert_eq!(state.delete(zone, &id).err(), missing);
-    assert_eq!(state.list(zone, &list(&[])).total, 0);
+    assert_eq!(state.delete(other, &id).err(), missing);
+    assert_eq!(state.list(other, &list(&[])).total, 0);
     assert_eq!(state.list(ACCOUNT, &list(&[])).total, 1);
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use cf_service_tokens::ServiceToken;
 use cf_service_tokens::renewal::{
-    Decision, RenewReason, RenewalError, RenewalOutcome, RenewalReport, SkipReason, TokenRenewal,
+    Decision, RenewReason, RenewalError, RenewalOutcome, RenewalReport, TokenRenewal,
 };
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -99,11 +99,6 @@ impl RenewalRecord {
 
 impl Record for RenewalRecord {
     const COLUMNS: &'static [&'static str] = &["NAME", "OUTCOME", "FROM", "TO", "WHY"];
-
-    fn blank() -> Option<Self> {
-        let skip = Decision::Skip(SkipReason::NotDue);
-        Self::skipped(&ServiceToken::default(), skip)
-    }
 
     fn cells(&self, now: DateTime<Utc>) -> Vec<Cell> {
         let outcome = match self.outcome {
