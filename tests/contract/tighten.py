@@ -1,20 +1,17 @@
-"""Derives from Cloudflare's document the copy that the referee holds answers against.
+"""Derives from Cloudflare's document the copies that the referee holds both sides to.
 
-The document leaves so much open that it allows `result: {}`. The copy has the same
-operations and the same types, and three things more:
+The document leaves so much open that it allows `result: {}`. In a copy
 
-- An object has no field but those that the document names, in requests as well.
-- An answer has the fields of `REQUIRED`, and a failure has at least one error.
-- An operation that the document calls deprecated is left out.
+- an answer has the fields that the document names and no others, those of `REQUIRED`
+  at the least, and a failure has at least one error;
+- a request has the fields that the document names and no others; or, where `known`
+  is given, any others, and what that says beyond the document;
+- an operation that the document calls deprecated is left out.
 
-One thing is looser: `THROTTLED`.
-
-    python3 tighten.py DOCUMENT >COPY
+One thing is looser than in the document: `THROTTLED`.
 """
 
 import copy
-import json
-import sys
 
 TOKEN = ["id", "client_id", "name", "duration", "enabled", "created_at", "updated_at"]
 
@@ -34,13 +31,19 @@ REQUIRED = {
 THROTTLED = 971
 
 
-class Tightener:
-    """Resolves each reference of a document, and closes each object."""
+class Resolver:
+    """Resolves each reference of a document, and merges the parts of each `allOf`.
 
-    def __init__(self, document):
+    A schema is named after its place: the name of its component, and below it those of
+    the properties.
+    """
+
+    def __init__(self, document, closed, additions):
         self.document = document
-        # What is left of `REQUIRED`: each entry must meet its schema.
-        self.unmet = dict(REQUIRED)
+        self.closed = closed
+        self.additions = additions
+        # The additions that no schema has met yet.
+        self.unmet = set(additions)
 
     def referenced(self, reference):
         """The target of a reference, and its name."""
@@ -49,109 +52,118 @@ class Tightener:
             target = target[step]
         return target, reference.rsplit("/", 1)[1]
 
-    def schema(self, schema, where):
-        """A schema without references and without `allOf`, every object of it closed."""
-        merged = self.merged(schema, where)
+    def schema(self, schema, place):
+        merged = self.merged(schema, place)
         if "items" in merged:
-            merged["items"] = self.schema(merged["items"], f"{where}/items")
+            merged["items"] = self.schema(merged["items"], f"{place}/items")
         if "properties" in merged:
             merged["properties"] = {
                 name: self.schema(part, at) for name, (part, at) in merged["properties"].items()
             }
-            merged["additionalProperties"] = False
+            if self.closed:
+                merged["additionalProperties"] = False
         return merged
 
-    def merged(self, schema, where):
-        """One schema in place of a reference or of the parts of an `allOf`.
-
-        Properties keep the place that they come from: `REQUIRED` names it.
-        """
+    def merged(self, schema, place):
+        """The schema with each property beside its place."""
         if "$ref" in schema:
             target, name = self.referenced(schema["$ref"])
             return self.merged(target, name)
         own = {key: value for key, value in schema.items() if key != "allOf"}
         if "properties" in own:
             own["properties"] = {
-                name: (part, f"{where}/{name}") for name, part in own["properties"].items()
+                name: (part, f"{place}/{name}") for name, part in own["properties"].items()
             }
-        own["required"] = own.get("required", []) + self.unmet.pop(where, REQUIRED.get(where, []))
+        self.unmet.discard(place)
+        added = self.additions.get(place, {})
         whole = {}
-        for part in [*(self.merged(part, where) for part in schema.get("allOf", [])), own]:
+        for part in [*(self.merged(part, place) for part in schema.get("allOf", [])), own, added]:
             properties = {**whole.get("properties", {}), **part.get("properties", {})}
             required = sorted({*whole.get("required", []), *part.get("required", [])})
             whole = {**whole, **part}
             if properties:
                 whole["properties"] = properties
-            # An empty list is no list in OpenAPI 3.0.
-            whole.pop("required", None)
             if required:
                 whole["required"] = required
         return whole
 
-    def content(self, content, where):
+    def content(self, content, place):
         return {
-            kind: {**media, "schema": self.schema(media["schema"], where)}
+            kind: {**media, "schema": self.schema(media["schema"], place)}
             for kind, media in content.items()
         }
 
-    def response(self, response, success):
-        content = self.content(response["content"], "response")
-        for media in content.values():
-            errors = media["schema"]["properties"]["errors"]
-            # The document gives a failure's list a `minLength`, which says nothing of a list.
-            errors.pop("minLength", None)
-            errors["maxItems" if success else "minItems"] = 0 if success else 1
-        return {**response, "content": content}
 
-    def throttled(self, failure):
-        failure = copy.deepcopy(failure)
-        for media in failure["content"].values():
-            errors = media["schema"]["properties"]["errors"]
-            errors["items"]["properties"]["code"]["minimum"] = THROTTLED
-        return failure
+def tightened_response(response, answers, success):
+    content = answers.content(response["content"], "response")
+    for media in content.values():
+        errors = media["schema"]["properties"]["errors"]
+        # The document gives a failure's list a `minLength`, which says nothing of a list.
+        errors.pop("minLength", None)
+        errors["maxItems" if success else "minItems"] = 0 if success else 1
+    return {**response, "content": content}
 
-    def operation(self, operation):
-        tight = {
-            **operation,
-            "parameters": [self.parameter(one) for one in operation["parameters"]],
-            "responses": {
-                status: self.response(response, status.startswith("2"))
-                for status, response in operation["responses"].items()
-            },
-        }
-        tight["responses"]["429"] = self.throttled(tight["responses"]["4XX"])
-        if "requestBody" in operation:
-            body = operation["requestBody"]
-            tight["requestBody"] = {**body, "content": self.content(body["content"], "request")}
-        return tight
 
-    def parameter(self, parameter):
-        if "$ref" in parameter:
-            parameter, _ = self.referenced(parameter["$ref"])
-        return {**parameter, "schema": self.schema(parameter["schema"], "parameter")}
+def throttled(failure):
+    failure = copy.deepcopy(failure)
+    for media in failure["content"].values():
+        errors = media["schema"]["properties"]["errors"]
+        errors["items"]["properties"]["code"]["minimum"] = THROTTLED
+    return failure
+
+
+def tightened_parameter(parameter, requests, operation_id):
+    if "$ref" in parameter:
+        parameter, _ = requests.referenced(parameter["$ref"])
+    place = parameter["name"]
+    at_operation = f"{operation_id}/{place}"
+    if at_operation in requests.additions:
+        place = at_operation
+    return {**parameter, "schema": requests.schema({"allOf": [parameter["schema"]]}, place)}
+
+
+def tightened_operation(operation, answers, requests):
+    name = operation["operationId"]
+    tight = {
+        **operation,
+        "parameters": [
+            tightened_parameter(parameter, requests, name) for parameter in operation["parameters"]
+        ],
+        "responses": {
+            status: tightened_response(response, answers, status.startswith("2"))
+            for status, response in operation["responses"].items()
+        },
+    }
+    tight["responses"]["429"] = throttled(tight["responses"]["4XX"])
+    if "requestBody" in operation:
+        body = operation["requestBody"]
+        tight["requestBody"] = {**body, "content": requests.content(body["content"], name)}
+    return tight
 
 
 def is_deprecated(operation):
     return operation.get("deprecated") or operation.get("x-fern-availability") == "deprecated"
 
 
-def tighten(document):
-    tightener = Tightener(document)
+def tighten(document, known=None):
+    """The tightened copy of a document.
+
+    `known` says, by the place of a schema of requests, what to add to it.
+    """
+    required = {place: {"required": fields} for place, fields in REQUIRED.items()}
+    answers = Resolver(document, True, required)
+    requests = Resolver(document, known is None, known or {})
     paths = {}
     for path, item in document["paths"].items():
         operations = {
-            method: tightener.operation(operation)
+            method: tightened_operation(operation, answers, requests)
             for method, operation in item.items()
             if not is_deprecated(operation)
         }
         if operations:
             paths[path] = operations
-    if tightener.unmet:
-        raise SystemExit(f"the document has no such schemas: {sorted(tightener.unmet)}")
+    unmet = answers.unmet | requests.unmet
+    if unmet:
+        raise SystemExit(f"the document has no such schemas: {', '.join(sorted(unmet))}")
     schemes = document["components"]["securitySchemes"]
     return {**document, "paths": paths, "components": {"securitySchemes": schemes}}
-
-
-if __name__ == "__main__":
-    with open(sys.argv[1], encoding="utf-8") as document:
-        json.dump(tighten(json.load(document)), sys.stdout, indent=1)
