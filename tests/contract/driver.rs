@@ -3,9 +3,9 @@
 //! `run.sh` starts it with a server in the environment, as `Client::from_env` reads
 //! it, and says what to do there:
 //!
+//! - nothing: takes a token through its whole life.
 //! - `calls`: makes each call once. The server is a mock of the API's document, which
 //!   makes its answers up.
-//! - `life`: takes a token through its whole life.
 //! - `refusal`: deletes the token `TOKEN_ID`, and prints the status of the refusal.
 #![allow(clippy::print_stdout, reason = "the caller reads it")]
 
@@ -23,34 +23,58 @@ type Outcome = Result<(), Box<dyn Error>>;
 /// An id of the form that the API gives.
 const TOKEN: &str = "f174e90a-fafe-4643-bbbc-4a0ed4fc8415";
 
+const USAGE: &str = "usage: contract async|blocking [calls|refusal]";
+
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
 #[tokio::main(flavor = "current_thread")]
-async fn asynchronous(part: &str) -> Outcome {
+async fn asynchronous(part: Part) -> Outcome {
     let client = builder().build()?;
     match part {
-        "calls" => calls_async(&client).await,
-        "life" => life_async(&client).await,
-        _ => refusal_async(&client).await,
+        Part::Life => life_async(&client).await,
+        Part::Calls => calls_async(&client).await,
+        Part::Refusal => refusal_async(&client).await,
     }
 }
 
-fn blocking(part: &str) -> Outcome {
+fn blocking(part: Part) -> Outcome {
     let client = builder().build_blocking()?;
     match part {
-        "calls" => calls_blocking(&client),
-        "life" => life_blocking(&client),
-        _ => refusal_blocking(&client),
+        Part::Life => life_blocking(&client),
+        Part::Calls => calls_blocking(&client),
+        Part::Refusal => refusal_blocking(&client),
     }
+}
+
+enum Part {
+    Life,
+    Calls,
+    Refusal,
 }
 
 fn main() -> Outcome {
-    let arguments: Vec<String> = env::args().skip(1).collect();
-    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["async", part @ ("calls" | "life" | "refusal")] => asynchronous(part),
-        ["blocking", part @ ("calls" | "life" | "refusal")] => blocking(part),
-        _ => Err("usage: contract async|blocking calls|life|refusal".into()),
+    let mut arguments = env::args().skip(1);
+    let (way, part) = (arguments.next(), arguments.next());
+    let part = match part.as_deref() {
+        None => Part::Life,
+        Some("calls") => Part::Calls,
+        Some("refusal") => Part::Refusal,
+        Some(_) => return Err(USAGE.into()),
+    };
+    let outcome = match way.as_deref() {
+        Some("async") => asynchronous(part),
+        Some("blocking") => blocking(part),
+        _ => return Err(USAGE.into()),
+    };
+    // The error's own text cuts the body short, which holds all that Prism found.
+    if let Err(error) = &outcome
+        && let Some(body) = error
+            .downcast_ref::<cf_service_tokens::Error>()
+            .and_then(cf_service_tokens::Error::body)
+    {
+        println!("{}", String::from_utf8_lossy(body));
     }
+    outcome
 }
 
 /// Makes each call once, so that each answer counts.

@@ -37,14 +37,6 @@ class Simulator:
         self.account = variables["CLOUDFLARE_ACCOUNT_ID"]
         self.tokens_path = f"/accounts/{self.account}/access/service_tokens"
 
-    # TEMPORARY until the control plane
-    read_only = "x"
-    foreign_account = "00000000000000000000000000000000"
-    in_use = "x"
-    def reset(self): pass
-    def throttle(self): pass
-    def requests(self): return []
-
     def call(self, method, path, body=None, through=None):
         """Calls the API, through a proxy of it or not: the status, and the answer."""
         headers = {
@@ -52,6 +44,20 @@ class Simulator:
             "Content-Type": "application/json",
         }
         return send(method, f"{through or self.base_url}{path}", headers, body)
+
+    def control(self, method, path, body=None):
+        """Calls the control plane: its answer."""
+        headers = {"X-Simulator-Control": "1", "Content-Type": "application/json"}
+        url = f"{self.origin}/_simulator{path}"
+        status, answer = send(method, url, headers, body)
+        if status >= 300:
+            raise SystemExit(f"{method} {url}: {status}: {answer}")
+        return answer
+
+    def requests(self):
+        """The requests to the API that it received since its log was cleared."""
+        log = self.control("GET", "/requests")
+        return [one for one in log if one["path"].startswith("/client/v4/")]
 
 
 def send(method, url, headers, body=None):

@@ -30,6 +30,9 @@ PEERS_INSTALLED = Path(os.environ["PEERS_INSTALLED"])
 # A service token that no account has.
 NO_TOKEN = "f174e90a-fafe-4643-bbbc-4a0ed4fc8415"
 
+FOREIGN_ACCOUNT = "699d98642c564d2e855e9661899b7252"
+READ_ONLY = "read-only-api-token"
+
 OK = "  ok: "
 
 # Each is a program that takes a token through its whole life; with the argument
@@ -147,18 +150,21 @@ def mock_part():
 
 def refusals(here):
     """Ways to have a delete refused: the status, why, and what is different."""
-    return [
-        (401, "a wrong API token", {"CLOUDFLARE_API_TOKEN": "not-a-token"}),
-        (403, "an API token that may only read", {"CLOUDFLARE_API_TOKEN": here.read_only}),
-        (403, "another account", {"CLOUDFLARE_ACCOUNT_ID": here.foreign_account}),
-        (404, "no such token", {"TOKEN_ID": NO_TOKEN}),
-        (400, "a token in use", {"TOKEN_ID": here.in_use}),
-        (429, "too many calls", {}),
-    ]
+    here.control("POST", "/api_tokens", {"api_token": READ_ONLY, "read_only": True})
+    here.control("POST", "/accounts", {"id": FOREIGN_ACCOUNT})
+    in_use = here.control("POST", "/tokens", {"name": "in use", "used_by_policy": True})
+    yield 401, "a wrong API token", {"CLOUDFLARE_API_TOKEN": "not-a-token"}
+    yield 403, "an API token that may only read", {"CLOUDFLARE_API_TOKEN": READ_ONLY}
+    yield 403, "another account", {"CLOUDFLARE_ACCOUNT_ID": FOREIGN_ACCOUNT}
+    yield 404, "no such token", {"TOKEN_ID": NO_TOKEN}
+    yield 400, "a token in use", {"TOKEN_ID": in_use["id"]}
+    # Longer than any client waits before it tries again.
+    too_many = {"too_many_requests": {"retry_after_seconds": 3600}}
+    here.control("POST", "/faults", {"fault": too_many, "on": "delete"})
+    yield 429, "too many calls", {}
 
 
 def check_client(client, command, here, proxy, document):
-    is_driver = command[0] == DRIVER
     variables = {
         **here.variables,
         "CLOUDFLARE_BASE_URL": proxy.url(),
@@ -167,16 +173,15 @@ def check_client(client, command, here, proxy, document):
         "COMMAND": os.environ["COMMAND"],
         "WORK": str(WORK),
     }
-    here.reset()
-    run_checks(f"{client}: a token's life", [*command, *(["life"] if is_driver else [])], variables)
-    check_agreement(f"{client}: a token's life", proxy)
+    here.control("POST", "/reset")
+    what = f"{client}: a token's life"
+    run_checks(what, command, variables)
+    check_agreement(what, proxy)
     for status, why, different in refusals(here):
-        if status == 429:
-            here.throttle()
+        what = f"{client}: {why}: {status}"
         ran = run([*command, "refusal"], {**variables, **different})
-        seen = ran.stdout.strip()
-        tally.check(f"{client}: {why}: {status}", seen == str(status), ran.stdout + ran.stderr)
-        check_agreement(f"{client}: {why}", proxy)
+        tally.check(what, ran.stdout.strip() == str(status), ran.stdout + ran.stderr)
+        check_agreement(what, proxy)
     requests = here.requests()
     found = undocumented(document, requests)
     tally.check(f"{client}: nothing undocumented is asked", not found, "\n".join(found))
@@ -273,7 +278,7 @@ def self_checks(tight):
             expected = f"must have required property '{field}_2'"
             tally.check(f"notices that {field} is renamed", expected in found, found)
 
-        here.reset()
+        here.control("DELETE", "/requests")
         here.call("GET", f"{here.tokens_path}?name=a&nmae=b")
         found = undocumented(document, here.requests())
         expected = ["access-service-tokens-list-service-tokens: ?nmae"]
