@@ -171,7 +171,8 @@ macro_rules! programs {
             }
             check("list: over several pages", ids.len() > 5 && ids.contains(&id))?;
             let page = tokens.list().search(&name).page(1)$(.$await)??;
-            check("list: by search", page.tokens.iter().any(|token| token.id.as_ref() == Some(&id)))?;
+            let found = matches!(&page.tokens[..], [token] if token.id.as_ref() == Some(&id));
+            check("list: by search, the token alone", found)?;
 
             let update = UpdateServiceToken::new().duration(TokenDuration::FOREVER);
             let updated = tokens.update(&id, &update)$(.$await)??;

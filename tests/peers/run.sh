@@ -38,6 +38,11 @@ against_a_simulator() {
     return "$result"
 }
 
+control_peer() {
+    echo 'the control plane'
+    against_a_simulator python3 "$peers/control.py"
+}
+
 python_peer() {
     install_python_packages "$installed" "$peers/requirements.txt" 'PyPI cloudflare' || return 0
     echo "PyPI $(cat "$peers/requirements.txt")"
@@ -51,5 +56,6 @@ npm_peer() {
     PEER_DIRECTORY=$directory against_a_simulator node "$peers/service_tokens.mjs"
 }
 
+control_peer
 python_peer
 npm_peer
