@@ -19,7 +19,7 @@ use crate::renewal::outcome::{RenewalError, RenewalOutcome, TokenRenewal, verifi
 use crate::renewal::policy::{RenewBy, RenewalPolicy};
 use crate::renewal::report::RenewalReport;
 use crate::request::UpdateServiceToken;
-use crate::service_tokens::AccountServiceTokens;
+use crate::service_tokens::ServiceTokens;
 
 /// How long each call may take. An account may have more tokens than the rate
 /// limit has room for, and one that was locked out must wait for five minutes.
@@ -65,7 +65,7 @@ pub enum RenewalEvent {
     Finished(RenewalReport),
 }
 
-/// A pass over an account; made by [`AccountServiceTokens::renew`].
+/// A pass over an account; made by [`ServiceTokens::renew`].
 ///
 /// It is a [`Stream`] of what happens, of which the last is the report.
 /// Nothing is done unless it is read: by [`next`](Self::next), or to the end by
@@ -111,7 +111,7 @@ impl Renewal {
 
     /// Goes on to the end, and reports what came of the pass.
     ///
-    /// See the example of [`AccountServiceTokens::renew`].
+    /// See the example of [`ServiceTokens::renew`].
     pub async fn report(mut self) -> RenewalReport {
         while self.next().await.is_some() {}
         self.pass.report
@@ -133,7 +133,7 @@ impl fmt::Debug for Renewal {
     }
 }
 
-impl AccountServiceTokens {
+impl ServiceTokens {
     /// Renews the tokens of the account that fall due, as the policy says.
     ///
     /// The tokens are listed a page at a time. Those that are due are then
@@ -173,7 +173,7 @@ impl AccountServiceTokens {
 
 /// A pass, and how far it has come.
 pub(super) struct Pass {
-    tokens: AccountServiceTokens,
+    tokens: ServiceTokens,
     policy: RenewalPolicy,
     stage: Stage,
     /// The tokens that were listed, are due, and are not being renewed yet.
@@ -205,7 +205,7 @@ struct Due {
 type Tried = (Due, Result<DateTime<Utc>, RenewalError>);
 
 impl Pass {
-    pub(super) fn new(tokens: &AccountServiceTokens, policy: RenewalPolicy) -> Self {
+    pub(super) fn new(tokens: &ServiceTokens, policy: RenewalPolicy) -> Self {
         let tokens = tokens.with(|call| call.deadline_or(PATIENCE));
         Self {
             stage: Stage::Listing(tokens.list().stream()),
@@ -362,13 +362,13 @@ impl Pass {
 }
 
 /// Renews one token, and makes sure of it.
-async fn renew(tokens: AccountServiceTokens, by: RenewBy, due: Due) -> Tried {
+async fn renew(tokens: ServiceTokens, by: RenewBy, due: Due) -> Tried {
     let result = extend(&tokens, by, &due.token).await;
     (due, result)
 }
 
 async fn extend(
-    tokens: &AccountServiceTokens,
+    tokens: &ServiceTokens,
     by: RenewBy,
     token: &ServiceToken,
 ) -> Result<DateTime<Utc>, RenewalError> {
