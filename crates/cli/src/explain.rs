@@ -96,7 +96,7 @@ impl From<&Error> for Failure {
 fn next(error: &Error) -> Option<&'static str> {
     if error.is_credentials() {
         return Some(
-            "CLOUDFLARE_API_TOKEN, or the file that --api-token-file names, holds an API token and \
+            "set CLOUDFLARE_API_TOKEN to an API token, or use --api-token-file with a file that holds one and \
              nothing else; to try the command without one, add --simulate",
         );
     }
