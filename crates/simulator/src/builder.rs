@@ -11,6 +11,7 @@ use rand::{RngExt, SeedableRng};
 
 use crate::account;
 use crate::authentication::Credentials;
+use crate::behavior::{AppAuthentication, Behavior};
 use crate::fault_plan::{FaultPlan, RandomFaults};
 use crate::generator;
 use crate::rate_limit::RateLimit;
@@ -18,7 +19,7 @@ use crate::request_log::{Listener, ReceivedRequest, RequestLog};
 use crate::seed::SeedToken;
 use crate::server::Simulator;
 use crate::shared::{Clock, Shared};
-use crate::state::State;
+use crate::state::{DEFAULT_TOKEN_LIMIT, State};
 use crate::token::StoredToken;
 
 /// A simulator to start: its tokens, its clock and what it accepts.
@@ -36,6 +37,8 @@ pub struct SimulatorBuilder {
     account_id: Option<String>,
     api_token: Option<String>,
     email_and_api_key: Option<(String, String)>,
+    token_limit: usize,
+    behavior: Behavior,
     rate_limit: Option<(u32, TimeDelta)>,
     faults: FaultPlan,
     listener: Option<Listener>,
@@ -60,6 +63,8 @@ impl SimulatorBuilder {
             account_id: None,
             api_token: None,
             email_and_api_key: None,
+            token_limit: DEFAULT_TOKEN_LIMIT,
+            behavior: Behavior::default(),
             rate_limit: None,
             faults: FaultPlan::default(),
             listener: None,
@@ -210,6 +215,89 @@ impl SimulatorBuilder {
         self
     }
 
+    /// Sets how many tokens an account may hold. The default is 50, as Cloudflare's.
+    ///
+    /// A create beyond it is refused with 400, code 12130. Seeds may exceed it.
+    ///
+    /// ```
+    /// # use cf_service_tokens_simulator::Simulator;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let simulator = Simulator::builder().token_limit(0).start().await?;
+    /// let account = format!("{}/accounts/{}", simulator.base_url(), simulator.account_id());
+    /// let answer = reqwest::Client::new()
+    ///     .post(format!("{account}/access/service_tokens"))
+    ///     .bearer_auth(simulator.api_token())
+    ///     .body(r#"{"name": "one too many"}"#)
+    ///     .send()
+    ///     .await?;
+    /// assert_eq!(answer.status(), 400);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn token_limit(mut self, tokens: usize) -> Self {
+        self.token_limit = tokens;
+        self
+    }
+
+    /// Makes answers hold every field that is known, documented or not: `expires_at`,
+    /// `last_seen_at` and `client_secret_version` after create and rotate,
+    /// `client_secret_version` everywhere, and `client_secret` after an update that
+    /// rotates. Without it, each answer holds what Cloudflare's document has.
+    ///
+    /// ```
+    /// # use cf_service_tokens_simulator::Simulator;
+    /// let lenient = Simulator::builder().lenient_answers().null_timestamps();
+    /// ```
+    pub fn lenient_answers(mut self) -> Self {
+        self.behavior.lenient_answers = true;
+        self
+    }
+
+    /// Makes answers show an unknown timestamp as `null`, which is undocumented.
+    /// Without it, such a field is left out.
+    ///
+    /// See the example of [`lenient_answers`](Self::lenient_answers).
+    pub fn null_timestamps(mut self) -> Self {
+        self.behavior.null_timestamps = true;
+        self
+    }
+
+    /// Makes lists show the tokens with these names or ids alone, and count no others,
+    /// as Cloudflare does for a member with granular permissions. Nothing in the answer
+    /// tells that tokens are missing, and all other calls see them.
+    ///
+    /// ```
+    /// # use cf_service_tokens_simulator::Simulator;
+    /// let filtered = Simulator::builder().believable_account().list_only(["Nightly backup"]);
+    /// ```
+    pub fn list_only<T: Into<String>>(mut self, names_or_ids: impl IntoIterator<Item = T>) -> Self {
+        let visible = names_or_ids.into_iter().map(Into::into);
+        self.behavior.list_only = Some(visible.collect());
+        self
+    }
+
+    /// Makes a page hold at most so many tokens, whatever `per_page` asks for, and come
+    /// without `result_info`. 0 counts as 1.
+    ///
+    /// ```
+    /// # use cf_service_tokens_simulator::Simulator;
+    /// let capped = Simulator::builder().believable_account().capped_pages(3);
+    /// ```
+    pub fn capped_pages(mut self, tokens: usize) -> Self {
+        self.behavior.page_cap = Some(tokens.max(1));
+        self
+    }
+
+    /// Sets how the protected app turns callers away. The default is
+    /// [`AppAuthentication::Strict`].
+    ///
+    /// See the example of [`AppAuthentication`].
+    pub fn app_authentication(mut self, authentication: AppAuthentication) -> Self {
+        self.behavior.app = authentication;
+        self
+    }
+
     /// Enforces a rate limit: so many requests in a window of this length, by the
     /// simulator's clock. Past it everything is refused for as long as a window:
     /// 429 with code 971 and `Retry-After`. Without it: Cloudflare's limit is
@@ -224,7 +312,8 @@ impl SimulatorBuilder {
     /// let limited = Simulator::builder().enforce_rate_limit(100, TimeDelta::minutes(5));
     /// let simulator = limited.start().await?;
     /// simulator.spend(100); // as another program would
-    /// let url = format!("{}/anything", simulator.base_url());
+    /// let account = format!("{}/accounts/{}", simulator.base_url(), simulator.account_id());
+    /// let url = format!("{account}/access/service_tokens");
     /// assert_eq!(reqwest::get(url).await?.status(), 429);
     /// # Ok(())
     /// # }
@@ -346,8 +435,9 @@ impl SimulatorBuilder {
         Ok(Shared {
             credentials,
             account_id,
+            behavior: self.behavior,
             clock: self.clock,
-            state: Mutex::new(State::new(tokens, rng)),
+            state: Mutex::new(State::new(tokens, self.token_limit, rng)),
             rate_limit: Mutex::new(rate_limit),
             faults: Mutex::new(self.faults),
             log: Mutex::new(RequestLog::new(self.listener)),

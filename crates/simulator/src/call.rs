@@ -9,6 +9,7 @@ use axum::extract::{Query, RawPathParams, Request};
 use axum::http::{Response, StatusCode, Uri};
 use chrono::{DateTime, Utc};
 
+use crate::behavior::Behavior;
 use crate::delivery::Delivery;
 use crate::envelope::{self, Refusal};
 use crate::fault::Fault;
@@ -135,7 +136,7 @@ async fn answer_stale(
     let may_be_stale = matches!(call.operation, Operation::Update | Operation::Refresh);
     match stale {
         Ok(stale) if may_be_stale && right.status().is_success() => {
-            (envelope::single(StatusCode::OK, &stale), changed)
+            (envelope::single(&stale, &shared.behavior), changed)
         }
         _ => (right, changed),
     }
@@ -160,9 +161,9 @@ async fn judge(
             let now = shared.now();
             let mut state = shared.state();
             if takes_effect {
-                apply(&mut state, call, &uri, &body, now)
+                apply(&mut state, &shared.behavior, call, &uri, &body, now)
             } else {
-                apply(&mut state.copy(), call, &uri, &body, now)
+                apply(&mut state.copy(), &shared.behavior, call, &uri, &body, now)
             }
         }
         Err(refusal) => Err(refusal),
@@ -187,6 +188,7 @@ async fn admit(shared: &Shared, call: &Call, request: Request) -> Result<(Uri, B
 /// What the call does to the state, and the answer to it.
 fn apply(
     state: &mut State,
+    behavior: &Behavior,
     call: &Call,
     uri: &Uri,
     body: &[u8],
@@ -198,25 +200,21 @@ fn apply(
             let Query(parameters) = Query::<Vec<_>>::try_from_uri(uri)
                 .map_err(|_| Rejection::body("the query can't be read"))?;
             let list = List::from_query(&parameters)?;
-            let page = state.list(account, &list);
-            return Ok(envelope::page(&list, &page));
+            let page = state.list(account, &list, behavior);
+            return Ok(envelope::page(&list, &page, behavior));
         }
         Operation::Create => {
-            let create = Create::from_body(body)?;
-            let answer = state.create(account, create, now);
-            return Ok(envelope::single(StatusCode::CREATED, &answer));
+            let answer = state.create(account, Create::from_body(body)?, now)?;
+            return Ok(envelope::issued(StatusCode::CREATED, &answer, behavior));
+        }
+        Operation::Rotate => {
+            let answer = state.rotate(account, id, &Rotate::from_body(body)?, now)?;
+            return Ok(envelope::issued(StatusCode::OK, &answer, behavior));
         }
         Operation::Get => state.get(account, id)?,
-        Operation::Update => {
-            let update = Update::from_body(body)?;
-            state.update(account, id, update, now)?
-        }
+        Operation::Update => state.update(account, id, Update::from_body(body)?, now)?,
         Operation::Delete => state.delete(account, id)?,
         Operation::Refresh => state.refresh(account, id, now)?,
-        Operation::Rotate => {
-            let rotate = Rotate::from_body(body)?;
-            state.rotate(account, id, &rotate, now)?
-        }
     };
-    Ok(envelope::single(StatusCode::OK, &answer))
+    Ok(envelope::single(&answer, behavior))
 }

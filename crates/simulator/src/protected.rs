@@ -10,46 +10,57 @@ use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
 use axum::routing::{any, get};
 use serde_json::{Value, json};
 
+use crate::behavior::AppAuthentication;
 use crate::html;
 use crate::shared::Shared;
+use crate::state::Admission;
 
 pub(crate) const APP: &str = "/app";
-pub(crate) const APP_WITH_LOGIN: &str = "/app-with-login";
 const LOGIN: &str = "/cdn-cgi/access/login/app";
 
 pub(crate) fn router() -> Router<Arc<Shared>> {
-    let strict = any(
-        |State(shared): State<Arc<Shared>>, headers: HeaderMap| async move {
-            admit(&shared, &headers).unwrap_or_else(forbidden)
-        },
-    );
-    let with_login = any(
-        |State(shared): State<Arc<Shared>>, headers: HeaderMap| async move {
-            admit(&shared, &headers).unwrap_or_else(to_login)
-        },
+    let app = any(
+        |State(shared): State<Arc<Shared>>, headers: HeaderMap| async move { answer(&shared, &headers) },
     );
     Router::new()
-        .route(APP, strict.clone())
-        .route(&format!("{APP}/{{*path}}"), strict)
-        .route(APP_WITH_LOGIN, with_login.clone())
-        .route(&format!("{APP_WITH_LOGIN}/{{*path}}"), with_login)
+        .route(APP, app.clone())
+        .route(&format!("{APP}/{{*path}}"), app)
         .route(
             LOGIN,
             get(|| async { html::page(StatusCode::OK, "Sign in") }),
         )
 }
 
-/// The app's answer to a caller with a good token.
-fn admit(shared: &Shared, headers: &HeaderMap) -> Option<Response<Body>> {
-    let (client_id, client_secret) = header_pair(headers).or_else(|| single_header(headers))?;
-    let now = shared.now();
-    let name = shared.state().admit(&client_id, &client_secret, now)?;
-    let greeting = json!({ "message": "Access granted.", "service_token": name });
-    let mut response = Response::new(Body::from(greeting.to_string()));
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    Some(response)
+fn answer(shared: &Shared, headers: &HeaderMap) -> Response<Body> {
+    let credentials = header_pair(headers).or_else(|| single_header(headers));
+    let admission = match credentials {
+        None => Admission::NotAuthenticated,
+        Some((client_id, client_secret)) => {
+            let now = shared.now();
+            shared.state().admit(&client_id, &client_secret, now)
+        }
+    };
+    match (shared.behavior.app, admission) {
+        (_, Admission::Granted(name)) => {
+            let greeting = json!({ "message": "Access granted.", "service_token": name });
+            let mut response = Response::new(Body::from(greeting.to_string()));
+            let json = HeaderValue::from_static("application/json");
+            response.headers_mut().insert(CONTENT_TYPE, json);
+            response
+        }
+        (AppAuthentication::Strict, Admission::NotAuthenticated) => {
+            html::page(StatusCode::UNAUTHORIZED, "Unauthorized")
+        }
+        (AppAuthentication::Strict, Admission::NotAllowed) | (AppAuthentication::Forbid, _) => {
+            html::page(StatusCode::FORBIDDEN, "Forbidden")
+        }
+        (AppAuthentication::Login, _) => {
+            let mut response = html::page(StatusCode::FOUND, "Found");
+            let login = HeaderValue::from_static(LOGIN);
+            response.headers_mut().insert(LOCATION, login);
+            response
+        }
+    }
 }
 
 fn header_pair(headers: &HeaderMap) -> Option<(String, String)> {
@@ -68,16 +79,4 @@ fn single_header(headers: &HeaderMap) -> Option<(String, String)> {
         text("cf-access-client-id")?,
         text("cf-access-client-secret")?,
     ))
-}
-
-fn forbidden() -> Response<Body> {
-    html::page(StatusCode::FORBIDDEN, "Forbidden")
-}
-
-fn to_login() -> Response<Body> {
-    let mut response = html::page(StatusCode::FOUND, "Found");
-    response
-        .headers_mut()
-        .insert(LOCATION, HeaderValue::from_static(LOGIN));
-    response
 }

@@ -5,6 +5,10 @@
 pub(crate) enum Rejection {
     NotFound,
     InUse,
+    /// The account holds as many tokens as it may.
+    LimitReached {
+        limit: usize,
+    },
     Invalid {
         /// The field of the body, or the query parameter; none for the whole body.
         field: Option<&'static str>,

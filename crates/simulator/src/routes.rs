@@ -87,13 +87,16 @@ async fn count(
     response
 }
 
-/// Names the request with a ray id, and keeps a record of it.
+/// Names the request with a ray id, dates the answer, and keeps a record of both.
 async fn record(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response<Body> {
     let method = request.method().to_string();
     let path = request.uri().path().to_owned();
     let query = request.uri().query().map(str::to_owned);
     let mut response = next.run(request).await;
     append(&mut response, "cf-ray", &shared.next_ray());
+    // Else hyper would add the system's time.
+    let date = shared.now().format("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    append(&mut response, "date", &date);
     let note = response.extensions_mut().remove::<Note>();
     let (operation, fault, changed) = match note {
         Some(note) => (Some(note.operation), note.fault, note.changed),

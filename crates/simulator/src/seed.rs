@@ -35,6 +35,7 @@ pub struct SeedToken {
     client_secret: Option<String>,
     client_secret_version: u64,
     used_by_policy: bool,
+    allowed_at_app: bool,
     withheld: BTreeMap<TokenField, Withheld>,
 }
 
@@ -74,6 +75,7 @@ impl SeedToken {
             client_secret: None,
             client_secret_version: 1,
             used_by_policy: false,
+            allowed_at_app: true,
             withheld: BTreeMap::new(),
         }
     }
@@ -213,6 +215,15 @@ impl SeedToken {
         self
     }
 
+    /// Makes it a token that the protected app's policies don't allow: valid, and
+    /// turned away with 403.
+    ///
+    /// See the example of [`Simulator::set_allowed_at_app`](crate::Simulator::set_allowed_at_app).
+    pub fn not_allowed_at_app(mut self) -> Self {
+        self.allowed_at_app = false;
+        self
+    }
+
     /// Has every answer show this field as `null`, whatever its value.
     ///
     /// See the example of [`TokenField`].
@@ -255,6 +266,7 @@ impl SeedToken {
         token.enabled = self.enabled;
         token.client_secret_version = self.client_secret_version;
         token.used_by_policy = self.used_by_policy;
+        token.allowed_at_app = self.allowed_at_app;
         StoredToken {
             token,
             secret: match self.client_secret {

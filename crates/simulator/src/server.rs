@@ -39,7 +39,6 @@ pub struct Simulator {
     shared: Arc<Shared>,
     base_url: String,
     protected_url: String,
-    protected_url_with_login: String,
     port: Port,
 }
 
@@ -53,7 +52,6 @@ impl Simulator {
             shared,
             base_url: format!("{origin}{}", routes::API),
             protected_url: format!("{origin}{}", protected::APP),
-            protected_url_with_login: format!("{origin}{}", protected::APP_WITH_LOGIN),
             port,
         })
     }
@@ -65,8 +63,10 @@ impl Simulator {
         &self.base_url
     }
 
-    /// The URL of an app that Access protects, and that turns a caller without
-    /// a good service token away with 403 and a page.
+    /// The URL of an app that Access protects with strict service-token
+    /// authentication: 401 for a caller who can't authenticate, 403 for a valid token
+    /// that isn't allowed.
+    /// [`app_authentication`](crate::SimulatorBuilder::app_authentication) changes that.
     ///
     /// It takes any method, here and on every path beneath, and both forms of
     /// credentials: `CF-Access-Client-Id` with `CF-Access-Client-Secret`, or
@@ -83,7 +83,7 @@ impl Simulator {
     /// let simulator = Simulator::builder().token(token).start().await?;
     /// let app = reqwest::Client::new().get(simulator.protected_url());
     /// let answer = app.try_clone().ok_or("no clone")?.send().await?;
-    /// assert_eq!(answer.status(), 403);
+    /// assert_eq!(answer.status(), 401);
     /// let app = app.header("CF-Access-Client-Id", "ci.access");
     /// let answer = app.header("CF-Access-Client-Secret", "the secret").send().await?;
     /// assert_eq!(answer.status(), 200);
@@ -92,23 +92,6 @@ impl Simulator {
     /// ```
     pub fn protected_url(&self) -> &str {
         &self.protected_url
-    }
-
-    /// The same app, set up so that Access redirects a caller without a good
-    /// service token to a login page: 302, and the page itself answers 200.
-    ///
-    /// ```
-    /// # use cf_service_tokens_simulator::Simulator;
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// let simulator = Simulator::builder().start().await?;
-    /// let answer = reqwest::get(simulator.protected_url_with_login()).await?;
-    /// assert_eq!(answer.status(), 200, "it is the login page");
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn protected_url_with_login(&self) -> &str {
-        &self.protected_url_with_login
     }
 
     /// The id of the only account.
@@ -188,7 +171,30 @@ impl Simulator {
     /// ```
     #[must_use = "`None` says that there is no such token, and that nothing was changed"]
     pub fn set_used_by_policy(&self, id: &str, used: bool) -> Option<Token> {
-        self.shared.state().set_used_by_policy(id, used)
+        let mut state = self.shared.state();
+        state.change(id, |token| token.used_by_policy = used)
+    }
+
+    /// Makes the protected app's policies allow the token, or no longer do so. One that
+    /// isn't allowed is turned away with 403, though its credentials are valid.
+    ///
+    /// Returns the token as it stands then, or `None` if there is none with this id.
+    ///
+    /// ```
+    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let seed = SeedToken::new("CI deploy").id("f174e90a").not_allowed_at_app();
+    /// let simulator = Simulator::builder().token(seed).start().await?;
+    /// let token = simulator.set_allowed_at_app("f174e90a", true);
+    /// assert!(token.is_some_and(|token| token.allowed_at_app));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use = "`None` says that there is no such token, and that nothing was changed"]
+    pub fn set_allowed_at_app(&self, id: &str, allowed: bool) -> Option<Token> {
+        let mut state = self.shared.state();
+        state.change(id, |token| token.allowed_at_app = allowed)
     }
 
     /// What was received so far, the latest 10,000 requests, oldest first.

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use rand::rngs::StdRng;
 
 use crate::authentication::Credentials;
+use crate::behavior::Behavior;
 use crate::fault_plan::{FaultPlan, Strike};
 use crate::generator;
 use crate::operation::Operation;
@@ -20,6 +21,7 @@ pub(crate) type Clock = Box<dyn Fn() -> DateTime<Utc> + Send + Sync>;
 pub(crate) struct Shared {
     pub(crate) credentials: Credentials,
     pub(crate) account_id: String,
+    pub(crate) behavior: Behavior,
     pub(crate) clock: Clock,
     pub(crate) state: Mutex<State>,
     pub(crate) rate_limit: Mutex<RateLimit>,

@@ -5,12 +5,16 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
+use crate::behavior::Behavior;
 use crate::duration::later;
 use crate::fields::{Create, List, Rotate, Update};
 use crate::generator;
 use crate::rejection::Rejection;
 use crate::secret::ClientSecret;
 use crate::token::{StoredToken, Token};
+
+/// How many tokens an account may hold, unless it is told otherwise.
+pub(crate) const DEFAULT_TOKEN_LIMIT: usize = 50;
 
 /// What a refresh gives, whatever the token's own duration.
 const REFRESH: TimeDelta = TimeDelta::hours(8760);
@@ -28,29 +32,53 @@ pub(crate) struct Page<'a> {
     pub(crate) total: usize,
 }
 
+/// What the protected app makes of a caller.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Admission {
+    /// Holds the token's name.
+    Granted(String),
+    NotAuthenticated,
+    NotAllowed,
+}
+
 pub(crate) struct State {
     /// In order of creation.
     tokens: Vec<StoredToken>,
+    token_limit: usize,
     rng: StdRng,
 }
 
 impl State {
-    pub(crate) fn new(tokens: Vec<StoredToken>, rng: StdRng) -> Self {
-        Self { tokens, rng }
+    pub(crate) fn new(tokens: Vec<StoredToken>, token_limit: usize, rng: StdRng) -> Self {
+        Self {
+            tokens,
+            token_limit,
+            rng,
+        }
     }
 
     /// A copy to carry a call out on, so that its answer is known and nothing
     /// is changed. Ids and secrets that the copy makes are its own.
     pub(crate) fn copy(&mut self) -> Self {
-        Self::new(self.tokens.clone(), StdRng::from_rng(&mut self.rng))
+        Self::new(
+            self.tokens.clone(),
+            self.token_limit,
+            StdRng::from_rng(&mut self.rng),
+        )
     }
 
-    pub(crate) fn list(&self, account: &str, list: &List) -> Page<'_> {
+    pub(crate) fn list(&self, account: &str, list: &List, behavior: &Behavior) -> Page<'_> {
+        let per_page = list.per_page.min(behavior.page_cap.unwrap_or(usize::MAX));
         let found: Vec<&StoredToken> = self
             .tokens
             .iter()
             .filter(|StoredToken { token, .. }| {
                 token.account_id == account
+                    && behavior.list_only.as_ref().is_none_or(|visible| {
+                        visible
+                            .iter()
+                            .any(|text| *text == token.name || *text == token.id)
+                    })
                     && list.name.as_ref().is_none_or(|name| token.name == *name)
                     && list.search.as_ref().is_none_or(|search| {
                         token.name.to_lowercase().contains(search)
@@ -62,8 +90,8 @@ impl State {
             total: found.len(),
             tokens: found
                 .into_iter()
-                .skip((list.page - 1).saturating_mul(list.per_page))
-                .take(list.per_page)
+                .skip((list.page - 1).saturating_mul(per_page))
+                .take(per_page)
                 .collect(),
         }
     }
@@ -72,7 +100,19 @@ impl State {
         self.find(account, id).map(|stored| answer(stored, None))
     }
 
-    pub(crate) fn create(&mut self, account: &str, create: Create, now: DateTime<Utc>) -> Answer {
+    pub(crate) fn create(
+        &mut self,
+        account: &str,
+        create: Create,
+        now: DateTime<Utc>,
+    ) -> Result<Answer, Rejection> {
+        let held = self.tokens.iter();
+        let held = held.filter(|stored| stored.token.account_id == account);
+        if held.count() >= self.token_limit {
+            return Err(Rejection::LimitReached {
+                limit: self.token_limit,
+            });
+        }
         let client_secret = ClientSecret::generate(&mut self.rng);
         let mut token = Token::new(
             account.to_owned(),
@@ -93,10 +133,10 @@ impl State {
             withheld: Default::default(),
         };
         self.tokens.push(stored.clone());
-        Answer {
+        Ok(Answer {
             stored,
             client_secret: Some(client_secret),
-        }
+        })
     }
 
     pub(crate) fn update(
@@ -175,34 +215,37 @@ impl State {
         Ok(answer(stored, Some(secret)))
     }
 
-    /// Lets a caller into the protected app: the name of its token, if it has
-    /// one that lives and its secret is right.
+    /// Judges a caller of the protected app by its credentials.
     pub(crate) fn admit(
         &mut self,
         client_id: &str,
         client_secret: &str,
         now: DateTime<Utc>,
-    ) -> Option<String> {
-        let stored = self
+    ) -> Admission {
+        let known = self
             .tokens
             .iter_mut()
             .find(|stored| stored.token.client_id == client_id)
-            .filter(|stored| stored.token.is_alive(now) && stored.knows(client_secret, now))?;
-        stored.token.last_seen_at = Some(now);
-        Some(stored.token.name.clone())
+            .filter(|stored| stored.token.is_alive(now) && stored.knows(client_secret, now));
+        match known {
+            None => Admission::NotAuthenticated,
+            Some(stored) if !stored.token.allowed_at_app => Admission::NotAllowed,
+            Some(stored) => {
+                stored.token.last_seen_at = Some(now);
+                Admission::Granted(stored.token.name.clone())
+            }
+        }
     }
 
     pub(crate) fn tokens(&self) -> impl Iterator<Item = &Token> {
         self.tokens.iter().map(|stored| &stored.token)
     }
 
-    /// Says whether a policy names the token. `None` if there is no such token.
-    pub(crate) fn set_used_by_policy(&mut self, id: &str, used: bool) -> Option<Token> {
-        let stored = self
-            .tokens
-            .iter_mut()
-            .find(|stored| stored.token.id == id)?;
-        stored.token.used_by_policy = used;
+    /// Changes a token behind the API's back. `None` if there is no such token.
+    pub(crate) fn change(&mut self, id: &str, change: impl FnOnce(&mut Token)) -> Option<Token> {
+        let mut tokens = self.tokens.iter_mut();
+        let stored = tokens.find(|stored| stored.token.id == id)?;
+        change(&mut stored.token);
         Some(stored.token.clone())
     }
 

@@ -92,6 +92,54 @@ async fn it_can_start_empty_and_from_another_seed() {
 }
 
 #[tokio::test]
+async fn flags_turn_strictness_off() {
+    let (_running, [base_url, token, account]) = start(&[
+        "--token-limit",
+        "11",
+        "--lenient-answers",
+        "--null-timestamps",
+        "--list-only",
+        "Nightly backup",
+        "--list-only",
+        "Mobile beta gateway",
+        "--capped-pages",
+        "1",
+        "--app-authentication",
+        "login",
+    ]);
+    let url = format!("{base_url}/accounts/{account}/access/service_tokens");
+    let page = async |number| {
+        let url = format!("{url}?page={number}");
+        send(http_client().get(url).bearer_auth(&token))
+            .await
+            .json()
+    };
+    let first = page(1).await;
+    assert_eq!(first.get("result_info"), None);
+    let name = |page: &Value| page.pointer("/result/0/name").cloned();
+    assert_eq!(name(&first), Some("Nightly backup".into()));
+    let version = "/result/0/client_secret_version";
+    assert_eq!(first.pointer(version), Some(&1.into()));
+    let second = page(2).await;
+    assert_eq!(name(&second), Some("Mobile beta gateway".into()));
+    let last_seen = second.pointer("/result/0/last_seen_at");
+    assert_eq!(last_seen, Some(&Value::Null));
+    assert_eq!(name(&page(3).await), None);
+
+    let app = base_url.replace("/client/v4", "/app");
+    assert_eq!(send(http_client().get(&app)).await.status, 302);
+    for status in [201, 400] {
+        let request = http_client().post(&url).bearer_auth(&token);
+        let created = send(request.body(r#"{"name": "CI"}"#)).await;
+        assert_eq!(created.status, status);
+    }
+
+    let (_running, [base_url, ..]) = start(&["--app-authentication", "forbid"]);
+    let app = base_url.replace("/client/v4", "/app");
+    assert_eq!(send(http_client().get(&app)).await.status, 403);
+}
+
+#[tokio::test]
 async fn it_meets_faults_at_random() {
     let faults = async |argument, timeout| {
         let (_running, [base_url, token, account]) = start(&["--faults", argument]);
@@ -154,5 +202,6 @@ fn it_refuses_in_plain_words() {
         2,
         "the probability must be from 0 to 1",
     );
+    fails(&["--app-authentication", "lax"], 2, "invalid value 'lax'");
     fails(&["--fast"], 2, "unexpected argument '--fast'");
 }

@@ -48,12 +48,9 @@ async fn create_shows_the_secret_once() {
     let created = reply.result();
     assert_eq!(created["name"], "CI");
     assert_eq!(created["duration"], "8760h");
-    assert_eq!(created["expires_at"], "2027-11-24T05:00:00Z");
     assert_eq!(created["created_at"], "2026-11-24T05:00:00Z");
     assert_eq!(created["updated_at"], "2026-11-24T05:00:00Z");
-    assert_eq!(created["last_seen_at"], Value::Null);
     assert_eq!(created["enabled"], true);
-    assert_eq!(created["client_secret_version"], 1);
     let secret = text(&created, "client_secret");
     assert!(secret.starts_with("cfast_"));
     assert_eq!(secret.len(), 54);
@@ -85,14 +82,16 @@ async fn create_takes_every_field_and_echoes_the_duration() {
     });
     let created = api.post_json(&api.account(""), body).await.result();
     assert_eq!(created["duration"], "1h30m");
-    assert_eq!(created["expires_at"], "2026-11-24T06:30:00Z");
-    assert_eq!(created["client_secret_version"], 4);
     assert_eq!(created["enabled"], false);
+    let held = api.simulator.token(text(&created, "id")).unwrap();
+    assert_eq!(held.expires_at, start() + TimeDelta::minutes(90));
+    assert_eq!(held.client_secret_version, 4);
 
     let body = json!({ "name": "CI", "duration": "forever" });
     let created = api.post_json(&api.account(""), body).await.result();
     assert_eq!(created["duration"], "forever");
-    assert_eq!(created["expires_at"], "2126-11-25T05:00:00Z");
+    let held = api.simulator.token(text(&created, "id")).unwrap();
+    assert_eq!(held.expires_at, start() + TimeDelta::days(36_525));
 }
 
 #[tokio::test]
@@ -114,20 +113,166 @@ async fn update_resets_the_expiry_by_the_duration() {
 }
 
 #[tokio::test]
-async fn update_with_a_raised_version_answers_the_new_secret() {
+async fn update_with_a_raised_version_rotates_and_shows_no_secret() {
     let api = with_due().await;
     let body = json!({ "client_secret_version": 2 });
     let updated = api.put_json(&api.account(DUE), body).await.result();
-    assert_eq!(updated["client_secret_version"], 2);
-    let secret = text(&updated, "client_secret");
-    assert_eq!(
-        api.knock(DUE_CLIENT_ID, secret).await.status,
-        StatusCode::OK
-    );
+    assert_eq!(keys(&updated), DOCUMENTED);
+    let held = api.simulator.token(&DUE[1..]).unwrap();
+    assert_eq!(held.client_secret_version, 2);
     assert_eq!(
         api.knock(DUE_CLIENT_ID, "first").await.status,
-        StatusCode::FORBIDDEN
+        StatusCode::UNAUTHORIZED
     );
+}
+
+/// The fields of an object, in order of their names.
+fn keys(value: &Value) -> Vec<&str> {
+    value
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect()
+}
+
+/// The fields that Cloudflare's document has in an answer about a token.
+const DOCUMENTED: [&str; 9] = [
+    "client_id",
+    "created_at",
+    "duration",
+    "enabled",
+    "expires_at",
+    "id",
+    "last_seen_at",
+    "name",
+    "updated_at",
+];
+/// The fields that it has in the answers to create and rotate.
+const DOCUMENTED_OF_ISSUED: [&str; 8] = [
+    "client_id",
+    "client_secret",
+    "created_at",
+    "duration",
+    "enabled",
+    "id",
+    "name",
+    "updated_at",
+];
+
+#[tokio::test]
+async fn every_answer_holds_the_documented_fields_and_no_others() {
+    let api = with_due().await;
+    let path = api.account(DUE);
+    let issued = [
+        api.post_json(&api.account(""), json!({ "name": "CD" }))
+            .await
+            .result(),
+        api.post(&format!("{path}/rotate")).await.result(),
+    ];
+    for result in issued {
+        assert_eq!(keys(&result), DOCUMENTED_OF_ISSUED);
+    }
+    let list = api.get(&api.account("")).await.result();
+    let (due, never_seen) = (list[0].clone(), list[1].clone());
+    for result in [
+        due,
+        api.get(&path).await.result(),
+        api.put_json(&path, json!({ "name": "CI" })).await.result(),
+        api.post(&format!("{path}/refresh")).await.result(),
+        api.delete(&path).await.result(),
+    ] {
+        assert_eq!(keys(&result), DOCUMENTED);
+    }
+    let without_last_seen = DOCUMENTED.map(|key| (key != "last_seen_at").then_some(key));
+    let without_last_seen: Vec<&str> = without_last_seen.into_iter().flatten().collect();
+    assert_eq!(keys(&never_seen), without_last_seen);
+}
+
+#[tokio::test]
+async fn lenient_answers_hold_undocumented_fields_as_well() {
+    let builder = Simulator::builder().lenient_answers().null_timestamps();
+    let api = Api::start(builder.token(due())).await;
+    let path = api.account(DUE);
+    let tokens = api.account("");
+    let created = api.post_json(&tokens, json!({ "name": "CD" })).await;
+    let created = created.result();
+    assert_eq!(created["expires_at"], "2027-11-24T05:00:00Z");
+    assert_eq!(created.get("last_seen_at"), Some(&Value::Null));
+    assert_eq!(created["client_secret_version"], 1);
+    let rotated = api.post(&format!("{path}/rotate")).await.result();
+    assert_eq!(rotated["expires_at"], "2026-12-03T05:00:00Z");
+    assert_eq!(rotated["client_secret_version"], 2);
+    let listed = api.get(&api.account("")).await.result();
+    assert_eq!(listed[0]["client_secret_version"], 2);
+    assert_eq!(listed[1].get("last_seen_at"), Some(&Value::Null));
+
+    let body = json!({ "client_secret_version": 3 });
+    let updated = api.put_json(&path, body).await.result();
+    let secret = text(&updated, "client_secret");
+    let knock = api.knock(DUE_CLIENT_ID, secret).await;
+    assert_eq!(knock.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn null_timestamps_alone_add_no_undocumented_field() {
+    let api = Api::start(Simulator::builder().null_timestamps()).await;
+    let tokens = api.account("");
+    let created = api.post_json(&tokens, json!({ "name": "CD" })).await;
+    assert_eq!(keys(&created.result()), DOCUMENTED_OF_ISSUED);
+    let listed = api.get(&api.account("")).await.result();
+    assert_eq!(keys(&listed[0]), DOCUMENTED);
+    assert_eq!(listed[0].get("last_seen_at"), Some(&Value::Null));
+}
+
+#[tokio::test]
+async fn a_list_can_be_filtered_without_a_sign_of_it() {
+    let builder = Simulator::builder().list_only(["visible", &DUE[1..]]);
+    let builder = builder.token(due()).token(SeedToken::new("hidden"));
+    let api = Api::start(builder.token(SeedToken::new("visible"))).await;
+    let envelope = api.get(&api.account("")).await.json();
+    assert_eq!(envelope["result"][0]["name"], "CI deploy");
+    assert_eq!(envelope["result"][1]["name"], "visible");
+    assert_eq!(envelope["result"].as_array().unwrap().len(), 2);
+    assert_eq!(envelope["result_info"]["total_count"], 2);
+    let hidden = &api.simulator.tokens()[1].id;
+    let got = api.get(&api.account(&format!("/{hidden}"))).await;
+    assert_eq!(got.result()["name"], "hidden");
+}
+
+#[tokio::test]
+async fn pages_can_be_capped_and_come_without_result_info() {
+    let mut builder = Simulator::builder().capped_pages(2);
+    for name in ["a", "b", "c"] {
+        builder = builder.token(SeedToken::new(name));
+    }
+    let api = Api::start(builder).await;
+    for (query, expected) in [
+        ("", &["a", "b"][..]),
+        ("?per_page=1000&page=2", &["c"]),
+        ("?per_page=1&page=3", &["c"]),
+        ("?page=3", &[]),
+    ] {
+        let envelope = api.get(&api.account(query)).await.json();
+        assert_eq!(envelope.get("result_info"), None);
+        let tokens = envelope["result"].as_array().unwrap();
+        let names: Vec<&str> = tokens.iter().map(|token| text(token, "name")).collect();
+        assert_eq!(names, expected, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn answers_are_dated_by_the_simulators_clock() {
+    let api = with_due().await;
+    api.advance(TimeDelta::days(400));
+    for reply in [
+        api.get(&api.account("")).await,
+        api.get("/nowhere").await,
+        api.knock(DUE_CLIENT_ID, "first").await,
+    ] {
+        let dates: Vec<_> = reply.headers.get_all("date").iter().collect();
+        assert_eq!(dates, ["Wed, 29 Dec 2027 05:00:00 GMT"]);
+    }
 }
 
 #[tokio::test]
@@ -140,8 +285,6 @@ async fn refresh_adds_a_year_and_keeps_the_secret() {
         let refreshed = reply.result();
         assert_eq!(refreshed["expires_at"], "2027-11-24T05:00:00Z");
         assert_eq!(refreshed["updated_at"], "2026-11-24T05:00:00Z");
-        assert_eq!(refreshed["client_secret_version"], 1);
-        assert_eq!(refreshed.get("client_secret"), None);
     }
     assert_eq!(
         api.knock(DUE_CLIENT_ID, "first").await.status,
@@ -157,13 +300,14 @@ async fn rotate_replaces_the_secret_at_once_or_with_grace() {
     let reply = api.post(&path).await;
     assert_eq!(reply.status, StatusCode::OK);
     let rotated = reply.result();
-    assert_eq!(rotated["client_secret_version"], 2);
     assert_eq!(rotated["client_id"], DUE_CLIENT_ID);
-    assert_eq!(rotated["expires_at"], "2026-12-03T05:00:00Z");
+    let held = api.simulator.token(&DUE[1..]).unwrap();
+    assert_eq!(held.client_secret_version, 2);
+    assert_eq!(held.expires_at, start() + TimeDelta::days(9));
     let second = text(&rotated, "client_secret");
     assert_eq!(
         api.knock(DUE_CLIENT_ID, "first").await.status,
-        StatusCode::FORBIDDEN
+        StatusCode::UNAUTHORIZED
     );
     assert_eq!(
         api.knock(DUE_CLIENT_ID, second).await.status,
@@ -182,7 +326,7 @@ async fn rotate_replaces_the_secret_at_once_or_with_grace() {
     api.advance(TimeDelta::hours(1));
     assert_eq!(
         api.knock(DUE_CLIENT_ID, second).await.status,
-        StatusCode::FORBIDDEN
+        StatusCode::UNAUTHORIZED
     );
     assert_eq!(api.knock(DUE_CLIENT_ID, third).await.status, StatusCode::OK);
 
@@ -223,14 +367,14 @@ async fn lists_come_in_pages() {
     };
 
     let (names, info) = list("").await;
+    assert_eq!(names.len(), 27);
     assert_eq!(names[0], "token 1");
-    assert_eq!(names[24], "token 25");
     assert_eq!(
         info,
-        json!({ "count": 25, "page": 1, "per_page": 25, "total_count": 27, "total_pages": 2 })
+        json!({ "count": 27, "page": 1, "per_page": 1000, "total_count": 27, "total_pages": 1 })
     );
 
-    let (names, info) = list("?page=2&unknown=1").await;
+    let (names, info) = list("?per_page=25&page=2&unknown=1").await;
     assert_eq!(names, ["token 26", "token 27"]);
     assert_eq!(
         info,
@@ -254,7 +398,7 @@ async fn lists_come_in_pages() {
     assert_eq!(names, [""; 0]);
     assert_eq!(
         info,
-        json!({ "count": 0, "page": 1, "per_page": 25, "total_count": 0, "total_pages": 0 })
+        json!({ "count": 0, "page": 1, "per_page": 1000, "total_count": 0, "total_pages": 0 })
     );
 }
 

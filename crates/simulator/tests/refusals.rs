@@ -214,7 +214,8 @@ async fn a_token_that_a_policy_names_is_not_deleted() {
     assert_eq!(reply.codes(), [12_139]);
     assert_eq!(
         reply.json()["errors"][0]["message"],
-        "access.api.error.service_token_in_use"
+        "access.api.error.service_token_in_use: cannot delete service token because \
+         it is used by a policy, group, or app SCIM configuration."
     );
 
     assert!(
@@ -254,8 +255,21 @@ async fn a_bad_value_is_pointed_at() {
             "/client_secret_version",
         ),
         (
+            api.put_json(&token, json!({ "name": null, "enabled": true }))
+                .await,
+            "/name",
+        ),
+        (
             api.post_json(&rotate, json!({ "previous_client_secret_expires_at": 7 }))
                 .await,
+            "/previous_client_secret_expires_at",
+        ),
+        (
+            api.post_json(
+                &rotate,
+                json!({ "previous_client_secret_expires_at": null }),
+            )
+            .await,
             "/previous_client_secret_expires_at",
         ),
         (api.get(&format!("{tokens}?page=0")).await, "/page"),
@@ -316,4 +330,27 @@ async fn a_body_that_is_no_object_is_refused_as_a_whole() {
     assert_eq!(reply.status, StatusCode::PAYLOAD_TOO_LARGE);
     assert_eq!(reply.codes(), [12_130]);
     assert_eq!(api.simulator.tokens().len(), 1);
+}
+
+#[tokio::test]
+async fn a_create_beyond_the_limit_is_refused() {
+    let mut builder = Simulator::builder();
+    for number in 0..51 {
+        builder = builder.token(SeedToken::new(format!("token {number}")));
+    }
+    let api = Api::start(builder).await;
+    let create = async || {
+        api.post_json(&api.account(""), json!({ "name": "token 0" }))
+            .await
+    };
+    let reply = create().await;
+    assert_eq!(reply.status, StatusCode::BAD_REQUEST);
+    assert_eq!(reply.codes(), [12_130]);
+    let message = reply.json()["errors"][0]["message"].to_string();
+    assert!(message.contains("limit of 50 service tokens"), "{message}");
+    for token in &api.simulator.tokens()[..2] {
+        api.delete(&api.account(&format!("/{}", token.id))).await;
+    }
+    assert_eq!(create().await.status, StatusCode::CREATED, "the 50th");
+    assert_eq!(create().await.status, StatusCode::BAD_REQUEST);
 }
