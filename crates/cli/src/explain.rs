@@ -113,7 +113,9 @@ fn next(error: &Error) -> Option<&'static str> {
         );
     }
     if error.api_errors().iter().any(|error| error.code == 12_139) {
-        return Some("take the token out of the Access policies that name it; then delete it");
+        return Some(
+            "remove the token from the policies, groups and SCIM configurations that use it; then delete it",
+        );
     }
     match Exit::of(error) {
         Exit::Unreachable => Some("try again later; -v shows each request"),

@@ -29,7 +29,10 @@ fn accepted_refused_or_sent_to_a_login() {
     let world = World::with(builder());
     let app = world.simulator.protected_url();
     assert_eq!(verify(&world, app, OLD_SECRET).code, Some(0));
-    assert_shown!("not-authenticated", verify(&world, app, "cfast_wrong").shown());
+    assert_shown!(
+        "not-authenticated",
+        verify(&world, app, "cfast_wrong").shown()
+    );
 
     for (token, name) in [
         (known_token().disabled(), "not-authenticated"),

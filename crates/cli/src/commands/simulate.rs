@@ -39,10 +39,6 @@ pub(crate) async fn simulate(output: &Output, arguments: &Simulate) -> Result<Ex
         "# an app behind Access: {}",
         simulator.protected_url()
     ))?;
-    output.line(&format!(
-        "# one with a login page: {}",
-        simulator.protected_url_with_login()
-    ))?;
     end.await;
     Ok(Exit::Success)
 }
