@@ -176,7 +176,6 @@ fn values_that_can_not_be_read() {
         &["verify", "--url", "http://app.example.com"],
         &["simulate", "--listen", "0.0.0.0:0"],
         &["journal", "finish", "rotate-x"],
-        &["list", "--zone", "z"],
         &["--account", "../x", "list"],
         &["frobnicate"],
         &[],
