@@ -9,18 +9,18 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use crate::account;
-use crate::authentication::Credentials;
+use crate::api::authentication::Credentials;
+use crate::api::limits::RateLimit;
 use crate::behavior::{AppAuthentication, Behavior};
-use crate::fault_plan::{FaultPlan, RandomFaults};
-use crate::generator;
-use crate::rate_limit::RateLimit;
+use crate::faults::plan::{FaultPlan, RandomFaults};
 use crate::request_log::{Listener, ReceivedRequest, RequestLog};
-use crate::seed::SeedToken;
-use crate::server::Simulator;
 use crate::shared::{Clock, Shared};
+use crate::simulator::Simulator;
+use crate::state::generator;
+use crate::state::sample;
+use crate::state::seed::SeedToken;
+use crate::state::token::StoredToken;
 use crate::state::{DEFAULT_TOKEN_LIMIT, State};
-use crate::token::StoredToken;
 
 /// A simulator to start: its tokens, its clock and what it accepts.
 ///
@@ -166,7 +166,7 @@ impl SimulatorBuilder {
     /// # }
     /// ```
     pub fn believable_account(mut self) -> Self {
-        self.tokens.extend(account::account_tokens());
+        self.tokens.extend(sample::account_tokens());
         self
     }
 

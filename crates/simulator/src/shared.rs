@@ -5,14 +5,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use chrono::{DateTime, Utc};
 use rand::rngs::StdRng;
 
-use crate::authentication::Credentials;
+use crate::api::Operation;
+use crate::api::authentication::Credentials;
+use crate::api::limits::{RateLimit, Standing};
 use crate::behavior::Behavior;
-use crate::fault_plan::{FaultPlan, Strike};
-use crate::generator;
-use crate::operation::Operation;
-use crate::rate_limit::{RateLimit, Standing};
+use crate::faults::plan::{FaultPlan, Strike};
 use crate::request_log::{ReceivedRequest, RequestLog};
 use crate::state::State;
+use crate::state::generator;
 
 /// Where the time comes from.
 pub(crate) type Clock = Box<dyn Fn() -> DateTime<Utc> + Send + Sync>;

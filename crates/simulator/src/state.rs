@@ -1,17 +1,22 @@
 //! The state machine: what each call does to the tokens. No HTTP in here, and
 //! the time comes from outside.
 
+pub(crate) mod duration;
+pub(crate) mod generator;
+pub(crate) mod sample;
+pub(crate) mod secret;
+pub(crate) mod seed;
+pub(crate) mod token;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
+use crate::api::requests::{Create, List, Rotate, Update};
 use crate::behavior::Behavior;
-use crate::duration::later;
-use crate::fields::{Create, List, Rotate, Update};
-use crate::generator;
-use crate::rejection::Rejection;
-use crate::secret::ClientSecret;
-use crate::token::{StoredToken, Token};
+use crate::state::duration::later;
+use crate::state::secret::ClientSecret;
+use crate::state::token::{StoredToken, Token};
 
 /// How many tokens an account may hold, unless it is told otherwise.
 pub(crate) const DEFAULT_TOKEN_LIMIT: usize = 50;
@@ -39,6 +44,38 @@ pub(crate) enum Admission {
     Granted(String),
     NotAuthenticated,
     NotAllowed,
+}
+
+/// Why a call was refused, before anything was changed.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Rejection {
+    NotFound,
+    InUse,
+    /// The account holds as many tokens as it may.
+    LimitReached {
+        limit: usize,
+    },
+    Invalid {
+        /// The field of the body, or the query parameter; none for the whole body.
+        field: Option<&'static str>,
+        reason: String,
+    },
+}
+
+impl Rejection {
+    pub(crate) fn invalid(field: &'static str, reason: impl Into<String>) -> Self {
+        Self::Invalid {
+            field: Some(field),
+            reason: reason.into(),
+        }
+    }
+
+    pub(crate) fn body(reason: impl Into<String>) -> Self {
+        Self::Invalid {
+            field: None,
+            reason: reason.into(),
+        }
+    }
 }
 
 pub(crate) struct State {

@@ -2,7 +2,7 @@ use rand::SeedableRng;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::seed::SeedToken;
+use crate::state::seed::SeedToken;
 
 const ACCOUNT: &str = "a1";
 

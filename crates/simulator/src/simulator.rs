@@ -3,14 +3,14 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::fault_plan::{FaultPlan, RandomFaults};
-use crate::injection::Injection;
-use crate::listener::Port;
-use crate::protected;
+use crate::api;
+use crate::app;
+use crate::faults::injection::Injection;
+use crate::faults::plan::{FaultPlan, RandomFaults};
 use crate::request_log::ReceivedRequest;
-use crate::routes;
 use crate::shared::Shared;
-use crate::token::Token;
+use crate::state::token::Token;
+use crate::wire::Port;
 
 /// A running simulator: a server on a loopback port, and its state.
 ///
@@ -46,12 +46,12 @@ impl Simulator {
     /// Opens the port and serves there, until the simulator is dropped.
     pub(crate) fn serve(address: SocketAddr, shared: Shared) -> io::Result<Self> {
         let shared = Arc::new(shared);
-        let port = Port::open(address, routes::router(shared.clone()))?;
+        let port = Port::open(address, api::router(shared.clone()))?;
         let origin = format!("http://{}", port.address());
         Ok(Self {
             shared,
-            base_url: format!("{origin}{}", routes::API),
-            protected_url: format!("{origin}{}", protected::APP),
+            base_url: format!("{origin}{}", api::API),
+            protected_url: format!("{origin}{}", app::APP),
             port,
         })
     }

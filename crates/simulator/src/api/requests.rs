@@ -3,8 +3,8 @@
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
-use crate::duration::{self, DEFAULT_DURATION, Lifetime};
-use crate::rejection::Rejection;
+use crate::state::Rejection;
+use crate::state::duration::{self, DEFAULT_DURATION, Lifetime};
 
 /// The largest integer that every JSON reader holds exactly.
 const MAX_VERSION: u64 = 1 << 53;

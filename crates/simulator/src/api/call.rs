@@ -9,18 +9,18 @@ use axum::extract::{Query, RawPathParams, Request};
 use axum::http::{Response, StatusCode, Uri};
 use chrono::{DateTime, Utc};
 
+use crate::api::Operation;
+use crate::api::envelope::{self, Refusal};
+use crate::api::limits::Standing;
+use crate::api::requests::{Create, List, Rotate, Update};
 use crate::behavior::Behavior;
-use crate::delivery::Delivery;
-use crate::envelope::{self, Refusal};
-use crate::fault::Fault;
-use crate::fault_plan::Strike;
-use crate::fields::{Create, List, Rotate, Update};
-use crate::operation::Operation;
-use crate::rate_limit::Standing;
-use crate::rejection::Rejection;
+use crate::faults::Fault;
+use crate::faults::plan::Strike;
+use crate::faults::spoil::spoil;
 use crate::shared::Shared;
-use crate::spoil::spoil;
+use crate::state::Rejection;
 use crate::state::State;
+use crate::wire::delivery::Delivery;
 
 /// Far more than any body that the API knows.
 const MAX_BODY_BYTES: usize = 64 * 1024;

@@ -1,5 +1,11 @@
 //! Which path leads where, and what happens to every request on its way.
 
+pub(crate) mod authentication;
+pub(crate) mod call;
+pub(crate) mod envelope;
+pub(crate) mod limits;
+pub(crate) mod requests;
+
 use std::sync::Arc;
 
 use axum::Router;
@@ -9,22 +15,53 @@ use axum::http::{HeaderValue, Response, Uri};
 use axum::middleware::{self, Next};
 use axum::routing::{get, post};
 
-use crate::call::{self, Note, Target};
-use crate::delivery::Delivery;
-use crate::envelope::Refusal;
-use crate::operation::Operation;
-use crate::protected;
+use crate::api::call::{Note, Target};
+use crate::api::envelope::Refusal;
+use crate::app;
 use crate::request_log::ReceivedRequest;
 use crate::shared::Shared;
+use crate::wire::delivery::Delivery;
 
 pub(crate) const API: &str = "/client/v4";
+
+/// What a request asks of the API.
+///
+/// Known from the path and method alone, before anything is changed.
+///
+/// See the examples of [`Simulator::requests`](crate::Simulator::requests) and
+/// [`Injection`](crate::Injection).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Operation {
+    /// `GET …/service_tokens`
+    List,
+    /// `POST …/service_tokens`
+    Create,
+    /// `GET …/service_tokens/{id}`
+    Get,
+    /// `PUT …/service_tokens/{id}`
+    Update,
+    /// `DELETE …/service_tokens/{id}`
+    Delete,
+    /// `POST …/service_tokens/{id}/refresh`
+    Refresh,
+    /// `POST …/service_tokens/{id}/rotate`
+    Rotate,
+}
+
+impl Operation {
+    /// Whether it changes anything, if it succeeds.
+    pub(crate) fn is_change(self) -> bool {
+        !matches!(self, Self::List | Self::Get)
+    }
+}
 
 pub(crate) fn router(shared: Arc<Shared>) -> Router {
     Router::new()
         .merge(api())
         .fallback(async |uri: Uri| Refusal::no_route(uri.path()).into_response())
         .layer(middleware::from_fn_with_state(shared.clone(), count))
-        .merge(protected::router())
+        .merge(app::router())
         .layer(middleware::from_fn_with_state(shared.clone(), record))
         .with_state(shared)
 }

@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 
-use crate::seed::SeedToken;
+use crate::state::seed::SeedToken;
 
 /// The tokens of the account.
 pub(crate) fn account_tokens() -> Vec<SeedToken> {

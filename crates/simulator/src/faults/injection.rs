@@ -1,5 +1,5 @@
-use crate::fault::Fault;
-use crate::operation::Operation;
+use crate::api::Operation;
+use crate::faults::Fault;
 
 /// Which calls meet a [`Fault`], and whether they take effect all the same.
 ///

@@ -4,10 +4,10 @@ use std::fmt;
 use chrono::{DateTime, TimeDelta, Utc};
 use rand::rngs::StdRng;
 
-use crate::duration::{self, DEFAULT_DURATION, Lifetime};
-use crate::generator;
-use crate::secret::{ClientSecret, SecretHash};
-use crate::token::{StoredToken, Token, TokenField, Withheld};
+use crate::state::duration::{self, DEFAULT_DURATION, Lifetime};
+use crate::state::generator;
+use crate::state::secret::{ClientSecret, SecretHash};
+use crate::state::token::{StoredToken, Token, TokenField, Withheld};
 
 /// A token that a simulator starts with.
 ///

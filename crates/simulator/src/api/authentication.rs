@@ -8,8 +8,8 @@ use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use rand::rngs::StdRng;
 
-use crate::envelope::Refusal;
-use crate::generator;
+use crate::api::envelope::Refusal;
+use crate::state::generator;
 
 const EMAIL: &str = "x-auth-email";
 const API_KEY: &str = "x-auth-key";

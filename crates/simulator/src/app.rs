@@ -11,7 +11,6 @@ use axum::routing::{any, get};
 use serde_json::{Value, json};
 
 use crate::behavior::AppAuthentication;
-use crate::html;
 use crate::shared::Shared;
 use crate::state::Admission;
 
@@ -25,10 +24,7 @@ pub(crate) fn router() -> Router<Arc<Shared>> {
     Router::new()
         .route(APP, app.clone())
         .route(&format!("{APP}/{{*path}}"), app)
-        .route(
-            LOGIN,
-            get(|| async { html::page(StatusCode::OK, "Sign in") }),
-        )
+        .route(LOGIN, get(|| async { page(StatusCode::OK, "Sign in") }))
 }
 
 fn answer(shared: &Shared, headers: &HeaderMap) -> Response<Body> {
@@ -49,13 +45,13 @@ fn answer(shared: &Shared, headers: &HeaderMap) -> Response<Body> {
             response
         }
         (AppAuthentication::Strict, Admission::NotAuthenticated) => {
-            html::page(StatusCode::UNAUTHORIZED, "Unauthorized")
+            page(StatusCode::UNAUTHORIZED, "Unauthorized")
         }
         (AppAuthentication::Strict, Admission::NotAllowed) | (AppAuthentication::Forbid, _) => {
-            html::page(StatusCode::FORBIDDEN, "Forbidden")
+            page(StatusCode::FORBIDDEN, "Forbidden")
         }
         (AppAuthentication::Login, _) => {
-            let mut response = html::page(StatusCode::FOUND, "Found");
+            let mut response = page(StatusCode::FOUND, "Found");
             let login = HeaderValue::from_static(LOGIN);
             response.headers_mut().insert(LOCATION, login);
             response
@@ -79,4 +75,19 @@ fn single_header(headers: &HeaderMap) -> Option<(String, String)> {
         text("cf-access-client-id")?,
         text("cf-access-client-secret")?,
     ))
+}
+
+/// A page with nothing but a title.
+pub(crate) fn page(status: StatusCode, title: &str) -> Response<Body> {
+    let html = format!(
+        "<!DOCTYPE html>\n<html><head><title>{title} - Cloudflare Access</title></head>\
+         <body><h1>{title}</h1></body></html>\n"
+    );
+    let mut response = Response::new(Body::from(html));
+    *response.status_mut() = status;
+    response.headers_mut().insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("text/html; charset=utf-8"),
+    );
+    response
 }

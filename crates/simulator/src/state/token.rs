@@ -3,8 +3,8 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 
-use crate::duration::{self, Lifetime};
-use crate::secret::SecretHash;
+use crate::state::duration::{self, Lifetime};
+use crate::state::secret::SecretHash;
 
 /// What the simulator holds of one service token, at the moment it was asked.
 ///

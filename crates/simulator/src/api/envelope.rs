@@ -8,12 +8,12 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
+use crate::api::requests::List;
 use crate::behavior::Behavior;
-use crate::fields::List;
-use crate::rejection::Rejection;
-use crate::secret::ClientSecret;
+use crate::state::Rejection;
+use crate::state::secret::ClientSecret;
+use crate::state::token::{StoredToken, TokenField};
 use crate::state::{Answer, Page};
-use crate::token::{StoredToken, TokenField};
 
 /// The code beside `access.api.error.service_token_not_found`.
 ///
