@@ -166,6 +166,19 @@ async fn it_meets_faults_at_random() {
     }
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_no_success() {
+    let full = std::fs::File::create("/dev/full").unwrap();
+    let output = program().stdout(full).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        stderr.contains("can't write to standard output: "),
+        "{stderr}"
+    );
+}
+
 #[test]
 fn it_says_what_it_is() {
     for (argument, expected) in [
