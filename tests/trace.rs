@@ -140,7 +140,6 @@ async fn no_secret_at_any_level() {
         for builder in [
             Client::builder().api_token(CANARY),
             Client::builder().global_key("me@example.com", CANARY),
-            Client::builder().user_service_key(CANARY),
         ] {
             let builder = builder
                 .base_url(server.base_url())
