@@ -74,6 +74,11 @@
 //!   failure that a fault makes up has the code 1000. A call that meets a fault and
 //!   must not take effect is carried out on a copy of the state, so its answer looks
 //!   as it would have.
+//! - **The control plane** (`/_simulator/`) is no part of the API: it is neither logged,
+//!   limited nor met by faults. It refuses what doesn't have a loopback `Host` and the
+//!   header `X-Simulator-Control`, grants no preflight, and gives no secret back.
+//! - **The log of requests** holds no body, and masks the values of all headers but a few
+//!   harmless ones; see [`ReceivedRequest`].
 //! - **TLS** fails: the simulator answers a client's hello with the alert
 //!   `handshake_failure`.
 //!

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::str::FromStr;
 
-use cf_service_tokens_simulator::{AppAuthentication, Simulator, SimulatorBuilder};
+use cf_service_tokens_simulator::{AppAuthentication, SeedAccount, Simulator, SimulatorBuilder};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 /// The code of a wrong command line, which clap uses as well.
@@ -37,6 +37,9 @@ fn main() -> ExitCode {
     }
     if let Some(RandomFaults { seed, probability }) = faults {
         builder = builder.random_faults(seed, probability);
+    }
+    for id in arguments.get_many::<String>("account").unwrap_or_default() {
+        builder = builder.account(SeedAccount::new(id));
     }
     runtime.block_on(serve(address, departures(builder, &arguments)))
 }
@@ -108,6 +111,13 @@ fn command() -> Command {
                 .long("empty")
                 .action(ArgAction::SetTrue)
                 .help("Starts without tokens, not with those of a believable account"),
+        )
+        .arg(
+            Arg::new("account")
+                .long("account")
+                .value_name("ID")
+                .action(ArgAction::Append)
+                .help("Adds an empty account, beside the first one; may be given several times"),
         )
         .arg(
             Arg::new("faults")

@@ -92,6 +92,17 @@ async fn it_can_start_empty_and_from_another_seed() {
 }
 
 #[tokio::test]
+async fn it_holds_more_accounts() {
+    let (_running, [base_url, token, first]) = start(&["--account", "a2", "--account", "a3"]);
+    let of = |account: &str| [base_url.clone(), token.clone(), account.to_owned()];
+    assert_eq!(count(&of(&first)).await, 10);
+    for account in ["a2", "a3"] {
+        assert_eq!(count(&of(account)).await, 0);
+    }
+    fails(&["--account", "a_1"], 2, "account id \"a_1\"");
+}
+
+#[tokio::test]
 async fn flags_turn_strictness_off() {
     let (_running, [base_url, token, account]) = start(&[
         "--token-limit",
