@@ -409,7 +409,10 @@ request on standard error. In one terminal:
 
 In another:
   . ./simulator.env
-  cf-service-tokens list")]
+  cf-service-tokens list
+
+It answers as Cloudflare's document promises, and nothing more. The program
+cf-service-tokens-simulator has options for an API that departs from it.")]
 pub(crate) struct Simulate {
     /// The loopback address to listen on; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0", value_parser = address)]

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use cf_service_tokens::{
-    AccountServiceTokens, Client, ClientBuilder, Error, ListServiceTokens, Retry, ServiceToken,
+    Client, ClientBuilder, Error, ListServiceTokens, Retry, ServiceToken, ServiceTokens,
 };
 use cf_service_tokens_simulator::Simulator;
 use secrecy::SecretString;
@@ -16,7 +16,7 @@ use crate::explain::Failure;
 
 /// The tokens that a command works on, and the simulator that has them, if any.
 pub(crate) struct Connection {
-    pub(crate) tokens: AccountServiceTokens,
+    pub(crate) tokens: ServiceTokens,
     pub(crate) simulator: Option<Simulator>,
 }
 
@@ -79,7 +79,7 @@ impl Connection {
 }
 
 /// The tokens of the account that the arguments or the environment name.
-fn tokens(client: &Client) -> Result<AccountServiceTokens, Failure> {
+fn tokens(client: &Client) -> Result<ServiceTokens, Failure> {
     client.default_account().map_err(|_| {
         Failure::usage("no account given").next(
             "use --account or set CLOUDFLARE_ACCOUNT_ID; the dashboard shows the id on the \

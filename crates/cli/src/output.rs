@@ -122,6 +122,14 @@ impl Output {
         &self,
         write: impl FnOnce(&mut dyn Write, table::Style) -> io::Result<()>,
     ) -> Result<(), Failure> {
+        self.try_write(write).map_err(unwritable)
+    }
+
+    /// Does what [`write`](Self::write) does, and returns the system's own error.
+    pub(crate) fn try_write(
+        &self,
+        write: impl FnOnce(&mut dyn Write, table::Style) -> io::Result<()>,
+    ) -> io::Result<()> {
         if self.to_stderr {
             let stream = anstream::stderr();
             let style = table::Style::of(&stream, io::stderr());
@@ -135,10 +143,11 @@ impl Output {
 
     /// Writes for programs: byte for byte the same, whatever reads it.
     fn data(&self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Failure> {
-        match self.to_stderr {
+        let written = match self.to_stderr {
             true => flushed(&mut io::stderr().lock(), write),
             false => flushed(&mut io::stdout().lock(), write),
-        }
+        };
+        written.map_err(unwritable)
     }
 }
 
@@ -146,11 +155,14 @@ impl Output {
 fn flushed(
     stream: &mut dyn Write,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-) -> Result<(), Failure> {
+) -> io::Result<()> {
     match write(stream).and_then(|()| stream.flush()) {
-        // Whoever reads has enough, such as `head`.
+        // The reader has enough, such as `head`.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        Err(error) => Err(Failure::new(Exit::Failed, "the result can't be written").because(error)),
-        Ok(()) => Ok(()),
+        written => written,
     }
+}
+
+fn unwritable(error: io::Error) -> Failure {
+    Failure::new(Exit::Failed, "the result can't be written").because(error)
 }

@@ -10,7 +10,7 @@ use cf_service_tokens_simulator::{Fault, Injection, Operation, SeedToken, Simula
 use support::{ID, World, simulated};
 
 /// A token that no policy of the simulated account names, so that it can be deleted.
-const PROBE: &str = "b8d5ba76-6c76-46e2-a919-2d16070a2604";
+const PROBE: &str = "7be9485c-5815-4107-a250-c46e30c45281";
 
 #[test]
 fn tables() {

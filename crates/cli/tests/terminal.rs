@@ -144,7 +144,7 @@ fn what_can_not_be_undone_is_asked_for() {
         delete.args([
             "--simulate",
             "delete",
-            "b8d5ba76-6c76-46e2-a919-2d16070a2604",
+            "7be9485c-5815-4107-a250-c46e30c45281",
         ]);
         delete
     };

@@ -6,9 +6,8 @@ mod support;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
-use std::thread::{self, JoinHandle};
 
-use cf_service_tokens_simulator::Simulator;
+use cf_service_tokens_simulator::{AppAuthentication, Simulator};
 use support::{CLIENT_ID, OLD_SECRET, Ran, World, known_token};
 
 /// Runs `verify` with this secret in the environment.
@@ -26,19 +25,32 @@ fn verify(world: &World, url: &str, secret: &str) -> Ran {
 
 #[test]
 fn accepted_refused_or_sent_to_a_login() {
-    let world = World::new();
-    let strict = world.simulator.protected_url();
-    let with_login = world.simulator.protected_url_with_login();
-    assert_eq!(verify(&world, strict, OLD_SECRET).code, Some(0));
-    assert_eq!(verify(&world, with_login, OLD_SECRET).code, Some(0));
-    assert_shown!("refused", verify(&world, strict, "cfast_wrong").shown());
-    assert_shown!("login", verify(&world, with_login, "cfast_wrong").shown());
-    let (url, serving) = app_that_answers("403 Forbidden");
-    assert_shown!("not-allowed", verify(&world, &url, OLD_SECRET).shown());
-    serving.join().unwrap();
-    let disabled = World::with(Simulator::builder().token(known_token().disabled()));
-    let url = disabled.simulator.protected_url();
-    assert_eq!(verify(&disabled, url, OLD_SECRET).code, Some(1));
+    let builder = || Simulator::builder().token(known_token());
+    let world = World::with(builder());
+    let app = world.simulator.protected_url();
+    assert_eq!(verify(&world, app, OLD_SECRET).code, Some(0));
+    assert_shown!(
+        "not-authenticated",
+        verify(&world, app, "cfast_wrong").shown()
+    );
+
+    for (token, name) in [
+        (known_token().disabled(), "not-authenticated"),
+        (known_token().not_allowed_at_app(), "not-allowed"),
+    ] {
+        let world = World::with(Simulator::builder().token(token));
+        let app = world.simulator.protected_url();
+        assert_shown!(name, verify(&world, app, OLD_SECRET).shown());
+    }
+    for (authentication, name) in [
+        (AppAuthentication::Login, "login"),
+        (AppAuthentication::Forbid, "not-allowed"),
+    ] {
+        let world = World::with(builder().app_authentication(authentication));
+        let app = world.simulator.protected_url();
+        assert_eq!(verify(&world, app, OLD_SECRET).code, Some(0));
+        assert_shown!(name, verify(&world, app, "cfast_wrong").shown());
+    }
 }
 
 #[test]
@@ -71,24 +83,18 @@ fn what_is_missing_or_out_of_reach() {
     assert_shown!("out-of-reach", verify(&world, &url, OLD_SECRET).shown());
 }
 
-/// An app that answers one request with this status.
-fn app_that_answers(status: &'static str) -> (String, JoinHandle<()>) {
-    let app = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}/", app.local_addr().unwrap());
-    let serving = thread::spawn(move || {
-        let (mut connection, _) = app.accept().unwrap();
-        let mut head = BufReader::new(&connection).lines().map(Result::unwrap);
-        assert!(head.any(|line| line.is_empty()));
-        let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n");
-        connection.write_all(answer.as_bytes()).unwrap();
-    });
-    (url, serving)
-}
-
 #[test]
 fn an_app_that_fails_says_nothing_about_the_token() {
     let world = World::new();
-    let (url, serving) = app_that_answers("503 Service Unavailable");
+    let app = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", app.local_addr().unwrap());
+    let serving = std::thread::spawn(move || {
+        let (mut connection, _) = app.accept().unwrap();
+        let mut head = BufReader::new(&connection).lines().map(Result::unwrap);
+        assert!(head.any(|line| line.is_empty()));
+        let answer = "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n";
+        connection.write_all(answer.as_bytes()).unwrap();
+    });
     assert_shown!("unclear", verify(&world, &url, OLD_SECRET).shown());
     serving.join().unwrap();
 }

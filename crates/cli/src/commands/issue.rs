@@ -221,20 +221,18 @@ async fn with_expiry(connection: &Connection, created: ServiceToken) -> ServiceT
     if created.never_expires() || created.expires_at.is_some() {
         return created;
     }
-    let fault = match &created.id {
-        Some(id) => {
-            let hurried = connection.tokens.with(|call| call.deadline(READ_DEADLINE));
-            match hurried.get(id).await {
-                Ok(token) => return token.into_inner(),
-                Err(error) => error.to_string(),
-            }
+    // Without an id, which the API does not promise either, the call fails unsent.
+    let id = created.id.as_deref().unwrap_or_default();
+    let hurried = connection.tokens.with(|call| call.deadline(READ_DEADLINE));
+    match hurried.get(id).await {
+        Ok(token) => token.into_inner(),
+        Err(error) => {
+            explain::remark(format!(
+                "the secret is safe, but the new token could not be read, so its expiry is unknown: {error}"
+            ));
+            created
         }
-        None => "the answer to create has no id".to_owned(),
-    };
-    explain::remark(format!(
-        "the secret is safe, but the new token could not be read, so its expiry is unknown: {fault}"
-    ));
-    created
+    }
 }
 
 /// A secret that was made and has arrived.

@@ -205,14 +205,14 @@ fn judge(status: StatusCode, redirect: Option<&Url>) -> (Outcome, &'static str) 
         // The app behind Access may answer either as well.
         401 => (
             Outcome::Refused,
-            "the token can't authenticate: it is unknown, expired or disabled, or its secret is wrong; \
-             unless the app itself answers 401",
+            "the token can't authenticate: it is unknown, expired or disabled, or its secret is wrong; or \
+             the app itself answered 401",
         ),
         403 => (
             Outcome::Refused,
-            "with strict service token authentication, the token is valid, but no policy with the action \
-             Service Auth allows it; without, it may also be unknown, expired or disabled, or its secret \
-             may be wrong; unless the app itself answers 403",
+            "no policy with the action Service Auth allows the token; without strict service token \
+             authentication, it may also be unknown, expired or disabled, or its secret may be wrong; or \
+             the app itself answered 403",
         ),
         500.. => (
             Outcome::Unclear,
