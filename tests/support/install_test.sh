@@ -100,7 +100,7 @@ for function in \
 done
 
 # Every script that installs anything, run whole.
-mapfile -t scripts < <(git grep --untracked -l '^\. tests/support/install\.sh' -- '*/run.sh')
+mapfile -t scripts < <(git grep --untracked -l '^\. tests/support/install\.sh' -- '*.sh')
 expect [ "${#scripts[@]}" -ge 5 ]
 installers fail
 for script in "${scripts[@]}"; do

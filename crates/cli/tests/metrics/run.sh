@@ -7,10 +7,13 @@ cd "$(dirname "$0")/../../../.."
 here=$PWD/crates/cli/tests/metrics
 work=${CARGO_TARGET_DIR:-$PWD/target}/metrics
 export METRICS=$work/written
+# Metrics of an earlier run must not stand in for those of this one.
+rm -rf "$METRICS"
 mkdir -p "$METRICS"
 . tests/support/install.sh
 
-cargo test --quiet --package cf-service-tokens-cli --bins -- --ignored --exact \
+# With the workspace's features, so that what `cargo test --workspace` built is used.
+cargo test --quiet --workspace --bins -- --ignored --exact \
     monitor::tests::writes_metrics >"$work/cargo.log" 2>&1 || {
     cat "$work/cargo.log" >&2
     exit 1

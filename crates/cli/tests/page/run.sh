@@ -8,6 +8,8 @@ here=$PWD/crates/cli/tests/page
 work=${CARGO_TARGET_DIR:-$PWD/target}/page
 export PAGES=$work/pages
 screenshots=${SCREENSHOTS:-$work/screenshots}
+# Pages of an earlier run must not stand in for those of this one.
+rm -rf "$PAGES"
 mkdir -p "$PAGES" "$screenshots"
 . tests/support/install.sh
 
@@ -31,7 +33,8 @@ if install_npm_packages "$work" "$here/package.json" 'barriers to access'; then
     axe=("$work/npm/node_modules/axe-core/axe.min.js")
 fi
 
-cargo test --quiet --package cf-service-tokens-cli --bins -- --ignored --exact \
+# With the workspace's features, so that what `cargo test --workspace` built is used.
+cargo test --quiet --workspace --bins -- --ignored --exact \
     page::tests::writes_pages >"$work/cargo.log" 2>&1 || {
     cat "$work/cargo.log" >&2
     exit 1
