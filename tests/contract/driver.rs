@@ -1,12 +1,15 @@
 //! The SDK's side of the contract tests, asynchronous and blocking alike.
 //!
 //! `run.sh` starts it with a server in the environment, as `Client::from_env` reads
-//! it, and says what to do there:
+//! it. Besides `async` or `blocking` comes what to do there:
 //!
 //! - nothing: takes a token through its whole life.
 //! - `calls`: makes each call once. The server is a mock of the API's document, which
 //!   makes its answers up.
 //! - `refusal`: deletes the token `TOKEN_ID`, and prints the status of the refusal.
+//!
+//! `serve` alone serves a simulator that accepts a read-only API token as well, and
+//! prints the environment of its clients.
 #![allow(clippy::print_stdout, reason = "the caller reads it")]
 
 use std::env;
@@ -17,13 +20,14 @@ use cf_service_tokens::{
     Client, ClientBuilder, CreateServiceToken, Retry, RotateServiceToken, TokenDuration,
     UpdateServiceToken, blocking,
 };
+use cf_service_tokens_simulator::{SeedApiToken, Simulator};
 
 type Outcome = Result<(), Box<dyn Error>>;
 
 /// An id of the form that the API gives.
 const TOKEN: &str = "f174e90a-fafe-4643-bbbc-4a0ed4fc8415";
 
-const USAGE: &str = "usage: contract async|blocking [calls|refusal]";
+const USAGE: &str = "usage: contract serve | async|blocking [calls|refusal]";
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
@@ -62,6 +66,7 @@ fn main() -> Outcome {
         Some(_) => return Err(USAGE.into()),
     };
     let outcome = match way.as_deref() {
+        Some("serve") => serve(),
         Some("async") => asynchronous(part),
         Some("blocking") => blocking(part),
         _ => return Err(USAGE.into()),
@@ -75,6 +80,21 @@ fn main() -> Outcome {
         println!("{}", String::from_utf8_lossy(body));
     }
     outcome
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn serve() -> Outcome {
+    let read_only = "read-only-api-token";
+    let simulator = Simulator::builder()
+        .believable_account()
+        .add_api_token(SeedApiToken::new(read_only).read_only())
+        .start()
+        .await?;
+    println!("CLOUDFLARE_BASE_URL={}", simulator.base_url());
+    println!("CLOUDFLARE_API_TOKEN={}", simulator.api_token());
+    println!("READ_ONLY_API_TOKEN={read_only}");
+    println!("CLOUDFLARE_ACCOUNT_ID={}", simulator.account_id());
+    std::future::pending().await
 }
 
 /// Makes each call once, so that each answer counts.
@@ -97,7 +117,10 @@ fn token_id() -> Result<String, Box<dyn Error>> {
 
 /// The same program twice: with `async` and `await`, and without.
 macro_rules! programs {
-    ($calls:ident, $life:ident, $refusal:ident, $client:ty, $list:ident $(, $async:ident, $await:tt)?) => {
+    (
+        $calls:ident, $life:ident, $refusal:ident, $client:ty, $list:ident
+        $(, $async:ident, $await:tt)?
+    ) => {
         $($async)? fn $calls(client: &$client) -> Outcome {
             let tokens = client.default_account()?;
             let grace = RotateServiceToken::with_grace(HOUR);
@@ -182,14 +205,16 @@ macro_rules! programs {
             check("update: disabled", updated.enabled == Some(false))?;
 
             let refreshed = tokens.refresh(&id)$(.$await)??;
-            check("refresh: a year", refreshed.expires_at > Some(chrono::Utc::now() + HOUR * 24 * 364))?;
+            let in_a_year = chrono::Utc::now() + HOUR * 24 * 364;
+            check("refresh: a year", refreshed.expires_at > Some(in_a_year))?;
 
             let rotated = tokens.rotate(&id, &RotateServiceToken::revoking_now())$(.$await)??;
             let second = rotated.credentials().expose_secret().to_owned();
             check("rotate at once: a new secret", second != secret)?;
             let grace = RotateServiceToken::with_grace(HOUR);
             let rotated = tokens.rotate(&id, &grace)$(.$await)??;
-            check("rotate with a grace: a new secret", rotated.credentials().expose_secret() != second)?;
+            let third = rotated.credentials().expose_secret();
+            check("rotate with a grace: a new secret", third != second)?;
 
             let deleted = tokens.delete(&id)$(.$await)??;
             check("delete: the token", deleted.id.as_ref() == Some(&id))?;
@@ -208,5 +233,19 @@ macro_rules! programs {
     };
 }
 
-programs!(calls_async, life_async, refusal_async, Client, stream, async, await);
-programs!(calls_blocking, life_blocking, refusal_blocking, blocking::Client, iter);
+programs!(
+    calls_async,
+    life_async,
+    refusal_async,
+    Client,
+    stream,
+    async,
+    await
+);
+programs!(
+    calls_blocking,
+    life_blocking,
+    refusal_blocking,
+    blocking::Client,
+    iter
+);

@@ -72,9 +72,7 @@ def send(method, url, headers, body=None):
 
 @contextlib.contextmanager
 def simulator(program, *arguments):
-    process = subprocess.Popen(
-        [program, "--listen", "127.0.0.1:0", *arguments], stdout=subprocess.PIPE, text=True
-    )
+    process = subprocess.Popen([program, *arguments], stdout=subprocess.PIPE, text=True)
     with ended(process):
         variables = {}
         # The last line that it prints once it listens.
