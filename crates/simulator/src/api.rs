@@ -1,4 +1,4 @@
-//! Which path leads where, and what happens to every request on its way.
+//! The routes, and the steps that every request passes.
 
 pub(crate) mod authentication;
 pub(crate) mod call;
@@ -26,9 +26,9 @@ use crate::wire::delivery::Delivery;
 
 pub(crate) const API: &str = "/client/v4";
 
-/// What a request asks of the API.
+/// An operation of the API.
 ///
-/// Known from the path and method alone, before anything is changed.
+/// Path and method alone identify it.
 ///
 /// See the examples of [`Simulator::requests`](crate::Simulator::requests) and
 /// [`Injection`](crate::Injection).
@@ -53,7 +53,7 @@ pub enum Operation {
 }
 
 impl Operation {
-    /// Whether it changes anything, if it succeeds.
+    /// Returns whether it changes anything, if it succeeds.
     pub(crate) fn is_change(self) -> bool {
         !matches!(self, Self::List | Self::Get)
     }

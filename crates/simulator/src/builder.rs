@@ -14,9 +14,9 @@ use crate::state::clock::Clock;
 use crate::state::sample;
 use crate::state::seed::{DEFAULT_TOKEN_LIMIT, SeedAccount, SeedToken};
 
-/// A simulator to start: its tokens, its clock and what it accepts.
+/// A builder of a simulator: its tokens, its clock and the credentials that it accepts.
 ///
-/// Credentials and ids that aren't set come from the generator; see
+/// Unset credentials and ids come from the generator; see
 /// [`seed`](Self::seed).
 ///
 /// See the example of [`Simulator`].
@@ -40,7 +40,7 @@ pub struct SimulatorBuilder {
 }
 
 impl Simulator {
-    /// Describes a simulator to start.
+    /// Returns a builder of a simulator.
     ///
     /// See the example of [`Simulator`].
     pub fn builder() -> SimulatorBuilder {
@@ -68,8 +68,8 @@ impl SimulatorBuilder {
         }
     }
 
-    /// Where to listen: a loopback address; port 0 takes a free one.
-    /// Without it: `127.0.0.1:0`.
+    /// Sets the loopback address to listen on; port 0 takes a free port. The default is
+    /// `127.0.0.1:0`.
     ///
     /// ```
     /// # use cf_service_tokens_simulator::Simulator;
@@ -86,10 +86,9 @@ impl SimulatorBuilder {
         self
     }
 
-    /// Where the simulator takes the time from. Without it: the system clock.
+    /// Sets the clock. The default is the system clock.
     ///
-    /// It is asked at the start, for what seeds count from there, and for each
-    /// request.
+    /// The simulator reads it at the start, which seeds count from, and for each request.
     ///
     /// ```
     /// use std::sync::{Arc, Mutex};
@@ -119,8 +118,8 @@ impl SimulatorBuilder {
         self
     }
 
-    /// What the generator of ids, secrets, credentials and ray ids starts
-    /// from. Without it: 0.
+    /// Sets the seed of the generator of ids, secrets, credentials and ray ids. The default
+    /// is 0.
     ///
     /// The same seed gives the same values to the same requests in the same
     /// order, within one version of this crate. Two simulators that must not
@@ -141,7 +140,7 @@ impl SimulatorBuilder {
         self
     }
 
-    /// Adds a token to the account.
+    /// Adds a token to the first account.
     ///
     /// See the example of [`Simulator`].
     pub fn token(mut self, token: SeedToken) -> Self {
@@ -167,7 +166,7 @@ impl SimulatorBuilder {
         self
     }
 
-    /// The id of the account: letters, digits and `-`, at most 32 of them.
+    /// Sets the id of the first account: letters, digits and `-`, at most 32 of them.
     ///
     /// ```
     /// # use cf_service_tokens_simulator::Simulator;
@@ -192,7 +191,7 @@ impl SimulatorBuilder {
         self
     }
 
-    /// The API token that [`Simulator::api_token`] returns: a text, for one that may do
+    /// Sets the API token that [`Simulator::api_token`] returns: a text, for one that may do
     /// everything in every account, or a [`SeedApiToken`].
     ///
     /// ```
@@ -222,7 +221,7 @@ impl SimulatorBuilder {
         self
     }
 
-    /// The e-mail address and global API key to accept, which may do everything in every
+    /// Sets the e-mail address and global API key to accept, which may do everything in every
     /// account.
     ///
     /// See the example of [`api_token`](Self::api_token).
@@ -315,10 +314,10 @@ impl SimulatorBuilder {
         self
     }
 
-    /// Enforces a rate limit: so many requests in a window of this length, by the
-    /// simulator's clock. Past it everything is refused for as long as a window:
-    /// 429 with code 971 and `Retry-After`. Without it: Cloudflare's limit is
-    /// told in headers, and not enforced.
+    /// Enforces a rate limit: this number of requests in a window of this length, by the
+    /// simulator's clock. Beyond it every call is refused for as long as a window, with
+    /// 429, code 971 and `Retry-After`. By default the headers report Cloudflare's limit,
+    /// and nothing enforces it.
     ///
     /// ```
     /// use cf_service_tokens_simulator::Simulator;
@@ -340,7 +339,7 @@ impl SimulatorBuilder {
         self
     }
 
-    /// Faults at random from the start; see
+    /// Injects faults at random from the start; see
     /// [`inject_at_random`](Simulator::inject_at_random).
     ///
     /// ```

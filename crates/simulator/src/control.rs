@@ -1,7 +1,7 @@
-//! The control plane: for other languages, over HTTP, what
-//! [`Simulator`](crate::Simulator) offers to Rust.
+//! The control plane: tokens, clock, faults and log over HTTP, for tests in other
+//! languages.
 //!
-//! A web page that somebody has open must not reach it. So a request must name a
+//! A web page that is open in a browser must not reach it. So a request must name a
 //! loopback host, against DNS rebinding, and carry a header that no browser sends to
 //! another site without a preflight; no preflight is ever granted. The simulator listens
 //! on loopback addresses alone, so no other machine gets here.
@@ -53,14 +53,15 @@ pub(crate) fn router() -> Router<Arc<Shared>> {
     );
     Router::new()
         .route(PREFIX, control.clone())
+        .route(&format!("{PREFIX}/"), control.clone())
         .route(&format!("{PREFIX}/{{*path}}"), control)
 }
 
-/// Why the control plane did nothing.
+/// A request that the control plane refused.
 struct Failure {
     status: StatusCode,
     error: String,
-    /// What would have been allowed instead, where the error doesn't say it.
+    /// The alternatives, where the error doesn't name them.
     allowed: Vec<String>,
 }
 
@@ -188,7 +189,7 @@ async fn answer(shared: &Shared, request: Request) -> Result<Response<Body>, Fai
     })
 }
 
-/// Lets a request pass that names a loopback host, wherever it does.
+/// Checks that the request names loopback hosts alone, in header and target.
 fn check_host(request: &Request) -> Result<(), Failure> {
     let of_header = request.headers().get_all(HOST).iter().map(|host| {
         let host = Authority::try_from(host.as_bytes()).ok()?;
@@ -296,4 +297,29 @@ fn respond(status: StatusCode, body: &(impl Serialize + ?Sized)) -> Response<Bod
     let json = HeaderValue::from_static("application/json");
     response.headers_mut().insert(CONTENT_TYPE, json);
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::PATHS;
+
+    #[test]
+    fn the_reference_has_every_path_with_its_methods() {
+        let mut rows = Vec::new();
+        for line in include_str!("../CONTROL.md").lines() {
+            let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+            if let ["", path, method, _, ""] = cells[..] {
+                rows.push((path.to_owned(), method.to_owned()));
+            }
+        }
+        let mut expected = Vec::new();
+        for (path, methods) in PATHS {
+            let mut path = format!("`{path}`");
+            for method in methods.split(", ") {
+                // A path stands in the first of its rows alone.
+                expected.push((std::mem::take(&mut path), format!("`{method}`")));
+            }
+        }
+        assert_eq!(rows[2..], expected);
+    }
 }

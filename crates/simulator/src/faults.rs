@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::faults::wrong_json::WrongJson;
 
-/// What goes wrong with a call.
+/// A fault that a call meets.
 ///
 /// Give it to [`Simulator::inject`](crate::Simulator::inject), by itself for the
 /// next call, or in an [`Injection`](crate::Injection) that says which calls
@@ -73,8 +73,8 @@ pub enum Fault {
         /// The value of `Retry-After`; without one, the header is not there.
         retry_after_seconds: Option<u32>,
     },
-    /// From this call on, everything is refused as too much for five minutes of
-    /// the simulator's clock, as the real API does past its limit. Never takes
+    /// From this call on, every call is refused with 429 for five minutes of the
+    /// simulator's clock, as the real API does past its limit. Never takes
     /// effect.
     LockOut,
     /// This status, with an envelope that tells of a failure. A status from 300
@@ -94,7 +94,7 @@ pub enum Fault {
     StaleAnswer,
     /// The right answer, called `text/plain`. Always takes effect.
     WrongContentType,
-    /// The right answer, compressed with gzip though nobody asked for it. Always
+    /// The right answer, compressed with gzip though the client didn't ask. Always
     /// takes effect.
     Gzip,
     /// The right answer, called compressed though it is not. Always takes effect.
@@ -114,7 +114,7 @@ pub enum Fault {
 /// Whether a call takes effect that meets a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Effect {
-    /// The client is told that nothing was done, so nothing is.
+    /// The answer says that nothing was done, so nothing is.
     Never,
     /// A client may well read a success, so it must be one.
     Always,

@@ -1,6 +1,6 @@
 #![doc = include_str!("../README.md")]
 //!
-//! # What it answers, and where that comes from
+//! # Sources and choices
 //!
 //! The paths, the envelope, the fields of a token and the meaning of each call
 //! follow [Cloudflare's documentation][docs]. The documentation leaves gaps;
@@ -9,11 +9,11 @@
 //! | Case | Answer |
 //! |---|---|
 //! | no credentials; a service key alone, which counts for nothing | 401, code 10000 |
-//! | credentials that aren't this simulator's | 403, code 10000 |
+//! | unknown credentials | 403, code 10000 |
 //! | a malformed or repeated header of credentials, two schemes at once | 400, code 6003; `error_chain` names the header by 6111, 6102 or 6103 |
 //! | half a scheme | 400, code 9106 |
 //! | an expired API token | 403, code 9109 |
-//! | an API token from an address that it isn't good from | 403, code 9109 with another message |
+//! | an API token from an address that it isn't valid from | 403, code 9109 with another message |
 //! | an account that isn't there, or that the API token may not see | 403, code 10000 |
 //! | a call that needs more than the read permission of the API token | 403, code 10000 |
 //! | an unknown path, the deprecated zone level included | 404, codes 7003 and 7000 |
@@ -83,6 +83,8 @@
 //!   `handshake_failure`.
 //!
 //! [docs]: https://developers.cloudflare.com/api/resources/zero_trust/subresources/access/subresources/service_tokens/
+#![doc = ""]
+#![doc = include_str!("../CONTROL.md")]
 
 mod api;
 mod app;

@@ -166,7 +166,7 @@ fn command() -> Command {
         )
 }
 
-/// What `--faults` asks for.
+/// The value of `--faults`.
 #[derive(Clone, Copy)]
 struct RandomFaults {
     seed: u64,

@@ -8,10 +8,10 @@ use serde::Serialize;
 use crate::api::Operation;
 use crate::faults::Fault;
 
-/// How many requests are remembered.
+/// The number of requests that the log holds.
 const CAPACITY: usize = 10_000;
 
-/// What stands in place of a value that may be secret.
+/// Replaces a value that may be secret.
 const MASKED: &str = "[masked]";
 
 /// The headers whose values are shown. Every other may hold a credential.
@@ -59,19 +59,20 @@ pub struct ReceivedRequest {
     /// The account that the path names; `None` for an unknown route and for the
     /// protected app.
     pub account_id: Option<String>,
-    /// What it asked of the API; `None` for an unknown route and for the protected app.
+    /// The operation that it asked for; `None` for an unknown route and for the
+    /// protected app.
     pub operation: Option<Operation>,
     /// The status that it was answered with; `None` where a fault kept any
     /// answer from being sent.
     pub status: Option<u16>,
     /// The fault that it met.
     pub fault: Option<Fault>,
-    /// Whether it changed the state, as any call does that succeeds and does not
-    /// only read. Never for the protected app.
+    /// Whether it changed the state: true for every call that succeeds, except for list
+    /// and get, and never for the protected app.
     pub changed: bool,
 }
 
-/// Who is told of each request.
+/// The callback that sees each request.
 pub(crate) type Listener = Box<dyn Fn(&ReceivedRequest) + Send + Sync>;
 
 /// The latest requests, oldest first.

@@ -1,4 +1,4 @@
-//! What the requests of one simulator share.
+//! The state that all requests of a simulator share.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -15,7 +15,7 @@ use crate::start::{Start, World};
 use crate::state::clock::Clock;
 use crate::state::{State, generator};
 
-/// What the requests share.
+/// The state that all requests of a simulator share.
 pub(crate) struct Shared {
     pub(crate) start: Start,
     pub(crate) credentials: Credentials,
@@ -52,7 +52,7 @@ impl Shared {
         }
     }
 
-    /// Starts again: all is as it was, the clock and the log included.
+    /// Resets everything to the start, the clock and the log included.
     pub(crate) fn reset(&self) {
         self.clock.reset();
         let world = self.start.world(self.now());

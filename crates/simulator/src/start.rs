@@ -1,4 +1,4 @@
-//! How a simulator starts, and starts again.
+//! The start of a simulator, and a reset to it.
 
 use std::collections::HashSet;
 use std::io;
@@ -15,7 +15,7 @@ use crate::state::seed::SeedAccount;
 use crate::state::token::{check_account_id, check_token_id};
 use crate::state::{State, generator};
 
-/// What a simulator starts from.
+/// The state that a simulator starts from, and the settings that make it.
 pub(crate) struct Start {
     pub(crate) seed: u64,
     pub(crate) accounts: Vec<SeedAccount>,
@@ -36,7 +36,7 @@ pub(crate) struct Drawn {
     pub(crate) account_id: String,
     pub(crate) credentials: Credentials,
     rays: StdRng,
-    /// Where everything that is drawn later comes from.
+    /// The generator of everything that is drawn later.
     rng: StdRng,
 }
 
@@ -64,7 +64,7 @@ impl Start {
         World {
             state: State::new(&self.accounts, now, drawn.rng),
             rate_limit: match self.rate_limit {
-                None => RateLimit::told(),
+                None => RateLimit::reported(),
                 Some((requests, window)) => RateLimit::enforced(requests, window),
             },
             faults,

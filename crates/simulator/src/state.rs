@@ -22,10 +22,10 @@ use crate::state::secret::ClientSecret;
 use crate::state::seed::{SeedAccount, SeedToken};
 use crate::state::token::{StoredToken, Token, check_token_id};
 
-/// What a refresh gives, whatever the token's own duration.
+/// The life that a refresh gives, whatever the token's own duration.
 const REFRESH: TimeDelta = TimeDelta::hours(8760);
 
-/// What a call answers of one token.
+/// The answer to a call about one token.
 pub(crate) struct Answer {
     pub(crate) stored: StoredToken,
     /// The new secret, when the call made one. Nothing else ever holds it.
@@ -38,7 +38,7 @@ pub(crate) struct Page<'a> {
     pub(crate) total: usize,
 }
 
-/// What the protected app makes of a caller.
+/// The protected app's verdict on a caller.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Admission {
     /// Holds the token's name.
@@ -82,7 +82,7 @@ impl Rejection {
 pub(crate) struct State {
     /// In order of creation, of all accounts.
     tokens: Vec<StoredToken>,
-    /// How many tokens each account may hold, by its id.
+    /// The token limit of each account, by the account's id.
     limits: BTreeMap<String, usize>,
     rng: StdRng,
 }
@@ -147,8 +147,12 @@ impl State {
         }
     }
 
-    pub(crate) fn get(&mut self, account: &str, id: &str) -> Result<Answer, Rejection> {
-        self.find(account, id).map(|stored| answer(stored, None))
+    pub(crate) fn get(&self, account: &str, id: &str) -> Result<Answer, Rejection> {
+        let mut tokens = self.tokens.iter();
+        let stored = tokens.find(|stored| stored.is(account, id));
+        stored
+            .map(|stored| answer(stored, None))
+            .ok_or(Rejection::NotFound)
     }
 
     pub(crate) fn create(
@@ -338,7 +342,7 @@ impl State {
     fn find(&mut self, account: &str, id: &str) -> Result<&mut StoredToken, Rejection> {
         self.tokens
             .iter_mut()
-            .find(|stored| stored.token.account_id == account && stored.token.id == id)
+            .find(|stored| stored.is(account, id))
             .ok_or(Rejection::NotFound)
     }
 }

@@ -130,7 +130,7 @@ async fn a_token_expires_by_the_simulators_clock() {
 }
 
 #[tokio::test]
-async fn a_token_is_good_from_its_addresses_alone() {
+async fn a_token_is_valid_from_its_addresses_alone() {
     let elsewhere = limited().only_from([192, 0, 2, 1]);
     let api = two_accounts(elsewhere.clone()).await;
     let reply = call(&api, Method::GET, &tokens_of("a1", "")).await;

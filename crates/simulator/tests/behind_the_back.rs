@@ -1,4 +1,4 @@
-//! What a test does to the simulator beside the API: tokens, clock and log.
+//! Changes beside the API: of tokens, clock and log.
 
 #![allow(
     clippy::unwrap_used,
@@ -9,6 +9,7 @@
 mod support;
 
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 
 use cf_service_tokens_simulator::{Operation, SeedToken, Simulator};
 use chrono::TimeDelta;
@@ -102,8 +103,23 @@ async fn requests_are_counted_and_forgotten() {
     assert_eq!(api.simulator.requests(), []);
 }
 
-#[tokio::test]
-async fn a_callback_may_ask_the_simulator() {
+/// A deadlock stops the whole runtime, so another thread has to notice it.
+#[test]
+fn a_callback_may_ask_the_simulator() {
+    let (done, is_done) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        let seen = runtime.unwrap().block_on(ask_from_a_callback());
+        done.send(seen).unwrap();
+    });
+    let seen = is_done.recv_timeout(Duration::from_secs(60));
+    assert_eq!(seen, Ok(vec![(1, 1)]));
+}
+
+/// The numbers of list calls and of tokens that a callback gets during a list call.
+async fn ask_from_a_callback() -> Vec<(usize, usize)> {
     let simulator = Arc::new(OnceLock::<Simulator>::new());
     let seen = Arc::new(Mutex::new(Vec::new()));
     let builder = Simulator::builder().token(seed()).on_request({
@@ -124,5 +140,5 @@ async fn a_callback_may_ask_the_simulator() {
     simulator.set(started).unwrap();
     let reply = send(support::http_client().get(url)).await;
     assert_eq!(reply.status, StatusCode::UNAUTHORIZED);
-    assert_eq!(*seen.lock().unwrap(), [(1, 1)]);
+    seen.lock().unwrap().clone()
 }

@@ -171,7 +171,7 @@ async fn it_meets_faults_at_random() {
         if one == faults("1:1", timeout).await {
             return;
         }
-        // The machine may have been too slow for what is answered at all.
+        // The machine may have been too slow to answer in time.
         assert!(timeout < ample, "not twice the same: {one:?}");
         timeout *= 4;
     }
@@ -191,7 +191,7 @@ fn a_full_disk_is_no_success() {
 }
 
 #[test]
-fn it_says_what_it_is() {
+fn it_has_help_and_a_version() {
     for (argument, expected) in [
         ("--help", "--listen <ADDRESS>"),
         ("--help", "A stall lasts until the client goes away."),
@@ -204,7 +204,7 @@ fn it_says_what_it_is() {
 }
 
 #[test]
-fn it_refuses_in_plain_words() {
+fn it_explains_a_wrong_command_line() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     fails(

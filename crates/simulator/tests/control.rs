@@ -339,7 +339,7 @@ async fn errors_say_what_is_wrong_and_what_is_allowed() {
     assert_fails(&reply, StatusCode::METHOD_NOT_ALLOWED, "doesn't take PUT");
     assert_eq!(reply.json()["allowed"], json!(["GET", "PATCH", "DELETE"]));
     assert_eq!(reply.header("allow"), "GET, PATCH, DELETE");
-    for path in ["/token", "", "/tokens/x/y"] {
+    for path in ["/token", "", "/", "/tokens/x/y"] {
         let reply = control(&api, Method::GET, path).await;
         assert_fails(&reply, StatusCode::NOT_FOUND, "there is no /_simulator");
         let allowed = reply.json()["allowed"].to_string();

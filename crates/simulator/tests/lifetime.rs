@@ -1,4 +1,4 @@
-//! How a simulator starts and ends.
+//! Starting and stopping a simulator.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
@@ -22,7 +22,7 @@ fn address_of(simulator: &Simulator) -> SocketAddr {
         .unwrap()
 }
 
-/// Refused, however often one asks: the listener is gone.
+/// Whether the listener is gone.
 async fn is_closed(address: SocketAddr) -> bool {
     tokio::net::TcpStream::connect(address).await.is_err()
 }
@@ -78,7 +78,7 @@ async fn a_taken_port_is_an_error() {
 }
 
 #[tokio::test]
-async fn what_cannot_work_does_not_start() {
+async fn an_invalid_builder_does_not_start() {
     let twice = |seed: SeedToken| Simulator::builder().token(seed.clone()).token(seed);
     let cases: [(SimulatorBuilder, &str); 12] = [
         (

@@ -1,5 +1,5 @@
-//! Who may call the API, and what each caller may do: one of Cloudflare's two schemes,
-//! and only one.
+//! The credentials that the API accepts, by one of Cloudflare's two schemes, and the
+//! permissions of each.
 //!
 //! Service keys stopped working, so their header counts for nothing.
 
@@ -20,8 +20,8 @@ const API_KEY: &str = "x-auth-key";
 
 /// An API token that a simulator accepts, and what it may do.
 ///
-/// Without anything else said it may do everything in every account, never expires and
-/// is good from everywhere.
+/// By default it may do everything in every account, never expires, and is valid from
+/// every address.
 ///
 /// ```
 /// use cf_service_tokens_simulator::{SeedAccount, SeedApiToken, SeedToken, Simulator};
@@ -55,7 +55,7 @@ pub struct SeedApiToken {
 }
 
 impl SeedApiToken {
-    /// An API token with this value, which may do everything.
+    /// Creates an API token with this value, which may do everything.
     ///
     /// See the example of [`SeedApiToken`].
     pub fn new(secret: impl Into<String>) -> Self {
@@ -105,8 +105,7 @@ impl SeedApiToken {
         self
     }
 
-    /// Makes the API token good from this address alone, and from others that are named
-    /// the same way. From elsewhere it is refused with 403, code 9109. A client of this
+    /// Limits the API token to this address, and to others that are named the same way. From elsewhere it is refused with 403, code 9109. A client of this
     /// machine calls from `127.0.0.1` or `::1`.
     ///
     /// See the example of [`expires_at`](Self::expires_at).
@@ -116,7 +115,7 @@ impl SeedApiToken {
         self
     }
 
-    /// Lets the API token in from this address at this time, or says why not.
+    /// Checks that the API token is valid from this address at this time.
     fn check(&self, peer: IpAddr, now: DateTime<Utc>) -> Result<(), Refusal> {
         if self.expires_at.is_some_and(|expires_at| expires_at <= now) {
             return Err(Refusal::invalid_access_token());
@@ -157,7 +156,7 @@ impl fmt::Debug for SeedApiToken {
     }
 }
 
-/// What the API accepts.
+/// All credentials that the API accepts.
 pub(crate) struct Credentials {
     /// The first is the one of [`Simulator::api_token`](crate::Simulator::api_token).
     pub(crate) api_tokens: Vec<SeedApiToken>,
@@ -174,7 +173,7 @@ impl Credentials {
         }
     }
 
-    /// Lets a request pass, or says why not.
+    /// Checks that the credentials of a request are valid and permit the call.
     pub(crate) fn check(
         &self,
         headers: &HeaderMap,
@@ -211,10 +210,10 @@ impl Credentials {
     }
 }
 
-/// The header's value isn't text, or isn't alone.
+/// The header has a value that isn't text, or several values.
 struct Malformed;
 
-/// The value of a header that may come once.
+/// Returns the value of a header that may come once.
 fn single<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h str>, Malformed> {
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {

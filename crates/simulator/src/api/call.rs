@@ -56,7 +56,7 @@ impl Call {
     }
 }
 
-/// What the request log wants to know of a call.
+/// The facts about a call that go into the request log.
 #[derive(Clone)]
 pub(crate) struct Note {
     pub(crate) account_id: String,
@@ -65,8 +65,7 @@ pub(crate) struct Note {
     pub(crate) changed: bool,
 }
 
-/// Answers a call: once it is known by name, it is judged, then done, unless the
-/// rate limit or a fault is in its way.
+/// Answers a call, unless the rate limit refuses it or it meets a fault.
 pub(crate) async fn answer(
     shared: Arc<Shared>,
     operation: Operation,
@@ -108,7 +107,7 @@ async fn fail(
         Fault::ResetAfterHead => return (reset(), false),
         Fault::ResetDuringRequest => {
             let mut body = request.into_body();
-            // Whatever comes, even if it is the end.
+            // The frame may also be the end of the body.
             let _ = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await;
             return (reset(), false);
         }
@@ -134,7 +133,7 @@ async fn answer_stale(
     request: Request,
     takes_effect: bool,
 ) -> (Response<Body>, bool) {
-    let stale = shared.state().copy().get(&call.account_id, &call.token_id);
+    let stale = shared.state().get(&call.account_id, &call.token_id);
     let (right, changed) = judge(shared, call, request, takes_effect).await;
     let may_be_stale = matches!(call.operation, Operation::Update | Operation::Refresh);
     match stale {
@@ -175,7 +174,7 @@ async fn judge(
     (done.unwrap_or_else(Refusal::into_response), changed)
 }
 
-/// Who asks, of what, with which words.
+/// Checks credentials and account, and reads the body.
 async fn admit(shared: &Shared, call: &Call, request: Request) -> Result<(Uri, Bytes), Refusal> {
     let Some(Peer(peer)) = request.extensions().get().copied() else {
         // A request always comes over a connection.
@@ -195,7 +194,7 @@ async fn admit(shared: &Shared, call: &Call, request: Request) -> Result<(Uri, B
     Ok((head.uri, body))
 }
 
-/// What the call does to the state, and the answer to it.
+/// Carries the call out on the state and returns the answer.
 fn apply(
     state: &mut State,
     behavior: &Behavior,

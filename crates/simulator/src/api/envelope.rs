@@ -196,7 +196,7 @@ impl From<Rejection> for Refusal {
     }
 }
 
-/// What every success is wrapped in.
+/// The envelope of a success.
 #[derive(Serialize)]
 struct Success<R> {
     errors: [(); 0],
@@ -219,7 +219,7 @@ impl<R: Serialize> Success<R> {
     }
 }
 
-/// What an answer shows of a token.
+/// The fields of a token that an answer shows.
 struct Shown<'a> {
     stored: &'a StoredToken,
     client_secret: Option<&'a str>,

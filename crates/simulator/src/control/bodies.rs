@@ -81,7 +81,7 @@ impl NewToken {
     }
 }
 
-/// What to change of a token.
+/// A change of a token.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ChangeToken {
@@ -124,7 +124,7 @@ impl ChangeToken {
     }
 }
 
-/// Where to move the clock.
+/// A move of the clock.
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum MoveClock {
@@ -135,7 +135,7 @@ pub(super) enum MoveClock {
     Now(DateTime<Utc>),
 }
 
-/// Which requests to count.
+/// The requests to count.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Count {

@@ -1,4 +1,4 @@
-//! Which fault a call meets, by the script or at random.
+//! Chooses the fault that a call meets, from the script or at random.
 
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;

@@ -2,10 +2,10 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-/// What Cloudflare takes when a create names no duration.
+/// The duration of a token whose create call names none.
 pub(crate) const DEFAULT_DURATION: &str = "8760h";
 
-/// How long a token lives.
+/// The length of a token's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lifetime {
     For(TimeDelta),

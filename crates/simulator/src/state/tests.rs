@@ -234,7 +234,7 @@ fn a_grace_period_keeps_both_secrets_until_it_ends() {
 }
 
 #[test]
-fn the_end_of_the_previous_secret_moves_but_nothing_rises_again() {
+fn moving_the_previous_expiry_revives_no_expired_secret() {
     let (mut state, id) = with(SeedToken::new("CI").client_secret("first"));
     let client_id = state.tokens().next().unwrap().client_id.clone();
     let until =

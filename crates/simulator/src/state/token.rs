@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use crate::state::duration::{self, DEFAULT_DURATION, Lifetime};
 use crate::state::secret::SecretHash;
 
-/// What the simulator holds of one service token, at the moment it was asked.
+/// A service token as the simulator holds it, at the moment of the question.
 ///
-/// Without any secret: those are kept as hashes. Serialized, it is what the control
+/// It has no secret: the simulator keeps hashes of them. Serialized, it is what the control
 /// plane answers.
 ///
 /// See the example of [`Simulator::token`](crate::Simulator::token).
@@ -36,7 +36,7 @@ pub struct Token {
     pub last_seen_at: Option<DateTime<Utc>>,
     /// Whether it may authenticate.
     pub enabled: bool,
-    /// Which secret is the current one; it grows with each rotation.
+    /// The version of the current secret; it grows with each rotation.
     pub client_secret_version: u64,
     /// Until when the secret before the current one still works.
     pub previous_client_secret_expires_at: Option<DateTime<Utc>>,
@@ -142,7 +142,7 @@ pub enum TokenField {
 }
 
 impl TokenField {
-    /// What the document has in the answers to create and rotate, beside the secret.
+    /// The documented fields of the answers to create and rotate, beside the secret.
     pub(crate) const OF_ISSUED: &[Self] = &[
         Self::Id,
         Self::ClientId,
@@ -152,7 +152,7 @@ impl TokenField {
         Self::UpdatedAt,
         Self::Enabled,
     ];
-    /// What the document has in every other answer about a token.
+    /// The documented fields of every other answer about a token.
     pub(crate) const OF_TOKEN: &[Self] = &[
         Self::Id,
         Self::ClientId,
@@ -164,7 +164,7 @@ impl TokenField {
         Self::LastSeenAt,
         Self::Enabled,
     ];
-    /// All that is known of the API, documented or not.
+    /// All known fields, documented or not.
     pub(crate) const ALL: &[Self] = &[
         Self::Id,
         Self::ClientId,
@@ -194,14 +194,14 @@ impl TokenField {
     }
 }
 
-/// What an answer shows in place of a field's value.
+/// The way in which an answer withholds a field's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Withheld {
     Null,
     Absent,
 }
 
-/// A token with what no snapshot shows.
+/// A token with its secrets and the fields that answers withhold.
 #[derive(Clone)]
 pub(crate) struct StoredToken {
     pub(crate) token: Token,
@@ -211,6 +211,11 @@ pub(crate) struct StoredToken {
 }
 
 impl StoredToken {
+    /// Returns whether it is the token of this account with this id.
+    pub(crate) fn is(&self, account: &str, id: &str) -> bool {
+        self.token.account_id == account && self.token.id == id
+    }
+
     /// Whether `secret` is one that the token is known by at `now`.
     pub(crate) fn knows(&self, secret: &str, now: DateTime<Utc>) -> bool {
         let hash = SecretHash::of(secret);
@@ -238,7 +243,8 @@ impl StoredToken {
         self.token.previous_client_secret_expires_at = Some(expires_at);
     }
 
-    /// What an answer shows in this field; `None` if it leaves the field out.
+    /// Returns the value that an answer shows in this field; `None` if it leaves the field
+    /// out.
     pub(crate) fn shown(&self, field: TokenField, null_timestamps: bool) -> Option<Value> {
         let token = &self.token;
         match self.withheld.get(&field) {

@@ -50,7 +50,7 @@ pub(crate) async fn serve(mut stream: TcpStream, router: Router, mut stop: watch
 pub(crate) struct Peer(pub(crate) IpAddr);
 
 async fn serve_http(stream: TcpStream, router: Router, mut stop: watch::Receiver<()>) {
-    // A connection that is gone already has nobody to answer.
+    // The client is gone already.
     let Ok(peer) = stream.peer_addr() else {
         return;
     };
@@ -68,7 +68,7 @@ async fn serve_http(stream: TcpStream, router: Router, mut stop: watch::Receiver
     let mut connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
     let how = tokio::select! {
         biased;
-        // However it ended: nobody is left to be told.
+        // However it ended, the client is gone.
         _ = &mut connection => return,
         how = cuts.recv() => how.unwrap_or(Cut::Reset),
         _ = stop.changed() => Cut::Reset,
@@ -79,7 +79,7 @@ async fn serve_http(stream: TcpStream, router: Router, mut stop: watch::Receiver
 fn cut(stream: TcpStream, how: Cut) {
     if matches!(how, Cut::Reset) {
         // Without it the connection would end in good order, which is all that
-        // can be done where the system won't do as told.
+        // can be done where the system refuses.
         let _ = stream.set_zero_linger();
     }
     drop(stream);
