@@ -1,4 +1,4 @@
-//! What a pass keeps in memory grows with what is due, not with the account.
+//! What a pass keeps in memory grows with what is due, hardly with the account.
 #![cfg(target_os = "linux")]
 #![allow(
     clippy::panic,
