@@ -99,7 +99,14 @@ impl Transport {
                     return Err(earlier.unwrap_or_else(|| Error::throttled(call.operation, wait)));
                 }
             };
-            let timeout = call.timeout.min(self.left(call));
+            let left = self.left(call);
+            // A timer that fires late may leave no time; an attempt without time would
+            // fail without being sent, and hide the error that is known.
+            if let Some(error) = earlier.take_if(|_| left.is_zero()) {
+                permit.unsent();
+                return Err(error);
+            }
+            let timeout = call.timeout.min(left);
             let span = trace::attempt(call.operation, &self.server, attempt);
             let outcome = self
                 .attempt(call, timeout, &send)

@@ -387,3 +387,42 @@ async fn a_dropped_call_stops_at_once() {
     assert!(call.await.unwrap_err().is_cancelled());
     assert_eq!(server.requests().len(), 1);
 }
+
+/// A clock whose timers fire a second late.
+#[derive(Clone, Debug, Default)]
+struct LateClock(VirtualClock);
+
+impl cf_service_tokens::Clock for LateClock {
+    fn now(&self) -> chrono::DateTime<chrono::Utc> {
+        self.0.now()
+    }
+    fn elapsed(&self) -> Duration {
+        self.0.elapsed()
+    }
+    fn sleep(&self, time: Duration) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
+        self.0.sleep(time + Duration::from_secs(1))
+    }
+}
+
+#[tokio::test]
+async fn a_late_timer_that_leaves_no_time_ends_the_call_with_the_error_that_is_known() {
+    let throttled = with_header(&status(429), "retry-after: 9");
+    for limit in [RateLimit::default(), RateLimit::none()] {
+        let server = RawServer::in_turn(&[throttled.clone(), fine()]).await;
+        let client = server
+            .builder()
+            .retry(Retry::default())
+            .rate_limit(limit)
+            .deadline(Duration::from_secs(10))
+            .clock(LateClock::default());
+        let tokens = client.build().unwrap().account(ACCOUNT).unwrap();
+        let error = tokens
+            .create(&CreateServiceToken::new("ci"))
+            .await
+            .unwrap_err();
+        assert!(error.is_rate_limited(), "{error}");
+        assert_eq!(error.attempts(), 1);
+        assert!(!error.may_have_been_applied());
+        assert_eq!(server.requests().len(), 1);
+    }
+}
