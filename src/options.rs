@@ -33,6 +33,8 @@ use crate::error::Error;
 pub struct CallOptions {
     pub(crate) timeout: Option<Duration>,
     pub(crate) deadline: Option<Duration>,
+    /// The deadline where neither a call nor the client sets one.
+    pub(crate) default_deadline: Option<Duration>,
     headers: HeaderMap,
 }
 
@@ -87,10 +89,10 @@ impl CallOptions {
         self
     }
 
-    /// The deadline, where none is set.
-    pub(crate) fn deadline_or(self, deadline: Duration) -> Self {
+    /// Sets the deadline that applies where neither a call nor the client sets one.
+    pub(crate) fn default_deadline(self, deadline: Duration) -> Self {
         Self {
-            deadline: self.deadline.or(Some(deadline)),
+            default_deadline: Some(deadline),
             ..self
         }
     }

@@ -21,6 +21,9 @@ use crate::response::Response;
 use crate::retry::Retrier;
 use crate::trace::{self, Server};
 
+/// How long a call may take where nothing else is set.
+const DEADLINE: Duration = Duration::from_secs(120);
+
 /// What all calls of a client share.
 pub(crate) struct Transport {
     pub(crate) http: reqwest::Client,
@@ -31,8 +34,8 @@ pub(crate) struct Transport {
     pub(crate) headers: Arc<HeaderMap>,
     /// How long one attempt may take, the answer's body included.
     pub(crate) timeout: Duration,
-    /// How long a call may take, from its start to its answer.
-    pub(crate) deadline: Duration,
+    /// How long a call may take, from its start to its answer, if the client sets that.
+    pub(crate) deadline: Option<Duration>,
     /// The most bytes that an answer's body may have.
     pub(crate) body_limit: usize,
     pub(crate) redactor: Redactor,
@@ -55,14 +58,16 @@ impl Transport {
         S: Fn(generated::Client) -> F,
         F: Future<Output = Generated<E>>,
     {
+        let deadline = options
+            .deadline
+            .or(self.deadline)
+            .or(options.default_deadline)
+            .unwrap_or(DEADLINE);
         let call = Call {
             operation,
             headers: self.headers_with(options.checked()?),
             timeout: options.timeout.unwrap_or(self.timeout),
-            give_up_at: self
-                .clock
-                .elapsed()
-                .saturating_add(options.deadline.unwrap_or(self.deadline)),
+            give_up_at: self.clock.elapsed().saturating_add(deadline),
         };
         let span = trace::call(operation);
         let outcome = self.attempts(&call, send).instrument(span.clone()).await;
