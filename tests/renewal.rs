@@ -126,33 +126,32 @@ async fn an_account_is_renewed_and_then_there_is_nothing_due() {
     Grafana scraper          Renew(Due)
     Nightly backup           Renew(Due)
     Staging smoke tests      Renew(Due)
-    Partner API (Northwind)  Skip(Expired)
+    Partner API (Northwind)  Renew(Expired)
     Legacy Jenkins           Skip(Disabled)
     Status page probe        Skip(NeverExpires)
     Data warehouse import    Skip(NotDue)
     Mobile beta gateway      Skip(NotDue)
     ");
     insta::assert_snapshot!(table(&renewal.report().await), @"
-    10 tokens: 3 renewed, 7 skipped, 1 of them expired, 1 of them disabled
+    10 tokens: 4 renewed, 6 skipped, 1 of them disabled
+    Partner API (Northwind) 2026-11-21  renewed until 2027-11-24 12:00 UTC
     Staging smoke tests    2026-11-25  renewed until 2027-11-24 12:00 UTC
     Nightly backup         2026-11-29  renewed until 2027-11-24 12:00 UTC
     Grafana scraper        2026-12-15  renewed until 2027-11-24 12:00 UTC
     skipped: 4 not due yet
     skipped: 1 never expires
     skipped: 1 is disabled
-    skipped: 1 has expired
     ");
 
     let again = tokens.renew(&policy).report().await;
     insta::assert_snapshot!(table(&again), @"
-    10 tokens: 10 skipped, 1 of them expired, 1 of them disabled
-    skipped: 7 not due yet
+    10 tokens: 10 skipped, 1 of them disabled
+    skipped: 8 not due yet
     skipped: 1 never expires
     skipped: 1 is disabled
-    skipped: 1 has expired
     ");
     assert!(again.is_success());
-    assert_eq!(count(&simulator, Operation::Refresh), 3);
+    assert_eq!(count(&simulator, Operation::Refresh), 4);
     assert_eq!(again.next_due, Some(again.started_at + TimeDelta::days(58)));
 }
 
@@ -166,14 +165,14 @@ async fn a_dry_run_changes_nothing() {
         .report()
         .await;
     insta::assert_snapshot!(table(&report), @"
-    10 tokens: 3 to renew, 7 skipped, 1 of them expired, 1 of them disabled
+    10 tokens: 4 to renew, 6 skipped, 1 of them disabled
+    Partner API (Northwind) 2026-11-21  would be renewed
     Staging smoke tests    2026-11-25  would be renewed
     Nightly backup         2026-11-29  would be renewed
     Grafana scraper        2026-12-15  would be renewed
     skipped: 4 not due yet
     skipped: 1 never expires
     skipped: 1 is disabled
-    skipped: 1 has expired
     ");
     assert!(report.is_success());
     assert_eq!(simulator.tokens(), before);
@@ -188,7 +187,7 @@ async fn what_the_policy_includes_is_renewed_too() {
     let clock = VirtualClock::default();
     let (simulator, tokens) = simulated(&clock, |builder| {
         builder
-            .token(in_days("lapsed", -3))
+            .token(in_days("expired", -40))
             .token(in_days("disabled", 3).disabled())
     })
     .await;
@@ -198,7 +197,7 @@ async fn what_the_policy_includes_is_renewed_too() {
     let report = tokens.renew(&policy).report().await;
     insta::assert_snapshot!(table(&report), @"
     2 tokens: 2 renewed
-    lapsed                 2026-11-21  renewed until 2027-11-24 12:00 UTC
+    expired                2026-10-15  renewed until 2027-11-24 12:00 UTC
     disabled               2026-11-27  renewed until 2027-11-24 12:00 UTC
     ");
     let disabled = &simulator.tokens()[1];

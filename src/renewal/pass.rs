@@ -15,7 +15,7 @@ use tracing::Instrument;
 use crate::error::Error;
 use crate::generated::types::ServiceToken;
 use crate::list::ServiceTokenStream;
-use crate::renewal::decision::{Decision, RenewReason, SkipReason, decide};
+use crate::renewal::decision::{Decision, RenewReason, SkipReason, decide_since};
 use crate::renewal::outcome::{RenewalError, RenewalOutcome, TokenRenewal, verified};
 use crate::renewal::policy::{RenewBy, RenewalPolicy};
 use crate::renewal::report::RenewalReport;
@@ -171,7 +171,7 @@ impl AccountServiceTokens {
     /// ```
     pub fn renew(&self, policy: &RenewalPolicy) -> Renewal {
         Renewal {
-            pass: Pass::new(self, policy.clone()),
+            pass: Pass::new(self, policy.clone(), self.clock().now()),
         }
     }
 }
@@ -180,6 +180,9 @@ impl AccountServiceTokens {
 pub(super) struct Pass {
     tokens: AccountServiceTokens,
     policy: RenewalPolicy,
+    /// When all was last well: a token that had not been expired for longer than the
+    /// window by then stays due.
+    since: DateTime<Utc>,
     stage: Stage,
     /// The tokens that were listed, are due, and are not being renewed yet.
     due: VecDeque<Due>,
@@ -212,7 +215,11 @@ struct Due {
 type Tried = (Due, Result<DateTime<Utc>, RenewalError>);
 
 impl Pass {
-    pub(super) fn new(tokens: &AccountServiceTokens, policy: RenewalPolicy) -> Self {
+    pub(super) fn new(
+        tokens: &AccountServiceTokens,
+        policy: RenewalPolicy,
+        since: DateTime<Utc>,
+    ) -> Self {
         let tokens = tokens.with(|call| call.default_deadline(PATIENCE));
         Self {
             stage: Stage::Listing(tokens.list().stream()),
@@ -223,6 +230,7 @@ impl Pass {
             report: RenewalReport::new(tokens.clock().now()),
             tokens,
             policy,
+            since,
         }
     }
 
@@ -267,7 +275,8 @@ impl Pass {
         for name in [&token.id, &token.name].into_iter().flatten() {
             self.unmatched.remove(name);
         }
-        let decision = decide(&token, &self.policy, self.tokens.clock().now());
+        let now = self.tokens.clock().now();
+        let decision = decide_since(&token, &self.policy, now, self.since);
         match decision {
             Decision::Renew(_) if !self.is_new(&token) => {}
             Decision::Renew(reason) if self.policy.dry_run => {
