@@ -106,7 +106,7 @@ fn settings() -> GenerationSettings {
             "crate::duration::TokenDuration",
             [TypeImpl::Display, TypeImpl::FromStr].into_iter(),
         );
-    for id in ["AccountId", "ServiceTokenId", "ZoneId"] {
+    for id in ["AccountId", "ServiceTokenId"] {
         let impls = [TypeImpl::Display, TypeImpl::FromStr].into_iter();
         settings.with_replacement(id, format!("crate::id::{id}"), impls);
     }

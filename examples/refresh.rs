@@ -19,7 +19,7 @@
 use std::env;
 use std::error::Error;
 
-use cf_service_tokens::{AccountServiceTokens, Client, ServiceToken};
+use cf_service_tokens::{Client, ServiceToken, ServiceTokens};
 use cf_service_tokens_simulator::{SeedToken, Simulator};
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -52,7 +52,7 @@ async fn refresh_at_simulator() -> Result<(), Box<dyn Error>> {
     refresh(&client.account(simulator.account_id())?, &token.id).await
 }
 
-async fn refresh(tokens: &AccountServiceTokens, id: &str) -> Result<(), Box<dyn Error>> {
+async fn refresh(tokens: &ServiceTokens, id: &str) -> Result<(), Box<dyn Error>> {
     let before = tokens.get(id).await?;
     let after = tokens.refresh(id).await?;
     println!("         {:<20} {:<10} expires", "name", "duration");

@@ -20,7 +20,7 @@ use std::env;
 use std::error::Error;
 
 use cf_service_tokens::renewal::{Decision, RenewalEvent, RenewalPolicy};
-use cf_service_tokens::{AccountServiceTokens, Client, ServiceToken, TokenDuration};
+use cf_service_tokens::{Client, ServiceToken, ServiceTokens, TokenDuration};
 use cf_service_tokens_simulator::Simulator;
 
 #[tokio::main(flavor = "current_thread")]
@@ -42,7 +42,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     renew(&tokens).await
 }
 
-async fn renew(tokens: &AccountServiceTokens) -> Result<(), Box<dyn Error>> {
+async fn renew(tokens: &ServiceTokens) -> Result<(), Box<dyn Error>> {
     let mut renewal = tokens.renew(&RenewalPolicy::new());
     while let Some(event) = renewal.next().await {
         match event {

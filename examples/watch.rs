@@ -22,7 +22,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use cf_service_tokens::renewal::{RenewalEvent, RenewalPolicy, WatchEvent};
-use cf_service_tokens::{AccountServiceTokens, Client, Clock};
+use cf_service_tokens::{Client, Clock, ServiceTokens};
 use cf_service_tokens_simulator::Simulator;
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -56,7 +56,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-async fn watch(tokens: &AccountServiceTokens, end: DateTime<Utc>, now: impl Fn() -> DateTime<Utc>) {
+async fn watch(tokens: &ServiceTokens, end: DateTime<Utc>, now: impl Fn() -> DateTime<Utc>) {
     let mut watch = tokens.watch(&RenewalPolicy::new());
     while now() < end {
         match watch.next().await {

@@ -39,7 +39,7 @@ use crate::renewal::{RenewalPolicy, RenewalReport};
 use crate::{
     AccountId, CallOptions, ClientBuilder, CreateServiceToken, Error, IssuedServiceToken, Method,
     Response, RotateServiceToken, ServiceToken, ServiceTokenPage, ServiceTokenStream,
-    UpdateServiceToken, ZoneId,
+    UpdateServiceToken,
 };
 
 /// Runs calls to their end.
@@ -157,8 +157,8 @@ impl Client {
     /// # Errors
     ///
     /// As [`crate::Client::account`].
-    pub fn account(&self, id: impl AsRef<str>) -> Result<AccountServiceTokens, Error> {
-        Ok(AccountServiceTokens {
+    pub fn account(&self, id: impl AsRef<str>) -> Result<ServiceTokens, Error> {
+        Ok(ServiceTokens {
             tokens: self.client.account(id)?,
             waiter: self.waiter.clone(),
         })
@@ -171,23 +171,9 @@ impl Client {
     /// # Errors
     ///
     /// As [`crate::Client::default_account`].
-    pub fn default_account(&self) -> Result<AccountServiceTokens, Error> {
-        Ok(AccountServiceTokens {
+    pub fn default_account(&self) -> Result<ServiceTokens, Error> {
+        Ok(ServiceTokens {
             tokens: self.client.default_account()?,
-            waiter: self.waiter.clone(),
-        })
-    }
-
-    /// The service tokens of a zone.
-    ///
-    /// See the example of [`ZoneServiceTokens`].
-    ///
-    /// # Errors
-    ///
-    /// As [`crate::Client::zone`].
-    pub fn zone(&self, id: impl AsRef<str>) -> Result<ZoneServiceTokens, Error> {
-        Ok(ZoneServiceTokens {
-            tokens: self.client.zone(id)?,
             waiter: self.waiter.clone(),
         })
     }
@@ -209,7 +195,7 @@ impl fmt::Debug for Client {
     }
 }
 
-/// The service tokens of an account; see [`crate::AccountServiceTokens`].
+/// The service tokens of an account; see [`crate::ServiceTokens`].
 ///
 /// ```
 /// use cf_service_tokens::{CreateServiceToken, UpdateServiceToken};
@@ -232,141 +218,98 @@ impl fmt::Debug for Client {
 /// # }
 /// ```
 #[derive(Clone)]
-pub struct AccountServiceTokens {
-    tokens: crate::AccountServiceTokens,
+pub struct ServiceTokens {
+    tokens: crate::ServiceTokens,
     waiter: Waiter,
 }
 
-/// The service tokens of a zone; see [`crate::ZoneServiceTokens`].
-///
-/// ```
-/// use cf_service_tokens::CreateServiceToken;
-/// # use cf_service_tokens::blocking::Client;
-/// # use cf_service_tokens_simulator::{SeedToken, Simulator};
-/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let runtime = tokio::runtime::Runtime::new()?;
-/// # let simulator = runtime.block_on(Simulator::builder().token(SeedToken::new("deploy")).start())?;
-/// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build_blocking()?;
-/// # let tokens = client.account(simulator.account_id())?;
-/// # let id = simulator.tokens()[0].id.clone();
-///
-/// let tokens = client.zone(simulator.zone_id())?;
-/// let issued = tokens.create(&CreateServiceToken::new("backup"))?;
-/// assert_eq!(tokens.zone_id().as_str(), simulator.zone_id());
-/// assert_eq!(tokens.list().iter().count(), 1);
-/// # Ok(())
-/// # }
-/// ```
-#[derive(Clone)]
-pub struct ZoneServiceTokens {
-    tokens: crate::ZoneServiceTokens,
-    waiter: Waiter,
-}
-
-/// The calls that both scopes have.
-macro_rules! calls_of_both_scopes {
-    ($tokens:ident) => {
-        impl $tokens {
-            /// The same scope, whose calls differ from the client's settings as
-            /// `set` says.
-            ///
-            /// See the example of [`Client`], whose calls are set in the same way.
-            pub fn with(&self, set: impl FnOnce(CallOptions) -> CallOptions) -> Self {
-                Self {
-                    tokens: self.tokens.with(set),
-                    waiter: self.waiter.clone(),
-                }
-            }
-
-            /// Lists service tokens: what is answered says which, and whether
-            /// page by page or all of them.
-            ///
-            /// See the example of [`ListServiceTokens`].
-            pub fn list(&self) -> ListServiceTokens {
-                ListServiceTokens {
-                    list: self.tokens.list(),
-                    waiter: self.waiter.clone(),
-                }
-            }
-
-            /// Makes a service token. Its secret is in the answer and **never
-            /// shown again**, so store it before anything else.
-            ///
-            /// See the example of [`AccountServiceTokens`].
-            ///
-            /// # Errors
-            ///
-            /// As the asynchronous call, and one for which
-            /// [`Error::is_configuration`] holds inside a runtime.
-            pub fn create(
-                &self,
-                request: &CreateServiceToken,
-            ) -> Result<Response<IssuedServiceToken>, Error> {
-                self.waiter.wait(self.tokens.create(request))?
-            }
-
-            /// One service token, without its secret.
-            ///
-            /// See the example of [`AccountServiceTokens`].
-            ///
-            /// # Errors
-            ///
-            /// As the asynchronous call, and one for which
-            /// [`Error::is_configuration`] holds inside a runtime.
-            pub fn get(&self, id: impl AsRef<str>) -> Result<Response<ServiceToken>, Error> {
-                self.waiter.wait(self.tokens.get(id))?
-            }
-
-            /// Changes a service token: what the request does not name stays.
-            ///
-            /// See the example of [`AccountServiceTokens`].
-            ///
-            /// # Errors
-            ///
-            /// As the asynchronous call, and one for which
-            /// [`Error::is_configuration`] holds inside a runtime.
-            pub fn update(
-                &self,
-                id: impl AsRef<str>,
-                request: &UpdateServiceToken,
-            ) -> Result<Response<ServiceToken>, Error> {
-                self.waiter.wait(self.tokens.update(id, request))?
-            }
-
-            /// Deletes a service token, and answers what it was.
-            ///
-            /// See the example of [`AccountServiceTokens`].
-            ///
-            /// # Errors
-            ///
-            /// As the asynchronous call, and one for which
-            /// [`Error::is_configuration`] holds inside a runtime.
-            pub fn delete(&self, id: impl AsRef<str>) -> Result<Response<ServiceToken>, Error> {
-                self.waiter.wait(self.tokens.delete(id))?
-            }
-        }
-
-        impl fmt::Debug for $tokens {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.tokens.fmt(f)
-            }
-        }
-    };
-}
-
-calls_of_both_scopes!(AccountServiceTokens);
-calls_of_both_scopes!(ZoneServiceTokens);
-
-impl AccountServiceTokens {
-    /// Whose service tokens these are.
+impl ServiceTokens {
+    /// Returns the id of the account.
     ///
     /// See the example of [`crate::Client::account`].
     pub fn account_id(&self) -> &AccountId {
         self.tokens.account_id()
     }
 
-    /// Moves the expiry of a service token one year ahead; see
-    /// [`crate::AccountServiceTokens::refresh`].
+    /// Returns the same service tokens, with call options that `set` changes.
+    ///
+    /// See the example of [`Client`], whose calls are set in the same way.
+    pub fn with(&self, set: impl FnOnce(CallOptions) -> CallOptions) -> Self {
+        Self {
+            tokens: self.tokens.with(set),
+            waiter: self.waiter.clone(),
+        }
+    }
+
+    /// Returns a builder for a listing, by page or as an iterator.
+    ///
+    /// See the example of [`ListServiceTokens`].
+    pub fn list(&self) -> ListServiceTokens {
+        ListServiceTokens {
+            list: self.tokens.list(),
+            waiter: self.waiter.clone(),
+        }
+    }
+
+    /// Creates a service token. The answer holds its secret, which **no later
+    /// call shows again**, so store it before anything else.
+    ///
+    /// See the example of [`ServiceTokens`].
+    ///
+    /// # Errors
+    ///
+    /// As the asynchronous call, and one for which
+    /// [`Error::is_configuration`] holds inside a runtime.
+    pub fn create(
+        &self,
+        request: &CreateServiceToken,
+    ) -> Result<Response<IssuedServiceToken>, Error> {
+        self.waiter.wait(self.tokens.create(request))?
+    }
+
+    /// Returns one service token, without its secret.
+    ///
+    /// See the example of [`ServiceTokens`].
+    ///
+    /// # Errors
+    ///
+    /// As the asynchronous call, and one for which
+    /// [`Error::is_configuration`] holds inside a runtime.
+    pub fn get(&self, id: impl AsRef<str>) -> Result<Response<ServiceToken>, Error> {
+        self.waiter.wait(self.tokens.get(id))?
+    }
+
+    /// Changes the fields of a service token that the request names, and keeps
+    /// all others.
+    ///
+    /// See the example of [`ServiceTokens`].
+    ///
+    /// # Errors
+    ///
+    /// As the asynchronous call, and one for which
+    /// [`Error::is_configuration`] holds inside a runtime.
+    pub fn update(
+        &self,
+        id: impl AsRef<str>,
+        request: &UpdateServiceToken,
+    ) -> Result<Response<ServiceToken>, Error> {
+        self.waiter.wait(self.tokens.update(id, request))?
+    }
+
+    /// Deletes a service token, and returns it for the last time.
+    ///
+    /// See the example of [`ServiceTokens`].
+    ///
+    /// # Errors
+    ///
+    /// As the asynchronous call, and one for which
+    /// [`Error::is_configuration`] holds inside a runtime.
+    pub fn delete(&self, id: impl AsRef<str>) -> Result<Response<ServiceToken>, Error> {
+        self.waiter.wait(self.tokens.delete(id))?
+    }
+
+    /// Moves the expiry of a service token to one year from now; see
+    /// [`crate::ServiceTokens::refresh`].
     ///
     /// See the example of [`Client`].
     ///
@@ -378,8 +321,8 @@ impl AccountServiceTokens {
         self.waiter.wait(self.tokens.refresh(id))?
     }
 
-    /// Gives a service token a new secret; see
-    /// [`crate::AccountServiceTokens::rotate`].
+    /// Replaces the secret of a service token; see
+    /// [`crate::ServiceTokens::rotate`].
     ///
     /// ```
     /// use std::time::Duration;
@@ -413,7 +356,7 @@ impl AccountServiceTokens {
     }
 
     /// Renews the tokens of the account that fall due, as the policy says; see
-    /// [`crate::AccountServiceTokens::renew`]. What went wrong on the way is in
+    /// [`crate::ServiceTokens::renew`]. What went wrong on the way is in
     /// the report.
     ///
     /// ```
@@ -441,12 +384,9 @@ impl AccountServiceTokens {
     }
 }
 
-impl ZoneServiceTokens {
-    /// Whose service tokens these are.
-    ///
-    /// See the example of [`ZoneServiceTokens`].
-    pub fn zone_id(&self) -> &ZoneId {
-        self.tokens.zone_id()
+impl fmt::Debug for ServiceTokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.tokens.fmt(f)
     }
 }
 
@@ -493,7 +433,7 @@ impl ListServiceTokens {
         self
     }
 
-    /// How many tokens to ask for at a time, 50 by default.
+    /// How many tokens to ask for at a time, 1000 by default.
     ///
     /// See the example of [`ListServiceTokens`].
     pub fn per_page(mut self, tokens: u32) -> Self {

@@ -8,17 +8,18 @@ use http::Method;
 use crate::client_builder::ClientBuilder;
 use crate::environment::ACCOUNT_ID;
 use crate::error::Error;
-use crate::id::{AccountId, ZoneId};
+use crate::id::AccountId;
 use crate::options::CallOptions;
 use crate::raw::RawRequest;
-use crate::service_tokens::{AccountServiceTokens, ZoneServiceTokens};
+use crate::service_tokens::ServiceTokens;
 use crate::transport::Transport;
 
 /// A client of Cloudflare's API for service tokens.
 ///
-/// It is cheap to clone, and clones share their connections. Calls are made
-/// through a scope, such as [`account`](Self::account). [`from_env`](Self::from_env)
-/// sets one up as the environment says.
+/// It is cheap to clone, and clones share their connections.
+/// [`account`](Self::account) returns the service tokens of an account, on which
+/// the calls are made. [`from_env`](Self::from_env) builds a client from
+/// environment variables.
 ///
 /// ```
 /// use cf_service_tokens::Client;
@@ -93,7 +94,7 @@ impl Client {
     ///
     /// One for which [`Error::is_invalid_id`] holds, if the text can't be an
     /// account's id.
-    pub fn account(&self, id: impl AsRef<str>) -> Result<AccountServiceTokens, Error> {
+    pub fn account(&self, id: impl AsRef<str>) -> Result<ServiceTokens, Error> {
         Ok(self.tokens_of(AccountId::new(id)?))
     }
 
@@ -113,7 +114,7 @@ impl Client {
     /// # Errors
     ///
     /// One for which [`Error::is_configuration`] holds, if there was none.
-    pub fn default_account(&self) -> Result<AccountServiceTokens, Error> {
+    pub fn default_account(&self) -> Result<ServiceTokens, Error> {
         let account = self.default_account.clone().ok_or_else(|| {
             Error::configuration(format!(
                 "no account is configured; name one to `account`, or set {ACCOUNT_ID}"
@@ -122,30 +123,8 @@ impl Client {
         Ok(self.tokens_of(account))
     }
 
-    fn tokens_of(&self, account: AccountId) -> AccountServiceTokens {
-        AccountServiceTokens::new(Arc::clone(&self.transport), account, self.options.clone())
-    }
-
-    /// The service tokens of a zone.
-    ///
-    /// ```
-    /// # let client = cf_service_tokens::Client::builder().api_token("token").build()?;
-    /// let tokens = client.zone("023e105f4ecef8ad9ca31a8372d0c353")?;
-    /// assert_eq!(tokens.zone_id().as_str(), "023e105f4ecef8ad9ca31a8372d0c353");
-    /// assert!(client.zone("example.com").unwrap_err().is_invalid_id());
-    /// # Ok::<(), cf_service_tokens::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// One for which [`Error::is_invalid_id`] holds, if the text can't be a
-    /// zone's id.
-    pub fn zone(&self, id: impl AsRef<str>) -> Result<ZoneServiceTokens, Error> {
-        Ok(ZoneServiceTokens::new(
-            Arc::clone(&self.transport),
-            ZoneId::new(id)?,
-            self.options.clone(),
-        ))
+    fn tokens_of(&self, account: AccountId) -> ServiceTokens {
+        ServiceTokens::new(Arc::clone(&self.transport), account, self.options.clone())
     }
 
     /// The same client, whose calls differ from its settings as `set` says.
@@ -172,8 +151,8 @@ impl Client {
         }
     }
 
-    /// A call to an endpoint that this crate has no method for, such as
-    /// `/accounts/{account_id}/access/apps`. The path goes after the base URL.
+    /// Starts a call to an endpoint that this crate has no method for, such as
+    /// `/accounts/{account_id}/access/apps`. The path follows the base URL.
     ///
     /// ```
     /// use cf_service_tokens::{Method, ServiceToken};

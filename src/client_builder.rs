@@ -81,22 +81,24 @@ impl Default for ClientBuilder {
 }
 
 impl ClientBuilder {
-    /// Starts from the environment; what is then set on the builder goes before
-    /// it.
+    /// Starts from the environment; values set on the builder take precedence.
     ///
-    /// It looks at the variables that Cloudflare's own SDKs and tools use:
+    /// It reads the variables that Cloudflare's own SDKs and tools use:
     ///
     /// | variable | for |
     /// |---|---|
     /// | `CLOUDFLARE_API_TOKEN` | [`api_token`](Self::api_token) |
     /// | `CLOUDFLARE_EMAIL` with `CLOUDFLARE_API_KEY` | [`global_key`](Self::global_key) |
-    /// | `CLOUDFLARE_API_USER_SERVICE_KEY` | [`user_service_key`](Self::user_service_key) |
     /// | `CLOUDFLARE_BASE_URL` | [`base_url`](Self::base_url) |
     /// | `CLOUDFLARE_ACCOUNT_ID` | [`account_id`](Self::account_id) |
     ///
     /// Credentials set on the builder replace those of the environment whole:
-    /// the two are never mixed. What is wrong with a variable that is needed is
-    /// told by [`build`](Self::build).
+    /// the two are never mixed. An empty variable for credentials counts as unset.
+    /// [`build`](Self::build) reports a variable that is needed and can't be used.
+    ///
+    /// Service keys (`CLOUDFLARE_API_USER_SERVICE_KEY`) stopped working on
+    /// 2026-09-30. Beside other credentials the variable is ignored; without them
+    /// [`build`](Self::build) says to create an API token.
     ///
     /// ```
     /// use std::time::Duration;
@@ -149,19 +151,6 @@ impl ClientBuilder {
             email: email.into(),
             key: key.into(),
         });
-        self
-    }
-
-    /// Authenticates with a user service key.
-    ///
-    /// ```
-    /// # use cf_service_tokens::Client;
-    /// let client = Client::builder().user_service_key("key").build()?;
-    /// # Ok::<(), cf_service_tokens::Error>(())
-    /// ```
-    pub fn user_service_key(mut self, key: impl Into<SecretString>) -> Self {
-        self.credentials
-            .push(Credentials::UserServiceKey(key.into()));
         self
     }
 

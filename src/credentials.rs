@@ -1,4 +1,4 @@
-//! How a client proves who it is: exactly one of Cloudflare's three schemes.
+//! The credentials of a client: exactly one of Cloudflare's two schemes.
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use secrecy::{ExposeSecret, SecretString};
@@ -8,15 +8,9 @@ use crate::error::Error;
 
 const X_AUTH_EMAIL: HeaderName = HeaderName::from_static("x-auth-email");
 const X_AUTH_KEY: HeaderName = HeaderName::from_static("x-auth-key");
-const X_AUTH_USER_SERVICE_KEY: HeaderName = HeaderName::from_static("x-auth-user-service-key");
 
 /// The headers that credentials travel in.
-pub(crate) const HEADERS: [HeaderName; 4] = [
-    header::AUTHORIZATION,
-    X_AUTH_EMAIL,
-    X_AUTH_KEY,
-    X_AUTH_USER_SERVICE_KEY,
-];
+pub(crate) const HEADERS: [HeaderName; 3] = [header::AUTHORIZATION, X_AUTH_EMAIL, X_AUTH_KEY];
 
 /// One of the ways to authenticate to Cloudflare's API.
 #[derive(Clone)]
@@ -25,8 +19,6 @@ pub(crate) enum Credentials {
     ApiToken(SecretString),
     /// An e-mail address with the global API key of its user.
     GlobalKey { email: String, key: SecretString },
-    /// A user service key, as Cloudflare's own services use.
-    UserServiceKey(SecretString),
 }
 
 impl Credentials {
@@ -54,49 +46,36 @@ impl Credentials {
         let api_token = secret(API_TOKEN)?;
         let email = secret(EMAIL)?.map(|email| email.expose_secret().to_owned());
         let api_key = secret(API_KEY)?;
-        let service_key = secret(USER_SERVICE_KEY)?;
-
-        let found: Vec<&str> = [
-            (API_TOKEN, api_token.is_some()),
-            (EMAIL, email.is_some()),
-            (API_KEY, api_key.is_some()),
-            (USER_SERVICE_KEY, service_key.is_some()),
-        ]
-        .into_iter()
-        .filter_map(|(name, is_set)| is_set.then_some(name))
-        .collect();
-
-        match (api_token, email, api_key, service_key) {
-            (Some(token), None, None, None) => {
+        match (api_token, email, api_key) {
+            (Some(token), None, None) => {
                 usable(API_TOKEN, token.expose_secret())?;
                 Ok(Self::ApiToken(token))
             }
-            (None, Some(email), Some(key), None) => {
+            (None, Some(email), Some(key)) => {
                 usable(EMAIL, &email)?;
                 usable(API_KEY, key.expose_secret())?;
                 Ok(Self::GlobalKey { email, key })
             }
-            (None, None, None, Some(key)) => {
-                usable(USER_SERVICE_KEY, key.expose_secret())?;
-                Ok(Self::UserServiceKey(key))
+            (Some(_), email, api_key) => {
+                let others = [(EMAIL, email.is_some()), (API_KEY, api_key.is_some())];
+                let others = others.iter().filter(|(_, is_set)| *is_set);
+                let found = [API_TOKEN].into_iter().chain(others.map(|(name, _)| *name));
+                Err(Error::credentials(format!(
+                    "{} are set together, but a request can carry only one kind of credentials; \
+                     keep {API_TOKEN} and unset the others",
+                    list(found)
+                )))
             }
-            (None, None, None, None) => Err(Error::credentials(format!(
-                "no credentials in the environment: looked at {}; set {API_TOKEN}",
-                list([API_TOKEN, EMAIL, API_KEY, USER_SERVICE_KEY])
-            ))),
-            (None, Some(_), None, None) => Err(Error::credentials(format!(
-                "{EMAIL} is set but {API_KEY} is not, and one is of no use without the other; \
-                 set both, or {API_TOKEN} alone"
-            ))),
-            (None, None, Some(_), None) => Err(Error::credentials(format!(
-                "{API_KEY} is set but {EMAIL} is not, and one is of no use without the other; \
-                 set both, or {API_TOKEN} alone"
-            ))),
-            _ => Err(Error::credentials(format!(
-                "{} are set together, but they don't belong together, and a request can carry one kind \
-                 of credentials only; unset all but {API_TOKEN}, or all but one kind",
-                list(found)
-            ))),
+            (None, _, None) if environment.is_set(USER_SERVICE_KEY) => {
+                Err(Error::credentials(format!(
+                    "{USER_SERVICE_KEY} is set, but service keys stopped working on 2026-09-30; \
+                     create an API token with the permission \"Access: Service Tokens Write\" \
+                     and set {API_TOKEN} to it"
+                )))
+            }
+            (None, Some(_), None) => Err(half_of_a_global_key(EMAIL, API_KEY)),
+            (None, None, Some(_)) => Err(half_of_a_global_key(API_KEY, EMAIL)),
+            (None, None, None) => Err(none(environment)),
         }
     }
 
@@ -115,10 +94,6 @@ impl Credentials {
                 headers.insert(X_AUTH_EMAIL, value(&email, self)?);
                 headers.insert(X_AUTH_KEY, value(key, self)?);
             }
-            Self::UserServiceKey(key) => {
-                checked(key, self)?;
-                headers.insert(X_AUTH_USER_SERVICE_KEY, value(key, self)?);
-            }
         }
         Ok(headers)
     }
@@ -126,9 +101,7 @@ impl Credentials {
     /// What must never be printed.
     pub(crate) fn secrets(&self) -> Vec<SecretString> {
         match self {
-            Self::ApiToken(secret)
-            | Self::GlobalKey { key: secret, .. }
-            | Self::UserServiceKey(secret) => vec![secret.clone()],
+            Self::ApiToken(secret) | Self::GlobalKey { key: secret, .. } => vec![secret.clone()],
         }
     }
 
@@ -137,9 +110,28 @@ impl Credentials {
         match self {
             Self::ApiToken(_) => "an API token",
             Self::GlobalKey { .. } => "an e-mail address with a global key",
-            Self::UserServiceKey(_) => "a user service key",
         }
     }
+}
+
+fn half_of_a_global_key(set: &str, missing: &str) -> Error {
+    Error::credentials(format!(
+        "{set} is set without {missing}; set both, or set {API_TOKEN} alone"
+    ))
+}
+
+/// The error of an environment that holds no credentials at all.
+fn none(environment: &Environment) -> Error {
+    let variables = [API_TOKEN, EMAIL, API_KEY];
+    let empty = variables.iter().find(|name| environment.is_empty(name));
+    Error::credentials(match empty {
+        // CI systems set the variable of a secret that is missing to nothing.
+        Some(name) => format!("{name} is set but empty; give it a value or unset it"),
+        None => format!(
+            "no credentials in the environment: looked at {}; set {API_TOKEN}",
+            list(variables)
+        ),
+    })
 }
 
 /// The secret as text, if it can be one.

@@ -11,17 +11,18 @@ use crate::id::AccountId;
 pub(crate) const API_TOKEN: &str = "CLOUDFLARE_API_TOKEN";
 pub(crate) const EMAIL: &str = "CLOUDFLARE_EMAIL";
 pub(crate) const API_KEY: &str = "CLOUDFLARE_API_KEY";
+/// Older setups still have it. It is read only to say that it no longer works.
 pub(crate) const USER_SERVICE_KEY: &str = "CLOUDFLARE_API_USER_SERVICE_KEY";
 pub(crate) const BASE_URL: &str = "CLOUDFLARE_BASE_URL";
 pub(crate) const ACCOUNT_ID: &str = "CLOUDFLARE_ACCOUNT_ID";
 
-/// What the variables held when the environment was looked at.
+/// The variables as they were when the builder was made.
 pub(crate) struct Environment {
     variables: HashMap<&'static str, Result<SecretString, env::VarError>>,
 }
 
 impl Environment {
-    /// Looks at the process's own environment.
+    /// Reads the environment of the process.
     pub(crate) fn read() -> Self {
         let names = [
             API_TOKEN,
@@ -39,22 +40,25 @@ impl Environment {
         }
     }
 
-    /// A variable that holds a secret; `None` if it is not set.
+    /// Returns the value of a variable that holds a secret; `None` if it is unset or
+    /// empty.
     pub(crate) fn secret(&self, name: &str) -> Result<Option<SecretString>, Error> {
         match self.variables.get(name) {
-            None | Some(Err(env::VarError::NotPresent)) => Ok(None),
+            Some(Ok(value)) if !value.expose_secret().is_empty() => Ok(Some(value.clone())),
             Some(Err(env::VarError::NotUnicode(_))) => Err(Error::configuration(format!(
                 "{name} is set to something that is not text; set it again or unset it"
             ))),
-            Some(Ok(value)) if value.expose_secret().is_empty() => Err(Error::configuration(
-                format!("{name} is set but empty; give it a value or unset it"),
-            )),
-            Some(Ok(value)) => Ok(Some(value.clone())),
+            _ => Ok(None),
         }
     }
 
-    /// A variable that holds no secret; `None` if it is not set.
+    /// Returns the value of a variable that holds no secret; `None` if it is unset.
     pub(crate) fn text(&self, name: &str) -> Result<Option<String>, Error> {
+        if self.is_empty(name) {
+            return Err(Error::configuration(format!(
+                "{name} is set but empty; give it a value or unset it"
+            )));
+        }
         let Some(value) = self.secret(name)? else {
             return Ok(None);
         };
@@ -66,5 +70,19 @@ impl Environment {
             })?;
         }
         Ok(Some(text.to_owned()))
+    }
+
+    /// Whether the variable is set to the empty text.
+    pub(crate) fn is_empty(&self, name: &str) -> bool {
+        matches!(self.variables.get(name), Some(Ok(value)) if value.expose_secret().is_empty())
+    }
+
+    /// Whether the variable is set to anything, which need not be text.
+    pub(crate) fn is_set(&self, name: &str) -> bool {
+        match self.variables.get(name) {
+            Some(Ok(value)) => !value.expose_secret().is_empty(),
+            Some(Err(env::VarError::NotUnicode(_))) => true,
+            Some(Err(env::VarError::NotPresent)) | None => false,
+        }
     }
 }

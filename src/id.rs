@@ -83,20 +83,6 @@ id! {
 }
 
 id! {
-    /// The id of a zone, which is a domain at Cloudflare: 32 hexadecimal digits
-    /// in practice.
-    ///
-    /// ```
-    /// use cf_service_tokens::ZoneId;
-    ///
-    /// let id: ZoneId = "023e105f4ecef8ad9ca31a8372d0c353".parse()?;
-    /// assert!(ZoneId::new("example.com").unwrap_err().is_invalid_id());
-    /// # Ok::<(), cf_service_tokens::Error>(())
-    /// ```
-    ZoneId, "zone", 32, "the dashboard shows it under the zone's overview"
-}
-
-id! {
     /// The id of a service token: a UUID in practice.
     ///
     /// It is the token's `id`, which is not the `client_id` that the token's

@@ -213,7 +213,7 @@ impl ServiceTokenCredentials {
 
     /// What goes into the header `CF-Access-Client-Id`. It is `None` only if the
     /// API's answer to create or rotate lacked it; the token's own page, or
-    /// [`get`](crate::AccountServiceTokens::get), tells it then.
+    /// [`get`](crate::ServiceTokens::get), tells it then.
     ///
     /// See the example of [`new`](Self::new).
     pub fn client_id(&self) -> Option<&str> {

@@ -1,7 +1,8 @@
 //! Listing service tokens: a page at a time, or all of them as a stream.
 
-use std::cmp::Ordering;
+use std::collections::HashSet;
 use std::fmt;
+use std::hash::{BuildHasher, RandomState};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -9,15 +10,14 @@ use futures_util::stream::{self, BoxStream, Stream, StreamExt, TryStreamExt};
 
 use crate::error::{Error, Kind};
 use crate::generated::types::ServiceToken;
-use crate::page::{Filter, ServiceTokenPage};
+use crate::page::{Filter, MAX_PER_PAGE, ServiceTokenPage};
 use crate::response::Response;
-use crate::scope::Scope;
+use crate::service_tokens::ServiceTokens;
 
-/// The most pages that one stream asks for, so that a server that makes up
-/// pages without end can't keep it busy for ever.
-const MOST_PAGES: u32 = 100_000;
+/// Ends a listing of a server that invents new tokens without end.
+const MAX_TOKENS: u64 = 1_000_000;
 
-/// Which service tokens to list; made by `list` of a scope.
+/// A listing of service tokens; made by [`ServiceTokens::list`].
 ///
 /// ```
 /// # use cf_service_tokens::Client;
@@ -41,19 +41,19 @@ const MOST_PAGES: u32 = 100_000;
 #[derive(Clone)]
 #[must_use = "nothing is listed until `page` or `stream` is called"]
 pub struct ListServiceTokens {
-    scope: Scope,
+    tokens: ServiceTokens,
     filter: Filter,
 }
 
 impl ListServiceTokens {
-    pub(crate) fn new(scope: Scope) -> Self {
+    pub(crate) fn new(tokens: ServiceTokens) -> Self {
         Self {
-            scope,
+            tokens,
             filter: Filter::default(),
         }
     }
 
-    /// Only the tokens of this very name.
+    /// Lists only the tokens that have exactly this name.
     ///
     /// ```
     /// # use cf_service_tokens::Client;
@@ -76,7 +76,7 @@ impl ListServiceTokens {
         self
     }
 
-    /// Only the tokens that the API finds by this text, in their names or ids.
+    /// Lists only the tokens that the API finds by this text, in their names or ids.
     ///
     /// ```
     /// # use cf_service_tokens::Client;
@@ -97,7 +97,7 @@ impl ListServiceTokens {
         self
     }
 
-    /// How many tokens to ask for at a time, 50 by default.
+    /// Sets how many tokens to ask for at a time: from 1 to 1000, the default.
     ///
     /// See the example of [`page`](Self::page).
     pub fn per_page(mut self, tokens: u32) -> Self {
@@ -105,7 +105,7 @@ impl ListServiceTokens {
         self
     }
 
-    /// One page, counted from 1.
+    /// Returns one page; the first is page 1.
     ///
     /// ```
     /// # use cf_service_tokens::Client;
@@ -128,28 +128,37 @@ impl ListServiceTokens {
     ///
     /// # Errors
     ///
-    /// One for which [`Error::is_invalid_request`] holds, before anything is
-    /// sent, if the page or [`per_page`](Self::per_page) is zero; else whatever
-    /// went wrong on the way, as [`Error`] tells it.
+    /// Before anything is sent, an error for which [`Error::is_invalid_request`]
+    /// holds, if the page is zero or [`per_page`](Self::per_page) is not from 1 to
+    /// 1000; otherwise any failure of the call.
     pub async fn page(&self, page: u32) -> Result<Response<ServiceTokenPage>, Error> {
-        for (what, number) in [("page", page), ("per_page", self.filter.per_page)] {
-            if number == 0 {
-                return Err(Error::invalid_request(format!(
-                    "`{what}` is 0, but it counts from 1"
-                )));
-            }
+        if page == 0 {
+            return Err(Error::invalid_request(
+                "`page` is 0, but the first page is 1",
+            ));
         }
-        self.scope.list(&self.filter, page).await
+        let per_page = self.filter.per_page;
+        if !(1..=MAX_PER_PAGE).contains(&per_page) {
+            return Err(Error::invalid_request(format!(
+                "`per_page` is {per_page}, but it must be from 1 to {MAX_PER_PAGE}"
+            )));
+        }
+        self.tokens.page(&self.filter, page).await
     }
 
-    /// All the tokens, page after page as they are asked for: one page is held
-    /// in memory at a time, and no page is asked for that can't exist.
+    /// Returns all tokens as a stream, which asks for a page when the one before is
+    /// used up and holds one page in memory.
     ///
-    /// A page without tokens is the last, whatever the API said. After an error the
-    /// stream ends. One for which [`Error::is_decode`] holds comes
-    /// from a server that gives the same page again although it says that there are
-    /// more, or that makes up pages without end. Tokens that are made or deleted while it
-    /// runs may be missed or come twice, since pages are counted, not marked.
+    /// The listing ends where the API's counts say that all tokens are listed, so
+    /// that an ordinary account costs one request. Where the API gives no counts,
+    /// or counts that don't fit, and beside a [`name`](Self::name) or
+    /// [`search`](Self::search), which the counts need not heed, the listing goes on
+    /// until a page holds no new token. No token comes twice. Tokens that are created
+    /// or deleted meanwhile may be missed, since the API numbers its pages.
+    ///
+    /// After an error the stream ends. An error for which [`Error::is_decode`] holds
+    /// says that the listing is incomplete: a page without a new token came although
+    /// the API counts more tokens, or new tokens came without end.
     ///
     /// ```
     /// # use cf_service_tokens::Client;
@@ -170,20 +179,18 @@ impl ListServiceTokens {
     /// # }
     /// ```
     pub fn stream(self) -> ServiceTokenStream {
-        let pages = stream::try_unfold(Some(Place::default()), move |place| {
+        let pages = stream::try_unfold(Some(Progress::default()), move |progress| {
             let list = self.clone();
             async move {
-                let Some(place) = place else {
+                let Some(mut progress) = progress else {
                     return Ok(None);
                 };
-                let page = list.page(place.page).await?;
-                if place.is_repeated_by(&page) && !place.is_promised {
-                    return Ok(None);
-                }
-                let next = place
-                    .after(&page, &list.filter)
+                let page = list.page(progress.page).await?;
+                let is_last = progress
+                    .judge(&page, list.filter.narrows())
                     .map_err(|words| page.unusable(Kind::Pages(words)))?;
-                Ok(Some((page.into_inner().tokens, next)))
+                let tokens = progress.take(page.into_inner().tokens);
+                Ok(Some((tokens, (!is_last).then_some(progress))))
             }
         });
         let tokens = pages
@@ -198,17 +205,16 @@ impl ListServiceTokens {
 impl fmt::Debug for ListServiceTokens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ListServiceTokens")
-            .field("owner", &self.scope.owner)
+            .field("account", self.tokens.account_id())
             .field("filter", &self.filter)
             .finish()
     }
 }
 
-/// All the service tokens of a listing, one after the other; made by
+/// A stream of all service tokens of a listing; made by
 /// [`ListServiceTokens::stream`].
 ///
-/// It is a [`Stream`], and [`next`](Self::next) serves where no other stream
-/// is around.
+/// It is a [`Stream`]; [`next`](Self::next) needs no stream library.
 ///
 /// ```
 /// use futures_util::TryStreamExt;
@@ -231,13 +237,14 @@ pub struct ServiceTokenStream {
 }
 
 impl ServiceTokenStream {
-    /// The next token; `None` after the last one, or after an error.
+    /// Returns the next token; `None` after the last one, or after an error.
     ///
     /// See the example of [`ListServiceTokens::stream`].
     ///
     /// # Errors
     ///
-    /// Whatever went wrong on the way; see [`ListServiceTokens::stream`].
+    /// Any failure of the call for a page, or a listing that is incomplete; see
+    /// [`ListServiceTokens::stream`].
     pub async fn next(&mut self) -> Option<Result<ServiceToken, Error>> {
         self.tokens.next().await
     }
@@ -257,100 +264,110 @@ impl fmt::Debug for ServiceTokenStream {
     }
 }
 
-/// How far a listing has come.
-#[derive(Clone, Debug)]
-struct Place {
+/// The progress of a listing.
+struct Progress {
     /// The page to ask for.
     page: u32,
-    /// How many tokens the pages before it held.
-    seen: usize,
-    /// The first token of the page before it.
-    first_before: Option<ServiceToken>,
-    /// Whether the API said that there is this page.
-    is_promised: bool,
+    /// The number of tokens on the pages before it, each counted once.
+    listed: u64,
+    /// The same tokens, hashed.
+    seen: HashSet<u64>,
+    hasher: RandomState,
+    /// The newest counts that don't contradict what was listed.
+    total_count: Option<u64>,
+    total_pages: Option<u64>,
 }
 
-impl Default for Place {
+impl Default for Progress {
     fn default() -> Self {
         Self {
             page: 1,
-            seen: 0,
-            first_before: None,
-            is_promised: false,
+            listed: 0,
+            seen: HashSet::new(),
+            hasher: RandomState::new(),
+            total_count: None,
+            total_pages: None,
         }
     }
 }
 
-impl Place {
-    /// Where to go on after this page, nowhere if it was the last; or what is wrong
-    /// with it.
-    fn after(self, page: &ServiceTokenPage, filter: &Filter) -> Result<Option<Self>, String> {
-        if self.is_repeated_by(page) {
-            return Err(format!(
-                "the listing is not complete: page {} is page {} once more, although the API said that there are more than {} service tokens; narrow it by `name` or `search`, or raise `per_page`",
-                self.page,
-                self.page - 1,
-                self.seen
-            ));
+impl Progress {
+    /// Decides whether this page is the last one, or why the listing can't go on.
+    fn judge(&mut self, page: &ServiceTokenPage, is_narrowed: bool) -> Result<bool, String> {
+        let new = page.tokens.iter().filter(|token| self.is_new(token));
+        let new = new.count() as u64;
+        self.listed += new;
+        self.note_counts(page);
+        let are_all_listed = match (self.total_count, self.total_pages) {
+            (Some(total), _) => total == self.listed,
+            (None, Some(pages)) => pages == u64::from(self.page),
+            (None, None) => false,
+        };
+        if are_all_listed {
+            return Ok(true);
         }
-        let seen = self.seen + page.tokens.len();
-        let promise = self.promised_next(page, seen, filter);
-        let has_next = promise.unwrap_or_else(|| is_full(page, filter));
-        if page.tokens.is_empty() || !has_next {
-            return Ok(None);
+        if new > 0 {
+            return if self.listed < MAX_TOKENS {
+                Ok(false)
+            } else {
+                Err(format!(
+                    "the listing has not ended after {} service tokens; narrow it by `name` or `search`",
+                    self.listed
+                ))
+            };
         }
-        if self.page >= MOST_PAGES {
-            return Err(format!(
-                "the listing has not ended after {MOST_PAGES} pages; narrow it by `name` or `search`, or raise `per_page`"
-            ));
-        }
-        Ok(Some(Self {
-            page: self.page + 1,
-            seen,
-            first_before: page.tokens.first().cloned(),
-            is_promised: promise.is_some(),
-        }))
+        // The counts are documented to be those of all tokens, whatever the search.
+        let promised = match (self.total_count, self.total_pages) {
+            _ if is_narrowed => return Ok(true),
+            (Some(total), _) => format!("{total} service tokens"),
+            (None, Some(pages)) => format!("{pages} pages"),
+            (None, None) => return Ok(true),
+        };
+        let fault = if page.tokens.is_empty() {
+            "is empty"
+        } else {
+            "repeats earlier tokens"
+        };
+        Err(format!(
+            "the listing is incomplete: page {} {fault} after {} service tokens, but the API counts {promised}; list again, or narrow it by `name` or `search`",
+            self.page, self.listed
+        ))
     }
 
-    /// Whether the server gave the page before once more, as one does that
-    /// takes no notice of page numbers.
-    fn is_repeated_by(&self, page: &ServiceTokenPage) -> bool {
-        match (&self.first_before, page.tokens.first()) {
-            (Some(before), Some(now)) if before.id.is_some() => before.id == now.id,
-            (Some(before), Some(now)) => before == now,
-            _ => false,
+    /// Keeps the counts of the page, unless more was listed than they allow for.
+    fn note_counts(&mut self, page: &ServiceTokenPage) {
+        let Some(info) = &page.result_info else {
+            return;
+        };
+        let (listed, page) = (self.listed, u64::from(self.page));
+        let newest = |new: Option<f64>, old: Option<u64>, least: u64| {
+            let mut counts = [new.and_then(count), old].into_iter().flatten();
+            counts.find(|count| *count >= least)
+        };
+        self.total_count = newest(info.total_count, self.total_count, listed);
+        self.total_pages = newest(info.total_pages, self.total_pages, page);
+    }
+
+    /// Leaves out the tokens that an earlier page held, and moves on to the next page.
+    fn take(&mut self, mut tokens: Vec<ServiceToken>) -> Vec<ServiceToken> {
+        tokens.retain(|token| self.is_new(token));
+        let hashes: Vec<u64> = tokens.iter().map(|token| self.hash(token)).collect();
+        self.seen.extend(hashes);
+        self.page = self.page.saturating_add(1);
+        tokens
+    }
+
+    fn is_new(&self, token: &ServiceToken) -> bool {
+        !self.seen.contains(&self.hash(token))
+    }
+
+    /// The hash of the token's id, or of the whole token if the API gave no id.
+    fn hash(&self, token: &ServiceToken) -> u64 {
+        match &token.id {
+            Some(id) => self.hasher.hash_one(id),
+            None => self.hasher.hash_one(format!("{token:?}")),
         }
     }
-
-    /// Whether the API says that there is a page after this one; `None` if it says
-    /// nothing that agrees with what has been seen.
-    fn promised_next(&self, page: &ServiceTokenPage, seen: usize, filter: &Filter) -> Option<bool> {
-        let info = page.result_info.as_ref()?;
-        let pages = info.total_pages.and_then(count);
-        let tokens = info.total_count.and_then(count);
-        let pages = pages.map(|total| total.cmp(&u64::from(self.page)));
-        let tokens = tokens.map(|total| total.cmp(&(seen as u64)));
-        // A server that gives fewer tokens a page than it was asked for may count
-        // its pages by what it was asked for.
-        let mut orders = [tokens, pages].into_iter().flatten();
-        orders.find_map(|order| match order {
-            Ordering::Equal => Some(false),
-            // What is counted is documented to be all tokens, before any search.
-            Ordering::Greater if !filter.narrows() => Some(true),
-            _ => None,
-        })
-    }
-}
-
-/// Whether a page holds as many tokens as fit, so that there may be another.
-fn is_full(page: &ServiceTokenPage, filter: &Filter) -> bool {
-    // The server may give fewer tokens a page than it was asked for.
-    let info = page.result_info.as_ref();
-    let per_page = info.and_then(|info| info.per_page).and_then(count);
-    let per_page = per_page
-        .filter(|per_page| *per_page > 0)
-        .unwrap_or(u64::from(filter.per_page));
-    page.tokens.len() as u64 >= per_page
 }
 
 /// A number of things, if the number can be one.
@@ -373,16 +390,12 @@ mod tests {
             tokens: vec![ServiceToken::default()],
             result_info: None,
         };
-        let filter = Filter {
-            per_page: 1,
-            ..Filter::default()
+        let after = |listed| Progress {
+            listed,
+            ..Progress::default()
         };
-        let at = |page| Place {
-            page,
-            ..Place::default()
-        };
-        assert!(at(MOST_PAGES - 1).after(&page, &filter).unwrap().is_some());
-        let words = at(MOST_PAGES).after(&page, &filter).unwrap_err();
-        assert!(words.contains("100000 pages"), "{words}");
+        assert_eq!(after(MAX_TOKENS - 2).judge(&page, false), Ok(false));
+        let words = after(MAX_TOKENS - 1).judge(&page, false).unwrap_err();
+        assert!(words.contains("after 1000000 service tokens"), "{words}");
     }
 }

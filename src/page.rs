@@ -2,10 +2,8 @@
 
 use crate::generated::types::{ResultInfo, ServiceToken};
 
-/// How many tokens a page holds unless the caller says otherwise. With a number
-/// of its own, a listing can tell a last page from others even where the API
-/// says nothing about pages.
-const PER_PAGE: u32 = 50;
+/// The documented maximum of `per_page`, which is also its default.
+pub(crate) const MAX_PER_PAGE: u32 = 1000;
 
 /// One page of service tokens.
 ///
@@ -32,7 +30,7 @@ impl Default for Filter {
         Self {
             name: None,
             search: None,
-            per_page: PER_PAGE,
+            per_page: MAX_PER_PAGE,
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Keeps the service tokens of an account from lapsing.
 //!
-//! [`AccountServiceTokens::renew`] goes through an account once: it lists the
+//! [`ServiceTokens::renew`] goes through an account once: it lists the
 //! tokens, decides about each, renews what falls due, and checks that each
-//! renewal did what it should. [`AccountServiceTokens::watch`] does so for ever.
+//! renewal did what it should. [`ServiceTokens::watch`] does so for ever.
 //!
 //! ```
 //! use cf_service_tokens::renewal::RenewalPolicy;
@@ -25,8 +25,8 @@
 //! # }
 //! ```
 //!
-//! [`AccountServiceTokens::renew`]: crate::AccountServiceTokens::renew
-//! [`AccountServiceTokens::watch`]: crate::AccountServiceTokens::watch
+//! [`ServiceTokens::renew`]: crate::ServiceTokens::renew
+//! [`ServiceTokens::watch`]: crate::ServiceTokens::watch
 
 mod decision;
 mod outcome;

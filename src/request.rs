@@ -7,7 +7,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::duration::TokenDuration;
 use crate::error::Error;
 use crate::generated::types::{
-    CreateServiceTokenRequest, RotateServiceTokenRequest, UpdateServiceTokenRequest,
+    CreateServiceTokenRequest, RotateServiceTokenRequest, ServiceTokenName,
+    UpdateServiceTokenRequest,
 };
 
 /// What a new service token is to be.
@@ -242,7 +243,7 @@ impl UpdateServiceToken {
     /// Whether the token is accepted at all. While it is not, neither of its
     /// secrets authenticates; the token is kept.
     ///
-    /// See the example of [`update`](crate::AccountServiceTokens::update).
+    /// See the example of [`update`](crate::ServiceTokens::update).
     pub fn enabled(mut self, enabled: bool) -> Self {
         self.enabled = Some(enabled);
         self
@@ -252,7 +253,7 @@ impl UpdateServiceToken {
     /// the answer holds one, is in
     /// [`new_credentials`](crate::Response::new_credentials) and never shown again.
     /// Cloudflare documents no secret in the answer to an update, so in an account
-    /// [`rotate`](crate::AccountServiceTokens::rotate) is what you want.
+    /// [`rotate`](crate::ServiceTokens::rotate) is what you want.
     ///
     /// An update that sets this is never repeated unless the request surely did
     /// nothing: the second answer would not hold the secret of the first.
@@ -448,13 +449,19 @@ impl RotateServiceToken {
     }
 }
 
-fn checked_name(name: &str) -> Result<String, Error> {
+fn checked_name(name: &str) -> Result<ServiceTokenName, Error> {
     if name.trim().is_empty() {
         return Err(Error::invalid_request(
             "the name is empty; a service token needs one that people know it by",
         ));
     }
-    Ok(name.to_owned())
+    // The fragment holds the limit, and the generated type checks it.
+    name.parse().map_err(|fault| {
+        let length = name.chars().count();
+        Error::invalid_request(format!(
+            "the name has {length} characters, but it must not be {fault}; shorten it"
+        ))
+    })
 }
 
 fn checked_duration(duration: &TokenDuration) -> Result<TokenDuration, Error> {

@@ -118,7 +118,7 @@ async fn every_public_type() {
     shown.add("RotateServiceToken", &a_day);
 
     let tokens = client.default_account().unwrap();
-    shown.add("AccountServiceTokens", &tokens);
+    shown.add("ServiceTokens", &tokens);
     shown.add("ZoneServiceTokens", &client.zone(ZONE).unwrap());
     shown.add("ListServiceTokens", &tokens.list().search("ci"));
     shown.add("ServiceTokenStream", &tokens.list().stream());
@@ -227,7 +227,7 @@ fn every_blocking_type() {
     let mut shown = Shown::new();
     shown.add("Client", &client);
     let tokens = client.default_account().unwrap();
-    shown.add("AccountServiceTokens", &tokens);
+    shown.add("ServiceTokens", &tokens);
     shown.add("ZoneServiceTokens", &client.zone(ZONE).unwrap());
     shown.add("ListServiceTokens", &tokens.list());
     shown.add("ServiceTokenIter", &tokens.list().iter());

@@ -4,7 +4,7 @@
 
 mod support;
 
-use cf_service_tokens::{AccountServiceTokens, Error};
+use cf_service_tokens::{Error, ServiceTokens};
 use serde_json::{Value, json};
 use support::RawServer;
 
@@ -50,7 +50,7 @@ fn number(request: &str, name: &str) -> Option<usize> {
         .find_map(|pair| pair.strip_prefix(name)?.parse().ok())
 }
 
-async fn all(server: &RawServer, tokens: AccountServiceTokens, per_page: u32) -> Listed {
+async fn all(server: &RawServer, tokens: ServiceTokens, per_page: u32) -> Listed {
     let mut stream = tokens.list().per_page(per_page).stream();
     let mut names = Vec::new();
     let mut error = None;

@@ -8,7 +8,7 @@ mod support;
 
 use std::time::Duration;
 
-use cf_service_tokens::{AccountServiceTokens, Client, ClientBuilder, Clock, RateLimit, Retry};
+use cf_service_tokens::{Client, ClientBuilder, Clock, RateLimit, Retry, ServiceTokens};
 use cf_service_tokens_simulator::{SeedToken, Simulator};
 use chrono::TimeDelta;
 use clock::SharedClock;
@@ -40,7 +40,7 @@ async fn refresh_by_many(quota: u32, used_by_others: u32) -> Vec<u16> {
         .build();
     let tokens = client.unwrap().account(simulator.account_id()).unwrap();
     let id = &simulator.tokens()[0].id;
-    let calls = async |tokens: AccountServiceTokens| {
+    let calls = async |tokens: ServiceTokens| {
         for _ in 0..CALLS_OF_EACH {
             tokens.refresh(id).await.unwrap();
         }

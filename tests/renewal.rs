@@ -11,7 +11,7 @@ use std::time::Duration;
 use cf_service_tokens::renewal::{
     RenewBy, RenewalError, RenewalEvent, RenewalOutcome, RenewalPolicy, RenewalReport, Shard,
 };
-use cf_service_tokens::{AccountServiceTokens, Client, ClientBuilder, Clock, Retry};
+use cf_service_tokens::{Client, ClientBuilder, Clock, Retry, ServiceTokens};
 use cf_service_tokens_simulator::{
     Fault, Injection, Operation, SeedToken, Simulator, SimulatorBuilder,
 };
@@ -27,7 +27,7 @@ use tokio::sync::{Barrier, watch};
 async fn simulated(
     clock: &VirtualClock,
     seed: impl FnOnce(SimulatorBuilder) -> SimulatorBuilder,
-) -> (Simulator, AccountServiceTokens) {
+) -> (Simulator, ServiceTokens) {
     let time = clock.clone();
     let simulator = seed(Simulator::builder().clock(move || time.now()));
     let simulator = simulator.start().await.unwrap();
@@ -338,7 +338,7 @@ async fn account(
     .await
 }
 
-fn tokens_of(server: &RawServer) -> AccountServiceTokens {
+fn tokens_of(server: &RawServer) -> ServiceTokens {
     let client = server.builder().clock(VirtualClock::default());
     client.build().unwrap().account(support::ACCOUNT).unwrap()
 }

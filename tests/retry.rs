@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use cf_service_tokens::{
-    AccountServiceTokens, ClientBuilder, CreateServiceToken, Error, RateLimit, Retry,
-    RotateServiceToken, UpdateServiceToken,
+    ClientBuilder, CreateServiceToken, Error, RateLimit, Retry, RotateServiceToken, ServiceTokens,
+    UpdateServiceToken,
 };
 use support::{ACCOUNT, RawServer, TOKEN, Then, VirtualClock, answer, json};
 
@@ -34,7 +34,7 @@ fn tokens(
     server: &RawServer,
     clock: &VirtualClock,
     set: impl FnOnce(ClientBuilder) -> ClientBuilder,
-) -> AccountServiceTokens {
+) -> ServiceTokens {
     let builder = server
         .builder()
         .retry(Retry::default().seed(1))

@@ -26,9 +26,7 @@ use std::time::Duration;
 use cf_service_tokens::renewal::{
     RenewBy, RenewalEvent, RenewalOutcome, RenewalPolicy, RenewalReport, SkipReason, WatchEvent,
 };
-use cf_service_tokens::{
-    AccountServiceTokens, Client, Clock, CreateServiceToken, Retry, TokenDuration,
-};
+use cf_service_tokens::{Client, Clock, CreateServiceToken, Retry, ServiceTokens, TokenDuration};
 use cf_service_tokens_simulator::{Fault, Injection, SeedToken, Simulator, WrongJson};
 use chrono::{DateTime, TimeDelta, Utc};
 use fastrand::Rng;
@@ -201,7 +199,7 @@ impl World {
         self.simulator.get().unwrap()
     }
 
-    fn tokens(&self, clock: impl Clock + 'static) -> AccountServiceTokens {
+    fn tokens(&self, clock: impl Clock + 'static) -> ServiceTokens {
         let client = Client::builder()
             .api_token(self.simulator().api_token())
             .base_url(self.simulator().base_url())

@@ -14,7 +14,7 @@ use std::time::Duration;
 use cf_service_tokens::renewal::{
     RenewBy, RenewalEvent, RenewalPolicy, RenewalReport, Watch, WatchEvent,
 };
-use cf_service_tokens::{AccountServiceTokens, Client, Clock, Retry};
+use cf_service_tokens::{Client, Clock, Retry, ServiceTokens};
 use cf_service_tokens_simulator::{Fault, Injection, Operation, SeedToken, Simulator};
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::StreamExt;
@@ -66,7 +66,7 @@ async fn simulator(clock: &SettableClock, tokens: Vec<SeedToken>) -> Simulator {
     builder.start().await.unwrap()
 }
 
-fn tokens_at(simulator: &Simulator, clock: impl Clock + 'static) -> AccountServiceTokens {
+fn tokens_at(simulator: &Simulator, clock: impl Clock + 'static) -> ServiceTokens {
     let client = Client::builder()
         .api_token(simulator.api_token())
         .base_url(simulator.base_url())

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use cf_service_tokens::{
-    AccountServiceTokens, Client, CreateServiceToken, RotateServiceToken, ServiceTokenCredentials,
+    Client, CreateServiceToken, RotateServiceToken, ServiceTokenCredentials, ServiceTokens,
     TokenDuration, UpdateServiceToken,
 };
 use cf_service_tokens_simulator::{SeedToken, Simulator};
@@ -65,7 +65,7 @@ impl World {
     }
 }
 
-async fn names(tokens: &AccountServiceTokens) -> Vec<String> {
+async fn names(tokens: &ServiceTokens) -> Vec<String> {
     let mut stream = tokens.list().per_page(1).stream();
     let mut names = Vec::new();
     while let Some(token) = stream.next().await {

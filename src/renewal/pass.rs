@@ -20,9 +20,10 @@ use crate::renewal::outcome::{RenewalError, RenewalOutcome, TokenRenewal, verifi
 use crate::renewal::policy::{RenewBy, RenewalPolicy};
 use crate::renewal::report::RenewalReport;
 use crate::request::UpdateServiceToken;
-use crate::service_tokens::AccountServiceTokens;
+use crate::service_tokens::ServiceTokens;
 
-/// How long each call may take unless the client or the call sets a deadline. An account may have more tokens than the rate
+/// How long each call may take where neither the client nor the call sets a deadline.
+/// An account may have more tokens than the rate
 /// limit has room for, and one that was locked out must wait for five minutes.
 const PATIENCE: Duration = Duration::from_secs(15 * 60);
 
@@ -66,7 +67,7 @@ pub enum RenewalEvent {
     Finished(RenewalReport),
 }
 
-/// A pass over an account; made by [`AccountServiceTokens::renew`].
+/// A pass over an account; made by [`ServiceTokens::renew`].
 ///
 /// It is a [`Stream`] of what happens, of which the last is the report.
 /// Nothing is done unless it is read: by [`next`](Self::next), or to the end by
@@ -114,7 +115,7 @@ impl Renewal {
 
     /// Goes on to the end, and reports what came of the pass.
     ///
-    /// See the example of [`AccountServiceTokens::renew`].
+    /// See the example of [`ServiceTokens::renew`].
     pub async fn report(mut self) -> RenewalReport {
         while self.next().await.is_some() {}
         self.pass.report
@@ -136,7 +137,7 @@ impl fmt::Debug for Renewal {
     }
 }
 
-impl AccountServiceTokens {
+impl ServiceTokens {
     /// Renews the tokens of the account that fall due, as the policy says.
     ///
     /// The tokens are listed a page at a time. Those that are due are then
@@ -178,7 +179,7 @@ impl AccountServiceTokens {
 
 /// A pass, and how far it has come.
 pub(super) struct Pass {
-    tokens: AccountServiceTokens,
+    tokens: ServiceTokens,
     policy: RenewalPolicy,
     /// When all was last well: a token that had not been expired for longer than the
     /// window by then stays due.
@@ -215,11 +216,7 @@ struct Due {
 type Tried = (Due, Result<DateTime<Utc>, RenewalError>);
 
 impl Pass {
-    pub(super) fn new(
-        tokens: &AccountServiceTokens,
-        policy: RenewalPolicy,
-        since: DateTime<Utc>,
-    ) -> Self {
+    pub(super) fn new(tokens: &ServiceTokens, policy: RenewalPolicy, since: DateTime<Utc>) -> Self {
         let tokens = tokens.with(|call| call.default_deadline(PATIENCE));
         Self {
             stage: Stage::Listing(tokens.list().stream()),
@@ -390,13 +387,13 @@ async fn next_settled(in_flight: &mut JoinSet<Tried>) -> Option<Tried> {
 }
 
 /// Renews one token, and makes sure of it.
-async fn renew(tokens: AccountServiceTokens, by: RenewBy, due: Due) -> Tried {
+async fn renew(tokens: ServiceTokens, by: RenewBy, due: Due) -> Tried {
     let result = extend(&tokens, by, &due.token).await;
     (due, result)
 }
 
 async fn extend(
-    tokens: &AccountServiceTokens,
+    tokens: &ServiceTokens,
     by: RenewBy,
     token: &ServiceToken,
 ) -> Result<DateTime<Utc>, RenewalError> {

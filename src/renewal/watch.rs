@@ -12,7 +12,7 @@ use futures_util::stream::Stream;
 use crate::renewal::pass::{Pass, RenewalEvent};
 use crate::renewal::policy::RenewalPolicy;
 use crate::renewal::report::RenewalReport;
-use crate::service_tokens::AccountServiceTokens;
+use crate::service_tokens::ServiceTokens;
 
 /// The longest pause after a pass that did all it should.
 const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -40,7 +40,7 @@ pub enum WatchEvent {
     },
 }
 
-/// An account that is watched; made by [`AccountServiceTokens::watch`].
+/// An account that is watched; made by [`ServiceTokens::watch`].
 ///
 /// It is a [`Stream`] of what happens, which never ends. To stop, drop it: no
 /// call is made any more, and tokens that were being renewed may be renewed or
@@ -76,7 +76,7 @@ pub enum WatchEvent {
 /// ```
 #[must_use = "nothing is renewed until the events are awaited"]
 pub struct Watch {
-    tokens: AccountServiceTokens,
+    tokens: ServiceTokens,
     policy: RenewalPolicy,
     stage: Stage,
     /// How many passes failed one after the other.
@@ -104,7 +104,7 @@ struct Pause {
     nap: Option<BoxFuture<'static, ()>>,
 }
 
-impl AccountServiceTokens {
+impl ServiceTokens {
     /// Renews the tokens of the account whenever one falls due, until it is dropped.
     ///
     /// After a pass it waits until the next token falls due, or about a day: so

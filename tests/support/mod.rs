@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use cf_service_tokens::{
-    AccountServiceTokens, Client, ClientBuilder, Clock, Error, Retry, ZoneServiceTokens,
+    Client, ClientBuilder, Clock, Error, Retry, ServiceTokens, ZoneServiceTokens,
 };
 use chrono::{DateTime, Utc};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -119,7 +119,7 @@ impl RawServer {
             .retry(Retry::none())
     }
 
-    pub fn tokens(&self) -> AccountServiceTokens {
+    pub fn tokens(&self) -> ServiceTokens {
         self.builder().build().unwrap().account(ACCOUNT).unwrap()
     }
 

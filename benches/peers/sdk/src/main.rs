@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use cf_service_tokens::{AccountServiceTokens, Client, RateLimit};
+use cf_service_tokens::{ServiceTokens, Client, RateLimit};
 use contender::{BoxError, Contender, Target};
 
 #[derive(Clone)]
 struct Sdk {
-    tokens: AccountServiceTokens,
+    tokens: ServiceTokens,
     token_id: String,
 }
 
