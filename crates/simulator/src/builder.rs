@@ -9,18 +9,18 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use crate::account;
-use crate::authentication::Credentials;
-use crate::fault_plan::{FaultPlan, RandomFaults};
-use crate::generator;
-use crate::operation::Scope;
-use crate::rate_limit::RateLimit;
+use crate::api::authentication::Credentials;
+use crate::api::limits::RateLimit;
+use crate::behavior::{AppAuthentication, Behavior};
+use crate::faults::plan::{FaultPlan, RandomFaults};
 use crate::request_log::{Listener, ReceivedRequest, RequestLog};
-use crate::seed::SeedToken;
-use crate::server::Simulator;
 use crate::shared::{Clock, Shared};
-use crate::state::State;
-use crate::token::StoredToken;
+use crate::simulator::Simulator;
+use crate::state::generator;
+use crate::state::sample;
+use crate::state::seed::SeedToken;
+use crate::state::token::StoredToken;
+use crate::state::{DEFAULT_TOKEN_LIMIT, State};
 
 /// A simulator to start: its tokens, its clock and what it accepts.
 ///
@@ -33,12 +33,12 @@ pub struct SimulatorBuilder {
     address: SocketAddr,
     clock: Clock,
     seed: u64,
-    tokens: Vec<(Scope, SeedToken)>,
+    tokens: Vec<SeedToken>,
     account_id: Option<String>,
-    zone_id: Option<String>,
     api_token: Option<String>,
     email_and_api_key: Option<(String, String)>,
-    user_service_key: Option<String>,
+    token_limit: usize,
+    behavior: Behavior,
     rate_limit: Option<(u32, TimeDelta)>,
     faults: FaultPlan,
     listener: Option<Listener>,
@@ -61,10 +61,10 @@ impl SimulatorBuilder {
             seed: 0,
             tokens: Vec::new(),
             account_id: None,
-            zone_id: None,
             api_token: None,
             email_and_api_key: None,
-            user_service_key: None,
+            token_limit: DEFAULT_TOKEN_LIMIT,
+            behavior: Behavior::default(),
             rate_limit: None,
             faults: FaultPlan::default(),
             listener: None,
@@ -146,52 +146,27 @@ impl SimulatorBuilder {
 
     /// Adds a token to the account.
     ///
-    /// See the example of [`zone_token`](Self::zone_token).
+    /// See the example of [`Simulator`].
     pub fn token(mut self, token: SeedToken) -> Self {
-        self.tokens.push((Scope::Account, token));
+        self.tokens.push(token);
         self
     }
 
-    /// Adds a token to the zone.
-    ///
-    /// ```
-    /// use cf_service_tokens_simulator::{Scope, SeedToken, Simulator};
-    ///
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> std::io::Result<()> {
-    /// let simulator = Simulator::builder()
-    ///     .token(SeedToken::new("CI deploy"))
-    ///     .zone_token(SeedToken::new("status page"))
-    ///     .start()
-    ///     .await?;
-    /// assert_eq!(simulator.tokens()[1].scope, Scope::Zone);
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn zone_token(mut self, token: SeedToken) -> Self {
-        self.tokens.push((Scope::Zone, token));
-        self
-    }
-
-    /// Adds the tokens of an account such as one finds in use: ten in the
-    /// account and two in the zone, most of them well, others about to expire,
-    /// expired, disabled, without an end, or with a duration that can't be read.
+    /// Adds ten tokens like those of a real account: most are in order, others are
+    /// about to expire, expired, disabled, never expire, or have a duration that
+    /// can't be read.
     ///
     /// ```
     /// # use cf_service_tokens_simulator::Simulator;
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> std::io::Result<()> {
     /// let simulator = Simulator::builder().believable_account().start().await?;
-    /// assert_eq!(simulator.tokens().len(), 12);
+    /// assert_eq!(simulator.tokens().len(), 10);
     /// # Ok(())
     /// # }
     /// ```
     pub fn believable_account(mut self) -> Self {
-        let account = account::account_tokens().into_iter();
-        let zone = account::zone_tokens().into_iter();
-        self.tokens
-            .extend(account.map(|token| (Scope::Account, token)));
-        self.tokens.extend(zone.map(|token| (Scope::Zone, token)));
+        self.tokens.extend(sample::account_tokens());
         self
     }
 
@@ -201,21 +176,13 @@ impl SimulatorBuilder {
     /// # use cf_service_tokens_simulator::Simulator;
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> std::io::Result<()> {
-    /// let simulator = Simulator::builder().account_id("a1").zone_id("z1").start().await?;
-    /// assert_eq!((simulator.account_id(), simulator.zone_id()), ("a1", "z1"));
+    /// let simulator = Simulator::builder().account_id("a1").start().await?;
+    /// assert_eq!(simulator.account_id(), "a1");
     /// # Ok(())
     /// # }
     /// ```
     pub fn account_id(mut self, id: impl Into<String>) -> Self {
         self.account_id = Some(id.into());
-        self
-    }
-
-    /// The id of the zone: letters, digits and `-`, at most 32 of them.
-    ///
-    /// See the example of [`account_id`](Self::account_id).
-    pub fn zone_id(mut self, id: impl Into<String>) -> Self {
-        self.zone_id = Some(id.into());
         self
     }
 
@@ -228,12 +195,10 @@ impl SimulatorBuilder {
     /// let simulator = Simulator::builder()
     ///     .api_token("a token")
     ///     .email_and_api_key("admin@example.com", "a key")
-    ///     .user_service_key("a service key")
     ///     .start()
     ///     .await?;
     /// assert_eq!(simulator.api_token(), "a token");
     /// assert_eq!((simulator.email(), simulator.api_key()), ("admin@example.com", "a key"));
-    /// assert_eq!(simulator.user_service_key(), "a service key");
     /// # Ok(())
     /// # }
     /// ```
@@ -250,11 +215,86 @@ impl SimulatorBuilder {
         self
     }
 
-    /// The user service key to accept.
+    /// Sets how many tokens an account may hold. The default is 50, as Cloudflare's.
     ///
-    /// See the example of [`api_token`](Self::api_token).
-    pub fn user_service_key(mut self, key: impl Into<String>) -> Self {
-        self.user_service_key = Some(key.into());
+    /// A create beyond it is refused with 400, code 12130. Seeds may exceed it.
+    ///
+    /// ```
+    /// # use cf_service_tokens_simulator::Simulator;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let simulator = Simulator::builder().token_limit(0).start().await?;
+    /// let account = format!("{}/accounts/{}", simulator.base_url(), simulator.account_id());
+    /// let answer = reqwest::Client::new()
+    ///     .post(format!("{account}/access/service_tokens"))
+    ///     .bearer_auth(simulator.api_token())
+    ///     .body(r#"{"name": "one too many"}"#)
+    ///     .send()
+    ///     .await?;
+    /// assert_eq!(answer.status(), 400);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn token_limit(mut self, tokens: usize) -> Self {
+        self.token_limit = tokens;
+        self
+    }
+
+    /// Makes answers hold every field that is known, documented or not: `expires_at`,
+    /// `last_seen_at` and `client_secret_version` after create and rotate,
+    /// `client_secret_version` everywhere, and `client_secret` after an update that
+    /// rotates. Without it, each answer holds what Cloudflare's document has.
+    ///
+    /// ```
+    /// # use cf_service_tokens_simulator::Simulator;
+    /// let lenient = Simulator::builder().lenient_answers().null_timestamps();
+    /// ```
+    pub fn lenient_answers(mut self) -> Self {
+        self.behavior.lenient_answers = true;
+        self
+    }
+
+    /// Makes answers show an unknown timestamp as `null`, which is undocumented.
+    /// Without it, such a field is left out.
+    ///
+    /// See the example of [`lenient_answers`](Self::lenient_answers).
+    pub fn null_timestamps(mut self) -> Self {
+        self.behavior.null_timestamps = true;
+        self
+    }
+
+    /// Makes lists show the tokens with these names or ids alone, and count no others,
+    /// as Cloudflare does for a member with granular permissions. Nothing in the answer
+    /// tells that tokens are missing, and all other calls see them.
+    ///
+    /// ```
+    /// # use cf_service_tokens_simulator::Simulator;
+    /// let filtered = Simulator::builder().believable_account().list_only(["Nightly backup"]);
+    /// ```
+    pub fn list_only<T: Into<String>>(mut self, names_or_ids: impl IntoIterator<Item = T>) -> Self {
+        let visible = names_or_ids.into_iter().map(Into::into);
+        self.behavior.list_only = Some(visible.collect());
+        self
+    }
+
+    /// Makes a page hold at most so many tokens, whatever `per_page` asks for, and come
+    /// without `result_info`. 0 counts as 1.
+    ///
+    /// ```
+    /// # use cf_service_tokens_simulator::Simulator;
+    /// let capped = Simulator::builder().believable_account().capped_pages(3);
+    /// ```
+    pub fn capped_pages(mut self, tokens: usize) -> Self {
+        self.behavior.page_cap = Some(tokens.max(1));
+        self
+    }
+
+    /// Sets how the protected app turns callers away. The default is
+    /// [`AppAuthentication::Strict`].
+    ///
+    /// See the example of [`AppAuthentication`].
+    pub fn app_authentication(mut self, authentication: AppAuthentication) -> Self {
+        self.behavior.app = authentication;
         self
     }
 
@@ -272,7 +312,8 @@ impl SimulatorBuilder {
     /// let limited = Simulator::builder().enforce_rate_limit(100, TimeDelta::minutes(5));
     /// let simulator = limited.start().await?;
     /// simulator.spend(100); // as another program would
-    /// let url = format!("{}/zones/{}/access/service_tokens", simulator.base_url(), simulator.zone_id());
+    /// let account = format!("{}/accounts/{}", simulator.base_url(), simulator.account_id());
+    /// let url = format!("{account}/access/service_tokens");
     /// assert_eq!(reqwest::get(url).await?.status(), 429);
     /// # Ok(())
     /// # }
@@ -357,13 +398,10 @@ impl SimulatorBuilder {
         // Everything is drawn, also what is set, so that setting one value
         // leaves the others as they were.
         let account_id = generator::hex(&mut rng, 32);
-        let zone_id = generator::hex(&mut rng, 32);
         let mut credentials = Credentials::generate(&mut rng);
 
         let account_id = self.account_id.unwrap_or(account_id);
-        let zone_id = self.zone_id.unwrap_or(zone_id);
         check_id("account id", &account_id, 32)?;
-        check_id("zone id", &zone_id, 32)?;
 
         if let Some(token) = self.api_token {
             credentials.api_token = token;
@@ -372,19 +410,15 @@ impl SimulatorBuilder {
             credentials.email = email;
             credentials.api_key = key;
         }
-        if let Some(key) = self.user_service_key {
-            credentials.user_service_key = key;
-        }
         check_credential("API token", &credentials.api_token)?;
         check_credential("e-mail address", &credentials.email)?;
         check_credential("API key", &credentials.api_key)?;
-        check_credential("user service key", &credentials.user_service_key)?;
 
         let start = (self.clock)();
         let tokens: Vec<StoredToken> = self
             .tokens
             .into_iter()
-            .map(|(scope, seed)| seed.plant(scope, start, &mut rng))
+            .map(|seed| seed.plant(&account_id, start, &mut rng))
             .collect();
         check_tokens(&tokens)?;
 
@@ -401,9 +435,9 @@ impl SimulatorBuilder {
         Ok(Shared {
             credentials,
             account_id,
-            zone_id,
+            behavior: self.behavior,
             clock: self.clock,
-            state: Mutex::new(State::new(tokens, rng)),
+            state: Mutex::new(State::new(tokens, self.token_limit, rng)),
             rate_limit: Mutex::new(rate_limit),
             faults: Mutex::new(self.faults),
             log: Mutex::new(RequestLog::new(self.listener)),
@@ -462,7 +496,6 @@ impl fmt::Debug for SimulatorBuilder {
             .field("seed", &self.seed)
             .field("tokens", &self.tokens)
             .field("account_id", &self.account_id)
-            .field("zone_id", &self.zone_id)
             .finish_non_exhaustive()
     }
 }

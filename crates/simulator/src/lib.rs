@@ -8,91 +8,92 @@
 //!
 //! | Case | Answer |
 //! |---|---|
-//! | no credentials | 401, code 10000 |
+//! | no credentials; a service key alone, which counts for nothing | 401, code 10000 |
 //! | credentials that aren't this simulator's | 403, code 10000 |
 //! | two schemes at once, half a scheme, a malformed `Authorization` | 400, code 6003 |
-//! | an account or zone that isn't this simulator's | 403, code 10000: what Cloudflare says of an account that the credentials may not see |
-//! | an unknown path, refresh or rotate beneath a zone | 404, codes 7003 and 7000 |
+//! | an account that isn't this simulator's | 403, code 10000: what Cloudflare says of an account that the credentials may not see |
+//! | an unknown path, the deprecated zone level included | 404, codes 7003 and 7000 |
 //! | a method that the path doesn't take, `HEAD` included | 405, code 10405 |
-//! | a body that isn't a JSON object, or a value out of range | 400, code 12130; `source.pointer` names the field |
-//! | a token that isn't there, or is in the other scope | 404, code [`SERVICE_TOKEN_NOT_FOUND`]: the message is Cloudflare's, the number is not known |
+//! | a body that isn't a JSON object, a value of the wrong type or out of range | 400, code 12130; `source.pointer` names the field |
+//! | a create beyond the account's limit of tokens | 400, code 12130: neither number nor message is known |
+//! | a token that isn't there, or is in another account | 404, code [`SERVICE_TOKEN_NOT_FOUND`]: the message is Cloudflare's, the number is inferred |
 //! | delete of a token that a policy names | 400, code 12139 |
 //!
-//! Requests are judged in this order: path and method, credentials, account or
-//! zone, body, token.
+//! Requests are judged in this order: path and method, credentials, account,
+//! body, token.
 //!
+//! - **Strictness**: an answer holds the fields that Cloudflare's document of
+//!   2026-10-03 has for its operation, and no others. Create and rotate answer
+//!   without `expires_at` and `last_seen_at`, and no answer holds
+//!   `client_secret_version`. A timestamp that isn't known is left out, since the
+//!   document makes none of them nullable. [`SimulatorBuilder`] can switch each of
+//!   these off: [`lenient_answers`](SimulatorBuilder::lenient_answers),
+//!   [`null_timestamps`](SimulatorBuilder::null_timestamps),
+//!   [`list_only`](SimulatorBuilder::list_only),
+//!   [`capped_pages`](SimulatorBuilder::capped_pages),
+//!   [`app_authentication`](SimulatorBuilder::app_authentication).
+//! - **`null`** is a value of the wrong type wherever a request has it, since the
+//!   document makes no field nullable. Unknown fields and query parameters are
+//!   ignored.
+//! - **Names** have at most 350 characters, counted as JSON Schema does, and not only
+//!   blanks. Two tokens may have the same name.
+//! - **`client_secret_version`** must be a whole number, though the document says
+//!   *number*.
 //! - **Refresh** sets the expiry to 8760 hours from now, or leaves it where it
-//!   is if that is later. Counting from now, not from the old expiry, is what
-//!   makes a repeat harmless; and a call that lengthens a life never shortens
-//!   it. Expired and disabled tokens can be refreshed; refreshing enables nothing.
-//! - **Update** with a raised `client_secret_version` answers with the new
-//!   `client_secret`, as rotate does: a secret that nobody ever saw would be
-//!   of no use. A lowered version is refused, and so is a body that changes
-//!   nothing. `null` counts as not given.
-//! - **A secret that has died stays dead**: moving
+//!   is if that is later. Counting from now, not from the old expiry, makes a repeat
+//!   harmless; and a call that lengthens a life never shortens it. Expired and
+//!   disabled tokens can be refreshed; refreshing enables nothing.
+//! - **Update** with a raised `client_secret_version` rotates, but the documented
+//!   answer has no place for the new `client_secret`, so only a lenient simulator
+//!   shows it. A lowered version is refused, and so is a body that changes nothing.
+//! - **A secret that has expired stays expired**: moving
 //!   `previous_client_secret_expires_at` forward revives nothing.
 //! - **`forever`** never expires, whatever `expires_at` says; `expires_at` is
 //!   then a hundred years off, since the real one isn't null either.
-//! - **Lists** are in order of creation, 25 tokens a page unless `per_page`
-//!   says otherwise (1 to 1000). `total_count` and `total_pages` count what
-//!   the filters let through.
+//! - **Lists** are in order of creation, 1000 tokens a page unless `per_page`
+//!   says otherwise (1 to 1000). `total_count` and `total_pages` count the tokens
+//!   that match the filters.
+//! - **The protected app** answers 401 to a caller who can't authenticate, whatever the
+//!   reason, and 403 to a valid token that isn't allowed. Only a token that is let in
+//!   has been seen.
 //! - **Ids, secrets and ray ids** come from a seeded generator, so a run can be
 //!   replayed. The checksum of a Client Secret is the first eight hex digits of
 //!   the SHA-256 of the forty characters before it; Cloudflare's isn't published.
-//! - **The rate limit** (1,200 requests in five minutes) is counted and told in
+//! - **`Date`** is the time of the simulator's clock.
+//! - **The rate limit** (1,200 requests in five minutes) is counted and reported in
 //!   the headers of each answer. It is enforced if
 //!   [asked for](SimulatorBuilder::enforce_rate_limit): the first request past it
 //!   begins a window of its own, in which everything is refused with 429, code
 //!   971 and `Retry-After`. Unknown paths are not refused, and the protected app
 //!   has no limit.
-//! - **Faults** come by script or from a seed, see [`Fault`] and [`Injection`]. A
-//!   failure that one makes up has the code 1000. A call that meets a fault and
-//!   must not take effect is carried out on a copy of the state, so that what is
-//!   seen of its answer is what it would have been.
-//! - **TLS** fails: a client's hello is answered with the alert
+//! - **Faults** come from a script or from a seed, see [`Fault`] and [`Injection`]. A
+//!   failure that a fault makes up has the code 1000. A call that meets a fault and
+//!   must not take effect is carried out on a copy of the state, so its answer looks
+//!   as it would have.
+//! - **TLS** fails: the simulator answers a client's hello with the alert
 //!   `handshake_failure`.
 //!
 //! [docs]: https://developers.cloudflare.com/api/resources/zero_trust/subresources/access/subresources/service_tokens/
 
-mod account;
-mod authentication;
+mod api;
+mod app;
+mod behavior;
 mod builder;
-mod call;
-mod connection;
-mod delivery;
-mod duration;
-mod effect;
-mod envelope;
-mod fault;
-mod fault_plan;
-mod fields;
-mod generator;
-mod gzip;
-mod html;
-mod injection;
-mod listener;
-mod operation;
-mod protected;
-mod rate_limit;
-mod rejection;
+mod faults;
 mod request_log;
-mod routes;
-mod secret;
-mod seed;
-mod server;
 mod shared;
-mod spoil;
+mod simulator;
 mod state;
-mod token;
-mod wrong_json;
+mod wire;
 
+pub use api::Operation;
+pub use api::envelope::SERVICE_TOKEN_NOT_FOUND;
+pub use behavior::AppAuthentication;
 pub use builder::SimulatorBuilder;
-pub use envelope::SERVICE_TOKEN_NOT_FOUND;
-pub use fault::Fault;
-pub use injection::Injection;
-pub use operation::{Operation, Scope};
+pub use faults::Fault;
+pub use faults::injection::Injection;
+pub use faults::wrong_json::WrongJson;
 pub use request_log::ReceivedRequest;
-pub use seed::SeedToken;
-pub use server::Simulator;
-pub use token::{Token, TokenField};
-pub use wrong_json::WrongJson;
+pub use simulator::Simulator;
+pub use state::seed::SeedToken;
+pub use state::token::{Token, TokenField};

@@ -7,8 +7,8 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::str::FromStr;
 
-use cf_service_tokens_simulator::{Simulator, SimulatorBuilder};
-use clap::{Arg, ArgAction, Command, value_parser};
+use cf_service_tokens_simulator::{AppAuthentication, Simulator, SimulatorBuilder};
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 /// The code of a wrong command line, which clap uses as well.
 const USAGE: u8 = 2;
@@ -38,17 +38,55 @@ fn main() -> ExitCode {
     if let Some(RandomFaults { seed, probability }) = faults {
         builder = builder.random_faults(seed, probability);
     }
-    runtime.block_on(serve(address, builder))
+    runtime.block_on(serve(address, departures(builder, &arguments)))
+}
+
+/// Departs from Cloudflare's document where the arguments ask for it.
+fn departures(mut builder: SimulatorBuilder, arguments: &ArgMatches) -> SimulatorBuilder {
+    if let Some(limit) = arguments.get_one("token-limit") {
+        builder = builder.token_limit(*limit);
+    }
+    if arguments.get_flag("lenient-answers") {
+        builder = builder.lenient_answers();
+    }
+    if arguments.get_flag("null-timestamps") {
+        builder = builder.null_timestamps();
+    }
+    if let Some(visible) = arguments.get_many::<String>("list-only") {
+        builder = builder.list_only(visible);
+    }
+    if let Some(tokens) = arguments.get_one("capped-pages") {
+        builder = builder.capped_pages(*tokens);
+    }
+    match arguments.get_one("app-authentication").map(String::as_str) {
+        Some("forbid") => builder.app_authentication(AppAuthentication::Forbid),
+        Some("login") => builder.app_authentication(AppAuthentication::Login),
+        _ => builder,
+    }
 }
 
 fn command() -> Command {
+    let flag = |name: &'static str, help: &'static str| {
+        Arg::new(name)
+            .long(name)
+            .action(ArgAction::SetTrue)
+            .help(help)
+    };
+    let number = |name: &'static str, help: &'static str| {
+        let value = value_parser!(usize);
+        Arg::new(name)
+            .long(name)
+            .value_name("N")
+            .value_parser(value)
+            .help(help)
+    };
     Command::new("cf-service-tokens-simulator")
         .version(env!("CARGO_PKG_VERSION"))
         .about("Simulates Cloudflare's API for Access service tokens on a loopback port")
         .long_about(
             "Simulates Cloudflare's API for Access service tokens on a loopback port.\n\n\
-             Prints CLOUDFLARE_BASE_URL, CLOUDFLARE_API_TOKEN, CLOUDFLARE_ACCOUNT_ID and \
-             CLOUDFLARE_ZONE_ID, one NAME=value a line, and serves until interrupted. \
+             Prints CLOUDFLARE_BASE_URL, CLOUDFLARE_API_TOKEN and CLOUDFLARE_ACCOUNT_ID, \
+             one NAME=value a line, and serves until interrupted. \
              What it holds is gone when it ends.",
         )
         .arg(
@@ -84,6 +122,37 @@ fn command() -> Command {
                      gives the same faults to the same calls in the same order. \
                      A stall lasts until the client goes away.",
                 ),
+        )
+        .arg(number(
+            "token-limit",
+            "How many tokens the account may hold [default: 50]",
+        ))
+        .arg(flag(
+            "lenient-answers",
+            "Answers with undocumented fields as well, such as client_secret_version",
+        ))
+        .arg(flag(
+            "null-timestamps",
+            "Answers null for an unknown timestamp, rather than leaving it out",
+        ))
+        .arg(
+            Arg::new("list-only")
+                .long("list-only")
+                .value_name("NAME|ID")
+                .action(ArgAction::Append)
+                .help("Shows no other token in lists; may be given several times"),
+        )
+        .arg(number(
+            "capped-pages",
+            "Lists at most N tokens a page, without result_info",
+        ))
+        .arg(
+            Arg::new("app-authentication")
+                .long("app-authentication")
+                .value_name("MODE")
+                .value_parser(["strict", "forbid", "login"])
+                .help("How the protected app refuses: 401 and 403, always 403, or 302 to a login page [default: strict]")
+                .hide_possible_values(true),
         )
 }
 
@@ -136,7 +205,6 @@ fn introduce(simulator: &Simulator) -> io::Result<()> {
     writeln!(out, "CLOUDFLARE_BASE_URL={}", simulator.base_url())?;
     writeln!(out, "CLOUDFLARE_API_TOKEN={}", simulator.api_token())?;
     writeln!(out, "CLOUDFLARE_ACCOUNT_ID={}", simulator.account_id())?;
-    writeln!(out, "CLOUDFLARE_ZONE_ID={}", simulator.zone_id())?;
     out.flush()
 }
 

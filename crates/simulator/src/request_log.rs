@@ -1,7 +1,7 @@
 use std::collections::VecDeque;
 
-use crate::fault::Fault;
-use crate::operation::Operation;
+use crate::api::Operation;
+use crate::faults::Fault;
 
 /// How many requests are remembered.
 const CAPACITY: usize = 10_000;

@@ -5,13 +5,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use chrono::{DateTime, Utc};
 use rand::rngs::StdRng;
 
-use crate::authentication::Credentials;
-use crate::fault_plan::{FaultPlan, Strike};
-use crate::generator;
-use crate::operation::{Operation, Scope};
-use crate::rate_limit::{RateLimit, Standing};
+use crate::api::Operation;
+use crate::api::authentication::Credentials;
+use crate::api::limits::{RateLimit, Standing};
+use crate::behavior::Behavior;
+use crate::faults::plan::{FaultPlan, Strike};
 use crate::request_log::{ReceivedRequest, RequestLog};
 use crate::state::State;
+use crate::state::generator;
 
 /// Where the time comes from.
 pub(crate) type Clock = Box<dyn Fn() -> DateTime<Utc> + Send + Sync>;
@@ -20,7 +21,7 @@ pub(crate) type Clock = Box<dyn Fn() -> DateTime<Utc> + Send + Sync>;
 pub(crate) struct Shared {
     pub(crate) credentials: Credentials,
     pub(crate) account_id: String,
-    pub(crate) zone_id: String,
+    pub(crate) behavior: Behavior,
     pub(crate) clock: Clock,
     pub(crate) state: Mutex<State>,
     pub(crate) rate_limit: Mutex<RateLimit>,
@@ -36,13 +37,6 @@ impl Shared {
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
-    }
-
-    pub(crate) fn scope_id(&self, scope: Scope) -> &str {
-        match scope {
-            Scope::Account => &self.account_id,
-            Scope::Zone => &self.zone_id,
-        }
     }
 
     pub(crate) fn count_request(&self) -> Standing {

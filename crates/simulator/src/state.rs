@@ -1,17 +1,25 @@
 //! The state machine: what each call does to the tokens. No HTTP in here, and
 //! the time comes from outside.
 
+pub(crate) mod duration;
+pub(crate) mod generator;
+pub(crate) mod sample;
+pub(crate) mod secret;
+pub(crate) mod seed;
+pub(crate) mod token;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-use crate::duration::later;
-use crate::fields::{Create, List, Rotate, Update};
-use crate::generator;
-use crate::operation::Scope;
-use crate::rejection::Rejection;
-use crate::secret::ClientSecret;
-use crate::token::{StoredToken, Token};
+use crate::api::requests::{Create, List, Rotate, Update};
+use crate::behavior::Behavior;
+use crate::state::duration::later;
+use crate::state::secret::ClientSecret;
+use crate::state::token::{StoredToken, Token};
+
+/// How many tokens an account may hold, unless it is told otherwise.
+pub(crate) const DEFAULT_TOKEN_LIMIT: usize = 50;
 
 /// What a refresh gives, whatever the token's own duration.
 const REFRESH: TimeDelta = TimeDelta::hours(8760);
@@ -29,29 +37,85 @@ pub(crate) struct Page<'a> {
     pub(crate) total: usize,
 }
 
+/// What the protected app makes of a caller.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Admission {
+    /// Holds the token's name.
+    Granted(String),
+    NotAuthenticated,
+    NotAllowed,
+}
+
+/// Why a call was refused, before anything was changed.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Rejection {
+    NotFound,
+    InUse,
+    /// The account holds as many tokens as it may.
+    LimitReached {
+        limit: usize,
+    },
+    Invalid {
+        /// The field of the body, or the query parameter; none for the whole body.
+        field: Option<&'static str>,
+        reason: String,
+    },
+}
+
+impl Rejection {
+    pub(crate) fn invalid(field: &'static str, reason: impl Into<String>) -> Self {
+        Self::Invalid {
+            field: Some(field),
+            reason: reason.into(),
+        }
+    }
+
+    pub(crate) fn body(reason: impl Into<String>) -> Self {
+        Self::Invalid {
+            field: None,
+            reason: reason.into(),
+        }
+    }
+}
+
 pub(crate) struct State {
     /// In order of creation.
     tokens: Vec<StoredToken>,
+    token_limit: usize,
     rng: StdRng,
 }
 
 impl State {
-    pub(crate) fn new(tokens: Vec<StoredToken>, rng: StdRng) -> Self {
-        Self { tokens, rng }
+    pub(crate) fn new(tokens: Vec<StoredToken>, token_limit: usize, rng: StdRng) -> Self {
+        Self {
+            tokens,
+            token_limit,
+            rng,
+        }
     }
 
     /// A copy to carry a call out on, so that its answer is known and nothing
     /// is changed. Ids and secrets that the copy makes are its own.
     pub(crate) fn copy(&mut self) -> Self {
-        Self::new(self.tokens.clone(), StdRng::from_rng(&mut self.rng))
+        Self::new(
+            self.tokens.clone(),
+            self.token_limit,
+            StdRng::from_rng(&mut self.rng),
+        )
     }
 
-    pub(crate) fn list(&self, scope: Scope, list: &List) -> Page<'_> {
+    pub(crate) fn list(&self, account: &str, list: &List, behavior: &Behavior) -> Page<'_> {
+        let per_page = list.per_page.min(behavior.page_cap.unwrap_or(usize::MAX));
         let found: Vec<&StoredToken> = self
             .tokens
             .iter()
             .filter(|StoredToken { token, .. }| {
-                token.scope == scope
+                token.account_id == account
+                    && behavior.list_only.as_ref().is_none_or(|visible| {
+                        visible
+                            .iter()
+                            .any(|text| *text == token.name || *text == token.id)
+                    })
                     && list.name.as_ref().is_none_or(|name| token.name == *name)
                     && list.search.as_ref().is_none_or(|search| {
                         token.name.to_lowercase().contains(search)
@@ -63,20 +127,32 @@ impl State {
             total: found.len(),
             tokens: found
                 .into_iter()
-                .skip((list.page - 1).saturating_mul(list.per_page))
-                .take(list.per_page)
+                .skip((list.page - 1).saturating_mul(per_page))
+                .take(per_page)
                 .collect(),
         }
     }
 
-    pub(crate) fn get(&mut self, scope: Scope, id: &str) -> Result<Answer, Rejection> {
-        self.find(scope, id).map(|stored| answer(stored, None))
+    pub(crate) fn get(&mut self, account: &str, id: &str) -> Result<Answer, Rejection> {
+        self.find(account, id).map(|stored| answer(stored, None))
     }
 
-    pub(crate) fn create(&mut self, scope: Scope, create: Create, now: DateTime<Utc>) -> Answer {
+    pub(crate) fn create(
+        &mut self,
+        account: &str,
+        create: Create,
+        now: DateTime<Utc>,
+    ) -> Result<Answer, Rejection> {
+        let held = self.tokens.iter();
+        let held = held.filter(|stored| stored.token.account_id == account);
+        if held.count() >= self.token_limit {
+            return Err(Rejection::LimitReached {
+                limit: self.token_limit,
+            });
+        }
         let client_secret = ClientSecret::generate(&mut self.rng);
         let mut token = Token::new(
-            scope,
+            account.to_owned(),
             generator::uuid(&mut self.rng),
             generator::client_id(&mut self.rng),
             create.name,
@@ -94,20 +170,20 @@ impl State {
             withheld: Default::default(),
         };
         self.tokens.push(stored.clone());
-        Answer {
+        Ok(Answer {
             stored,
             client_secret: Some(client_secret),
-        }
+        })
     }
 
     pub(crate) fn update(
         &mut self,
-        scope: Scope,
+        account: &str,
         id: &str,
         update: Update,
         now: DateTime<Utc>,
     ) -> Result<Answer, Rejection> {
-        let current_version = self.find(scope, id)?.token.client_secret_version;
+        let current_version = self.find(account, id)?.token.client_secret_version;
         let version = update.client_secret_version.unwrap_or(current_version);
         if version < current_version {
             return Err(Rejection::invalid(
@@ -117,7 +193,7 @@ impl State {
         }
         let new_secret = (version > current_version).then(|| ClientSecret::generate(&mut self.rng));
 
-        let stored = self.find(scope, id)?;
+        let stored = self.find(account, id)?;
         if let Some(secret) = &new_secret {
             stored.replace_secret(secret.hash(), update.previous_client_secret_expires_at);
             stored.token.client_secret_version = version;
@@ -138,8 +214,8 @@ impl State {
         Ok(answer(stored, new_secret))
     }
 
-    pub(crate) fn delete(&mut self, scope: Scope, id: &str) -> Result<Answer, Rejection> {
-        let stored = self.find(scope, id)?;
+    pub(crate) fn delete(&mut self, account: &str, id: &str) -> Result<Answer, Rejection> {
+        let stored = self.find(account, id)?;
         if stored.token.used_by_policy {
             return Err(Rejection::InUse);
         }
@@ -150,11 +226,11 @@ impl State {
 
     pub(crate) fn refresh(
         &mut self,
-        scope: Scope,
+        account: &str,
         id: &str,
         now: DateTime<Utc>,
     ) -> Result<Answer, Rejection> {
-        let stored = self.find(scope, id)?;
+        let stored = self.find(account, id)?;
         stored.token.expires_at = stored.token.expires_at.max(later(now, REFRESH));
         stored.token.updated_at = now;
         Ok(answer(stored, None))
@@ -162,55 +238,58 @@ impl State {
 
     pub(crate) fn rotate(
         &mut self,
-        scope: Scope,
+        account: &str,
         id: &str,
         rotate: &Rotate,
         now: DateTime<Utc>,
     ) -> Result<Answer, Rejection> {
-        self.find(scope, id)?;
+        self.find(account, id)?;
         let secret = ClientSecret::generate(&mut self.rng);
-        let stored = self.find(scope, id)?;
+        let stored = self.find(account, id)?;
         stored.replace_secret(secret.hash(), rotate.previous_client_secret_expires_at);
         stored.token.client_secret_version += 1;
         stored.token.updated_at = now;
         Ok(answer(stored, Some(secret)))
     }
 
-    /// Lets a caller into the protected app: the name of its token, if it has
-    /// one that lives and its secret is right.
+    /// Judges a caller of the protected app by its credentials.
     pub(crate) fn admit(
         &mut self,
         client_id: &str,
         client_secret: &str,
         now: DateTime<Utc>,
-    ) -> Option<String> {
-        let stored = self
+    ) -> Admission {
+        let known = self
             .tokens
             .iter_mut()
             .find(|stored| stored.token.client_id == client_id)
-            .filter(|stored| stored.token.is_alive(now) && stored.knows(client_secret, now))?;
-        stored.token.last_seen_at = Some(now);
-        Some(stored.token.name.clone())
+            .filter(|stored| stored.token.is_alive(now) && stored.knows(client_secret, now));
+        match known {
+            None => Admission::NotAuthenticated,
+            Some(stored) if !stored.token.allowed_at_app => Admission::NotAllowed,
+            Some(stored) => {
+                stored.token.last_seen_at = Some(now);
+                Admission::Granted(stored.token.name.clone())
+            }
+        }
     }
 
     pub(crate) fn tokens(&self) -> impl Iterator<Item = &Token> {
         self.tokens.iter().map(|stored| &stored.token)
     }
 
-    /// Says whether a policy names the token. `None` if there is no such token.
-    pub(crate) fn set_used_by_policy(&mut self, id: &str, used: bool) -> Option<Token> {
-        let stored = self
-            .tokens
-            .iter_mut()
-            .find(|stored| stored.token.id == id)?;
-        stored.token.used_by_policy = used;
+    /// Changes a token behind the API's back. `None` if there is no such token.
+    pub(crate) fn change(&mut self, id: &str, change: impl FnOnce(&mut Token)) -> Option<Token> {
+        let mut tokens = self.tokens.iter_mut();
+        let stored = tokens.find(|stored| stored.token.id == id)?;
+        change(&mut stored.token);
         Some(stored.token.clone())
     }
 
-    fn find(&mut self, scope: Scope, id: &str) -> Result<&mut StoredToken, Rejection> {
+    fn find(&mut self, account: &str, id: &str) -> Result<&mut StoredToken, Rejection> {
         self.tokens
             .iter_mut()
-            .find(|stored| stored.token.scope == scope && stored.token.id == id)
+            .find(|stored| stored.token.account_id == account && stored.token.id == id)
             .ok_or(Rejection::NotFound)
     }
 }

@@ -26,8 +26,8 @@ impl Drop for Running {
     }
 }
 
-/// Starts the program and reads the four lines it begins with.
-fn start(arguments: &[&str]) -> (Running, [String; 4]) {
+/// Starts the program and reads the three lines it begins with.
+fn start(arguments: &[&str]) -> (Running, [String; 3]) {
     let mut command = program();
     command.args(arguments).stdout(Stdio::piped());
     let mut running = Running(command.spawn().unwrap());
@@ -36,7 +36,6 @@ fn start(arguments: &[&str]) -> (Running, [String; 4]) {
         "CLOUDFLARE_BASE_URL",
         "CLOUDFLARE_API_TOKEN",
         "CLOUDFLARE_ACCOUNT_ID",
-        "CLOUDFLARE_ZONE_ID",
     ]
     .map(|expected| {
         let line = lines.next().unwrap().unwrap();
@@ -47,24 +46,14 @@ fn start(arguments: &[&str]) -> (Running, [String; 4]) {
     (running, values)
 }
 
-/// Lists account and zone with what the program printed: how many tokens there are.
-async fn count(values: &[String; 4]) -> [Value; 2] {
-    let [base_url, token, account, zone] = values;
-    let http = http_client();
-    let total = async |scope: String| {
-        let url = format!("{base_url}/{scope}/access/service_tokens");
-        let reply = send(http.get(url).bearer_auth(token)).await;
-        assert_eq!(reply.status, 200);
-        reply
-            .json()
-            .pointer("/result_info/total_count")
-            .unwrap()
-            .clone()
-    };
-    [
-        total(format!("accounts/{account}")).await,
-        total(format!("zones/{zone}")).await,
-    ]
+/// Lists the tokens with what the program printed, and returns how many there are.
+async fn count(values: &[String; 3]) -> Value {
+    let [base_url, token, account] = values;
+    let url = format!("{base_url}/accounts/{account}/access/service_tokens");
+    let reply = send(http_client().get(url).bearer_auth(token)).await;
+    assert_eq!(reply.status, 200);
+    let total = reply.json().pointer("/result_info/total_count").cloned();
+    total.unwrap()
 }
 
 fn fails(arguments: &[&str], code: i32, expected: &str) {
@@ -82,7 +71,7 @@ fn fails(arguments: &[&str], code: i32, expected: &str) {
 #[tokio::test]
 async fn it_serves_a_believable_account_until_terminated() {
     let (mut running, values) = start(&["--listen", "127.0.0.1:0"]);
-    assert_eq!(count(&values).await, [10, 2]);
+    assert_eq!(count(&values).await, 10);
 
     #[cfg(unix)]
     {
@@ -97,15 +86,63 @@ async fn it_can_start_empty_and_from_another_seed() {
     let (_one, one) = start(&["--empty", "--seed", "1"]);
     let (_two, two) = start(&["--empty", "--seed", "2"]);
     let (_again, again) = start(&["--empty", "--seed", "1"]);
-    assert_eq!(count(&one).await, [0, 0]);
+    assert_eq!(count(&one).await, 0);
     assert_ne!(one[1..], two[1..]);
     assert_eq!(one[1..], again[1..]);
 }
 
 #[tokio::test]
+async fn flags_turn_strictness_off() {
+    let (_running, [base_url, token, account]) = start(&[
+        "--token-limit",
+        "11",
+        "--lenient-answers",
+        "--null-timestamps",
+        "--list-only",
+        "Nightly backup",
+        "--list-only",
+        "Mobile beta gateway",
+        "--capped-pages",
+        "1",
+        "--app-authentication",
+        "login",
+    ]);
+    let url = format!("{base_url}/accounts/{account}/access/service_tokens");
+    let page = async |number| {
+        let url = format!("{url}?page={number}");
+        send(http_client().get(url).bearer_auth(&token))
+            .await
+            .json()
+    };
+    let first = page(1).await;
+    assert_eq!(first.get("result_info"), None);
+    let name = |page: &Value| page.pointer("/result/0/name").cloned();
+    assert_eq!(name(&first), Some("Nightly backup".into()));
+    let version = "/result/0/client_secret_version";
+    assert_eq!(first.pointer(version), Some(&1.into()));
+    let second = page(2).await;
+    assert_eq!(name(&second), Some("Mobile beta gateway".into()));
+    let last_seen = second.pointer("/result/0/last_seen_at");
+    assert_eq!(last_seen, Some(&Value::Null));
+    assert_eq!(name(&page(3).await), None);
+
+    let app = base_url.replace("/client/v4", "/app");
+    assert_eq!(send(http_client().get(&app)).await.status, 302);
+    for status in [201, 400] {
+        let request = http_client().post(&url).bearer_auth(&token);
+        let created = send(request.body(r#"{"name": "CI"}"#)).await;
+        assert_eq!(created.status, status);
+    }
+
+    let (_running, [base_url, ..]) = start(&["--app-authentication", "forbid"]);
+    let app = base_url.replace("/client/v4", "/app");
+    assert_eq!(send(http_client().get(&app)).await.status, 403);
+}
+
+#[tokio::test]
 async fn it_meets_faults_at_random() {
     let faults = async |argument, timeout| {
-        let (_running, [base_url, token, account, _]) = start(&["--faults", argument]);
+        let (_running, [base_url, token, account]) = start(&["--faults", argument]);
         let url = format!("{base_url}/accounts/{account}/access/service_tokens");
         let mut seen = Vec::new();
         for _ in 0..10 {
@@ -165,5 +202,6 @@ fn it_refuses_in_plain_words() {
         2,
         "the probability must be from 0 to 1",
     );
+    fails(&["--app-authentication", "lax"], 2, "invalid value 'lax'");
     fails(&["--fast"], 2, "unexpected argument '--fast'");
 }

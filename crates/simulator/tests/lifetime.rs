@@ -77,22 +77,21 @@ async fn a_taken_port_is_an_error() {
 
 #[tokio::test]
 async fn what_cannot_work_does_not_start() {
-    let twice = |seed: SeedToken| Simulator::builder().token(seed.clone()).zone_token(seed);
-    let cases: [(SimulatorBuilder, &str); 9] = [
+    let twice = |seed: SeedToken| Simulator::builder().token(seed.clone()).token(seed);
+    let cases: [(SimulatorBuilder, &str); 8] = [
         (
             Simulator::builder().listen(([0, 0, 0, 0], 0).into()),
             "can't listen on 0.0.0.0:0",
         ),
         (Simulator::builder().account_id("a/b"), "account id \"a/b\""),
         (Simulator::builder().account_id(""), "account id \"\""),
-        (Simulator::builder().zone_id("z".repeat(33)), "at most 32"),
+        (
+            Simulator::builder().account_id("a".repeat(33)),
+            "at most 32",
+        ),
         (
             Simulator::builder().api_token("s3cret\n"),
             "the API token can't",
-        ),
-        (
-            Simulator::builder().user_service_key(""),
-            "the user service key can't",
         ),
         (
             Simulator::builder().token(SeedToken::new("x").id("?")),
@@ -121,7 +120,6 @@ fn a_builder_prints_no_secret() {
     let builder = Simulator::builder()
         .api_token("s3cret")
         .email_and_api_key("me@example.com", "s3cret")
-        .user_service_key("s3cret")
         .token(SeedToken::new("x").client_secret("s3cret"));
     assert!(!format!("{builder:?}").contains("s3cret"));
 }

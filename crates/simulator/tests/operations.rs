@@ -8,7 +8,7 @@
 
 mod support;
 
-use cf_service_tokens_simulator::{Operation, Scope, SeedToken, Simulator, TokenField};
+use cf_service_tokens_simulator::{Operation, SeedToken, Simulator, TokenField};
 use chrono::TimeDelta;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -42,38 +42,31 @@ async fn get_answers_the_whole_envelope() {
 #[tokio::test]
 async fn create_shows_the_secret_once() {
     let api = Api::start(Simulator::builder()).await;
-    for (path, scope) in [
-        (api.account(""), Scope::Account),
-        (api.zone(""), Scope::Zone),
-    ] {
-        let reply = api.post_json(&path, json!({ "name": "CI" })).await;
-        assert_eq!(reply.status, StatusCode::CREATED);
-        let created = reply.result();
-        assert_eq!(created["name"], "CI");
-        assert_eq!(created["duration"], "8760h");
-        assert_eq!(created["expires_at"], "2027-11-24T05:00:00Z");
-        assert_eq!(created["created_at"], "2026-11-24T05:00:00Z");
-        assert_eq!(created["updated_at"], "2026-11-24T05:00:00Z");
-        assert_eq!(created["last_seen_at"], Value::Null);
-        assert_eq!(created["enabled"], true);
-        assert_eq!(created["client_secret_version"], 1);
-        let secret = text(&created, "client_secret");
-        assert!(secret.starts_with("cfast_"));
-        assert_eq!(secret.len(), 54);
+    let path = api.account("");
+    let reply = api.post_json(&path, json!({ "name": "CI" })).await;
+    assert_eq!(reply.status, StatusCode::CREATED);
+    let created = reply.result();
+    assert_eq!(created["name"], "CI");
+    assert_eq!(created["duration"], "8760h");
+    assert_eq!(created["created_at"], "2026-11-24T05:00:00Z");
+    assert_eq!(created["updated_at"], "2026-11-24T05:00:00Z");
+    assert_eq!(created["enabled"], true);
+    let secret = text(&created, "client_secret");
+    assert!(secret.starts_with("cfast_"));
+    assert_eq!(secret.len(), 54);
 
-        let id = text(&created, "id");
-        let got = api.get(&format!("{path}/{id}")).await;
-        assert!(!got.body.contains("client_secret\""));
-        assert!(!got.body.contains(secret));
-        let listed = api.get(&path).await;
-        assert_eq!(listed.result().as_array().unwrap().len(), 1);
-        assert!(!listed.body.contains(secret));
+    let id = text(&created, "id");
+    let got = api.get(&format!("{path}/{id}")).await;
+    assert!(!got.body.contains("client_secret\""));
+    assert!(!got.body.contains(secret));
+    let listed = api.get(&path).await;
+    assert_eq!(listed.result().as_array().unwrap().len(), 1);
+    assert!(!listed.body.contains(secret));
 
-        let held = api.simulator.token(id).unwrap();
-        assert_eq!(held.scope, scope);
-        let knock = api.knock(text(&created, "client_id"), secret).await;
-        assert_eq!(knock.status, StatusCode::OK);
-    }
+    let held = api.simulator.token(id).unwrap();
+    assert_eq!(held.account_id, api.simulator.account_id());
+    let knock = api.knock(text(&created, "client_id"), secret).await;
+    assert_eq!(knock.status, StatusCode::OK);
 }
 
 #[tokio::test]
@@ -89,58 +82,197 @@ async fn create_takes_every_field_and_echoes_the_duration() {
     });
     let created = api.post_json(&api.account(""), body).await.result();
     assert_eq!(created["duration"], "1h30m");
-    assert_eq!(created["expires_at"], "2026-11-24T06:30:00Z");
-    assert_eq!(created["client_secret_version"], 4);
     assert_eq!(created["enabled"], false);
+    let held = api.simulator.token(text(&created, "id")).unwrap();
+    assert_eq!(held.expires_at, start() + TimeDelta::minutes(90));
+    assert_eq!(held.client_secret_version, 4);
 
     let body = json!({ "name": "CI", "duration": "forever" });
     let created = api.post_json(&api.account(""), body).await.result();
     assert_eq!(created["duration"], "forever");
-    assert_eq!(created["expires_at"], "2126-11-25T05:00:00Z");
+    let held = api.simulator.token(text(&created, "id")).unwrap();
+    assert_eq!(held.expires_at, start() + TimeDelta::days(36_525));
 }
 
 #[tokio::test]
 async fn update_resets_the_expiry_by_the_duration() {
-    let api = Api::start(
-        Simulator::builder()
-            .token(due())
-            .zone_token(SeedToken::new("zoned").id("0a1b2c3d-0000-4000-8000-000000000000")),
-    )
-    .await;
+    let api = with_due().await;
+    let path = api.account(DUE);
     api.advance(TimeDelta::days(1));
-    for path in [
-        api.account(DUE),
-        api.zone("/0a1b2c3d-0000-4000-8000-000000000000"),
+    let body = json!({ "name": "renamed", "duration": "720h", "enabled": false });
+    let reply = api.put_json(&path, body).await;
+    assert_eq!(reply.status, StatusCode::OK);
+    let updated = reply.result();
+    assert_eq!(updated["name"], "renamed");
+    assert_eq!(updated["duration"], "720h");
+    assert_eq!(updated["expires_at"], "2026-12-25T05:00:00Z");
+    assert_eq!(updated["updated_at"], "2026-11-25T05:00:00Z");
+    assert_eq!(updated["enabled"], false);
+    assert_eq!(updated.get("client_secret"), None);
+    assert_eq!(api.get(&path).await.result(), updated);
+}
+
+#[tokio::test]
+async fn update_with_a_raised_version_rotates_and_shows_no_secret() {
+    let api = with_due().await;
+    let body = json!({ "client_secret_version": 2 });
+    let updated = api.put_json(&api.account(DUE), body).await.result();
+    assert_eq!(keys(&updated), DOCUMENTED);
+    let held = api.simulator.token(&DUE[1..]).unwrap();
+    assert_eq!(held.client_secret_version, 2);
+    assert_eq!(
+        api.knock(DUE_CLIENT_ID, "first").await.status,
+        StatusCode::UNAUTHORIZED
+    );
+}
+
+/// The fields of an object, in order of their names.
+fn keys(value: &Value) -> Vec<&str> {
+    value
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect()
+}
+
+/// The fields that Cloudflare's document has in an answer about a token.
+const DOCUMENTED: [&str; 9] = [
+    "client_id",
+    "created_at",
+    "duration",
+    "enabled",
+    "expires_at",
+    "id",
+    "last_seen_at",
+    "name",
+    "updated_at",
+];
+/// The fields that it has in the answers to create and rotate.
+const DOCUMENTED_OF_ISSUED: [&str; 8] = [
+    "client_id",
+    "client_secret",
+    "created_at",
+    "duration",
+    "enabled",
+    "id",
+    "name",
+    "updated_at",
+];
+
+#[tokio::test]
+async fn every_answer_holds_the_documented_fields_and_no_others() {
+    let api = with_due().await;
+    let path = api.account(DUE);
+    let issued = [
+        api.post_json(&api.account(""), json!({ "name": "CD" }))
+            .await
+            .result(),
+        api.post(&format!("{path}/rotate")).await.result(),
+    ];
+    for result in issued {
+        assert_eq!(keys(&result), DOCUMENTED_OF_ISSUED);
+    }
+    let list = api.get(&api.account("")).await.result();
+    let (due, never_seen) = (list[0].clone(), list[1].clone());
+    for result in [
+        due,
+        api.get(&path).await.result(),
+        api.put_json(&path, json!({ "name": "CI" })).await.result(),
+        api.post(&format!("{path}/refresh")).await.result(),
+        api.delete(&path).await.result(),
     ] {
-        let body = json!({ "name": "renamed", "duration": "720h", "enabled": false });
-        let reply = api.put_json(&path, body).await;
-        assert_eq!(reply.status, StatusCode::OK);
-        let updated = reply.result();
-        assert_eq!(updated["name"], "renamed");
-        assert_eq!(updated["duration"], "720h");
-        assert_eq!(updated["expires_at"], "2026-12-25T05:00:00Z");
-        assert_eq!(updated["updated_at"], "2026-11-25T05:00:00Z");
-        assert_eq!(updated["enabled"], false);
-        assert_eq!(updated.get("client_secret"), None);
-        assert_eq!(api.get(&path).await.result(), updated);
+        assert_eq!(keys(&result), DOCUMENTED);
+    }
+    let without_last_seen = DOCUMENTED.map(|key| (key != "last_seen_at").then_some(key));
+    let without_last_seen: Vec<&str> = without_last_seen.into_iter().flatten().collect();
+    assert_eq!(keys(&never_seen), without_last_seen);
+}
+
+#[tokio::test]
+async fn lenient_answers_hold_undocumented_fields_as_well() {
+    let builder = Simulator::builder().lenient_answers().null_timestamps();
+    let api = Api::start(builder.token(due())).await;
+    let path = api.account(DUE);
+    let tokens = api.account("");
+    let created = api.post_json(&tokens, json!({ "name": "CD" })).await;
+    let created = created.result();
+    assert_eq!(created["expires_at"], "2027-11-24T05:00:00Z");
+    assert_eq!(created.get("last_seen_at"), Some(&Value::Null));
+    assert_eq!(created["client_secret_version"], 1);
+    let rotated = api.post(&format!("{path}/rotate")).await.result();
+    assert_eq!(rotated["expires_at"], "2026-12-03T05:00:00Z");
+    assert_eq!(rotated["client_secret_version"], 2);
+    let listed = api.get(&api.account("")).await.result();
+    assert_eq!(listed[0]["client_secret_version"], 2);
+    assert_eq!(listed[1].get("last_seen_at"), Some(&Value::Null));
+
+    let body = json!({ "client_secret_version": 3 });
+    let updated = api.put_json(&path, body).await.result();
+    let secret = text(&updated, "client_secret");
+    let knock = api.knock(DUE_CLIENT_ID, secret).await;
+    assert_eq!(knock.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn null_timestamps_alone_add_no_undocumented_field() {
+    let api = Api::start(Simulator::builder().null_timestamps()).await;
+    let tokens = api.account("");
+    let created = api.post_json(&tokens, json!({ "name": "CD" })).await;
+    assert_eq!(keys(&created.result()), DOCUMENTED_OF_ISSUED);
+    let listed = api.get(&api.account("")).await.result();
+    assert_eq!(keys(&listed[0]), DOCUMENTED);
+    assert_eq!(listed[0].get("last_seen_at"), Some(&Value::Null));
+}
+
+#[tokio::test]
+async fn a_list_can_be_filtered_without_a_sign_of_it() {
+    let builder = Simulator::builder().list_only(["visible", &DUE[1..]]);
+    let builder = builder.token(due()).token(SeedToken::new("hidden"));
+    let api = Api::start(builder.token(SeedToken::new("visible"))).await;
+    let envelope = api.get(&api.account("")).await.json();
+    assert_eq!(envelope["result"][0]["name"], "CI deploy");
+    assert_eq!(envelope["result"][1]["name"], "visible");
+    assert_eq!(envelope["result"].as_array().unwrap().len(), 2);
+    assert_eq!(envelope["result_info"]["total_count"], 2);
+    let hidden = &api.simulator.tokens()[1].id;
+    let got = api.get(&api.account(&format!("/{hidden}"))).await;
+    assert_eq!(got.result()["name"], "hidden");
+}
+
+#[tokio::test]
+async fn pages_can_be_capped_and_come_without_result_info() {
+    let mut builder = Simulator::builder().capped_pages(2);
+    for name in ["a", "b", "c"] {
+        builder = builder.token(SeedToken::new(name));
+    }
+    let api = Api::start(builder).await;
+    for (query, expected) in [
+        ("", &["a", "b"][..]),
+        ("?per_page=1000&page=2", &["c"]),
+        ("?per_page=1&page=3", &["c"]),
+        ("?page=3", &[]),
+    ] {
+        let envelope = api.get(&api.account(query)).await.json();
+        assert_eq!(envelope.get("result_info"), None);
+        let tokens = envelope["result"].as_array().unwrap();
+        let names: Vec<&str> = tokens.iter().map(|token| text(token, "name")).collect();
+        assert_eq!(names, expected, "{query}");
     }
 }
 
 #[tokio::test]
-async fn update_with_a_raised_version_answers_the_new_secret() {
+async fn answers_are_dated_by_the_simulators_clock() {
     let api = with_due().await;
-    let body = json!({ "client_secret_version": 2 });
-    let updated = api.put_json(&api.account(DUE), body).await.result();
-    assert_eq!(updated["client_secret_version"], 2);
-    let secret = text(&updated, "client_secret");
-    assert_eq!(
-        api.knock(DUE_CLIENT_ID, secret).await.status,
-        StatusCode::OK
-    );
-    assert_eq!(
-        api.knock(DUE_CLIENT_ID, "first").await.status,
-        StatusCode::FORBIDDEN
-    );
+    api.advance(TimeDelta::days(400));
+    for reply in [
+        api.get(&api.account("")).await,
+        api.get("/nowhere").await,
+        api.knock(DUE_CLIENT_ID, "first").await,
+    ] {
+        let dates: Vec<_> = reply.headers.get_all("date").iter().collect();
+        assert_eq!(dates, ["Wed, 29 Dec 2027 05:00:00 GMT"]);
+    }
 }
 
 #[tokio::test]
@@ -153,8 +285,6 @@ async fn refresh_adds_a_year_and_keeps_the_secret() {
         let refreshed = reply.result();
         assert_eq!(refreshed["expires_at"], "2027-11-24T05:00:00Z");
         assert_eq!(refreshed["updated_at"], "2026-11-24T05:00:00Z");
-        assert_eq!(refreshed["client_secret_version"], 1);
-        assert_eq!(refreshed.get("client_secret"), None);
     }
     assert_eq!(
         api.knock(DUE_CLIENT_ID, "first").await.status,
@@ -170,13 +300,14 @@ async fn rotate_replaces_the_secret_at_once_or_with_grace() {
     let reply = api.post(&path).await;
     assert_eq!(reply.status, StatusCode::OK);
     let rotated = reply.result();
-    assert_eq!(rotated["client_secret_version"], 2);
     assert_eq!(rotated["client_id"], DUE_CLIENT_ID);
-    assert_eq!(rotated["expires_at"], "2026-12-03T05:00:00Z");
+    let held = api.simulator.token(&DUE[1..]).unwrap();
+    assert_eq!(held.client_secret_version, 2);
+    assert_eq!(held.expires_at, start() + TimeDelta::days(9));
     let second = text(&rotated, "client_secret");
     assert_eq!(
         api.knock(DUE_CLIENT_ID, "first").await.status,
-        StatusCode::FORBIDDEN
+        StatusCode::UNAUTHORIZED
     );
     assert_eq!(
         api.knock(DUE_CLIENT_ID, second).await.status,
@@ -195,7 +326,7 @@ async fn rotate_replaces_the_secret_at_once_or_with_grace() {
     api.advance(TimeDelta::hours(1));
     assert_eq!(
         api.knock(DUE_CLIENT_ID, second).await.status,
-        StatusCode::FORBIDDEN
+        StatusCode::UNAUTHORIZED
     );
     assert_eq!(api.knock(DUE_CLIENT_ID, third).await.status, StatusCode::OK);
 
@@ -207,28 +338,19 @@ async fn rotate_replaces_the_secret_at_once_or_with_grace() {
 
 #[tokio::test]
 async fn delete_answers_the_token_for_the_last_time() {
-    let api = Api::start(
-        Simulator::builder()
-            .token(due())
-            .zone_token(SeedToken::new("zoned").id("0a1b2c3d-0000-4000-8000-000000000000")),
-    )
-    .await;
-    for path in [
-        api.account(DUE),
-        api.zone("/0a1b2c3d-0000-4000-8000-000000000000"),
-    ] {
-        let before = api.get(&path).await.result();
-        let reply = api.delete(&path).await;
-        assert_eq!(reply.status, StatusCode::OK);
-        assert_eq!(reply.result(), before);
-        assert_eq!(api.get(&path).await.status, StatusCode::NOT_FOUND);
-    }
+    let api = with_due().await;
+    let path = api.account(DUE);
+    let before = api.get(&path).await.result();
+    let reply = api.delete(&path).await;
+    assert_eq!(reply.status, StatusCode::OK);
+    assert_eq!(reply.result(), before);
+    assert_eq!(api.get(&path).await.status, StatusCode::NOT_FOUND);
     assert_eq!(api.simulator.tokens(), []);
 }
 
 #[tokio::test]
 async fn lists_come_in_pages() {
-    let mut builder = Simulator::builder().zone_token(SeedToken::new("zoned"));
+    let mut builder = Simulator::builder();
     for number in 1..=27 {
         builder = builder.token(SeedToken::new(format!("token {number}")));
     }
@@ -245,14 +367,14 @@ async fn lists_come_in_pages() {
     };
 
     let (names, info) = list("").await;
+    assert_eq!(names.len(), 27);
     assert_eq!(names[0], "token 1");
-    assert_eq!(names[24], "token 25");
     assert_eq!(
         info,
-        json!({ "count": 25, "page": 1, "per_page": 25, "total_count": 27, "total_pages": 2 })
+        json!({ "count": 27, "page": 1, "per_page": 1000, "total_count": 27, "total_pages": 1 })
     );
 
-    let (names, info) = list("?page=2&unknown=1").await;
+    let (names, info) = list("?per_page=25&page=2&unknown=1").await;
     assert_eq!(names, ["token 26", "token 27"]);
     assert_eq!(
         info,
@@ -276,12 +398,8 @@ async fn lists_come_in_pages() {
     assert_eq!(names, [""; 0]);
     assert_eq!(
         info,
-        json!({ "count": 0, "page": 1, "per_page": 25, "total_count": 0, "total_pages": 0 })
+        json!({ "count": 0, "page": 1, "per_page": 1000, "total_count": 0, "total_pages": 0 })
     );
-
-    let zone = api.get(&api.zone("")).await.json();
-    assert_eq!(zone["result"][0]["name"], "zoned");
-    assert_eq!(zone["result_info"]["total_count"], 1);
 }
 
 #[tokio::test]
@@ -297,12 +415,11 @@ async fn a_seed_can_leave_fields_out_of_answers() {
 }
 
 #[tokio::test]
-async fn all_three_schemes_authenticate() {
+async fn both_schemes_authenticate() {
     let api = Api::start(
         Simulator::builder()
             .api_token("the-token")
-            .email_and_api_key("me@example.com", "the-key")
-            .user_service_key("v1.0-service"),
+            .email_and_api_key("me@example.com", "the-key"),
     )
     .await;
     let path = api.account("");
@@ -313,7 +430,6 @@ async fn all_three_schemes_authenticate() {
         bare()
             .header("X-Auth-Email", "me@example.com")
             .header("X-Auth-Key", "the-key"),
-        bare().header("X-Auth-User-Service-Key", "v1.0-service"),
     ] {
         assert_eq!(send(request).await.status, StatusCode::OK);
     }
@@ -388,10 +504,8 @@ async fn a_run_can_be_replayed_from_its_seed() {
         let ray = created.header("cf-ray").to_owned();
         let credentials = [
             api.simulator.account_id().to_owned(),
-            api.simulator.zone_id().to_owned(),
             api.simulator.api_token().to_owned(),
             api.simulator.api_key().to_owned(),
-            api.simulator.user_service_key().to_owned(),
         ];
         (created.body, ray, credentials, api.simulator.tokens())
     };
@@ -406,8 +520,7 @@ async fn a_run_can_be_replayed_from_its_seed() {
 async fn the_believable_account_has_every_kind_of_token() {
     let api = Api::start(Simulator::builder().believable_account()).await;
     let tokens = api.simulator.tokens();
-    assert_eq!(tokens.len(), 12);
-    assert_eq!(tokens.iter().filter(|t| t.scope == Scope::Zone).count(), 2);
+    assert_eq!(tokens.len(), 10);
     let week = start() + TimeDelta::days(7);
     assert!(tokens.iter().any(|t| t.expires_at <= start()));
     assert!(

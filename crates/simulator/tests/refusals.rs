@@ -25,7 +25,7 @@ async fn credentials_must_be_there_and_right_and_of_one_scheme() {
     let api = with_token().await;
     let path = api.account("");
     let (email, key) = (api.simulator.email(), api.simulator.api_key());
-    let (token, service_key) = (api.simulator.api_token(), api.simulator.user_service_key());
+    let token = api.simulator.api_token();
     let bare = || api.bare(Method::GET, &path);
     let unauthorized = (StatusCode::UNAUTHORIZED, [10_000]);
     let forbidden = (StatusCode::FORBIDDEN, [10_000]);
@@ -47,7 +47,10 @@ async fn credentials_must_be_there_and_right_and_of_one_scheme() {
                 .header("x-auth-key", key),
             forbidden,
         ),
-        (bare().header("x-auth-user-service-key", token), forbidden),
+        (
+            bare().header("x-auth-user-service-key", token),
+            unauthorized,
+        ),
         (bare().header("authorization", "Bearer"), bad_headers),
         (bare().header("authorization", "Bearer "), bad_headers),
         (bare().header("authorization", token), bad_headers),
@@ -61,12 +64,6 @@ async fn credentials_must_be_there_and_right_and_of_one_scheme() {
         (bare().header("x-auth-key", key), bad_headers),
         (
             bare().bearer_auth(token).header("x-auth-email", email),
-            bad_headers,
-        ),
-        (
-            bare()
-                .bearer_auth(token)
-                .header("x-auth-user-service-key", service_key),
             bad_headers,
         ),
         (
@@ -106,12 +103,10 @@ async fn nothing_is_changed_without_credentials() {
 }
 
 #[tokio::test]
-async fn a_foreign_account_or_zone_is_forbidden() {
+async fn a_foreign_account_is_forbidden() {
     let api = with_token().await;
-    let (account, zone) = (api.simulator.account_id(), api.simulator.zone_id());
     for path in [
-        format!("/accounts/{zone}/access/service_tokens"),
-        format!("/zones/{account}/access/service_tokens"),
+        "/accounts/023e105f4ecef8ad9ca31a8372d0c353/access/service_tokens".to_owned(),
         format!("/accounts/0/access/service_tokens{TOKEN}"),
     ] {
         let reply = api.get(&path).await;
@@ -123,10 +118,10 @@ async fn a_foreign_account_or_zone_is_forbidden() {
 #[tokio::test]
 async fn an_unknown_path_has_no_route() {
     let api = with_token().await;
-    let zone_twin = api.zone(TOKEN);
+    let zone = api.account("").replace("accounts", "zones");
     for path in [
-        format!("{zone_twin}/refresh"),
-        format!("{zone_twin}/rotate"),
+        format!("{zone}{TOKEN}"),
+        zone,
         api.account("//refresh"),
         api.account("/"),
         api.account(&format!("{TOKEN}/")),
@@ -160,7 +155,6 @@ async fn another_method_is_not_allowed() {
             "POST",
         ),
         (Method::PUT, api.account(&format!("{TOKEN}/rotate")), "POST"),
-        (Method::PUT, api.zone(""), "GET, POST"),
     ] {
         let reply = send(api.request(method.clone(), &path)).await;
         assert_eq!(
@@ -189,17 +183,14 @@ async fn a_token_that_is_not_there_is_not_found() {
     for path in [
         api.account("/00000000-0000-4000-8000-000000000000"),
         api.account(&format!("/{client_id}")),
-        api.zone(TOKEN),
     ] {
-        let mut replies = vec![
+        let replies = [
             api.get(&path).await,
             api.put_json(&path, body.clone()).await,
             api.delete(&path).await,
+            api.post(&format!("{path}/refresh")).await,
+            api.post(&format!("{path}/rotate")).await,
         ];
-        if path.starts_with("/accounts") {
-            replies.push(api.post(&format!("{path}/refresh")).await);
-            replies.push(api.post(&format!("{path}/rotate")).await);
-        }
         for reply in replies {
             assert_eq!(reply.status, StatusCode::NOT_FOUND, "{path}");
             assert_eq!(reply.codes(), [NOT_FOUND]);
@@ -223,7 +214,8 @@ async fn a_token_that_a_policy_names_is_not_deleted() {
     assert_eq!(reply.codes(), [12_139]);
     assert_eq!(
         reply.json()["errors"][0]["message"],
-        "access.api.error.service_token_in_use"
+        "access.api.error.service_token_in_use: cannot delete service token because \
+         it is used by a policy, group, or app SCIM configuration."
     );
 
     assert!(
@@ -263,8 +255,21 @@ async fn a_bad_value_is_pointed_at() {
             "/client_secret_version",
         ),
         (
+            api.put_json(&token, json!({ "name": null, "enabled": true }))
+                .await,
+            "/name",
+        ),
+        (
             api.post_json(&rotate, json!({ "previous_client_secret_expires_at": 7 }))
                 .await,
+            "/previous_client_secret_expires_at",
+        ),
+        (
+            api.post_json(
+                &rotate,
+                json!({ "previous_client_secret_expires_at": null }),
+            )
+            .await,
             "/previous_client_secret_expires_at",
         ),
         (api.get(&format!("{tokens}?page=0")).await, "/page"),
@@ -325,4 +330,27 @@ async fn a_body_that_is_no_object_is_refused_as_a_whole() {
     assert_eq!(reply.status, StatusCode::PAYLOAD_TOO_LARGE);
     assert_eq!(reply.codes(), [12_130]);
     assert_eq!(api.simulator.tokens().len(), 1);
+}
+
+#[tokio::test]
+async fn a_create_beyond_the_limit_is_refused() {
+    let mut builder = Simulator::builder();
+    for number in 0..51 {
+        builder = builder.token(SeedToken::new(format!("token {number}")));
+    }
+    let api = Api::start(builder).await;
+    let create = async || {
+        api.post_json(&api.account(""), json!({ "name": "token 0" }))
+            .await
+    };
+    let reply = create().await;
+    assert_eq!(reply.status, StatusCode::BAD_REQUEST);
+    assert_eq!(reply.codes(), [12_130]);
+    let message = reply.json()["errors"][0]["message"].to_string();
+    assert!(message.contains("limit of 50 service tokens"), "{message}");
+    for token in &api.simulator.tokens()[..2] {
+        api.delete(&api.account(&format!("/{}", token.id))).await;
+    }
+    assert_eq!(create().await.status, StatusCode::CREATED, "the 50th");
+    assert_eq!(create().await.status, StatusCode::BAD_REQUEST);
 }

@@ -2,9 +2,9 @@ use rand::SeedableRng;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::seed::SeedToken;
+use crate::state::seed::SeedToken;
 
-const ACCOUNT: Scope = Scope::Account;
+const ACCOUNT: &str = "a1";
 
 fn start() -> DateTime<Utc> {
     "2026-11-24T05:00:00Z".parse().unwrap()
@@ -15,14 +15,14 @@ fn days(days: i64) -> TimeDelta {
 }
 
 fn empty() -> State {
-    State::new(Vec::new(), StdRng::seed_from_u64(1))
+    State::new(Vec::new(), DEFAULT_TOKEN_LIMIT, StdRng::seed_from_u64(1))
 }
 
 fn with(seed: SeedToken) -> (State, String) {
     let mut rng = StdRng::seed_from_u64(1);
     let stored = seed.plant(ACCOUNT, start(), &mut rng);
     let id = stored.token.id.clone();
-    (State::new(vec![stored], rng), id)
+    (State::new(vec![stored], DEFAULT_TOKEN_LIMIT, rng), id)
 }
 
 fn create(body: Value) -> Create {
@@ -46,11 +46,15 @@ fn list(parameters: &[(&str, &str)]) -> List {
 }
 
 fn names(state: &State, parameters: &[(&str, &str)]) -> Vec<String> {
-    let page = state.list(ACCOUNT, &list(parameters));
+    let page = state.list(ACCOUNT, &list(parameters), &Behavior::default());
     page.tokens
         .into_iter()
         .map(|t| t.token.name.clone())
         .collect()
+}
+
+fn is_let_in(state: &mut State, client_id: &str, secret: &str, now: DateTime<Utc>) -> bool {
+    matches!(state.admit(client_id, secret, now), Admission::Granted(_))
 }
 
 fn secret(answer: &Answer) -> String {
@@ -62,11 +66,13 @@ fn a_whole_life() {
     let mut state = empty();
     let mut now = start();
 
-    let created = state.create(
-        ACCOUNT,
-        create(json!({ "name": "CI", "duration": "720h" })),
-        now,
-    );
+    let created = state
+        .create(
+            ACCOUNT,
+            create(json!({ "name": "CI", "duration": "720h" })),
+            now,
+        )
+        .unwrap();
     let token = created.stored.token.clone();
     let (id, client_id) = (token.id.as_str(), token.client_id.as_str());
     let first = secret(&created);
@@ -77,36 +83,36 @@ fn a_whole_life() {
     assert!(token.enabled);
 
     now += days(1);
-    assert_eq!(state.admit(client_id, &first, now).as_deref(), Some("CI"));
-    assert_eq!(state.admit(client_id, "wrong", now), None);
-    assert_eq!(state.admit(id, &first, now), None);
+    assert!(is_let_in(&mut state, client_id, &first, now));
+    assert!(!is_let_in(&mut state, client_id, "wrong", now));
+    assert!(!is_let_in(&mut state, id, &first, now));
     let seen = state.get(ACCOUNT, id).unwrap();
     assert_eq!(seen.stored.token.last_seen_at, Some(now));
     assert_eq!(seen.stored.token.updated_at, start());
     assert!(seen.client_secret.is_none());
 
-    // It lapses at the very moment of its expiry, and a refresh brings it back.
+    // It expires at the very moment of its expiry, and a refresh brings it back.
     now = start() + days(30);
     let last_moment = now - TimeDelta::nanoseconds(1);
-    assert!(state.admit(client_id, &first, last_moment).is_some());
-    assert_eq!(state.admit(client_id, &first, now), None);
+    assert!(is_let_in(&mut state, client_id, &first, last_moment));
+    assert!(!is_let_in(&mut state, client_id, &first, now));
     assert_eq!(names(&state, &[]), ["CI"]);
     let refreshed = state.refresh(ACCOUNT, id, now).unwrap();
     assert!(refreshed.client_secret.is_none());
     assert_eq!(refreshed.stored.token.expires_at, now + days(365));
     assert_eq!(refreshed.stored.token.updated_at, now);
     assert_eq!(refreshed.stored.token.duration, "720h");
-    assert!(state.admit(client_id, &first, now).is_some());
+    assert!(is_let_in(&mut state, client_id, &first, now));
 
     let rotated = state.rotate(ACCOUNT, id, &Rotate::default(), now).unwrap();
     let second = secret(&rotated);
     assert_eq!(rotated.stored.token.client_secret_version, 2);
     assert_eq!(rotated.stored.token.client_id, client_id);
-    assert_eq!(state.admit(client_id, &first, now), None);
-    assert!(state.admit(client_id, &second, now).is_some());
+    assert!(!is_let_in(&mut state, client_id, &first, now));
+    assert!(is_let_in(&mut state, client_id, &second, now));
 
     state.delete(ACCOUNT, id).unwrap();
-    assert_eq!(state.admit(client_id, &second, now), None);
+    assert!(!is_let_in(&mut state, client_id, &second, now));
     assert_eq!(state.get(ACCOUNT, id).err(), Some(Rejection::NotFound));
     assert_eq!(names(&state, &[]), [""; 0]);
 }
@@ -118,11 +124,11 @@ fn ten_years_of_yearly_refreshes() {
     let mut now = start();
     for _ in 0..10 {
         now += days(360);
-        assert!(state.admit(&client_id, "s3cret", now).is_some());
+        assert!(is_let_in(&mut state, &client_id, "s3cret", now));
         state.refresh(ACCOUNT, &id, now).unwrap();
     }
     now += days(366);
-    assert_eq!(state.admit(&client_id, "s3cret", now), None);
+    assert!(!is_let_in(&mut state, &client_id, "s3cret", now));
 }
 
 #[test]
@@ -147,11 +153,12 @@ fn forever_outlives_its_expiry() {
         .client_secret("s3cret");
     let (mut state, _) = with(seed);
     let client_id = state.tokens().next().unwrap().client_id.clone();
-    assert!(
-        state
-            .admit(&client_id, "s3cret", start() + days(40_000))
-            .is_some()
-    );
+    assert!(is_let_in(
+        &mut state,
+        &client_id,
+        "s3cret",
+        start() + days(40_000)
+    ));
 }
 
 #[test]
@@ -179,11 +186,11 @@ fn an_update_changes_what_it_names() {
     state
         .update(ACCOUNT, &id, update(json!({ "enabled": false })), now)
         .unwrap();
-    assert_eq!(state.admit(&client_id, "s3cret", now), None);
+    assert!(!is_let_in(&mut state, &client_id, "s3cret", now));
     state
         .update(ACCOUNT, &id, update(json!({ "enabled": true })), now)
         .unwrap();
-    assert!(state.admit(&client_id, "s3cret", now).is_some());
+    assert!(is_let_in(&mut state, &client_id, "s3cret", now));
 }
 
 #[test]
@@ -199,8 +206,7 @@ fn a_grace_period_keeps_both_secrets_until_it_ends() {
         Some(end)
     );
 
-    let accepts =
-        |state: &mut State, secret: &str, now| state.admit(&client_id, secret, now).is_some();
+    let accepts = |state: &mut State, secret: &str, now| is_let_in(state, &client_id, secret, now);
     let before_end = end - TimeDelta::seconds(1);
     assert!(accepts(&mut state, "first", before_end));
     assert!(accepts(&mut state, &second, before_end));
@@ -238,16 +244,16 @@ fn the_end_of_the_previous_secret_moves_but_nothing_rises_again() {
     state
         .update(ACCOUNT, &id, update(until(hours(3))), start())
         .unwrap();
-    assert!(state.admit(&client_id, "first", hours(2)).is_some());
+    assert!(is_let_in(&mut state, &client_id, "first", hours(2)));
 
     state
         .update(ACCOUNT, &id, update(until(hours(-1))), start())
         .unwrap();
-    assert_eq!(state.admit(&client_id, "first", start()), None);
+    assert!(!is_let_in(&mut state, &client_id, "first", start()));
     state
         .update(ACCOUNT, &id, update(until(hours(3))), start())
         .unwrap();
-    assert_eq!(state.admit(&client_id, "first", start()), None);
+    assert!(!is_let_in(&mut state, &client_id, "first", start()));
 }
 
 #[test]
@@ -269,52 +275,61 @@ fn a_raised_version_rotates_and_a_lowered_one_is_refused() {
 
     let same = state.update(ACCOUNT, &id, version(3), start()).unwrap();
     assert!(same.client_secret.is_none());
-    assert!(state.admit(&client_id, "first", start()).is_some());
+    assert!(is_let_in(&mut state, &client_id, "first", start()));
 
     let raised = state.update(ACCOUNT, &id, version(5), start()).unwrap();
     assert_eq!(raised.stored.token.client_secret_version, 5);
-    assert_eq!(state.admit(&client_id, "first", start()), None);
-    assert!(state.admit(&client_id, &secret(&raised), start()).is_some());
+    assert!(!is_let_in(&mut state, &client_id, "first", start()));
+    assert!(is_let_in(&mut state, &client_id, &secret(&raised), start()));
 
     let grace = json!({
         "client_secret_version": 6,
         "previous_client_secret_expires_at": "2026-11-24T06:00:00Z",
     });
     state.update(ACCOUNT, &id, update(grace), start()).unwrap();
-    assert!(state.admit(&client_id, &secret(&raised), start()).is_some());
+    assert!(is_let_in(&mut state, &client_id, &secret(&raised), start()));
 }
 
 #[test]
 fn a_policy_protects_from_deletion() {
     let (mut state, id) = with(SeedToken::new("CI").used_by_policy());
     assert_eq!(state.delete(ACCOUNT, &id).err(), Some(Rejection::InUse));
-    assert!(state.set_used_by_policy(&id, false).is_some());
+    assert!(
+        state
+            .change(&id, |token| token.used_by_policy = false)
+            .is_some()
+    );
     assert!(state.delete(ACCOUNT, &id).is_ok());
-    assert_eq!(state.set_used_by_policy(&id, true), None);
+    assert_eq!(state.change(&id, |_| ()), None);
 }
 
 #[test]
-fn scopes_do_not_see_each_other() {
+fn accounts_do_not_see_each_other() {
     let (mut state, id) = with(SeedToken::new("CI"));
-    let zone = Scope::Zone;
+    let other = "a2";
     let missing = Some(Rejection::NotFound);
-    assert_eq!(state.get(zone, &id).err(), missing);
+    assert_eq!(state.get(other, &id).err(), missing);
     assert_eq!(
         state
-            .update(zone, &id, update(json!({ "name": "x" })), start())
+            .update(other, &id, update(json!({ "name": "x" })), start())
             .err(),
         missing
     );
-    assert_eq!(state.delete(zone, &id).err(), missing);
-    assert_eq!(state.list(zone, &list(&[])).total, 0);
-    assert_eq!(state.list(ACCOUNT, &list(&[])).total, 1);
+    assert_eq!(state.delete(other, &id).err(), missing);
+    assert_eq!(state.list(other, &list(&[]), &Behavior::default()).total, 0);
+    assert_eq!(
+        state.list(ACCOUNT, &list(&[]), &Behavior::default()).total,
+        1
+    );
 }
 
 #[test]
 fn lists_filter_and_page_in_order_of_creation() {
     let mut state = empty();
     for name in ["alpha", "beta", "Alpha two", "gamma"] {
-        state.create(ACCOUNT, create(json!({ "name": name })), start());
+        state
+            .create(ACCOUNT, create(json!({ "name": name })), start())
+            .unwrap();
     }
     assert_eq!(names(&state, &[]), ["alpha", "beta", "Alpha two", "gamma"]);
     assert_eq!(names(&state, &[("name", "alpha")]), ["alpha"]);
@@ -330,6 +345,25 @@ fn lists_filter_and_page_in_order_of_creation() {
     assert_eq!(page("2"), ["gamma"]);
     assert_eq!(page("3"), [""; 0]);
     assert_eq!(page("18446744073709551615"), [""; 0]);
-    let last = state.list(ACCOUNT, &list(&[("per_page", "3"), ("page", "2")]));
+    let last = state.list(
+        ACCOUNT,
+        &list(&[("per_page", "3"), ("page", "2")]),
+        &Behavior::default(),
+    );
     assert_eq!(last.total, 4);
+}
+
+#[test]
+fn an_account_holds_as_many_tokens_as_its_limit() {
+    let seed = SeedToken::new("seeded");
+    let mut rng = StdRng::seed_from_u64(1);
+    let seeded = ["a1", "a1", "a2"].map(|account| seed.clone().plant(account, start(), &mut rng));
+    let mut state = State::new(seeded.into(), 2, rng);
+    let mut create = |account| {
+        let body = create(json!({ "name": "seeded" }));
+        state.create(account, body, start()).err()
+    };
+    assert_eq!(create("a1"), Some(Rejection::LimitReached { limit: 2 }));
+    assert_eq!(create("a2"), None);
+    assert_eq!(create("a2"), Some(Rejection::LimitReached { limit: 2 }));
 }

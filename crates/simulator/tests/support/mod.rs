@@ -50,12 +50,6 @@ impl Api {
         format!("/accounts/{id}/access/service_tokens{rest}")
     }
 
-    /// The path of the zone's tokens, with what follows it.
-    pub fn zone(&self, rest: &str) -> String {
-        let id = self.simulator.zone_id();
-        format!("/zones/{id}/access/service_tokens{rest}")
-    }
-
     /// A request without credentials.
     pub fn bare(&self, method: Method, path: &str) -> RequestBuilder {
         let url = format!("{}{path}", self.simulator.base_url());

@@ -5,7 +5,7 @@ use std::fmt;
 use rand::rngs::StdRng;
 use sha2::{Digest, Sha256};
 
-use crate::generator;
+use crate::state::generator;
 
 /// A Client Secret on its way to the one who asked for it.
 pub(crate) struct ClientSecret(String);

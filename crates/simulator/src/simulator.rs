@@ -3,15 +3,14 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::fault_plan::{FaultPlan, RandomFaults};
-use crate::injection::Injection;
-use crate::listener::Port;
-use crate::operation::Scope;
-use crate::protected;
+use crate::api;
+use crate::app;
+use crate::faults::injection::Injection;
+use crate::faults::plan::{FaultPlan, RandomFaults};
 use crate::request_log::ReceivedRequest;
-use crate::routes;
 use crate::shared::Shared;
-use crate::token::Token;
+use crate::state::token::Token;
+use crate::wire::Port;
 
 /// A running simulator: a server on a loopback port, and its state.
 ///
@@ -40,7 +39,6 @@ pub struct Simulator {
     shared: Arc<Shared>,
     base_url: String,
     protected_url: String,
-    protected_url_with_login: String,
     port: Port,
 }
 
@@ -48,13 +46,12 @@ impl Simulator {
     /// Opens the port and serves there, until the simulator is dropped.
     pub(crate) fn serve(address: SocketAddr, shared: Shared) -> io::Result<Self> {
         let shared = Arc::new(shared);
-        let port = Port::open(address, routes::router(shared.clone()))?;
+        let port = Port::open(address, api::router(shared.clone()))?;
         let origin = format!("http://{}", port.address());
         Ok(Self {
             shared,
-            base_url: format!("{origin}{}", routes::API),
-            protected_url: format!("{origin}{}", protected::APP),
-            protected_url_with_login: format!("{origin}{}", protected::APP_WITH_LOGIN),
+            base_url: format!("{origin}{}", api::API),
+            protected_url: format!("{origin}{}", app::APP),
             port,
         })
     }
@@ -66,8 +63,10 @@ impl Simulator {
         &self.base_url
     }
 
-    /// The URL of an app that Access protects, and that turns a caller without
-    /// a good service token away with 403 and a page.
+    /// The URL of an app that Access protects with strict service-token
+    /// authentication: 401 for a caller who can't authenticate, 403 for a valid token
+    /// that isn't allowed.
+    /// [`app_authentication`](crate::SimulatorBuilder::app_authentication) changes that.
     ///
     /// It takes any method, here and on every path beneath, and both forms of
     /// credentials: `CF-Access-Client-Id` with `CF-Access-Client-Secret`, or
@@ -84,7 +83,7 @@ impl Simulator {
     /// let simulator = Simulator::builder().token(token).start().await?;
     /// let app = reqwest::Client::new().get(simulator.protected_url());
     /// let answer = app.try_clone().ok_or("no clone")?.send().await?;
-    /// assert_eq!(answer.status(), 403);
+    /// assert_eq!(answer.status(), 401);
     /// let app = app.header("CF-Access-Client-Id", "ci.access");
     /// let answer = app.header("CF-Access-Client-Secret", "the secret").send().await?;
     /// assert_eq!(answer.status(), 200);
@@ -95,35 +94,11 @@ impl Simulator {
         &self.protected_url
     }
 
-    /// The same app, set up so that Access redirects a caller without a good
-    /// service token to a login page: 302, and the page itself answers 200.
-    ///
-    /// ```
-    /// # use cf_service_tokens_simulator::Simulator;
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// let simulator = Simulator::builder().start().await?;
-    /// let answer = reqwest::get(simulator.protected_url_with_login()).await?;
-    /// assert_eq!(answer.status(), 200, "it is the login page");
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn protected_url_with_login(&self) -> &str {
-        &self.protected_url_with_login
-    }
-
     /// The id of the only account.
     ///
     /// See the example of [`SimulatorBuilder::account_id`](crate::SimulatorBuilder::account_id).
     pub fn account_id(&self) -> &str {
-        self.shared.scope_id(Scope::Account)
-    }
-
-    /// The id of the only zone.
-    ///
-    /// See the example of [`SimulatorBuilder::account_id`](crate::SimulatorBuilder::account_id).
-    pub fn zone_id(&self) -> &str {
-        self.shared.scope_id(Scope::Zone)
+        &self.shared.account_id
     }
 
     /// The API token that is accepted as `Authorization: Bearer`.
@@ -147,21 +122,14 @@ impl Simulator {
         &self.shared.credentials.api_key
     }
 
-    /// The key that is accepted as `X-Auth-User-Service-Key`.
-    ///
-    /// See the example of [`SimulatorBuilder::api_token`](crate::SimulatorBuilder::api_token).
-    pub fn user_service_key(&self) -> &str {
-        &self.shared.credentials.user_service_key
-    }
-
-    /// All tokens of account and zone as they stand, in order of creation.
+    /// All tokens as they stand, in order of creation.
     ///
     /// See the example of [`token`](Self::token).
     pub fn tokens(&self) -> Vec<Token> {
         self.shared.state().tokens().cloned().collect()
     }
 
-    /// The token with this id as it stands, in account or zone.
+    /// The token with this id as it stands.
     ///
     /// ```
     /// use cf_service_tokens_simulator::{SeedToken, Simulator};
@@ -203,7 +171,30 @@ impl Simulator {
     /// ```
     #[must_use = "`None` says that there is no such token, and that nothing was changed"]
     pub fn set_used_by_policy(&self, id: &str, used: bool) -> Option<Token> {
-        self.shared.state().set_used_by_policy(id, used)
+        let mut state = self.shared.state();
+        state.change(id, |token| token.used_by_policy = used)
+    }
+
+    /// Makes the protected app's policies allow the token, or no longer do so. One that
+    /// isn't allowed is turned away with 403, though its credentials are valid.
+    ///
+    /// Returns the token as it stands then, or `None` if there is none with this id.
+    ///
+    /// ```
+    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let seed = SeedToken::new("CI deploy").id("f174e90a").not_allowed_at_app();
+    /// let simulator = Simulator::builder().token(seed).start().await?;
+    /// let token = simulator.set_allowed_at_app("f174e90a", true);
+    /// assert!(token.is_some_and(|token| token.allowed_at_app));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use = "`None` says that there is no such token, and that nothing was changed"]
+    pub fn set_allowed_at_app(&self, id: &str, allowed: bool) -> Option<Token> {
+        let mut state = self.shared.state();
+        state.change(id, |token| token.allowed_at_app = allowed)
     }
 
     /// What was received so far, the latest 10,000 requests, oldest first.
@@ -343,7 +334,6 @@ impl fmt::Debug for Simulator {
         f.debug_struct("Simulator")
             .field("base_url", &self.base_url)
             .field("account_id", &self.account_id())
-            .field("zone_id", &self.zone_id())
             .finish_non_exhaustive()
     }
 }

@@ -3,12 +3,13 @@
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
-use crate::duration::{self, DEFAULT_DURATION, Lifetime};
-use crate::rejection::Rejection;
+use crate::state::Rejection;
+use crate::state::duration::{self, DEFAULT_DURATION, Lifetime};
 
 /// The largest integer that every JSON reader holds exactly.
 const MAX_VERSION: u64 = 1 << 53;
-const DEFAULT_PER_PAGE: usize = 25;
+/// In characters, as JSON Schema counts them: Unicode code points.
+const MAX_NAME_LENGTH: usize = 350;
 const MAX_PER_PAGE: usize = 1000;
 
 /// A duration that was read: the text to echo, and what it means.
@@ -119,7 +120,7 @@ impl List {
             name: text("name").map(str::to_owned),
             search: text("search").map(str::to_lowercase),
             page: number("page", 1, usize::MAX)?,
-            per_page: number("per_page", DEFAULT_PER_PAGE, MAX_PER_PAGE)?,
+            per_page: number("per_page", MAX_PER_PAGE, MAX_PER_PAGE)?,
         })
     }
 }
@@ -148,7 +149,8 @@ impl Fields {
         }
     }
 
-    /// The field's value, read by `read`; `null` counts as not given.
+    /// The field's value, read by `read`. `null` is a value, and one of the wrong type:
+    /// the document makes no field nullable.
     fn get<T>(
         &self,
         field: &'static str,
@@ -156,7 +158,7 @@ impl Fields {
         read: impl FnOnce(&Value) -> Option<T>,
     ) -> Result<Option<T>, Rejection> {
         match self.0.get(field) {
-            None | Some(Value::Null) => Ok(None),
+            None => Ok(None),
             Some(value) => match read(value) {
                 Some(value) => Ok(Some(value)),
                 None => Err(Rejection::invalid(
@@ -168,9 +170,11 @@ impl Fields {
     }
 
     fn name(&self) -> Result<Option<String>, Rejection> {
-        self.get("name", "a non-empty string", |value| {
+        let expected = format!("a non-empty string of at most {MAX_NAME_LENGTH} characters");
+        self.get("name", &expected, |value| {
             let name = value.as_str()?;
-            (!name.trim().is_empty()).then(|| name.to_owned())
+            let fits = !name.trim().is_empty() && name.chars().count() <= MAX_NAME_LENGTH;
+            fits.then(|| name.to_owned())
         })
     }
 
@@ -197,7 +201,9 @@ impl Fields {
             "previous_client_secret_expires_at",
             "an RFC 3339 timestamp",
             |value| {
-                let time = DateTime::parse_from_rfc3339(value.as_str()?).ok()?;
+                // chrono takes a blank for the T.
+                let text = value.as_str().filter(|text| !text.contains(' '))?;
+                let time = DateTime::parse_from_rfc3339(text).ok()?;
                 Some(time.with_timezone(&Utc))
             },
         )
@@ -237,6 +243,29 @@ mod tests {
             (r#"{"name": "  "}"#, "name"),
             (r#"{"name": 7}"#, "name"),
             (r#"{"name": null}"#, "name"),
+            (r#"{"name": ["x"]}"#, "name"),
+            (r#"{"name": "x", "duration": null}"#, "duration"),
+            (r#"{"name": "x", "enabled": null}"#, "enabled"),
+            (
+                r#"{"name": "x", "client_secret_version": null}"#,
+                "client_secret_version",
+            ),
+            (
+                r#"{"name": "x", "client_secret_version": [2]}"#,
+                "client_secret_version",
+            ),
+            (
+                r#"{"name": "x", "previous_client_secret_expires_at": null}"#,
+                "previous_client_secret_expires_at",
+            ),
+            (
+                r#"{"name": "x", "previous_client_secret_expires_at": 1900000000}"#,
+                "previous_client_secret_expires_at",
+            ),
+            (
+                r#"{"name": "x", "previous_client_secret_expires_at": "2030-01-01 00:00:00Z"}"#,
+                "previous_client_secret_expires_at",
+            ),
             (r#"{"name": "x", "duration": "1d"}"#, "duration"),
             (r#"{"name": "x", "duration": "0"}"#, "duration"),
             (r#"{"name": "x", "duration": 60}"#, "duration"),
@@ -268,6 +297,16 @@ mod tests {
     }
 
     #[test]
+    fn a_name_has_at_most_350_characters() {
+        let create = |length| {
+            let body = serde_json::json!({ "name": "\u{1f511}".repeat(length) });
+            Create::from_body(body.to_string().as_bytes())
+        };
+        assert_eq!(create(350).unwrap().name.chars().count(), 350);
+        assert_eq!(field_of(create(351).unwrap_err()), Some("name"));
+    }
+
+    #[test]
     fn a_version_may_be_written_with_a_point() {
         let update = Update::from_body(br#"{"client_secret_version": 2.0}"#).unwrap();
         assert_eq!(update.client_secret_version, Some(2));
@@ -286,7 +325,7 @@ mod tests {
 
     #[test]
     fn an_update_must_name_something() {
-        for body in ["{}", r#"{"name": null}"#, r#"{"nmae": "x"}"#] {
+        for body in ["{}", r#"{"nmae": "x"}"#] {
             assert_eq!(
                 field_of(Update::from_body(body.as_bytes()).unwrap_err()),
                 None,
@@ -307,7 +346,13 @@ mod tests {
         .unwrap();
         let expected = "2030-01-01T00:00:00Z".parse().unwrap();
         assert_eq!(rotate.previous_client_secret_expires_at, Some(expected));
-        assert!(Rotate::from_body(b"{").is_err());
+        for body in [
+            "{",
+            "null",
+            r#"{"previous_client_secret_expires_at": null}"#,
+        ] {
+            assert!(Rotate::from_body(body.as_bytes()).is_err(), "{body}");
+        }
     }
 
     #[test]
@@ -315,7 +360,7 @@ mod tests {
         let list =
             |name: &str, value: &str| List::from_query(&[(name.to_owned(), value.to_owned())]);
         let default = List::from_query(&[]).unwrap();
-        assert_eq!((default.page, default.per_page), (1, 25));
+        assert_eq!((default.page, default.per_page), (1, 1000));
         assert_eq!(list("page", "3").unwrap().page, 3);
         assert_eq!(list("per_page", "1000").unwrap().per_page, 1000);
         for (name, value) in [

@@ -4,10 +4,10 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 
-use crate::effect::Effect;
-use crate::fault::Fault;
-use crate::injection::Injection;
-use crate::operation::Operation;
+use crate::api::Operation;
+use crate::faults::Effect;
+use crate::faults::Fault;
+use crate::faults::injection::Injection;
 
 /// The script, and beneath it what comes at random.
 #[derive(Default)]

@@ -9,17 +9,18 @@ use axum::extract::{Query, RawPathParams, Request};
 use axum::http::{Response, StatusCode, Uri};
 use chrono::{DateTime, Utc};
 
-use crate::delivery::Delivery;
-use crate::envelope::{self, Refusal};
-use crate::fault::Fault;
-use crate::fault_plan::Strike;
-use crate::fields::{Create, List, Rotate, Update};
-use crate::operation::{Operation, Scope};
-use crate::rate_limit::Standing;
-use crate::rejection::Rejection;
+use crate::api::Operation;
+use crate::api::envelope::{self, Refusal};
+use crate::api::limits::Standing;
+use crate::api::requests::{Create, List, Rotate, Update};
+use crate::behavior::Behavior;
+use crate::faults::Fault;
+use crate::faults::plan::Strike;
+use crate::faults::spoil::spoil;
 use crate::shared::Shared;
-use crate::spoil::spoil;
+use crate::state::Rejection;
 use crate::state::State;
+use crate::wire::delivery::Delivery;
 
 /// Far more than any body that the API knows.
 const MAX_BODY_BYTES: usize = 64 * 1024;
@@ -29,16 +30,15 @@ pub(crate) type Target = Result<RawPathParams, RawPathParamsRejection>;
 
 /// A call of the API, known from path and method alone.
 struct Call {
-    scope: Scope,
     operation: Operation,
-    scope_id: String,
+    account_id: String,
     /// Empty where the operation is about no single token.
     token_id: String,
 }
 
 impl Call {
     /// `None` if an id is empty or isn't text: no such path is routed.
-    fn identify(scope: Scope, operation: Operation, target: Target) -> Option<Self> {
+    fn identify(operation: Operation, target: Target) -> Option<Self> {
         let target = target.ok()?;
         if target.iter().any(|(_, id)| id.is_empty()) {
             return None;
@@ -48,9 +48,8 @@ impl Call {
             found.map_or_else(String::new, |(_, id)| id.to_owned())
         };
         Some(Self {
-            scope,
             operation,
-            scope_id: id("scope_id"),
+            account_id: id("account_id"),
             token_id: id("token_id"),
         })
     }
@@ -68,12 +67,11 @@ pub(crate) struct Note {
 /// rate limit or a fault is in its way.
 pub(crate) async fn answer(
     shared: Arc<Shared>,
-    scope: Scope,
     operation: Operation,
     target: Target,
     request: Request,
 ) -> Response<Body> {
-    let Some(call) = Call::identify(scope, operation, target) else {
+    let Some(call) = Call::identify(operation, target) else {
         return Refusal::no_route(request.uri().path()).into_response();
     };
     let standing = request.extensions().get::<Standing>();
@@ -133,12 +131,12 @@ async fn answer_stale(
     request: Request,
     takes_effect: bool,
 ) -> (Response<Body>, bool) {
-    let stale = shared.state().copy().get(call.scope, &call.token_id);
+    let stale = shared.state().copy().get(&call.account_id, &call.token_id);
     let (right, changed) = judge(shared, call, request, takes_effect).await;
     let may_be_stale = matches!(call.operation, Operation::Update | Operation::Refresh);
     match stale {
         Ok(stale) if may_be_stale && right.status().is_success() => {
-            (envelope::single(StatusCode::OK, &stale), changed)
+            (envelope::single(&stale, &shared.behavior), changed)
         }
         _ => (right, changed),
     }
@@ -163,9 +161,9 @@ async fn judge(
             let now = shared.now();
             let mut state = shared.state();
             if takes_effect {
-                apply(&mut state, call, &uri, &body, now)
+                apply(&mut state, &shared.behavior, call, &uri, &body, now)
             } else {
-                apply(&mut state.copy(), call, &uri, &body, now)
+                apply(&mut state.copy(), &shared.behavior, call, &uri, &body, now)
             }
         }
         Err(refusal) => Err(refusal),
@@ -177,7 +175,7 @@ async fn judge(
 /// Who asks, of what, with which words.
 async fn admit(shared: &Shared, call: &Call, request: Request) -> Result<(Uri, Bytes), Refusal> {
     shared.credentials.check(request.headers())?;
-    if call.scope_id != shared.scope_id(call.scope) {
+    if call.account_id != shared.account_id {
         return Err(Refusal::forbidden());
     }
     let (head, body) = request.into_parts();
@@ -190,36 +188,33 @@ async fn admit(shared: &Shared, call: &Call, request: Request) -> Result<(Uri, B
 /// What the call does to the state, and the answer to it.
 fn apply(
     state: &mut State,
+    behavior: &Behavior,
     call: &Call,
     uri: &Uri,
     body: &[u8],
     now: DateTime<Utc>,
 ) -> Result<Response<Body>, Refusal> {
-    let (scope, id) = (call.scope, call.token_id.as_str());
+    let (account, id) = (call.account_id.as_str(), call.token_id.as_str());
     let answer = match call.operation {
         Operation::List => {
             let Query(parameters) = Query::<Vec<_>>::try_from_uri(uri)
                 .map_err(|_| Rejection::body("the query can't be read"))?;
             let list = List::from_query(&parameters)?;
-            let page = state.list(scope, &list);
-            return Ok(envelope::page(&list, &page));
+            let page = state.list(account, &list, behavior);
+            return Ok(envelope::page(&list, &page, behavior));
         }
         Operation::Create => {
-            let create = Create::from_body(body)?;
-            let answer = state.create(scope, create, now);
-            return Ok(envelope::single(StatusCode::CREATED, &answer));
+            let answer = state.create(account, Create::from_body(body)?, now)?;
+            return Ok(envelope::issued(StatusCode::CREATED, &answer, behavior));
         }
-        Operation::Get => state.get(scope, id)?,
-        Operation::Update => {
-            let update = Update::from_body(body)?;
-            state.update(scope, id, update, now)?
-        }
-        Operation::Delete => state.delete(scope, id)?,
-        Operation::Refresh => state.refresh(scope, id, now)?,
         Operation::Rotate => {
-            let rotate = Rotate::from_body(body)?;
-            state.rotate(scope, id, &rotate, now)?
+            let answer = state.rotate(account, id, &Rotate::from_body(body)?, now)?;
+            return Ok(envelope::issued(StatusCode::OK, &answer, behavior));
         }
+        Operation::Get => state.get(account, id)?,
+        Operation::Update => state.update(account, id, Update::from_body(body)?, now)?,
+        Operation::Delete => state.delete(account, id)?,
+        Operation::Refresh => state.refresh(account, id, now)?,
     };
-    Ok(envelope::single(StatusCode::OK, &answer))
+    Ok(envelope::single(&answer, behavior))
 }

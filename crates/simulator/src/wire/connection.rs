@@ -15,7 +15,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 
-use crate::delivery::{self, Cut, Scissors};
+use crate::wire::delivery::{self, Cut, Scissors};
 
 /// The type of a TLS record that begins a handshake.
 const TLS_HANDSHAKE: u8 = 22;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
-use crate::effect::Effect;
+use crate::faults::Effect;
 
 /// What is wrong with the JSON of an answer, see
 /// [`Fault::WrongJson`](crate::Fault::WrongJson).

@@ -1,5 +1,11 @@
 //! Which path leads where, and what happens to every request on its way.
 
+pub(crate) mod authentication;
+pub(crate) mod call;
+pub(crate) mod envelope;
+pub(crate) mod limits;
+pub(crate) mod requests;
+
 use std::sync::Arc;
 
 use axum::Router;
@@ -9,32 +15,61 @@ use axum::http::{HeaderValue, Response, Uri};
 use axum::middleware::{self, Next};
 use axum::routing::{get, post};
 
-use crate::call::{self, Note, Target};
-use crate::delivery::Delivery;
-use crate::envelope::Refusal;
-use crate::operation::{Operation, Scope};
-use crate::protected;
+use crate::api::call::{Note, Target};
+use crate::api::envelope::Refusal;
+use crate::app;
 use crate::request_log::ReceivedRequest;
 use crate::shared::Shared;
+use crate::wire::delivery::Delivery;
 
 pub(crate) const API: &str = "/client/v4";
 
+/// What a request asks of the API.
+///
+/// Known from the path and method alone, before anything is changed.
+///
+/// See the examples of [`Simulator::requests`](crate::Simulator::requests) and
+/// [`Injection`](crate::Injection).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Operation {
+    /// `GET …/service_tokens`
+    List,
+    /// `POST …/service_tokens`
+    Create,
+    /// `GET …/service_tokens/{id}`
+    Get,
+    /// `PUT …/service_tokens/{id}`
+    Update,
+    /// `DELETE …/service_tokens/{id}`
+    Delete,
+    /// `POST …/service_tokens/{id}/refresh`
+    Refresh,
+    /// `POST …/service_tokens/{id}/rotate`
+    Rotate,
+}
+
+impl Operation {
+    /// Whether it changes anything, if it succeeds.
+    pub(crate) fn is_change(self) -> bool {
+        !matches!(self, Self::List | Self::Get)
+    }
+}
+
 pub(crate) fn router(shared: Arc<Shared>) -> Router {
     Router::new()
-        .merge(api(Scope::Account))
-        .merge(api(Scope::Zone))
+        .merge(api())
         .fallback(async |uri: Uri| Refusal::no_route(uri.path()).into_response())
         .layer(middleware::from_fn_with_state(shared.clone(), count))
-        .merge(protected::router())
+        .merge(app::router())
         .layer(middleware::from_fn_with_state(shared.clone(), record))
         .with_state(shared)
 }
 
-/// The paths of one scope. Only an account has refresh and rotate.
-fn api(scope: Scope) -> Router<Arc<Shared>> {
+fn api() -> Router<Arc<Shared>> {
     let on = |operation: Operation| {
         move |State(shared): State<Arc<Shared>>, target: Target, request: Request| {
-            call::answer(shared, scope, operation, target, request)
+            call::answer(shared, operation, target, request)
         }
     };
     // `get` alone would answer HEAD as well.
@@ -42,16 +77,12 @@ fn api(scope: Scope) -> Router<Arc<Shared>> {
         move || async move { Refusal::method_not_allowed(allow).into_response() }
     };
 
-    let segment = match scope {
-        Scope::Account => "accounts",
-        Scope::Zone => "zones",
-    };
-    let tokens = format!("{API}/{segment}/{{scope_id}}/access/service_tokens");
+    let tokens = format!("{API}/accounts/{{account_id}}/access/service_tokens");
     let token = format!("{tokens}/{{token_id}}");
     let read_write = only("GET, POST");
     let read_change = only("GET, PUT, DELETE");
 
-    let router = Router::new()
+    Router::new()
         .route(
             &tokens,
             get(on(Operation::List))
@@ -66,19 +97,15 @@ fn api(scope: Scope) -> Router<Arc<Shared>> {
                 .delete(on(Operation::Delete))
                 .head(read_change)
                 .fallback(read_change),
-        );
-    match scope {
-        Scope::Zone => router,
-        Scope::Account => router
-            .route(
-                &format!("{token}/refresh"),
-                post(on(Operation::Refresh)).fallback(only("POST")),
-            )
-            .route(
-                &format!("{token}/rotate"),
-                post(on(Operation::Rotate)).fallback(only("POST")),
-            ),
-    }
+        )
+        .route(
+            &format!("{token}/refresh"),
+            post(on(Operation::Refresh)).fallback(only("POST")),
+        )
+        .route(
+            &format!("{token}/rotate"),
+            post(on(Operation::Rotate)).fallback(only("POST")),
+        )
 }
 
 /// Counts a request against the rate limit and says where the client stands.
@@ -97,13 +124,16 @@ async fn count(
     response
 }
 
-/// Names the request with a ray id, and keeps a record of it.
+/// Names the request with a ray id, dates the answer, and keeps a record of both.
 async fn record(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response<Body> {
     let method = request.method().to_string();
     let path = request.uri().path().to_owned();
     let query = request.uri().query().map(str::to_owned);
     let mut response = next.run(request).await;
     append(&mut response, "cf-ray", &shared.next_ray());
+    // Else hyper would add the system's time.
+    let date = shared.now().format("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    append(&mut response, "date", &date);
     let note = response.extensions_mut().remove::<Note>();
     let (operation, fault, changed) = match note {
         Some(note) => (Some(note.operation), note.fault, note.changed),

@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 
-use crate::seed::SeedToken;
+use crate::state::seed::SeedToken;
 
 /// The tokens of the account.
 pub(crate) fn account_tokens() -> Vec<SeedToken> {
@@ -46,18 +46,5 @@ pub(crate) fn account_tokens() -> Vec<SeedToken> {
         SeedToken::new("Mobile beta gateway")
             .duration("43800h")
             .expires_in(days(1_460)),
-    ]
-}
-
-/// The tokens of the zone.
-pub(crate) fn zone_tokens() -> Vec<SeedToken> {
-    vec![
-        SeedToken::new("Shop webhook relay")
-            .expires_in(TimeDelta::days(160))
-            .last_seen(TimeDelta::minutes(22)),
-        SeedToken::new("Shop preview crawler")
-            .duration("2160h")
-            .expires_in(TimeDelta::days(6))
-            .last_seen(TimeDelta::days(2)),
     ]
 }

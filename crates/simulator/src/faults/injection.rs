@@ -1,5 +1,5 @@
-use crate::fault::Fault;
-use crate::operation::Operation;
+use crate::api::Operation;
+use crate::faults::Fault;
 
 /// Which calls meet a [`Fault`], and whether they take effect all the same.
 ///
@@ -47,7 +47,7 @@ impl Injection {
         }
     }
 
-    /// Only calls that ask for this, in an account or a zone.
+    /// Only calls of this operation.
     ///
     /// See the example of [`Injection`].
     #[must_use]

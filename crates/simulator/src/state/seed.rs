@@ -4,11 +4,10 @@ use std::fmt;
 use chrono::{DateTime, TimeDelta, Utc};
 use rand::rngs::StdRng;
 
-use crate::duration::{self, DEFAULT_DURATION, Lifetime};
-use crate::generator;
-use crate::operation::Scope;
-use crate::secret::{ClientSecret, SecretHash};
-use crate::token::{StoredToken, Token, TokenField, Withheld};
+use crate::state::duration::{self, DEFAULT_DURATION, Lifetime};
+use crate::state::generator;
+use crate::state::secret::{ClientSecret, SecretHash};
+use crate::state::token::{StoredToken, Token, TokenField, Withheld};
 
 /// A token that a simulator starts with.
 ///
@@ -36,6 +35,7 @@ pub struct SeedToken {
     client_secret: Option<String>,
     client_secret_version: u64,
     used_by_policy: bool,
+    allowed_at_app: bool,
     withheld: BTreeMap<TokenField, Withheld>,
 }
 
@@ -75,6 +75,7 @@ impl SeedToken {
             client_secret: None,
             client_secret_version: 1,
             used_by_policy: false,
+            allowed_at_app: true,
             withheld: BTreeMap::new(),
         }
     }
@@ -214,6 +215,15 @@ impl SeedToken {
         self
     }
 
+    /// Makes it a token that the protected app's policies don't allow: valid, and
+    /// turned away with 403.
+    ///
+    /// See the example of [`Simulator::set_allowed_at_app`](crate::Simulator::set_allowed_at_app).
+    pub fn not_allowed_at_app(mut self) -> Self {
+        self.allowed_at_app = false;
+        self
+    }
+
     /// Has every answer show this field as `null`, whatever its value.
     ///
     /// See the example of [`TokenField`].
@@ -231,7 +241,12 @@ impl SeedToken {
     }
 
     /// The token as it stands when the simulator starts.
-    pub(crate) fn plant(self, scope: Scope, start: DateTime<Utc>, rng: &mut StdRng) -> StoredToken {
+    pub(crate) fn plant(
+        self,
+        account: &str,
+        start: DateTime<Utc>,
+        rng: &mut StdRng,
+    ) -> StoredToken {
         let (expires_at, created_at) = self.lifespan(start);
         // Drawn even where the seed brings its own, so that one seed's id or
         // secret never depends on what another seed brings.
@@ -239,7 +254,7 @@ impl SeedToken {
         let client_id = generator::client_id(rng);
         let client_secret = ClientSecret::generate(rng);
         let mut token = Token::new(
-            scope,
+            account.to_owned(),
             self.id.unwrap_or(id),
             self.client_id.unwrap_or(client_id),
             self.name,
@@ -251,6 +266,7 @@ impl SeedToken {
         token.enabled = self.enabled;
         token.client_secret_version = self.client_secret_version;
         token.used_by_policy = self.used_by_policy;
+        token.allowed_at_app = self.allowed_at_app;
         StoredToken {
             token,
             secret: match self.client_secret {
@@ -303,7 +319,7 @@ mod tests {
 
     fn plant(seed: SeedToken) -> Token {
         let mut rng = StdRng::seed_from_u64(1);
-        seed.plant(Scope::Account, start(), &mut rng).token
+        seed.plant("a1", start(), &mut rng).token
     }
 
     #[test]

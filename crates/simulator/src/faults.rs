@@ -1,8 +1,13 @@
+pub(crate) mod gzip;
+pub(crate) mod injection;
+pub(crate) mod plan;
+pub(crate) mod spoil;
+pub(crate) mod wrong_json;
+
 use std::fmt;
 use std::time::Duration;
 
-use crate::effect::Effect;
-use crate::wrong_json::WrongJson;
+use crate::faults::wrong_json::WrongJson;
 
 /// What goes wrong with a call.
 ///
@@ -21,7 +26,7 @@ use crate::wrong_json::WrongJson;
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let simulator = Simulator::builder().start().await?;
 /// simulator.inject(Fault::HtmlPage(502));
-/// let url = format!("{}/zones/{}/access/service_tokens", simulator.base_url(), simulator.zone_id());
+/// let url = format!("{}/accounts/{}/access/service_tokens", simulator.base_url(), simulator.account_id());
 /// assert_eq!(reqwest::get(url).await?.status(), 502);
 /// # Ok(())
 /// # }
@@ -99,6 +104,17 @@ pub enum Fault {
     /// The right answer with JSON that is not, in one of many ways. Takes effect
     /// as [`WrongJson`] says.
     WrongJson(WrongJson),
+}
+
+/// Whether a call takes effect that meets a fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// The client is told that nothing was done, so nothing is.
+    Never,
+    /// A client may well read a success, so it must be one.
+    Always,
+    /// The client can't know.
+    Either,
 }
 
 impl Fault {

@@ -1,5 +1,8 @@
 //! The port, and the task that takes its connections.
 
+pub(crate) mod connection;
+pub(crate) mod delivery;
+
 use std::io;
 use std::mem;
 use std::net::SocketAddr;
@@ -9,8 +12,6 @@ use axum::Router;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{Mutex, watch};
 use tokio::task::{JoinHandle, JoinSet};
-
-use crate::connection;
 
 /// How many clients may wait to be taken.
 const BACKLOG: u32 = 1024;

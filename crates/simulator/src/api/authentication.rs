@@ -1,4 +1,6 @@
-//! Who may call the API: one of Cloudflare's three schemes, and only one.
+//! Who may call the API: one of Cloudflare's two schemes, and only one.
+//!
+//! Service keys stopped working, so their header counts for nothing.
 
 use std::fmt;
 
@@ -6,12 +8,11 @@ use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use rand::rngs::StdRng;
 
-use crate::envelope::Refusal;
-use crate::generator;
+use crate::api::envelope::Refusal;
+use crate::state::generator;
 
 const EMAIL: &str = "x-auth-email";
 const API_KEY: &str = "x-auth-key";
-const USER_SERVICE_KEY: &str = "x-auth-user-service-key";
 
 /// What the API accepts.
 #[derive(Clone)]
@@ -19,7 +20,6 @@ pub(crate) struct Credentials {
     pub(crate) api_token: String,
     pub(crate) email: String,
     pub(crate) api_key: String,
-    pub(crate) user_service_key: String,
 }
 
 impl Credentials {
@@ -28,11 +28,6 @@ impl Credentials {
             api_token: generator::alphanumerics(rng, 40),
             email: "admin@example.com".to_owned(),
             api_key: generator::hex(rng, 37),
-            user_service_key: format!(
-                "v1.0-{}-{}",
-                generator::hex(rng, 24),
-                generator::hex(rng, 146)
-            ),
         }
     }
 
@@ -41,13 +36,11 @@ impl Credentials {
         let authorization = single(headers, AUTHORIZATION.as_str())?;
         let email = single(headers, EMAIL)?;
         let api_key = single(headers, API_KEY)?;
-        let user_service_key = single(headers, USER_SERVICE_KEY)?;
 
-        let known = match (authorization, email, api_key, user_service_key) {
-            (None, None, None, None) => return Err(Refusal::not_authenticated()),
-            (Some(authorization), None, None, None) => bearer(authorization)? == self.api_token,
-            (None, Some(email), Some(key), None) => email == self.email && key == self.api_key,
-            (None, None, None, Some(key)) => key == self.user_service_key,
+        let known = match (authorization, email, api_key) {
+            (None, None, None) => return Err(Refusal::not_authenticated()),
+            (Some(authorization), None, None) => bearer(authorization)? == self.api_token,
+            (None, Some(email), Some(key)) => email == self.email && key == self.api_key,
             // Half a scheme, or more than one.
             _ => return Err(Refusal::invalid_headers()),
         };

@@ -1,26 +1,21 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use serde::ser::Error;
-use serde::{Serialize, Serializer};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::duration::{self, Lifetime};
-use crate::operation::Scope;
-use crate::secret::SecretHash;
+use crate::state::duration::{self, Lifetime};
+use crate::state::secret::SecretHash;
 
 /// What the simulator holds of one service token, at the moment it was asked.
 ///
-/// Without any secret: those are kept as hashes. Serialized, it is what the API
-/// answers of a token.
+/// Without any secret: those are kept as hashes.
 ///
 /// See the example of [`Simulator::token`](crate::Simulator::token).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Token {
-    /// Whether it is a token of the account or of the zone.
-    #[serde(skip)]
-    pub scope: Scope,
+    /// The id of the account that holds the token.
+    pub account_id: String,
     /// The id that names the token in a path.
     pub id: String,
     /// The public half of its credentials, sent as `CF-Access-Client-Id`.
@@ -29,34 +24,30 @@ pub struct Token {
     pub name: String,
     /// The lifetime, in the very text it was given.
     pub duration: String,
-    /// When the token lapses. Without effect while `duration` is `forever`.
-    #[serde(serialize_with = "timestamp")]
+    /// When the token expires. Without effect while `duration` is `forever`.
     pub expires_at: DateTime<Utc>,
     /// When the token was made.
-    #[serde(serialize_with = "timestamp")]
     pub created_at: DateTime<Utc>,
     /// When the API last changed the token.
-    #[serde(serialize_with = "timestamp")]
     pub updated_at: DateTime<Utc>,
     /// When the protected app last let it in.
-    #[serde(serialize_with = "timestamp_or_null")]
     pub last_seen_at: Option<DateTime<Utc>>,
     /// Whether it may authenticate.
     pub enabled: bool,
     /// Which secret is the current one; it grows with each rotation.
     pub client_secret_version: u64,
     /// Until when the secret before the current one still works.
-    #[serde(skip)]
     pub previous_client_secret_expires_at: Option<DateTime<Utc>>,
     /// Whether an Access policy names the token, so that it can't be deleted.
-    #[serde(skip)]
     pub used_by_policy: bool,
+    /// Whether the protected app's policies allow the token.
+    pub allowed_at_app: bool,
 }
 
 impl Token {
     /// An enabled token that was just made.
     pub(crate) fn new(
-        scope: Scope,
+        account_id: String,
         id: String,
         client_id: String,
         name: String,
@@ -65,7 +56,7 @@ impl Token {
         expires_at: DateTime<Utc>,
     ) -> Self {
         Self {
-            scope,
+            account_id,
             id,
             client_id,
             name,
@@ -78,6 +69,7 @@ impl Token {
             client_secret_version: 1,
             previous_client_secret_expires_at: None,
             used_by_policy: false,
+            allowed_at_app: true,
         }
     }
 
@@ -89,18 +81,8 @@ impl Token {
 }
 
 /// RFC 3339 in UTC, with as many decimals as it takes to lose nothing.
-fn timestamp<S: Serializer>(time: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&time.to_rfc3339_opts(SecondsFormat::AutoSi, true))
-}
-
-fn timestamp_or_null<S: Serializer>(
-    time: &Option<DateTime<Utc>>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    match time {
-        Some(time) => timestamp(time, serializer),
-        None => serializer.serialize_none(),
-    }
+fn timestamp(time: DateTime<Utc>) -> Value {
+    json!(time.to_rfc3339_opts(SecondsFormat::AutoSi, true))
 }
 
 /// A field that a [`SeedToken`](crate::SeedToken) can leave out of answers.
@@ -136,7 +118,43 @@ pub enum TokenField {
 }
 
 impl TokenField {
-    fn name(self) -> &'static str {
+    /// What the document has in the answers to create and rotate, beside the secret.
+    pub(crate) const OF_ISSUED: &[Self] = &[
+        Self::Id,
+        Self::ClientId,
+        Self::Name,
+        Self::Duration,
+        Self::CreatedAt,
+        Self::UpdatedAt,
+        Self::Enabled,
+    ];
+    /// What the document has in every other answer about a token.
+    pub(crate) const OF_TOKEN: &[Self] = &[
+        Self::Id,
+        Self::ClientId,
+        Self::Name,
+        Self::Duration,
+        Self::ExpiresAt,
+        Self::CreatedAt,
+        Self::UpdatedAt,
+        Self::LastSeenAt,
+        Self::Enabled,
+    ];
+    /// All that is known of the API, documented or not.
+    pub(crate) const ALL: &[Self] = &[
+        Self::Id,
+        Self::ClientId,
+        Self::Name,
+        Self::Duration,
+        Self::ExpiresAt,
+        Self::CreatedAt,
+        Self::UpdatedAt,
+        Self::LastSeenAt,
+        Self::Enabled,
+        Self::ClientSecretVersion,
+    ];
+
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Id => "id",
             Self::ClientId => "client_id",
@@ -196,29 +214,35 @@ impl StoredToken {
         self.token.previous_client_secret_expires_at = Some(expires_at);
     }
 
+    /// What an answer shows in this field; `None` if it leaves the field out.
+    pub(crate) fn shown(&self, field: TokenField, null_timestamps: bool) -> Option<Value> {
+        let token = &self.token;
+        match self.withheld.get(&field) {
+            Some(Withheld::Null) => return Some(Value::Null),
+            Some(Withheld::Absent) => return None,
+            None => {}
+        }
+        match field {
+            TokenField::Id => Some(json!(token.id)),
+            TokenField::ClientId => Some(json!(token.client_id)),
+            TokenField::Name => Some(json!(token.name)),
+            TokenField::Duration => Some(json!(token.duration)),
+            TokenField::ExpiresAt => Some(timestamp(token.expires_at)),
+            TokenField::CreatedAt => Some(timestamp(token.created_at)),
+            TokenField::UpdatedAt => Some(timestamp(token.updated_at)),
+            TokenField::LastSeenAt => token
+                .last_seen_at
+                .map(timestamp)
+                .or(null_timestamps.then_some(Value::Null)),
+            TokenField::Enabled => Some(json!(token.enabled)),
+            TokenField::ClientSecretVersion => Some(json!(token.client_secret_version)),
+        }
+    }
+
     fn previous_secret_lives(&self, now: DateTime<Utc>) -> bool {
         self.token
             .previous_client_secret_expires_at
             .is_some_and(|expires_at| now < expires_at)
-    }
-}
-
-/// What an answer shows of the token.
-impl Serialize for StoredToken {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if self.withheld.is_empty() {
-            return self.token.serialize(serializer);
-        }
-        let mut shown = serde_json::to_value(&self.token).map_err(S::Error::custom)?;
-        if let Value::Object(fields) = &mut shown {
-            for (field, withheld) in &self.withheld {
-                match withheld {
-                    Withheld::Null => fields.insert(field.name().to_owned(), Value::Null),
-                    Withheld::Absent => fields.remove(field.name()),
-                };
-            }
-        }
-        shown.serialize(serializer)
     }
 }
 
@@ -231,7 +255,7 @@ mod tests {
         let text = str::to_owned;
         StoredToken {
             token: Token::new(
-                Scope::Account,
+                text("a1"),
                 text("f174e90a"),
                 text("ci.access"),
                 text("CI"),
@@ -253,26 +277,28 @@ mod tests {
             "2014-01-01T05:20:00.123450Z",
             "2026-11-24T05:00:00.123456789Z",
         ] {
-            let shown = serde_json::to_value(token(text)).unwrap();
-            assert_eq!(shown["created_at"], text);
+            let shown = token(text).shown(TokenField::CreatedAt, false);
+            assert_eq!(shown, Some(json!(text)));
         }
     }
 
     #[test]
-    fn what_is_withheld_is_null_or_absent() {
+    fn a_withheld_field_is_null_or_absent() {
         let mut token = token("2026-11-24T05:00:00Z");
-        let mut expected = serde_json::to_value(&token).unwrap();
-        assert_eq!(expected["name"], "CI");
-        assert_eq!(expected["enabled"], true);
-        assert_eq!(expected.get("last_seen_at"), Some(&Value::Null));
-
         token.withheld = [
             (TokenField::Name, Withheld::Null),
             (TokenField::Enabled, Withheld::Absent),
         ]
         .into();
-        expected["name"] = Value::Null;
-        expected.as_object_mut().unwrap().remove("enabled");
-        assert_eq!(serde_json::to_value(&token).unwrap(), expected);
+        assert_eq!(token.shown(TokenField::Name, false), Some(Value::Null));
+        assert_eq!(token.shown(TokenField::Enabled, false), None);
+        assert_eq!(token.shown(TokenField::Duration, false), Some(json!("1h")));
+    }
+
+    #[test]
+    fn an_unknown_timestamp_is_left_out_or_null() {
+        let token = token("2026-11-24T05:00:00Z");
+        assert_eq!(token.shown(TokenField::LastSeenAt, false), None);
+        assert_eq!(token.shown(TokenField::LastSeenAt, true), Some(Value::Null));
     }
 }

@@ -4,24 +4,27 @@
 use axum::body::Body;
 use axum::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderName, HeaderValue, Response, StatusCode};
-use serde::Serialize;
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
-use crate::fields::List;
-use crate::rejection::Rejection;
-use crate::secret::ClientSecret;
+use crate::api::requests::List;
+use crate::behavior::Behavior;
+use crate::state::Rejection;
+use crate::state::secret::ClientSecret;
+use crate::state::token::{StoredToken, TokenField};
 use crate::state::{Answer, Page};
-use crate::token::StoredToken;
 
 /// The code beside `access.api.error.service_token_not_found`.
 ///
-/// The message is Cloudflare's; the number is this simulator's own, since the
-/// real one isn't documented.
-pub const SERVICE_TOKEN_NOT_FOUND: u32 = 12_132;
+/// The message is Cloudflare's; the number is inferred, since the real one isn't
+/// documented.
+pub const SERVICE_TOKEN_NOT_FOUND: u32 = 12_135;
 
 const AUTHENTICATION_ERROR: u32 = 10_000;
 const INVALID_REQUEST_HEADERS: u32 = 6003;
 const INVALID_REQUEST: u32 = 12_130;
+const SERVICE_TOKEN_IN_USE: u32 = 12_139;
 const THROTTLED: u32 = 971;
 /// The simulator's own.
 const INJECTED_FAULT: u32 = 1000;
@@ -128,8 +131,17 @@ impl From<Rejection> for Refusal {
             ),
             Rejection::InUse => Self::new(
                 StatusCode::BAD_REQUEST,
-                12_139,
-                "access.api.error.service_token_in_use",
+                SERVICE_TOKEN_IN_USE,
+                "access.api.error.service_token_in_use: cannot delete service token because \
+                 it is used by a policy, group, or app SCIM configuration.",
+            ),
+            Rejection::LimitReached { limit } => Self::new(
+                StatusCode::BAD_REQUEST,
+                INVALID_REQUEST,
+                format!(
+                    "access.api.error.invalid_request: \
+                     the account has reached its limit of {limit} service tokens"
+                ),
             ),
             Rejection::Invalid { field, reason } => {
                 let mut error = json!({
@@ -172,38 +184,91 @@ impl<R: Serialize> Success<R> {
     }
 }
 
-/// A token, with the secret if the call made one.
-#[derive(Serialize)]
-struct Issued<'a> {
-    /// It comes first, so that an answer that breaks off in the middle still holds it.
-    #[serde(skip_serializing_if = "Option::is_none")]
+/// What an answer shows of a token.
+struct Shown<'a> {
+    stored: &'a StoredToken,
     client_secret: Option<&'a str>,
-    #[serde(flatten)]
-    token: &'a StoredToken,
+    fields: &'static [TokenField],
+    null_timestamps: bool,
 }
 
-/// The answer about one token.
-pub(crate) fn single(status: StatusCode, answer: &Answer) -> Response<Body> {
-    let issued = Issued {
-        client_secret: answer.client_secret.as_ref().map(ClientSecret::expose),
-        token: &answer.stored,
+impl Serialize for Shown<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        // It comes first, so that an answer that breaks off in the middle still holds it.
+        if let Some(secret) = self.client_secret {
+            map.serialize_entry("client_secret", secret)?;
+        }
+        for field in self.fields {
+            if let Some(value) = self.stored.shown(*field, self.null_timestamps) {
+                map.serialize_entry(field.name(), &value)?;
+            }
+        }
+        map.end()
+    }
+}
+
+/// The answer about one token, to any call but create and rotate.
+pub(crate) fn single(answer: &Answer, behavior: &Behavior) -> Response<Body> {
+    about(StatusCode::OK, answer, behavior, TokenField::OF_TOKEN)
+}
+
+/// The answer to create and rotate.
+pub(crate) fn issued(status: StatusCode, answer: &Answer, behavior: &Behavior) -> Response<Body> {
+    about(status, answer, behavior, TokenField::OF_ISSUED)
+}
+
+fn about(
+    status: StatusCode,
+    answer: &Answer,
+    behavior: &Behavior,
+    documented: &'static [TokenField],
+) -> Response<Body> {
+    let is_issued = documented == TokenField::OF_ISSUED;
+    // An update can make a secret as well, but no documented answer to one shows it.
+    let secret = answer
+        .client_secret
+        .as_ref()
+        .filter(|_| is_issued || behavior.lenient_answers);
+    let shown = Shown {
+        stored: &answer.stored,
+        client_secret: secret.map(ClientSecret::expose),
+        fields: fields(documented, behavior),
+        null_timestamps: behavior.null_timestamps,
     };
-    respond(status, &Success::new(issued, None))
+    respond(status, &Success::new(shown, None))
+}
+
+fn fields(documented: &'static [TokenField], behavior: &Behavior) -> &'static [TokenField] {
+    if behavior.lenient_answers {
+        TokenField::ALL
+    } else {
+        documented
+    }
 }
 
 /// The answer to a list.
-pub(crate) fn page(list: &List, page: &Page<'_>) -> Response<Body> {
-    let result_info = json!({
-        "count": page.tokens.len(),
-        "page": list.page,
-        "per_page": list.per_page,
-        "total_count": page.total,
-        "total_pages": page.total.div_ceil(list.per_page),
+pub(crate) fn page(list: &List, page: &Page<'_>, behavior: &Behavior) -> Response<Body> {
+    let tokens: Vec<Shown<'_>> = page
+        .tokens
+        .iter()
+        .map(|stored| Shown {
+            stored,
+            client_secret: None,
+            fields: fields(TokenField::OF_TOKEN, behavior),
+            null_timestamps: behavior.null_timestamps,
+        })
+        .collect();
+    let result_info = behavior.page_cap.is_none().then(|| {
+        json!({
+            "count": tokens.len(),
+            "page": list.page,
+            "per_page": list.per_page,
+            "total_count": page.total,
+            "total_pages": page.total.div_ceil(list.per_page),
+        })
     });
-    respond(
-        StatusCode::OK,
-        &Success::new(&page.tokens, Some(result_info)),
-    )
+    respond(StatusCode::OK, &Success::new(tokens, result_info))
 }
 
 fn respond(status: StatusCode, envelope: &impl Serialize) -> Response<Body> {

@@ -4,11 +4,11 @@ use axum::body::{Body, Bytes};
 use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE, LOCATION};
 use axum::http::{HeaderName, HeaderValue, Response, StatusCode};
 
-use crate::delivery::{Delivery, Ending, collected};
-use crate::envelope::Refusal;
-use crate::fault::Fault;
-use crate::gzip::gzip;
-use crate::html;
+use crate::api::envelope::Refusal;
+use crate::app;
+use crate::faults::Fault;
+use crate::faults::gzip::gzip;
+use crate::wire::delivery::{Delivery, Ending, collected};
 
 /// Far more than any client's parser takes in.
 const OVERSIZED: usize = 1 << 20;
@@ -47,7 +47,7 @@ pub(crate) async fn spoil(fault: &Fault, right: Response<Body>) -> Response<Body
             retry_after_seconds,
         } => Refusal::throttled(*retry_after_seconds).into_response(),
         Fault::Status(status) => Refusal::injected(status_of(*status)).into_response(),
-        Fault::HtmlPage(status) => html::page(status_of(*status), "An error occurred"),
+        Fault::HtmlPage(status) => app::page(status_of(*status), "An error occurred"),
         Fault::SuccessFalse => Refusal::injected(StatusCode::OK).into_response(),
         Fault::WrongContentType => whole(with_header(CONTENT_TYPE, text("text/plain"))),
         Fault::Gzip => {
@@ -69,7 +69,7 @@ pub(crate) async fn spoil(fault: &Fault, right: Response<Body>) -> Response<Body
             whole(with_header(HeaderName::from_static("x-filler"), filler))
         }
         Fault::Redirect => {
-            let mut answer = html::page(StatusCode::TEMPORARY_REDIRECT, "Moved");
+            let mut answer = app::page(StatusCode::TEMPORARY_REDIRECT, "Moved");
             let target = text("https://elsewhere.invalid/client/v4");
             answer.headers_mut().insert(LOCATION, target);
             answer
