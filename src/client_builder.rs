@@ -364,7 +364,7 @@ impl ClientBuilder {
         }
         let http = match self.http {
             Some(http) => http,
-            None => http_client(&base_url)?,
+            None => http_client(&base_url, self.timeout)?,
         };
         Ok(Client {
             transport: Arc::new(Transport {
@@ -457,7 +457,7 @@ fn is_loopback(url: &Url) -> bool {
             .is_ok_and(|address: IpAddr| address.is_loopback())
 }
 
-fn http_client(base_url: &Url) -> Result<reqwest::Client, Error> {
+fn http_client(base_url: &Url, timeout: Duration) -> Result<reqwest::Client, Error> {
     if cfg!(not(feature = "rustls")) && base_url.scheme() == "https" {
         return Err(Error::configuration(
             "https needs TLS: turn on the feature `rustls`, or give the builder an `http_client` that has TLS",
@@ -466,7 +466,8 @@ fn http_client(base_url: &Url) -> Result<reqwest::Client, Error> {
     let builder = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
-        .connect_timeout(CONNECT_TIMEOUT)
+        // Sooner than the attempt's own timeout, which can't tell that nothing was sent.
+        .connect_timeout(CONNECT_TIMEOUT.min(timeout.mul_f64(0.9)))
         .referer(false);
     #[cfg(feature = "rustls")]
     let builder = builder.tls_version_min(reqwest::tls::Version::TLS_1_2);

@@ -97,8 +97,9 @@ impl CallOptions {
         }
     }
 
-    /// A header to send besides the client's own. A call with one of the
-    /// headers that credentials travel in is refused before it is sent.
+    /// Adds a header to the request. It takes precedence over the client's own of that
+    /// name, such as `User-Agent`. A call with one of the headers that credentials
+    /// travel in is refused before it is sent.
     ///
     /// ```
     /// # use cf_service_tokens::Client;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::HeaderMap;
 use serde::de::DeserializeOwned;
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
 use crate::clock::Clock;
 use crate::envelope::Envelope;
@@ -75,15 +75,14 @@ impl Transport {
         outcome
     }
 
-    /// What a request carries: the client's headers, and besides them the call's.
+    /// Returns the headers of a request: the client's, and those of the call, which
+    /// take precedence. Credentials are not among the latter.
     fn headers_with(&self, of_the_call: &HeaderMap) -> Arc<HeaderMap> {
-        if of_the_call.is_empty() {
-            return Arc::clone(&self.headers);
+        let mut headers = Arc::clone(&self.headers);
+        if !of_the_call.is_empty() {
+            Arc::make_mut(&mut headers).extend(of_the_call.clone());
         }
-        let mut headers = of_the_call.clone();
-        // The client's own come last, so that they replace any namesake.
-        headers.extend(HeaderMap::clone(&self.headers));
-        Arc::new(headers)
+        headers
     }
 
     /// Tries until a success, or until another attempt is of no use.
@@ -114,7 +113,7 @@ impl Transport {
             let timeout = call.timeout.min(left);
             let span = trace::attempt(call.operation, &self.server, attempt);
             let outcome = self
-                .attempt(call, timeout, &send)
+                .attempt(call, timeout, &span, &send)
                 .instrument(span.clone())
                 .await;
             trace::outcome(&span, &outcome);
@@ -155,6 +154,7 @@ impl Transport {
         &self,
         call: &Call,
         timeout: Duration,
+        span: &Span,
         send: &S,
     ) -> Result<Response<E::Result>, Error>
     where
@@ -172,6 +172,7 @@ impl Transport {
                 body_limit: self.body_limit,
                 clock: Arc::clone(&self.clock),
                 notes: Arc::clone(&notes),
+                span: span.clone(),
             },
         };
         let decoded = send(client).await;

@@ -52,6 +52,11 @@ fn decisions() {
             json!({ "id": "a", "expires_at": "2026-10-25T12:00:00Z" }),
         ),
         (
+            "Go's zero time",
+            &default,
+            json!({ "id": "a", "expires_at": "0001-01-01T00:00:00Z" }),
+        ),
+        (
             "expired and disabled",
             &default,
             json!({ "id": "a", "expires_at": "2026-11-24T12:00:00Z", "enabled": false }),
@@ -142,6 +147,7 @@ fn decisions() {
     expired in the window    Renew(Expired)
     expired before it        Skip(Expired)
     expired before, included Renew(Expired)
+    Go's zero time           Unable(NoExpiry)
     expired and disabled     Skip(Disabled)
     expired in a short life  Renew(Expired)
     expired before it, short Skip(Expired)

@@ -143,13 +143,10 @@ async fn a_connection_that_is_not_there_in_time_never_came_about() {
     // One client may wait to be taken, and this one does.
     let _listener = socket.listen(0).unwrap();
     let _first = tokio::net::TcpStream::connect(address).await.unwrap();
-    let http = reqwest::Client::builder()
-        .no_proxy()
-        .connect_timeout(Duration::from_millis(20));
     let client = cf_service_tokens::Client::builder()
         .api_token("t")
         .base_url(format!("http://{address}"))
-        .http_client(http.build().unwrap())
+        .timeout(Duration::from_millis(100))
         .clock(VirtualClock::default())
         .retry(Retry::default().attempts(3));
     let tokens = client.build().unwrap().account(ACCOUNT).unwrap();

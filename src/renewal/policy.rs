@@ -273,7 +273,7 @@ impl RenewalPolicy {
             Some(gain) => self.window.min(gain / 2),
             None => self.window,
         };
-        let due_at = token.expires_at?.checked_sub_signed(window);
+        let due_at = token.known_expiry()?.checked_sub_signed(window);
         Some(due_at.unwrap_or(DateTime::<Utc>::MIN_UTC))
     }
 
