@@ -157,7 +157,7 @@ async fn a_failure_envelope() {
     assert!(error.is_auth());
     assert!(!error.may_have_been_applied());
     assert_carries_the_response(&error, 403);
-    insta::assert_snapshot!(error, @r#"refresh account service token: the API refused the call (HTTP 403, ray id 8f2b1c9d0e1f2a3b-FRA): 10000 Authentication error; check that the credentials are right, that they have the permission "Access: Service Tokens Write", and that the account or zone is one that they are for"#);
+    insta::assert_snapshot!(error, @r#"refresh account service token: the API refused the call (HTTP 403, ray id 8f2b1c9d0e1f2a3b-FRA): 10000 Authentication error; check that the credentials are right, that they have the permission "Access: Service Tokens Write", and that they belong to the account"#);
 }
 
 #[tokio::test]
@@ -245,7 +245,7 @@ async fn what_an_answer_says_is_kept_where_it_says_nothing_of_success() {
         assert_eq!(error.api_errors()[0].code, 10_000);
         assert_eq!(error.api_messages()[0].code, 1001);
         if success.is_empty() && status != "200 OK" {
-            insta::assert_snapshot!(error, @r#"refresh account service token: the answer is an error, though its envelope does not say so (HTTP 403, ray id 8f2b1c9d0e1f2a3b-FRA, application/json, 121 bytes): 10000 Authentication error; check that the credentials are right, that they have the permission "Access: Service Tokens Write", and that the account or zone is one that they are for"#);
+            insta::assert_snapshot!(error, @r#"refresh account service token: the answer is an error, though its envelope does not say so (HTTP 403, ray id 8f2b1c9d0e1f2a3b-FRA, application/json, 121 bytes): 10000 Authentication error; check that the credentials are right, that they have the permission "Access: Service Tokens Write", and that they belong to the account"#);
         }
     }
 }

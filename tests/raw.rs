@@ -3,7 +3,7 @@
 
 mod support;
 
-use cf_service_tokens::{Client, Method, Retry};
+use cf_service_tokens::{Client, Method, Retry, ServiceToken};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use support::{RawServer, TOKEN, Then, VirtualClock, answer};
@@ -287,4 +287,22 @@ async fn a_path_that_is_refused_is_shown_without_its_secrets() {
             "{shown}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_token_of_a_zone_is_within_reach() {
+    let body = format!(
+        r#"{{"success":true,"errors":[],"messages":[],"result":{{"id":"{TOKEN}","duration":"8760h"}}}}"#
+    );
+    let server = RawServer::start(support::json("200 OK", &body), Then::Close).await;
+    let client = server.builder().build().unwrap();
+    let path = format!("/zones/9a7806061c88ada191ed06f989cc3dac/access/service_tokens/{TOKEN}");
+    let request = client.request(Method::PUT, path).idempotent();
+    let request = request.json(&serde_json::json!({ "duration": "8760h" }));
+    let token = request.send::<ServiceToken>().await.unwrap();
+    assert_eq!(token.id.as_deref(), Some(TOKEN));
+    let sent = server.request();
+    let line = "PUT /client/v4/zones/9a7806061c88ada191ed06f989cc3dac/access/service_tokens/";
+    assert!(sent.starts_with(line), "{sent}");
+    assert!(sent.ends_with("\n\n{\"duration\":\"8760h\"}"), "{sent}");
 }

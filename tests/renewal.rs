@@ -331,7 +331,12 @@ async fn account(
 ) -> RawServer {
     RawServer::scripted(move |index, request| {
         if request.starts_with("GET ") && request.contains("/service_tokens?") {
-            return (success(json!(tokens)).into_bytes(), Then::Close);
+            let body = json!({
+                "success": true, "errors": [], "messages": [], "result": tokens,
+                "result_info": { "page": 1, "total_count": tokens.len() },
+            });
+            let listed = support::json("200 OK", &body.to_string());
+            return (listed.into_bytes(), Then::Close);
         }
         answer(index, request)
     })
@@ -528,11 +533,11 @@ async fn dead_credentials_stop_everything_at_once() {
         4,
         "the list, and what was under way"
     );
-    insta::assert_snapshot!(report, @r#"20 tokens: 3 failed, 17 not tried; stopped early: refresh account service token: the API refused the call (HTTP 403, ray id 8f2b1c9d0e1f2a3b-FRA): 10000 Authentication error; check that the credentials are right, that they have the permission "Access: Service Tokens Write", and that the account or zone is one that they are for"#);
+    insta::assert_snapshot!(report, @r#"20 tokens: 3 failed, 17 not tried; stopped early: refresh account service token: the API refused the call (HTTP 403, ray id 8f2b1c9d0e1f2a3b-FRA): 10000 Authentication error; check that the credentials are right, that they have the permission "Access: Service Tokens Write", and that they belong to the account"#);
 
     let server = RawServer::start(support::json("403 Forbidden", refused), Then::Close).await;
     let report = tokens_of(&server).renew(&policy).report().await;
-    insta::assert_snapshot!(report, @r#"0 tokens: nothing was done; stopped early: list account service tokens: the API refused the call (HTTP 403, ray id 8f2b1c9d0e1f2a3b-FRA): 10000 Authentication error; check that the credentials are right, that they have the permission "Access: Service Tokens Write", and that the account or zone is one that they are for"#);
+    insta::assert_snapshot!(report, @r#"0 tokens: nothing was done; stopped early: list account service tokens: the API refused the call (HTTP 403, ray id 8f2b1c9d0e1f2a3b-FRA): 10000 Authentication error; check that the credentials are right, that they have the permission "Access: Service Tokens Write", and that they belong to the account"#);
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ impl Error {
     fn advice(&self) -> Option<&'static str> {
         if self.is_auth() {
             return Some(
-                "check that the credentials are right, that they have the permission \"Access: Service Tokens Write\", and that the account or zone is one that they are for",
+                "check that the credentials are right, that they have the permission \"Access: Service Tokens Write\", and that they belong to the account",
             );
         }
         if matches!(self.0.kind, Kind::Throttled(_)) {
