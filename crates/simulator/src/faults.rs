@@ -7,6 +7,8 @@ pub(crate) mod wrong_json;
 use std::fmt;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::faults::wrong_json::WrongJson;
 
 /// What goes wrong with a call.
@@ -31,10 +33,12 @@ use crate::faults::wrong_json::WrongJson;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Fault {
     /// The answer is right but late, by this much real time. Always takes effect.
+    #[serde(rename = "latency_ms", with = "milliseconds")]
     Latency(Duration),
     /// The connection is reset once the request's head was read. Never takes
     /// effect.
@@ -62,6 +66,7 @@ pub enum Fault {
     EndlessBody,
     /// The answer's body comes byte by byte, with this much real time before
     /// each. Always takes effect.
+    #[serde(rename = "slow_drip_ms", with = "milliseconds")]
     SlowDrip(Duration),
     /// 429 with code 971. Never takes effect.
     TooManyRequests {
@@ -219,5 +224,20 @@ impl fmt::Display for Fault {
             Self::Redirect => f.write_str("redirect elsewhere"),
             Self::WrongJson(wrong) => write!(f, "JSON: {wrong}"),
         }
+    }
+}
+
+/// A duration in JSON, in whole milliseconds.
+mod milliseconds {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(of: &Duration, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_u64(u64::try_from(of.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+        u64::deserialize(from).map(Duration::from_millis)
     }
 }

@@ -3,7 +3,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::api;
+use chrono::TimeDelta;
+
+use crate::api::{self, Operation};
 use crate::app;
 use crate::faults::injection::Injection;
 use crate::faults::plan::{FaultPlan, RandomFaults};
@@ -94,18 +96,25 @@ impl Simulator {
         &self.protected_url
     }
 
-    /// The id of the only account.
+    /// The id of the first account, or the only one.
     ///
     /// See the example of [`SimulatorBuilder::account_id`](crate::SimulatorBuilder::account_id).
     pub fn account_id(&self) -> &str {
-        &self.shared.account_id
+        // The builder puts it there.
+        self.shared
+            .start
+            .accounts
+            .first()
+            .map_or("", |account| account.id.as_str())
     }
 
     /// The API token that is accepted as `Authorization: Bearer`.
     ///
     /// See the example of [`SimulatorBuilder::api_token`](crate::SimulatorBuilder::api_token).
     pub fn api_token(&self) -> &str {
-        &self.shared.credentials.api_token
+        let tokens = &self.shared.credentials.api_tokens;
+        // The builder puts it there.
+        tokens.first().map_or("", |token| token.secret.as_str())
     }
 
     /// The address that is accepted as `X-Auth-Email`, beside [`api_key`](Self::api_key).
@@ -122,7 +131,7 @@ impl Simulator {
         &self.shared.credentials.api_key
     }
 
-    /// All tokens as they stand, in order of creation.
+    /// All tokens of all accounts as they stand, in order of creation.
     ///
     /// See the example of [`token`](Self::token).
     pub fn tokens(&self) -> Vec<Token> {
@@ -152,6 +161,66 @@ impl Simulator {
             .cloned()
     }
 
+    /// Deletes the token behind the client's back, even one that a policy names.
+    ///
+    /// Returns the token as it last stood, or `None` if there is none with this id.
+    ///
+    /// ```
+    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let seed = SeedToken::new("CI deploy").id("f174e90a");
+    /// let simulator = Simulator::builder().token(seed).start().await?;
+    /// assert!(simulator.disable("f174e90a").is_some_and(|token| !token.enabled));
+    /// assert!(simulator.rename("f174e90a", "CI").is_some_and(|token| token.name == "CI"));
+    /// assert!(simulator.expire("f174e90a").is_some());
+    /// assert!(simulator.delete("f174e90a").is_some());
+    /// assert_eq!(simulator.delete("f174e90a"), None);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use = "`None` says that there is no such token, and that nothing was changed"]
+    pub fn delete(&self, id: &str) -> Option<Token> {
+        self.shared.state().remove(id)
+    }
+
+    /// Disables the token behind the client's back, as the dashboard does.
+    ///
+    /// Returns the token as it stands then, or `None` if there is none with this id.
+    ///
+    /// See the example of [`delete`](Self::delete).
+    #[must_use = "`None` says that there is no such token, and that nothing was changed"]
+    pub fn disable(&self, id: &str) -> Option<Token> {
+        let now = self.shared.now();
+        let mut state = self.shared.state();
+        state.change(id, |stored| stored.token.set_enabled(false, now))
+    }
+
+    /// Renames the token behind the client's back, as the dashboard does.
+    ///
+    /// Returns the token as it stands then, or `None` if there is none with this id.
+    ///
+    /// See the example of [`delete`](Self::delete).
+    #[must_use = "`None` says that there is no such token, and that nothing was changed"]
+    pub fn rename(&self, id: &str, name: impl Into<String>) -> Option<Token> {
+        let (name, now) = (name.into(), self.shared.now());
+        let mut state = self.shared.state();
+        state.change(id, |stored| stored.token.rename(name, now))
+    }
+
+    /// Makes the token expire now, as if its time had passed. One whose duration is
+    /// `forever` gets `8760h` in its place, since it would never expire otherwise.
+    ///
+    /// Returns the token as it stands then, or `None` if there is none with this id.
+    ///
+    /// See the example of [`delete`](Self::delete).
+    #[must_use = "`None` says that there is no such token, and that nothing was changed"]
+    pub fn expire(&self, id: &str) -> Option<Token> {
+        let now = self.shared.now();
+        let mut state = self.shared.state();
+        state.change(id, |stored| stored.token.expire_at(now))
+    }
+
     /// Has an Access policy name the token, or no longer do so. While one
     /// does, the token can't be deleted.
     ///
@@ -172,7 +241,7 @@ impl Simulator {
     #[must_use = "`None` says that there is no such token, and that nothing was changed"]
     pub fn set_used_by_policy(&self, id: &str, used: bool) -> Option<Token> {
         let mut state = self.shared.state();
-        state.change(id, |token| token.used_by_policy = used)
+        state.change(id, |stored| stored.token.used_by_policy = used)
     }
 
     /// Makes the protected app's policies allow the token, or no longer do so. One that
@@ -194,7 +263,7 @@ impl Simulator {
     #[must_use = "`None` says that there is no such token, and that nothing was changed"]
     pub fn set_allowed_at_app(&self, id: &str, allowed: bool) -> Option<Token> {
         let mut state = self.shared.state();
-        state.change(id, |token| token.allowed_at_app = allowed)
+        state.change(id, |stored| stored.token.allowed_at_app = allowed)
     }
 
     /// What was received so far, the latest 10,000 requests, oldest first.
@@ -216,7 +285,62 @@ impl Simulator {
     /// # }
     /// ```
     pub fn requests(&self) -> Vec<ReceivedRequest> {
-        self.shared.requests()
+        self.shared.log().iter().cloned().collect()
+    }
+
+    /// Forgets the requests that were received so far.
+    ///
+    /// See the example of [`count`](Self::count).
+    pub fn clear_requests(&self) {
+        self.shared.log().clear();
+    }
+
+    /// Returns how many of the latest 10,000 requests asked for this operation, whatever
+    /// the answer was.
+    ///
+    /// ```
+    /// use cf_service_tokens_simulator::{Operation, Simulator};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let simulator = Simulator::builder().start().await?;
+    /// let account = format!("{}/accounts/{}", simulator.base_url(), simulator.account_id());
+    /// reqwest::get(format!("{account}/access/service_tokens")).await?;
+    /// assert_eq!(simulator.count(Operation::List), 1);
+    /// simulator.clear_requests();
+    /// assert_eq!(simulator.count(Operation::List), 0);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn count(&self, operation: Operation) -> usize {
+        let log = self.shared.log();
+        let of_it = log
+            .iter()
+            .filter(|request| request.operation == Some(operation));
+        of_it.count()
+    }
+
+    /// Moves the simulator's clock forward, or backward if the time is negative. It
+    /// keeps this distance from the clock that it was given.
+    ///
+    /// ```
+    /// use cf_service_tokens_simulator::{SeedToken, Simulator};
+    /// use chrono::{TimeDelta, Utc};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let token = SeedToken::new("CI deploy").client_id("ci.access").client_secret("the secret");
+    /// let simulator = Simulator::builder().token(token).start().await?;
+    /// simulator.advance(TimeDelta::days(366)); // and the token has expired
+    /// let app = reqwest::Client::new().get(simulator.protected_url());
+    /// let app = app.header("CF-Access-Client-Id", "ci.access");
+    /// let answer = app.header("CF-Access-Client-Secret", "the secret").send().await?;
+    /// assert_eq!(answer.status(), 401);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn advance(&self, time: TimeDelta) {
+        self.shared.clock.advance(time);
     }
 
     /// Has calls meet a fault: the next one, or those that an [`Injection`]

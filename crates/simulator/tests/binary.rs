@@ -92,6 +92,17 @@ async fn it_can_start_empty_and_from_another_seed() {
 }
 
 #[tokio::test]
+async fn it_holds_more_accounts() {
+    let (_running, [base_url, token, first]) = start(&["--account", "a2", "--account", "a3"]);
+    let of = |account: &str| [base_url.clone(), token.clone(), account.to_owned()];
+    assert_eq!(count(&of(&first)).await, 10);
+    for account in ["a2", "a3"] {
+        assert_eq!(count(&of(account)).await, 0);
+    }
+    fails(&["--account", "a_1"], 2, "account id \"a_1\"");
+}
+
+#[tokio::test]
 async fn flags_turn_strictness_off() {
     let (_running, [base_url, token, account]) = start(&[
         "--token-limit",
@@ -164,6 +175,19 @@ async fn it_meets_faults_at_random() {
         assert!(timeout < ample, "not twice the same: {one:?}");
         timeout *= 4;
     }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_no_success() {
+    let full = std::fs::File::create("/dev/full").unwrap();
+    let output = program().stdout(full).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        stderr.contains("can't write to standard output: "),
+        "{stderr}"
+    );
 }
 
 #[test]

@@ -30,6 +30,7 @@ async fn credentials_must_be_there_and_right_and_of_one_scheme() {
     let unauthorized = (StatusCode::UNAUTHORIZED, [10_000]);
     let forbidden = (StatusCode::FORBIDDEN, [10_000]);
     let bad_headers = (StatusCode::BAD_REQUEST, [6003]);
+    let half_a_scheme = (StatusCode::BAD_REQUEST, [9106]);
 
     for (request, expected) in [
         (bare(), unauthorized),
@@ -60,8 +61,8 @@ async fn credentials_must_be_there_and_right_and_of_one_scheme() {
             bare().header("authorization", "Bearer t\u{f6}ken"),
             bad_headers,
         ),
-        (bare().header("x-auth-email", email), bad_headers),
-        (bare().header("x-auth-key", key), bad_headers),
+        (bare().header("x-auth-email", email), half_a_scheme),
+        (bare().header("x-auth-key", key), half_a_scheme),
         (
             bare().bearer_auth(token).header("x-auth-email", email),
             bad_headers,

@@ -22,7 +22,7 @@ pub(crate) async fn report(
 ) -> Result<Exit, Failure> {
     let policy = RenewalPolicy::new().window(arguments.window.within);
     let now = Utc::now();
-    let mut tokens: Vec<(ServiceToken, Decision)> = Connection::all(connection.list())
+    let mut tokens: Vec<(ServiceToken, Decision)> = Connection::all(connection.tokens.list())
         .await?
         .into_iter()
         .map(|token| {
@@ -42,7 +42,7 @@ pub(crate) async fn report(
     });
     if let Some(file) = &arguments.html {
         let report = page::Report {
-            owner: connection.page_owner(),
+            account: connection.account_id().to_owned(),
             time: now,
             window: arguments.window.within,
             problem: None,
@@ -134,16 +134,6 @@ impl ReportRecord {
 impl Record for ReportRecord {
     const COLUMNS: &'static [&'static str] = &["EXPIRES", "NAME", "DUE", "STATUS", "LAST SEEN"];
     const SPARE: &'static [&'static str] = &["LAST SEEN"];
-
-    fn blank() -> Option<Self> {
-        let (token, policy, now) = Default::default();
-        Some(Self::new(
-            &token,
-            decide(&token, &policy, now),
-            &policy,
-            now,
-        ))
-    }
 
     fn cells(&self, now: DateTime<Utc>) -> Vec<Cell> {
         let due = self.due_at.filter(|_| self.state == State::Active);

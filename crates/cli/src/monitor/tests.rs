@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use cf_service_tokens::renewal::{RenewalEvent, RenewalPolicy, Shard, Watch, WatchEvent};
-use cf_service_tokens::{AccountServiceTokens, Client, Clock, RateLimit, Retry};
+use cf_service_tokens::{Client, Clock, RateLimit, Retry, ServiceTokens};
 use cf_service_tokens_simulator::{Fault, Injection, Operation, SeedToken, Simulator};
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -53,7 +53,7 @@ impl Clock for VirtualClock {
 struct World {
     clock: VirtualClock,
     simulator: Simulator,
-    tokens: AccountServiceTokens,
+    tokens: ServiceTokens,
     monitor: Monitor,
     watch: Watch,
     server: Server,
@@ -140,7 +140,7 @@ impl World {
     async fn watching(
         clock: VirtualClock,
         simulator: Simulator,
-        tokens: &AccountServiceTokens,
+        tokens: &ServiceTokens,
         policy: &RenewalPolicy,
     ) -> Self {
         let time = clock.clone();

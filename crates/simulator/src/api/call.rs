@@ -20,6 +20,7 @@ use crate::faults::spoil::spoil;
 use crate::shared::Shared;
 use crate::state::Rejection;
 use crate::state::State;
+use crate::wire::connection::Peer;
 use crate::wire::delivery::Delivery;
 
 /// Far more than any body that the API knows.
@@ -58,6 +59,7 @@ impl Call {
 /// What the request log wants to know of a call.
 #[derive(Clone)]
 pub(crate) struct Note {
+    pub(crate) account_id: String,
     pub(crate) operation: Operation,
     pub(crate) fault: Option<Fault>,
     pub(crate) changed: bool,
@@ -87,6 +89,7 @@ pub(crate) async fn answer(
         (response, None, changed)
     };
     response.extensions_mut().insert(Note {
+        account_id: call.account_id,
         operation,
         fault,
         changed,
@@ -174,8 +177,15 @@ async fn judge(
 
 /// Who asks, of what, with which words.
 async fn admit(shared: &Shared, call: &Call, request: Request) -> Result<(Uri, Bytes), Refusal> {
-    shared.credentials.check(request.headers())?;
-    if call.account_id != shared.account_id {
+    let Some(Peer(peer)) = request.extensions().get().copied() else {
+        // A request always comes over a connection.
+        return Err(Refusal::forbidden());
+    };
+    let (headers, now) = (request.headers(), shared.now());
+    shared
+        .credentials
+        .check(headers, peer, now, &call.account_id, call.operation)?;
+    if !shared.state().has_account(&call.account_id) {
         return Err(Refusal::forbidden());
     }
     let (head, body) = request.into_parts();

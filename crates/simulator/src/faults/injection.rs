@@ -1,3 +1,5 @@
+use serde::{Deserialize, Serialize};
+
 use crate::api::Operation;
 use crate::faults::Fault;
 
@@ -23,14 +25,23 @@ use crate::faults::Fault;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Injection {
     pub(crate) fault: Fault,
+    #[serde(rename = "on", default)]
     operation: Option<Operation>,
+    #[serde(default)]
     skip: u32,
     /// `None` for ever.
+    #[serde(default = "once")]
     times: Option<u32>,
+    #[serde(default)]
     pub(crate) takes_effect: bool,
+}
+
+fn once() -> Option<u32> {
+    Some(1)
 }
 
 impl Injection {

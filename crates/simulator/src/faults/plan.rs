@@ -41,6 +41,10 @@ impl FaultPlan {
         self.script.push(injection);
     }
 
+    pub(crate) fn script(&self) -> &[Injection] {
+        &self.script
+    }
+
     pub(crate) fn set_random(&mut self, random: RandomFaults) {
         self.random = Some(random);
     }

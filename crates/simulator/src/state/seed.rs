@@ -9,6 +9,61 @@ use crate::state::generator;
 use crate::state::secret::{ClientSecret, SecretHash};
 use crate::state::token::{StoredToken, Token, TokenField, Withheld};
 
+/// How many tokens an account may hold, unless it is told otherwise.
+pub(crate) const DEFAULT_TOKEN_LIMIT: usize = 50;
+
+/// An account that a simulator starts with, beside its first one.
+///
+/// Accounts don't see each other's tokens, and each has its own limit of tokens.
+///
+/// ```
+/// use cf_service_tokens_simulator::{SeedAccount, SeedToken};
+///
+/// let staging = SeedAccount::new("023e105f4ecef8ad9ca31a8372d0c353")
+///     .token(SeedToken::new("CI deploy"))
+///     .token_limit(1);
+/// ```
+#[derive(Clone, Debug)]
+pub struct SeedAccount {
+    pub(crate) id: String,
+    pub(crate) tokens: Vec<SeedToken>,
+    pub(crate) token_limit: usize,
+}
+
+impl SeedAccount {
+    /// An account without tokens, which may hold 50.
+    ///
+    /// The id has letters, digits and `-`, at most 32 of them. A simulator with any
+    /// other id, or with one id twice, won't start.
+    ///
+    /// See the example of [`SeedAccount`].
+    pub fn new(id: impl Into<String>) -> Self {
+        Self {
+            id: id.into(),
+            tokens: Vec::new(),
+            token_limit: DEFAULT_TOKEN_LIMIT,
+        }
+    }
+
+    /// Adds a token.
+    ///
+    /// See the example of [`SeedAccount`].
+    #[must_use]
+    pub fn token(mut self, token: SeedToken) -> Self {
+        self.tokens.push(token);
+        self
+    }
+
+    /// Sets how many tokens the account may hold. Seeds may exceed it.
+    ///
+    /// See the example of [`SeedAccount`].
+    #[must_use]
+    pub fn token_limit(mut self, tokens: usize) -> Self {
+        self.token_limit = tokens;
+        self
+    }
+}
+
 /// A token that a simulator starts with.
 ///
 /// Unlike a create call, a seed takes anything: a duration that nobody can
@@ -19,7 +74,7 @@ use crate::state::token::{StoredToken, Token, TokenField, Withheld};
 /// use chrono::TimeDelta;
 ///
 /// let due = SeedToken::new("CI deploy").expires_in(TimeDelta::days(9));
-/// let lapsed = SeedToken::new("nightly backup").expires_in(TimeDelta::days(-2));
+/// let expired = SeedToken::new("nightly backup").expires_in(TimeDelta::days(-2));
 /// let unreadable = SeedToken::new("old importer").duration("1 year");
 /// ```
 #[derive(Clone)]

@@ -1,17 +1,19 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::state::duration::{self, Lifetime};
+use crate::state::duration::{self, DEFAULT_DURATION, Lifetime};
 use crate::state::secret::SecretHash;
 
 /// What the simulator holds of one service token, at the moment it was asked.
 ///
-/// Without any secret: those are kept as hashes.
+/// Without any secret: those are kept as hashes. Serialized, it is what the control
+/// plane answers.
 ///
 /// See the example of [`Simulator::token`](crate::Simulator::token).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Token {
     /// The id of the account that holds the token.
@@ -73,10 +75,31 @@ impl Token {
         }
     }
 
+    pub(crate) fn rename(&mut self, name: impl Into<String>, now: DateTime<Utc>) {
+        self.name = name.into();
+        self.updated_at = now;
+    }
+
+    pub(crate) fn set_enabled(&mut self, enabled: bool, now: DateTime<Utc>) {
+        self.enabled = enabled;
+        self.updated_at = now;
+    }
+
+    /// Makes the token expire at this time, also one that never would.
+    pub(crate) fn expire_at(&mut self, time: DateTime<Utc>) {
+        if self.lasts() {
+            self.duration = DEFAULT_DURATION.to_owned();
+        }
+        self.expires_at = time;
+    }
+
+    fn lasts(&self) -> bool {
+        duration::lifetime(&self.duration) == Ok(Lifetime::Forever)
+    }
+
     /// Whether it can authenticate at `now`, given a right secret.
     pub(crate) fn is_alive(&self, now: DateTime<Utc>) -> bool {
-        let lasts = duration::lifetime(&self.duration) == Ok(Lifetime::Forever);
-        self.enabled && (lasts || now < self.expires_at)
+        self.enabled && (self.lasts() || now < self.expires_at)
     }
 }
 
@@ -92,7 +115,8 @@ fn timestamp(time: DateTime<Utc>) -> Value {
 ///
 /// let odd = SeedToken::new("CI deploy").null(TokenField::LastSeenAt).absent(TokenField::Enabled);
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum TokenField {
     /// `id`
@@ -244,6 +268,27 @@ impl StoredToken {
             .previous_client_secret_expires_at
             .is_some_and(|expires_at| now < expires_at)
     }
+}
+
+/// Refuses an account id that can't stand in a path.
+pub(crate) fn check_account_id(id: &str) -> Result<(), String> {
+    check_id("account id", id, 32)
+}
+
+/// Refuses a token id that can't stand in a path.
+pub(crate) fn check_token_id(id: &str) -> Result<(), String> {
+    check_id("token id", id, 36)
+}
+
+fn check_id(what: &str, id: &str, max: usize) -> Result<(), String> {
+    let plain = id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    if id.is_empty() || id.len() > max || !plain {
+        return Err(format!(
+            "{what} \"{id}\" can't stand in a path: \
+             use letters, digits and '-', at most {max} of them"
+        ));
+    }
+    Ok(())
 }
 
 #[cfg(test)]

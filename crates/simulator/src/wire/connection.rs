@@ -1,6 +1,7 @@
 //! One connection: HTTP/1.1, until the client, the simulator or a fault ends it.
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Router;
@@ -44,11 +45,20 @@ pub(crate) async fn serve(mut stream: TcpStream, router: Router, mut stop: watch
     }
 }
 
+/// The address at the other end of a connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer(pub(crate) IpAddr);
+
 async fn serve_http(stream: TcpStream, router: Router, mut stop: watch::Receiver<()>) {
+    // A connection that is gone already has nobody to answer.
+    let Ok(peer) = stream.peer_addr() else {
+        return;
+    };
     let (sender, mut cuts) = mpsc::channel(1);
     let scissors = Scissors(sender);
     let router = Arc::new(TowerToHyperService::new(router));
-    let service = service_fn(move |request: Request<Incoming>| {
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(Peer(peer.ip()));
         let (router, scissors) = (Arc::clone(&router), scissors.clone());
         async move {
             let answer: Response<Body> = router.call(request).await?;
