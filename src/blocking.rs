@@ -51,7 +51,11 @@ struct OwnRuntime(Option<Runtime>);
 
 impl Waiter {
     fn new() -> Result<Self, Error> {
-        let runtime = Builder::new_current_thread()
+        // A thread of its own polls the connections between calls, so that one that
+        // the server has closed while idle is not used again.
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("cf-service-tokens")
             .enable_all()
             .build()
             .map_err(|error| {

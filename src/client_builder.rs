@@ -26,7 +26,6 @@ const CLOUDFLARE: &str = "https://api.cloudflare.com/client/v4";
 const USER_AGENT: &str = concat!("cf-service-tokens/", env!("CARGO_PKG_VERSION"));
 const TIMEOUT: Duration = Duration::from_secs(30);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-const DEADLINE: Duration = Duration::from_secs(120);
 const BODY_LIMIT: usize = 4 * 1024 * 1024;
 
 /// How to set up a [`Client`].
@@ -52,7 +51,7 @@ pub struct ClientBuilder {
     account_id: Option<String>,
     allow_http: bool,
     timeout: Duration,
-    deadline: Duration,
+    deadline: Option<Duration>,
     body_limit: usize,
     user_agent: String,
     retry: Retry,
@@ -70,7 +69,7 @@ impl Default for ClientBuilder {
             account_id: None,
             allow_http: false,
             timeout: TIMEOUT,
-            deadline: DEADLINE,
+            deadline: None,
             body_limit: BODY_LIMIT,
             user_agent: USER_AGENT.to_owned(),
             retry: Retry::default(),
@@ -216,7 +215,8 @@ impl ClientBuilder {
     }
 
     /// How long a call may take as a whole, all its attempts and the pauses
-    /// between them included; 2 minutes by default.
+    /// between them included; 2 minutes by default, and 15 minutes for each call of
+    /// a renewal.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -225,7 +225,7 @@ impl ClientBuilder {
     /// # Ok::<(), cf_service_tokens::Error>(())
     /// ```
     pub fn deadline(mut self, deadline: Duration) -> Self {
-        self.deadline = deadline;
+        self.deadline = Some(deadline);
         self
     }
 
@@ -357,14 +357,14 @@ impl ClientBuilder {
         })?;
         headers.insert(header::USER_AGENT, user_agent);
 
-        if self.timeout.is_zero() || self.deadline.is_zero() {
+        if self.timeout.is_zero() || self.deadline == Some(Duration::ZERO) {
             return Err(Error::configuration(
                 "the timeout or the deadline is zero, so that no call could succeed; give it some seconds",
             ));
         }
         let http = match self.http {
             Some(http) => http,
-            None => http_client(&base_url)?,
+            None => http_client(&base_url, self.timeout)?,
         };
         Ok(Client {
             transport: Arc::new(Transport {
@@ -457,7 +457,7 @@ fn is_loopback(url: &Url) -> bool {
             .is_ok_and(|address: IpAddr| address.is_loopback())
 }
 
-fn http_client(base_url: &Url) -> Result<reqwest::Client, Error> {
+fn http_client(base_url: &Url, timeout: Duration) -> Result<reqwest::Client, Error> {
     if cfg!(not(feature = "rustls")) && base_url.scheme() == "https" {
         return Err(Error::configuration(
             "https needs TLS: turn on the feature `rustls`, or give the builder an `http_client` that has TLS",
@@ -466,7 +466,8 @@ fn http_client(base_url: &Url) -> Result<reqwest::Client, Error> {
     let builder = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
-        .connect_timeout(CONNECT_TIMEOUT)
+        // Sooner than the attempt's own timeout, which can't tell that nothing was sent.
+        .connect_timeout(CONNECT_TIMEOUT.min(timeout.mul_f64(0.9)))
         .referer(false);
     #[cfg(feature = "rustls")]
     let builder = builder.tls_version_min(reqwest::tls::Version::TLS_1_2);

@@ -15,6 +15,7 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode};
 use progenitor_client::{ClientHooks, OperationInfo};
 use reqwest::{Request, ResponseBuilderExt, Url};
+use tracing::Span;
 
 use crate::clock::Clock;
 use crate::generated;
@@ -36,6 +37,8 @@ pub(crate) struct Exchange {
     pub(crate) body_limit: usize,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) notes: Arc<OnceLock<Notes>>,
+    /// The attempt's span. Where it is disabled, the current one is a caller's.
+    pub(crate) span: Span,
 }
 
 /// What came back of a request.
@@ -64,7 +67,7 @@ impl ClientHooks<Exchange> for generated::Client {
         // Cloudflare's API does not know.
         request.headers_mut().remove("api-version");
         extend(request.headers_mut(), &exchange.headers);
-        trace::request(request.url());
+        trace::request(&exchange.span, request.url());
         *request.timeout_mut() = Some(exchange.timeout);
 
         let mut response = self.client.execute(request).await?;

@@ -1,6 +1,6 @@
 //! When a service token lapses.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Datelike, TimeDelta, Utc};
 
 use crate::generated::types::ServiceToken;
 
@@ -26,7 +26,13 @@ impl ServiceToken {
         if self.never_expires() {
             return None;
         }
-        Some(self.expires_at?.signed_duration_since(now))
+        Some(self.known_expiry()?.signed_duration_since(now))
+    }
+
+    /// Returns when the token expires, if the API says so. Go writes a time that is
+    /// not set as the first instant of the year 1.
+    pub(crate) fn known_expiry(&self) -> Option<DateTime<Utc>> {
+        self.expires_at.filter(|at| at.year() > 1)
     }
 
     /// Whether the token has lapsed at `now`. A token lapses at the very

@@ -34,6 +34,8 @@ use crate::error::Error;
 pub struct CallOptions {
     pub(crate) timeout: Option<Duration>,
     pub(crate) deadline: Option<Duration>,
+    /// The deadline where neither a call nor the client sets one.
+    pub(crate) default_deadline: Option<Duration>,
     headers: HeaderMap,
 }
 
@@ -88,16 +90,17 @@ impl CallOptions {
         self
     }
 
-    /// The deadline, where none is set.
-    pub(crate) fn deadline_or(self, deadline: Duration) -> Self {
+    /// Sets the deadline that applies where neither a call nor the client sets one.
+    pub(crate) fn default_deadline(self, deadline: Duration) -> Self {
         Self {
-            deadline: self.deadline.or(Some(deadline)),
+            default_deadline: Some(deadline),
             ..self
         }
     }
 
-    /// A header to send besides the client's own. A call with one of the
-    /// headers that credentials travel in is refused before it is sent.
+    /// Adds a header to the request. It takes precedence over the client's own of that
+    /// name, such as `User-Agent`. A call with one of the headers that credentials
+    /// travel in is refused before it is sent.
     ///
     /// ```
     /// # use cf_service_tokens::Client;

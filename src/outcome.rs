@@ -61,7 +61,7 @@ impl Attempt<'_> {
             let (kind, envelope) = failed(decoded, &received.body);
             return Err(self.failure(kind, received, Some(envelope)));
         }
-        match delivered(decoded, &received) {
+        match delivered(self.operation, decoded, &received) {
             Ok((delivered, unreadable)) => Ok(Response {
                 value: delivered.result,
                 errors: self.redacted(delivered.errors),
@@ -155,10 +155,12 @@ type Failure = (Kind, Undelivered);
 /// What a success delivers, with the paths of what in it could not be read; or
 /// what keeps it from being a success.
 fn delivered<E: Envelope + DeserializeOwned>(
+    operation: &Operation,
     decoded: Generated<E>,
     received: &Received,
 ) -> Result<(Delivered<E::Result>, Vec<String>), Failure> {
-    if received.status == StatusCode::NO_CONTENT
+    // An answer to HEAD has no body by definition.
+    if (received.status == StatusCode::NO_CONTENT || operation.method == "HEAD")
         && let Some(result) = E::nothing()
     {
         let (errors, messages) = (Vec::new(), Vec::new());

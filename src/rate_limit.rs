@@ -8,7 +8,6 @@
 mod standing;
 mod window;
 
-use std::collections::BTreeSet;
 use std::pin::pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -29,10 +28,10 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60 * 60);
 
 /// How many requests a client sends in a window of time.
 ///
-/// Calls beyond that wait for the next window, in the order in which they came;
-/// one that would have to wait past its deadline fails at once. What the API
-/// says of its own limit in answers goes before the default, and holds beside a
-/// limit that is set: then a request is sent if both have room for it.
+/// Calls beyond that wait for the next window, in no particular order; a call that
+/// would have to wait past its deadline fails at once. The limit that the API states
+/// in its answers takes precedence over the default. Where a limit is set, both
+/// apply: a request is sent once both have room for it.
 ///
 /// ```
 /// use std::time::Duration;
@@ -131,8 +130,7 @@ pub(crate) struct Rule {
 pub(crate) struct RateLimiter {
     /// `None` where there is no limit.
     limits: Option<Mutex<Limits>>,
-    /// Rings when those who wait have to look again, since there is more room than
-    /// there was, or less.
+    /// Notified when the available quota changes.
     change: Notify,
 }
 
@@ -145,9 +143,6 @@ struct Limits {
     /// Until when the API wants to be left alone, whatever the windows have room for.
     locked_out_until: Duration,
     policies: Policies,
-    /// The numbers of those who wait; who came first has the lowest.
-    line: BTreeSet<u64>,
-    next_number: u64,
 }
 
 impl Limits {
@@ -157,38 +152,17 @@ impl Limits {
             api: Window::new(api),
             locked_out_until: Duration::ZERO,
             policies: Policies::default(),
-            line: BTreeSet::new(),
-            next_number: 0,
         }
     }
 
-    /// Goes to the end of the line; the number there.
-    fn queue(&mut self) -> u64 {
-        let number = self.next_number;
-        self.next_number += 1;
-        self.line.insert(number);
-        number
-    }
-
-    /// How many come before this number.
-    fn ahead_of(&self, number: u64) -> u32 {
-        u32::try_from(self.line.range(..number).count()).unwrap_or(u32::MAX)
-    }
-
-    /// How long until one more may be sent, behind so many others that wait.
-    fn wait(&mut self, now: Duration, ahead: u32) -> Duration {
+    /// Returns how long until one more request may be sent.
+    fn wait(&mut self, now: Duration) -> Duration {
         self.own.turn(now);
         self.api.turn(now);
         self.own
-            .wait(now, ahead)
-            .max(self.api.wait(now, ahead))
+            .wait(now)
+            .max(self.api.wait(now))
             .max(self.locked_out_until.saturating_sub(now))
-    }
-
-    /// How long the first in the line has to wait, and whoever joins it.
-    fn waits(&mut self, now: Duration) -> [Duration; 2] {
-        let ahead = u32::try_from(self.line.len()).unwrap_or(u32::MAX);
-        [self.wait(now, 0), self.wait(now, ahead)]
     }
 }
 
@@ -224,20 +198,14 @@ impl RateLimiter {
         };
         let arrived_at = clock.elapsed();
         let give_up_at = arrived_at.saturating_add(patience);
-        let place = Place {
-            limiter: self,
-            number: lock(limits).queue(),
-        };
         let mut has_waited = false;
         loop {
             let change = pin!(self.change.notified());
             let now = clock.elapsed();
             let wait = {
                 let mut limits = lock(limits);
-                let ahead = limits.ahead_of(place.number);
-                let wait = limits.wait(now, ahead);
+                let wait = limits.wait(now);
                 if wait.is_zero() && !(has_waited && now >= give_up_at) {
-                    limits.line.remove(&place.number);
                     let permit = Permit {
                         limiter: self,
                         own_epoch: limits.own.enter(now),
@@ -260,27 +228,6 @@ impl RateLimiter {
     }
 }
 
-/// A place in the line, which is left when it is dropped.
-struct Place<'a> {
-    limiter: &'a RateLimiter,
-    number: u64,
-}
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        if let Some(limits) = &self.limiter.limits {
-            let mut limits = lock(limits);
-            // Those who come after have less to wait for. Who was let through has
-            // left the line already.
-            let has_changed = limits.line.remove(&self.number) && !limits.line.is_empty();
-            drop(limits);
-            if has_changed {
-                self.limiter.change.notify_waiters();
-            }
-        }
-    }
-}
-
 /// A request that was let through. Whatever becomes of it, it counts as sent,
 /// unless [`unsent`](Self::unsent) says otherwise.
 pub(crate) struct Permit<'a> {
@@ -298,7 +245,7 @@ impl Permit<'_> {
         let now = clock.elapsed();
         let mut limits = lock(limits);
         let standing = Standing::read(&answer.headers, &mut limits.policies);
-        let waits_before = limits.waits(now);
+        let wait_before = limits.wait(now);
         limits.own.answered(self.own_epoch, now);
         limits.api.answered(self.api_epoch, now);
         if let Some(standing) = standing {
@@ -310,20 +257,22 @@ impl Permit<'_> {
             let until = now.saturating_add(wait.min(LONGEST_WAIT));
             limits.locked_out_until = limits.locked_out_until.max(until);
         }
-        let has_changed = limits.waits(now) != waits_before;
-        // Those who wake must not meet the lock.
+        let has_changed = limits.wait(now) != wait_before;
+        // Release the lock before waking waiters.
         drop(limits);
         if has_changed {
             self.limiter.change.notify_waiters();
         }
     }
 
-    /// Notes that the request was never sent.
+    /// Notes that the request was never sent, so that another may be.
     pub(crate) fn unsent(&self) {
         if let Some(limits) = &self.limiter.limits {
             let mut limits = lock(limits);
             limits.own.unsent();
             limits.api.unsent();
+            drop(limits);
+            self.limiter.change.notify_one();
         }
     }
 }
@@ -334,11 +283,10 @@ impl Drop for Permit<'_> {
             let mut limits = lock(limits);
             limits.own.settled();
             limits.api.settled();
-            let has_room =
-                !limits.line.is_empty() && limits.own.has_room() && limits.api.has_room();
+            let has_room = limits.own.has_room() && limits.api.has_room();
             drop(limits);
             if has_room {
-                self.limiter.change.notify_waiters();
+                self.limiter.change.notify_one();
             }
         }
     }

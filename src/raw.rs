@@ -99,7 +99,7 @@ impl RawRequest {
         Self {
             transport,
             options,
-            idempotent: method == Method::GET,
+            idempotent: matches!(method, Method::GET | Method::HEAD),
             method,
             path,
             query: Vec::new(),
@@ -155,8 +155,8 @@ impl RawRequest {
         self
     }
 
-    /// Says that the call may be sent twice without harm. Without a word, that
-    /// is taken of `GET` alone.
+    /// Allows the call to be sent more than once. By default, only `GET` and `HEAD` are
+    /// idempotent.
     ///
     /// ```
     /// use cf_service_tokens::{Method, ServiceToken};
@@ -185,7 +185,8 @@ impl RawRequest {
     /// Makes the call, and reads the envelope's `result` as a `T`.
     ///
     /// Where a success may have no result, `T` is an `Option` or, if it never has one,
-    /// `()`: null, an absent result and HTTP 204 are errors for any other type.
+    /// `()`: null, an absent result, HTTP 204 and any answer to `HEAD` are errors for
+    /// other types.
     ///
     /// ```
     /// use cf_service_tokens::{Method, ServiceToken};
@@ -247,10 +248,10 @@ impl RawRequest {
     /// The whole URL, if it stays below the base URL.
     fn url(&self) -> Result<Url, Error> {
         let refuse = |fault: &str| {
-            Err(Error::invalid_request(format!(
-                "the path {:?} {fault}",
-                self.path
-            )))
+            // A query may hold a secret, and so may a path that was mistaken for one.
+            let end = self.path.find(['?', '#']).unwrap_or(self.path.len());
+            let path = self.transport.redactor.redact(&self.path[..end]);
+            Err(Error::invalid_request(format!("the path {path:?} {fault}")))
         };
         if !self.path.starts_with('/') {
             return refuse("does not begin with `/`; it goes after the base URL");

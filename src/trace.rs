@@ -106,9 +106,8 @@ pub(crate) fn outcome<T>(span: &Span, outcome: &Result<Response<T>, Error>) {
     }
 }
 
-/// Notes on the attempt's span, which is the current one, where the request goes.
-pub(crate) fn request(url: &Url) {
-    let span = Span::current();
+/// Notes on the attempt's span where the request goes.
+pub(crate) fn request(span: &Span, url: &Url) {
     if !span.is_disabled() {
         // A query may hold what is not for everyone to read.
         let url = url.as_str().split('?').next().unwrap_or_default();

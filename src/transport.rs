@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::HeaderMap;
 use serde::de::DeserializeOwned;
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
 use crate::clock::Clock;
 use crate::envelope::Envelope;
@@ -21,6 +21,9 @@ use crate::response::Response;
 use crate::retry::Retrier;
 use crate::trace::{self, Server};
 
+/// How long a call may take where nothing else is set.
+const DEADLINE: Duration = Duration::from_secs(120);
+
 /// What all calls of a client share.
 pub(crate) struct Transport {
     pub(crate) http: reqwest::Client,
@@ -31,8 +34,8 @@ pub(crate) struct Transport {
     pub(crate) headers: Arc<HeaderMap>,
     /// How long one attempt may take, the answer's body included.
     pub(crate) timeout: Duration,
-    /// How long a call may take, from its start to its answer.
-    pub(crate) deadline: Duration,
+    /// How long a call may take, from its start to its answer, if the client sets that.
+    pub(crate) deadline: Option<Duration>,
     /// The most bytes that an answer's body may have.
     pub(crate) body_limit: usize,
     pub(crate) redactor: Redactor,
@@ -55,14 +58,16 @@ impl Transport {
         S: Fn(generated::Client) -> F,
         F: Future<Output = Generated<E>>,
     {
+        let deadline = options
+            .deadline
+            .or(self.deadline)
+            .or(options.default_deadline)
+            .unwrap_or(DEADLINE);
         let call = Call {
             operation,
             headers: self.headers_with(options.checked()?),
             timeout: options.timeout.unwrap_or(self.timeout),
-            give_up_at: self
-                .clock
-                .elapsed()
-                .saturating_add(options.deadline.unwrap_or(self.deadline)),
+            give_up_at: self.clock.elapsed().saturating_add(deadline),
         };
         let span = trace::call(operation);
         let outcome = self.attempts(&call, send).instrument(span.clone()).await;
@@ -70,15 +75,14 @@ impl Transport {
         outcome
     }
 
-    /// What a request carries: the client's headers, and besides them the call's.
+    /// Returns the headers of a request: the client's, and those of the call, which
+    /// take precedence. Credentials are not among the latter.
     fn headers_with(&self, of_the_call: &HeaderMap) -> Arc<HeaderMap> {
-        if of_the_call.is_empty() {
-            return Arc::clone(&self.headers);
+        let mut headers = Arc::clone(&self.headers);
+        if !of_the_call.is_empty() {
+            Arc::make_mut(&mut headers).extend(of_the_call.clone());
         }
-        let mut headers = of_the_call.clone();
-        // The client's own come last, so that they replace any namesake.
-        headers.extend(HeaderMap::clone(&self.headers));
-        Arc::new(headers)
+        headers
     }
 
     /// Tries until a success, or until another attempt is of no use.
@@ -99,10 +103,17 @@ impl Transport {
                     return Err(earlier.unwrap_or_else(|| Error::throttled(call.operation, wait)));
                 }
             };
-            let timeout = call.timeout.min(self.left(call));
+            let left = self.left(call);
+            // A timer that fires late may leave no time; an attempt without time would
+            // fail without being sent, and hide the error that is known.
+            if let Some(error) = earlier.take_if(|_| left.is_zero()) {
+                permit.unsent();
+                return Err(error);
+            }
+            let timeout = call.timeout.min(left);
             let span = trace::attempt(call.operation, &self.server, attempt);
             let outcome = self
-                .attempt(call, timeout, &send)
+                .attempt(call, timeout, &span, &send)
                 .instrument(span.clone())
                 .await;
             trace::outcome(&span, &outcome);
@@ -143,6 +154,7 @@ impl Transport {
         &self,
         call: &Call,
         timeout: Duration,
+        span: &Span,
         send: &S,
     ) -> Result<Response<E::Result>, Error>
     where
@@ -160,6 +172,7 @@ impl Transport {
                 body_limit: self.body_limit,
                 clock: Arc::clone(&self.clock),
                 notes: Arc::clone(&notes),
+                span: span.clone(),
             },
         };
         let decoded = send(client).await;

@@ -4,8 +4,15 @@
 
 mod support;
 
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::mpsc;
+use std::time::Duration;
+
 use cf_service_tokens::blocking::Client;
-use cf_service_tokens::{CreateServiceToken, Method, RotateServiceToken, UpdateServiceToken};
+use cf_service_tokens::{
+    CreateServiceToken, Method, Retry, RotateServiceToken, UpdateServiceToken,
+};
 use serde_json::{Value, json};
 use support::{ACCOUNT, CANARY, RawServer, TOKEN};
 use tokio::runtime::Runtime;
@@ -146,4 +153,52 @@ fn a_client_may_be_made_and_dropped_inside_a_runtime() {
         let client = Client::builder().api_token("t").build_blocking().unwrap();
         drop(client);
     });
+}
+
+/// Creates 20 tokens, each on a connection that the server keeps alive until the call
+/// is over, then closes. How many calls succeeded, and how many requests came.
+fn creates_on_connections_that_close(pause: Duration) -> (usize, usize) {
+    let body = json!({
+        "success": true, "errors": [], "messages": [],
+        "result": { "id": TOKEN, "name": "ci", "client_secret": CANARY },
+    });
+    let answer = support::json("201 Created", &body.to_string());
+    let answer = answer.replace("connection: close\r\n", "");
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let base_url = format!("http://{}", listener.local_addr().unwrap());
+    let (idle, idle_sockets) = mpsc::channel();
+    let server = std::thread::spawn(move || {
+        let mut requests = 0;
+        // The last connection says nothing, and ends the server.
+        while let Ok((mut socket, _)) = listener.accept()
+            && socket.read(&mut [0; 4096]).is_ok_and(|count| count > 0)
+        {
+            requests += 1;
+            socket.write_all(answer.as_bytes()).unwrap();
+            idle.send(socket).unwrap();
+        }
+        requests
+    });
+    let client = Client::builder().api_token("t").base_url(&base_url);
+    let client = client.retry(Retry::none()).build_blocking().unwrap();
+    let tokens = client.account(ACCOUNT).unwrap();
+    let succeeds = |_: &i32| {
+        let outcome = tokens.create(&CreateServiceToken::new("ci"));
+        drop(idle_sockets.try_recv());
+        std::thread::sleep(pause);
+        outcome.is_ok()
+    };
+    let succeeded = (0..20).filter(succeeds).count();
+    drop(TcpStream::connect(base_url.trim_start_matches("http://")));
+    (succeeded, server.join().unwrap())
+}
+
+#[test]
+fn a_connection_that_the_server_closed_while_idle_is_not_used_again() {
+    let mut pause = Duration::from_millis(20);
+    // A busy machine may need longer to notice that a connection is closed.
+    while creates_on_connections_that_close(pause) != (20, 20) {
+        pause *= 4;
+        assert!(pause < Duration::from_secs(2), "20 creates do not succeed");
+    }
 }

@@ -92,3 +92,17 @@ async fn a_call_that_has_no_time_is_not_sent() {
     }
     assert_eq!(server.requests(), [""; 0]);
 }
+
+#[tokio::test]
+async fn the_user_agent_of_a_call_takes_precedence_over_the_clients() {
+    let server = RawServer::start(json("200 OK", ANSWER), Then::Close).await;
+    let own = HeaderValue::from_static("nightly-job/3");
+    let tokens = server
+        .tokens()
+        .with(|call| call.header(http::header::USER_AGENT, own));
+    tokens.refresh(TOKEN).await.unwrap();
+    let request = server.request();
+    assert!(request.contains("user-agent: nightly-job/3\n"), "{request}");
+    assert_eq!(request.matches("user-agent").count(), 1, "{request}");
+    assert!(request.contains("authorization: Bearer"), "{request}");
+}

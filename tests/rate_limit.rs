@@ -32,7 +32,8 @@ async fn refresh_by_many(quota: u32, used_by_others: u32) -> Vec<u16> {
         .base_url(simulator.base_url())
         .retry(Retry::default().seed(1))
         .clock(clock)
-        .deadline(Duration::from_secs(600))
+        // Waiters compete: one may wait for as long as all calls take together.
+        .deadline(Duration::from_secs(3600))
         .build();
     let tokens = client.unwrap().account(simulator.account_id()).unwrap();
     let id = &simulator.tokens()[0].id;

@@ -190,8 +190,8 @@ async fn paths_that_lead_elsewhere_never_reach_the_wire() {
     the path "/%2e%2e/user" leads away from the base URL, or holds an empty part
     the path "/a\\..\\..\\user" leads away from the base URL, or holds an empty part
     the path "/a//b" leads away from the base URL, or holds an empty part
-    the path "/a?b=c" holds a query or a fragment; add parameters with `query`
-    the path "/a#b" holds a query or a fragment; add parameters with `query`
+    the path "/a" holds a query or a fragment; add parameters with `query`
+    the path "/a" holds a query or a fragment; add parameters with `query`
     "#);
 }
 
@@ -243,6 +243,50 @@ async fn an_answer_in_a_type_of_the_callers_own() {
     assert_eq!(error.api_messages()[0].code, 1001);
     assert!(error.may_have_been_applied(), "it was");
     insta::assert_snapshot!(error, @"refresh account service token: the call succeeded, but its answer is not of the type asked for at `result.tags`: expected u8, at the last of 2 attempts (HTTP 200, ray id 8f2b1c9d0e1f2a3b-FRA, application/json, 108 bytes)");
+}
+
+#[tokio::test]
+async fn an_answer_to_head_has_no_body() {
+    let head = |status: &str| format!("HTTP/1.1 {status}\r\ncontent-length: 90\r\n\r\n");
+    let server = RawServer::in_turn(&[head("200 OK"), head("404 Not Found")]).await;
+    let call = || client(&server).request(Method::HEAD, "/accounts/a/access/apps");
+    assert_eq!(call().send::<()>().await.unwrap().status(), 200);
+    let error = call().send::<()>().await.unwrap_err();
+    assert_eq!(error.status().unwrap(), 404);
+    assert!(!error.may_have_been_applied());
+    assert!(
+        server
+            .requests()
+            .iter()
+            .all(|request| request.starts_with("HEAD "))
+    );
+}
+
+#[tokio::test]
+async fn a_path_that_is_refused_is_shown_without_its_secrets() {
+    let client = Client::builder()
+        .api_token("an-api-token-12345")
+        .build()
+        .unwrap();
+    let secret = format!("cfast_{}", "a1B2c3D4".repeat(6));
+    for path in [
+        format!("/apps?token={secret}"),
+        "/apps#an-api-token-12345".to_owned(),
+        "/apps/an-api-token-12345//x".to_owned(),
+        format!("{secret}/apps"),
+    ] {
+        let error = client
+            .request(Method::GET, path)
+            .send::<()>()
+            .await
+            .unwrap_err();
+        let shown = format!("{error} {error:?}");
+        assert!(error.is_invalid_request(), "{shown}");
+        assert!(
+            !shown.contains(&secret) && !shown.contains("12345"),
+            "{shown}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use std::time::Duration;
 use cf_service_tokens::renewal::{
     RenewBy, RenewalError, RenewalEvent, RenewalOutcome, RenewalPolicy, RenewalReport, Shard,
 };
-use cf_service_tokens::{Client, Clock, ManualClock, Retry, ServiceTokens};
+use cf_service_tokens::{Client, ClientBuilder, Clock, ManualClock, Retry, ServiceTokens};
 use cf_service_tokens_simulator::{
     Fault, Injection, Operation, SeedToken, Simulator, SimulatorBuilder,
 };
@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use support::{RawServer, Then};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
-use tokio::sync::Barrier;
+use tokio::sync::{Barrier, watch};
 
 /// A simulator and a client of it that go by the same clock.
 async fn simulated(
@@ -126,33 +126,32 @@ async fn an_account_is_renewed_and_then_there_is_nothing_due() {
     Grafana scraper          Renew(Due)
     Nightly backup           Renew(Due)
     Staging smoke tests      Renew(Due)
-    Partner API (Northwind)  Skip(Expired)
+    Partner API (Northwind)  Renew(Expired)
     Legacy Jenkins           Skip(Disabled)
     Status page probe        Skip(NeverExpires)
     Data warehouse import    Skip(NotDue)
     Mobile beta gateway      Skip(NotDue)
     ");
     insta::assert_snapshot!(table(&renewal.report().await), @"
-    10 tokens: 3 renewed, 7 skipped, 1 of them expired, 1 of them disabled
+    10 tokens: 4 renewed, 6 skipped, 1 of them disabled
+    Partner API (Northwind) 2026-11-21  renewed until 2027-11-24 12:00 UTC
     Staging smoke tests    2026-11-25  renewed until 2027-11-24 12:00 UTC
     Nightly backup         2026-11-29  renewed until 2027-11-24 12:00 UTC
     Grafana scraper        2026-12-15  renewed until 2027-11-24 12:00 UTC
     skipped: 4 not due yet
     skipped: 1 never expires
     skipped: 1 is disabled
-    skipped: 1 has expired
     ");
 
     let again = tokens.renew(&policy).report().await;
     insta::assert_snapshot!(table(&again), @"
-    10 tokens: 10 skipped, 1 of them expired, 1 of them disabled
-    skipped: 7 not due yet
+    10 tokens: 10 skipped, 1 of them disabled
+    skipped: 8 not due yet
     skipped: 1 never expires
     skipped: 1 is disabled
-    skipped: 1 has expired
     ");
     assert!(again.is_success());
-    assert_eq!(count(&simulator, Operation::Refresh), 3);
+    assert_eq!(count(&simulator, Operation::Refresh), 4);
     assert_eq!(again.next_due, Some(again.started_at + TimeDelta::days(58)));
 }
 
@@ -166,14 +165,14 @@ async fn a_dry_run_changes_nothing() {
         .report()
         .await;
     insta::assert_snapshot!(table(&report), @"
-    10 tokens: 3 to renew, 7 skipped, 1 of them expired, 1 of them disabled
+    10 tokens: 4 to renew, 6 skipped, 1 of them disabled
+    Partner API (Northwind) 2026-11-21  would be renewed
     Staging smoke tests    2026-11-25  would be renewed
     Nightly backup         2026-11-29  would be renewed
     Grafana scraper        2026-12-15  would be renewed
     skipped: 4 not due yet
     skipped: 1 never expires
     skipped: 1 is disabled
-    skipped: 1 has expired
     ");
     assert!(report.is_success());
     assert_eq!(simulator.tokens(), before);
@@ -188,7 +187,7 @@ async fn what_the_policy_includes_is_renewed_too() {
     let clock = support::clock();
     let (simulator, tokens) = simulated(&clock, |builder| {
         builder
-            .token(in_days("lapsed", -3))
+            .token(in_days("expired", -40))
             .token(in_days("disabled", 3).disabled())
     })
     .await;
@@ -198,7 +197,7 @@ async fn what_the_policy_includes_is_renewed_too() {
     let report = tokens.renew(&policy).report().await;
     insta::assert_snapshot!(table(&report), @"
     2 tokens: 2 renewed
-    lapsed                 2026-11-21  renewed until 2027-11-24 12:00 UTC
+    expired                2026-10-15  renewed until 2027-11-24 12:00 UTC
     disabled               2026-11-27  renewed until 2027-11-24 12:00 UTC
     ");
     let disabled = &simulator.tokens()[1];
@@ -676,4 +675,86 @@ async fn no_more_tokens_are_renewed_at_once_than_the_policy_says() {
     let report = tokens.renew(&policy).report().await;
     assert_eq!(report.to_string(), "9 tokens: 9 renewed");
     assert_eq!(most.load(SeqCst), 3);
+}
+
+/// Renews 40 tokens for a caller that pauses after the first renewal, for twice as
+/// long as an attempt may take. Only then does the server answer the others. The
+/// report, and how many refreshes were requested.
+async fn renew_for_a_caller_that_pauses(timeout: Duration) -> (String, usize) {
+    let (paused, is_paused) = watch::channel(false);
+    let refreshes = Arc::new(AtomicUsize::new(0));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base_url = format!("http://{}/client/v4", listener.local_addr().unwrap());
+    let counted = Arc::clone(&refreshes);
+    tokio::spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            let (mut is_paused, counted) = (is_paused.clone(), counted.clone());
+            tokio::spawn(async move {
+                let request = support::read_request(&mut socket).await.unwrap();
+                let answer = if request.starts_with("GET ") {
+                    success((1..=40).map(|number| token(number, SOON)).collect())
+                } else {
+                    if counted.fetch_add(1, SeqCst) > 0 {
+                        is_paused.wait_for(|paused| *paused).await.unwrap();
+                    }
+                    let number = (1..=40).find(|number| request.contains(&id(*number)));
+                    success(token(number.unwrap(), LATER))
+                };
+                // A client that gave up is gone.
+                let _ = socket.write_all(answer.as_bytes()).await;
+            });
+        }
+    });
+    let client = Client::builder()
+        .api_token("t")
+        .base_url(base_url)
+        .timeout(timeout)
+        .build();
+    let tokens = client.unwrap().account(support::ACCOUNT).unwrap();
+    let policy = RenewalPolicy::new().include_expired(true);
+    let mut renewal = tokens.renew(&policy);
+    while let Some(event) = renewal.next().await {
+        if matches!(event, RenewalEvent::Settled(_)) && !*paused.borrow() {
+            paused.send_replace(true);
+            tokio::time::sleep(timeout * 2).await;
+        }
+        if let RenewalEvent::Finished(report) = event {
+            return (report.to_string(), refreshes.load(SeqCst));
+        }
+    }
+    panic!("the pass ended without a report")
+}
+
+#[tokio::test]
+async fn a_caller_that_pauses_between_events_costs_no_renewal_its_time() {
+    let mut timeout = Duration::from_millis(250);
+    let all = ("40 tokens: 40 renewed".to_owned(), 40);
+    loop {
+        let outcome = renew_for_a_caller_that_pauses(timeout).await;
+        // A busy machine may need longer for the answers themselves.
+        if outcome == all {
+            break;
+        }
+        timeout *= 4;
+        assert!(timeout < Duration::from_secs(10), "{outcome:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_deadline_of_the_client_holds_for_renewals() {
+    let server =
+        RawServer::in_turn(&[support::answer("503 Service Unavailable", "text/plain", "")]).await;
+    let waited = async |set: fn(ClientBuilder) -> ClientBuilder| {
+        let clock = support::clock();
+        let retry = Retry::default().attempts(1000).seed(1);
+        let client = set(server.builder().retry(retry).clock(clock.clone())).build();
+        let tokens = client.unwrap().account(support::ACCOUNT).unwrap();
+        let report = tokens.renew(&RenewalPolicy::new()).report().await;
+        assert!(!report.is_success());
+        clock.elapsed().as_secs()
+    };
+    let by_default = waited(|client| client).await;
+    assert!((600..900).contains(&by_default), "{by_default}");
+    let with_a_deadline = waited(|client| client.deadline(Duration::from_secs(60))).await;
+    assert!((30..60).contains(&with_a_deadline), "{with_a_deadline}");
 }

@@ -37,9 +37,39 @@ fn decisions() {
             json!({ "id": "a", "expires_at": "2026-11-24T12:00:00Z" }),
         ),
         (
-            "lapsed, included",
+            "expired in the window",
+            &default,
+            json!({ "id": "a", "expires_at": "2026-10-25T12:00:01Z" }),
+        ),
+        (
+            "expired before it",
+            &default,
+            json!({ "id": "a", "expires_at": "2026-10-25T12:00:00Z" }),
+        ),
+        (
+            "expired before, included",
             &all,
-            json!({ "id": "a", "expires_at": "2026-11-24T12:00:00Z" }),
+            json!({ "id": "a", "expires_at": "2026-10-25T12:00:00Z" }),
+        ),
+        (
+            "Go's zero time",
+            &default,
+            json!({ "id": "a", "expires_at": "0001-01-01T00:00:00Z" }),
+        ),
+        (
+            "expired and disabled",
+            &default,
+            json!({ "id": "a", "expires_at": "2026-11-24T12:00:00Z", "enabled": false }),
+        ),
+        (
+            "expired in a short life",
+            &by_duration,
+            json!({ "id": "a", "expires_at": "2026-11-24T06:00:01Z", "duration": "12h" }),
+        ),
+        (
+            "expired before it, short",
+            &by_duration,
+            json!({ "id": "a", "expires_at": "2026-11-24T06:00:00Z", "duration": "12h" }),
         ),
         (
             "disabled",
@@ -89,7 +119,7 @@ fn decisions() {
             json!({ "id": "a", "expires_at": edge, "duration": "0s" }),
         ),
         (
-            "odd duration, lapsed",
+            "odd duration, expired",
             &by_duration,
             json!({ "id": "a", "expires_at": "2026-11-23T12:00:00Z", "duration": "1 year" }),
         ),
@@ -113,8 +143,14 @@ fn decisions() {
     insta::assert_snapshot!(lines.join("\n"), @"
     not due                  Skip(NotDue)
     due                      Renew(Due)
-    at its very end          Skip(Expired)
-    lapsed, included         Renew(Expired)
+    at its very end          Renew(Expired)
+    expired in the window    Renew(Expired)
+    expired before it        Skip(Expired)
+    expired before, included Renew(Expired)
+    Go's zero time           Unable(NoExpiry)
+    expired and disabled     Skip(Disabled)
+    expired in a short life  Renew(Expired)
+    expired before it, short Skip(Expired)
     disabled                 Skip(Disabled)
     disabled, included       Renew(Due)
     forever                  Skip(NeverExpires)
@@ -126,7 +162,7 @@ fn decisions() {
     odd duration, by it      Unable(UnreadableDuration)
     no duration, by it       Unable(UnreadableDuration)
     zero duration, by it     Unable(UnreadableDuration)
-    odd duration, lapsed     Skip(Expired)
+    odd duration, expired    Unable(UnreadableDuration)
     short one, half left     Renew(Due)
     short one, more left     Skip(NotDue)
     ");

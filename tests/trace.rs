@@ -156,3 +156,43 @@ async fn no_secret_at_any_level() {
         text.lines().find(|line| line.contains(CANARY)).unwrap()
     );
 }
+
+/// Keeps what is recorded on any span.
+struct Fields(Arc<Mutex<Vec<String>>>);
+
+impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Fields {
+    fn on_record(
+        &self,
+        _: &tracing::span::Id,
+        values: &tracing::span::Record<'_>,
+        _: tracing_subscriber::layer::Context<'_, S>,
+    ) {
+        self.0.lock().unwrap().push(format!("{values:?}"));
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_recorded_on_a_span_of_the_caller() {
+    use tracing::Instrument;
+    use tracing_subscriber::layer::SubscriberExt;
+
+    let recorded = Arc::new(Mutex::new(Vec::new()));
+    // The caller's span is enabled, those of the crate are filtered out.
+    let subscriber = tracing_subscriber::registry()
+        .with(tracing_subscriber::filter::LevelFilter::INFO)
+        .with(Fields(Arc::clone(&recorded)));
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let fine = json(
+        "200 OK",
+        r#"{"success":true,"errors":[],"messages":[],"result":{"name":"ci"}}"#,
+    );
+    let server = RawServer::start(fine, Then::Close).await;
+    let span = tracing::info_span!("handler", url.full = tracing::field::Empty);
+    server
+        .tokens()
+        .refresh(TOKEN)
+        .instrument(span)
+        .await
+        .unwrap();
+    assert_eq!(*recorded.lock().unwrap(), [""; 0]);
+}

@@ -11,9 +11,11 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use cf_service_tokens::renewal::{RenewBy, RenewalEvent, RenewalPolicy, Watch, WatchEvent};
+use cf_service_tokens::renewal::{
+    RenewBy, RenewalEvent, RenewalPolicy, RenewalReport, Watch, WatchEvent,
+};
 use cf_service_tokens::{Client, Clock, ManualClock, Retry, ServiceTokens};
-use cf_service_tokens_simulator::{SeedToken, Simulator};
+use cf_service_tokens_simulator::{Fault, Injection, Operation, SeedToken, Simulator};
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::StreamExt;
 use support::{ACCOUNT, RawServer, Then};
@@ -399,4 +401,46 @@ async fn a_dropped_watch_stops() {
     }
     assert_eq!(server.requests().len(), 1);
     assert_eq!(clock.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test]
+async fn a_token_that_expires_in_an_outage_stays_due_until_it_is_renewed() {
+    for fault in [Operation::List, Operation::Refresh] {
+        let clock = JumpingClock::new();
+        let tokens = [("deploy", 31), ("let go", -31)];
+        let tokens =
+            tokens.map(|(name, days)| SeedToken::new(name).expires_in(TimeDelta::days(days)));
+        let simulator = simulator(&clock, tokens.into()).await;
+        let mut watch = tokens_at(&simulator, clock.clone()).watch(&RenewalPolicy::new());
+        let first = report(&mut watch).await;
+        assert!(first.is_success(), "{first}");
+        simulator.inject(Injection::new(Fault::Status(503)).on(fault).always());
+        // The window is 30 days, so that it is long over when the API is back.
+        clock.jump(TimeDelta::days(40));
+        let mut passes = 0;
+        while clock.now() < "2027-03-24T12:00:00Z".parse::<DateTime<Utc>>().unwrap() {
+            let report = report(&mut watch).await;
+            assert!(!report.is_success(), "{report}");
+            clock.jump(TimeDelta::days(5));
+            passes += 1;
+        }
+        assert!(passes > 10, "{passes}");
+        simulator.clear_faults();
+        let last = report(&mut watch).await;
+        assert_eq!(
+            last.to_string(),
+            "2 tokens: 1 renewed, 1 skipped, 1 of them expired"
+        );
+        assert!(last.is_success());
+        assert_eq!(last.tokens[0].name.as_deref(), Some("deploy"));
+    }
+}
+
+/// Goes on to the end of the pass.
+async fn report(watch: &mut Watch) -> RenewalReport {
+    loop {
+        if let WatchEvent::Renewal(RenewalEvent::Finished(report)) = watch.next().await {
+            return report;
+        }
+    }
 }

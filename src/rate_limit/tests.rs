@@ -1,4 +1,4 @@
-//! Waiting in line, in a time that passes only when the test lets it.
+//! Waiting for the limit, in a time that passes only when the test lets it.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -102,38 +102,55 @@ fn taken(log: &Log) -> Vec<(usize, Result<(), u64>)> {
     taken
 }
 
-#[tokio::test]
-async fn those_who_wait_are_let_through_in_the_order_in_which_they_came() {
-    let (limiter, clock, log) = (limiter(2, 300), HandClock::new(), Log::default());
-    for name in 0..6 {
-        caller(name, &limiter, &clock, 1000, &log);
-        settle().await;
-    }
-    assert_eq!(taken(&log), [(0, Ok(())), (1, Ok(()))]);
-    clock.set(seconds(299)).await;
-    assert_eq!(taken(&log), []);
-    clock.set(seconds(300)).await;
-    assert_eq!(taken(&log), [(2, Ok(())), (3, Ok(()))]);
-    clock.set(seconds(600)).await;
-    assert_eq!(taken(&log), [(4, Ok(())), (5, Ok(()))]);
+/// How many went through and how many gave up, since this was asked last.
+fn counts(log: &Log) -> (usize, usize) {
+    let taken = taken(log);
+    let passed = taken.iter().filter(|(_, outcome)| outcome.is_ok()).count();
+    (passed, taken.len() - passed)
 }
 
 #[tokio::test]
-async fn who_would_wait_too_long_fails_at_once_counting_those_ahead() {
+async fn each_window_lets_its_quota_of_waiters_through() {
+    let (limiter, clock, log) = (limiter(2, 300), HandClock::new(), Log::default());
+    for name in 0..6 {
+        caller(name, &limiter, &clock, 1000, &log);
+    }
+    settle().await;
+    assert_eq!(counts(&log), (2, 0));
+    clock.set(seconds(299)).await;
+    assert_eq!(counts(&log), (0, 0));
+    clock.set(seconds(300)).await;
+    assert_eq!(counts(&log), (2, 0));
+    clock.set(seconds(600)).await;
+    assert_eq!(counts(&log), (2, 0));
+}
+
+#[tokio::test]
+async fn a_caller_that_would_wait_past_its_deadline_fails_at_once() {
     let (limiter, clock, log) = (limiter(1, 300), HandClock::new(), Log::default());
     caller(0, &limiter, &clock, 400, &log);
     settle().await;
     caller(1, &limiter, &clock, 300, &log);
     caller(2, &limiter, &clock, 301, &log);
     settle().await;
-    // The second is in the line, so that the third would have to wait for two windows.
-    caller(3, &limiter, &clock, 600, &log);
-    caller(4, &limiter, &clock, 601, &log);
-    settle().await;
-    assert_eq!(taken(&log), [(0, Ok(())), (1, Err(300)), (3, Err(600))]);
+    assert_eq!(taken(&log), [(0, Ok(())), (1, Err(300))]);
     clock.set(seconds(300)).await;
-    clock.set(seconds(600)).await;
-    assert_eq!(taken(&log), [(2, Ok(())), (4, Ok(()))]);
+    assert_eq!(taken(&log), [(2, Ok(()))]);
+}
+
+#[tokio::test]
+async fn a_waiter_that_finds_the_next_window_full_gives_up_no_later_than_its_deadline() {
+    let (limiter, clock, log) = (limiter(1, 300), HandClock::new(), Log::default());
+    caller(0, &limiter, &clock, 10, &log);
+    settle().await;
+    assert_eq!(counts(&log), (1, 0));
+    for name in 1..4 {
+        caller(name, &limiter, &clock, 599, &log);
+    }
+    settle().await;
+    clock.set(seconds(300)).await;
+    // One has the new window's only request; the others would wait until 600.
+    assert_eq!(counts(&log), (1, 2));
 }
 
 #[tokio::test]
@@ -162,42 +179,78 @@ async fn nobody_waits_past_a_deadline_behind_someone_more_patient() {
 }
 
 #[tokio::test]
-async fn who_goes_away_gives_up_the_place_and_the_room() {
+async fn a_waiter_that_is_dropped_leaves_its_room_to_the_others() {
     let (limiter, clock, log) = (limiter(1, 300), HandClock::new(), Log::default());
     caller(0, &limiter, &clock, 1000, &log);
     settle().await;
-    let head = caller(1, &limiter, &clock, 1000, &log);
-    settle().await;
-    let second = caller(2, &limiter, &clock, 1000, &log);
+    let dropped = [1, 2].map(|name| caller(name, &limiter, &clock, 1000, &log));
     settle().await;
     caller(3, &limiter, &clock, 1000, &log);
     settle().await;
-    head.abort();
-    second.abort();
+    for waiter in dropped {
+        waiter.abort();
+    }
     settle().await;
-    assert_eq!(lock(limiter.limits.as_ref().unwrap()).line.len(), 1);
     clock.set(seconds(300)).await;
     assert_eq!(taken(&log), [(0, Ok(())), (3, Ok(()))]);
 }
 
 #[tokio::test]
-async fn who_is_never_polled_again_holds_nobody_up_past_a_deadline() {
+async fn a_waiter_that_nobody_polls_blocks_no_other() {
     let (limiter, clock, log) = (limiter(1, 300), HandClock::new(), Log::default());
     caller(0, &limiter, &clock, 10, &log);
     settle().await;
-    let forgotten = limiter.enter(&clock, seconds(900));
-    let mut forgotten = pin!(forgotten);
-    assert!(forgotten.as_mut().now_or_never().is_none());
-    caller(2, &limiter, &clock, 700, &log);
-    settle().await;
-    taken(&log);
-    for at in [300, 600, 700, 900] {
-        clock.set(seconds(at)).await;
+    let parked = limiter.enter(&clock, seconds(9000));
+    let mut parked = pin!(parked);
+    assert!(parked.as_mut().now_or_never().is_none());
+    for name in 1..4 {
+        caller(name, &limiter, &clock, 2000, &log);
     }
-    let [(2, outcome)] = taken(&log)[..] else {
-        panic!("the call hangs");
+    settle().await;
+    assert_eq!(counts(&log), (1, 0));
+    for at in [300, 600, 900] {
+        clock.set(seconds(at)).await;
+        assert_eq!(counts(&log), (1, 0), "at {at}");
+    }
+    assert!(parked.as_mut().now_or_never().is_none());
+    clock.set(seconds(1200)).await;
+    assert!(parked.now_or_never().unwrap().is_ok());
+}
+
+/// A clock that counts how often a waiter looks at it.
+#[derive(Debug, Default)]
+struct CountingClock(std::sync::atomic::AtomicUsize);
+
+impl Clock for CountingClock {
+    fn now(&self) -> DateTime<Utc> {
+        DateTime::UNIX_EPOCH
+    }
+    fn elapsed(&self) -> Duration {
+        self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        Duration::ZERO
+    }
+    fn sleep(&self, _: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(std::future::pending())
+    }
+}
+
+/// How often the clock is read while so many calls are refused a connection at once.
+async fn looks_of_unsent_calls(calls: usize) -> usize {
+    let (limiter, clock) = (limiter(10, 1), CountingClock::default());
+    let call = async || {
+        let permit = limiter.enter(&clock, seconds(100)).await.ok().unwrap();
+        tokio::task::yield_now().await; // the connection is refused
+        permit.unsent();
     };
-    assert!(outcome.is_err());
+    futures_util::future::join_all((0..calls).map(|_| call())).await;
+    clock.0.load(std::sync::atomic::Ordering::Relaxed)
+}
+
+#[tokio::test]
+async fn unsent_calls_cost_about_the_same_each_however_many_wait() {
+    let few = looks_of_unsent_calls(200).await;
+    let many = looks_of_unsent_calls(2000).await;
+    assert!(many <= 20 * few, "{few} looks for 200, {many} for 2,000");
 }
 
 #[tokio::test]

@@ -54,20 +54,14 @@ impl Window {
         }
     }
 
-    /// How long until there is room for one more, behind so many others that wait.
-    pub(super) fn wait(&self, now: Duration, ahead: u32) -> Duration {
-        let Some(rule) = self.rule else {
-            return Duration::ZERO;
-        };
-        let Some(behind) = ahead.checked_sub(self.room(rule)) else {
-            return Duration::ZERO;
-        };
-        // One that has not begun will begin with those ahead.
-        let left = self
-            .ends_at()
-            .map_or(rule.window, |end| end.saturating_sub(now));
-        let later = rule.window.saturating_mul(behind / rule.quota);
-        left.saturating_add(later)
+    /// Returns how long until there is room for one more request.
+    pub(super) fn wait(&self, now: Duration) -> Duration {
+        match self.rule {
+            Some(rule) if self.room(rule) == 0 => self
+                .ends_at()
+                .map_or(rule.window, |end| end.saturating_sub(now)),
+            _ => Duration::ZERO,
+        }
     }
 
     /// Whether there is room for one more, as long as the window lasts.
@@ -185,7 +179,7 @@ mod tests {
     /// How long one more has to wait, in seconds.
     fn wait(window: &mut Window, now: u64) -> u64 {
         window.turn(seconds(now));
-        window.wait(seconds(now), 0).as_secs()
+        window.wait(seconds(now)).as_secs()
     }
 
     #[test]
@@ -281,16 +275,6 @@ mod tests {
         window.learn(epoch, seconds(0), &two_counted);
         window.settled();
         assert_eq!(wait(&mut window, 0), 0);
-    }
-
-    #[test]
-    fn those_who_wait_are_counted() {
-        let mut window = Window::new(Some(rule(2, 300)));
-        assert_eq!(window.wait(seconds(0), 1), Duration::ZERO);
-        window.enter(seconds(0));
-        window.enter(seconds(0));
-        let waits = [0, 1, 2, 3, 4].map(|ahead| window.wait(seconds(100), ahead).as_secs());
-        assert_eq!(waits, [200, 200, 500, 500, 800]);
     }
 
     #[test]

@@ -64,7 +64,7 @@ reasons! {
     RenewReason {
         /// It expires within the policy's window.
         Due: "due", "expires soon";
-        /// It has lapsed, and the policy includes such tokens.
+        /// It has expired.
         Expired: "expired", "has expired";
     }
 }
@@ -78,8 +78,9 @@ reasons! {
         NeverExpires: "never_expires", "never expires";
         /// It is disabled, and the policy leaves such tokens out.
         Disabled: "disabled", "is disabled";
-        /// It has lapsed, and the policy leaves such tokens out.
-        Expired: "expired", "has expired";
+        /// It expired longer ago than the policy's window, and the policy leaves such
+        /// tokens out.
+        Expired: "expired", "expired longer ago than the window";
         /// The policy leaves it out by its name or id.
         Excluded: "excluded", "is left out by name or id";
         /// The policy names tokens, and not this one.
@@ -115,10 +116,10 @@ reasons! {
 /// | is disabled, and `include_disabled` is off | [`Skip(Disabled)`](SkipReason::Disabled) |
 /// | lasts forever | [`Skip(NeverExpires)`](SkipReason::NeverExpires) |
 /// | has no time of expiry | [`Unable(NoExpiry)`](UnableReason::NoExpiry) |
-/// | has lapsed, and `include_expired` is off | [`Skip(Expired)`](SkipReason::Expired) |
+/// | expired longer ago than the window, and `include_expired` is off | [`Skip(Expired)`](SkipReason::Expired) |
 /// | is not due yet | [`Skip(NotDue)`](SkipReason::NotDue) |
 /// | is to be renewed by its duration, which can't be read | [`Unable(UnreadableDuration)`](UnableReason::UnreadableDuration) |
-/// | has lapsed | [`Renew(Expired)`](RenewReason::Expired) |
+/// | has expired | [`Renew(Expired)`](RenewReason::Expired) |
 /// | any other | [`Renew(Due)`](RenewReason::Due) |
 ///
 /// ```
@@ -136,6 +137,17 @@ reasons! {
 /// assert_eq!(decide(&token, &policy, now), Decision::Skip(SkipReason::Disabled));
 /// ```
 pub fn decide(token: &ServiceToken, policy: &RenewalPolicy, now: DateTime<Utc>) -> Decision {
+    decide_since(token, policy, now, now)
+}
+
+/// As [`decide`], but a token stays due unless it had been expired for longer than the
+/// window at `since`, the time at which all was last well.
+pub(super) fn decide_since(
+    token: &ServiceToken,
+    policy: &RenewalPolicy,
+    now: DateTime<Utc>,
+    since: DateTime<Utc>,
+) -> Decision {
     let names = [token.id.as_deref(), token.name.as_deref()];
     let mut names = names.into_iter().flatten();
     if names.clone().any(|name| policy.except.contains(name)) {
@@ -168,7 +180,12 @@ pub fn decide(token: &ServiceToken, policy: &RenewalPolicy, now: DateTime<Utc>) 
         return Decision::Unable(UnableReason::NoExpiry);
     };
     let expired = token.is_expired(now);
-    if expired && !policy.include_expired {
+    let is_long_expired = token.expires_at.is_some_and(|expires_at| {
+        let window = expires_at - due_at;
+        let end = expires_at.checked_add_signed(window);
+        end.is_some_and(|end| end <= since.min(now))
+    });
+    if is_long_expired && !policy.include_expired {
         return Decision::Skip(SkipReason::Expired);
     }
     if now < due_at {

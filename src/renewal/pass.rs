@@ -8,20 +8,23 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use futures_util::future::{BoxFuture, FutureExt};
-use futures_util::stream::{FuturesUnordered, Stream, StreamExt};
+use futures_util::stream::Stream;
+use tokio::task::JoinSet;
+use tracing::Instrument;
+use tracing::instrument::WithSubscriber;
 
 use crate::error::Error;
 use crate::generated::types::ServiceToken;
 use crate::list::ServiceTokenStream;
-use crate::renewal::decision::{Decision, RenewReason, SkipReason, decide};
+use crate::renewal::decision::{Decision, RenewReason, SkipReason, decide_since};
 use crate::renewal::outcome::{RenewalError, RenewalOutcome, TokenRenewal, verified};
 use crate::renewal::policy::{RenewBy, RenewalPolicy};
 use crate::renewal::report::RenewalReport;
 use crate::request::UpdateServiceToken;
 use crate::service_tokens::ServiceTokens;
 
-/// How long each call may take. An account may have more tokens than the rate
+/// How long each call may take where neither the client nor the call sets a deadline.
+/// An account may have more tokens than the rate
 /// limit has room for, and one that was locked out must wait for five minutes.
 const PATIENCE: Duration = Duration::from_secs(15 * 60);
 
@@ -69,8 +72,10 @@ pub enum RenewalEvent {
 ///
 /// It is a [`Stream`] of what happens, of which the last is the report.
 /// Nothing is done unless it is read: by [`next`](Self::next), or to the end by
-/// [`report`](Self::report). To stop, drop it: no call is made any more, and
-/// tokens that were being renewed may be renewed or not.
+/// [`report`](Self::report). Read it inside a tokio runtime: renewals run as tasks, so
+/// that a caller may take its time between two events without holding them up. To
+/// stop, drop it: no more calls are made, and tokens that were being renewed may be
+/// renewed or not.
 ///
 /// ```
 /// use cf_service_tokens::renewal::{RenewalEvent, RenewalPolicy};
@@ -144,7 +149,9 @@ impl ServiceTokens {
     ///
     /// What is kept in memory grows with what is due, not with the account. Where
     /// the rate limit has no room for so many calls, they wait: each may take a
-    /// quarter of an hour, unless [`with`](Self::with) set another deadline.
+    /// quarter of an hour, unless [`with`](Self::with) or
+    /// [`ClientBuilder::deadline`](crate::ClientBuilder::deadline) sets another
+    /// deadline.
     ///
     /// ```
     /// use cf_service_tokens::renewal::RenewalPolicy;
@@ -166,7 +173,7 @@ impl ServiceTokens {
     /// ```
     pub fn renew(&self, policy: &RenewalPolicy) -> Renewal {
         Renewal {
-            pass: Pass::new(self, policy.clone()),
+            pass: Pass::new(self, policy.clone(), self.clock().now()),
         }
     }
 }
@@ -175,13 +182,18 @@ impl ServiceTokens {
 pub(super) struct Pass {
     tokens: ServiceTokens,
     policy: RenewalPolicy,
+    /// When all was last well: a token that had not been expired for longer than the
+    /// window by then stays due.
+    since: DateTime<Utc>,
     stage: Stage,
     /// The tokens that were listed, are due, and are not being renewed yet.
     due: VecDeque<Due>,
     /// The ids of all tokens that were due. A token may be listed twice, since
     /// pages shift when tokens are made or deleted.
     due_ids: BTreeSet<String>,
-    in_flight: FuturesUnordered<BoxFuture<'static, Tried>>,
+    /// Tasks rather than futures, so that a caller that polls rarely costs no renewal
+    /// its time. They are aborted when the pass is dropped.
+    in_flight: JoinSet<Tried>,
     /// The names in the policy that no token had so far.
     unmatched: BTreeSet<String>,
     report: RenewalReport,
@@ -205,17 +217,18 @@ struct Due {
 type Tried = (Due, Result<DateTime<Utc>, RenewalError>);
 
 impl Pass {
-    pub(super) fn new(tokens: &ServiceTokens, policy: RenewalPolicy) -> Self {
-        let tokens = tokens.with(|call| call.deadline_or(PATIENCE));
+    pub(super) fn new(tokens: &ServiceTokens, policy: RenewalPolicy, since: DateTime<Utc>) -> Self {
+        let tokens = tokens.with(|call| call.default_deadline(PATIENCE));
         Self {
             stage: Stage::Listing(tokens.list().stream()),
             due: VecDeque::new(),
             due_ids: BTreeSet::new(),
-            in_flight: FuturesUnordered::new(),
+            in_flight: JoinSet::new(),
             unmatched: policy.named(),
             report: RenewalReport::new(tokens.clock().now()),
             tokens,
             policy,
+            since,
         }
     }
 
@@ -233,13 +246,13 @@ impl Pass {
                 },
                 Stage::Renewing => {
                     self.fill_up();
-                    return Some(match self.in_flight.next().await {
+                    return Some(match next_settled(&mut self.in_flight).await {
                         Some(tried) => self.settled(tried),
                         None => self.finished(),
                     });
                 }
                 Stage::Stopping => {
-                    if let Some(tried) = self.in_flight.next().await {
+                    if let Some(tried) = next_settled(&mut self.in_flight).await {
                         return Some(self.settled(tried));
                     }
                     return Some(match self.due.pop_front() {
@@ -260,7 +273,8 @@ impl Pass {
         for name in [&token.id, &token.name].into_iter().flatten() {
             self.unmatched.remove(name);
         }
-        let decision = decide(&token, &self.policy, self.tokens.clock().now());
+        let now = self.tokens.clock().now();
+        let decision = decide_since(&token, &self.policy, now, self.since);
         match decision {
             Decision::Renew(_) if !self.is_new(&token) => {}
             Decision::Renew(reason) if self.policy.dry_run => {
@@ -317,7 +331,8 @@ impl Pass {
                 return;
             };
             let renewal = renew(self.tokens.clone(), self.policy.by, due);
-            self.in_flight.push(renewal.boxed());
+            let renewal = renewal.in_current_span().with_current_subscriber();
+            self.in_flight.spawn(renewal);
         }
     }
 
@@ -358,6 +373,18 @@ impl Pass {
         self.stage = Stage::Finished;
         self.report.finish(self.tokens.clock().now());
         RenewalEvent::Finished(self.report.clone())
+    }
+}
+
+/// Waits for the next renewal to end; `None` if none is in flight.
+async fn next_settled(in_flight: &mut JoinSet<Tried>) -> Option<Tried> {
+    match in_flight.join_next().await? {
+        Ok(tried) => Some(tried),
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // Only the end of the runtime cancels a task, and with it this one.
+            Err(_) => std::future::pending().await,
+        },
     }
 }
 

@@ -115,8 +115,10 @@ impl RenewalPolicy {
         self
     }
 
-    /// Whether tokens that have lapsed are renewed as well, which makes them work
-    /// again. Not by default: who let one lapse may have meant it.
+    /// Whether tokens that expired longer ago than the [window](Self::window) are
+    /// renewed as well, which makes them work again. Not by default: such a token may
+    /// have been left to expire on purpose. A token that expired more recently is
+    /// always renewed.
     ///
     /// ```
     /// # use cf_service_tokens::ServiceToken;
@@ -127,6 +129,8 @@ impl RenewalPolicy {
     /// # token.id = Some("f174e90a-fafe-4643-bbbc-4a0ed4fc8415".to_owned());
     /// # token.expires_at = Some(now + TimeDelta::days(9));
     /// token.expires_at = Some(now - TimeDelta::days(1));
+    /// assert_eq!(decide(&token, &policy, now), Decision::Renew(RenewReason::Expired));
+    /// token.expires_at = Some(now - TimeDelta::days(31));
     /// assert_eq!(decide(&token, &policy, now), Decision::Skip(SkipReason::Expired));
     /// let policy = policy.include_expired(true);
     /// assert_eq!(decide(&token, &policy, now), Decision::Renew(RenewReason::Expired));
@@ -269,7 +273,7 @@ impl RenewalPolicy {
             Some(gain) => self.window.min(gain / 2),
             None => self.window,
         };
-        let due_at = token.expires_at?.checked_sub_signed(window);
+        let due_at = token.known_expiry()?.checked_sub_signed(window);
         Some(due_at.unwrap_or(DateTime::<Utc>::MIN_UTC))
     }
 

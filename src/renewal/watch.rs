@@ -81,8 +81,11 @@ pub struct Watch {
     stage: Stage,
     /// How many passes failed one after the other.
     failures: u32,
-    /// When the first token lapses, as far as the last pass that knew could tell.
+    /// When the first token expires, as far as the last pass that knew could tell.
     next_expiry: Option<DateTime<Utc>>,
+    /// When the last pass began that left nothing to look after, or the watch itself.
+    /// A token that expires after that stays due until it is renewed.
+    since: DateTime<Utc>,
 }
 
 enum Stage {
@@ -109,7 +112,8 @@ impl ServiceTokens {
     /// failed in part or as a whole it tries again, after a minute at first and
     /// after an hour at last, and sooner where a token would lapse meanwhile. It
     /// survives any outage, and when the machine was suspended, or its clock set, it
-    /// notices within a quarter of an hour.
+    /// notices within a quarter of an hour. A token that expires while passes fail stays
+    /// due until it is renewed, however long that takes.
     ///
     /// ```
     /// use cf_service_tokens::renewal::{RenewalPolicy, WatchEvent};
@@ -134,12 +138,14 @@ impl ServiceTokens {
     /// # }
     /// ```
     pub fn watch(&self, policy: &RenewalPolicy) -> Watch {
+        let since = self.clock().now();
         Watch {
             tokens: self.clone(),
             policy: policy.clone(),
-            stage: Stage::Passing(Box::new(Pass::new(self, policy.clone()))),
+            stage: Stage::Passing(Box::new(Pass::new(self, policy.clone(), since))),
             failures: 0,
             next_expiry: None,
+            since,
         }
     }
 }
@@ -183,7 +189,7 @@ impl Watch {
     }
 
     fn begin(&mut self) {
-        let pass = Pass::new(&self.tokens, self.policy.clone());
+        let pass = Pass::new(&self.tokens, self.policy.clone(), self.since);
         self.stage = Stage::Passing(Box::new(pass));
     }
 
@@ -196,7 +202,10 @@ impl Watch {
             true => self.failures.saturating_add(1),
             false => 0,
         };
-        // A pass that broke off may not have seen the token that lapses first.
+        if report.is_success() {
+            self.since = report.started_at;
+        }
+        // A pass that broke off may not have seen the token that expires first.
         let known = self.next_expiry.filter(|_| report.error.is_some());
         self.next_expiry = known.into_iter().chain(report.next_expiry).min();
 

@@ -280,8 +280,9 @@ pub(crate) struct Window {
 
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
-A token that has lapsed is not renewed unless --include-expired says so: who let it
-lapse may have meant it. Each renewal is verified: the expiry must have moved.
+A token that expired less than the window ago is renewed like any other that is due.
+Older ones need --include-expired: they may have been left to expire on purpose. Each
+renewal is verified: the expiry must have moved.
 
 From cron, daily; mail comes only if something failed:
   17 4 * * *  $HOME/.cargo/bin/cf-service-tokens renew --quiet
@@ -314,7 +315,7 @@ pub(crate) struct Renew {
     /// Not the token of this name or id; may be given several times
     #[arg(long, value_name = "NAME|ID", action = ArgAction::Append)]
     pub(crate) except: Vec<String>,
-    /// Also tokens that have lapsed, which makes them work again
+    /// Also tokens that expired longer ago than the window, which makes them work again
     #[arg(long)]
     pub(crate) include_expired: bool,
     /// Also disabled tokens, which does not enable them

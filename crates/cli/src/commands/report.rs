@@ -1,7 +1,7 @@
 //! `report`: what lapses when, held against the window.
 
 use cf_service_tokens::ServiceToken;
-use cf_service_tokens::renewal::{Decision, RenewalPolicy, SkipReason, decide};
+use cf_service_tokens::renewal::{Decision, RenewReason, RenewalPolicy, SkipReason, decide};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
@@ -78,7 +78,12 @@ fn summary(tokens: &[(ServiceToken, Decision)], arguments: &Report) -> String {
         tokens.len(),
         count(|decision| matches!(decision, Decision::Renew(_))),
         when::length(arguments.window.within),
-        count(|decision| *decision == Decision::Skip(SkipReason::Expired)),
+        count(|decision| {
+            matches!(
+                decision,
+                Decision::Renew(RenewReason::Expired) | Decision::Skip(SkipReason::Expired)
+            )
+        }),
     )
 }
 
@@ -136,10 +141,11 @@ impl Record for ReportRecord {
     const SPARE: &'static [&'static str] = &["LAST SEEN"];
 
     fn cells(&self, now: DateTime<Utc>) -> Vec<Cell> {
-        let due = self.due_at.filter(|_| self.state == State::Active);
+        let falls_due = self.state == State::Active || self.decision == "renew";
+        let due = self.due_at.filter(|_| falls_due);
         let status = match (self.decision, self.reason) {
-            ("renew", _) => Cell::warning(self.words.clone()),
             ("unable", _) | (_, "expired") => Cell::bad(self.words.clone()),
+            ("renew", _) => Cell::warning(self.words.clone()),
             _ => Cell::plain(self.words.clone()),
         };
         let last_seen = self.last_seen_at.map(|at| when::distance(at - now));
