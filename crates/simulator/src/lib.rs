@@ -44,8 +44,8 @@
 //!   ignored.
 //! - **Names** have at most 350 characters, counted as JSON Schema does, and not only
 //!   blanks. Two tokens may have the same name.
-//! - **`client_secret_version`** must be a whole number, though the document says
-//!   *number*.
+//! - **`client_secret_version`** must be a whole number from 1 to 2^53, though the document
+//!   says *number*. A rotation at the highest version leaves it there.
 //! - **Refresh** sets the expiry to 8760 hours from now, or leaves it where it
 //!   is if that is later. Counting from now, not from the old expiry, makes a repeat
 //!   harmless; and a call that lengthens a life never shortens it. Expired and
