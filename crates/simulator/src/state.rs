@@ -15,7 +15,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-use crate::api::requests::{Create, List, Rotate, Update};
+use crate::api::requests::{Create, List, MAX_VERSION, Rotate, Update};
 use crate::behavior::Behavior;
 use crate::state::duration::later;
 use crate::state::secret::ClientSecret;
@@ -264,7 +264,10 @@ impl State {
         let secret = ClientSecret::generate(&mut self.rng);
         let stored = self.find(account, id)?;
         stored.replace_secret(secret.hash(), rotate.previous_client_secret_expires_at);
-        stored.token.client_secret_version += 1;
+        // Past the highest version, no update could name the token's version again.
+        if stored.token.client_secret_version < MAX_VERSION {
+            stored.token.client_secret_version += 1;
+        }
         stored.token.updated_at = now;
         Ok(answer(stored, Some(secret)))
     }

@@ -41,7 +41,7 @@ fn limited() -> SeedApiToken {
 }
 
 #[track_caller]
-fn assert_refused(reply: &Reply, code: u64, message: &str) {
+fn assert_forbidden(reply: &Reply, code: u64, message: &str) {
     assert_eq!(reply.status, StatusCode::FORBIDDEN);
     assert_eq!(reply.codes(), [code]);
     assert_eq!(reply.json()["errors"][0]["message"], message);
@@ -101,7 +101,7 @@ async fn a_read_only_token_lists_and_gets() {
         (Method::POST, format!("{TOKEN}/rotate")),
     ] {
         let reply = call(&api, method, &tokens_of("a1", &rest)).await;
-        assert_refused(&reply, 10_000, "Authentication error");
+        assert_forbidden(&reply, 10_000, "Authentication error");
     }
     assert_eq!(api.simulator.tokens(), before);
 }
@@ -112,7 +112,7 @@ async fn a_token_of_some_accounts_is_refused_in_the_others() {
     let list = async |account| call(&api, Method::GET, &tokens_of(account, "")).await;
     assert_eq!(list("a2").await.status, StatusCode::OK);
     for foreign in ["a1", "a3"] {
-        assert_refused(&list(foreign).await, 10_000, "Authentication error");
+        assert_forbidden(&list(foreign).await, 10_000, "Authentication error");
     }
     let both = two_accounts(limited().account("a1").account("a2")).await;
     let reply = call(&both, Method::GET, &tokens_of("a1", "")).await;
@@ -125,7 +125,13 @@ async fn a_token_expires_by_the_simulators_clock() {
     let list = async || call(&api, Method::GET, &tokens_of("a1", "")).await;
     assert_eq!(list().await.status, StatusCode::OK);
     api.advance(TimeDelta::days(1));
-    assert_refused(&list().await, 9109, "Invalid access token");
+    let expired = list().await;
+    assert_eq!(expired.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(expired.codes(), [9109]);
+    assert_eq!(
+        expired.json()["errors"][0]["message"],
+        "Invalid access token"
+    );
     assert_eq!(api.get(&tokens_of("a1", "")).await.status, StatusCode::OK);
 }
 
@@ -135,7 +141,7 @@ async fn a_token_is_valid_from_its_addresses_alone() {
     let api = two_accounts(elsewhere.clone()).await;
     let reply = call(&api, Method::GET, &tokens_of("a1", "")).await;
     let message = "Cannot use the access token from location: 127.0.0.1";
-    assert_refused(&reply, 9109, message);
+    assert_forbidden(&reply, 9109, message);
 
     let api = two_accounts(elsewhere.only_from([127, 0, 0, 1])).await;
     let reply = call(&api, Method::GET, &tokens_of("a1", "")).await;

@@ -89,7 +89,7 @@ impl SeedApiToken {
     }
 
     /// Makes the API token expire at this time of the simulator's clock. From then on it
-    /// is refused with 403, code 9109.
+    /// is refused with 401, code 9109.
     ///
     /// ```
     /// use cf_service_tokens_simulator::SeedApiToken;
@@ -105,8 +105,9 @@ impl SeedApiToken {
         self
     }
 
-    /// Limits the API token to this address, and to others that are named the same way. From elsewhere it is refused with 403, code 9109. A client of this
-    /// machine calls from `127.0.0.1` or `::1`.
+    /// Limits the API token to this address, and to others that are named the same way.
+    /// From elsewhere it is refused with 403, code 9109. A client of this machine calls
+    /// from `127.0.0.1` or `::1`.
     ///
     /// See the example of [`expires_at`](Self::expires_at).
     #[must_use]
@@ -194,7 +195,7 @@ impl Credentials {
                 let mut known = self.api_tokens.iter();
                 let token = known
                     .find(|token| token.secret == secret)
-                    .ok_or_else(Refusal::forbidden)?;
+                    .ok_or_else(Refusal::not_authenticated)?;
                 token.check(peer, now)?;
                 if token.permits(account_id, operation) {
                     Ok(())
@@ -203,7 +204,7 @@ impl Credentials {
                 }
             }
             (None, Some(email), Some(key)) if email == self.email && key == self.api_key => Ok(()),
-            (None, Some(_), Some(_)) => Err(Refusal::forbidden()),
+            (None, Some(_), Some(_)) => Err(Refusal::not_authenticated()),
             (None, _, _) => Err(Refusal::half_a_scheme()),
             (Some(_), _, _) => Err(Refusal::malformed_authorization()),
         }
