@@ -131,6 +131,98 @@ async fn tokens_are_added_read_changed_and_deleted() {
     }
 }
 
+fn tokens_of(account: &str) -> String {
+    format!("/accounts/{account}/access/service_tokens")
+}
+
+/// The status and the code with which a call with this API token is answered.
+async fn call_with(api: &Api, api_token: &str, method: Method, account: &str) -> (u16, u64) {
+    let request = api
+        .bare(method, &tokens_of(account))
+        .bearer_auth(api_token)
+        .json(&json!({ "name": "CD" }));
+    let reply = send(request).await;
+    let code = reply.json()["errors"][0]["code"].as_u64();
+    (reply.status.as_u16(), code.unwrap_or_default())
+}
+
+#[tokio::test]
+async fn accounts_are_added_until_a_reset() {
+    let api = with_token().await;
+    let added = async |account: Value| {
+        let reply = control_json(&api, Method::POST, "/accounts", account).await;
+        assert_eq!(reply.status, StatusCode::CREATED);
+        reply.json()
+    };
+    let limited = json!({ "id": "a2", "token_limit": 1 });
+    assert_eq!(added(limited.clone()).await, limited);
+    let default = json!({ "id": "a3", "token_limit": 50 });
+    assert_eq!(added(json!({ "id": "a3" })).await, default);
+
+    let body = json!({ "name": "CI", "account_id": "a2" });
+    let planted = control_json(&api, Method::POST, "/tokens", body).await;
+    assert_eq!(planted.json()["account_id"], "a2");
+    let create = async |account| {
+        let path = tokens_of(account);
+        api.post_json(&path, json!({ "name": "CD" })).await.status
+    };
+    assert_eq!(create("a2").await, StatusCode::BAD_REQUEST);
+    assert_eq!(create("a3").await, StatusCode::CREATED);
+
+    control(&api, Method::POST, "/reset").await;
+    assert_eq!(create("a3").await, StatusCode::FORBIDDEN);
+    assert_eq!(api.simulator.tokens().len(), 1);
+}
+
+#[tokio::test]
+async fn api_tokens_that_may_do_less_are_added_until_a_reset() {
+    let api = with_token().await;
+    let own = api.simulator.account_id();
+    control_json(&api, Method::POST, "/accounts", json!({ "id": "a2" })).await;
+    let expiry = "2026-11-24T06:00:00Z";
+    for (body, answer) in [
+        (
+            json!({ "api_token": "unlimited" }),
+            json!({ "accounts": null, "read_only": false, "expires_at": null, "only_from": null }),
+        ),
+        (
+            json!({ "api_token": "reader", "read_only": true }),
+            json!({ "accounts": null, "read_only": true, "expires_at": null, "only_from": null }),
+        ),
+        (
+            json!({ "api_token": "of-a2", "accounts": ["a2"], "expires_at": expiry }),
+            json!({ "accounts": ["a2"], "read_only": false, "expires_at": expiry, "only_from": null }),
+        ),
+        (
+            json!({ "api_token": "elsewhere", "only_from": ["192.0.2.1"] }),
+            json!({ "accounts": null, "read_only": false, "expires_at": null, "only_from": ["192.0.2.1"] }),
+        ),
+    ] {
+        let reply = control_json(&api, Method::POST, "/api_tokens", body).await;
+        assert_eq!(reply.status, StatusCode::CREATED);
+        assert_eq!(reply.json(), answer);
+    }
+
+    let call = async |api_token, method, account| call_with(&api, api_token, method, account).await;
+    let (get, post) = (Method::GET, Method::POST);
+    assert_eq!(call("unlimited", get.clone(), own).await, (200, 0));
+    assert_eq!(call("unlimited", post.clone(), "a2").await, (201, 0));
+    assert_eq!(call("reader", get.clone(), own).await, (200, 0));
+    assert_eq!(call("reader", post.clone(), own).await, (403, 10_000));
+    assert_eq!(call("of-a2", post.clone(), "a2").await, (201, 0));
+    assert_eq!(call("of-a2", get.clone(), own).await, (403, 10_000));
+    assert_eq!(call("elsewhere", get.clone(), own).await, (403, 9109));
+    let advance = json!({ "advance": "1h" });
+    control_json(&api, Method::POST, "/clock", advance).await;
+    assert_eq!(call("of-a2", get.clone(), "a2").await, (401, 9109));
+
+    control(&api, Method::POST, "/reset").await;
+    for api_token in ["unlimited", "reader", "of-a2", "elsewhere"] {
+        assert_eq!(call(api_token, get.clone(), own).await, (401, 10_000));
+    }
+    assert_eq!(api.get(&api.account("")).await.status, StatusCode::OK);
+}
+
 #[tokio::test]
 async fn the_clock_moves_by_a_distance_and_to_a_time() {
     let api = with_token().await;
@@ -300,6 +392,68 @@ async fn errors_say_what_is_wrong_and_what_is_allowed() {
             json!({ "name": "x", "account_id": "a9" }),
             "there is no account a9",
         ),
+        ("/accounts", json!({}), "missing field `id`"),
+        (
+            "/accounts",
+            json!({ "id": "a2", "limit": 1 }),
+            "unknown field `limit`, expected `id` or `token_limit`",
+        ),
+        (
+            "/accounts",
+            json!({ "id": "a2", "token_limit": -1 }),
+            "invalid value: integer `-1`",
+        ),
+        (
+            "/accounts",
+            json!({ "id": "a/2" }),
+            "account id \"a/2\" can't stand in a path",
+        ),
+        (
+            "/accounts",
+            json!({ "id": api.simulator.account_id() }),
+            "is there already",
+        ),
+        ("/api_tokens", json!({}), "missing field `api_token`"),
+        (
+            "/api_tokens",
+            json!({ "api_token": "x", "readonly": true }),
+            "unknown field `readonly`, expected one of `api_token`, `accounts`",
+        ),
+        (
+            "/api_tokens",
+            json!({ "api_token": " x" }),
+            "the API token can't stand in a header",
+        ),
+        (
+            "/api_tokens",
+            json!({ "api_token": api.simulator.api_token() }),
+            "the API token is there already",
+        ),
+        (
+            "/api_tokens",
+            json!({ "api_token": "x", "accounts": ["a9"] }),
+            "there is no account a9",
+        ),
+        (
+            "/api_tokens",
+            json!({ "api_token": "x", "accounts": [] }),
+            "an empty list names nothing; leave the field out for no limit",
+        ),
+        (
+            "/api_tokens",
+            json!({ "api_token": "x", "only_from": [] }),
+            "an empty list names nothing; leave the field out for no limit",
+        ),
+        (
+            "/api_tokens",
+            json!({ "api_token": "x", "only_from": ["localhost"] }),
+            "invalid IP address syntax",
+        ),
+        (
+            "/api_tokens",
+            json!({ "api_token": "x", "expires_at": "tomorrow" }),
+            "the body: ",
+        ),
         ("/clock", json!({ "advance": 7 }), "expected a string"),
         (
             "/clock",
@@ -347,6 +501,10 @@ async fn errors_say_what_is_wrong_and_what_is_allowed() {
             allowed.contains("/_simulator/clock: GET, POST"),
             "{allowed}"
         );
+    }
+    for api_token in ["x", " x"] {
+        let refused = call_with(&api, api_token, Method::GET, "a2").await;
+        assert_eq!(refused, (401, 10_000), "nothing of it was added");
     }
     assert_eq!(api.simulator.tokens().len(), 1);
 }
@@ -455,6 +613,12 @@ async fn no_credential_comes_out_again() {
         let body = json!({ "name": "planted", "client_secret": canary });
         let added = control_json(&api, Method::POST, "/tokens", body).await;
         assert!(!added.body.contains(canary.as_str()));
+        for status in [StatusCode::CREATED, StatusCode::BAD_REQUEST] {
+            let body = json!({ "api_token": canary });
+            let reply = control_json(&api, Method::POST, "/api_tokens", body).await;
+            assert_eq!(reply.status, status, "added once");
+            assert!(!reply.body.contains(canary.as_str()));
+        }
     }
     // A short one can't be told from a word there.
     for canary in canaries.iter().filter(|canary| *canary != "hunter2-short") {
