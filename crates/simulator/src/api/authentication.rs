@@ -6,8 +6,8 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
+use axum::http::{HeaderMap, HeaderValue};
 use chrono::{DateTime, Utc};
 use rand::rngs::StdRng;
 
@@ -158,6 +158,7 @@ impl fmt::Debug for SeedApiToken {
 }
 
 /// All credentials that the API accepts.
+#[derive(Clone)]
 pub(crate) struct Credentials {
     /// The first is the one of [`Simulator::api_token`](crate::Simulator::api_token).
     pub(crate) api_tokens: Vec<SeedApiToken>,
@@ -172,6 +173,20 @@ impl Credentials {
             email: "admin@example.com".to_owned(),
             api_key: generator::hex(rng, 37),
         }
+    }
+
+    /// Accepts one more API token, or says why it can't be.
+    pub(crate) fn add(&mut self, token: SeedApiToken) -> Result<(), String> {
+        check_credential("API token", &token.secret)?;
+        if self
+            .api_tokens
+            .iter()
+            .any(|held| held.secret == token.secret)
+        {
+            return Err("the API token is there already".to_owned());
+        }
+        self.api_tokens.push(token);
+        Ok(())
     }
 
     /// Checks that the credentials of a request are valid and permit the call.
@@ -209,6 +224,18 @@ impl Credentials {
             (Some(_), _, _) => Err(Refusal::malformed_authorization()),
         }
     }
+}
+
+/// Refuses a credential that no header can hold, without naming it: it is a secret.
+pub(crate) fn check_credential(what: &str, value: &str) -> Result<(), String> {
+    let visible = HeaderValue::from_str(value).is_ok_and(|value| value.to_str().is_ok());
+    if value.is_empty() || value.trim() != value || !visible {
+        return Err(format!(
+            "the {what} can't stand in a header: \
+             use visible ASCII characters, without spaces around them"
+        ));
+    }
+    Ok(())
 }
 
 /// The header has a value that isn't text, or several values.
