@@ -17,12 +17,9 @@
 
 use std::env;
 use std::error::Error;
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use cf_service_tokens::renewal::{RenewalEvent, RenewalPolicy, WatchEvent};
-use cf_service_tokens::{Client, Clock, ServiceTokens};
+use cf_service_tokens::{Client, Clock, ManualClock, ServiceTokens};
 use cf_service_tokens_simulator::Simulator;
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -34,11 +31,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
         watch(&tokens, DateTime::<Utc>::MAX_UTC, Utc::now).await;
         return Ok(());
     }
-    let clock = FastClock::new();
-    let time = clock.clone();
+    let clock = ManualClock::new(Utc::now());
     let simulator = Simulator::builder()
         .believable_account()
-        .clock(move || time.now())
+        .clock(clock.reader())
         .start()
         .await?;
     println!(
@@ -69,47 +65,5 @@ async fn watch(tokens: &ServiceTokens, end: DateTime<Utc>, now: impl Fn() -> Dat
             }
             _ => {}
         }
-    }
-}
-
-/// A clock on which a day is over in five milliseconds.
-#[derive(Clone, Debug)]
-struct FastClock {
-    start: DateTime<Utc>,
-    elapsed: Arc<Mutex<Duration>>,
-}
-
-impl FastClock {
-    fn new() -> Self {
-        Self {
-            start: Utc::now(),
-            elapsed: Arc::default(),
-        }
-    }
-}
-
-impl Clock for FastClock {
-    fn now(&self) -> DateTime<Utc> {
-        self.start + self.elapsed()
-    }
-
-    fn elapsed(&self) -> Duration {
-        *self.elapsed.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        let elapsed = Arc::clone(&self.elapsed);
-        Box::pin(async move {
-            let day = |time: Duration| time.as_secs() / (24 * 60 * 60);
-            let is_new_day = {
-                let mut elapsed = elapsed.lock().unwrap_or_else(PoisonError::into_inner);
-                let before = *elapsed;
-                *elapsed += duration;
-                day(*elapsed) > day(before)
-            };
-            if is_new_day {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        })
     }
 }

@@ -250,9 +250,9 @@ impl ClientBuilder {
         self
     }
 
-    /// The time that the client goes by; the system's by default.
+    /// Sets the clock of the client; that of the system by default.
     ///
-    /// See the example of [`Clock`].
+    /// See the examples of [`Clock`] and [`ManualClock`](crate::ManualClock).
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
         self.clock = Arc::new(clock);
         self

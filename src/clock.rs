@@ -1,60 +1,206 @@
-//! Where a client takes the time from.
+//! The clock of a client.
 
-use std::fmt;
+use std::future::poll_fn;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
-/// The time that a client goes by: when to try again, how long it has waited,
-/// when a rate limit is over. Given to [`ClientBuilder::clock`], so that a test
-/// can let hours pass at once.
+/// The clock of a client: it decides when to retry, how long a call has waited and
+/// when a rate limit ends. [`ClientBuilder::clock`] sets it, so that hours can pass
+/// at once in a test; [`ManualClock`] serves most tests.
 ///
-/// The timeout of a single attempt does not go by it: that is real time, since
+/// The timeout of a single attempt does not use the clock: it is real time, since
 /// the network is real.
 ///
 /// ```
 /// use std::pin::Pin;
-/// use std::sync::Mutex;
-/// use std::time::Duration;
+/// use std::time::{Duration, Instant};
 /// use cf_service_tokens::{Client, Clock};
-/// use chrono::{DateTime, Utc};
+/// use chrono::{DateTime, TimeDelta, Utc};
 ///
-/// /// A clock on which every wait is over at once, and counts all the same.
-/// #[derive(Debug, Default)]
-/// struct Impatient(Mutex<Duration>);
+/// /// The clock of a machine that is a minute slow.
+/// struct Slow(Instant);
 ///
-/// impl Clock for Impatient {
+/// impl Clock for Slow {
 ///     fn now(&self) -> DateTime<Utc> {
-///         DateTime::UNIX_EPOCH + self.elapsed()
+///         Utc::now() - TimeDelta::minutes(1)
 ///     }
 ///     fn elapsed(&self) -> Duration {
-///         *self.0.lock().unwrap()
+///         self.0.elapsed()
 ///     }
 ///     fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-///         *self.0.lock().unwrap() += duration;
-///         Box::pin(std::future::ready(()))
+///         Box::pin(tokio::time::sleep(duration))
 ///     }
 /// }
 ///
-/// let client = Client::builder().api_token("token").clock(Impatient::default()).build()?;
+/// let client = Client::builder().api_token("token").clock(Slow(Instant::now())).build()?;
 /// # Ok::<(), cf_service_tokens::Error>(())
 /// ```
 ///
 /// [`ClientBuilder::clock`]: crate::ClientBuilder::clock
-pub trait Clock: fmt::Debug + Send + Sync {
-    /// The date and time, which may be set forth and back.
+pub trait Clock: Send + Sync {
+    /// Returns the date and time, which may jump either way.
     fn now(&self) -> DateTime<Utc>;
 
-    /// How long it is since some fixed moment. It never goes back.
+    /// Returns the time since some fixed moment. It never goes back.
     fn elapsed(&self) -> Duration;
 
-    /// Is over once [`elapsed`](Self::elapsed) has grown by `duration`.
+    /// Completes once [`elapsed`](Self::elapsed) has grown by `duration`.
     fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 }
 
-/// The system's clocks, and tokio's timer.
+impl<C: Clock + ?Sized> Clock for Arc<C> {
+    fn now(&self) -> DateTime<Utc> {
+        (**self).now()
+    }
+
+    fn elapsed(&self) -> Duration {
+        (**self).elapsed()
+    }
+
+    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        (**self).sleep(duration)
+    }
+}
+
+/// A clock for tests, which stands still until it is told to move.
+///
+/// [`advance`](Self::advance) moves it, and so does a sleep: the clock moves to the
+/// end of the sleep, which then completes. So a retry, a wait for the rate limit and
+/// a watch take no real time, and the clock shows afterwards how long they would
+/// have taken. Sleeps that run side by side take as long as the longest of them. A
+/// sleep that is dropped before it completes moves nothing.
+///
+/// It is cheap to clone, and clones share the time. [`reader`](Self::reader) hands the
+/// same time to a simulator of the API:
+///
+/// ```
+/// use std::time::Duration;
+/// use cf_service_tokens::{Client, ManualClock};
+/// use cf_service_tokens_simulator::{SeedToken, Simulator};
+/// use chrono::{TimeDelta, Utc};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+///
+/// let clock = ManualClock::new(Utc::now());
+/// let simulator = Simulator::builder()
+///     .token(SeedToken::new("deploy").expires_in(TimeDelta::days(30)))
+///     .clock(clock.reader())
+///     .start()
+///     .await?;
+/// let client = Client::builder()
+///     .api_token(simulator.api_token())
+///     .base_url(simulator.base_url())
+///     .clock(clock.clone())
+///     .build()?;
+/// let tokens = client.account(simulator.account_id())?;
+///
+/// clock.advance(Duration::from_secs(29 * 24 * 60 * 60));
+/// let token = tokens.get(&simulator.tokens()[0].id).await?;
+/// assert_eq!(token.expires_in(clock.reader()()), Some(TimeDelta::days(1)));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct ManualClock(Arc<Mutex<ManualTime>>);
+
 #[derive(Debug)]
+struct ManualTime {
+    /// The date and time at which nothing has elapsed.
+    start: DateTime<Utc>,
+    elapsed: Duration,
+}
+
+impl ManualClock {
+    /// Creates a clock that stands at `now`.
+    ///
+    /// See the example of [`ManualClock`].
+    pub fn new(now: DateTime<Utc>) -> Self {
+        Self(Arc::new(Mutex::new(ManualTime {
+            start: now,
+            elapsed: Duration::ZERO,
+        })))
+    }
+
+    /// Lets time pass, for the date and for [`elapsed`](Clock::elapsed).
+    ///
+    /// See the example of [`ManualClock`].
+    pub fn advance(&self, duration: Duration) {
+        let mut time = self.time();
+        time.elapsed = time.elapsed.saturating_add(duration);
+    }
+
+    /// Sets the date and time, forward or back, as somebody sets the clock of a
+    /// machine: no time passes, so [`elapsed`](Clock::elapsed) stays as it is.
+    ///
+    /// ```
+    /// use cf_service_tokens::{Clock, ManualClock};
+    /// use chrono::{DateTime, TimeDelta};
+    /// use std::time::Duration;
+    ///
+    /// let clock = ManualClock::new(DateTime::UNIX_EPOCH);
+    /// clock.advance(Duration::from_secs(60));
+    /// clock.set(DateTime::UNIX_EPOCH - TimeDelta::days(1));
+    /// assert_eq!(clock.now(), DateTime::UNIX_EPOCH - TimeDelta::days(1));
+    /// assert_eq!(clock.elapsed(), Duration::from_secs(60));
+    /// ```
+    pub fn set(&self, now: DateTime<Utc>) {
+        let mut time = self.time();
+        time.start = now
+            .checked_sub_signed(signed(time.elapsed))
+            .unwrap_or(DateTime::<Utc>::MIN_UTC);
+    }
+
+    /// Returns a function that reads the date and time of this clock.
+    ///
+    /// See the example of [`ManualClock`].
+    pub fn reader(&self) -> impl Fn() -> DateTime<Utc> + Send + Sync + use<> {
+        let clock = self.clone();
+        move || clock.now()
+    }
+
+    fn time(&self) -> MutexGuard<'_, ManualTime> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> DateTime<Utc> {
+        let time = self.time();
+        time.start
+            .checked_add_signed(signed(time.elapsed))
+            .unwrap_or(DateTime::<Utc>::MAX_UTC)
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.time().elapsed
+    }
+
+    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        let (clock, end) = (self.clone(), self.elapsed().saturating_add(duration));
+        let mut is_first_poll = true;
+        Box::pin(poll_fn(move |context| {
+            // Other tasks must be able to begin their sleeps before this one ends.
+            if is_first_poll {
+                is_first_poll = false;
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            let mut time = clock.time();
+            time.elapsed = time.elapsed.max(end);
+            Poll::Ready(())
+        }))
+    }
+}
+
+fn signed(duration: Duration) -> TimeDelta {
+    TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX)
+}
+
+/// The clocks of the system, and tokio's timer.
 pub(crate) struct SystemClock {
     started: Instant,
 }
@@ -78,5 +224,59 @@ impl Clock for SystemClock {
 
     fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         Box::pin(tokio::time::sleep(duration))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::future::join;
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[tokio::test]
+    async fn sleeps_side_by_side_take_as_long_as_the_longest() {
+        let clock = ManualClock::new(DateTime::UNIX_EPOCH);
+        join(clock.sleep(3 * SECOND), clock.sleep(SECOND)).await;
+        assert_eq!(clock.elapsed(), 3 * SECOND);
+        clock.sleep(SECOND).await;
+        assert_eq!(clock.elapsed(), 4 * SECOND);
+        assert_eq!(clock.now(), DateTime::UNIX_EPOCH + 4 * SECOND);
+    }
+
+    #[tokio::test]
+    async fn a_dropped_sleep_moves_nothing() {
+        let clock = ManualClock::new(DateTime::UNIX_EPOCH);
+        drop(clock.sleep(SECOND));
+        assert_eq!(clock.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test]
+    async fn a_sleep_never_moves_the_clock_back() {
+        let clock = ManualClock::new(DateTime::UNIX_EPOCH);
+        let sleep = clock.sleep(SECOND);
+        clock.advance(9 * SECOND);
+        sleep.await;
+        assert_eq!(clock.elapsed(), 9 * SECOND);
+    }
+
+    #[test]
+    fn time_beyond_all_dates_stops_at_the_last_one() {
+        let clock = ManualClock::new(DateTime::UNIX_EPOCH);
+        clock.advance(Duration::MAX);
+        assert_eq!(clock.now(), DateTime::<Utc>::MAX_UTC);
+        clock.set(DateTime::UNIX_EPOCH);
+        clock.advance(SECOND);
+        assert!(clock.now() <= DateTime::<Utc>::MAX_UTC);
+    }
+
+    #[test]
+    fn a_clock_may_be_shared_by_an_arc() {
+        let clock = Arc::new(ManualClock::new(DateTime::UNIX_EPOCH));
+        let shared: Arc<dyn Clock> = clock.clone();
+        clock.advance(SECOND);
+        assert_eq!(Clock::elapsed(&shared), SECOND);
+        assert_eq!(Clock::now(&shared), clock.now());
     }
 }

@@ -44,7 +44,7 @@ mod transport;
 
 pub use client::Client;
 pub use client_builder::ClientBuilder;
-pub use clock::Clock;
+pub use clock::{Clock, ManualClock};
 pub use duration::{
     DurationRangeError, GoDuration, ParseDurationError, ParseDurationErrorKind, TokenDuration,
 };

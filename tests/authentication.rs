@@ -11,6 +11,7 @@ const ALL: [&str; 4] = [
     "authorization",
     "x-auth-email",
     "x-auth-key",
+    // Service keys are dead: nothing may send one.
     "x-auth-user-service-key",
 ];
 
@@ -39,10 +40,6 @@ async fn each_scheme_sends_its_own_headers_alone() {
         sent(Client::builder().global_key("me@example.com", "key")).await,
         ["x-auth-email: me@example.com", "x-auth-key: key"]
     );
-    assert_eq!(
-        sent(Client::builder().user_service_key("v1.0-key")).await,
-        ["x-auth-user-service-key: v1.0-key"]
-    );
 }
 
 #[test]
@@ -56,11 +53,11 @@ fn what_cannot_be_one_scheme_is_refused() {
         Client::builder()
             .api_token("a")
             .global_key("me@example.com", "b")
-            .user_service_key("c"),
+            .api_token("c"),
         Client::builder().api_token(""),
         Client::builder().global_key("", "key"),
         Client::builder().global_key("me@example.com", ""),
-        Client::builder().user_service_key("clé"),
+        Client::builder().api_token("clé"),
     ];
     let mut said = Vec::new();
     for builder in cases {
@@ -75,10 +72,10 @@ fn what_cannot_be_one_scheme_is_refused() {
     no credentials are configured; give the builder an API token with `api_token`
     an API token and an API token are configured, but a request can carry one of them only; leave the others out
     an API token and an e-mail address with a global key are configured, but a request can carry one of them only; leave the others out
-    an API token, an e-mail address with a global key and a user service key are configured, but a request can carry one of them only; leave the others out
+    an API token, an e-mail address with a global key and an API token are configured, but a request can carry one of them only; leave the others out
     an API token is configured, but a part of it is empty; copy it again, whole and alone
     an e-mail address with a global key is configured, but a part of it is empty; copy it again, whole and alone
     an e-mail address with a global key is configured, but a part of it is empty; copy it again, whole and alone
-    a user service key is configured, but a part of it holds a space, a line break or a character that is not ASCII; copy it again, whole and alone
+    an API token is configured, but a part of it holds a space, a line break or a character that is not ASCII; copy it again, whole and alone
     ");
 }

@@ -44,7 +44,6 @@ async fn no_credential_follows_a_redirect() {
     for builder in [
         Client::builder().api_token(CANARY),
         Client::builder().global_key("me@example.com", CANARY),
-        Client::builder().user_service_key(CANARY),
     ] {
         let answers: Vec<String> = cases
             .iter()

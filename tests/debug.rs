@@ -11,12 +11,12 @@ use cf_service_tokens::renewal::{
     decide,
 };
 use cf_service_tokens::{
-    AccountId, CreateServiceToken, GoDuration, Method, RateLimit, Retry, RotateServiceToken,
-    ServiceToken, ServiceTokenId, TokenDuration, UpdateServiceToken, ZoneId,
+    AccountId, CreateServiceToken, GoDuration, ManualClock, Method, RateLimit, Retry,
+    RotateServiceToken, ServiceToken, ServiceTokenId, TokenDuration, UpdateServiceToken,
 };
 use chrono::{DateTime, Utc};
 use http::{HeaderName, HeaderValue};
-use support::{ACCOUNT, CANARY, RawServer, TOKEN, Then, VirtualClock, ZONE, json};
+use support::{ACCOUNT, CANARY, RawServer, TOKEN, Then, VirtualClock, json};
 
 /// What a type shows of itself, under its name.
 struct Shown {
@@ -84,6 +84,7 @@ async fn every_public_type() {
     shown.add("Client", &client);
     shown.add("Retry", &Retry::none());
     shown.add("RateLimit", &RateLimit::none());
+    shown.add("ManualClock", &ManualClock::new(noon()));
     client.clone().with(|call| {
         let call = call.timeout(Duration::from_secs(1)).header(
             HeaderName::from_static("x-gateway-key"),
@@ -99,7 +100,6 @@ async fn every_public_type() {
     shown.add("RawRequest", &request);
 
     shown.add("AccountId", &AccountId::new(ACCOUNT).unwrap());
-    shown.add("ZoneId", &ZoneId::new(ZONE).unwrap());
     shown.add("ServiceTokenId", &ServiceTokenId::new(TOKEN).unwrap());
     shown.add("GoDuration", &GoDuration::from_hours(8760).unwrap());
     let thirty_days = "30d".parse::<GoDuration>().unwrap_err();
@@ -119,7 +119,6 @@ async fn every_public_type() {
 
     let tokens = client.default_account().unwrap();
     shown.add("ServiceTokens", &tokens);
-    shown.add("ZoneServiceTokens", &client.zone(ZONE).unwrap());
     shown.add("ListServiceTokens", &tokens.list().search("ci"));
     shown.add("ServiceTokenStream", &tokens.list().stream());
 
@@ -228,7 +227,6 @@ fn every_blocking_type() {
     shown.add("Client", &client);
     let tokens = client.default_account().unwrap();
     shown.add("ServiceTokens", &tokens);
-    shown.add("ZoneServiceTokens", &client.zone(ZONE).unwrap());
     shown.add("ListServiceTokens", &tokens.list());
     shown.add("ServiceTokenIter", &tokens.list().iter());
     let request = client

@@ -50,28 +50,68 @@ fn all_variables_that_fit_together() {
 
 #[test]
 fn no_credentials() {
-    insta::assert_snapshot!(build("environment", &[]), @"no credentials in the environment: looked at CLOUDFLARE_API_TOKEN, CLOUDFLARE_EMAIL, CLOUDFLARE_API_KEY and CLOUDFLARE_API_USER_SERVICE_KEY; set CLOUDFLARE_API_TOKEN; true");
+    insta::assert_snapshot!(build("environment", &[]), @"no credentials in the environment: looked at CLOUDFLARE_API_TOKEN, CLOUDFLARE_EMAIL and CLOUDFLARE_API_KEY; set CLOUDFLARE_API_TOKEN; true");
 }
 
 #[test]
 fn half_a_scheme() {
-    insta::assert_snapshot!(build("environment", &[("CLOUDFLARE_EMAIL", "me@example.com")]), @"CLOUDFLARE_EMAIL is set but CLOUDFLARE_API_KEY is not, and one is of no use without the other; set both, or CLOUDFLARE_API_TOKEN alone; true");
-    insta::assert_snapshot!(build("environment", &[("CLOUDFLARE_API_KEY", "canary")]), @"CLOUDFLARE_API_KEY is set but CLOUDFLARE_EMAIL is not, and one is of no use without the other; set both, or CLOUDFLARE_API_TOKEN alone; true");
+    insta::assert_snapshot!(build("environment", &[("CLOUDFLARE_EMAIL", "me@example.com")]), @"CLOUDFLARE_EMAIL is set without CLOUDFLARE_API_KEY; set both, or set CLOUDFLARE_API_TOKEN alone; true");
+    insta::assert_snapshot!(build("environment", &[("CLOUDFLARE_API_KEY", "canary")]), @"CLOUDFLARE_API_KEY is set without CLOUDFLARE_EMAIL; set both, or set CLOUDFLARE_API_TOKEN alone; true");
 }
 
 #[test]
 fn two_schemes() {
     insta::assert_snapshot!(
         build("environment", &[("CLOUDFLARE_API_TOKEN", "canary"), ("CLOUDFLARE_EMAIL", "me@example.com")]),
-        @"CLOUDFLARE_API_TOKEN and CLOUDFLARE_EMAIL are set together, but they don't belong together, and a request can carry one kind of credentials only; unset all but CLOUDFLARE_API_TOKEN, or all but one kind; true"
+        @"CLOUDFLARE_API_TOKEN and CLOUDFLARE_EMAIL are set together, but a request can carry only one kind of credentials; keep CLOUDFLARE_API_TOKEN and unset the others; true"
     );
     insta::assert_snapshot!(
         build(
             "environment",
-            &[("CLOUDFLARE_API_TOKEN", "canary"), ("CLOUDFLARE_API_USER_SERVICE_KEY", "canary")],
+            &[("CLOUDFLARE_API_TOKEN", "canary"), ("CLOUDFLARE_EMAIL", "me@example.com"), ("CLOUDFLARE_API_KEY", "canary")],
         ),
-        @"CLOUDFLARE_API_TOKEN and CLOUDFLARE_API_USER_SERVICE_KEY are set together, but they don't belong together, and a request can carry one kind of credentials only; unset all but CLOUDFLARE_API_TOKEN, or all but one kind; true"
+        @"CLOUDFLARE_API_TOKEN, CLOUDFLARE_EMAIL and CLOUDFLARE_API_KEY are set together, but a request can carry only one kind of credentials; keep CLOUDFLARE_API_TOKEN and unset the others; true"
     );
+}
+
+const SERVICE_KEY: (&str, &str) = ("CLOUDFLARE_API_USER_SERVICE_KEY", "canary");
+
+#[test]
+fn a_service_key_alone_is_refused_with_the_way_out() {
+    for others in [
+        &[][..],
+        &[("CLOUDFLARE_API_TOKEN", ""), ("CLOUDFLARE_API_KEY", "")],
+        &[("CLOUDFLARE_EMAIL", "me@example.com")],
+    ] {
+        let variables = [others, &[SERVICE_KEY]].concat();
+        assert_eq!(
+            build("environment", &variables),
+            "CLOUDFLARE_API_USER_SERVICE_KEY is set, but service keys stopped working on 2026-09-30; \
+             create an API token with the permission \"Access: Service Tokens Write\" \
+             and set CLOUDFLARE_API_TOKEN to it; true",
+            "{others:?}"
+        );
+    }
+    let empty = build("environment", &[("CLOUDFLARE_API_USER_SERVICE_KEY", "")]);
+    assert_eq!(empty, build("environment", &[]), "it counts as unset");
+}
+
+#[test]
+fn a_service_key_beside_other_credentials_is_ignored() {
+    let local = ("CLOUDFLARE_BASE_URL", "http://127.0.0.1:8787/client/v4");
+    for others in [
+        &[("CLOUDFLARE_API_TOKEN", "canary")][..],
+        &[
+            ("CLOUDFLARE_EMAIL", "me@example.com"),
+            ("CLOUDFLARE_API_KEY", "canary"),
+        ],
+    ] {
+        let without = [others, &[local]].concat();
+        let with = [others, &[local, SERVICE_KEY]].concat();
+        let client = build("environment", &with);
+        assert!(client.starts_with("Client"), "{client}");
+        assert_eq!(client, build("environment", &without));
+    }
 }
 
 #[test]
@@ -80,7 +120,13 @@ fn empty_and_unusable_values() {
     for (variables, culprit) in [
         (&[("CLOUDFLARE_API_TOKEN", "canary\n")][..], 0),
         (&[("CLOUDFLARE_API_TOKEN", "canarÿ")], 0),
-        (&[("CLOUDFLARE_API_USER_SERVICE_KEY", "canary ")], 0),
+        (
+            &[
+                ("CLOUDFLARE_API_TOKEN", "canary "),
+                ("CLOUDFLARE_EMAIL", ""),
+            ],
+            0,
+        ),
         (
             &[
                 ("CLOUDFLARE_API_KEY", "canary canary"),

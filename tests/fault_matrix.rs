@@ -12,7 +12,7 @@ mod support;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use calls::{CALLS, Call, Scope, Success, is_true, opens_the_app};
+use calls::{CALLS, Call, Success, is_true, opens_the_app};
 use cf_service_tokens::{Client, Error, Retry};
 use cf_service_tokens_simulator::{Fault, Injection, SeedToken, Simulator, Token, WrongJson};
 use chrono::TimeDelta;
@@ -185,13 +185,11 @@ impl Row {
         let clock = VirtualClock::default();
         let simulator = self.simulator(&clock).await;
         let before = simulator.tokens();
-        let scope = match self.call.scope {
-            Scope::Account => cf_service_tokens_simulator::Scope::Account,
-            Scope::Zone => cf_service_tokens_simulator::Scope::Zone,
-        };
-        let id = before.iter().find(|token| token.scope == scope).unwrap();
         let client = self.client(&simulator, &clock, http, timeout);
-        let answered = self.call.make(&client, &simulator, &id.id, "new").await;
+        let answered = self
+            .call
+            .make(&client, &simulator, &before[0].id, "new")
+            .await;
         Happened {
             clock,
             simulator,
@@ -235,8 +233,7 @@ impl Row {
                 assert_eq!(applied > 0, self.call.changes(), "{title}: success is true");
                 for answer in &success.tokens {
                     let known = |token: &Token| is_true(answer, token);
-                    let deleted =
-                        self.call.operation == cf_service_tokens_simulator::Operation::Delete;
+                    let deleted = self.call.0 == cf_service_tokens_simulator::Operation::Delete;
                     let held = if deleted { &before } else { &after };
                     let unread = !success.unreadable.is_empty();
                     assert!(unread || held.iter().any(known), "{title}: {answer:?}");
@@ -278,11 +275,9 @@ impl Row {
 
     async fn simulator(&self, clock: &VirtualClock) -> Simulator {
         let now = clock.clone();
-        let token = || SeedToken::new("old").expires_in(TimeDelta::days(9));
         let mut builder = Simulator::builder()
             .clock(move || cf_service_tokens::Clock::now(&now))
-            .token(token())
-            .zone_token(token());
+            .token(SeedToken::new("old").expires_in(TimeDelta::days(9)));
         if matches!(self.trouble, Trouble::LimitUsedUp) {
             builder = builder.enforce_rate_limit(1200, TimeDelta::minutes(5));
         }
@@ -473,26 +468,8 @@ fn print((often, effect, result): Line<'_>, calls: &[Call]) -> String {
     format!("{}\n", line.trim_end())
 }
 
-/// The calls; one of both scopes is named once.
 fn names(calls: &[Call]) -> String {
-    let mut names = Vec::new();
-    for call in calls {
-        let twin = |scope| {
-            calls
-                .iter()
-                .any(|other| other.operation == call.operation && other.scope == scope)
-        };
-        let in_a_zone = CALLS
-            .iter()
-            .any(|other| other.operation == call.operation && other.scope == Scope::Zone);
-        match call.scope {
-            Scope::Account if in_a_zone && !twin(Scope::Zone) => {
-                names.push(format!("account {call}"))
-            }
-            Scope::Zone if twin(Scope::Account) => {}
-            _ => names.push(call.to_string()),
-        }
-    }
+    let names: Vec<String> = calls.iter().map(Call::to_string).collect();
     names.join(" ")
 }
 

@@ -1,10 +1,12 @@
-//! Listing all service tokens: every token comes once, and no page is asked for
-//! that can't exist, whatever the API says about its pages.
+//! Listing all service tokens: every token comes once, and a listing that may be
+//! incomplete ends with an error, whatever the API says about its pages.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
 
-use cf_service_tokens::{Error, ServiceTokens};
+use cf_service_tokens::{Client, Error, ServiceToken, ServiceTokens};
+use cf_service_tokens_simulator::{SeedToken, Simulator};
+use futures_util::TryStreamExt;
 use serde_json::{Value, json};
 use support::RawServer;
 
@@ -83,7 +85,7 @@ async fn assert_lists_all(
 }
 
 #[tokio::test]
-async fn no_page_is_asked_for_that_cannot_exist() {
+async fn with_counts_no_page_is_asked_for_that_cannot_exist() {
     for (total, pages) in [
         (0_usize, 1),
         (1, 1),
@@ -113,11 +115,44 @@ async fn no_page_is_asked_for_that_cannot_exist() {
 }
 
 #[tokio::test]
-async fn a_short_page_is_the_last_where_nothing_is_said() {
-    for (total, pages) in [(0, 1), (9, 1), (10, 2), (11, 2), (25, 3)] {
+async fn without_counts_the_listing_ends_at_an_empty_page() {
+    for (total, pages) in [(0, 1), (9, 2), (10, 2), (11, 3), (25, 4)] {
         assert_lists_all("nothing", total, pages, |_, _| Value::Null).await;
         assert_lists_all("empty", total, pages, |_, _| json!({})).await;
+        assert_lists_all(
+            "the page alone",
+            total,
+            pages,
+            |page, per_page| json!({ "page": page, "per_page": per_page }),
+        )
+        .await;
     }
+}
+
+#[tokio::test]
+async fn a_server_that_caps_its_pages_and_gives_no_counts_loses_nothing() {
+    let server = server(100, 20, |_, _| Value::Null).await;
+    let listed = all(&server, server.tokens(), 1000).await;
+    assert!(listed.error.is_none(), "{:?}", listed.error);
+    assert_eq!((listed.names.len(), listed.pages), (100, 6));
+}
+
+#[tokio::test]
+async fn an_ordinary_account_costs_one_request() {
+    let mut builder = Simulator::builder();
+    for index in 0..50 {
+        builder = builder.token(SeedToken::new(format!("token {index}")));
+    }
+    let simulator = builder.start().await.unwrap();
+    let client = Client::builder()
+        .api_token(simulator.api_token())
+        .base_url(simulator.base_url())
+        .build()
+        .unwrap();
+    let tokens = client.account(simulator.account_id()).unwrap();
+    let listed: Vec<ServiceToken> = tokens.list().stream().try_collect().await.unwrap();
+    assert_eq!(listed.len(), 50);
+    assert_eq!(simulator.requests().len(), 1);
 }
 
 #[tokio::test]
@@ -130,15 +165,10 @@ async fn nonsense_about_pages_is_not_believed() {
         json!({ "page": 0, "per_page": 0, "total_count": 0, "total_pages": 0 }),
         json!({ "page": 1, "per_page": 10, "total_count": 3, "total_pages": 0 }),
         json!({ "total_pages": 1e300, "total_count": 1e300 }),
+        // It counts the empty page as well.
+        json!({ "total_pages": 4 }),
         json!("info"),
         json!([1, 2]),
-    ] {
-        let what = info.to_string();
-        assert_lists_all(&what, 25, 3, move |_, _| info.clone()).await;
-    }
-    for info in [
-        json!({ "total_pages": 4 }),
-        json!({ "total_count": 1_000_000 }),
     ] {
         let what = info.to_string();
         assert_lists_all(&what, 25, 4, move |_, _| info.clone()).await;
@@ -207,7 +237,7 @@ async fn a_page_that_comes_again_is_known_by_its_ids() {
 
 #[tokio::test]
 async fn a_page_without_ids_that_comes_again_is_known_by_all_it_says() {
-    for (is_stuck, names, pages) in [(true, 10, 2), (false, 25, 3)] {
+    for (is_stuck, names, pages) in [(true, 10, 2), (false, 25, 4)] {
         let server = RawServer::answering(move |request| {
             let page = number(request, "page=").unwrap();
             let first = if is_stuck { 0 } else { (page - 1) * 10 };
@@ -236,7 +266,7 @@ async fn a_page_that_comes_again_in_place_of_more_tokens_is_an_error() {
         assert!(!error.may_have_been_applied());
         assert_eq!(error.ray_id(), Some("8f2b1c9d0e1f2a3b-FRA"));
         if info["total_pages"].is_null() {
-            insta::assert_snapshot!(error, @"list account service tokens: the listing is not complete: page 2 is page 1 once more, although the API said that there are more than 10 service tokens; narrow it by `name` or `search`, or raise `per_page` (HTTP 200, ray id 8f2b1c9d0e1f2a3b-FRA, application/json, 686 bytes)");
+            insta::assert_snapshot!(error, @"list account service tokens: the listing is incomplete: page 2 repeats earlier tokens after 10 service tokens, but the API counts 25 service tokens; list again, or narrow it by `name` or `search` (HTTP 200, ray id 8f2b1c9d0e1f2a3b-FRA, application/json, 686 bytes)");
         }
 
         // Beside a search, the numbers are of other tokens as well.
@@ -248,6 +278,102 @@ async fn a_page_that_comes_again_in_place_of_more_tokens_is_an_error() {
             count += 1;
         }
         assert_eq!((count, server.requests().len()), (10, 2));
+    }
+}
+
+#[tokio::test]
+async fn an_empty_page_in_place_of_promised_tokens_is_an_error() {
+    for (info, words) in [
+        (
+            json!({ "total_count": 1_000_000 }),
+            "page 4 is empty after 25 service tokens, but the API counts 1000000 service tokens",
+        ),
+        (
+            json!({ "total_count": 26, "total_pages": 3 }),
+            "page 4 is empty after 25 service tokens, but the API counts 26 service tokens",
+        ),
+        (
+            json!({ "total_pages": 9 }),
+            "page 4 is empty after 25 service tokens, but the API counts 9 pages",
+        ),
+    ] {
+        let server = server(25, 1000, move |_, _| info.clone()).await;
+        let listed = all(&server, server.tokens(), 10).await;
+        assert_eq!((listed.names.len(), listed.pages), (25, 4));
+        let error = listed.error.unwrap();
+        assert!(error.is_decode(), "{error}");
+        assert!(error.to_string().contains(words), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn an_empty_page_that_counts_nothing_does_not_take_a_promise_back() {
+    for last in [Value::Null, json!({}), json!({ "total_count": 0 })] {
+        let server = server(20, 1000, move |page, _| match page {
+            1 | 2 => json!({ "total_count": 30 }),
+            _ => last.clone(),
+        })
+        .await;
+        let listed = all(&server, server.tokens(), 10).await;
+        assert_eq!((listed.names.len(), listed.pages), (20, 3));
+        let error = listed.error.unwrap().to_string();
+        assert!(error.contains("the API counts 30"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_is_deleted_meanwhile_lowers_the_promise() {
+    let server = server(20, 1000, |page, _| match page {
+        1 => json!({ "total_count": 21 }),
+        _ => json!({ "total_count": 20 }),
+    })
+    .await;
+    let listed = all(&server, server.tokens(), 10).await;
+    assert!(listed.error.is_none(), "{:?}", listed.error);
+    assert_eq!((listed.names.len(), listed.pages), (20, 2));
+}
+
+/// A server whose pages hold the tokens with these numbers, and come in a circle.
+async fn pages(pages: &'static [&'static [u32]], info: Value) -> RawServer {
+    RawServer::scripted(move |index, _| {
+        let page = pages[index % pages.len()];
+        let tokens: Vec<Value> = page
+            .iter()
+            .map(|i| json!({ "id": format!("{i}"), "name": format!("{i}") }))
+            .collect();
+        let mut body = json!({ "success": true, "errors": [], "messages": [], "result": tokens });
+        body["result_info"] = info.clone();
+        let answer = support::json("200 OK", &body.to_string());
+        (answer.into_bytes(), support::Then::Close)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn pages_that_come_in_a_circle_end_the_listing() {
+    let circle: &[&[u32]] = &[&[1, 2], &[3, 4], &[5]];
+    for (info, is_complete) in [(Value::Null, true), (json!({ "total_count": 6 }), false)] {
+        let server = pages(circle, info).await;
+        let listed = all(&server, server.tokens(), 2).await;
+        assert_eq!(listed.names, ["1", "2", "3", "4", "5"]);
+        assert_eq!(listed.pages, 4);
+        assert_eq!(listed.error.is_none(), is_complete);
+    }
+}
+
+#[tokio::test]
+async fn pages_that_overlap_give_each_token_once() {
+    let overlapping: &[&[u32]] = &[&[1, 2, 3], &[3, 4, 5], &[5, 2], &[]];
+    for (info, pages_asked, is_complete) in [
+        (Value::Null, 3, true),
+        (json!({ "total_count": 5 }), 2, true),
+        (json!({ "total_count": 6 }), 3, false),
+    ] {
+        let server = pages(overlapping, info).await;
+        let listed = all(&server, server.tokens(), 3).await;
+        assert_eq!(listed.names, ["1", "2", "3", "4", "5"]);
+        assert_eq!(listed.pages, pages_asked);
+        assert_eq!(listed.error.is_none(), is_complete);
     }
 }
 
@@ -266,7 +392,7 @@ async fn a_search_ends_although_the_numbers_are_of_all_tokens() {
             count += 1;
         }
         assert_eq!(count, 25);
-        assert_eq!(server.requests().len(), 3);
+        assert_eq!(server.requests().len(), 4);
     }
 }
 

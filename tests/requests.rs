@@ -9,7 +9,7 @@ use cf_service_tokens::{
     CreateServiceToken, GoDuration, RotateServiceToken, TokenDuration, UpdateServiceToken,
 };
 use chrono::{DateTime, TimeDelta, Utc};
-use support::{ACCOUNT, RawServer, TOKEN, Then, ZONE, json};
+use support::{ACCOUNT, RawServer, TOKEN, Then, json};
 
 const TOKEN_ANSWER: &str =
     r#"{"success":true,"errors":[],"messages":[],"result":{"name":"ci","client_secret":"x"}}"#;
@@ -38,19 +38,6 @@ async fn list() {
 }
 
 #[tokio::test]
-async fn list_of_a_zone() {
-    let server = server(PAGE_ANSWER).await;
-    server.zone_tokens().list().page(1).await.unwrap();
-    insta::assert_snapshot!(server.request(), @"
-    GET /client/v4/zones/9a7806061c88ada191ed06f989cc3dac/access/service_tokens?page=1&per_page=50 HTTP/1.1
-    accept: application/json
-    authorization: Bearer canary-9Zq3vX7kB1nM5tR2
-    user-agent: cf-service-tokens/0.1.0
-    host: 127.0.0.1:PORT
-    ");
-}
-
-#[tokio::test]
 async fn create() {
     let server = server(TOKEN_ANSWER).await;
     let request = CreateServiceToken::new("CI/CD token");
@@ -69,16 +56,16 @@ async fn create() {
 }
 
 #[tokio::test]
-async fn create_with_everything_in_a_zone() {
+async fn create_with_everything() {
     let server = server(TOKEN_ANSWER).await;
     let request = CreateServiceToken::new("CI/CD token")
         .duration("60m".parse::<TokenDuration>().unwrap())
         .enabled(false)
         .client_secret_version(2)
         .previous_client_secret_expires_at(instant());
-    server.zone_tokens().create(&request).await.unwrap();
+    server.tokens().create(&request).await.unwrap();
     insta::assert_snapshot!(server.request(), @r#"
-    POST /client/v4/zones/9a7806061c88ada191ed06f989cc3dac/access/service_tokens HTTP/1.1
+    POST /client/v4/accounts/023e105f4ecef8ad9ca31a8372d0c353/access/service_tokens HTTP/1.1
     accept: application/json
     content-type: application/json
     authorization: Bearer canary-9Zq3vX7kB1nM5tR2
@@ -88,6 +75,15 @@ async fn create_with_everything_in_a_zone() {
 
     {"client_secret_version":2,"duration":"60m","enabled":false,"name":"CI/CD token","previous_client_secret_expires_at":"2026-12-24T18:00:00Z"}
     "#);
+}
+
+#[tokio::test]
+async fn the_longest_name_counts_characters() {
+    let server = server(TOKEN_ANSWER).await;
+    let name = "é".repeat(350);
+    let request = CreateServiceToken::new(&name);
+    server.tokens().create(&request).await.unwrap();
+    assert!(server.request().contains(&name));
 }
 
 #[tokio::test]
@@ -101,15 +97,6 @@ async fn get() {
     user-agent: cf-service-tokens/0.1.0
     host: 127.0.0.1:PORT
     ");
-}
-
-#[tokio::test]
-async fn get_of_a_zone() {
-    let server = server(TOKEN_ANSWER).await;
-    server.zone_tokens().get(TOKEN).await.unwrap();
-    assert!(server.request().starts_with(&format!(
-        "GET /client/v4/zones/{ZONE}/access/service_tokens/{TOKEN} HTTP/1.1\n"
-    )));
 }
 
 #[tokio::test]
@@ -149,24 +136,6 @@ async fn update_sends_only_what_is_set() {
 }
 
 #[tokio::test]
-async fn update_of_a_zone() {
-    let server = server(TOKEN_ANSWER).await;
-    let request = UpdateServiceToken::new().enabled(true);
-    server.zone_tokens().update(TOKEN, &request).await.unwrap();
-    insta::assert_snapshot!(server.request(), @r#"
-    PUT /client/v4/zones/9a7806061c88ada191ed06f989cc3dac/access/service_tokens/f174e90a-fafe-4643-bbbc-4a0ed4fc8415 HTTP/1.1
-    accept: application/json
-    content-type: application/json
-    authorization: Bearer canary-9Zq3vX7kB1nM5tR2
-    user-agent: cf-service-tokens/0.1.0
-    host: 127.0.0.1:PORT
-    content-length: 16
-
-    {"enabled":true}
-    "#);
-}
-
-#[tokio::test]
 async fn delete() {
     let server = server(TOKEN_ANSWER).await;
     server.tokens().delete(TOKEN).await.unwrap();
@@ -177,15 +146,6 @@ async fn delete() {
     user-agent: cf-service-tokens/0.1.0
     host: 127.0.0.1:PORT
     ");
-}
-
-#[tokio::test]
-async fn delete_of_a_zone() {
-    let server = server(TOKEN_ANSWER).await;
-    server.zone_tokens().delete(TOKEN).await.unwrap();
-    assert!(server.request().starts_with(&format!(
-        "DELETE /client/v4/zones/{ZONE}/access/service_tokens/{TOKEN} HTTP/1.1\n"
-    )));
 }
 
 #[tokio::test]
@@ -237,6 +197,7 @@ async fn what_the_api_cannot_accept_never_reaches_the_wire() {
     let creates = [
         CreateServiceToken::new(""),
         CreateServiceToken::new(" \t"),
+        CreateServiceToken::new("é".repeat(351)),
         named().duration(GoDuration::ZERO),
         named().duration("-1h".parse::<TokenDuration>().unwrap()),
         named().duration(unreadable),
@@ -251,6 +212,7 @@ async fn what_the_api_cannot_accept_never_reaches_the_wire() {
     let updates = [
         UpdateServiceToken::new(),
         UpdateServiceToken::new().name(""),
+        UpdateServiceToken::new().name("n".repeat(1000)),
         UpdateServiceToken::new().duration(GoDuration::ZERO),
         UpdateServiceToken::new().client_secret_version(-1),
     ];
@@ -273,6 +235,7 @@ async fn what_the_api_cannot_accept_never_reaches_the_wire() {
     for list in [
         tokens.list().page(0).await,
         tokens.list().per_page(0).page(1).await,
+        tokens.list().per_page(1001).page(1).await,
     ] {
         let error = list.unwrap_err();
         assert!(error.is_invalid_request(), "{error}");
@@ -281,19 +244,21 @@ async fn what_the_api_cannot_accept_never_reaches_the_wire() {
     assert_eq!(server.requests(), [""; 0]);
     insta::assert_snapshot!(said.join("\n"), @r#"
     the name is empty; a service token needs one that people know it by
-    the name is empty; a service token needs one that people know it by
+    the name has 351 characters, but it must not be longer than 350 characters; shorten it
     the duration "0s" is not longer than zero; write it as `8760h` or `2h45m`
     the duration "-1h" is not longer than zero; write it as `8760h` or `2h45m`
     the duration "1 year" is neither a duration as Go writes it nor `forever`; write it as `8760h` or `2h45m`
     the client secret version is 0, but versions count from 1
     the update changes nothing; set what it is to change
     the name is empty; a service token needs one that people know it by
+    the name has 1000 characters, but it must not be longer than 350 characters; shorten it
     the duration "0s" is not longer than zero; write it as `8760h` or `2h45m`
     the client secret version is -1, but versions count from 1
     the grace of the old secret is zero; to end it at once, use `revoking_now`
     the grace of the old secret ends after all time that can be told; shorten it
     the grace of the old secret would end in the past; to end it at once, use `revoking_now`
-    `page` is 0, but it counts from 1
-    `per_page` is 0, but it counts from 1
+    `page` is 0, but the first page is 1
+    `per_page` is 0, but it must be from 1 to 1000
+    `per_page` is 1001, but it must be from 1 to 1000
     "#);
 }

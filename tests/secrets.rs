@@ -34,8 +34,7 @@ fn clients_show_no_credentials() {
     let builders = [
         Client::builder().api_token(CANARY),
         Client::builder().global_key("me@example.com", CANARY),
-        Client::builder().user_service_key(CANARY),
-        Client::builder().api_token(CANARY).user_service_key(CANARY),
+        Client::builder().api_token(CANARY).api_token(CANARY),
     ];
     for builder in builders {
         assert_clean("the builder", &builder, None);
@@ -58,7 +57,6 @@ fn configuration_errors_show_no_credentials() {
                 .global_key("me@example.com", secret.clone())
                 .build(),
             Client::builder().global_key(secret.clone(), "key").build(),
-            Client::builder().user_service_key(secret).build(),
         ]
     };
     for secret in [

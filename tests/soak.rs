@@ -19,8 +19,6 @@
 
 #[path = "support/calls.rs"]
 mod calls;
-#[path = "support/clock.rs"]
-mod clock;
 #[path = "soak/invariants.rs"]
 mod invariants;
 #[path = "soak/life.rs"]

@@ -346,12 +346,6 @@ impl fmt::Display for World {
 /// The clock of the watcher's machine.
 struct MachineClock(Arc<World>);
 
-impl fmt::Debug for MachineClock {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, f)
-    }
-}
-
 impl Clock for MachineClock {
     fn now(&self) -> DateTime<Utc> {
         let time = lock(&self.0.time);

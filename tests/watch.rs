@@ -327,12 +327,12 @@ async fn a_clock_that_was_set_back_does_not_hold_it_up() {
 
 /// A clock whose waits are over when the test says so.
 #[derive(Clone, Debug, Default)]
-struct ManualClock {
+struct RungClock {
     timer: VirtualClock,
     over: Arc<Notify>,
 }
 
-impl Clock for ManualClock {
+impl Clock for RungClock {
     fn now(&self) -> DateTime<Utc> {
         self.timer.now()
     }
@@ -352,7 +352,7 @@ impl Clock for ManualClock {
 
 #[tokio::test]
 async fn as_a_stream_it_wakes_from_a_pause() {
-    let clock = ManualClock::default();
+    let clock = RungClock::default();
     let simulator = simulator(&SettableClock::default(), vec![SeedToken::new("deploy")]).await;
     let mut watch = tokens_at(&simulator, clock.clone()).watch(&RenewalPolicy::new());
     pass(&mut watch).await;

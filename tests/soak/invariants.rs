@@ -7,7 +7,7 @@ use cf_service_tokens::{Error, ServiceToken};
 use cf_service_tokens_simulator::{Operation, Token};
 
 use crate::calls::{Success, is_true};
-use crate::life::{Door, Life, Made, Outcome, is_in};
+use crate::life::{Door, Life, Made, Outcome};
 use crate::schedule::name;
 use crate::support::CANARY;
 
@@ -50,7 +50,7 @@ impl Made {
     /// caller was told.
     fn applied(&self) -> (usize, usize) {
         // What is not to be repeated is applied once, if at all.
-        let most = |attempts: u32| match self.call.operation {
+        let most = |attempts: u32| match self.call.0 {
             Operation::Update | Operation::Refresh => attempts as usize,
             _ => 1,
         };
@@ -81,7 +81,7 @@ impl Life {
     fn calls(&self, operation: Operation, id: &str) -> impl Iterator<Item = &Made> {
         self.made
             .iter()
-            .filter(move |made| made.call.operation == operation && made.id == id)
+            .filter(move |made| made.call.0 == operation && made.id == id)
     }
 
     fn may_have_been_applied(&self, operation: Operation, id: &str) -> bool {
@@ -199,11 +199,8 @@ fn new_tokens_are_asked_for(life: &Life, wrong: &mut Vec<String>) {
     let new: Vec<&Token> = life.after.iter().filter(is_new).collect();
     for token in &new {
         let mut creates = life.calls(Operation::Create, "");
-        let is_asked_for = creates.any(|made| {
-            made.may_have_been_applied()
-                && name(made.step) == token.name
-                && is_in(token, made.call.scope)
-        });
+        let is_asked_for =
+            creates.any(|made| made.may_have_been_applied() && name(made.step) == token.name);
         if !is_asked_for {
             wrong.push(format!("nobody asked for {token:?}"));
         }
@@ -231,20 +228,18 @@ fn a_success_is_true(life: &Life, made: &Made, success: &Success, wrong: &mut Ve
         let mut same = all.filter(|token| answer.id.as_ref() == Some(&token.id));
         same.any(|token| {
             let name = answer.name.as_deref().unwrap_or_default();
-            is_in(token, call.scope)
-                && answer.client_id.as_ref() == Some(&token.client_id)
-                && life.may_be_called(token, name)
+            answer.client_id.as_ref() == Some(&token.client_id) && life.may_be_called(token, name)
         })
     };
     must(success.tokens.iter().all(known), "no such token");
-    if call.operation == Operation::List {
+    if call.0 == Operation::List {
         let listed = |token: &Token| {
             let mut ids = success.tokens.iter().map(|answer| answer.id.as_ref());
             ids.any(|id| id == Some(&token.id))
         };
         let lasting = |token: &&Token| {
             let mut deletes = life.calls(Operation::Delete, &token.id);
-            is_in(token, call.scope) && !deletes.any(Made::may_have_been_applied)
+            !deletes.any(Made::may_have_been_applied)
         };
         let mut lasting = life.before.iter().filter(lasting);
         must(lasting.all(listed), "a token is not listed");
@@ -253,11 +248,11 @@ fn a_success_is_true(life: &Life, made: &Made, success: &Success, wrong: &mut Ve
     let [answer] = &success.tokens[..] else {
         return must(false, "not one token");
     };
-    let is_of_one = call.operation != Operation::Create;
+    let is_of_one = call.0 != Operation::Create;
     let is_same = answer.id.as_deref() == Some(&made.id);
     must(!is_of_one || is_same, "another token");
     let has_name = answer.name == Some(name(step));
-    match call.operation {
+    match call.0 {
         Operation::Create => {
             let made = life.after.iter().any(|token| is_true(answer, token));
             must(has_name && made, "not created");

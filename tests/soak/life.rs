@@ -7,16 +7,15 @@ use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
 
-use cf_service_tokens::{Client, Clock, Error, Retry};
+use cf_service_tokens::{Client, Error, ManualClock, Retry};
 use cf_service_tokens_simulator::{Operation, SeedToken, Simulator, Token};
 use chrono::TimeDelta;
 use futures_util::{StreamExt, stream};
 
-use crate::calls::{CALLS, Call, Scope, Success, opens_the_app};
-use crate::clock::SharedClock;
+use crate::calls::{CALLS, Call, Success, opens_the_app};
 use crate::invariants;
 use crate::schedule::{Schedule, Scheme, Step, name};
-use crate::support::CANARY;
+use crate::support::{self, CANARY};
 
 /// How long an attempt may take, which is how long a stall takes: real time.
 const TIMEOUT: Duration = Duration::from_millis(200);
@@ -99,7 +98,7 @@ pub async fn live(schedule: &Schedule) -> Result<Tally, String> {
     let traces = schedule.is_traced.then(Traces::default);
     let guard = traces.as_ref().map(Traces::record);
 
-    let clock = SharedClock::default();
+    let clock = Arc::new(support::clock());
     let simulator = simulator(schedule, &clock).await;
     let before = simulator.tokens();
     let client = client(schedule, &simulator, &clock);
@@ -114,9 +113,9 @@ pub async fn live(schedule: &Schedule) -> Result<Tally, String> {
                         token,
                         abandoned,
                     } => {
-                        let id = match call.operation {
+                        let id = match call.0 {
                             Operation::List | Operation::Create => String::new(),
-                            _ => nth(before, call.scope, token).id.clone(),
+                            _ => before[token].id.clone(),
                         };
                         let name = name(number);
                         let answered = call.make(&client, simulator, &id, &name);
@@ -135,7 +134,7 @@ pub async fn live(schedule: &Schedule) -> Result<Tally, String> {
                     Step::GoOffline => simulator.go_offline().await.unwrap(),
                     Step::ComeBack => simulator.come_back().await.unwrap(),
                     Step::Spend(requests) => simulator.spend(requests),
-                    Step::Pass(duration) => clock.pass(duration),
+                    Step::Pass(duration) => clock.advance(duration),
                 }
                 None
             }
@@ -149,7 +148,7 @@ pub async fn live(schedule: &Schedule) -> Result<Tally, String> {
     // Once all is well with the network, it is with the client.
     simulator.come_back().await.unwrap();
     simulator.clear_faults();
-    clock.pass(Duration::from_secs(3600));
+    clock.advance(Duration::from_secs(3600));
     let patient = client.with(|call| call.timeout(SETTLED_WITHIN));
     let last_attempts = match CALLS[0].make(&patient, &simulator, "", "").await {
         Ok(success) => success.attempts,
@@ -163,9 +162,9 @@ pub async fn live(schedule: &Schedule) -> Result<Tally, String> {
     if !settled(|| tasks() == tasks_before + 1).await {
         wrong.push(format!("{} connections stay", tasks() - tasks_before - 1));
     }
-    // The simulator has it, and we.
-    if clock.holders() != 2 {
-        wrong.push(format!("something keeps {} clocks", clock.holders() - 2));
+    let holders = Arc::strong_count(&clock);
+    if holders != 1 {
+        wrong.push(format!("something keeps {} clocks", holders - 1));
     }
     drop(guard);
 
@@ -198,27 +197,15 @@ pub async fn live(schedule: &Schedule) -> Result<Tally, String> {
     Err(format!("{}\n{schedule}{life}", wrong.join("\n")))
 }
 
-/// The token with this number among those of a scope.
-fn nth(tokens: &[Token], scope: Scope, number: usize) -> &Token {
-    let mut tokens = tokens.iter().filter(|token| is_in(token, scope));
-    tokens.nth(number).unwrap()
-}
-
-pub fn is_in(token: &Token, scope: Scope) -> bool {
-    let of_account = token.scope == cf_service_tokens_simulator::Scope::Account;
-    of_account == (scope == Scope::Account)
-}
-
 /// The secret that a token has at first.
 fn first_secret(client_id: &str) -> String {
     format!("{CANARY}-of-{client_id}")
 }
 
-async fn simulator(schedule: &Schedule, clock: &SharedClock) -> Simulator {
-    let now = clock.clone();
-    let token = |scope: &str, number| {
-        let client_id = format!("{scope}{number}.access");
-        SeedToken::new(format!("{scope} {number}"))
+async fn simulator(schedule: &Schedule, clock: &Arc<ManualClock>) -> Simulator {
+    let token = |number| {
+        let client_id = format!("seeded{number}.access");
+        SeedToken::new(format!("seeded {number}"))
             .client_secret(first_secret(&client_id))
             .client_id(client_id)
             .expires_in(TimeDelta::days(30))
@@ -227,14 +214,10 @@ async fn simulator(schedule: &Schedule, clock: &SharedClock) -> Simulator {
         .seed(schedule.seed)
         .api_token(CANARY)
         .email_and_api_key("me@example.com", CANARY)
-        .user_service_key(CANARY)
         .random_faults(schedule.seed, schedule.faults)
-        .clock(move || now.now());
-    for number in 0..schedule.account_tokens {
-        builder = builder.token(token("account", number));
-    }
-    for number in 0..schedule.zone_tokens {
-        builder = builder.zone_token(token("zone", number));
+        .clock(clock.reader());
+    for number in 0..schedule.tokens {
+        builder = builder.token(token(number));
     }
     if let Some(quota) = schedule.quota {
         builder = builder.enforce_rate_limit(quota, TimeDelta::minutes(1));
@@ -242,12 +225,11 @@ async fn simulator(schedule: &Schedule, clock: &SharedClock) -> Simulator {
     builder.start().await.unwrap()
 }
 
-fn client(schedule: &Schedule, simulator: &Simulator, clock: &SharedClock) -> Client {
+fn client(schedule: &Schedule, simulator: &Simulator, clock: &Arc<ManualClock>) -> Client {
     let builder = Client::builder();
     let builder = match schedule.scheme {
         Scheme::ApiToken => builder.api_token(CANARY),
         Scheme::GlobalKey => builder.global_key("me@example.com", CANARY),
-        Scheme::UserServiceKey => builder.user_service_key(CANARY),
     };
     builder
         .base_url(simulator.base_url())
@@ -260,7 +242,7 @@ fn client(schedule: &Schedule, simulator: &Simulator, clock: &SharedClock) -> Cl
                 .attempts(schedule.attempts)
                 .seed(schedule.seed),
         )
-        .clock(clock.clone())
+        .clock(Arc::clone(clock))
         .build()
         .unwrap()
 }

@@ -6,13 +6,13 @@ use std::time::Duration;
 use cf_service_tokens_simulator::Operation;
 use fastrand::Rng;
 
-use crate::calls::{CALLS, Call, Scope};
+use crate::calls::{CALLS, Call};
 
 /// What one client does, and what it meets.
 pub struct Schedule {
     pub seed: u64,
-    pub account_tokens: usize,
-    pub zone_tokens: usize,
+    /// How many tokens there are at first.
+    pub tokens: usize,
     /// How likely a call is to meet a fault.
     pub faults: f64,
     /// The rate limit that the simulator enforces, a minute.
@@ -32,7 +32,6 @@ pub struct Schedule {
 pub enum Scheme {
     ApiToken,
     GlobalKey,
-    UserServiceKey,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -57,14 +56,10 @@ impl Schedule {
         let mut random = Rng::with_seed(seed);
         let mut schedule = Self {
             seed,
-            account_tokens: random.usize(1..=12),
-            zone_tokens: random.usize(1..=6),
+            tokens: random.usize(1..=12),
             faults: pick(&mut random, &[0.0, 0.1, 0.3, 0.3, 0.6, 1.0]),
             quota: random.bool().then(|| random.u32(5..60)),
-            scheme: pick(
-                &mut random,
-                &[Scheme::ApiToken, Scheme::GlobalKey, Scheme::UserServiceKey],
-            ),
+            scheme: pick(&mut random, &[Scheme::ApiToken, Scheme::GlobalKey]),
             attempts: pick(&mut random, &[1, 2, 3, 5, 10]),
             deadline: Duration::from_secs(pick(&mut random, &[2, 120, 120, 600])),
             abreast: random.usize(1..=16),
@@ -86,13 +81,9 @@ impl Schedule {
             4 | 5 => Step::Pass(Duration::from_secs(random.u64(1..400))),
             _ => {
                 let call = pick(random, &CALLS);
-                let tokens = match call.scope {
-                    Scope::Account => self.account_tokens,
-                    Scope::Zone => self.zone_tokens,
-                };
                 Step::Call {
                     call,
-                    token: random.usize(..tokens),
+                    token: random.usize(..self.tokens),
                     abandoned: (random.u8(..16) == 0).then(|| random.u32(1..30)),
                 }
             }
@@ -113,11 +104,10 @@ impl fmt::Display for Schedule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "seed {}: {} tokens in the account, {} in the zone; faults {}, quota {:?}, {:?}, \
+            "seed {}: {} tokens; faults {}, quota {:?}, {:?}, \
              attempts {}, deadline {:?}, {} steps abreast",
             self.seed,
-            self.account_tokens,
-            self.zone_tokens,
+            self.tokens,
             self.faults,
             self.quota,
             self.scheme,
@@ -141,7 +131,7 @@ impl fmt::Display for Step {
                 abandoned,
             } => {
                 write!(f, "{call}")?;
-                if !matches!(call.operation, Operation::List | Operation::Create) {
+                if !matches!(call.0, Operation::List | Operation::Create) {
                     write!(f, " token {token}")?;
                 }
                 match abandoned {

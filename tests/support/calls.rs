@@ -1,4 +1,4 @@
-//! The twelve calls of the API, each made the same way wherever a test makes them
+//! The seven calls of the API, each made the same way wherever a test makes them
 //! all; and whether what came of one is true of the simulator's state.
 #![allow(
     dead_code,
@@ -15,39 +15,19 @@ use cf_service_tokens::{
 };
 use cf_service_tokens_simulator::{Operation, Simulator, Token};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Scope {
-    Account,
-    Zone,
-}
-
-/// One of the twelve.
+/// One of the seven.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Call {
-    pub operation: Operation,
-    pub scope: Scope,
-}
+pub struct Call(pub Operation);
 
-pub const CALLS: [Call; 12] = {
-    use Operation::{Create, Delete, Get, List, Refresh, Rotate, Update};
-    const fn call(operation: Operation, scope: Scope) -> Call {
-        Call { operation, scope }
-    }
-    [
-        call(List, Scope::Account),
-        call(Get, Scope::Account),
-        call(Create, Scope::Account),
-        call(Update, Scope::Account),
-        call(Delete, Scope::Account),
-        call(Refresh, Scope::Account),
-        call(Rotate, Scope::Account),
-        call(List, Scope::Zone),
-        call(Get, Scope::Zone),
-        call(Create, Scope::Zone),
-        call(Update, Scope::Zone),
-        call(Delete, Scope::Zone),
-    ]
-};
+pub const CALLS: [Call; 7] = [
+    Call(Operation::List),
+    Call(Operation::Get),
+    Call(Operation::Create),
+    Call(Operation::Update),
+    Call(Operation::Delete),
+    Call(Operation::Refresh),
+    Call(Operation::Rotate),
+];
 
 /// What a call that succeeded answered.
 pub struct Success {
@@ -60,7 +40,7 @@ pub struct Success {
 
 impl Call {
     pub fn changes(self) -> bool {
-        !matches!(self.operation, Operation::List | Operation::Get)
+        !matches!(self.0, Operation::List | Operation::Get)
     }
 
     /// Makes the call, of the token `id` where it is about one. `name` is what a
@@ -74,34 +54,19 @@ impl Call {
     ) -> Result<Success, Error> {
         let create = CreateServiceToken::new(name);
         let update = UpdateServiceToken::new().name(name);
-        match self.scope {
-            Scope::Account => {
-                let tokens = client.account(simulator.account_id())?;
-                match self.operation {
-                    Operation::List => tokens.list().per_page(1000).page(1).await.map(page),
-                    Operation::Get => tokens.get(id).await.map(one),
-                    Operation::Create => tokens.create(&create).await.map(issued),
-                    Operation::Update => tokens.update(id, &update).await.map(one),
-                    Operation::Delete => tokens.delete(id).await.map(one),
-                    Operation::Refresh => tokens.refresh(id).await.map(one),
-                    Operation::Rotate => {
-                        let revoking = RotateServiceToken::revoking_now();
-                        tokens.rotate(id, &revoking).await.map(issued)
-                    }
-                    other => panic!("not one of the twelve: {other:?}"),
-                }
+        let tokens = client.account(simulator.account_id())?;
+        match self.0 {
+            Operation::List => tokens.list().page(1).await.map(page),
+            Operation::Get => tokens.get(id).await.map(one),
+            Operation::Create => tokens.create(&create).await.map(issued),
+            Operation::Update => tokens.update(id, &update).await.map(one),
+            Operation::Delete => tokens.delete(id).await.map(one),
+            Operation::Refresh => tokens.refresh(id).await.map(one),
+            Operation::Rotate => {
+                let revoking = RotateServiceToken::revoking_now();
+                tokens.rotate(id, &revoking).await.map(issued)
             }
-            Scope::Zone => {
-                let tokens = client.zone(simulator.zone_id())?;
-                match self.operation {
-                    Operation::List => tokens.list().per_page(1000).page(1).await.map(page),
-                    Operation::Get => tokens.get(id).await.map(one),
-                    Operation::Create => tokens.create(&create).await.map(issued),
-                    Operation::Update => tokens.update(id, &update).await.map(one),
-                    Operation::Delete => tokens.delete(id).await.map(one),
-                    other => panic!("a zone has no {other:?}"),
-                }
-            }
+            other => panic!("not one of the seven: {other:?}"),
         }
     }
 }
@@ -157,10 +122,6 @@ pub async fn opens_the_app(
 
 impl fmt::Display for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let operation = format!("{:?}", self.operation).to_lowercase();
-        match self.scope {
-            Scope::Account => f.write_str(&operation),
-            Scope::Zone => write!(f, "zone {operation}"),
-        }
+        f.write_str(&format!("{:?}", self.0).to_lowercase())
     }
 }

@@ -16,9 +16,7 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cf_service_tokens::{
-    Client, ClientBuilder, Clock, Error, Retry, ServiceTokens, ZoneServiceTokens,
-};
+use cf_service_tokens::{Client, ClientBuilder, Clock, Error, ManualClock, Retry, ServiceTokens};
 use chrono::{DateTime, Utc};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -26,7 +24,6 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 /// The ids of Cloudflare's own examples.
 pub const ACCOUNT: &str = "023e105f4ecef8ad9ca31a8372d0c353";
 pub const TOKEN: &str = "f174e90a-fafe-4643-bbbc-4a0ed4fc8415";
-pub const ZONE: &str = "9a7806061c88ada191ed06f989cc3dac";
 /// What must be found nowhere.
 pub const CANARY: &str = "canary-9Zq3vX7kB1nM5tR2";
 
@@ -122,10 +119,6 @@ impl RawServer {
     pub fn tokens(&self) -> ServiceTokens {
         self.builder().build().unwrap().account(ACCOUNT).unwrap()
     }
-
-    pub fn zone_tokens(&self) -> ZoneServiceTokens {
-        self.builder().build().unwrap().zone(ZONE).unwrap()
-    }
 }
 
 async fn serve(mut socket: TcpStream, seen: Arc<Mutex<Vec<String>>>, answer: Arc<Answer>) {
@@ -196,7 +189,16 @@ pub fn json(status: &str, body: &str) -> String {
     answer(status, "application/json", body)
 }
 
-/// A clock on which every wait is over at once, and counts all the same.
+/// A clock that moves as it is slept on, from noon of a certain day.
+pub fn clock() -> ManualClock {
+    ManualClock::new(noon())
+}
+
+fn noon() -> DateTime<Utc> {
+    "2026-11-24T12:00:00Z".parse().unwrap()
+}
+
+/// A clock that also records each wait. Waits that run side by side add up.
 #[derive(Clone, Debug, Default)]
 pub struct VirtualClock {
     waits: Arc<Mutex<Vec<Duration>>>,
@@ -211,8 +213,7 @@ impl VirtualClock {
 
 impl Clock for VirtualClock {
     fn now(&self) -> DateTime<Utc> {
-        let start: DateTime<Utc> = "2026-11-24T12:00:00Z".parse().unwrap();
-        start + self.elapsed()
+        noon() + self.elapsed()
     }
 
     fn elapsed(&self) -> Duration {
