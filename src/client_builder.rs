@@ -9,6 +9,7 @@ use http::{HeaderValue, header};
 use reqwest::Url;
 use secrecy::SecretString;
 
+use crate::answer::redact::Redactor;
 use crate::client::Client;
 use crate::clock::{Clock, SystemClock};
 use crate::credentials::Credentials;
@@ -17,7 +18,6 @@ use crate::error::Error;
 use crate::id::AccountId;
 use crate::options::CallOptions;
 use crate::rate_limit::{RateLimit, RateLimiter};
-use crate::redact::Redactor;
 use crate::retry::{Retrier, Retry};
 use crate::trace::Server;
 use crate::transport::Transport;

@@ -5,20 +5,14 @@ use std::ops::Deref;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
-use serde::de::{Deserialize, Deserializer, Error as _};
-use serde_json::{Map, Value};
 
-use crate::decode::{self, Decoded};
+use crate::answer::rescue;
 use crate::error::Error;
 use crate::generated::types::ServiceToken;
-use crate::redact;
 use crate::response::Response;
 
 const CF_ACCESS_CLIENT_ID: HeaderName = HeaderName::from_static("cf-access-client-id");
 const CF_ACCESS_CLIENT_SECRET: HeaderName = HeaderName::from_static("cf-access-client-secret");
-
-/// The field that holds the secret.
-const CLIENT_SECRET: &str = "client_secret";
 
 /// A service token together with the secret that was just made for it.
 ///
@@ -49,6 +43,14 @@ pub struct IssuedServiceToken {
 }
 
 impl IssuedServiceToken {
+    pub(crate) fn new(token: ServiceToken, client_secret: SecretString) -> Self {
+        let credentials = ServiceTokenCredentials {
+            client_id: token.client_id.clone(),
+            client_secret,
+        };
+        Self { token, credentials }
+    }
+
     /// The token as the API shows it from now on.
     ///
     /// See the example of [`into_parts`](Self::into_parts).
@@ -87,27 +89,6 @@ impl IssuedServiceToken {
     pub fn into_parts(self) -> (ServiceToken, ServiceTokenCredentials) {
         (self.token, self.credentials)
     }
-
-    /// Finds the secret in an answer of another shape than documented, so that
-    /// it is not lost, with as much of the token as can be read.
-    pub(crate) fn rescue(document: &Value) -> Option<Decoded<Self>> {
-        let client_secret = find_secret(document)?;
-        let mut unreadable = Vec::new();
-        let token = find_token(document)
-            .and_then(|fields| {
-                let mut fields = Value::Object(fields.clone());
-                decode::service_token(&mut fields, "result", &mut unreadable).ok()
-            })
-            .unwrap_or_default();
-        let credentials = ServiceTokenCredentials {
-            client_id: token.client_id.clone(),
-            client_secret,
-        };
-        Some(Decoded {
-            value: Self { token, credentials },
-            unreadable,
-        })
-    }
 }
 
 impl Deref for IssuedServiceToken {
@@ -115,21 +96,6 @@ impl Deref for IssuedServiceToken {
 
     fn deref(&self) -> &ServiceToken {
         &self.token
-    }
-}
-
-impl<'de> Deserialize<'de> for IssuedServiceToken {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut fields = Map::deserialize(deserializer)?;
-        let Some(Value::String(client_secret)) = fields.remove(CLIENT_SECRET) else {
-            return Err(D::Error::missing_field(CLIENT_SECRET));
-        };
-        let token = ServiceToken::deserialize(Value::Object(fields)).map_err(D::Error::custom)?;
-        let credentials = ServiceTokenCredentials {
-            client_id: token.client_id.clone(),
-            client_secret: client_secret.into(),
-        };
-        Ok(Self { token, credentials })
     }
 }
 
@@ -161,10 +127,9 @@ impl Response<ServiceToken> {
     /// # }
     /// ```
     pub fn new_credentials(&self) -> Option<ServiceTokenCredentials> {
-        let document: Value = serde_json::from_slice(self.body()).ok()?;
         Some(ServiceTokenCredentials {
             client_id: self.client_id.clone(),
-            client_secret: named_secret(&document)?.into(),
+            client_secret: rescue::secret_of_body(self.body())?,
         })
     }
 }
@@ -313,63 +278,4 @@ fn sensitive(text: &str) -> Result<HeaderValue, Error> {
     })?;
     value.set_sensitive(true);
     Ok(value)
-}
-
-/// The secret in an answer of any shape: what is named as one, or else what
-/// is one by its form.
-fn find_secret(document: &Value) -> Option<SecretString> {
-    named_secret(document)
-        .or_else(|| formed_secret(document))
-        .map(SecretString::from)
-}
-
-/// The first text that is a client secret by its form, where a new one may stand:
-/// what the envelope's lists quote is none, nor is a client id.
-fn formed_secret(value: &Value) -> Option<&str> {
-    match value {
-        Value::String(text) => redact::is_client_secret(text).then_some(text),
-        Value::Array(items) => items.iter().find_map(formed_secret),
-        Value::Object(fields) => fields
-            .iter()
-            .filter(|(name, _)| !["errors", "messages", "client_id"].contains(&name.as_str()))
-            .find_map(|(_, field)| formed_secret(field)),
-        _ => None,
-    }
-}
-
-/// The fields of the token in an answer of any shape: those beside a client id.
-fn find_token(value: &Value) -> Option<&Map<String, Value>> {
-    match value {
-        Value::Object(fields) if fields.contains_key("client_id") => Some(fields),
-        Value::Object(fields) => fields.values().find_map(find_token),
-        Value::Array(items) => items.iter().find_map(find_token),
-        _ => None,
-    }
-}
-
-/// The first text below a field that is called a client secret.
-fn named_secret(value: &Value) -> Option<&str> {
-    match value {
-        Value::Object(fields) => fields.iter().find_map(|(name, field)| {
-            let is_secret = name
-                .replace(['_', '-'], "")
-                .eq_ignore_ascii_case("clientsecret");
-            if is_secret {
-                first_text(field)
-            } else {
-                named_secret(field)
-            }
-        }),
-        Value::Array(items) => items.iter().find_map(named_secret),
-        _ => None,
-    }
-}
-
-fn first_text(value: &Value) -> Option<&str> {
-    match value {
-        Value::String(text) => (!text.is_empty()).then_some(text),
-        Value::Array(items) => items.iter().find_map(first_text),
-        Value::Object(fields) => fields.values().find_map(first_text),
-        _ => None,
-    }
 }

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 
 use futures_util::stream::{self, BoxStream, Stream, StreamExt, TryStreamExt};
 
-use crate::error::{Error, Kind};
+use crate::error::Error;
 use crate::generated::types::ServiceToken;
 use crate::page::{Filter, MAX_PER_PAGE, ServiceTokenPage};
 use crate::response::Response;
@@ -188,7 +188,7 @@ impl ListServiceTokens {
                 let page = list.page(progress.page).await?;
                 let is_last = progress
                     .judge(&page, list.filter.narrows())
-                    .map_err(|words| page.unusable(Kind::Pages(words)))?;
+                    .map_err(|words| page.unusable(words))?;
                 let tokens = progress.take(page.into_inner().tokens);
                 Ok(Some((tokens, (!is_last).then_some(progress))))
             }

@@ -6,11 +6,12 @@ use std::ops::Deref;
 use http::{HeaderMap, StatusCode};
 use serde::de::DeserializeOwned;
 
-use crate::decode::{self, Undecodable};
-use crate::error::{Error, FailedResponse, Kind};
-use crate::generated::types::ApiMessage;
+use crate::answer::Answer;
+use crate::answer::envelope::{Undecodable, exactly};
+use crate::answer::message::ApiMessage;
+use crate::answer::redact::Redactor;
+use crate::error::{Decode, Error, Kind};
 use crate::operation::Operation;
-use crate::received::Received;
 
 /// What a call answered: the value, and the response that it came in.
 ///
@@ -60,19 +61,31 @@ use crate::received::Received;
 #[derive(Clone)]
 pub struct Response<T> {
     pub(crate) value: T,
-    pub(crate) errors: Vec<ApiMessage>,
-    pub(crate) messages: Vec<ApiMessage>,
     pub(crate) unreadable: Vec<String>,
-    pub(crate) received: Received,
+    pub(crate) operation: Operation,
     pub(crate) attempts: u32,
-    pub(crate) operation: &'static Operation,
+    /// For errors about the body, which may repeat a secret.
+    pub(crate) redactor: Redactor,
+    pub(crate) answer: Answer,
 }
 
 impl<T> Response<T> {
-    /// The response to the last of so many attempts.
+    /// Sets the number of attempts that the call took.
     pub(crate) fn after(mut self, attempts: u32) -> Self {
         self.attempts = attempts;
         self
+    }
+
+    /// Changes the value, and keeps all that came with it.
+    pub(crate) fn map<U>(self, change: impl FnOnce(T) -> U) -> Response<U> {
+        Response {
+            value: change(self.value),
+            unreadable: self.unreadable,
+            operation: self.operation,
+            attempts: self.attempts,
+            redactor: self.redactor,
+            answer: self.answer,
+        }
     }
 
     /// The value alone.
@@ -101,14 +114,14 @@ impl<T> Response<T> {
     ///
     /// See the example of [`Response`].
     pub fn api_errors(&self) -> &[ApiMessage] {
-        &self.errors
+        &self.answer.errors
     }
 
     /// Remarks that the API made beside the result.
     ///
     /// See the example of [`Response`].
     pub fn messages(&self) -> &[ApiMessage] {
-        &self.messages
+        &self.answer.messages
     }
 
     /// The paths of what was in the answer but could not be read, such as
@@ -141,7 +154,7 @@ impl<T> Response<T> {
     ///
     /// See the example of [`Response`].
     pub fn status(&self) -> StatusCode {
-        self.received.status
+        self.answer.status
     }
 
     /// The response's headers, without a `cf-ray`, `content-type` or `location` that
@@ -149,14 +162,14 @@ impl<T> Response<T> {
     ///
     /// See the example of [`Response`].
     pub fn headers(&self) -> &HeaderMap {
-        &self.received.headers
+        &self.answer.headers
     }
 
     /// Cloudflare's name for the request (`cf-ray`), which its support asks for.
     ///
     /// See the example of [`Response`].
     pub fn ray_id(&self) -> Option<&str> {
-        self.received.ray_id()
+        self.answer.ray_id()
     }
 
     /// The response's body, exactly as it came.
@@ -166,7 +179,7 @@ impl<T> Response<T> {
     ///
     /// See the example of [`Response`].
     pub fn body(&self) -> &[u8] {
-        &self.received.body
+        &self.answer.body
     }
 
     /// The body once more, read as a `U` of the caller's own: for what this
@@ -198,20 +211,23 @@ impl<T> Response<T> {
     /// One for which [`Error::is_decode`] holds, with the path to what does not
     /// fit `U`. The call itself has succeeded all the same.
     pub fn json<U: DeserializeOwned>(&self) -> Result<U, Error> {
-        decode::exactly(self.body())
-            .map_err(|Undecodable { path, fault }| self.unusable(Kind::OtherType { path, fault }))
+        exactly(self.body()).map_err(|Undecodable { path, fault }| {
+            let fault = Undecodable::at(self.redactor.redact(&path), fault);
+            self.undecodable(Decode {
+                is_callers_type: true,
+                ..Decode::new(fault)
+            })
+        })
     }
 
-    /// The error of a success that is of no use, with all that came with it.
-    pub(crate) fn unusable(&self, kind: Kind) -> Error {
-        let response = FailedResponse {
-            received: self.received.clone(),
-            // No part of a success is printed: it may hold a secret.
-            excerpt: String::new(),
-            errors: self.errors.clone(),
-            messages: self.messages.clone(),
-        };
-        Error::call(kind, self.operation, Some(response)).after(self.attempts, None)
+    /// The error of a success whose content is of no use, in words that say why.
+    pub(crate) fn unusable(&self, words: String) -> Error {
+        self.undecodable(Decode::new(Undecodable::at("", words)))
+    }
+
+    fn undecodable(&self, decode: Decode) -> Error {
+        let answer = Some(self.answer.clone());
+        Error::call(Kind::Decode(decode), &self.operation, answer).after(self.attempts, None)
     }
 
     /// How often the request was sent until this answer came.
@@ -243,8 +259,8 @@ impl<T: fmt::Debug> fmt::Debug for Response<T> {
             .field("status", &self.status())
             .field("ray_id", &self.ray_id())
             .field("attempts", &self.attempts)
-            .field("api_errors", &self.errors)
-            .field("messages", &self.messages)
+            .field("api_errors", &self.api_errors())
+            .field("messages", &self.messages())
             .field("unreadable", &self.unreadable)
             .finish_non_exhaustive()
     }

@@ -209,16 +209,9 @@ impl Retrier {
     }
 }
 
-/// Whether another attempt may fare better, and does no harm.
+/// Whether another attempt may succeed, and does no harm.
 fn may_pass(operation: &Operation, error: &Error) -> bool {
-    // It did nothing: either nothing was sent, or the API turned it away.
-    let did_nothing = !error.may_have_been_applied();
-    let busy = error.is_connect() && !error.is_tls() || error.is_rate_limited();
-    let passing_status = error
-        .status()
-        .is_some_and(|status| matches!(status.as_u16(), 408 | 500 | 502 | 503 | 504 | 520..=524));
-    let passing = passing_status || error.is_timeout() || error.is_interrupted();
-    busy && did_nothing || operation.idempotent && (busy || passing)
+    error.is_transient() && (operation.idempotent || !error.may_have_been_applied())
 }
 
 #[cfg(test)]

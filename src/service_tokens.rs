@@ -11,18 +11,11 @@ use crate::generated::types::ServiceToken;
 use crate::id::{AccountId, ServiceTokenId};
 use crate::issued::IssuedServiceToken;
 use crate::list::ListServiceTokens;
-use crate::operation::Operation;
 use crate::options::CallOptions;
 use crate::page::{Filter, ServiceTokenPage};
 use crate::request::{CreateServiceToken, RotateServiceToken, UpdateServiceToken};
 use crate::response::Response;
 use crate::transport::Transport;
-
-/// An update that may make a new secret: a repeated one would not return it.
-static ROTATING_UPDATE: Operation = Operation {
-    idempotent: false,
-    ..UPDATE_ACCOUNT_SERVICE_TOKEN
-};
 
 /// The service tokens of an account; made by [`Client::account`](crate::Client::account).
 ///
@@ -260,17 +253,15 @@ impl ServiceTokens {
     ) -> Result<Response<ServiceToken>, Error> {
         let id = &ServiceTokenId::new(id)?;
         let body = &request.checked()?;
-        let operation = if request.may_rotate() {
-            &ROTATING_UPDATE
-        } else {
-            &UPDATE_ACCOUNT_SERVICE_TOKEN
-        };
+        let mut operation = UPDATE_ACCOUNT_SERVICE_TOKEN;
+        // A repeated update would not return the new secret of the first.
+        operation.idempotent &= !request.may_rotate();
         let send = |client: Client| async move {
             client
                 .update_account_service_token(&self.account, id, body)
                 .await
         };
-        self.transport.call(operation, &self.options, send).await
+        self.transport.call(&operation, &self.options, send).await
     }
 
     /// Deletes a service token, and returns it for the last time.
