@@ -23,6 +23,8 @@ use crate::page::ServiceTokenPage;
 const MAX_TOKENS: usize = 10_000;
 /// The most entries of `errors` or `messages` that are kept.
 const MAX_MESSAGES: usize = 100;
+/// The most fields of an object that are looked at one by one.
+const MAX_FIELDS: usize = 1_000;
 /// The most paths of unreadable parts that are kept.
 const MAX_UNREADABLE: usize = 1_000;
 
@@ -389,7 +391,8 @@ fn whole_number(value: &RawValue) -> Option<Box<RawValue>> {
         .flatten()
 }
 
-/// Calls a function with each field of an object, in order.
+/// Calls a function with each field of an object, in order. An object with more fields
+/// than any of the API's is only looked at from its start.
 pub(crate) fn for_each_field<'a>(object: &'a RawValue, each: impl FnMut(String, &'a RawValue)) {
     struct Fields<F>(F);
 
@@ -401,9 +404,13 @@ pub(crate) fn for_each_field<'a>(object: &'a RawValue, each: impl FnMut(String, 
         }
 
         fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
-            while let Some((name, value)) = map.next_entry()? {
-                (self.0)(name, value);
+            for _ in 0..MAX_FIELDS {
+                match map.next_entry()? {
+                    Some((name, value)) => (self.0)(name, value),
+                    None => return Ok(()),
+                }
             }
+            while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
             Ok(())
         }
     }

@@ -76,3 +76,33 @@ where
 {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    #[test]
+    fn it_has_the_fields_of_the_fragment_and_the_chain() {
+        let fragment: Value =
+            serde_json::from_str(include_str!("../../openapi/service-tokens.json")).unwrap();
+        let documented = fragment["components"]["schemas"]["ApiMessage"]["properties"].clone();
+        let message = ApiMessage {
+            documentation_url: Some(String::new()),
+            source: Some(ApiMessageSource::default()),
+            error_chain: vec![ApiMessage::default()],
+            ..ApiMessage::default()
+        };
+        let Value::Object(mut fields) = serde_json::to_value(message).unwrap() else {
+            unreachable!("a struct is an object");
+        };
+        assert!(fields.remove("error_chain").is_some());
+        let names = |value: &Value| -> Vec<String> {
+            let mut names: Vec<_> = value.as_object().unwrap().keys().cloned().collect();
+            names.sort();
+            names
+        };
+        assert_eq!(names(&Value::Object(fields)), names(&documented));
+    }
+}

@@ -172,11 +172,11 @@ impl Error {
                     write!(f, ": error code {code}")?;
                 }
                 if let Some(detail) = &problem.detail {
-                    write!(f, ": {}", Prose(detail))?;
+                    write!(f, ": {}", sentence(detail))?;
                 }
                 Ok(())
             }
-            None if answer.excerpt.is_empty() => Ok(()),
+            None if answer.excerpt.is_empty() || answer.is_challenge() => Ok(()),
             None => write!(f, ": \"{}\"", Prose(&answer.excerpt)),
         }
     }
@@ -186,12 +186,22 @@ impl Error {
 fn fmt_message(error: &ApiMessage, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     for (index, message) in error.with_chain().enumerate() {
         let separator = if index == 0 { "" } else { ": " };
-        write!(f, "{separator}{} {}", message.code, Prose(&message.message))?;
+        write!(
+            f,
+            "{separator}{} {}",
+            message.code,
+            sentence(&message.message)
+        )?;
         if let Some(pointer) = message.source.as_ref().and_then(|s| s.pointer.as_ref()) {
             write!(f, " at {}", Prose(pointer))?;
         }
     }
     Ok(())
+}
+
+/// A sentence of the other side without its point: this one goes on.
+fn sentence(text: &str) -> Prose<'_> {
+    Prose(text.strip_suffix('.').unwrap_or(text))
 }
 
 /// A text of the other side as prose: cut, and without control characters.
