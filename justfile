@@ -14,12 +14,16 @@ lint:
     cargo clippy --workspace --all-targets --all-features -- -D warnings
     cargo clippy --package cf-service-tokens --all-targets --no-default-features -- -D warnings
 
-# Do the tests pass, for the workspace and for the SDK alone?
+# Do the tests pass, for the workspace and for the SDK with other features?
 test:
     cargo test --workspace
-    cargo test --package cf-service-tokens
     cargo test --package cf-service-tokens --all-features
     cargo test --package cf-service-tokens --no-default-features --lib --tests
+
+# Have the linters nothing to say of the workflows and of the shell scripts?
+workflows:
+    bash tests/support/install_test.sh
+    bash tests/workflows/run.sh
 
 # Do the examples run?
 examples:

@@ -1,5 +1,6 @@
 //! The clock of a client.
 
+use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -104,10 +105,9 @@ impl<C: Clock + ?Sized> Clock for Arc<C> {
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ManualClock(Arc<Mutex<ManualTime>>);
 
-#[derive(Debug)]
 struct ManualTime {
     /// The date and time at which nothing has elapsed.
     start: DateTime<Utc>,
@@ -193,6 +193,15 @@ impl Clock for ManualClock {
             time.elapsed = time.elapsed.max(end);
             Poll::Ready(())
         }))
+    }
+}
+
+impl fmt::Debug for ManualClock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ManualClock")
+            .field("now", &self.now())
+            .field("elapsed", &self.elapsed())
+            .finish()
     }
 }
 

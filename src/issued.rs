@@ -14,10 +14,12 @@ use crate::response::Response;
 const CF_ACCESS_CLIENT_ID: HeaderName = HeaderName::from_static("cf-access-client-id");
 const CF_ACCESS_CLIENT_SECRET: HeaderName = HeaderName::from_static("cf-access-client-secret");
 
-/// A service token together with the secret that was just made for it.
+/// A service token with its new secret.
 ///
 /// The API shows the secret in this answer and never again, so store it before
-/// anything else. The token's fields are at hand by deref.
+/// anything else. The fields of the token are available by deref. Of these,
+/// `expires_at`, `last_seen_at` and `client_secret_version` are `None` in the answers
+/// that Cloudflare documents; [`get`](crate::ServiceTokens::get) returns the first two.
 ///
 /// ```
 /// use cf_service_tokens::CreateServiceToken;
@@ -32,7 +34,9 @@ const CF_ACCESS_CLIENT_SECRET: HeaderName = HeaderName::from_static("cf-access-c
 /// let issued = tokens.create(&CreateServiceToken::new("backup")).await?;
 /// assert!(!issued.credentials().expose_secret().is_empty()); // store it now
 /// assert_eq!(issued.name.as_deref(), Some("backup"));
-/// println!("good until {:?}", issued.expires_at);
+///
+/// let id = issued.id.as_deref().ok_or("the API gave no id")?;
+/// println!("valid until {:?}", tokens.get(id).await?.expires_at);
 /// # Ok(())
 /// # }
 /// ```
@@ -100,10 +104,11 @@ impl Deref for IssuedServiceToken {
 }
 
 impl Response<ServiceToken> {
-    /// The credentials with a new client secret, if the answer holds one: that to an
-    /// update which raised the
+    /// Returns the credentials with a new client secret, if the answer holds one. The
+    /// answer to an update that raised the
     /// [`client_secret_version`](crate::UpdateServiceToken::client_secret_version)
-    /// may. They are **never shown again**, so store them before anything else.
+    /// may hold one, although Cloudflare documents none. **No later call shows it
+    /// again**, so store it before anything else.
     ///
     /// ```
     /// use cf_service_tokens::UpdateServiceToken;
@@ -111,17 +116,17 @@ impl Response<ServiceToken> {
     /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let simulator = Simulator::builder().zone_token(SeedToken::new("status page")).start().await?;
+    /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).lenient_answers().start().await?;
     /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
+    /// # let tokens = client.account(simulator.account_id())?;
     /// # let id = simulator.tokens()[0].id.clone();
     ///
-    /// let tokens = client.zone(simulator.zone_id())?;
     /// let raise = UpdateServiceToken::new().client_secret_version(2);
     /// let answer = tokens.update(&id, &raise).await?;
     /// let credentials = answer.new_credentials().ok_or("the answer holds no secret")?;
     /// assert!(!credentials.expose_secret().is_empty()); // store it now
     ///
-    /// let rename = UpdateServiceToken::new().name("status");
+    /// let rename = UpdateServiceToken::new().name("deploy 2");
     /// assert!(tokens.update(&id, &rename).await?.new_credentials().is_none());
     /// # Ok(())
     /// # }
@@ -176,9 +181,9 @@ impl ServiceTokenCredentials {
         }
     }
 
-    /// What goes into the header `CF-Access-Client-Id`. It is `None` only if the
-    /// API's answer to create or rotate lacked it; the token's own page, or
-    /// [`get`](crate::ServiceTokens::get), tells it then.
+    /// Returns the value of the header `CF-Access-Client-Id`. It is `None` only if the
+    /// API's answer to create or rotate lacked it; [`get`](crate::ServiceTokens::get)
+    /// returns it then.
     ///
     /// See the example of [`new`](Self::new).
     pub fn client_id(&self) -> Option<&str> {

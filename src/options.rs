@@ -1,4 +1,4 @@
-//! What can be set for some calls alone.
+//! Options for some calls of a client.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,8 +8,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use crate::credentials;
 use crate::error::Error;
 
-/// What some calls are to do differently from the client's settings; handed to
-/// the function that `with` of a scope or of the client takes.
+/// Options that override the client's settings for some calls; passed to the function
+/// that [`Client::with`](crate::Client::with) and
+/// [`ServiceTokens::with`](crate::ServiceTokens::with) take.
 ///
 /// ```
 /// use std::time::Duration;

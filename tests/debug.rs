@@ -16,7 +16,7 @@ use cf_service_tokens::{
 };
 use chrono::{DateTime, Utc};
 use http::{HeaderName, HeaderValue};
-use support::{ACCOUNT, CANARY, RawServer, TOKEN, Then, VirtualClock, json};
+use support::{ACCOUNT, CANARY, RawServer, TOKEN, Then, json};
 
 /// What a type shows of itself, under its name.
 struct Shown {
@@ -77,7 +77,7 @@ async fn every_public_type() {
         .builder()
         .account_id(ACCOUNT)
         .retry(Retry::default().attempts(2).seed(7))
-        .clock(VirtualClock::default());
+        .clock(support::clock());
     let mut shown = Shown::new();
     shown.add("ClientBuilder", &builder);
     let client = builder.build().unwrap();
@@ -152,7 +152,7 @@ async fn every_public_type() {
     let listing = RawServer::start(list_of_one(), Then::Close).await;
     let tokens = listing
         .builder()
-        .clock(VirtualClock::default())
+        .clock(support::clock())
         .build()
         .unwrap()
         .account(ACCOUNT)

@@ -13,12 +13,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use calls::{CALLS, Call, Success, is_true, opens_the_app};
-use cf_service_tokens::{Client, Error, ErrorKind, Retry};
+use cf_service_tokens::{Client, Clock, Error, ErrorKind, ManualClock, Retry};
 use cf_service_tokens_simulator::{Fault, Injection, SeedToken, Simulator, Token, WrongJson};
 use chrono::TimeDelta;
 use futures_util::StreamExt;
 use futures_util::stream;
-use support::VirtualClock;
 
 /// How long an attempt may take where nothing comes of it: real time. A row that is
 /// too slow for it gets more.
@@ -162,7 +161,7 @@ struct Result {
 
 /// What was done of a row, and what it left.
 struct Happened {
-    clock: VirtualClock,
+    clock: ManualClock,
     simulator: Simulator,
     before: Vec<Token>,
     answered: std::result::Result<Success, Error>,
@@ -182,7 +181,7 @@ impl Row {
     }
 
     async fn happen(&self, http: &reqwest::Client, timeout: Duration) -> Happened {
-        let clock = VirtualClock::default();
+        let clock = support::clock();
         let simulator = self.simulator(&clock).await;
         let before = simulator.tokens();
         let client = self.client(&simulator, &clock, http, timeout);
@@ -267,16 +266,15 @@ impl Row {
         Result {
             outcome,
             attempts,
-            waited: clock.waits().iter().sum(),
+            waited: clock.elapsed(),
             applied,
             may_have_been_applied,
         }
     }
 
-    async fn simulator(&self, clock: &VirtualClock) -> Simulator {
-        let now = clock.clone();
+    async fn simulator(&self, clock: &ManualClock) -> Simulator {
         let mut builder = Simulator::builder()
-            .clock(move || cf_service_tokens::Clock::now(&now))
+            .clock(clock.reader())
             .token(SeedToken::new("old").expires_in(TimeDelta::days(9)));
         if matches!(self.trouble, Trouble::LimitUsedUp) {
             builder = builder.enforce_rate_limit(1200, TimeDelta::minutes(5));
@@ -303,7 +301,7 @@ impl Row {
     fn client(
         &self,
         simulator: &Simulator,
-        clock: &VirtualClock,
+        clock: &ManualClock,
         http: &reqwest::Client,
         timeout: Duration,
     ) -> Client {

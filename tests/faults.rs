@@ -6,7 +6,7 @@ mod support;
 use std::time::Duration;
 
 use cf_service_tokens::{Client, Error, ErrorKind, RateLimit, Retry};
-use support::{ACCOUNT, CANARY, RawServer, TOKEN, Then, VirtualClock, answer, json};
+use support::{ACCOUNT, CANARY, RawServer, TOKEN, Then, answer, json};
 
 const HTML: &str = "<!DOCTYPE html>\n<title>Attention Required! | Cloudflare</title>";
 const RAY_ID: Option<&str> = Some("8f2b1c9d0e1f2a3b-FRA");
@@ -415,10 +415,7 @@ async fn a_call_that_is_held_up_for_too_long() {
     )
     .await;
     let one = RateLimit::new(1, Duration::from_secs(300));
-    let client = server
-        .builder()
-        .rate_limit(one)
-        .clock(VirtualClock::default());
+    let client = server.builder().rate_limit(one).clock(support::clock());
     let tokens = client.build().unwrap().account(ACCOUNT).unwrap();
     let mut calls = 0;
     let error = loop {
@@ -814,7 +811,7 @@ async fn a_proxy_that_wants_a_password_is_asked_once() {
             .base_url(base_url)
             .allow_http()
             .http_client(http.build().unwrap())
-            .clock(VirtualClock::default())
+            .clock(support::clock())
             .build()
             .unwrap();
         let tokens = client.account(ACCOUNT).unwrap();

@@ -9,7 +9,7 @@ use cf_service_tokens::{
 };
 use cf_service_tokens_simulator::{SeedToken, Simulator};
 use secrecy::ExposeSecret;
-use support::{ACCOUNT, CANARY, RawServer, TOKEN, Then, VirtualClock, answer, json};
+use support::{ACCOUNT, CANARY, RawServer, TOKEN, Then, answer, json};
 
 const CLIENT_ID: &str = "88bf3b6d86161464f6509f7219099e57.access.example.com";
 
@@ -476,7 +476,7 @@ async fn an_update_that_rotates_is_not_repeated() {
         let answers = [answer(first, "text/plain", ""), json("200 OK", &fine)];
         let server = RawServer::in_turn(&answers).await;
         let retry = Retry::default().seed(1);
-        let builder = server.builder().retry(retry).clock(VirtualClock::default());
+        let builder = server.builder().retry(retry).clock(support::clock());
         let tokens = builder.build().unwrap().account(ACCOUNT).unwrap();
         let updated = tokens.update(TOKEN, request).await;
         assert_eq!(server.requests().len(), attempts, "{first}");

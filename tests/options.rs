@@ -43,7 +43,7 @@ async fn extra_headers_are_sent_and_only_by_the_calls_they_are_for() {
 }
 
 #[tokio::test]
-async fn options_of_the_client_hold_for_every_scope_made_from_it() {
+async fn options_of_the_client_hold_for_its_accounts() {
     let server = RawServer::start(json("200 OK", ANSWER), Then::Close).await;
     let client = server.builder().build().unwrap().with(|call| {
         call.header(

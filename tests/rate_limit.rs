@@ -10,7 +10,7 @@ use cf_service_tokens::{Client, ClientBuilder, Clock, RateLimit, Retry, ServiceT
 use cf_service_tokens_simulator::{SeedToken, Simulator};
 use chrono::TimeDelta;
 use futures_util::future::join_all;
-use support::{ACCOUNT, RawServer, TOKEN, Then, VirtualClock};
+use support::{ACCOUNT, RawServer, TOKEN, Then};
 
 const CALLERS: usize = 64;
 const CALLS_OF_EACH: usize = 20;
@@ -32,7 +32,8 @@ async fn refresh_by_many(quota: u32, used_by_others: u32) -> Vec<u16> {
         .base_url(simulator.base_url())
         .retry(Retry::default().seed(1))
         .clock(clock)
-        .deadline(Duration::from_secs(600))
+        // Waiters compete: one may wait for as long as all calls take together.
+        .deadline(Duration::from_secs(3600))
         .build();
     let tokens = client.unwrap().account(simulator.account_id()).unwrap();
     let id = &simulator.tokens()[0].id;
@@ -70,7 +71,7 @@ async fn once_the_limit_is_known_nothing_more_is_refused_and_nothing_is_lost() {
 
 /// How long the second of two calls that fail had to wait.
 async fn wait_after_a_failure(builder: ClientBuilder) -> Duration {
-    let clock = VirtualClock::default();
+    let clock = support::clock();
     let client = builder.retry(Retry::none()).clock(clock.clone()).build();
     let tokens = client.unwrap().account(ACCOUNT).unwrap();
     for _ in 0..2 {

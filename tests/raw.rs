@@ -3,10 +3,10 @@
 
 mod support;
 
-use cf_service_tokens::{Client, Method, Retry};
+use cf_service_tokens::{Client, Method, Retry, ServiceToken};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use support::{RawServer, TOKEN, Then, VirtualClock, answer};
+use support::{RawServer, TOKEN, Then, answer};
 
 async fn server(status: &str, body: &Value) -> RawServer {
     RawServer::start(support::json(status, &body.to_string()), Then::Close).await
@@ -103,7 +103,7 @@ async fn what_may_be_sent_twice_is_and_nothing_else() {
         let server =
             RawServer::in_turn(&[answer("502 Oops", "text/plain", ""), fine.clone()]).await;
         let retry = Retry::default().seed(1);
-        let builder = server.builder().retry(retry).clock(VirtualClock::default());
+        let builder = server.builder().retry(retry).clock(support::clock());
         let mut call = builder.build().unwrap().request(method.clone(), "/x");
         if idempotent {
             call = call.idempotent();
@@ -219,7 +219,7 @@ async fn an_answer_in_a_type_of_the_callers_own() {
     let fine = support::json("200 OK", &body.to_string());
     let server = RawServer::in_turn(&[answer("502 Oops", "text/plain", ""), fine]).await;
     let builder = server.builder().retry(Retry::default().seed(1));
-    let client = builder.clock(VirtualClock::default()).build().unwrap();
+    let client = builder.clock(support::clock()).build().unwrap();
     let tokens = client.account(support::ACCOUNT).unwrap();
     let token = tokens.refresh(TOKEN).await.unwrap();
     assert_eq!(token.json::<Envelope>().unwrap().result.tags, ["a"]);
@@ -358,4 +358,22 @@ async fn json_beyond_all_depth_has_its_own_error() {
         );
         assert!(shown.len() < 2000, "{}", shown.len());
     }
+}
+
+#[tokio::test]
+async fn a_token_of_a_zone_is_within_reach() {
+    let body = format!(
+        r#"{{"success":true,"errors":[],"messages":[],"result":{{"id":"{TOKEN}","duration":"8760h"}}}}"#
+    );
+    let server = RawServer::start(support::json("200 OK", &body), Then::Close).await;
+    let client = server.builder().build().unwrap();
+    let path = format!("/zones/9a7806061c88ada191ed06f989cc3dac/access/service_tokens/{TOKEN}");
+    let request = client.request(Method::PUT, path).idempotent();
+    let request = request.json(&serde_json::json!({ "duration": "8760h" }));
+    let token = request.send::<ServiceToken>().await.unwrap();
+    assert_eq!(token.id.as_deref(), Some(TOKEN));
+    let sent = server.request();
+    let line = "PUT /client/v4/zones/9a7806061c88ada191ed06f989cc3dac/access/service_tokens/";
+    assert!(sent.starts_with(line), "{sent}");
+    assert!(sent.ends_with("\n\n{\"duration\":\"8760h\"}"), "{sent}");
 }

@@ -11,21 +11,21 @@ use std::time::Duration;
 use cf_service_tokens::renewal::{
     RenewBy, RenewalError, RenewalEvent, RenewalOutcome, RenewalPolicy, RenewalReport, Shard,
 };
-use cf_service_tokens::{Client, ClientBuilder, Clock, Retry, ServiceTokens};
+use cf_service_tokens::{Client, ClientBuilder, Clock, ManualClock, Retry, ServiceTokens};
 use cf_service_tokens_simulator::{
     Fault, Injection, Operation, SeedToken, Simulator, SimulatorBuilder,
 };
 use chrono::TimeDelta;
 use futures_util::StreamExt;
 use serde_json::{Value, json};
-use support::{RawServer, Then, VirtualClock};
+use support::{RawServer, Then};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 use tokio::sync::{Barrier, watch};
 
 /// A simulator and a client of it that go by the same clock.
 async fn simulated(
-    clock: &VirtualClock,
+    clock: &ManualClock,
     seed: impl FnOnce(SimulatorBuilder) -> SimulatorBuilder,
 ) -> (Simulator, ServiceTokens) {
     let time = clock.clone();
@@ -72,7 +72,7 @@ fn table(report: &RenewalReport) -> String {
 
 #[tokio::test]
 async fn the_reason_of_a_renewal_is_told_with_what_became_of_it() {
-    let clock = VirtualClock::default();
+    let clock = support::clock();
     let (simulator, tokens) = simulated(&clock, |builder| {
         builder
             .token(in_days("soon", 3))
@@ -109,7 +109,7 @@ async fn the_reason_of_a_renewal_is_told_with_what_became_of_it() {
 
 #[tokio::test]
 async fn an_account_is_renewed_and_then_there_is_nothing_due() {
-    let clock = VirtualClock::default();
+    let clock = support::clock();
     let (simulator, tokens) = simulated(&clock, |builder| builder.believable_account()).await;
 
     let policy = RenewalPolicy::new();
@@ -157,7 +157,7 @@ async fn an_account_is_renewed_and_then_there_is_nothing_due() {
 
 #[tokio::test]
 async fn a_dry_run_changes_nothing() {
-    let clock = VirtualClock::default();
+    let clock = support::clock();
     let (simulator, tokens) = simulated(&clock, |builder| builder.believable_account()).await;
     let before = simulator.tokens();
     let report = tokens
@@ -184,7 +184,7 @@ async fn a_dry_run_changes_nothing() {
 
 #[tokio::test]
 async fn what_the_policy_includes_is_renewed_too() {
-    let clock = VirtualClock::default();
+    let clock = support::clock();
     let (simulator, tokens) = simulated(&clock, |builder| {
         builder
             .token(in_days("expired", -40))
@@ -206,7 +206,7 @@ async fn what_the_policy_includes_is_renewed_too() {
 
 #[tokio::test]
 async fn tokens_are_named_by_name_or_id() {
-    let clock = VirtualClock::default();
+    let clock = support::clock();
     let (simulator, tokens) = simulated(&clock, |builder| {
         let names = ["one", "two", "three", "four"];
         names
@@ -234,7 +234,7 @@ async fn tokens_are_named_by_name_or_id() {
 
 #[tokio::test]
 async fn renewal_by_duration_gives_each_token_its_own() {
-    let clock = VirtualClock::default();
+    let clock = support::clock();
     let (simulator, tokens) = simulated(&clock, |builder| {
         builder
             .token(in_days("two years", 3).duration("17520h"))
@@ -266,7 +266,7 @@ async fn renewal_by_duration_gives_each_token_its_own() {
 
 #[tokio::test]
 async fn every_token_is_one_shards() {
-    let clock = VirtualClock::default();
+    let clock = support::clock();
     let (simulator, tokens) = simulated(&clock, |builder| {
         (0..40).fold(builder, |builder, n| {
             builder.token(in_days(&format!("token {n}"), 3))
@@ -286,7 +286,7 @@ async fn every_token_is_one_shards() {
 
 #[tokio::test]
 async fn those_that_expire_first_are_renewed_first() {
-    let clock = VirtualClock::default();
+    let clock = support::clock();
     let (simulator, tokens) = simulated(&clock, |builder| {
         let days = [9, 2, 20, 1];
         days.into_iter().fold(builder, |builder, days| {
@@ -331,7 +331,12 @@ async fn account(
 ) -> RawServer {
     RawServer::scripted(move |index, request| {
         if request.starts_with("GET ") && request.contains("/service_tokens?") {
-            return (success(json!(tokens)).into_bytes(), Then::Close);
+            let body = json!({
+                "success": true, "errors": [], "messages": [], "result": tokens,
+                "result_info": { "page": 1, "total_count": tokens.len() },
+            });
+            let listed = support::json("200 OK", &body.to_string());
+            return (listed.into_bytes(), Then::Close);
         }
         answer(index, request)
     })
@@ -339,7 +344,7 @@ async fn account(
 }
 
 fn tokens_of(server: &RawServer) -> ServiceTokens {
-    let client = server.builder().clock(VirtualClock::default());
+    let client = server.builder().clock(support::clock());
     client.build().unwrap().account(support::ACCOUNT).unwrap()
 }
 
@@ -455,7 +460,7 @@ async fn a_lock_out_in_the_middle_is_waited_for() {
         _ => (success(token(1, LATER)).into_bytes(), Then::Close),
     })
     .await;
-    let clock = VirtualClock::default();
+    let clock = support::clock();
     let client = server.builder().retry(Retry::default().seed(1));
     let client = client.clock(clock.clone()).build().unwrap();
     let tokens = client.account(support::ACCOUNT).unwrap();
@@ -528,11 +533,11 @@ async fn dead_credentials_stop_everything_at_once() {
         4,
         "the list, and what was under way"
     );
-    insta::assert_snapshot!(report, @r#"20 tokens: 3 failed, 17 not tried; stopped early: refresh account service token: the API refused the call (HTTP 403, ray id 8f2b1c9d0e1f2a3b-FRA): 10000 Authentication error; check that the credentials are right, that they have the permission "Access: Service Tokens Write", and that the account or zone is one that they are for"#);
+    insta::assert_snapshot!(report, @r#"20 tokens: 3 failed, 17 not tried; stopped early: refresh account service token: the API refused the call (HTTP 403, ray id 8f2b1c9d0e1f2a3b-FRA): 10000 Authentication error; check that the credentials are right, that they have the permission "Access: Service Tokens Write", and that they belong to the account"#);
 
     let server = RawServer::start(support::json("403 Forbidden", refused), Then::Close).await;
     let report = tokens_of(&server).renew(&policy).report().await;
-    insta::assert_snapshot!(report, @r#"0 tokens: nothing was done; stopped early: list account service tokens: the API refused the call (HTTP 403, ray id 8f2b1c9d0e1f2a3b-FRA): 10000 Authentication error; check that the credentials are right, that they have the permission "Access: Service Tokens Write", and that the account or zone is one that they are for"#);
+    insta::assert_snapshot!(report, @r#"0 tokens: nothing was done; stopped early: list account service tokens: the API refused the call (HTTP 403, ray id 8f2b1c9d0e1f2a3b-FRA): 10000 Authentication error; check that the credentials are right, that they have the permission "Access: Service Tokens Write", and that they belong to the account"#);
 }
 
 #[tokio::test]
@@ -740,7 +745,7 @@ async fn the_deadline_of_the_client_holds_for_renewals() {
     let server =
         RawServer::in_turn(&[support::answer("503 Service Unavailable", "text/plain", "")]).await;
     let waited = async |set: fn(ClientBuilder) -> ClientBuilder| {
-        let clock = support::VirtualClock::default();
+        let clock = support::clock();
         let retry = Retry::default().attempts(1000).seed(1);
         let client = set(server.builder().retry(retry).clock(clock.clone())).build();
         let tokens = client.unwrap().account(support::ACCOUNT).unwrap();

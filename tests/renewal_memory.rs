@@ -1,4 +1,4 @@
-//! What a pass keeps in memory grows with what is due, not with the account.
+//! What a pass keeps in memory grows with what is due, hardly with the account.
 #![cfg(target_os = "linux")]
 #![allow(
     clippy::panic,
@@ -12,7 +12,7 @@ mod support;
 use cf_service_tokens::Client;
 use cf_service_tokens::renewal::RenewalPolicy;
 use serde_json::{Value, json};
-use support::{ACCOUNT, RawServer, Then, VirtualClock};
+use support::{ACCOUNT, RawServer, Then};
 
 /// In a child process, so that nothing else counts: a dry run over the account at
 /// the base URL, and the most memory that the process ever held.
@@ -24,7 +24,7 @@ fn child() {
             .build();
         let report = runtime.unwrap().block_on(async {
             let client = Client::builder().api_token("t").base_url(base_url);
-            let client = client.clock(VirtualClock::default()).build().unwrap();
+            let client = client.clock(support::clock()).build().unwrap();
             let policy = RenewalPolicy::new().dry_run(true);
             client
                 .account(ACCOUNT)

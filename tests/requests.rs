@@ -244,6 +244,7 @@ async fn what_the_api_cannot_accept_never_reaches_the_wire() {
     assert_eq!(server.requests(), [""; 0]);
     insta::assert_snapshot!(said.join("\n"), @r#"
     the name is empty; a service token needs one that people know it by
+    the name is empty; a service token needs one that people know it by
     the name has 351 characters, but it must not be longer than 350 characters; shorten it
     the duration "0s" is not longer than zero; write it as `8760h` or `2h45m`
     the duration "-1h" is not longer than zero; write it as `8760h` or `2h45m`

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use cf_service_tokens::{Client, ClientBuilder, Error, ErrorKind, Retry, RotateServiceToken};
 use rcgen::{CertifiedKey, generate_simple_self_signed};
-use support::{ACCOUNT, CANARY, RawServer, TOKEN, Then, VirtualClock, in_a_child, json};
+use support::{ACCOUNT, CANARY, RawServer, TOKEN, Then, in_a_child, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
@@ -256,7 +256,7 @@ async fn a_handshake_that_never_ends_is_no_connection() {
         .base_url(base_url)
         .http_client(http)
         .retry(Retry::default().attempts(2))
-        .clock(VirtualClock::default())
+        .clock(support::clock())
         .build()
         .unwrap();
     let tokens = client.account(ACCOUNT).unwrap();

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use cf_service_tokens::{Client, CreateServiceToken, RateLimit, Retry, RotateServiceToken};
-use support::{ACCOUNT, CANARY, RawServer, TOKEN, Then, VirtualClock, answer, json};
+use support::{ACCOUNT, CANARY, RawServer, TOKEN, Then, answer, json};
 use tracing::Level;
 use tracing_subscriber::fmt::format::FmtSpan;
 
@@ -65,7 +65,7 @@ async fn a_call_that_is_repeated() {
     let client = server
         .builder()
         .retry(Retry::default().seed(1))
-        .clock(VirtualClock::default());
+        .clock(support::clock());
     let tokens = client.build().unwrap().account(ACCOUNT).unwrap();
     tokens.refresh(TOKEN).await.unwrap();
 
@@ -103,7 +103,7 @@ async fn a_call_that_waits_for_room_in_the_rate_limit() {
     let client = server
         .builder()
         .rate_limit(RateLimit::new(1, Duration::from_secs(90)))
-        .clock(VirtualClock::default());
+        .clock(support::clock());
     let tokens = client.build().unwrap().account(ACCOUNT).unwrap();
     tokens.refresh(TOKEN).await.unwrap();
     tokens.refresh(TOKEN).await.unwrap();
@@ -141,9 +141,7 @@ async fn no_secret_at_any_level() {
             Client::builder().api_token(CANARY),
             Client::builder().global_key("me@example.com", CANARY),
         ] {
-            let builder = builder
-                .base_url(server.base_url())
-                .clock(VirtualClock::default());
+            let builder = builder.base_url(server.base_url()).clock(support::clock());
             let tokens = builder.build().unwrap().account(ACCOUNT).unwrap();
             drop(tokens.create(&create).await);
             drop(tokens.rotate(TOKEN, &rotate).await);

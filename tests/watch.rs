@@ -14,36 +14,40 @@ use std::time::Duration;
 use cf_service_tokens::renewal::{
     RenewBy, RenewalEvent, RenewalPolicy, RenewalReport, Watch, WatchEvent,
 };
-use cf_service_tokens::{Client, Clock, Retry, ServiceTokens};
+use cf_service_tokens::{Client, Clock, ManualClock, Retry, ServiceTokens};
 use cf_service_tokens_simulator::{Fault, Injection, Operation, SeedToken, Simulator};
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::StreamExt;
-use support::{ACCOUNT, RawServer, Then, VirtualClock};
+use support::{ACCOUNT, RawServer, Then};
 use tokio::sync::Notify;
 
-/// A clock on which every wait is over at once. The date can be set: it then
-/// goes on from there.
-#[derive(Clone, Debug, Default)]
-struct SettableClock {
-    timer: VirtualClock,
-    set_by: Arc<Mutex<TimeDelta>>,
-    /// By how much the date is set in the next wait.
-    set_while_waiting_by: Arc<Mutex<TimeDelta>>,
+/// A clock whose date can jump, at once or in the next wait.
+#[derive(Clone)]
+struct JumpingClock {
+    timer: ManualClock,
+    jump_in_next_wait: Arc<Mutex<TimeDelta>>,
 }
 
-impl SettableClock {
-    fn set_by(&self, difference: TimeDelta) {
-        *self.set_by.lock().unwrap() += difference;
+impl JumpingClock {
+    fn new() -> Self {
+        Self {
+            timer: support::clock(),
+            jump_in_next_wait: Arc::default(),
+        }
     }
 
-    fn set_while_waiting_by(&self, difference: TimeDelta) {
-        *self.set_while_waiting_by.lock().unwrap() = difference;
+    fn jump(&self, difference: TimeDelta) {
+        self.timer.set(self.timer.now() + difference);
+    }
+
+    fn jump_in_next_wait(&self, difference: TimeDelta) {
+        *self.jump_in_next_wait.lock().unwrap() = difference;
     }
 }
 
-impl Clock for SettableClock {
+impl Clock for JumpingClock {
     fn now(&self) -> DateTime<Utc> {
-        self.timer.now() + *self.set_by.lock().unwrap()
+        self.timer.now()
     }
 
     fn elapsed(&self) -> Duration {
@@ -51,15 +55,13 @@ impl Clock for SettableClock {
     }
 
     fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        let difference = std::mem::take(&mut *self.set_while_waiting_by.lock().unwrap());
-        self.set_by(difference);
+        self.jump(std::mem::take(&mut *self.jump_in_next_wait.lock().unwrap()));
         self.timer.sleep(duration)
     }
 }
 
-async fn simulator(clock: &SettableClock, tokens: Vec<SeedToken>) -> Simulator {
-    let time = clock.clone();
-    let builder = Simulator::builder().clock(move || time.now());
+async fn simulator(clock: &JumpingClock, tokens: Vec<SeedToken>) -> Simulator {
+    let builder = Simulator::builder().clock(clock.timer.reader());
     let builder = tokens
         .into_iter()
         .fold(builder, |builder, token| builder.token(token));
@@ -100,7 +102,7 @@ async fn pass(watch: &mut Watch) -> (usize, DateTime<Utc>) {
 
 #[tokio::test]
 async fn it_waits_until_a_token_falls_due_or_about_a_day() {
-    let clock = SettableClock::default();
+    let clock = JumpingClock::new();
     let in_31_days_and_an_hour = TimeDelta::hours(31 * 24 + 1);
     let token = SeedToken::new("deploy").expires_in(in_31_days_and_an_hour);
     let simulator = simulator(&clock, vec![token]).await;
@@ -127,7 +129,7 @@ async fn it_waits_until_a_token_falls_due_or_about_a_day() {
 
 #[tokio::test]
 async fn watches_that_begin_together_do_not_go_on_together() {
-    let clock = SettableClock::default();
+    let clock = JumpingClock::new();
     let simulator = simulator(&clock, Vec::new()).await;
     let mut begins = HashSet::new();
     for seed in 0..5 {
@@ -146,7 +148,7 @@ async fn watches_that_begin_together_do_not_go_on_together() {
 
 #[tokio::test]
 async fn tokens_of_an_hour_live_on() {
-    let clock = SettableClock::default();
+    let clock = JumpingClock::new();
     let token = SeedToken::new("deploy").duration("1h");
     let simulator = simulator(&clock, vec![token]).await;
     let policy = RenewalPolicy::new().by(RenewBy::Duration);
@@ -163,7 +165,7 @@ async fn tokens_of_an_hour_live_on() {
 
 #[tokio::test]
 async fn after_a_failed_pass_it_tries_again_ever_more_slowly_and_recovers() {
-    let (clock, down) = (SettableClock::default(), Arc::new(AtomicBool::new(true)));
+    let (clock, down) = (JumpingClock::new(), Arc::new(AtomicBool::new(true)));
     let state = Arc::clone(&down);
     let server = RawServer::scripted(move |_, _| {
         let list = r#"{"success":true,"errors":[],"messages":[],"result":[]}"#;
@@ -228,7 +230,7 @@ async fn server_of(token: &Arc<OneToken>) -> RawServer {
 
 #[tokio::test]
 async fn in_an_outage_it_hurries_for_a_token_with_little_left() {
-    let clock = SettableClock::default();
+    let clock = JumpingClock::new();
     let token = Arc::new(OneToken {
         expires_at: Mutex::new(clock.now() + TimeDelta::minutes(40)),
         is_down: AtomicBool::new(false),
@@ -249,7 +251,7 @@ async fn in_an_outage_it_hurries_for_a_token_with_little_left() {
 
 #[tokio::test]
 async fn a_token_that_stays_due_is_not_renewed_without_end() {
-    let clock = SettableClock::default();
+    let clock = JumpingClock::new();
     let token = Arc::new(OneToken {
         expires_at: Mutex::new(clock.now() + TimeDelta::days(9)),
         is_down: AtomicBool::new(false),
@@ -280,7 +282,7 @@ async fn what_only_people_can_mend_is_not_tried_again_every_minute() {
         (r#""duration":"1h","expires_at":null"#.to_owned(), true),
         (format!(r#""duration":"1 year",{soon}"#), false),
     ] {
-        let clock = SettableClock::default();
+        let clock = JumpingClock::new();
         let token = format!(r#"{{"id":"{}","name":"deploy",{fields}}}"#, support::TOKEN);
         let body = format!(r#"{{"success":true,"errors":[],"messages":[],"result":[{token}]}}"#);
         let server = RawServer::start(support::json("200 OK", &body), Then::Close).await;
@@ -295,14 +297,14 @@ async fn what_only_people_can_mend_is_not_tried_again_every_minute() {
 
 #[tokio::test]
 async fn a_machine_that_was_suspended_catches_up() {
-    let clock = SettableClock::default();
+    let clock = JumpingClock::new();
     let token = SeedToken::new("deploy").expires_in(TimeDelta::days(31));
     let simulator = simulator(&clock, vec![token]).await;
     let mut watch = tokens_at(&simulator, clock.clone()).watch(&RenewalPolicy::new());
     pass(&mut watch).await;
 
     // It sleeps for thirty days, in which its timers stand still.
-    clock.set_while_waiting_by(TimeDelta::days(30));
+    clock.jump_in_next_wait(TimeDelta::days(30));
     let woken = clock.elapsed();
     let (renewed, _) = pass(&mut watch).await;
     assert_eq!(renewed, 1);
@@ -315,20 +317,20 @@ async fn a_machine_that_was_suspended_catches_up() {
 
 #[tokio::test]
 async fn a_clock_that_was_set_back_does_not_hold_it_up() {
-    let clock = SettableClock::default();
+    let clock = JumpingClock::new();
     let simulator = simulator(&clock, vec![SeedToken::new("deploy")]).await;
     let mut watch = tokens_at(&simulator, clock.clone()).watch(&RenewalPolicy::new());
     pass(&mut watch).await;
-    clock.set_by(TimeDelta::days(-3650));
+    clock.jump(TimeDelta::days(-3650));
     let set = clock.elapsed();
     pass(&mut watch).await;
     assert!(clock.elapsed() - set <= Duration::from_secs(24 * 60 * 60));
 }
 
 /// A clock whose waits are over when the test says so.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone)]
 struct RungClock {
-    timer: VirtualClock,
+    timer: ManualClock,
     over: Arc<Notify>,
 }
 
@@ -352,8 +354,11 @@ impl Clock for RungClock {
 
 #[tokio::test]
 async fn as_a_stream_it_wakes_from_a_pause() {
-    let clock = RungClock::default();
-    let simulator = simulator(&SettableClock::default(), vec![SeedToken::new("deploy")]).await;
+    let clock = RungClock {
+        timer: support::clock(),
+        over: Arc::default(),
+    };
+    let simulator = simulator(&JumpingClock::new(), vec![SeedToken::new("deploy")]).await;
     let mut watch = tokens_at(&simulator, clock.clone()).watch(&RenewalPolicy::new());
     pass(&mut watch).await;
     let lists = simulator.requests().len();
@@ -375,7 +380,7 @@ async fn as_a_stream_it_wakes_from_a_pause() {
 
 #[tokio::test]
 async fn a_dropped_watch_stops() {
-    let clock = SettableClock::default();
+    let clock = JumpingClock::new();
     let server = RawServer::start(Vec::new(), Then::Stall).await;
     let client = server.builder().clock(clock.clone()).build().unwrap();
     let mut watch = client
@@ -401,7 +406,7 @@ async fn a_dropped_watch_stops() {
 #[tokio::test]
 async fn a_token_that_expires_in_an_outage_stays_due_until_it_is_renewed() {
     for fault in [Operation::List, Operation::Refresh] {
-        let clock = SettableClock::default();
+        let clock = JumpingClock::new();
         let tokens = [("deploy", 31), ("let go", -31)];
         let tokens =
             tokens.map(|(name, days)| SeedToken::new(name).expires_in(TimeDelta::days(days)));
@@ -411,12 +416,12 @@ async fn a_token_that_expires_in_an_outage_stays_due_until_it_is_renewed() {
         assert!(first.is_success(), "{first}");
         simulator.inject(Injection::new(Fault::Status(503)).on(fault).always());
         // The window is 30 days, so that it is long over when the API is back.
-        clock.set_by(TimeDelta::days(40));
+        clock.jump(TimeDelta::days(40));
         let mut passes = 0;
         while clock.now() < "2027-03-24T12:00:00Z".parse::<DateTime<Utc>>().unwrap() {
             let report = report(&mut watch).await;
             assert!(!report.is_success(), "{report}");
-            clock.set_by(TimeDelta::days(5));
+            clock.jump(TimeDelta::days(5));
             passes += 1;
         }
         assert!(passes > 10, "{passes}");

@@ -49,10 +49,10 @@ impl JsonSchema for TokenDuration {
         json_schema!({
             "type": "string",
             "format": "go-duration",
-            "description": "How long the token is valid: decimal numbers, each with a unit of \
-                h, m, s, ms, us or ns, in the grammar of Go's time.ParseDuration, so that 60m and \
-                1h mean the same. There is no unit for days or years: a year is 8760h, which is \
-                also the default. The word forever stands for a token that never expires.",
+            "description": "How long a token is valid: decimal numbers, each with one of the units \
+                h, m, s, ms, us and ns, in the grammar of Go's time.ParseDuration, so that 60m and \
+                1h are equal. There is no unit for days or years: a year is 8760h, which is \
+                also the default. The word forever means that the token never expires.",
             "default": "8760h",
             "example": "60m",
         })

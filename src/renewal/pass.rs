@@ -11,6 +11,7 @@ use chrono::{DateTime, Utc};
 use futures_util::stream::Stream;
 use tokio::task::JoinSet;
 use tracing::Instrument;
+use tracing::instrument::WithSubscriber;
 
 use crate::error::Error;
 use crate::generated::types::ServiceToken;
@@ -330,7 +331,8 @@ impl Pass {
                 return;
             };
             let renewal = renew(self.tokens.clone(), self.policy.by, due);
-            self.in_flight.spawn(renewal.in_current_span());
+            let renewal = renewal.in_current_span().with_current_subscriber();
+            self.in_flight.spawn(renewal);
         }
     }
 

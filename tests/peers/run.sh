@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # Takes a service token through its whole life with Cloudflare's own clients
-# against the simulator. Exit code 1 if one gets a wrong answer; one that can't
-# be installed here is skipped, and says so.
+# against the simulator. Exit code 1 if one gets a wrong answer. Installs the clients.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 peers=$PWD/tests/peers
@@ -20,8 +19,8 @@ against_a_simulator() {
     "$simulator" --listen 127.0.0.1:0 >"$environment" &
     process=$!
     trap 'kill $process 2>/dev/null || true' EXIT
-    # The last of the four lines that it prints once it listens.
-    until grep -q '^CLOUDFLARE_ZONE_ID=' "$environment"; do
+    # The last line that it prints once it listens.
+    until grep -q '^CLOUDFLARE_ACCOUNT_ID=.' "$environment"; do
         kill -0 "$process" 2>/dev/null || {
             echo 'the simulator did not start' >&2
             return 1
@@ -29,12 +28,19 @@ against_a_simulator() {
         sleep 0.05
     done
     # Credentials of the caller's must not mix with the simulator's.
-    env -u CLOUDFLARE_API_KEY -u CLOUDFLARE_EMAIL -u CLOUDFLARE_API_USER_SERVICE_KEY \
-        $(cat "$environment") "$@" || result=$?
+    # shellcheck disable=SC2046  # one word for each line
+    env -u CLOUDFLARE_API_KEY -u CLOUDFLARE_EMAIL $(cat "$environment") \
+        PROTECTED_URL="$(sed -n 's|^CLOUDFLARE_BASE_URL=\(.*\)/client/v4$|\1/app|p' "$environment")" \
+        "$@" || result=$?
     kill "$process"
     wait "$process" || true
     trap - EXIT
     return "$result"
+}
+
+control_peer() {
+    echo 'the control plane'
+    against_a_simulator python3 "$peers/control.py"
 }
 
 python_peer() {
@@ -50,5 +56,6 @@ npm_peer() {
     PEER_DIRECTORY=$directory against_a_simulator node "$peers/service_tokens.mjs"
 }
 
+control_peer
 python_peer
 npm_peer

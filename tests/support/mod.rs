@@ -11,13 +11,11 @@
 
 use std::env;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cf_service_tokens::{Client, ClientBuilder, Clock, Error, ManualClock, Retry, ServiceTokens};
-use chrono::{DateTime, Utc};
+use cf_service_tokens::{Client, ClientBuilder, Error, ManualClock, Retry, ServiceTokens};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
@@ -191,39 +189,7 @@ pub fn json(status: &str, body: &str) -> String {
 
 /// A clock that moves as it is slept on, from noon of a certain day.
 pub fn clock() -> ManualClock {
-    ManualClock::new(noon())
-}
-
-fn noon() -> DateTime<Utc> {
-    "2026-11-24T12:00:00Z".parse().unwrap()
-}
-
-/// A clock that also records each wait. Waits that run side by side add up.
-#[derive(Clone, Debug, Default)]
-pub struct VirtualClock {
-    waits: Arc<Mutex<Vec<Duration>>>,
-}
-
-impl VirtualClock {
-    /// The waits so far, in the order in which they came.
-    pub fn waits(&self) -> Vec<Duration> {
-        self.waits.lock().unwrap().clone()
-    }
-}
-
-impl Clock for VirtualClock {
-    fn now(&self) -> DateTime<Utc> {
-        noon() + self.elapsed()
-    }
-
-    fn elapsed(&self) -> Duration {
-        self.waits.lock().unwrap().iter().sum()
-    }
-
-    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        self.waits.lock().unwrap().push(duration);
-        Box::pin(std::future::ready(()))
-    }
+    ManualClock::new("2026-11-24T12:00:00Z".parse().unwrap())
 }
 
 /// What a call ends with whose answer stops after the head. A machine that has too

@@ -43,9 +43,9 @@ With an API token that has the permission \"Access: Service Tokens Write\":
 /// as it is. `rotate` makes a new secret, and brings it safely to where it is kept.
 ///
 /// Credentials come from the environment (CLOUDFLARE_API_TOKEN, or
-/// CLOUDFLARE_EMAIL with CLOUDFLARE_API_KEY, or CLOUDFLARE_API_USER_SERVICE_KEY)
-/// or from a file (--api-token-file), never from the command line, which other
-/// users of the machine can read. Times are in UTC.
+/// CLOUDFLARE_EMAIL with CLOUDFLARE_API_KEY) or from a file (--api-token-file),
+/// never from the command line, which other users of the machine can read. Times
+/// are in UTC.
 #[derive(Debug, Parser)]
 #[command(name = "cf-service-tokens", version, after_long_help = EXIT_CODES, max_term_width = 100)]
 #[command(disable_help_subcommand = true, propagate_version = true)]
@@ -61,12 +61,8 @@ pub(crate) struct Arguments {
 #[command(next_help_heading = "Options of every command")]
 pub(crate) struct Global {
     /// The account whose tokens these are [env: CLOUDFLARE_ACCOUNT_ID]
-    #[arg(long, global = true, value_name = "ID", conflicts_with = "zone")]
-    pub(crate) account: Option<String>,
-    /// The zone whose tokens these are, in place of an account; those can be
-    /// neither refreshed nor rotated
     #[arg(long, global = true, value_name = "ID")]
-    pub(crate) zone: Option<String>,
+    pub(crate) account: Option<String>,
     /// A file that holds the API token and nothing else, in place of the
     /// credentials in the environment
     #[arg(long, global = true, value_name = "FILE")]
@@ -82,8 +78,8 @@ pub(crate) struct Global {
     pub(crate) output: Format,
     /// Works on a simulated account, which is gone when the command ends
     ///
-    /// The account has ten tokens, its zone two: well, due, expired, disabled, and
-    /// without an end. No credentials are needed and nothing leaves the machine.
+    /// The account has ten tokens: well, due, expired, disabled, and without an end.
+    /// No credentials are needed and nothing leaves the machine.
     /// To keep a simulated account between commands, use `simulate`.
     #[arg(long, global = true)]
     pub(crate) simulate: bool,
@@ -122,8 +118,6 @@ pub(crate) enum Format {
     Json,
     /// One JSON object a line, as results come
     Jsonl,
-    /// Comma-separated values with a header
-    Csv,
 }
 
 #[derive(Debug, Subcommand)]
@@ -286,8 +280,9 @@ pub(crate) struct Window {
 
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
-A token that has lapsed is not renewed unless --include-expired says so: who let it
-lapse may have meant it. Each renewal is verified: the expiry must have moved.
+A token that expired less than the window ago is renewed like any other that is due.
+Older ones need --include-expired: they may have been left to expire on purpose. Each
+renewal is verified: the expiry must have moved.
 
 From cron, daily; mail comes only if something failed:
   17 4 * * *  $HOME/.cargo/bin/cf-service-tokens renew --quiet
@@ -320,7 +315,7 @@ pub(crate) struct Renew {
     /// Not the token of this name or id; may be given several times
     #[arg(long, value_name = "NAME|ID", action = ArgAction::Append)]
     pub(crate) except: Vec<String>,
-    /// Also tokens that have lapsed, which makes them work again
+    /// Also tokens that expired longer ago than the window, which makes them work again
     #[arg(long)]
     pub(crate) include_expired: bool,
     /// Also disabled tokens, which does not enable them
@@ -415,7 +410,10 @@ request on standard error. In one terminal:
 
 In another:
   . ./simulator.env
-  cf-service-tokens list")]
+  cf-service-tokens list
+
+It answers as Cloudflare's document promises, and nothing more. The program
+cf-service-tokens-simulator has options for an API that departs from it.")]
 pub(crate) struct Simulate {
     /// The loopback address to listen on; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0", value_parser = address)]

@@ -1,11 +1,10 @@
-//! The account or zone that a command works on: a real one, or a simulated one.
+//! The account that a command works on: a real one, or a simulated one.
 
 use std::fs;
 use std::path::Path;
 
 use cf_service_tokens::{
-    AccountServiceTokens, Client, ClientBuilder, CreateServiceToken, Error, IssuedServiceToken,
-    ListServiceTokens, Response, Retry, ServiceToken, UpdateServiceToken, ZoneServiceTokens,
+    Client, ClientBuilder, Error, ListServiceTokens, Retry, ServiceToken, ServiceTokens,
 };
 use cf_service_tokens_simulator::Simulator;
 use secrecy::SecretString;
@@ -14,31 +13,15 @@ use zeroize::Zeroizing;
 use crate::arguments::Global;
 use crate::exit::Exit;
 use crate::explain::Failure;
-use crate::page;
 
 /// The tokens that a command works on, and the simulator that has them, if any.
 pub(crate) struct Connection {
-    tokens: Scope,
+    pub(crate) tokens: ServiceTokens,
     pub(crate) simulator: Option<Simulator>,
 }
 
-enum Scope {
-    Account(AccountServiceTokens),
-    Zone(ZoneServiceTokens),
-}
-
-/// The same call in either scope.
-macro_rules! in_scope {
-    ($self:ident, $tokens:ident => $call:expr) => {
-        match &$self.tokens {
-            Scope::Account($tokens) => $call,
-            Scope::Zone($tokens) => $call,
-        }
-    };
-}
-
 impl Connection {
-    /// Sets up a client as the arguments and the environment say. Nothing is sent.
+    /// Sets up a client from the arguments and the environment. Sends nothing.
     pub(crate) async fn open(global: &Global, retry: Retry) -> Result<Self, Failure> {
         if global.simulate {
             return Self::simulated(global).await;
@@ -52,64 +35,36 @@ impl Connection {
         }
         let client = builder.build().map_err(|error| unusable(&error))?;
         Ok(Self {
-            tokens: scope(&client, global)?,
+            tokens: tokens(&client)?,
             simulator: None,
         })
     }
 
-    /// An account of the simulator's, under the ids that were asked for.
+    /// Starts a simulator whose account has the id that was asked for.
     async fn simulated(global: &Global) -> Result<Self, Failure> {
         let mut builder = Simulator::builder().believable_account();
         if let Some(account) = &global.account {
             builder = builder.account_id(account);
         }
-        if let Some(zone) = &global.zone {
-            builder = builder.zone_id(zone);
-        }
         let simulator = builder
             .start()
             .await
-            .map_err(|error| Failure::usage("no account can be simulated").because(error))?;
+            .map_err(|error| Failure::usage("could not simulate an account").because(error))?;
         let client = Client::builder()
             .base_url(simulator.base_url())
             .api_token(simulator.api_token())
             .account_id(simulator.account_id())
-            .build()?;
+            .build()
+            .map_err(|error| unusable(&error))?;
         Ok(Self {
-            tokens: scope(&client, global)?,
+            tokens: tokens(&client)?,
             simulator: Some(simulator),
         })
     }
 
-    /// The account's tokens, for what a zone's can't do.
-    pub(crate) fn account(&self, what: &str) -> Result<&AccountServiceTokens, Failure> {
-        match &self.tokens {
-            Scope::Account(tokens) => Ok(tokens),
-            Scope::Zone(_) => Err(Failure::usage(format!(
-                "a zone's tokens can't be {what}: Cloudflare's API has no such call"
-            ))
-            .next("to move a zone's token's expiry, use `update ID --duration 8760h`")),
-        }
-    }
-
-    /// The id of the account or zone.
-    pub(crate) fn owner(&self) -> &str {
-        match &self.tokens {
-            Scope::Account(tokens) => tokens.account_id().as_str(),
-            Scope::Zone(tokens) => tokens.zone_id().as_str(),
-        }
-    }
-
-    /// The account or zone, for the page.
-    pub(crate) fn page_owner(&self) -> page::Owner {
-        match &self.tokens {
-            Scope::Account(tokens) => page::Owner::Account(tokens.account_id().to_string()),
-            Scope::Zone(tokens) => page::Owner::Zone(tokens.zone_id().to_string()),
-        }
-    }
-
-    pub(crate) fn list(&self) -> ListServiceTokens {
-        in_scope!(self, tokens => tokens.list())
+    /// The id of the account.
+    pub(crate) fn account_id(&self) -> &str {
+        self.tokens.account_id().as_str()
     }
 
     /// All the tokens of a listing, in memory.
@@ -121,51 +76,24 @@ impl Connection {
         }
         Ok(tokens)
     }
-
-    pub(crate) async fn get(&self, id: &str) -> Result<Response<ServiceToken>, Error> {
-        in_scope!(self, tokens => tokens.get(id).await)
-    }
-
-    pub(crate) async fn create(
-        &self,
-        request: &CreateServiceToken,
-    ) -> Result<Response<IssuedServiceToken>, Error> {
-        in_scope!(self, tokens => tokens.create(request).await)
-    }
-
-    pub(crate) async fn update(
-        &self,
-        id: &str,
-        request: &UpdateServiceToken,
-    ) -> Result<Response<ServiceToken>, Error> {
-        in_scope!(self, tokens => tokens.update(id, request).await)
-    }
-
-    pub(crate) async fn delete(&self, id: &str) -> Result<Response<ServiceToken>, Error> {
-        in_scope!(self, tokens => tokens.delete(id).await)
-    }
 }
 
-fn scope(client: &Client, global: &Global) -> Result<Scope, Failure> {
-    if let Some(zone) = &global.zone {
-        let tokens = client.zone(zone).map_err(|error| unusable(&error))?;
-        return Ok(Scope::Zone(tokens));
-    }
-    let tokens = client.default_account().map_err(|_| {
-        Failure::usage("it is not said whose tokens these are").next(
-            "name the account by --account, or set CLOUDFLARE_ACCOUNT_ID, or name a zone by --zone; \
-             the dashboard shows the ids on the overview pages",
+/// The tokens of the account that the arguments or the environment name.
+fn tokens(client: &Client) -> Result<ServiceTokens, Failure> {
+    client.default_account().map_err(|_| {
+        Failure::usage("no account given").next(
+            "use --account or set CLOUDFLARE_ACCOUNT_ID; the dashboard shows the id on the \
+             account's overview page",
         )
-    })?;
-    Ok(Scope::Account(tokens))
+    })
 }
 
-/// Why there is no client, or no account or zone. It is not about a token's id, as
-/// invalid ids are elsewhere.
+/// Why there is no client, or no account. An invalid id here is the account's, and
+/// elsewhere a token's.
 fn unusable(error: &Error) -> Failure {
     let failure = Failure::from(error);
     match error.is_invalid_id() {
-        true => failure.next("copy the id from the overview page in the dashboard"),
+        true => failure.next("copy the account's id from its overview page in the dashboard"),
         false => failure,
     }
 }

@@ -96,7 +96,7 @@ impl From<&Error> for Failure {
 fn next(error: &Error) -> Option<&'static str> {
     if error.kind() == ErrorKind::Credentials {
         return Some(
-            "CLOUDFLARE_API_TOKEN, or the file that --api-token-file names, holds an API token and \
+            "set CLOUDFLARE_API_TOKEN to an API token, or use --api-token-file with a file that holds one and \
              nothing else; to try the command without one, add --simulate",
         );
     }
@@ -113,7 +113,9 @@ fn next(error: &Error) -> Option<&'static str> {
         );
     }
     if error.api_errors().iter().any(|error| error.code == 12_139) {
-        return Some("take the token out of the Access policies that name it; then delete it");
+        return Some(
+            "remove the token from the policies, groups and SCIM configurations that use it; then delete it",
+        );
     }
     match Exit::of(error) {
         Exit::Unreachable => Some("try again later; -v shows each request"),

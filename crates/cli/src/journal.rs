@@ -191,7 +191,6 @@ impl Journal {
     fn create_directory(&self) -> io::Result<()> {
         let mut builder = fs::DirBuilder::new();
         builder.recursive(true);
-        #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
         let parents = self.directory.ancestors().skip(1);
         let missing: Vec<_> = parents

@@ -2,6 +2,9 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
+#[cfg(not(unix))]
+compile_error!("the command supports Linux and macOS; the SDK also works elsewhere");
+
 mod arguments;
 mod commands;
 mod connect;

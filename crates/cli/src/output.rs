@@ -1,6 +1,5 @@
-//! Results on standard output: as a table for people, as JSON or CSV for programs.
+//! Results on standard output: as a table for people, as JSON for programs.
 
-mod delimited;
 mod json;
 mod table;
 
@@ -15,8 +14,8 @@ use crate::arguments::{Format, Global};
 use crate::exit::Exit;
 use crate::explain::Failure;
 
-/// A row among others, that every format can show. Its fields are flat, since CSV has no
-/// other kind; those that are unknown are `null`, never left out.
+/// A row among others, which every format can show. An unknown field is `null`, never
+/// left out.
 pub(crate) trait Record: Serialize {
     /// The table's header.
     const COLUMNS: &'static [&'static str];
@@ -26,15 +25,6 @@ pub(crate) trait Record: Serialize {
 
     /// The columns to leave out where the terminal has no room, the first one first.
     const SPARE: &'static [&'static str] = &[];
-
-    /// A record of nothing, which gives a file of CSV its header if there is no
-    /// other. Only a type that can be empty in a listing needs one.
-    fn blank() -> Option<Self>
-    where
-        Self: Sized,
-    {
-        None
-    }
 
     /// The table's row.
     fn cells(&self, now: DateTime<Utc>) -> Vec<Cell>;
@@ -95,7 +85,6 @@ impl Output {
                     .iter()
                     .try_for_each(|record| json::line(out, record))
             }),
-            Format::Csv => self.data(|out| delimited::rows(out, records, R::blank().as_ref())),
         }
     }
 
@@ -109,9 +98,6 @@ impl Output {
             Format::Table => self.write(|out, style| table::fields(out, style, fields)),
             Format::Json => self.json(record),
             Format::Jsonl => self.json_line(record),
-            Format::Csv => {
-                self.data(|out| delimited::rows(out, std::slice::from_ref(record), None))
-            }
         }
     }
 
@@ -136,6 +122,14 @@ impl Output {
         &self,
         write: impl FnOnce(&mut dyn Write, table::Style) -> io::Result<()>,
     ) -> Result<(), Failure> {
+        self.try_write(write).map_err(unwritable)
+    }
+
+    /// Does what [`write`](Self::write) does, and returns the system's own error.
+    pub(crate) fn try_write(
+        &self,
+        write: impl FnOnce(&mut dyn Write, table::Style) -> io::Result<()>,
+    ) -> io::Result<()> {
         if self.to_stderr {
             let stream = anstream::stderr();
             let style = table::Style::of(&stream, io::stderr());
@@ -149,10 +143,11 @@ impl Output {
 
     /// Writes for programs: byte for byte the same, whatever reads it.
     fn data(&self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Failure> {
-        match self.to_stderr {
+        let written = match self.to_stderr {
             true => flushed(&mut io::stderr().lock(), write),
             false => flushed(&mut io::stdout().lock(), write),
-        }
+        };
+        written.map_err(unwritable)
     }
 }
 
@@ -160,11 +155,14 @@ impl Output {
 fn flushed(
     stream: &mut dyn Write,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-) -> Result<(), Failure> {
+) -> io::Result<()> {
     match write(stream).and_then(|()| stream.flush()) {
-        // Whoever reads has enough, such as `head`.
+        // The reader has enough, such as `head`.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        Err(error) => Err(Failure::new(Exit::Failed, "the result can't be written").because(error)),
-        Ok(()) => Ok(()),
+        written => written,
     }
+}
+
+fn unwritable(error: io::Error) -> Failure {
+    Failure::new(Exit::Failed, "the result can't be written").because(error)
 }

@@ -5,23 +5,19 @@
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 use fs4::{FileExt, TryLockError};
+use rustix::fs::OFlags;
 
 /// To open a file that nobody but its owner can read, and not through a link.
 pub(crate) fn options() -> OpenOptions {
+    // Opening a pipe would wait for its other end.
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let mut options = OpenOptions::new();
-    #[cfg(unix)]
-    {
-        use rustix::fs::OFlags;
-        use std::os::unix::fs::OpenOptionsExt as _;
-
-        // What is no file, such as a pipe, is not waited for.
-        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-        options.mode(0o600);
-        options.custom_flags(i32::try_from(flags.bits()).unwrap_or_default());
-    }
+    options.mode(0o600);
+    options.custom_flags(i32::try_from(flags.bits()).unwrap_or_default());
     options
 }
 
@@ -40,10 +36,7 @@ pub(crate) fn busy() -> io::Error {
 }
 
 /// Whether the open file is the one at this path.
-#[cfg(unix)]
 pub(crate) fn is_at(file: &File, path: &Path) -> io::Result<bool> {
-    use std::os::unix::fs::MetadataExt as _;
-
     let open = file.metadata()?;
     match std::fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
@@ -51,17 +44,8 @@ pub(crate) fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     }
 }
 
-/// Whether there is a file at this path: other systems don't tell which.
-#[cfg(not(unix))]
-pub(crate) fn is_at(_: &File, path: &Path) -> io::Result<bool> {
-    path.try_exists()
-}
-
 /// Makes sure that nobody else can have written it, nor can.
-#[cfg(unix)]
 pub(crate) fn require_own(metadata: &Metadata) -> io::Result<()> {
-    use std::os::unix::fs::MetadataExt as _;
-
     let fault = if metadata.uid() != rustix::process::geteuid().as_raw() {
         "it belongs to another user, who may have written anything in it"
     } else if metadata.mode() & 0o022 != 0 {
@@ -70,10 +54,4 @@ pub(crate) fn require_own(metadata: &Metadata) -> io::Result<()> {
         return Ok(());
     };
     Err(io::Error::new(io::ErrorKind::PermissionDenied, fault))
-}
-
-#[cfg(not(unix))]
-#[expect(clippy::unnecessary_wraps, reason = "the other systems may fail")]
-pub(crate) fn require_own(_: &Metadata) -> io::Result<()> {
-    Ok(())
 }

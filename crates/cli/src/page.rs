@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! let report = page::Report {
-//!     owner: page::Owner::Account(tokens.account_id().to_string()),
+//!     account: tokens.account_id().to_string(),
 //!     time: Utc::now(),
 //!     window: Duration::from_secs(30 * 24 * 60 * 60),
 //!     problem: None,
@@ -31,10 +31,10 @@ use cf_service_tokens::ServiceToken;
 use cf_service_tokens::renewal::Decision;
 use chrono::{DateTime, Utc};
 
-/// What a page is about: the tokens of an account or a zone, at a moment.
+/// What a page is about: the tokens of an account, at a moment.
 pub(crate) struct Report {
-    /// Whose tokens these are.
-    pub(crate) owner: Owner,
+    /// The account's id.
+    pub(crate) account: String,
     /// The time that the page speaks of as now.
     pub(crate) time: DateTime<Utc>,
     /// How long before its expiry a token falls due.
@@ -43,15 +43,6 @@ pub(crate) struct Report {
     pub(crate) problem: Option<String>,
     /// The tokens, in any order.
     pub(crate) tokens: Vec<Token>,
-}
-
-/// Whose tokens a page is about, by id.
-#[derive(Clone, Debug)]
-pub(crate) enum Owner {
-    /// An account.
-    Account(String),
-    /// A zone.
-    Zone(String),
 }
 
 /// What a page tells of a token.

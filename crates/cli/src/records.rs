@@ -20,7 +20,6 @@ pub(crate) struct TokenRecord {
     pub(crate) last_seen_at: Option<DateTime<Utc>>,
     pub(crate) created_at: Option<DateTime<Utc>>,
     pub(crate) updated_at: Option<DateTime<Utc>>,
-    pub(crate) client_secret_version: Option<i64>,
     #[serde(skip)]
     never_expires: bool,
 }
@@ -67,7 +66,6 @@ impl TokenRecord {
             last_seen_at: token.last_seen_at,
             created_at: token.created_at,
             updated_at: token.updated_at,
-            client_secret_version: token.client_secret_version,
             never_expires: token.never_expires(),
         }
     }
@@ -95,13 +93,6 @@ impl TokenRecord {
             ("Last seen", at(self.last_seen_at)),
             ("Created", at(self.created_at)),
             ("Updated", at(self.updated_at)),
-            (
-                "Secret version",
-                Cell::maybe(
-                    self.client_secret_version
-                        .map(|version| version.to_string()),
-                ),
-            ),
         ]
     }
 }
@@ -127,10 +118,6 @@ impl Record for TokenRecord {
     const WHOLE: &'static [&'static str] = &["ID"];
     const SPARE: &'static [&'static str] = &["LAST SEEN", "DURATION"];
 
-    fn blank() -> Option<Self> {
-        Some(Self::new(&ServiceToken::default(), DateTime::UNIX_EPOCH))
-    }
-
     fn cells(&self, now: DateTime<Utc>) -> Vec<Cell> {
         let last_seen = self.last_seen_at.map(|at| when::distance(at - now));
         vec![
@@ -144,8 +131,8 @@ impl Record for TokenRecord {
     }
 }
 
-/// Why a call failed, as the fields that every record of an outcome has.
-#[derive(Debug, Default)]
+/// Why a call failed: fields of every record of an outcome.
+#[derive(Debug, Default, Serialize)]
 pub(crate) struct Fault {
     pub(crate) error: Option<String>,
     pub(crate) error_status: Option<u16>,
@@ -173,10 +160,8 @@ pub(crate) struct ChangeRecord {
     pub(crate) state: Option<State>,
     pub(crate) duration: Option<String>,
     pub(crate) expires_at: Option<DateTime<Utc>>,
-    pub(crate) error: Option<String>,
-    pub(crate) error_status: Option<u16>,
-    pub(crate) error_code: Option<i64>,
-    pub(crate) ray_id: Option<String>,
+    #[serde(flatten)]
+    fault: Fault,
     #[serde(skip)]
     never_expires: bool,
 }
@@ -190,22 +175,15 @@ impl ChangeRecord {
             state: Some(State::of(token, now)),
             duration: token.duration.as_ref().map(ToString::to_string),
             expires_at: token.expires_at.filter(|_| !token.never_expires()),
-            error: None,
-            error_status: None,
-            error_code: None,
-            ray_id: None,
+            fault: Fault::default(),
             never_expires: token.never_expires(),
         }
     }
 
     pub(crate) fn failed(id: &str, error: &Error) -> Self {
-        let fault = Fault::from(error);
         Self {
             outcome: "failed",
-            error: fault.error,
-            error_status: fault.error_status,
-            error_code: fault.error_code,
-            ray_id: fault.ray_id,
+            fault: Fault::from(error),
             ..Self::not_tried(id)
         }
     }
@@ -220,10 +198,7 @@ impl ChangeRecord {
             state: None,
             duration: None,
             expires_at: None,
-            error: None,
-            error_status: None,
-            error_code: None,
-            ray_id: None,
+            fault: Fault::default(),
             never_expires: false,
         }
     }

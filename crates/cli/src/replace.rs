@@ -117,9 +117,6 @@ pub(crate) fn remove_leftover(path: &Path) -> io::Result<()> {
 
 /// Waits until the directory's entry for this path can't be lost to a crash.
 pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
-    if cfg!(not(unix)) {
-        return Ok(());
-    }
     File::open(directory(path))?.sync_all()
 }
 

@@ -1,14 +1,13 @@
 //! Being told to end: by ctrl-c, or by SIGTERM as systemd and Kubernetes send it.
 
+use tokio::signal::unix::{SignalKind, signal};
+
 use crate::exit::Exit;
 use crate::explain::Failure;
 
 /// Is over when the command is told to end. From when this returns on, a signal
 /// does not kill the process.
-#[cfg(unix)]
 pub(crate) fn end() -> Result<impl Future<Output = ()>, Failure> {
-    use tokio::signal::unix::{SignalKind, signal};
-
     let listen = |kind| {
         signal(kind).map_err(|error| {
             Failure::new(Exit::Failed, "signals can't be waited for").because(error)
@@ -21,14 +20,5 @@ pub(crate) fn end() -> Result<impl Future<Output = ()>, Failure> {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
         }
-    })
-}
-
-/// Is over when the command is told to end.
-#[cfg(not(unix))]
-#[expect(clippy::unnecessary_wraps, reason = "the other systems may fail")]
-pub(crate) fn end() -> Result<impl Future<Output = ()>, Failure> {
-    Ok(async {
-        let _ = tokio::signal::ctrl_c().await;
     })
 }

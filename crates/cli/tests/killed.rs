@@ -172,11 +172,10 @@ fn assert_the_next_run_helps(world: &World, at: &str) {
         assert!(world.opens(&read(&world.path("secret"))), "{at}");
         assert_eq!(world.journal_text(), "", "{at}");
     } else if again.code == Some(0) {
-        // It looked, and the first one had not taken place.
-        assert!(again.stderr.contains("did not take place"), "{at}");
+        assert!(again.stderr.contains("had no effect"), "{at}");
         assert!(world.opens(&read(&world.path("secret"))), "{at}");
     } else {
-        assert!(again.stderr.contains("its secret was lost"), "{at}");
+        assert!(again.stderr.contains("may have taken effect"), "{at}");
         assert!(again.stderr.contains("journal discard"), "{at}");
     }
 }

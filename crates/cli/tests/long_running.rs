@@ -76,7 +76,7 @@ fn a_watch_tells_what_it_does_and_ends_when_told_to() {
 #[test]
 fn a_simulator_says_how_to_use_it_and_shows_each_request() {
     let mut simulating = Running::start(command().arg("simulate"));
-    let said: Vec<_> = (0..6).map(|_| simulating.line()).collect();
+    let said: Vec<_> = (0..4).map(|_| simulating.line()).collect();
     assert_shown!("simulate", said.join("\n"));
     let mut list = command();
     for (line, name) in said.iter().zip([

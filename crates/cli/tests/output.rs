@@ -10,7 +10,7 @@ use cf_service_tokens_simulator::{Fault, Injection, Operation, SeedToken, Simula
 use support::{ID, World, simulated};
 
 /// A token that no policy of the simulated account names, so that it can be deleted.
-const PROBE: &str = "b8d5ba76-6c76-46e2-a919-2d16070a2604";
+const PROBE: &str = "7be9485c-5815-4107-a250-c46e30c45281";
 
 #[test]
 fn tables() {
@@ -33,10 +33,6 @@ fn tables() {
     assert_shown!(
         "delete-table",
         simulated(&["delete", "--yes", PROBE]).shown()
-    );
-    assert_shown!(
-        "zone-list-table",
-        simulated(&["--zone", "a-zone", "list"]).shown()
     );
 }
 
@@ -71,23 +67,6 @@ fn a_line_of_json_for_each_thing_that_happens() {
         serde_json::from_str::<serde_json::Value>(line).unwrap();
     }
     assert_shown!("renew-jsonl", ran.stdout);
-}
-
-#[test]
-fn csv() {
-    for command in ["list", "renew", "report"] {
-        let ran = simulated(&[command, "--output", "csv"]);
-        let mut reader = csv::Reader::from_reader(ran.stdout.as_bytes());
-        let header = reader.headers().unwrap().clone();
-        let rows: Vec<_> = reader.records().map(Result::unwrap).collect();
-        assert_eq!(rows.len(), 10, "{command}");
-        let first: Vec<_> = header.iter().zip(rows[0].iter()).collect();
-        insta::with_settings!({ filters => {
-            let mut filters = support::filters();
-            filters.push((r#""expires_in_seconds",\s+"-?\d+""#, r#""expires_in_seconds", [seconds]"#));
-            filters
-        }}, { insta::assert_debug_snapshot!(format!("{command}-csv"), first) });
-    }
 }
 
 #[test]
@@ -146,31 +125,19 @@ fn what_a_name_does_to_a_terminal_reaches_none() {
     let escaped = r#"evil\u{1b}[2J\nname \u{202e}\u{2066}\u{9b}2J "quoted" é"#;
     assert!(shown.contains(escaped), "{shown}");
     // Programs get it as it is.
-    let csv = world.run(&["list", "--output", "csv"]).stdout;
-    let mut reader = csv::Reader::from_reader(csv.as_bytes());
-    assert_eq!(&reader.records().next().unwrap().unwrap()[1], name);
-}
-
-#[test]
-fn a_name_is_no_formula() {
-    let token = SeedToken::new("=HYPERLINK(\"https://example.com\")");
-    let token = token.expires_in(chrono::TimeDelta::days(-3));
-    let world = World::with(Simulator::builder().token(token));
-    let csv = world.run(&["list", "--output", "csv"]).stdout;
-    assert!(csv.contains("\"'=HYPERLINK("), "{csv}");
-    assert!(csv.contains(",-2592"), "a number is none either: {csv}");
+    let listed = world.run(&["list", "--output", "json"]).stdout;
+    let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
+    assert_eq!(listed[0]["name"], name);
 }
 
 #[test]
 fn nothing_is_told_as_nothing() {
     let nobody = ["list", "--name", "nobody"];
     assert_eq!(simulated(&nobody).stdout, "no tokens\n");
-    let world = World::with(Simulator::builder());
-    for command in ["list", "report", "renew"] {
-        let empty = world.run(&[command, "--output", "csv"]).stdout;
-        let full = simulated(&[command, "--output", "csv"]).stdout;
-        assert_eq!(empty.lines().count(), 1, "{empty:?}");
-        assert_eq!(empty.lines().next(), full.lines().next());
+    for command in ["list", "report"] {
+        let empty = [command, "--account", "a", "--output", "json"];
+        let world = World::with(Simulator::builder().account_id("a"));
+        assert_eq!(world.run(&empty).stdout, "[]\n");
     }
 }
 

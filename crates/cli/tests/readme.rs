@@ -1,5 +1,4 @@
 //! The README's session is what the command says.
-#![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;

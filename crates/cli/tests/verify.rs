@@ -7,7 +7,7 @@ use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
 
-use cf_service_tokens_simulator::Simulator;
+use cf_service_tokens_simulator::{AppAuthentication, Simulator};
 use support::{CLIENT_ID, OLD_SECRET, Ran, World, known_token};
 
 /// Runs `verify` with this secret in the environment.
@@ -25,16 +25,32 @@ fn verify(world: &World, url: &str, secret: &str) -> Ran {
 
 #[test]
 fn accepted_refused_or_sent_to_a_login() {
-    let world = World::new();
-    let strict = world.simulator.protected_url();
-    let with_login = world.simulator.protected_url_with_login();
-    assert_eq!(verify(&world, strict, OLD_SECRET).code, Some(0));
-    assert_eq!(verify(&world, with_login, OLD_SECRET).code, Some(0));
-    assert_shown!("refused", verify(&world, strict, "cfast_wrong").shown());
-    assert_shown!("login", verify(&world, with_login, "cfast_wrong").shown());
-    let disabled = World::with(Simulator::builder().token(known_token().disabled()));
-    let url = disabled.simulator.protected_url();
-    assert_eq!(verify(&disabled, url, OLD_SECRET).code, Some(1));
+    let builder = || Simulator::builder().token(known_token());
+    let world = World::with(builder());
+    let app = world.simulator.protected_url();
+    assert_eq!(verify(&world, app, OLD_SECRET).code, Some(0));
+    assert_shown!(
+        "not-authenticated",
+        verify(&world, app, "cfast_wrong").shown()
+    );
+
+    for (token, name) in [
+        (known_token().disabled(), "not-authenticated"),
+        (known_token().not_allowed_at_app(), "not-allowed"),
+    ] {
+        let world = World::with(Simulator::builder().token(token));
+        let app = world.simulator.protected_url();
+        assert_shown!(name, verify(&world, app, OLD_SECRET).shown());
+    }
+    for (authentication, name) in [
+        (AppAuthentication::Login, "login"),
+        (AppAuthentication::Forbid, "not-allowed"),
+    ] {
+        let world = World::with(builder().app_authentication(authentication));
+        let app = world.simulator.protected_url();
+        assert_eq!(verify(&world, app, OLD_SECRET).code, Some(0));
+        assert_shown!(name, verify(&world, app, "cfast_wrong").shown());
+    }
 }
 
 #[test]
@@ -67,9 +83,8 @@ fn what_is_missing_or_out_of_reach() {
     assert_shown!("out-of-reach", verify(&world, &url, OLD_SECRET).shown());
 }
 
-/// An app that fails, which Access may have let the token in to or not.
 #[test]
-fn an_app_that_fails_says_nothing_of_the_token() {
+fn an_app_that_fails_says_nothing_about_the_token() {
     let world = World::new();
     let app = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/", app.local_addr().unwrap());

@@ -1,4 +1,4 @@
-//! Which path leads where, and what happens to every request on its way.
+//! The routes, and the steps that every request passes.
 
 pub(crate) mod authentication;
 pub(crate) mod call;
@@ -14,23 +14,26 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderValue, Response, Uri};
 use axum::middleware::{self, Next};
 use axum::routing::{get, post};
+use serde::{Deserialize, Serialize};
 
 use crate::api::call::{Note, Target};
 use crate::api::envelope::Refusal;
 use crate::app;
-use crate::request_log::ReceivedRequest;
+use crate::control;
+use crate::request_log::{ReceivedRequest, mask, masked_headers, masked_query};
 use crate::shared::Shared;
 use crate::wire::delivery::Delivery;
 
 pub(crate) const API: &str = "/client/v4";
 
-/// What a request asks of the API.
+/// An operation of the API.
 ///
-/// Known from the path and method alone, before anything is changed.
+/// Path and method alone identify it.
 ///
 /// See the examples of [`Simulator::requests`](crate::Simulator::requests) and
 /// [`Injection`](crate::Injection).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Operation {
     /// `GET …/service_tokens`
@@ -50,7 +53,7 @@ pub enum Operation {
 }
 
 impl Operation {
-    /// Whether it changes anything, if it succeeds.
+    /// Returns whether it changes anything, if it succeeds.
     pub(crate) fn is_change(self) -> bool {
         !matches!(self, Self::List | Self::Get)
     }
@@ -63,6 +66,8 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .layer(middleware::from_fn_with_state(shared.clone(), count))
         .merge(app::router())
         .layer(middleware::from_fn_with_state(shared.clone(), record))
+        .merge(control::router())
+        .layer(middleware::from_fn_with_state(shared.clone(), date))
         .with_state(shared)
 }
 
@@ -124,20 +129,23 @@ async fn count(
     response
 }
 
-/// Names the request with a ray id, dates the answer, and keeps a record of both.
+/// Names the request with a ray id, and keeps a record of it.
 async fn record(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response<Body> {
     let method = request.method().to_string();
-    let path = request.uri().path().to_owned();
-    let query = request.uri().query().map(str::to_owned);
+    let path = mask(request.uri().path());
+    let query = request.uri().query().map(masked_query);
+    let headers = masked_headers(request.headers());
     let mut response = next.run(request).await;
     append(&mut response, "cf-ray", &shared.next_ray());
-    // Else hyper would add the system's time.
-    let date = shared.now().format("%a, %d %b %Y %H:%M:%S GMT").to_string();
-    append(&mut response, "date", &date);
     let note = response.extensions_mut().remove::<Note>();
-    let (operation, fault, changed) = match note {
-        Some(note) => (Some(note.operation), note.fault, note.changed),
-        None => (None, None, false),
+    let (account_id, operation, fault, changed) = match note {
+        Some(note) => (
+            Some(mask(&note.account_id)),
+            Some(note.operation),
+            note.fault,
+            note.changed,
+        ),
+        None => (None, None, None, false),
     };
     let delivery = response.extensions().get::<Delivery>();
     let is_answered = delivery.is_none_or(|delivery| delivery.shows_status());
@@ -145,11 +153,21 @@ async fn record(State(shared): State<Arc<Shared>>, request: Request, next: Next)
         method,
         path,
         query,
+        headers,
+        account_id,
         operation,
         status: is_answered.then(|| response.status().as_u16()),
         fault,
         changed,
     });
+    response
+}
+
+/// Dates the answer by the simulator's clock; else hyper would add the system's time.
+async fn date(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response<Body> {
+    let mut response = next.run(request).await;
+    let date = shared.now().format("%a, %d %b %Y %H:%M:%S GMT");
+    append(&mut response, "date", &date.to_string());
     response
 }
 

@@ -1,4 +1,4 @@
-//! The other side of a service token: an app that Access protects.
+//! The app that Access protects.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! How far the simulator departs from Cloudflare's document. Not at all, unless asked.
+//! Departures from Cloudflare's document; there is none by default.
 
 /// The switches of a simulator, each of which is off at first.
 #[derive(Clone, Debug, Default)]
@@ -14,7 +14,8 @@ pub(crate) struct Behavior {
     pub(crate) app: AppAuthentication,
 }
 
-/// How the [protected app](crate::Simulator::protected_url) turns callers away.
+/// The answers with which the [protected app](crate::Simulator::protected_url) turns
+/// callers away.
 ///
 /// ```
 /// use cf_service_tokens_simulator::{AppAuthentication, Simulator};

@@ -1,30 +1,22 @@
-use std::collections::HashSet;
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Mutex;
 
-use axum::http::HeaderValue;
 use chrono::{DateTime, TimeDelta, Utc};
-use rand::rngs::StdRng;
-use rand::{RngExt, SeedableRng};
 
-use crate::api::authentication::Credentials;
-use crate::api::limits::RateLimit;
+use crate::api::authentication::SeedApiToken;
 use crate::behavior::{AppAuthentication, Behavior};
-use crate::faults::plan::{FaultPlan, RandomFaults};
-use crate::request_log::{Listener, ReceivedRequest, RequestLog};
-use crate::shared::{Clock, Shared};
+use crate::request_log::{Listener, ReceivedRequest};
+use crate::shared::Shared;
 use crate::simulator::Simulator;
-use crate::state::generator;
+use crate::start::{Drawn, Start, invalid};
+use crate::state::clock::Clock;
 use crate::state::sample;
-use crate::state::seed::SeedToken;
-use crate::state::token::StoredToken;
-use crate::state::{DEFAULT_TOKEN_LIMIT, State};
+use crate::state::seed::{DEFAULT_TOKEN_LIMIT, SeedAccount, SeedToken};
 
-/// A simulator to start: its tokens, its clock and what it accepts.
+/// A builder of a simulator: its tokens, its clock and the credentials that it accepts.
 ///
-/// Credentials and ids that aren't set come from the generator; see
+/// Unset credentials and ids come from the generator; see
 /// [`seed`](Self::seed).
 ///
 /// See the example of [`Simulator`].
@@ -33,19 +25,22 @@ pub struct SimulatorBuilder {
     address: SocketAddr,
     clock: Clock,
     seed: u64,
+    /// Of the first account.
     tokens: Vec<SeedToken>,
     account_id: Option<String>,
-    api_token: Option<String>,
-    email_and_api_key: Option<(String, String)>,
     token_limit: usize,
+    more_accounts: Vec<SeedAccount>,
+    api_token: Option<SeedApiToken>,
+    more_api_tokens: Vec<SeedApiToken>,
+    email_and_api_key: Option<(String, String)>,
     behavior: Behavior,
     rate_limit: Option<(u32, TimeDelta)>,
-    faults: FaultPlan,
+    random_faults: Option<(u64, f64)>,
     listener: Option<Listener>,
 }
 
 impl Simulator {
-    /// Describes a simulator to start.
+    /// Returns a builder of a simulator.
     ///
     /// See the example of [`Simulator`].
     pub fn builder() -> SimulatorBuilder {
@@ -57,22 +52,24 @@ impl SimulatorBuilder {
     fn new() -> Self {
         Self {
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-            clock: Box::new(Utc::now),
+            clock: Clock::new(Utc::now),
             seed: 0,
             tokens: Vec::new(),
             account_id: None,
-            api_token: None,
-            email_and_api_key: None,
             token_limit: DEFAULT_TOKEN_LIMIT,
+            more_accounts: Vec::new(),
+            api_token: None,
+            more_api_tokens: Vec::new(),
+            email_and_api_key: None,
             behavior: Behavior::default(),
             rate_limit: None,
-            faults: FaultPlan::default(),
+            random_faults: None,
             listener: None,
         }
     }
 
-    /// Where to listen: a loopback address; port 0 takes a free one.
-    /// Without it: `127.0.0.1:0`.
+    /// Sets the loopback address to listen on; port 0 takes a free port. The default is
+    /// `127.0.0.1:0`.
     ///
     /// ```
     /// # use cf_service_tokens_simulator::Simulator;
@@ -89,10 +86,9 @@ impl SimulatorBuilder {
         self
     }
 
-    /// Where the simulator takes the time from. Without it: the system clock.
+    /// Sets the clock. The default is the system clock.
     ///
-    /// It is asked at the start, for what seeds count from there, and for each
-    /// request.
+    /// The simulator reads it at the start, which seeds count from, and for each request.
     ///
     /// ```
     /// use std::sync::{Arc, Mutex};
@@ -118,12 +114,12 @@ impl SimulatorBuilder {
     /// # }
     /// ```
     pub fn clock(mut self, now: impl Fn() -> DateTime<Utc> + Send + Sync + 'static) -> Self {
-        self.clock = Box::new(now);
+        self.clock = Clock::new(now);
         self
     }
 
-    /// What the generator of ids, secrets, credentials and ray ids starts
-    /// from. Without it: 0.
+    /// Sets the seed of the generator of ids, secrets, credentials and ray ids. The default
+    /// is 0.
     ///
     /// The same seed gives the same values to the same requests in the same
     /// order, within one version of this crate. Two simulators that must not
@@ -144,7 +140,7 @@ impl SimulatorBuilder {
         self
     }
 
-    /// Adds a token to the account.
+    /// Adds a token to the first account.
     ///
     /// See the example of [`Simulator`].
     pub fn token(mut self, token: SeedToken) -> Self {
@@ -166,11 +162,11 @@ impl SimulatorBuilder {
     /// # }
     /// ```
     pub fn believable_account(mut self) -> Self {
-        self.tokens.extend(sample::account_tokens());
+        self.tokens.extend(sample::tokens());
         self
     }
 
-    /// The id of the account: letters, digits and `-`, at most 32 of them.
+    /// Sets the id of the first account: letters, digits and `-`, at most 32 of them.
     ///
     /// ```
     /// # use cf_service_tokens_simulator::Simulator;
@@ -186,7 +182,17 @@ impl SimulatorBuilder {
         self
     }
 
-    /// The API token to accept.
+    /// Adds another account, beside the first one, which [`token`](Self::token),
+    /// [`account_id`](Self::account_id) and [`token_limit`](Self::token_limit) are about.
+    ///
+    /// See the example of [`SeedApiToken`].
+    pub fn account(mut self, account: SeedAccount) -> Self {
+        self.more_accounts.push(account);
+        self
+    }
+
+    /// Sets the API token that [`Simulator::api_token`] returns: a text, for one that may do
+    /// everything in every account, or a [`SeedApiToken`].
     ///
     /// ```
     /// # use cf_service_tokens_simulator::Simulator;
@@ -202,12 +208,21 @@ impl SimulatorBuilder {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn api_token(mut self, token: impl Into<String>) -> Self {
+    pub fn api_token(mut self, token: impl Into<SeedApiToken>) -> Self {
         self.api_token = Some(token.into());
         self
     }
 
-    /// The e-mail address and global API key to accept.
+    /// Adds an API token to accept, beside that of [`api_token`](Self::api_token).
+    ///
+    /// See the example of [`SeedApiToken`].
+    pub fn add_api_token(mut self, token: impl Into<SeedApiToken>) -> Self {
+        self.more_api_tokens.push(token.into());
+        self
+    }
+
+    /// Sets the e-mail address and global API key to accept, which may do everything in every
+    /// account.
     ///
     /// See the example of [`api_token`](Self::api_token).
     pub fn email_and_api_key(mut self, email: impl Into<String>, key: impl Into<String>) -> Self {
@@ -215,7 +230,8 @@ impl SimulatorBuilder {
         self
     }
 
-    /// Sets how many tokens an account may hold. The default is 50, as Cloudflare's.
+    /// Sets how many tokens the first account may hold. The default is 50, as
+    /// Cloudflare's; [`SeedAccount::token_limit`] is that of another account.
     ///
     /// A create beyond it is refused with 400, code 12130. Seeds may exceed it.
     ///
@@ -298,10 +314,10 @@ impl SimulatorBuilder {
         self
     }
 
-    /// Enforces a rate limit: so many requests in a window of this length, by the
-    /// simulator's clock. Past it everything is refused for as long as a window:
-    /// 429 with code 971 and `Retry-After`. Without it: Cloudflare's limit is
-    /// told in headers, and not enforced.
+    /// Enforces a rate limit: this number of requests in a window of this length, by the
+    /// simulator's clock. Beyond it every call is refused for as long as a window, with
+    /// 429, code 971 and `Retry-After`. By default the headers report Cloudflare's limit,
+    /// and nothing enforces it.
     ///
     /// ```
     /// use cf_service_tokens_simulator::Simulator;
@@ -323,7 +339,7 @@ impl SimulatorBuilder {
         self
     }
 
-    /// Faults at random from the start; see
+    /// Injects faults at random from the start; see
     /// [`inject_at_random`](Simulator::inject_at_random).
     ///
     /// ```
@@ -335,13 +351,13 @@ impl SimulatorBuilder {
     /// # }
     /// ```
     pub fn random_faults(mut self, seed: u64, probability: f64) -> Self {
-        self.faults.set_random(RandomFaults::new(seed, probability));
+        self.random_faults = Some((seed, probability));
         self
     }
 
-    /// Calls this with each request, once it is answered, such as to show it. It is
-    /// called from the server: it should not take long, and must not ask the
-    /// simulator anything.
+    /// Calls this with each request, once it is answered and in the log, such as to show
+    /// it. The server waits for it, so it should not take long. It may ask the simulator
+    /// anything.
     ///
     /// ```
     /// use cf_service_tokens_simulator::Simulator;
@@ -370,9 +386,10 @@ impl SimulatorBuilder {
     /// # Errors
     ///
     /// [`InvalidInput`](io::ErrorKind::InvalidInput) if the address isn't a
-    /// loopback one, an id can't stand in a path, an id or Client ID is there
-    /// twice, a credential can't stand in a header, or the window of the rate
-    /// limit is shorter than a second; and whatever the system says when it won't give the address, such as
+    /// loopback one, an id can't stand in a path, an id, Client ID or API token is
+    /// there twice, an API token is for an account that isn't there, a credential can't
+    /// stand in a header, or the window of the rate limit is shorter than a second; and
+    /// whatever the system says when it won't give the address, such as
     /// [`AddrInUse`](io::ErrorKind::AddrInUse).
     ///
     /// # Panics
@@ -391,102 +408,45 @@ impl SimulatorBuilder {
     }
 
     fn populate(self) -> io::Result<Shared> {
-        let mut rng = StdRng::seed_from_u64(self.seed);
-        // A generator of its own, so that a request more moves no later id.
-        let rays = StdRng::seed_from_u64(rng.random());
-
         // Everything is drawn, also what is set, so that setting one value
         // leaves the others as they were.
-        let account_id = generator::hex(&mut rng, 32);
-        let mut credentials = Credentials::generate(&mut rng);
-
-        let account_id = self.account_id.unwrap_or(account_id);
-        check_id("account id", &account_id, 32)?;
-
+        let Drawn {
+            account_id,
+            mut credentials,
+            ..
+        } = Drawn::from_seed(self.seed);
         if let Some(token) = self.api_token {
-            credentials.api_token = token;
+            credentials.api_tokens = vec![token];
         }
+        credentials.api_tokens.extend(self.more_api_tokens);
         if let Some((email, key)) = self.email_and_api_key {
             credentials.email = email;
             credentials.api_key = key;
         }
-        check_credential("API token", &credentials.api_token)?;
-        check_credential("e-mail address", &credentials.email)?;
-        check_credential("API key", &credentials.api_key)?;
 
-        let start = (self.clock)();
-        let tokens: Vec<StoredToken> = self
-            .tokens
-            .into_iter()
-            .map(|seed| seed.plant(&account_id, start, &mut rng))
-            .collect();
-        check_tokens(&tokens)?;
-
-        let rate_limit = match self.rate_limit {
-            None => RateLimit::told(),
-            Some((_, window)) if window < TimeDelta::seconds(1) => {
-                return Err(invalid(format!(
-                    "a rate limit can't have a window of {window}: \
-                     the API tells its length in whole seconds, so use one second or more"
-                )));
-            }
-            Some((requests, window)) => RateLimit::enforced(requests, window),
+        let mut accounts = vec![SeedAccount {
+            id: self.account_id.unwrap_or(account_id),
+            tokens: self.tokens,
+            token_limit: self.token_limit,
+        }];
+        accounts.extend(self.more_accounts);
+        let start = Start {
+            seed: self.seed,
+            accounts,
+            rate_limit: self.rate_limit,
+            random_faults: self.random_faults,
         };
-        Ok(Shared {
+        let world = start.world(self.clock.now());
+        start.check(&credentials, &world.state)?;
+        Ok(Shared::new(
+            start,
+            world,
             credentials,
-            account_id,
-            behavior: self.behavior,
-            clock: self.clock,
-            state: Mutex::new(State::new(tokens, self.token_limit, rng)),
-            rate_limit: Mutex::new(rate_limit),
-            faults: Mutex::new(self.faults),
-            log: Mutex::new(RequestLog::new(self.listener)),
-            rays: Mutex::new(rays),
-        })
+            self.behavior,
+            self.clock,
+            self.listener,
+        ))
     }
-}
-
-fn check_tokens(tokens: &[StoredToken]) -> io::Result<()> {
-    let mut ids = HashSet::new();
-    let mut client_ids = HashSet::new();
-    for StoredToken { token, .. } in tokens {
-        check_id("token id", &token.id, 36)?;
-        if !ids.insert(&token.id) {
-            return Err(invalid(format!("token id \"{}\" is there twice", token.id)));
-        }
-        if !client_ids.insert(&token.client_id) {
-            let client_id = &token.client_id;
-            return Err(invalid(format!("Client ID \"{client_id}\" is there twice")));
-        }
-    }
-    Ok(())
-}
-
-fn check_id(what: &str, id: &str, max: usize) -> io::Result<()> {
-    let plain = id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-    if id.is_empty() || id.len() > max || !plain {
-        return Err(invalid(format!(
-            "{what} \"{id}\" can't stand in a path: \
-             use letters, digits and '-', at most {max} of them"
-        )));
-    }
-    Ok(())
-}
-
-/// Without naming the value: it is a secret.
-fn check_credential(what: &str, value: &str) -> io::Result<()> {
-    let visible = HeaderValue::from_str(value).is_ok_and(|value| value.to_str().is_ok());
-    if value.is_empty() || value.trim() != value || !visible {
-        return Err(invalid(format!(
-            "the {what} can't stand in a header: \
-             use visible ASCII characters, without spaces around them"
-        )));
-    }
-    Ok(())
-}
-
-fn invalid(message: String) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidInput, message)
 }
 
 impl fmt::Debug for SimulatorBuilder {

@@ -7,9 +7,11 @@ pub(crate) mod wrong_json;
 use std::fmt;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::faults::wrong_json::WrongJson;
 
-/// What goes wrong with a call.
+/// A fault that a call meets.
 ///
 /// Give it to [`Simulator::inject`](crate::Simulator::inject), by itself for the
 /// next call, or in an [`Injection`](crate::Injection) that says which calls
@@ -31,10 +33,12 @@ use crate::faults::wrong_json::WrongJson;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Fault {
     /// The answer is right but late, by this much real time. Always takes effect.
+    #[serde(rename = "latency_ms", with = "milliseconds")]
     Latency(Duration),
     /// The connection is reset once the request's head was read. Never takes
     /// effect.
@@ -62,14 +66,15 @@ pub enum Fault {
     EndlessBody,
     /// The answer's body comes byte by byte, with this much real time before
     /// each. Always takes effect.
+    #[serde(rename = "slow_drip_ms", with = "milliseconds")]
     SlowDrip(Duration),
     /// 429 with code 971. Never takes effect.
     TooManyRequests {
         /// The value of `Retry-After`; without one, the header is not there.
         retry_after_seconds: Option<u32>,
     },
-    /// From this call on, everything is refused as too much for five minutes of
-    /// the simulator's clock, as the real API does past its limit. Never takes
+    /// From this call on, every call is refused with 429 for five minutes of the
+    /// simulator's clock, as the real API does past its limit. Never takes
     /// effect.
     LockOut,
     /// This status, with an envelope that tells of a failure. A status from 300
@@ -89,7 +94,7 @@ pub enum Fault {
     StaleAnswer,
     /// The right answer, called `text/plain`. Always takes effect.
     WrongContentType,
-    /// The right answer, compressed with gzip though nobody asked for it. Always
+    /// The right answer, compressed with gzip though the client didn't ask. Always
     /// takes effect.
     Gzip,
     /// The right answer, called compressed though it is not. Always takes effect.
@@ -109,7 +114,7 @@ pub enum Fault {
 /// Whether a call takes effect that meets a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Effect {
-    /// The client is told that nothing was done, so nothing is.
+    /// The answer says that nothing was done, so nothing is.
     Never,
     /// A client may well read a success, so it must be one.
     Always,
@@ -219,5 +224,20 @@ impl fmt::Display for Fault {
             Self::Redirect => f.write_str("redirect elsewhere"),
             Self::WrongJson(wrong) => write!(f, "JSON: {wrong}"),
         }
+    }
+}
+
+/// A duration in JSON, in whole milliseconds.
+mod milliseconds {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(of: &Duration, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_u64(u64::try_from(of.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+        u64::deserialize(from).map(Duration::from_millis)
     }
 }

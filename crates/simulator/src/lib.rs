@@ -1,6 +1,6 @@
 #![doc = include_str!("../README.md")]
 //!
-//! # What it answers, and where that comes from
+//! # Sources and choices
 //!
 //! The paths, the envelope, the fields of a token and the meaning of each call
 //! follow [Cloudflare's documentation][docs]. The documentation leaves gaps;
@@ -9,9 +9,13 @@
 //! | Case | Answer |
 //! |---|---|
 //! | no credentials; a service key alone, which counts for nothing | 401, code 10000 |
-//! | credentials that aren't this simulator's | 403, code 10000 |
-//! | two schemes at once, half a scheme, a malformed `Authorization` | 400, code 6003 |
-//! | an account that isn't this simulator's | 403, code 10000: what Cloudflare says of an account that the credentials may not see |
+//! | unknown credentials | 403, code 10000 |
+//! | a malformed or repeated header of credentials, two schemes at once | 400, code 6003; `error_chain` names the header by 6111, 6102 or 6103 |
+//! | half a scheme | 400, code 9106 |
+//! | an expired API token | 403, code 9109 |
+//! | an API token from an address that it isn't valid from | 403, code 9109 with another message |
+//! | an account that isn't there, or that the API token may not see | 403, code 10000 |
+//! | a call that needs more than the read permission of the API token | 403, code 10000 |
 //! | an unknown path, the deprecated zone level included | 404, codes 7003 and 7000 |
 //! | a method that the path doesn't take, `HEAD` included | 405, code 10405 |
 //! | a body that isn't a JSON object, a value of the wrong type or out of range | 400, code 12130; `source.pointer` names the field |
@@ -19,8 +23,8 @@
 //! | a token that isn't there, or is in another account | 404, code [`SERVICE_TOKEN_NOT_FOUND`]: the message is Cloudflare's, the number is inferred |
 //! | delete of a token that a policy names | 400, code 12139 |
 //!
-//! Requests are judged in this order: path and method, credentials, account,
-//! body, token.
+//! Requests are judged in this order: path and method, credentials, account
+//! and permission, body, token.
 //!
 //! - **Strictness**: an answer holds the fields that Cloudflare's document of
 //!   2026-10-03 has for its operation, and no others. Create and rotate answer
@@ -70,23 +74,34 @@
 //!   failure that a fault makes up has the code 1000. A call that meets a fault and
 //!   must not take effect is carried out on a copy of the state, so its answer looks
 //!   as it would have.
+//! - **The control plane** (`/_simulator/`) is no part of the API: it is neither logged,
+//!   limited nor met by faults. It refuses what doesn't have a loopback `Host` and the
+//!   header `X-Simulator-Control`, grants no preflight, and gives no secret back.
+//! - **The log of requests** holds no body, and masks the values of all headers but a few
+//!   harmless ones; see [`ReceivedRequest`].
 //! - **TLS** fails: the simulator answers a client's hello with the alert
 //!   `handshake_failure`.
 //!
 //! [docs]: https://developers.cloudflare.com/api/resources/zero_trust/subresources/access/subresources/service_tokens/
+#![doc = ""]
+#![doc = include_str!("../CONTROL.md")]
 
 mod api;
 mod app;
 mod behavior;
 mod builder;
+mod control;
 mod faults;
+mod program;
 mod request_log;
 mod shared;
 mod simulator;
+mod start;
 mod state;
 mod wire;
 
 pub use api::Operation;
+pub use api::authentication::SeedApiToken;
 pub use api::envelope::SERVICE_TOKEN_NOT_FOUND;
 pub use behavior::AppAuthentication;
 pub use builder::SimulatorBuilder;
@@ -95,5 +110,5 @@ pub use faults::injection::Injection;
 pub use faults::wrong_json::WrongJson;
 pub use request_log::ReceivedRequest;
 pub use simulator::Simulator;
-pub use state::seed::SeedToken;
+pub use state::seed::{SeedAccount, SeedToken};
 pub use state::token::{Token, TokenField};

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::str::FromStr;
 
-use cf_service_tokens_simulator::{AppAuthentication, Simulator, SimulatorBuilder};
+use cf_service_tokens_simulator::{AppAuthentication, SeedAccount, Simulator, SimulatorBuilder};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 /// The code of a wrong command line, which clap uses as well.
@@ -37,6 +37,9 @@ fn main() -> ExitCode {
     }
     if let Some(RandomFaults { seed, probability }) = faults {
         builder = builder.random_faults(seed, probability);
+    }
+    for id in arguments.get_many::<String>("account").unwrap_or_default() {
+        builder = builder.account(SeedAccount::new(id));
     }
     runtime.block_on(serve(address, departures(builder, &arguments)))
 }
@@ -110,6 +113,13 @@ fn command() -> Command {
                 .help("Starts without tokens, not with those of a believable account"),
         )
         .arg(
+            Arg::new("account")
+                .long("account")
+                .value_name("ID")
+                .action(ArgAction::Append)
+                .help("Adds an empty account, beside the first one; may be given several times"),
+        )
+        .arg(
             Arg::new("faults")
                 .long("faults")
                 .value_name("SEED:PROBABILITY")
@@ -156,7 +166,7 @@ fn command() -> Command {
         )
 }
 
-/// What `--faults` asks for.
+/// The value of `--faults`.
 #[derive(Clone, Copy)]
 struct RandomFaults {
     seed: u64,
@@ -187,48 +197,24 @@ async fn serve(address: SocketAddr, builder: SimulatorBuilder) -> ExitCode {
         Err(error) if error.kind() == io::ErrorKind::InvalidInput => return fail(USAGE, error),
         Err(error) => return fail(1, format!("can't listen on {address}: {error}")),
     };
-    // Before the first line: who has read it may send the signal at once.
-    let interruption = match interruption() {
-        Ok(interruption) => interruption,
-        Err(error) => return fail(1, format!("can't wait for signals: {error}")),
-    };
-    if let Err(error) = introduce(&simulator) {
-        return fail(1, format!("can't write to standard output: {error}"));
+    match simulator.serve_until_interrupted(introduce).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(1, error),
     }
-    interruption.await;
-    ExitCode::SUCCESS
 }
 
-/// Prints the environment of a client.
+/// Prints the environment of a client. Scripts wait for the last line.
 fn introduce(simulator: &Simulator) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    writeln!(out, "CLOUDFLARE_BASE_URL={}", simulator.base_url())?;
-    writeln!(out, "CLOUDFLARE_API_TOKEN={}", simulator.api_token())?;
-    writeln!(out, "CLOUDFLARE_ACCOUNT_ID={}", simulator.account_id())?;
-    out.flush()
-}
-
-/// Ends with ctrl-c or SIGTERM.
-#[cfg(unix)]
-fn interruption() -> io::Result<impl Future<Output = ()>> {
-    use std::task::Poll;
-    use tokio::signal::unix::{SignalKind, signal};
-
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    Ok(std::future::poll_fn(move |context| {
-        match (interrupt.poll_recv(context), terminate.poll_recv(context)) {
-            (Poll::Pending, Poll::Pending) => Poll::Pending,
-            _ => Poll::Ready(()),
+    let mut print = || {
+        for (name, value) in simulator.environment() {
+            writeln!(out, "{name}={value}")?;
         }
-    }))
-}
-
-/// Ends with ctrl-c.
-#[cfg(not(unix))]
-fn interruption() -> io::Result<impl Future<Output = ()>> {
-    Ok(async {
-        let _ = tokio::signal::ctrl_c().await;
+        out.flush()
+    };
+    print().map_err(|error: io::Error| {
+        let message = format!("can't write to standard output: {error}");
+        io::Error::new(error.kind(), message)
     })
 }
 

@@ -1,4 +1,4 @@
-//! What the requests of one simulator share.
+//! The state that all requests of a simulator share.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -10,29 +10,61 @@ use crate::api::authentication::Credentials;
 use crate::api::limits::{RateLimit, Standing};
 use crate::behavior::Behavior;
 use crate::faults::plan::{FaultPlan, Strike};
-use crate::request_log::{ReceivedRequest, RequestLog};
-use crate::state::State;
-use crate::state::generator;
+use crate::request_log::{Listener, ReceivedRequest, RequestLog};
+use crate::start::{Start, World};
+use crate::state::clock::Clock;
+use crate::state::{State, generator};
 
-/// Where the time comes from.
-pub(crate) type Clock = Box<dyn Fn() -> DateTime<Utc> + Send + Sync>;
-
-/// What the requests share.
+/// The state that all requests of a simulator share.
 pub(crate) struct Shared {
+    pub(crate) start: Start,
     pub(crate) credentials: Credentials,
-    pub(crate) account_id: String,
     pub(crate) behavior: Behavior,
     pub(crate) clock: Clock,
-    pub(crate) state: Mutex<State>,
-    pub(crate) rate_limit: Mutex<RateLimit>,
-    pub(crate) faults: Mutex<FaultPlan>,
-    pub(crate) log: Mutex<RequestLog>,
-    pub(crate) rays: Mutex<StdRng>,
+    state: Mutex<State>,
+    rate_limit: Mutex<RateLimit>,
+    faults: Mutex<FaultPlan>,
+    rays: Mutex<StdRng>,
+    log: Mutex<RequestLog>,
+    listener: Option<Listener>,
 }
 
 impl Shared {
+    pub(crate) fn new(
+        start: Start,
+        world: World,
+        credentials: Credentials,
+        behavior: Behavior,
+        clock: Clock,
+        listener: Option<Listener>,
+    ) -> Self {
+        Self {
+            start,
+            credentials,
+            behavior,
+            clock,
+            state: Mutex::new(world.state),
+            rate_limit: Mutex::new(world.rate_limit),
+            faults: Mutex::new(world.faults),
+            rays: Mutex::new(world.rays),
+            log: Mutex::default(),
+            listener,
+        }
+    }
+
+    /// Resets everything to the start, the clock and the log included.
+    pub(crate) fn reset(&self) {
+        self.clock.reset();
+        let world = self.start.world(self.now());
+        *self.state() = world.state;
+        *lock(&self.rate_limit) = world.rate_limit;
+        *self.faults() = world.faults;
+        *lock(&self.rays) = world.rays;
+        self.log().clear();
+    }
+
     pub(crate) fn now(&self) -> DateTime<Utc> {
-        (self.clock)()
+        self.clock.now()
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
@@ -64,12 +96,16 @@ impl Shared {
         self.faults().next(operation)
     }
 
-    pub(crate) fn requests(&self) -> Vec<ReceivedRequest> {
-        lock(&self.log).to_vec()
+    pub(crate) fn log(&self) -> MutexGuard<'_, RequestLog> {
+        lock(&self.log)
     }
 
     pub(crate) fn record(&self, request: ReceivedRequest) {
-        lock(&self.log).push(request);
+        self.log().push(request.clone());
+        // The log is free again: a listener may read it.
+        if let Some(listener) = &self.listener {
+            listener(&request);
+        }
     }
 
     /// A ray id as if from the data centre in Frankfurt.

@@ -3,7 +3,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::api;
+use chrono::TimeDelta;
+
+use crate::api::{self, Operation};
 use crate::app;
 use crate::faults::injection::Injection;
 use crate::faults::plan::{FaultPlan, RandomFaults};
@@ -56,14 +58,14 @@ impl Simulator {
         })
     }
 
-    /// The base URL of the API, such as `http://127.0.0.1:41235/client/v4`.
+    /// Returns the base URL of the API, such as `http://127.0.0.1:41235/client/v4`.
     ///
     /// See the example of [`Simulator`].
     pub fn base_url(&self) -> &str {
         &self.base_url
     }
 
-    /// The URL of an app that Access protects with strict service-token
+    /// Returns the URL of an app that Access protects with strict service-token
     /// authentication: 401 for a caller who can't authenticate, 403 for a valid token
     /// that isn't allowed.
     /// [`app_authentication`](crate::SimulatorBuilder::app_authentication) changes that.
@@ -71,7 +73,7 @@ impl Simulator {
     /// It takes any method, here and on every path beneath, and both forms of
     /// credentials: `CF-Access-Client-Id` with `CF-Access-Client-Secret`, or
     /// an `Authorization` header that holds both as a JSON object. (In an app
-    /// of your own you choose the name of that header.) A good token is
+    /// of your own you choose the name of that header.) A valid token is
     /// answered with 200 and a JSON object whose `service_token` is its name.
     ///
     /// ```
@@ -94,42 +96,49 @@ impl Simulator {
         &self.protected_url
     }
 
-    /// The id of the only account.
+    /// Returns the id of the first account, or the only one.
     ///
     /// See the example of [`SimulatorBuilder::account_id`](crate::SimulatorBuilder::account_id).
     pub fn account_id(&self) -> &str {
-        &self.shared.account_id
+        // The builder puts it there.
+        self.shared
+            .start
+            .accounts
+            .first()
+            .map_or("", |account| account.id.as_str())
     }
 
-    /// The API token that is accepted as `Authorization: Bearer`.
+    /// Returns the API token that is accepted as `Authorization: Bearer`.
     ///
     /// See the example of [`SimulatorBuilder::api_token`](crate::SimulatorBuilder::api_token).
     pub fn api_token(&self) -> &str {
-        &self.shared.credentials.api_token
+        let tokens = &self.shared.credentials.api_tokens;
+        // The builder puts it there.
+        tokens.first().map_or("", |token| token.secret.as_str())
     }
 
-    /// The address that is accepted as `X-Auth-Email`, beside [`api_key`](Self::api_key).
+    /// Returns the address that is accepted as `X-Auth-Email`, beside [`api_key`](Self::api_key).
     ///
     /// See the example of [`SimulatorBuilder::api_token`](crate::SimulatorBuilder::api_token).
     pub fn email(&self) -> &str {
         &self.shared.credentials.email
     }
 
-    /// The global API key that is accepted as `X-Auth-Key`, beside [`email`](Self::email).
+    /// Returns the global API key that is accepted as `X-Auth-Key`, beside [`email`](Self::email).
     ///
     /// See the example of [`SimulatorBuilder::api_token`](crate::SimulatorBuilder::api_token).
     pub fn api_key(&self) -> &str {
         &self.shared.credentials.api_key
     }
 
-    /// All tokens as they stand, in order of creation.
+    /// Returns the tokens of all accounts, in order of creation.
     ///
     /// See the example of [`token`](Self::token).
     pub fn tokens(&self) -> Vec<Token> {
         self.shared.state().tokens().cloned().collect()
     }
 
-    /// The token with this id as it stands.
+    /// Returns the token with this id.
     ///
     /// ```
     /// use cf_service_tokens_simulator::{SeedToken, Simulator};
@@ -152,8 +161,67 @@ impl Simulator {
             .cloned()
     }
 
-    /// Has an Access policy name the token, or no longer do so. While one
-    /// does, the token can't be deleted.
+    /// Deletes the token behind the client's back, even one that a policy names.
+    ///
+    /// Returns the token as it last stood, or `None` if there is none with this id.
+    ///
+    /// ```
+    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let seed = SeedToken::new("CI deploy").id("f174e90a");
+    /// let simulator = Simulator::builder().token(seed).start().await?;
+    /// assert!(simulator.disable("f174e90a").is_some_and(|token| !token.enabled));
+    /// assert!(simulator.rename("f174e90a", "CI").is_some_and(|token| token.name == "CI"));
+    /// assert!(simulator.expire("f174e90a").is_some());
+    /// assert!(simulator.delete("f174e90a").is_some());
+    /// assert_eq!(simulator.delete("f174e90a"), None);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use = "`None` says that there is no such token, and that nothing was changed"]
+    pub fn delete(&self, id: &str) -> Option<Token> {
+        self.shared.state().remove(id)
+    }
+
+    /// Disables the token behind the client's back, as the dashboard does.
+    ///
+    /// Returns the token as it stands then, or `None` if there is none with this id.
+    ///
+    /// See the example of [`delete`](Self::delete).
+    #[must_use = "`None` says that there is no such token, and that nothing was changed"]
+    pub fn disable(&self, id: &str) -> Option<Token> {
+        let now = self.shared.now();
+        let mut state = self.shared.state();
+        state.change(id, |stored| stored.token.set_enabled(false, now))
+    }
+
+    /// Renames the token behind the client's back, as the dashboard does.
+    ///
+    /// Returns the token as it stands then, or `None` if there is none with this id.
+    ///
+    /// See the example of [`delete`](Self::delete).
+    #[must_use = "`None` says that there is no such token, and that nothing was changed"]
+    pub fn rename(&self, id: &str, name: impl Into<String>) -> Option<Token> {
+        let (name, now) = (name.into(), self.shared.now());
+        let mut state = self.shared.state();
+        state.change(id, |stored| stored.token.rename(name, now))
+    }
+
+    /// Makes the token expire now, as if its time had passed. One whose duration is
+    /// `forever` gets `8760h` in its place, since it would never expire otherwise.
+    ///
+    /// Returns the token as it stands then, or `None` if there is none with this id.
+    ///
+    /// See the example of [`delete`](Self::delete).
+    #[must_use = "`None` says that there is no such token, and that nothing was changed"]
+    pub fn expire(&self, id: &str) -> Option<Token> {
+        let now = self.shared.now();
+        let mut state = self.shared.state();
+        state.change(id, |stored| stored.token.expire_at(now))
+    }
+
+    /// Sets whether an Access policy uses the token. A token in use can't be deleted.
     ///
     /// Returns the token as it stands then, or `None` if there is none with
     /// this id.
@@ -172,11 +240,11 @@ impl Simulator {
     #[must_use = "`None` says that there is no such token, and that nothing was changed"]
     pub fn set_used_by_policy(&self, id: &str, used: bool) -> Option<Token> {
         let mut state = self.shared.state();
-        state.change(id, |token| token.used_by_policy = used)
+        state.change(id, |stored| stored.token.used_by_policy = used)
     }
 
-    /// Makes the protected app's policies allow the token, or no longer do so. One that
-    /// isn't allowed is turned away with 403, though its credentials are valid.
+    /// Sets whether the protected app's policies allow the token. A token that isn't
+    /// allowed gets 403, though its credentials are valid.
     ///
     /// Returns the token as it stands then, or `None` if there is none with this id.
     ///
@@ -194,10 +262,10 @@ impl Simulator {
     #[must_use = "`None` says that there is no such token, and that nothing was changed"]
     pub fn set_allowed_at_app(&self, id: &str, allowed: bool) -> Option<Token> {
         let mut state = self.shared.state();
-        state.change(id, |token| token.allowed_at_app = allowed)
+        state.change(id, |stored| stored.token.allowed_at_app = allowed)
     }
 
-    /// What was received so far, the latest 10,000 requests, oldest first.
+    /// Returns the latest 10,000 requests, oldest first.
     ///
     /// ```
     /// use cf_service_tokens_simulator::{Operation, Simulator};
@@ -216,11 +284,65 @@ impl Simulator {
     /// # }
     /// ```
     pub fn requests(&self) -> Vec<ReceivedRequest> {
-        self.shared.requests()
+        self.shared.log().iter().cloned().collect()
     }
 
-    /// Has calls meet a fault: the next one, or those that an [`Injection`]
-    /// names.
+    /// Clears the log of requests.
+    ///
+    /// See the example of [`count`](Self::count).
+    pub fn clear_requests(&self) {
+        self.shared.log().clear();
+    }
+
+    /// Returns how many of the latest 10,000 requests asked for this operation, whatever
+    /// the answer was.
+    ///
+    /// ```
+    /// use cf_service_tokens_simulator::{Operation, Simulator};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let simulator = Simulator::builder().start().await?;
+    /// let account = format!("{}/accounts/{}", simulator.base_url(), simulator.account_id());
+    /// reqwest::get(format!("{account}/access/service_tokens")).await?;
+    /// assert_eq!(simulator.count(Operation::List), 1);
+    /// simulator.clear_requests();
+    /// assert_eq!(simulator.count(Operation::List), 0);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn count(&self, operation: Operation) -> usize {
+        let log = self.shared.log();
+        let of_it = log
+            .iter()
+            .filter(|request| request.operation == Some(operation));
+        of_it.count()
+    }
+
+    /// Moves the simulator's clock forward, or backward if the time is negative. It
+    /// keeps this distance from the clock that it was given.
+    ///
+    /// ```
+    /// use cf_service_tokens_simulator::{SeedToken, Simulator};
+    /// use chrono::{TimeDelta, Utc};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let token = SeedToken::new("CI deploy").client_id("ci.access").client_secret("the secret");
+    /// let simulator = Simulator::builder().token(token).start().await?;
+    /// simulator.advance(TimeDelta::days(366)); // and the token has expired
+    /// let app = reqwest::Client::new().get(simulator.protected_url());
+    /// let app = app.header("CF-Access-Client-Id", "ci.access");
+    /// let answer = app.header("CF-Access-Client-Secret", "the secret").send().await?;
+    /// assert_eq!(answer.status(), 401);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn advance(&self, time: TimeDelta) {
+        self.shared.clock.advance(time);
+    }
+
+    /// Injects a fault into the next call, or into those that an [`Injection`] names.
     ///
     /// Injections make a script. For each call they are asked in the order in
     /// which they were given; the first that is for it strikes, and those after it
@@ -244,8 +366,8 @@ impl Simulator {
         self.shared.faults().inject(injection.into());
     }
 
-    /// Has calls meet faults at random, each with this probability, from 0 for
-    /// none to 1 for all. It replaces what was set before.
+    /// Injects faults at random, into each call with this probability, from 0 for none to
+    /// 1 for all. It replaces the earlier setting.
     ///
     /// Any [`Fault`](crate::Fault) may come, stalls and endless bodies included,
     /// so the client needs a timeout and a limit. Where it is the injection that
@@ -268,15 +390,14 @@ impl Simulator {
         self.shared.faults().set_random(random);
     }
 
-    /// Has calls meet no fault any more, neither by the script nor at random. A
-    /// lock-out that has begun goes on.
+    /// Clears the script, and ends faults at random. A lock-out that has begun goes on.
     ///
     /// See the example of [`inject`](Self::inject).
     pub fn clear_faults(&self) {
         *self.shared.faults() = FaultPlan::default();
     }
 
-    /// Counts so many requests against the rate limit, as if somebody else had
+    /// Counts this number of requests against the rate limit, as if another program had
     /// sent them with the same credentials.
     ///
     /// See the example of [`SimulatorBuilder::enforce_rate_limit`](crate::SimulatorBuilder::enforce_rate_limit).
@@ -284,8 +405,7 @@ impl Simulator {
         self.shared.spend(requests);
     }
 
-    /// Resets all connections, and refuses new ones from when it returns on. The
-    /// port stays the simulator's own.
+    /// Resets all connections and refuses new ones, while the port stays bound.
     ///
     /// ```
     /// # use cf_service_tokens_simulator::Simulator;
@@ -302,26 +422,25 @@ impl Simulator {
     ///
     /// # Errors
     ///
-    /// What the system says if somebody else took the port in the instant in
-    /// which it was free. New connections are refused, or somebody else's.
+    /// The error of the system if another program took the port in the instant in which it
+    /// was free. New connections are refused then, or go to that program.
     pub async fn go_offline(&self) -> io::Result<()> {
         self.port.go_offline().await
     }
 
-    /// Takes connections again after [`go_offline`](Self::go_offline), on the same
+    /// Accepts connections again after [`go_offline`](Self::go_offline), on the same
     /// port.
     ///
     /// See the example of [`go_offline`](Self::go_offline).
     ///
     /// # Errors
     ///
-    /// What the system says if it won't give the port.
+    /// The error of the system if it refuses the port.
     pub async fn come_back(&self) -> io::Result<()> {
         self.port.come_back().await
     }
 
-    /// Stops: closes the port and resets all connections, and returns once they
-    /// are gone.
+    /// Closes the port and resets all connections, and returns once they are gone.
     ///
     /// See the example of [`Simulator`].
     pub async fn shutdown(self) {

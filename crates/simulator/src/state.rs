@@ -1,12 +1,15 @@
 //! The state machine: what each call does to the tokens. No HTTP in here, and
 //! the time comes from outside.
 
+pub(crate) mod clock;
 pub(crate) mod duration;
 pub(crate) mod generator;
 pub(crate) mod sample;
 pub(crate) mod secret;
 pub(crate) mod seed;
 pub(crate) mod token;
+
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use rand::SeedableRng;
@@ -16,15 +19,13 @@ use crate::api::requests::{Create, List, Rotate, Update};
 use crate::behavior::Behavior;
 use crate::state::duration::later;
 use crate::state::secret::ClientSecret;
-use crate::state::token::{StoredToken, Token};
+use crate::state::seed::{SeedAccount, SeedToken};
+use crate::state::token::{StoredToken, Token, check_token_id};
 
-/// How many tokens an account may hold, unless it is told otherwise.
-pub(crate) const DEFAULT_TOKEN_LIMIT: usize = 50;
-
-/// What a refresh gives, whatever the token's own duration.
+/// The life that a refresh gives, whatever the token's own duration.
 const REFRESH: TimeDelta = TimeDelta::hours(8760);
 
-/// What a call answers of one token.
+/// The answer to a call about one token.
 pub(crate) struct Answer {
     pub(crate) stored: StoredToken,
     /// The new secret, when the call made one. Nothing else ever holds it.
@@ -37,7 +38,7 @@ pub(crate) struct Page<'a> {
     pub(crate) total: usize,
 }
 
-/// What the protected app makes of a caller.
+/// The protected app's verdict on a caller.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Admission {
     /// Holds the token's name.
@@ -79,17 +80,26 @@ impl Rejection {
 }
 
 pub(crate) struct State {
-    /// In order of creation.
+    /// In order of creation, of all accounts.
     tokens: Vec<StoredToken>,
-    token_limit: usize,
+    /// The token limit of each account, by the account's id.
+    limits: BTreeMap<String, usize>,
     rng: StdRng,
 }
 
 impl State {
-    pub(crate) fn new(tokens: Vec<StoredToken>, token_limit: usize, rng: StdRng) -> Self {
+    pub(crate) fn new(accounts: &[SeedAccount], now: DateTime<Utc>, mut rng: StdRng) -> Self {
+        let mut tokens = Vec::new();
+        let mut limits = BTreeMap::new();
+        for account in accounts {
+            limits.insert(account.id.clone(), account.token_limit);
+            for seed in &account.tokens {
+                tokens.push(seed.clone().plant(&account.id, now, &mut rng));
+            }
+        }
         Self {
             tokens,
-            token_limit,
+            limits,
             rng,
         }
     }
@@ -97,11 +107,15 @@ impl State {
     /// A copy to carry a call out on, so that its answer is known and nothing
     /// is changed. Ids and secrets that the copy makes are its own.
     pub(crate) fn copy(&mut self) -> Self {
-        Self::new(
-            self.tokens.clone(),
-            self.token_limit,
-            StdRng::from_rng(&mut self.rng),
-        )
+        Self {
+            tokens: self.tokens.clone(),
+            limits: self.limits.clone(),
+            rng: StdRng::from_rng(&mut self.rng),
+        }
+    }
+
+    pub(crate) fn has_account(&self, id: &str) -> bool {
+        self.limits.contains_key(id)
     }
 
     pub(crate) fn list(&self, account: &str, list: &List, behavior: &Behavior) -> Page<'_> {
@@ -133,8 +147,12 @@ impl State {
         }
     }
 
-    pub(crate) fn get(&mut self, account: &str, id: &str) -> Result<Answer, Rejection> {
-        self.find(account, id).map(|stored| answer(stored, None))
+    pub(crate) fn get(&self, account: &str, id: &str) -> Result<Answer, Rejection> {
+        let mut tokens = self.tokens.iter();
+        let stored = tokens.find(|stored| stored.is(account, id));
+        stored
+            .map(|stored| answer(stored, None))
+            .ok_or(Rejection::NotFound)
     }
 
     pub(crate) fn create(
@@ -145,10 +163,9 @@ impl State {
     ) -> Result<Answer, Rejection> {
         let held = self.tokens.iter();
         let held = held.filter(|stored| stored.token.account_id == account);
-        if held.count() >= self.token_limit {
-            return Err(Rejection::LimitReached {
-                limit: self.token_limit,
-            });
+        let limit = self.limits.get(account).copied().unwrap_or_default();
+        if held.count() >= limit {
+            return Err(Rejection::LimitReached { limit });
         }
         let client_secret = ClientSecret::generate(&mut self.rng);
         let mut token = Token::new(
@@ -278,18 +295,54 @@ impl State {
         self.tokens.iter().map(|stored| &stored.token)
     }
 
+    /// Adds a token behind the API's back, or says why it can't be.
+    pub(crate) fn add(
+        &mut self,
+        account: &str,
+        seed: SeedToken,
+        now: DateTime<Utc>,
+    ) -> Result<Token, String> {
+        let stored = seed.plant(account, now, &mut self.rng);
+        check_token_id(&stored.token.id)?;
+        for Token { id, client_id, .. } in self.tokens() {
+            if *id == stored.token.id {
+                return Err(format!("token id \"{id}\" is there already"));
+            }
+            if *client_id == stored.token.client_id {
+                return Err(format!("Client ID \"{client_id}\" is there already"));
+            }
+        }
+        let token = stored.token.clone();
+        self.tokens.push(stored);
+        Ok(token)
+    }
+
     /// Changes a token behind the API's back. `None` if there is no such token.
-    pub(crate) fn change(&mut self, id: &str, change: impl FnOnce(&mut Token)) -> Option<Token> {
+    pub(crate) fn change(
+        &mut self,
+        id: &str,
+        change: impl FnOnce(&mut StoredToken),
+    ) -> Option<Token> {
         let mut tokens = self.tokens.iter_mut();
         let stored = tokens.find(|stored| stored.token.id == id)?;
-        change(&mut stored.token);
+        change(stored);
         Some(stored.token.clone())
+    }
+
+    /// Removes a token behind the API's back, used by a policy or not. `None` if there
+    /// is no such token.
+    pub(crate) fn remove(&mut self, id: &str) -> Option<Token> {
+        let place = self
+            .tokens
+            .iter()
+            .position(|stored| stored.token.id == id)?;
+        Some(self.tokens.remove(place).token)
     }
 
     fn find(&mut self, account: &str, id: &str) -> Result<&mut StoredToken, Rejection> {
         self.tokens
             .iter_mut()
-            .find(|stored| stored.token.account_id == account && stored.token.id == id)
+            .find(|stored| stored.is(account, id))
             .ok_or(Rejection::NotFound)
     }
 }

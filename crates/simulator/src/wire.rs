@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{Mutex, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
-/// How many clients may wait to be taken.
+/// The number of connections that the system keeps until they are accepted.
 const BACKLOG: u32 = 1024;
 
 /// A port, on which a router answers while it is open.
@@ -25,7 +25,8 @@ pub(crate) struct Port {
 
 enum PortState {
     Open(Server),
-    /// Nobody listens, so clients are refused, and nobody else can have the port.
+    /// The port is bound but not listening: clients are refused, and no other program
+    /// can have it.
     Held(TcpSocket),
     /// Not even held: the system would not give it back.
     Lost,
@@ -117,7 +118,7 @@ fn hold(address: SocketAddr) -> io::Result<TcpSocket> {
     Ok(socket)
 }
 
-/// Takes connections until it is told to stop, and then waits for them to end.
+/// Accepts connections until `stop`, and then waits for them to end.
 async fn accept(listener: TcpListener, router: Router, mut stop: watch::Receiver<()>) {
     let mut connections = JoinSet::new();
     loop {

@@ -92,6 +92,17 @@ async fn it_can_start_empty_and_from_another_seed() {
 }
 
 #[tokio::test]
+async fn it_holds_more_accounts() {
+    let (_running, [base_url, token, first]) = start(&["--account", "a2", "--account", "a3"]);
+    let of = |account: &str| [base_url.clone(), token.clone(), account.to_owned()];
+    assert_eq!(count(&of(&first)).await, 10);
+    for account in ["a2", "a3"] {
+        assert_eq!(count(&of(account)).await, 0);
+    }
+    fails(&["--account", "a_1"], 2, "account id \"a_1\"");
+}
+
+#[tokio::test]
 async fn flags_turn_strictness_off() {
     let (_running, [base_url, token, account]) = start(&[
         "--token-limit",
@@ -160,14 +171,27 @@ async fn it_meets_faults_at_random() {
         if one == faults("1:1", timeout).await {
             return;
         }
-        // The machine may have been too slow for what is answered at all.
+        // The machine may have been too slow to answer in time.
         assert!(timeout < ample, "not twice the same: {one:?}");
         timeout *= 4;
     }
 }
 
+#[cfg(target_os = "linux")]
 #[test]
-fn it_says_what_it_is() {
+fn a_full_disk_is_no_success() {
+    let full = std::fs::File::create("/dev/full").unwrap();
+    let output = program().stdout(full).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        stderr.contains("can't write to standard output: "),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn it_has_help_and_a_version() {
     for (argument, expected) in [
         ("--help", "--listen <ADDRESS>"),
         ("--help", "A stall lasts until the client goes away."),
@@ -180,7 +204,7 @@ fn it_says_what_it_is() {
 }
 
 #[test]
-fn it_refuses_in_plain_words() {
+fn it_explains_a_wrong_command_line() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     fails(

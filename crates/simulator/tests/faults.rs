@@ -1,5 +1,5 @@
-//! Every fault, over real sockets: what a client sees of it, and what becomes of
-//! the state.
+//! Every fault, over real sockets: the answer that a client sees, and the state
+//! afterwards.
 
 #![allow(
     clippy::unwrap_used,
@@ -23,9 +23,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 const TOKEN: &str = "/f174e90a-fafe-4643-bbbc-4a0ed4fc8415";
-/// How long nothing must come for a connection to be called silent.
+/// A connection counts as silent after this time without a byte.
 const SILENCE: Duration = Duration::from_millis(150);
-/// How long a busy machine may take for what must come.
+/// The time that a busy machine may take.
 const AMPLE: Duration = Duration::from_secs(60);
 
 async fn with_token() -> Api {
@@ -37,17 +37,17 @@ fn token(api: &Api) -> Token {
     api.simulator.token(&TOKEN[1..]).unwrap()
 }
 
-/// How a connection ended, as its client saw it.
+/// The end of a connection, as its client saw it.
 #[derive(Debug, PartialEq)]
 enum End {
     Closed,
     Reset,
     Silent,
-    /// More came than anybody wants.
+    /// The body went on beyond any sensible length.
     Endless,
 }
 
-/// What came back of a request that was sent byte by byte as it stands here.
+/// The answer to a request, byte by byte.
 struct Seen {
     head: String,
     body: Vec<u8>,
@@ -73,8 +73,7 @@ fn request(api: &Api) -> String {
     )
 }
 
-/// Sends the request and reads what comes. Of a stall that is what `stalls_after`
-/// says.
+/// Sends the request and reads the answer, of a stall as far as `stalls_after`.
 async fn exchange(api: &Api, stalls_after: Option<&str>) -> Seen {
     let mut stream = connect(api).await;
     let logged = api.simulator.requests().len();
@@ -142,8 +141,8 @@ impl Seen {
 }
 
 /// Injects the fault once before the state changes and once after, and checks
-/// each time what the state and the log hold. A fault that leaves no choice does
-/// the same both times.
+/// the state and the log each time. A fault that leaves no choice does the same both
+/// times.
 async fn inject(fault: Fault, takes_effect: [bool; 2]) -> [Seen; 2] {
     let mut seen = Vec::new();
     for (asked_for, changes) in [false, true].into_iter().zip(takes_effect) {
@@ -198,7 +197,7 @@ async fn resets() {
 }
 
 #[tokio::test]
-async fn a_reset_does_not_wait_for_more_than_it_says() {
+async fn a_reset_comes_as_early_as_it_says() {
     // The head alone is enough for the one, and a part of the body for the other.
     for (fault, sent) in [
         (Fault::ResetAfterHead, 0),
@@ -324,7 +323,7 @@ async fn statuses_and_pages() {
         (100, 500, AS_TOLD),
         (1000, 500, AS_TOLD),
     ] {
-        // What is sent decides what is logged.
+        // The log holds the status that was sent.
         if status == sent {
             for seen in inject(Fault::Status(status), takes_effect).await {
                 assert_eq!(seen.json()["success"], false);
@@ -349,7 +348,7 @@ async fn statuses_and_pages() {
 }
 
 #[tokio::test]
-async fn right_answers_in_wrong_clothes() {
+async fn right_answers_with_wrong_headers() {
     for seen in inject(Fault::WrongContentType, ALWAYS).await {
         assert_eq!(seen.values("content-type"), ["text/plain"]);
         assert_eq!(seen.json()["result"]["name"], "renamed");
@@ -373,7 +372,7 @@ async fn right_answers_in_wrong_clothes() {
 }
 
 #[tokio::test]
-async fn gzip_that_others_can_read() {
+async fn gzip_is_valid() {
     let [seen, _] = inject(Fault::Gzip, ALWAYS).await;
     assert_eq!(seen.values("content-encoding"), ["gzip"]);
     let mut gunzip = tokio::process::Command::new("gzip")
@@ -443,7 +442,7 @@ async fn json_that_is_wrong() {
 }
 
 #[tokio::test]
-async fn an_answer_to_a_call_without_effect_looks_right_and_means_nothing() {
+async fn a_call_without_effect_gets_a_plausible_answer() {
     let api = with_token().await;
     api.simulator.inject(Fault::WrongJson(WrongJson::Truncated));
     let create = async || {
@@ -566,7 +565,7 @@ async fn a_seed_gives_the_same_faults_to_the_same_calls() {
 }
 
 #[tokio::test]
-async fn an_enforced_limit_locks_out_whoever_goes_past_it() {
+async fn an_enforced_limit_locks_out_a_client_that_exceeds_it() {
     let builder = Simulator::builder().enforce_rate_limit(5, TimeDelta::seconds(60));
     let api = Api::start(builder).await;
     let get = async || {
@@ -597,7 +596,7 @@ async fn an_enforced_limit_locks_out_whoever_goes_past_it() {
     );
 }
 
-/// Whatever a connection is about when its simulator goes, nothing of it stays.
+/// A simulator that stops leaves no task and no connection behind.
 #[tokio::test]
 async fn nothing_is_left_behind() {
     let tasks = || {
@@ -642,7 +641,7 @@ async fn nothing_is_left_behind() {
     }
 }
 
-/// Whoever waits no longer takes the connection along.
+/// A client that gives up ends its connection.
 #[tokio::test]
 async fn a_stall_ends_with_its_client() {
     let tasks = || {

@@ -1,4 +1,4 @@
-//! How a simulator starts and ends.
+//! Starting and stopping a simulator.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
@@ -7,7 +7,9 @@ mod support;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 
-use cf_service_tokens_simulator::{SeedToken, Simulator, SimulatorBuilder};
+use cf_service_tokens_simulator::{
+    SeedAccount, SeedApiToken, SeedToken, Simulator, SimulatorBuilder,
+};
 use support::Api;
 
 fn address_of(simulator: &Simulator) -> SocketAddr {
@@ -20,7 +22,7 @@ fn address_of(simulator: &Simulator) -> SocketAddr {
         .unwrap()
 }
 
-/// Refused, however often one asks: the listener is gone.
+/// Whether the listener is gone.
 async fn is_closed(address: SocketAddr) -> bool {
     tokio::net::TcpStream::connect(address).await.is_err()
 }
@@ -76,9 +78,9 @@ async fn a_taken_port_is_an_error() {
 }
 
 #[tokio::test]
-async fn what_cannot_work_does_not_start() {
+async fn an_invalid_builder_does_not_start() {
     let twice = |seed: SeedToken| Simulator::builder().token(seed.clone()).token(seed);
-    let cases: [(SimulatorBuilder, &str); 8] = [
+    let cases: [(SimulatorBuilder, &str); 12] = [
         (
             Simulator::builder().listen(([0, 0, 0, 0], 0).into()),
             "can't listen on 0.0.0.0:0",
@@ -92,6 +94,26 @@ async fn what_cannot_work_does_not_start() {
         (
             Simulator::builder().api_token("s3cret\n"),
             "the API token can't",
+        ),
+        (
+            Simulator::builder()
+                .account_id("a1")
+                .account(SeedAccount::new("a1")),
+            "account id \"a1\" is there twice",
+        ),
+        (
+            Simulator::builder().account(SeedAccount::new("a_1")),
+            "account id \"a_1\"",
+        ),
+        (
+            Simulator::builder().add_api_token(SeedApiToken::new("s3cret").account("a2")),
+            "account \"a2\", which isn't there",
+        ),
+        (
+            Simulator::builder()
+                .api_token("s3cret")
+                .add_api_token("s3cret"),
+            "an API token is there twice",
         ),
         (
             Simulator::builder().token(SeedToken::new("x").id("?")),
@@ -120,6 +142,8 @@ fn a_builder_prints_no_secret() {
     let builder = Simulator::builder()
         .api_token("s3cret")
         .email_and_api_key("me@example.com", "s3cret")
+        .add_api_token("s3cret")
         .token(SeedToken::new("x").client_secret("s3cret"));
-    assert!(!format!("{builder:?}").contains("s3cret"));
+    let api_token = SeedApiToken::new("s3cret");
+    assert!(!format!("{builder:?} {api_token:?}").contains("s3cret"));
 }

@@ -1,4 +1,4 @@
-//! Every operation at its best, over real sockets.
+//! Every operation that succeeds, over real sockets.
 
 #![allow(
     clippy::unwrap_used,
@@ -459,7 +459,7 @@ async fn answers_carry_a_ray_id_and_the_rate_limit() {
 }
 
 #[tokio::test]
-async fn requests_are_recorded_without_what_is_secret() {
+async fn requests_are_recorded_without_secrets() {
     let api = with_due().await;
     api.get(&api.account("?name=CI")).await;
     api.post(&api.account(&format!("{DUE}/refresh"))).await;

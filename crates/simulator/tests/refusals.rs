@@ -1,4 +1,4 @@
-//! Every way to be refused, over real sockets.
+//! Every refusal, over real sockets.
 
 #![allow(
     clippy::unwrap_used,
@@ -21,7 +21,7 @@ async fn with_token() -> Api {
 }
 
 #[tokio::test]
-async fn credentials_must_be_there_and_right_and_of_one_scheme() {
+async fn credentials_must_be_valid_and_of_one_scheme() {
     let api = with_token().await;
     let path = api.account("");
     let (email, key) = (api.simulator.email(), api.simulator.api_key());
@@ -30,6 +30,7 @@ async fn credentials_must_be_there_and_right_and_of_one_scheme() {
     let unauthorized = (StatusCode::UNAUTHORIZED, [10_000]);
     let forbidden = (StatusCode::FORBIDDEN, [10_000]);
     let bad_headers = (StatusCode::BAD_REQUEST, [6003]);
+    let half_a_scheme = (StatusCode::BAD_REQUEST, [9106]);
 
     for (request, expected) in [
         (bare(), unauthorized),
@@ -60,8 +61,8 @@ async fn credentials_must_be_there_and_right_and_of_one_scheme() {
             bare().header("authorization", "Bearer t\u{f6}ken"),
             bad_headers,
         ),
-        (bare().header("x-auth-email", email), bad_headers),
-        (bare().header("x-auth-key", key), bad_headers),
+        (bare().header("x-auth-email", email), half_a_scheme),
+        (bare().header("x-auth-key", key), half_a_scheme),
         (
             bare().bearer_auth(token).header("x-auth-email", email),
             bad_headers,
@@ -227,7 +228,7 @@ async fn a_token_that_a_policy_names_is_not_deleted() {
 }
 
 #[tokio::test]
-async fn a_bad_value_is_pointed_at() {
+async fn a_bad_value_is_named_by_a_pointer() {
     let api = with_token().await;
     let (tokens, token) = (api.account(""), api.account(TOKEN));
     let rotate = api.account(&format!("{TOKEN}/rotate"));
@@ -293,7 +294,7 @@ async fn a_bad_value_is_pointed_at() {
 }
 
 #[tokio::test]
-async fn a_lowered_version_is_pointed_at() {
+async fn a_lowered_version_is_named_by_a_pointer() {
     let seed = SeedToken::new("CI")
         .id(&TOKEN[1..])
         .client_secret_version(3);

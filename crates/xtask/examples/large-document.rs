@@ -10,5 +10,5 @@
 mod large;
 
 fn main() {
-    println!("{}", large::document(16 << 20));
+    println!("{}", large::document(22 << 20));
 }

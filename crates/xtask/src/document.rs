@@ -1,7 +1,7 @@
 //! An OpenAPI document, read only as far as it is asked for.
 //!
-//! Cloudflare's whole document is 10 to 20 MB, and what is wanted of it a thousandth
-//! of that. So its text stays text; only the parts that are reached are parsed.
+//! Cloudflare's whole document is 27 MB, and what is wanted of it a thousandth of that.
+//! So its text stays text; only the parts that are reached are parsed.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,52 +14,29 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::pointer;
-use crate::yaml;
 
-/// The text of a document, as JSON, and the lines of the file it came from.
+/// The text of a document.
 pub struct Document {
     name: String,
     json: String,
-    /// Offsets in `json`, ascending, each with the line it stands on in the file.
-    lines: Vec<(usize, usize)>,
 }
 
 impl Document {
-    /// Reads a document from a file, JSON or YAML.
+    /// Reads a document from a file.
     ///
     /// # Errors
     ///
-    /// The file can't be read, or it is neither.
+    /// The file can't be read.
     pub fn read(file: &Path) -> Result<Self> {
         let name = file.display().to_string();
-        let text = fs::read_to_string(file).with_context(|| format!("{name}: can't be read"))?;
-        Self::parse(&name, text)
+        let json = fs::read_to_string(file).with_context(|| format!("{name}: can't be read"))?;
+        Ok(Self::new(&name, json))
     }
 
-    /// Takes a document's text, JSON or YAML.
-    ///
-    /// # Errors
-    ///
-    /// It is neither.
-    pub fn parse(name: &str, text: String) -> Result<Self> {
+    /// Takes a document's text.
+    pub fn new(name: &str, json: String) -> Self {
         let name = name.to_owned();
-        let start = text.trim_start_matches(['\u{feff}', ' ', '\t', '\r', '\n']);
-        if start.starts_with('{') {
-            let json = start.to_owned();
-            let before = text.len() - json.len();
-            let first = 1 + text[..before].matches('\n').count();
-            drop(text);
-            let ends = json.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
-            let mut lines = vec![(0, first)];
-            lines.extend(ends.zip(first + 1..).map(|((at, _), line)| (at + 1, line)));
-            return Ok(Self { name, json, lines });
-        }
-        let yaml = yaml::to_json(&text).with_context(|| format!("{name}: not YAML"))?;
-        Ok(Self {
-            name,
-            json: yaml.json,
-            lines: yaml.lines,
-        })
+        Self { name, json }
     }
 
     /// The file that the document came from.
@@ -186,15 +163,15 @@ impl<'a> Outline<'a> {
                 (self.component(section, name)?, rest)
             }
             [servers, rest @ ..] if servers == "servers" => (self.top.servers?, rest),
+            [security, rest @ ..] if security == "security" => (self.top.security?, rest),
             _ => return None,
         };
         for token in rest {
             raw = child(raw, token)?;
         }
         let offset = raw.get().as_ptr() as usize - self.document.json.as_ptr() as usize;
-        let lines = &self.document.lines;
-        let after = lines.partition_point(|(start, _)| *start <= offset);
-        Some(lines.get(after.checked_sub(1)?)?.1)
+        let before = self.document.json.as_bytes().get(..offset)?;
+        Some(1 + before.iter().filter(|byte| **byte == b'\n').count())
     }
 }
 

@@ -13,7 +13,7 @@ use clap::{Parser, Subcommand};
 use xtask::document::Document;
 use xtask::drift::Verdict;
 use xtask::trial::{self, Outcome};
-use xtask::{drift, public_api, route, slice, workspace};
+use xtask::{drift, public_api, report, route, slice, types, workspace};
 
 /// Exit code: the work could not be done.
 const CANT: u8 = 3;
@@ -32,20 +32,35 @@ struct Arguments {
 enum Chore {
     /// Compares the fragment with an upstream OpenAPI document, the whole one or a slice
     ///
-    /// Exit codes: 0 no drift, 1 compatible drift, 2 breaking drift, 3 can't compare.
+    /// Exit codes: 0 no drift, 1 compatible drift, or an allowance that fits nothing any
+    /// more, 2 breaking drift, 3 can't compare.
     Drift {
-        /// The upstream document, JSON or YAML
+        /// The upstream document, JSON
         path: PathBuf,
     },
     /// Cuts the fragment's operations, and what they reach, out of an upstream document
     ///
     /// Exit codes: 0 done, 3 can't be cut.
     Slice {
-        /// The upstream document, JSON or YAML
+        /// The upstream document, JSON
         path: PathBuf,
         /// Where to write the slice, instead of the standard output
         #[arg(long, value_name = "FILE")]
         output: Option<PathBuf>,
+    },
+    /// Prints the code that would be generated if the fragment followed a document
+    ///
+    /// Of an upstream document, whole or a slice, the fragment follows all that `drift`
+    /// reports. A changed fragment is generated as it is.
+    ///
+    /// Exit codes: 0 done; with --check, the public types stay as they are. 1 the
+    /// generator refuses it; with --check, also: the public types change. 3 can't be done.
+    Generate {
+        /// An upstream document or a changed fragment, JSON
+        path: PathBuf,
+        /// Print instead which public types, fields and methods would come (+) and go (-)
+        #[arg(long)]
+        check: bool,
     },
     /// Writes the root crate's public API to tests/public-api.txt, or compares it
     ///
@@ -59,11 +74,20 @@ enum Chore {
         #[arg(long)]
         check: bool,
     },
+    /// Prints in Markdown all that is new in an upstream document, for an issue
+    ///
+    /// That is what `drift`, `generate --check` and `try` find.
+    ///
+    /// Exit codes: 0 nothing is new, 1 something is, 3 can't be compared.
+    Report {
+        /// The upstream document, JSON
+        path: PathBuf,
+    },
     /// Tries whether a slice of an upstream document would generate and compile
     ///
     /// Exit codes: 0 it would, 1 it would not, 3 can't be tried.
     Try {
-        /// The upstream document, JSON or YAML
+        /// The upstream document, JSON
         path: PathBuf,
     },
 }
@@ -102,6 +126,8 @@ fn run(chore: Chore) -> Result<u8> {
     match chore {
         Chore::Drift { path } => run_drift(&path),
         Chore::Slice { path, output } => run_slice(&path, output.as_deref()),
+        Chore::Generate { path, check } => run_generate(&path, check),
+        Chore::Report { path } => run_report(&path),
         Chore::PublicApi { check } => run_public_api(check),
         Chore::Try { path } => run_try(&path),
     }
@@ -110,11 +136,15 @@ fn run(chore: Chore) -> Result<u8> {
 fn fragment() -> Result<Document> {
     let text = std::fs::read_to_string(workspace::root().join(workspace::FRAGMENT))
         .with_context(|| format!("{}: can't be read", workspace::FRAGMENT))?;
-    Document::parse(workspace::FRAGMENT, text)
+    Ok(Document::new(workspace::FRAGMENT, text))
+}
+
+fn allowed() -> Result<Vec<drift::Allowed>> {
+    drift::allowed(&workspace::root().join(workspace::ALLOWED))
 }
 
 fn run_drift(path: &Path) -> Result<u8> {
-    let allowed = drift::allowed(&workspace::root().join(workspace::ALLOWED))?;
+    let allowed = allowed()?;
     let (fragment, upstream) = (fragment()?, Document::read(path)?);
     let drift = drift::drift(&fragment, &upstream, &allowed)?;
     print!("{drift}");
@@ -136,6 +166,31 @@ fn run_slice(path: &Path, output: Option<&Path>) -> Result<u8> {
             .with_context(|| format!("{}: can't be written", file.display()))?,
     }
     Ok(0)
+}
+
+fn run_generate(path: &Path, check: bool) -> Result<u8> {
+    let (fragment, document) = (fragment()?, Document::read(path)?);
+    let made = match check {
+        true => types::diff(&fragment, &document, &allowed()?)?,
+        false => types::generated(&fragment, &document, &allowed()?)?,
+    };
+    Ok(match made {
+        Err(cause) => {
+            println!("does not generate: {cause}");
+            1
+        }
+        Ok(text) => {
+            print!("{text}");
+            u8::from(check && !text.is_empty())
+        }
+    })
+}
+
+fn run_report(path: &Path) -> Result<u8> {
+    let (fragment, upstream) = (fragment()?, Document::read(path)?);
+    let report = report::report(&fragment, &upstream, &allowed()?)?;
+    print!("{}", report.as_deref().unwrap_or_default());
+    Ok(u8::from(report.is_some()))
 }
 
 fn run_try(path: &Path) -> Result<u8> {

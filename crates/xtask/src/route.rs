@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::build::METHODS;
+use crate::pointer;
 
 /// A path without the names of its parameters, which each document chooses itself:
 /// `/accounts/{}/access/service_tokens/{}`.
@@ -22,11 +23,19 @@ impl Route {
         Self(segments.collect::<Vec<_>>().join("/"))
     }
 
-    /// Whether the route is another, or leads on from it.
+    /// Whether the route is another or leads on from it, be it in an account, in a zone
+    /// or in whatever else holds such things.
     pub fn is_within(&self, other: &Self) -> bool {
-        self.0
-            .strip_prefix(&other.0)
+        self.below_holder()
+            .strip_prefix(other.below_holder())
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+
+    /// `/access/service_tokens/{}` of `/accounts/{}/access/service_tokens/{}`.
+    fn below_holder(&self) -> &str {
+        let holder = self.0.split('/').nth(1).unwrap_or_default();
+        let below = self.0.strip_prefix(&format!("/{holder}/{{}}"));
+        below.filter(|below| !below.is_empty()).unwrap_or(&self.0)
     }
 }
 
@@ -55,6 +64,11 @@ impl Operation {
     /// What its document calls it.
     pub fn name(&self) -> &str {
         self.id.as_deref().unwrap_or(&self.path)
+    }
+
+    /// The JSON pointer to it.
+    pub fn pointer(&self) -> String {
+        pointer::join(&pointer::join("/paths", &self.path), &self.method)
     }
 }
 

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::build;
 use crate::document::Document;
+use crate::openapi_3_0;
 use crate::pointer;
 use crate::route::{Operation, operations};
 use crate::slice::slice;
@@ -55,13 +56,14 @@ pub fn run(fragment: &Document, upstream: &Document) -> Result<Outcome> {
 pub fn generate(fragment: &Document, upstream: &Document) -> Result<Result<String, String>> {
     let ours = operations(&fragment.value()?);
     let mut slice = slice(&ours, &upstream.outline()?)?;
+    openapi_3_0::rewrite(&mut slice);
     complete(&ours, &mut slice);
     let rust = build::panics::unprinted(|| build::rust_from_openapi(&slice.to_string()));
     Ok(rust.map_err(|error| error.to_string()))
 }
 
 /// Gives each operation what the build asks of it and only the fragment knows.
-fn complete(ours: &[Operation], slice: &mut Value) {
+pub fn complete(ours: &[Operation], slice: &mut Value) {
     for theirs in operations(slice) {
         let twin = ours.iter().find(|one| {
             let is_there = (&one.route, &one.method) == (&theirs.route, &theirs.method);

@@ -5,10 +5,12 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-const FRAGMENT: &str = include_str!("../../../openapi/service-tokens.json");
+use serde_json::{Value, json};
+
+const UPSTREAM: &str = include_str!("data/upstream-2026-10-03.json");
 
 fn data() -> PathBuf {
-    xtask::workspace::root().join("crates/xtask/tests/data/upstream-2024-08-06.json")
+    xtask::workspace::root().join("crates/xtask/tests/data/upstream-2026-10-03.json")
 }
 
 /// Runs the command: its exit code, standard output and standard error.
@@ -35,25 +37,42 @@ fn drift(text: &str) -> (i32, String, String) {
 
 #[test]
 fn the_exit_code_of_drift_is_the_verdict() {
-    let (code, printed, _) = drift(FRAGMENT);
+    let (code, printed, _) = drift(UPSTREAM);
     assert_eq!(code, 0);
     assert!(
-        printed.ends_with("0 breaking, 0 compatible, 0 allowed\n"),
+        printed.starts_with("0 breaking, 0 compatible, "),
         "{printed}"
     );
 
-    let another = "\"last_seen_at\": {";
-    assert_eq!(FRAGMENT.matches(another).count(), 1);
-    let added = FRAGMENT.replace(another, &format!("\"color\": {{}}, {another}"));
-    let (code, printed, _) = drift(&added);
+    let mut document: Value = serde_json::from_str(UPSTREAM).unwrap();
+    let schemas = &mut document["components"]["schemas"];
+    let dead = &mut schemas["access_uuid"];
+    let limit = dead.as_object_mut().unwrap().remove("maxLength").unwrap();
+    let (code, printed, _) = drift(&document.to_string());
+    assert_ne!(code, 0, "{printed}");
+    assert!(
+        printed.contains("\nunused      the allowed difference"),
+        "{printed}"
+    );
+
+    let schemas = &mut document["components"]["schemas"];
+    schemas["access_uuid"]["maxLength"] = limit;
+    let fields = &mut schemas["access_service-tokens"]["properties"];
+    fields["color"] = json!({});
+    let (code, printed, _) = drift(&document.to_string());
     assert_eq!(code, 1, "{printed}");
     assert!(
         printed.starts_with("compatible  response: field `color` added"),
         "{printed}"
     );
 
-    let removed = FRAGMENT.replace(another, "\"seen_at\": {");
-    let (code, printed, _) = drift(&removed);
+    let fields = &mut document["components"]["schemas"]["access_service-tokens"]["properties"];
+    fields
+        .as_object_mut()
+        .unwrap()
+        .remove("last_seen_at")
+        .unwrap();
+    let (code, printed, _) = drift(&document.to_string());
     assert_eq!(code, 2, "{printed}");
     assert!(
         printed.starts_with("breaking    response: field `last_seen_at` removed"),
@@ -75,6 +94,9 @@ fn what_cant_be_done_is_3_too() {
         &["drift"],
         &["slice", "/nowhere"],
         &["try", "/nowhere"],
+        &["generate", "/nowhere"],
+        &["generate", "--check", "/nowhere"],
+        &["report", "/nowhere"],
         &["juggle"],
     ] {
         let (code, _, said) = xtask(arguments);
@@ -99,4 +121,24 @@ fn a_slice_goes_where_it_is_wanted() {
     ];
     assert_eq!(xtask(&to_file), (0, String::new(), String::new()));
     assert_eq!(fs::read_to_string(file).unwrap(), printed);
+}
+
+#[test]
+fn generate_prints_the_code_or_the_types_that_change() {
+    let data = data();
+    let (code, printed, _) = xtask(&["generate", data.to_str().unwrap()]);
+    assert_eq!(code, 0);
+    assert!(printed.contains("pub struct ServiceToken {"), "{printed}");
+    let check = ["generate", "--check", data.to_str().unwrap()];
+    assert_eq!(xtask(&check), (0, String::new(), String::new()));
+
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("changed.json");
+    let mut document: Value = serde_json::from_str(UPSTREAM).unwrap();
+    let fields = &mut document["components"]["schemas"]["access_service-tokens"]["properties"];
+    fields["color"] = json!({ "type": "string" });
+    fs::write(&file, document.to_string()).unwrap();
+    let (code, printed, _) = xtask(&["generate", "--check", file.to_str().unwrap()]);
+    assert_eq!(code, 1);
+    assert_eq!(printed, "+ struct ServiceToken: color: Option<String>\n");
 }

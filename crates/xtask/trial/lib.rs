@@ -23,7 +23,6 @@ pub mod exchange {
 pub mod id {
     pub type AccountId = String;
     pub type ServiceTokenId = String;
-    pub type ZoneId = String;
 }
 
 pub mod issued {

@@ -18,9 +18,8 @@ pub(crate) async fn refresh(
     output: &Output,
     ids: &[String],
 ) -> Result<Exit, Failure> {
-    let tokens = connection.account("refreshed")?;
     each(output, ids, "refreshed", async |id| {
-        tokens.refresh(id).await
+        connection.tokens.refresh(id).await
     })
     .await
 }
@@ -34,7 +33,7 @@ pub(crate) async fn enable(
     let request = UpdateServiceToken::new().enabled(enabled);
     let outcome = if enabled { "enabled" } else { "disabled" };
     each(output, ids, outcome, async |id| {
-        connection.update(id, &request).await
+        connection.tokens.update(id, &request).await
     })
     .await
 }
@@ -48,7 +47,7 @@ pub(crate) async fn delete(
     let question = format!("{} can't be brought back. Delete?", ids.join(", "));
     confirm::ask(&question, arguments.yes)?;
     each(output, ids, "deleted", async |id| {
-        connection.delete(id).await
+        connection.tokens.delete(id).await
     })
     .await
 }
@@ -79,7 +78,7 @@ pub(crate) async fn update(
             .map_err(|error| journal.unwritable(&error))?;
         moved = Some((lock, known, until));
     }
-    let answer = connection.update(&arguments.id, &request).await;
+    let answer = connection.tokens.update(&arguments.id, &request).await;
     if let Some((mut lock, known, until)) = moved {
         let noted = match &answer {
             Ok(_) => lock.note_grace(Some(until)),

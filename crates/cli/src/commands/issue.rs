@@ -7,9 +7,12 @@
 //! 5. The journal has the secret, or it is known that there is none.
 //! 6. The sink has the secret.
 //! 7. The journal forgets it, and keeps in mind until when the old one works.
+//! 8. A new token is read once, for its expiry.
 //!
 //! Whoever is killed in between leaves the secret in the sink or in the journal,
 //! or an entry that names the token.
+
+use std::time::Duration;
 
 use cf_service_tokens::{
     CreateServiceToken, Error, IssuedServiceToken, Response, RotateServiceToken, ServiceToken,
@@ -22,12 +25,15 @@ use crate::arguments::{Create, Rotate};
 use crate::commands::left_behind;
 use crate::connect::Connection;
 use crate::exit::Exit;
-use crate::explain::Failure;
+use crate::explain::{self, Failure};
 use crate::journal::{Entry, Intent, Journal, Operation, TokenLock};
 use crate::output::{Cell, Output};
 use crate::records::expiry_cell;
 use crate::sink::{IssuedSecret, ProvedSink, Sink};
 use crate::when;
+
+/// How long to wait for the expiry of a new token, whose secret is safe already.
+const READ_DEADLINE: Duration = Duration::from_secs(10);
 
 pub(crate) async fn create(
     connection: &Connection,
@@ -46,18 +52,23 @@ pub(crate) async fn create(
     let entry = journal.begin(Intent {
         entry: format!("create-{}-{}", now.timestamp_millis(), std::process::id()),
         operation: Operation::Create,
-        owner: connection.owner().to_owned(),
+        account_id: connection.account_id().to_owned(),
         token_id: None,
         name: Some(arguments.name),
         client_id: None,
-        client_secret_version: None,
+        updated_at: None,
         old_secret_valid_until: None,
         started_at: now,
         sink: sink.to_string(),
     })?;
-    let answer = connection.create(&request).await;
-    let issued = bring_home(entry, None, answer, proved)?;
-    show(output, &sink, &issued, None)
+    let answer = connection.tokens.create(&request).await;
+    let created = bring_home(entry, None, answer, proved)?;
+    let output = output.beside_secret(sink == Sink::Stdout);
+    if !shows_result(&output) {
+        return Ok(Exit::Success);
+    }
+    let token = with_expiry(connection, created).await;
+    show(&output, &sink, &token, None)
 }
 
 pub(crate) async fn rotate(
@@ -66,13 +77,13 @@ pub(crate) async fn rotate(
     output: Output,
     arguments: Rotate,
 ) -> Result<Exit, Failure> {
-    let tokens = connection.account("rotated")?;
     let id: ServiceTokenId = arguments.id.parse()?;
     // From before the token is looked at, so that what is seen stays true.
     let mut lock = journal.lock_token(&id)?;
     let (sink, proved) = proved(connection, arguments.delivery.secret_to)?;
-    // Before anything changes, this shows that the id is right.
-    let token = connection.get(&arguments.id).await?;
+    // This shows that the id is right, and has the expiry, which a rotate does not change
+    // and does not answer.
+    let token = connection.tokens.get(&arguments.id).await?;
     let entry_name = format!("rotate-{}", arguments.id);
     left_behind::settle_rotate(journal, &entry_name, &token)?;
     if !(arguments.end_grace || arguments.revoke_now) {
@@ -93,18 +104,19 @@ pub(crate) async fn rotate(
     let entry = journal.begin(Intent {
         entry: entry_name,
         operation: Operation::Rotate,
-        owner: connection.owner().to_owned(),
+        account_id: connection.account_id().to_owned(),
         token_id: Some(arguments.id.clone()),
         name: token.name.clone(),
         client_id: token.client_id.clone(),
-        client_secret_version: token.client_secret_version,
+        updated_at: token.updated_at,
         old_secret_valid_until: valid_until,
         started_at: now,
         sink: sink.to_string(),
     })?;
-    let answer = tokens.rotate(&arguments.id, &request).await;
-    let issued = bring_home(entry, Some(&mut lock), answer, proved)?;
-    show(output, &sink, &issued, Some(valid_until))
+    let answer = connection.tokens.rotate(&arguments.id, &request).await;
+    bring_home(entry, Some(&mut lock), answer, proved)?;
+    let output = output.beside_secret(sink == Sink::Stdout);
+    show(&output, &sink, &token, Some(valid_until))
 }
 
 /// The sink by its whole path, proved, and harmless where the secret is made up.
@@ -203,21 +215,63 @@ fn failed(mut entry: Entry, error: &Error) -> Failure {
     failure.next(next)
 }
 
+/// Reads a new token, unless its expiry is known: the API documents none in the answer
+/// to create. The secret is safe, so a failure to read is a note.
+async fn with_expiry(connection: &Connection, created: ServiceToken) -> ServiceToken {
+    if created.never_expires() || created.expires_at.is_some() {
+        return created;
+    }
+    // Without an id, which the API does not promise either, the call fails unsent.
+    let id = created.id.as_deref().unwrap_or_default();
+    let hurried = connection.tokens.with(|call| call.deadline(READ_DEADLINE));
+    match hurried.get(id).await {
+        Ok(token) => token.into_inner(),
+        Err(error) => {
+            explain::remark(format!(
+                "the secret is safe, but the new token could not be read, so its expiry is unknown: {error}"
+            ));
+            created
+        }
+    }
+}
+
 /// A secret that was made and has arrived.
 #[derive(Debug, Serialize)]
 struct IssuedRecord {
     id: Option<String>,
     name: Option<String>,
     client_id: Option<String>,
-    client_secret_version: Option<i64>,
     duration: Option<String>,
-    expires_at: Option<DateTime<Utc>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<Expiry>,
     secret_to: String,
     old_secret_valid_until: Option<DateTime<Utc>>,
 }
 
+/// When a token expires. In JSON, `null` if it never does; an unknown expiry is absent.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(untagged)]
+enum Expiry {
+    At(DateTime<Utc>),
+    Never,
+}
+
+impl Expiry {
+    fn of(token: &ServiceToken) -> Option<Self> {
+        match token.never_expires() {
+            true => Some(Self::Never),
+            false => token.expires_at.map(Self::At),
+        }
+    }
+}
+
+/// Whether the result is written at all.
+fn shows_result(output: &Output) -> bool {
+    !(output.quiet && output.is_table())
+}
+
 fn show(
-    output: Output,
+    output: &Output,
     sink: &Sink,
     token: &ServiceToken,
     rotated: Option<Option<DateTime<Utc>>>,
@@ -227,9 +281,8 @@ fn show(
         id: token.id.clone(),
         name: token.name.clone(),
         client_id: token.client_id.clone(),
-        client_secret_version: token.client_secret_version,
         duration: token.duration.as_ref().map(ToString::to_string),
-        expires_at: token.expires_at.filter(|_| !token.never_expires()),
+        expires_at: Expiry::of(token),
         secret_to: sink.to_string(),
         old_secret_valid_until: rotated.flatten(),
     };
@@ -240,7 +293,10 @@ fn show(
         ("Secret", Cell::good(whereabouts(sink))),
         (
             "Expires",
-            expiry_cell(record.expires_at, token.never_expires(), now),
+            match record.expires_at {
+                Some(_) => expiry_cell(token.expires_at, token.never_expires(), now),
+                None => Cell::warning("unknown"),
+            },
         ),
     ];
     if let Some(valid_until) = rotated {
@@ -254,8 +310,7 @@ fn show(
             },
         ));
     }
-    let output = output.beside_secret(*sink == Sink::Stdout);
-    if !(output.quiet && output.is_table()) {
+    if shows_result(output) {
         output.record(&record, &fields)?;
     }
     Ok(Exit::Success)

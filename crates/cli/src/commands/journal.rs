@@ -124,7 +124,7 @@ fn find(journal: &Journal, name: &str) -> Result<Entry, Failure> {
 struct EntryRecord {
     entry: String,
     operation: Operation,
-    owner: String,
+    account_id: String,
     token_id: Option<String>,
     name: Option<String>,
     started_at: DateTime<Utc>,
@@ -140,7 +140,7 @@ impl EntryRecord {
         Self {
             entry: intent.entry.clone(),
             operation: intent.operation,
-            owner: intent.owner.clone(),
+            account_id: intent.account_id.clone(),
             token_id: intent.token_id.clone(),
             name: intent.name.clone(),
             started_at: intent.started_at,
@@ -158,21 +158,6 @@ impl EntryRecord {
 
 impl Record for EntryRecord {
     const COLUMNS: &'static [&'static str] = &["ENTRY", "TOKEN", "BEGAN", "HOLDS", "NEXT"];
-
-    fn blank() -> Option<Self> {
-        Some(Self {
-            entry: String::new(),
-            operation: Operation::Rotate,
-            owner: String::new(),
-            token_id: None,
-            name: None,
-            started_at: DateTime::UNIX_EPOCH,
-            holds: "",
-            secret_to: String::new(),
-            old_secret_valid_until: None,
-            next: String::new(),
-        })
-    }
 
     fn cells(&self, now: DateTime<Utc>) -> Vec<Cell> {
         let holds = match self.holds {

@@ -2,7 +2,6 @@
 //! of it: told by every command, and settled before the next `create` or `rotate`.
 
 use cf_service_tokens::ServiceToken;
-use chrono::{DateTime, Utc};
 
 use crate::connect::Connection;
 use crate::exit::Exit;
@@ -58,26 +57,22 @@ pub(crate) fn advice(entry: &Entry) -> String {
 
 /// What to do where a secret may have been made that nobody has.
 pub(crate) fn advice_for_lost(intent: &Intent) -> String {
-    let entry = &intent.entry;
-    match (intent.operation, &intent.token_id) {
-        (Operation::Rotate, Some(id)) => {
-            let old = old_secret(intent.old_secret_valid_until);
+    match intent.operation {
+        Operation::Create => format!(
+            "run the same create again: it looks whether the first one took place \
+             (cf-service-tokens list; cf-service-tokens journal discard {} forgets it)",
+            intent.entry
+        ),
+        Operation::Rotate => {
+            let old = match intent.old_secret_valid_until {
+                Some(at) => format!("works until {}", when::minute(at)),
+                None => "no longer works if it had one".to_owned(),
+            };
             format!(
-                "run the same rotate again: it looks whether the first one took place ({old}; \
-                 cf-service-tokens show {id})"
+                "run the same rotate again: it goes on if the first one had no effect; the old \
+                 secret {old}"
             )
         }
-        _ => format!(
-            "run the same create again: it looks whether the first one took place \
-             (cf-service-tokens list; cf-service-tokens journal discard {entry} forgets it)"
-        ),
-    }
-}
-
-fn old_secret(valid_until: Option<DateTime<Utc>>) -> String {
-    match valid_until {
-        Some(at) => format!("the old secret works until {}", when::minute(at)),
-        None => "the old secret does not work any more if it did".to_owned(),
     }
 }
 
@@ -101,27 +96,37 @@ pub(crate) fn settle_rotate(
     if entry.answer.is_some() {
         return Err(unsettled(&entry));
     }
-    let before = entry.intent.client_secret_version;
-    if before.is_some() && before == token.client_secret_version {
-        explain::remark(format!(
-            "an earlier rotate, of {}, did not take place; nothing was lost",
-            when::minute(entry.intent.started_at)
-        ));
-        return clear(entry);
-    }
-    let old = old_secret(entry.intent.old_secret_valid_until);
-    Err(Failure::new(
-        Exit::Failed,
-        format!(
-            "an earlier rotate, of {}, took place or may have, and its secret was lost; {old}",
-            when::minute(entry.intent.started_at)
+    let started_at = when::minute(entry.intent.started_at);
+    let why = match (entry.intent.updated_at, token.updated_at) {
+        (Some(before), Some(now)) if before == now => {
+            explain::remark(format!(
+                "an earlier rotate, started at {started_at}, had no effect; nothing was lost"
+            ));
+            return clear(entry);
+        }
+        (Some(_), Some(now)) => format!(
+            "the token was updated since, at {}: by that rotate, or by another change such as an \
+             update or a refresh",
+            when::minute(now)
         ),
-    )
-    .next(format!(
-        "to rotate once more ends the secret that is in use, at once. When its users can take the new \
-         one: cf-service-tokens journal discard {entry_name}, and rotate again with --end-grace. To \
-         change over slowly, create a second token"
-    )))
+        _ => "the API does not say when the token was last updated".to_owned(),
+    };
+    let next = match entry.intent.old_secret_valid_until {
+        Some(at) => format!(
+            "if it took effect, its new secret is lost, the old one works until {}, and another \
+             rotate ends it at once. When the token's users can take a new secret: \
+             cf-service-tokens journal discard {entry_name}, then rotate with --end-grace. To change \
+             over slowly, create a second token",
+            when::minute(at)
+        ),
+        None => format!(
+            "if it took effect, its new secret is lost and the old one no longer works; `verify` \
+             shows whether it does. When the token's users can take a new secret: \
+             cf-service-tokens journal discard {entry_name}, then rotate again"
+        ),
+    };
+    let what = format!("an earlier rotate, started at {started_at}, may have taken effect");
+    Err(Failure::new(Exit::Failed, what).because(why).next(next))
 }
 
 /// Makes sure that no grace runs, as far as the journal knows: a second rotate ends
@@ -170,14 +175,14 @@ pub(crate) async fn settle_create(
         let intent = &entry.intent;
         let is_same = intent.operation == Operation::Create
             && intent.name.as_deref() == Some(name)
-            && intent.owner == connection.owner();
+            && intent.account_id == connection.account_id();
         if !is_same {
             continue;
         }
         if entry.answer.is_some() {
             return Err(unsettled(&entry));
         }
-        let namesakes = Connection::all(connection.list().name(name)).await?;
+        let namesakes = Connection::all(connection.tokens.list().name(name)).await?;
         // The two clocks may differ by a little.
         let since = intent.started_at - chrono::TimeDelta::minutes(5);
         let made = namesakes

@@ -14,7 +14,7 @@ pub(crate) async fn list(
     output: &Output,
     arguments: &List,
 ) -> Result<Exit, Failure> {
-    let mut list = connection.list();
+    let mut list = connection.tokens.list();
     if let Some(name) = &arguments.name {
         list = list.name(name);
     }
@@ -36,7 +36,7 @@ pub(crate) async fn show(
     output: &Output,
     id: &str,
 ) -> Result<Exit, Failure> {
-    let token = connection.get(id).await?;
+    let token = connection.tokens.get(id).await?;
     let now = Utc::now();
     let record = TokenRecord::new(&token, now);
     output.record(&record, &record.fields(now))?;

@@ -23,10 +23,9 @@ pub(crate) async fn renew(
     output: &Output,
     arguments: &Renew,
 ) -> Result<Exit, Failure> {
-    let tokens = connection.account("renewed")?;
     let mut progress = Progress::new(output.quiet || !output.is_table());
     let mut skipped = Vec::new();
-    let mut renewal = tokens.renew(&policy(arguments));
+    let mut renewal = connection.tokens.renew(&policy(arguments));
     let mut finished = None;
     while let Some(event) = renewal.next().await {
         progress.note(&event);
@@ -104,10 +103,6 @@ fn show(
                 summary: Summary::new(report, arguments.dry_run),
                 tokens: records,
             })
-        }
-        Format::Csv => {
-            records.extend(skipped);
-            output.records(&records)
         }
         Format::Table => {
             records.extend(skipped);

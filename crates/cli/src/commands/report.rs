@@ -1,7 +1,7 @@
 //! `report`: what lapses when, held against the window.
 
 use cf_service_tokens::ServiceToken;
-use cf_service_tokens::renewal::{Decision, RenewalPolicy, SkipReason, decide};
+use cf_service_tokens::renewal::{Decision, RenewReason, RenewalPolicy, SkipReason, decide};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
@@ -22,7 +22,7 @@ pub(crate) async fn report(
 ) -> Result<Exit, Failure> {
     let policy = RenewalPolicy::new().window(arguments.window.within);
     let now = Utc::now();
-    let mut tokens: Vec<(ServiceToken, Decision)> = Connection::all(connection.list())
+    let mut tokens: Vec<(ServiceToken, Decision)> = Connection::all(connection.tokens.list())
         .await?
         .into_iter()
         .map(|token| {
@@ -42,7 +42,7 @@ pub(crate) async fn report(
     });
     if let Some(file) = &arguments.html {
         let report = page::Report {
-            owner: connection.page_owner(),
+            account: connection.account_id().to_owned(),
             time: now,
             window: arguments.window.within,
             problem: None,
@@ -78,7 +78,12 @@ fn summary(tokens: &[(ServiceToken, Decision)], arguments: &Report) -> String {
         tokens.len(),
         count(|decision| matches!(decision, Decision::Renew(_))),
         when::length(arguments.window.within),
-        count(|decision| *decision == Decision::Skip(SkipReason::Expired)),
+        count(|decision| {
+            matches!(
+                decision,
+                Decision::Renew(RenewReason::Expired) | Decision::Skip(SkipReason::Expired)
+            )
+        }),
     )
 }
 
@@ -135,21 +140,12 @@ impl Record for ReportRecord {
     const COLUMNS: &'static [&'static str] = &["EXPIRES", "NAME", "DUE", "STATUS", "LAST SEEN"];
     const SPARE: &'static [&'static str] = &["LAST SEEN"];
 
-    fn blank() -> Option<Self> {
-        let (token, policy, now) = Default::default();
-        Some(Self::new(
-            &token,
-            decide(&token, &policy, now),
-            &policy,
-            now,
-        ))
-    }
-
     fn cells(&self, now: DateTime<Utc>) -> Vec<Cell> {
-        let due = self.due_at.filter(|_| self.state == State::Active);
+        let falls_due = self.state == State::Active || self.decision == "renew";
+        let due = self.due_at.filter(|_| falls_due);
         let status = match (self.decision, self.reason) {
-            ("renew", _) => Cell::warning(self.words.clone()),
             ("unable", _) | (_, "expired") => Cell::bad(self.words.clone()),
+            ("renew", _) => Cell::warning(self.words.clone()),
             _ => Cell::plain(self.words.clone()),
         };
         let last_seen = self.last_seen_at.map(|at| when::distance(at - now));

@@ -1,5 +1,7 @@
 //! `simulate`: the simulator in the foreground, with each request shown.
 
+use std::io::{self, Write};
+
 use cf_service_tokens_simulator::{ReceivedRequest, Simulator};
 use chrono::Utc;
 
@@ -7,7 +9,6 @@ use crate::arguments::Simulate;
 use crate::exit::Exit;
 use crate::explain::{self, Failure};
 use crate::output::Output;
-use crate::signal;
 
 pub(crate) async fn simulate(output: &Output, arguments: &Simulate) -> Result<Exit, Failure> {
     let quiet = output.quiet;
@@ -26,26 +27,19 @@ pub(crate) async fn simulate(output: &Output, arguments: &Simulate) -> Result<Ex
                 .because(error)
                 .next("choose a free port of this machine, such as 127.0.0.1:0")
         })?;
-    // Before the first line: who has read it may send the signal at once.
-    let end = signal::end()?;
-    for (name, value) in [
-        ("CLOUDFLARE_BASE_URL", simulator.base_url()),
-        ("CLOUDFLARE_API_TOKEN", simulator.api_token()),
-        ("CLOUDFLARE_ACCOUNT_ID", simulator.account_id()),
-    ] {
-        output.line(&format!("export {name}={value}"))?;
-    }
-    output.line(&format!("# a zone: --zone {}", simulator.zone_id()))?;
-    output.line(&format!(
-        "# an app behind Access: {}",
-        simulator.protected_url()
-    ))?;
-    output.line(&format!(
-        "# one with a login page: {}",
-        simulator.protected_url_with_login()
-    ))?;
-    end.await;
+    simulator
+        .serve_until_interrupted(|simulator| output.try_write(|out, _| introduce(out, simulator)))
+        .await
+        .map_err(|error| Failure::new(Exit::Failed, "the simulator has ended").because(error))?;
     Ok(Exit::Success)
+}
+
+/// Writes the environment of a client, as a shell reads it.
+fn introduce(out: &mut dyn Write, simulator: &Simulator) -> io::Result<()> {
+    for (name, value) in simulator.environment() {
+        writeln!(out, "export {name}={value}")?;
+    }
+    writeln!(out, "# an app behind Access: {}", simulator.protected_url())
 }
 
 fn words(request: &ReceivedRequest) -> String {

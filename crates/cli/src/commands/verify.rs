@@ -113,6 +113,7 @@ async fn credentials(
         (Some(client_id), Some(secret), _) => Ok(ServiceTokenCredentials::new(client_id, secret)),
         (None, None, Some(connection)) => {
             let issued = connection
+                .tokens
                 .create(&CreateServiceToken::new("verify"))
                 .await?;
             Ok(issued.credentials().clone())
@@ -194,22 +195,28 @@ fn judge(status: StatusCode, redirect: Option<&Url>) -> (Outcome, &'static str) 
         return match redirect.is_some_and(leads_to_login) {
             true => (
                 Outcome::Login,
-                "Access sends the token to a login page: it is unknown, lapsed or disabled, its secret is wrong, \
-                 or no policy with the action Service Auth lets it in",
+                "Access redirects to a login page: the token is unknown, expired or disabled, its secret \
+                 is wrong, or no policy with the action Service Auth allows it",
             ),
             false => (Outcome::Accepted, "the app itself answers, with a redirect"),
         };
     }
     match status.as_u16() {
-        401 | 403 => (
+        // The app behind Access may answer either as well.
+        401 => (
             Outcome::Refused,
-            "Access refuses the token, or the app itself refuses what Access let in. If it is Access, \
-             the token is unknown, lapsed or disabled, its secret is wrong, \
-             or no policy with the action Service Auth lets it in",
+            "the token can't authenticate: it is unknown, expired or disabled, or its secret is wrong; or \
+             the app itself answered 401",
+        ),
+        403 => (
+            Outcome::Refused,
+            "no policy with the action Service Auth allows the token; without strict service token \
+             authentication, it may also be unknown, expired or disabled, or its secret may be wrong; or \
+             the app itself answered 403",
         ),
         500.. => (
             Outcome::Unclear,
-            "the app fails, so that nothing can be said of the token; try again later",
+            "the app fails, which says nothing about the token; try again later",
         ),
         _ => (Outcome::Accepted, "the app lets the token in"),
     }

@@ -24,13 +24,13 @@ pub(crate) async fn watch(
     arguments: &Renew,
     verbose: bool,
 ) -> Result<Exit, Failure> {
-    if matches!(output.format, Format::Json | Format::Csv) {
+    if output.format == Format::Json {
         return Err(
-            Failure::usage("a watch has no end, and this format needs one")
+            Failure::usage("a watch has no end, and a JSON document needs one")
                 .next("use --output jsonl, which has a line for each thing that happens"),
         );
     }
-    let tokens = connection.account("renewed")?;
+    let tokens = &connection.tokens;
     let monitor = Monitor::new(tokens.account_id(), arguments.window.within);
     let serving = serve(&monitor, output, arguments.listen).await?;
     let mut end = std::pin::pin!(signal::end()?);

@@ -28,13 +28,13 @@ pub(crate) struct Intent {
     /// The entry's name.
     pub(crate) entry: String,
     pub(crate) operation: Operation,
-    /// The account or zone.
-    pub(crate) owner: String,
+    pub(crate) account_id: String,
     pub(crate) token_id: Option<String>,
     pub(crate) name: Option<String>,
     pub(crate) client_id: Option<String>,
-    /// The version of the secret before: where it has grown, the rotate took place.
-    pub(crate) client_secret_version: Option<i64>,
+    /// When the token was last updated before the call. As long as the API says the
+    /// same, the rotate had no effect; a later time may come from another change.
+    pub(crate) updated_at: Option<DateTime<Utc>>,
     pub(crate) old_secret_valid_until: Option<DateTime<Utc>>,
     pub(crate) started_at: DateTime<Utc>,
     pub(crate) sink: String,

@@ -140,7 +140,7 @@ impl State {
 
     pub(super) fn page(&self, now: DateTime<Utc>) -> page::Report {
         page::Report {
-            owner: page::Owner::Account(self.account.clone()),
+            account: self.account.clone(),
             time: now,
             window: self.window,
             problem: self.problem.clone(),

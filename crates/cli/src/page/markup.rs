@@ -8,7 +8,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use super::assets::{ICON, SCRIPT, STYLE, content_security_policy};
 use super::state::{State, detail};
 use super::timeline::Axis;
-use super::{Owner, Report, Token};
+use super::{Report, Token};
 use crate::when;
 
 /// The whole document.
@@ -34,7 +34,7 @@ pub(super) fn document(report: &Report) -> Markup {
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 meta name="referrer" content="no-referrer";
-                title { "Service tokens of " (owner(report).1) }
+                title { "Service tokens of " (report.account) }
                 // In the page, so that no browser asks a server for one.
                 link rel="icon" href=(ICON);
                 style { (PreEscaped(STYLE)) }
@@ -64,24 +64,15 @@ pub(super) fn document(report: &Report) -> Markup {
 }
 
 fn header(report: &Report) -> Markup {
-    let (scope, id) = owner(report);
     html! {
         header {
             h1 { "Service tokens" }
             dl {
-                div { dt { (scope) } dd { code { (id) } } }
+                div { dt { "Account" } dd { code { (report.account) } } }
                 div { dt { "As of" } dd { (time(report.time)) } }
                 div { dt { "Renewed" } dd { (when::length(report.window)) " before they expire" } }
             }
         }
-    }
-}
-
-/// Whose tokens these are: an account or a zone, and its id.
-fn owner(report: &Report) -> (&'static str, &str) {
-    match &report.owner {
-        Owner::Account(id) => ("Account", id),
-        Owner::Zone(id) => ("Zone", id),
     }
 }
 

@@ -7,7 +7,7 @@ use cf_service_tokens::renewal::{RenewBy, RenewalPolicy, Shard, decide};
 use cf_service_tokens::{ServiceToken, TokenDuration};
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Owner, Report, Token, html};
+use super::{Report, Token, html};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -40,7 +40,7 @@ fn token(number: usize, name: &str, days: i64) -> ServiceToken {
 
 fn report(policy: &RenewalPolicy, tokens: &[ServiceToken]) -> Report {
     Report {
-        owner: Owner::Account("023e105f4ecef8ad9ca31a8372d0c353".to_owned()),
+        account: "023e105f4ecef8ad9ca31a8372d0c353".to_owned(),
         time: noon(),
         window: 30 * DAY,
         problem: None,
@@ -102,7 +102,7 @@ fn of_hostile_names() -> Report {
     // An id comes from the API as well, and an odd one is no id that can be used.
     tokens[0].id = Some(HOSTILE[1].to_owned());
     let mut report = report(&RenewalPolicy::new(), &tokens);
-    report.owner = Owner::Zone(HOSTILE[0].to_owned());
+    report.account = HOSTILE[0].to_owned();
     report.problem = Some(HOSTILE[3].to_owned());
     report.tokens[1].problem = Some(HOSTILE[0].to_owned());
     report

@@ -8,11 +8,10 @@ use secrecy::ExposeSecret as _;
 use crate::sink::IssuedSecret;
 
 /// The variables with credentials that this command reads.
-const CREDENTIALS: [&str; 5] = [
+const CREDENTIALS: [&str; 4] = [
     "CLOUDFLARE_API_TOKEN",
     "CLOUDFLARE_API_KEY",
     "CLOUDFLARE_EMAIL",
-    "CLOUDFLARE_API_USER_SERVICE_KEY",
     "CF_ACCESS_CLIENT_SECRET",
 ];
 

@@ -2,6 +2,8 @@
 
 use std::fs::File;
 use std::io::{self, Write as _};
+use std::os::fd::AsFd as _;
+use std::os::unix::fs::MetadataExt as _;
 
 /// Standard output, without a buffer that could hold the secret back.
 pub(crate) struct Stdout(File);
@@ -30,30 +32,11 @@ impl Stdout {
     }
 }
 
-#[cfg(unix)]
 fn unbuffered() -> io::Result<File> {
-    use std::os::fd::AsFd as _;
-
     Ok(File::from(io::stdout().as_fd().try_clone_to_owned()?))
 }
 
-#[cfg(windows)]
-fn unbuffered() -> io::Result<File> {
-    use std::os::windows::io::AsHandle as _;
-
-    Ok(File::from(io::stdout().as_handle().try_clone_to_owned()?))
-}
-
-#[cfg(unix)]
 fn leads_nowhere(stdout: &File) -> io::Result<bool> {
-    use std::os::unix::fs::MetadataExt as _;
-
     let nowhere = std::fs::metadata("/dev/null")?;
     Ok(stdout.metadata()?.rdev() == nowhere.rdev())
-}
-
-#[cfg(not(unix))]
-#[expect(clippy::unnecessary_wraps, reason = "the other systems may fail")]
-fn leads_nowhere(_: &File) -> io::Result<bool> {
-    Ok(false)
 }

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Holds what is under deploy/ against the schemas of Kubernetes and of GitHub Actions,
-# and against systemd. Exit code 1 if one finds a fault; one that can't be had here is
-# skipped, and says so. The alert rules are tried by ../metrics/run.sh.
+# and against systemd. Exit code 1 if one finds a fault. Installs the schemas, and
+# systemd's programs, if they are missing. The alert rules are tried by
+# ../metrics/run.sh.
 set -euo pipefail
 cd "$(dirname "$0")/../../../.."
 here=$PWD/crates/cli/tests/deploy
@@ -29,7 +30,7 @@ shards() {
     local numbers
     numbers=$(sed -nE 's/^ +(completions|parallelism): ([0-9]+)$/\2/p; s/.*--shard=.*\/([0-9]+)$/\1/p' "$manifest")
     if [ "$(wc -w <<<"$numbers")" != 3 ] || [ "$(sort -u <<<"$numbers" | wc -l)" != 1 ]; then
-        echo "$manifest names different numbers of shards:" $numbers >&2
+        echo "$manifest names different numbers of shards: ${numbers//$'\n'/ }" >&2
         return 1
     fi
 }
@@ -37,8 +38,7 @@ shards() {
 units() {
     local unit
     if ! command -v systemd-analyze >/dev/null; then
-        echo 'SKIPPED: the units: there is no systemd-analyze'
-        return
+        install_debian_packages "$work" 'the units of systemd' systemd || return 0
     fi
     # The command need not be installed here.
     mkdir -p "$work/units"

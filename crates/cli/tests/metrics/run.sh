@@ -1,16 +1,19 @@
 #!/usr/bin/env bash
 # Has Prometheus's own parsers, its promtool and a server of it read what a watcher
 # serves under /metrics, and tries the alert rules. Exit code 1 if one refuses
-# something; one that can't be installed here is skipped, and says so.
+# something. Installs the parsers and Prometheus if they are missing.
 set -euo pipefail
 cd "$(dirname "$0")/../../../.."
 here=$PWD/crates/cli/tests/metrics
 work=${CARGO_TARGET_DIR:-$PWD/target}/metrics
 export METRICS=$work/written
+# Metrics of an earlier run must not stand in for those of this one.
+rm -rf "$METRICS"
 mkdir -p "$METRICS"
 . tests/support/install.sh
 
-cargo test --quiet --package cf-service-tokens-cli --bins -- --ignored --exact \
+# With the workspace's features, so that what `cargo test --workspace` built is used.
+cargo test --quiet --workspace --bins -- --ignored --exact \
     monitor::tests::writes_metrics >"$work/cargo.log" 2>&1 || {
     cat "$work/cargo.log" >&2
     exit 1
@@ -22,24 +25,12 @@ python_parsers() {
     "$work/python/bin/python" "$here/parsers.py" "$METRICS"
 }
 
-# Debian's package, unpacked and not installed: to install it starts a server.
-unpacked() {
-    [ -x "$work/root/usr/bin/promtool" ] && return
-    command -v apt-get >/dev/null && command -v dpkg >/dev/null || return
-    (cd "$work" && { apt-get download prometheus ||
-        { apt-get update && apt-get download prometheus; }; } &&
-        dpkg -x prometheus_*.deb root) >"$work/apt.log" 2>&1
-}
-
 prometheus_itself() {
-    local bin
+    local bin=$work/root/usr/bin
     if command -v promtool >/dev/null && command -v prometheus >/dev/null; then
         bin=$(dirname "$(command -v promtool)")
-    elif unpacked; then
-        bin=$work/root/usr/bin
-    else
-        echo 'SKIPPED: promtool and Prometheus: there is no such package here'
-        return
+    elif [ ! -x "$bin/promtool" ]; then
+        unpack_debian_package "$work" 'promtool and Prometheus' prometheus || return 0
     fi
     "$bin/promtool" check metrics <"$METRICS/metrics.txt"
     echo 'promtool finds no fault with the metrics'

@@ -10,8 +10,8 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 /// The token that the tests rotate, and the secret that its users have.
-pub const ID: &str = "890013f4-8153-41a1-af1b-3bbc3d40a9c8";
-pub const CLIENT_ID: &str = "30abf25a7af4676c864d6f91aafe5124.access";
+pub const ID: &str = "faaaddeb-6111-4a48-805d-3f126e371f62";
+pub const CLIENT_ID: &str = "51408d71e4102ab080064395de53aba2.access";
 pub const OLD_SECRET: &str = "cfast_oldoldoldoldoldoldoldoldoldoldoldoldoldoldold";
 
 /// The command, in an environment without any setting.

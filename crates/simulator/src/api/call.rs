@@ -20,6 +20,7 @@ use crate::faults::spoil::spoil;
 use crate::shared::Shared;
 use crate::state::Rejection;
 use crate::state::State;
+use crate::wire::connection::Peer;
 use crate::wire::delivery::Delivery;
 
 /// Far more than any body that the API knows.
@@ -55,16 +56,16 @@ impl Call {
     }
 }
 
-/// What the request log wants to know of a call.
+/// The facts about a call that go into the request log.
 #[derive(Clone)]
 pub(crate) struct Note {
+    pub(crate) account_id: String,
     pub(crate) operation: Operation,
     pub(crate) fault: Option<Fault>,
     pub(crate) changed: bool,
 }
 
-/// Answers a call: once it is known by name, it is judged, then done, unless the
-/// rate limit or a fault is in its way.
+/// Answers a call, unless the rate limit refuses it or it meets a fault.
 pub(crate) async fn answer(
     shared: Arc<Shared>,
     operation: Operation,
@@ -87,6 +88,7 @@ pub(crate) async fn answer(
         (response, None, changed)
     };
     response.extensions_mut().insert(Note {
+        account_id: call.account_id,
         operation,
         fault,
         changed,
@@ -105,7 +107,7 @@ async fn fail(
         Fault::ResetAfterHead => return (reset(), false),
         Fault::ResetDuringRequest => {
             let mut body = request.into_body();
-            // Whatever comes, even if it is the end.
+            // The frame may also be the end of the body.
             let _ = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await;
             return (reset(), false);
         }
@@ -131,7 +133,7 @@ async fn answer_stale(
     request: Request,
     takes_effect: bool,
 ) -> (Response<Body>, bool) {
-    let stale = shared.state().copy().get(&call.account_id, &call.token_id);
+    let stale = shared.state().get(&call.account_id, &call.token_id);
     let (right, changed) = judge(shared, call, request, takes_effect).await;
     let may_be_stale = matches!(call.operation, Operation::Update | Operation::Refresh);
     match stale {
@@ -172,10 +174,17 @@ async fn judge(
     (done.unwrap_or_else(Refusal::into_response), changed)
 }
 
-/// Who asks, of what, with which words.
+/// Checks credentials and account, and reads the body.
 async fn admit(shared: &Shared, call: &Call, request: Request) -> Result<(Uri, Bytes), Refusal> {
-    shared.credentials.check(request.headers())?;
-    if call.account_id != shared.account_id {
+    let Some(Peer(peer)) = request.extensions().get().copied() else {
+        // A request always comes over a connection.
+        return Err(Refusal::forbidden());
+    };
+    let (headers, now) = (request.headers(), shared.now());
+    shared
+        .credentials
+        .check(headers, peer, now, &call.account_id, call.operation)?;
+    if !shared.state().has_account(&call.account_id) {
         return Err(Refusal::forbidden());
     }
     let (head, body) = request.into_parts();
@@ -185,7 +194,7 @@ async fn admit(shared: &Shared, call: &Call, request: Request) -> Result<(Uri, B
     Ok((head.uri, body))
 }
 
-/// What the call does to the state, and the answer to it.
+/// Carries the call out on the state and returns the answer.
 fn apply(
     state: &mut State,
     behavior: &Behavior,

@@ -1,6 +1,8 @@
 //! The JSON of answers. Its types are the simulator's own, so that no mistake of a
 //! client's types can hide behind the same mistake here.
 
+use std::net::IpAddr;
+
 use axum::body::Body;
 use axum::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderName, HeaderValue, Response, StatusCode};
@@ -22,7 +24,7 @@ use crate::state::{Answer, Page};
 pub const SERVICE_TOKEN_NOT_FOUND: u32 = 12_135;
 
 const AUTHENTICATION_ERROR: u32 = 10_000;
-const INVALID_REQUEST_HEADERS: u32 = 6003;
+const INVALID_ACCESS_TOKEN: u32 = 9109;
 const INVALID_REQUEST: u32 = 12_130;
 const SERVICE_TOKEN_IN_USE: u32 = 12_139;
 const THROTTLED: u32 = 971;
@@ -80,12 +82,45 @@ impl Refusal {
         )
     }
 
-    pub(crate) fn invalid_headers() -> Self {
-        Self::new(
-            StatusCode::BAD_REQUEST,
-            INVALID_REQUEST_HEADERS,
-            "Invalid request headers",
-        )
+    pub(crate) fn malformed_authorization() -> Self {
+        Self::malformed(6111, "Authorization")
+    }
+
+    pub(crate) fn malformed_email() -> Self {
+        Self::malformed(6102, "X-Auth-Email")
+    }
+
+    pub(crate) fn malformed_key() -> Self {
+        Self::malformed(6103, "X-Auth-Key")
+    }
+
+    /// The code that says which header is meant comes in the undocumented `error_chain`.
+    fn malformed(code: u32, header: &str) -> Self {
+        let message = format!("Invalid format for {header} header");
+        Self {
+            status: StatusCode::BAD_REQUEST,
+            errors: vec![json!({
+                "code": 6003,
+                "message": "Invalid request headers",
+                "error_chain": [{ "code": code, "message": message }],
+            })],
+            header: None,
+        }
+    }
+
+    pub(crate) fn half_a_scheme() -> Self {
+        let message = "Missing X-Auth-Key, X-Auth-Email or Authorization headers";
+        Self::new(StatusCode::BAD_REQUEST, 9106, message)
+    }
+
+    pub(crate) fn invalid_access_token() -> Self {
+        let message = "Invalid access token";
+        Self::new(StatusCode::FORBIDDEN, INVALID_ACCESS_TOKEN, message)
+    }
+
+    pub(crate) fn wrong_location(peer: IpAddr) -> Self {
+        let message = format!("Cannot use the access token from location: {peer}");
+        Self::new(StatusCode::FORBIDDEN, INVALID_ACCESS_TOKEN, message)
     }
 
     pub(crate) fn throttled(retry_after_seconds: Option<u32>) -> Self {
@@ -161,7 +196,7 @@ impl From<Rejection> for Refusal {
     }
 }
 
-/// What every success is wrapped in.
+/// The envelope of a success.
 #[derive(Serialize)]
 struct Success<R> {
     errors: [(); 0],
@@ -184,7 +219,7 @@ impl<R: Serialize> Success<R> {
     }
 }
 
-/// What an answer shows of a token.
+/// The fields of a token that an answer shows.
 struct Shown<'a> {
     stored: &'a StoredToken,
     client_secret: Option<&'a str>,

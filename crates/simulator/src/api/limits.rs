@@ -1,4 +1,4 @@
-//! The API's rate limit: counted and told in headers always, enforced if asked for.
+//! The API's rate limit: always counted and reported in headers, enforced if asked for.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -19,7 +19,7 @@ pub(crate) struct Window {
     is_lock_out: bool,
 }
 
-/// Where a client stands once its request was counted.
+/// The state of the rate limit after a request was counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Standing {
     quota: u32,
@@ -30,8 +30,8 @@ pub(crate) struct Standing {
 }
 
 impl RateLimit {
-    /// Cloudflare's, which nobody enforces here: 1,200 requests in five minutes.
-    pub(crate) fn told() -> Self {
+    /// Cloudflare's limit, reported but not enforced: 1,200 requests in five minutes.
+    pub(crate) fn reported() -> Self {
         Self {
             quota: 1200,
             length: TimeDelta::minutes(5),
@@ -91,7 +91,7 @@ impl RateLimit {
 }
 
 impl Standing {
-    /// How much longer everything is refused, if it is.
+    /// Returns how long the lock-out still lasts, if there is one.
     pub(crate) fn lock_out_seconds(&self) -> Option<u32> {
         self.is_locked_out.then_some(self.resets_in_seconds)
     }
@@ -116,7 +116,7 @@ mod tests {
     #[test]
     fn a_window_runs_down_and_starts_again() {
         let start: DateTime<Utc> = "2026-11-24T05:00:00Z".parse().unwrap();
-        let mut limit = RateLimit::told();
+        let mut limit = RateLimit::reported();
         let mut header_at = |offset| limit.count(start + offset).header();
 
         assert_eq!(header_at(TimeDelta::zero()), r#""default";r=1199;t=300"#);
@@ -144,8 +144,8 @@ mod tests {
 
     #[test]
     fn the_policy_states_quota_and_window() {
-        let told = RateLimit::told().count(Utc::now());
-        assert_eq!(told.policy(), r#""default";q=1200;w=300"#);
+        let reported = RateLimit::reported().count(Utc::now());
+        assert_eq!(reported.policy(), r#""default";q=1200;w=300"#);
         let enforced = RateLimit::enforced(10, TimeDelta::minutes(1)).count(Utc::now());
         assert_eq!(enforced.policy(), r#""default";q=10;w=60"#);
     }
@@ -163,11 +163,11 @@ mod tests {
         assert_eq!(limit.count(at(79)).header(), r#""default";r=0;t=1"#);
         assert_eq!(limit.count(at(80)).lock_out_seconds(), None);
 
-        let mut told = RateLimit::told();
-        told.spend(5000, at(0));
-        assert_eq!(told.count(at(1)).lock_out_seconds(), None);
-        told.lock_out(at(2));
-        assert_eq!(told.count(at(301)).lock_out_seconds(), Some(1));
-        assert_eq!(told.count(at(302)).lock_out_seconds(), None);
+        let mut reported = RateLimit::reported();
+        reported.spend(5000, at(0));
+        assert_eq!(reported.count(at(1)).lock_out_seconds(), None);
+        reported.lock_out(at(2));
+        assert_eq!(reported.count(at(301)).lock_out_seconds(), Some(1));
+        assert_eq!(reported.count(at(302)).lock_out_seconds(), None);
     }
 }

@@ -98,7 +98,7 @@ impl Rotate {
 }
 
 impl List {
-    /// Reads decoded query parameters; unknown ones are passed over.
+    /// Reads decoded query parameters; unknown ones are ignored.
     pub(crate) fn from_query(parameters: &[(String, String)]) -> Result<Self, Rejection> {
         let text = |wanted: &str| {
             parameters
@@ -137,7 +137,7 @@ impl Duration {
     }
 }
 
-/// A JSON object whose known fields are read one by one; the others are passed over.
+/// A JSON object whose known fields are read one by one; the others are ignored.
 struct Fields(Map<String, Value>);
 
 impl Fields {

@@ -1,10 +1,12 @@
+use serde::{Deserialize, Serialize};
+
 use crate::api::Operation;
 use crate::faults::Fault;
 
-/// Which calls meet a [`Fault`], and whether they take effect all the same.
+/// A [`Fault`] for certain calls, which may or may not take effect.
 ///
-/// Without anything else said: the next call, whatever it asks, and it does not
-/// take effect.
+/// By default it hits the next call, whatever the operation, and that call does not take
+/// effect.
 ///
 /// ```
 /// use cf_service_tokens_simulator::{Fault, Injection, Operation, Simulator};
@@ -12,7 +14,7 @@ use crate::faults::Fault;
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> std::io::Result<()> {
 /// let simulator = Simulator::builder().start().await?;
-/// // The second and third refresh take place, but nobody hears of it.
+/// // The second and third refresh take place, but their answers are lost.
 /// simulator.inject(
 ///     Injection::new(Fault::ResetAfterRequest)
 ///         .on(Operation::Refresh)
@@ -23,18 +25,27 @@ use crate::faults::Fault;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Injection {
     pub(crate) fault: Fault,
+    #[serde(rename = "on", default)]
     operation: Option<Operation>,
+    #[serde(default)]
     skip: u32,
     /// `None` for ever.
+    #[serde(default = "once")]
     times: Option<u32>,
+    #[serde(default)]
     pub(crate) takes_effect: bool,
 }
 
+fn once() -> Option<u32> {
+    Some(1)
+}
+
 impl Injection {
-    /// The fault, for the next call.
+    /// Creates an injection of this fault into the next call.
     ///
     /// See the example of [`Injection`].
     pub fn new(fault: Fault) -> Self {
@@ -47,7 +58,7 @@ impl Injection {
         }
     }
 
-    /// Only calls of this operation.
+    /// Limits the injection to calls of this operation.
     ///
     /// See the example of [`Injection`].
     #[must_use]
@@ -56,7 +67,7 @@ impl Injection {
         self
     }
 
-    /// Lets so many of the calls through first.
+    /// Skips this number of matching calls first.
     ///
     /// See the example of [`Injection`].
     #[must_use]
@@ -65,7 +76,7 @@ impl Injection {
         self
     }
 
-    /// So many calls in a row. Without it: one.
+    /// Sets how many calls in a row meet the fault. The default is 1.
     ///
     /// See the example of [`Injection`].
     #[must_use]
@@ -74,7 +85,7 @@ impl Injection {
         self
     }
 
-    /// Every call, until [`clear_faults`](crate::Simulator::clear_faults).
+    /// Makes every matching call meet the fault, until [`clear_faults`](crate::Simulator::clear_faults).
     ///
     /// See the example of [`Simulator::inject`](crate::Simulator::inject).
     #[must_use]
@@ -83,8 +94,9 @@ impl Injection {
         self
     }
 
-    /// The fault comes after the state has changed: the call takes effect, and
-    /// its answer is lost. Only for faults that leave the choice; see [`Fault`].
+    /// Makes the call take effect before the fault hits it, so that only its answer is
+    /// lost. It changes nothing for a fault that always or never lets a call take effect;
+    /// see [`Fault`].
     ///
     /// See the example of [`Injection`].
     #[must_use]

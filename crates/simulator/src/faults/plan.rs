@@ -1,4 +1,4 @@
-//! Which fault a call meets, by the script or at random.
+//! Chooses the fault that a call meets, from the script or at random.
 
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
@@ -39,6 +39,10 @@ impl Strike {
 impl FaultPlan {
     pub(crate) fn inject(&mut self, injection: Injection) {
         self.script.push(injection);
+    }
+
+    pub(crate) fn script(&self) -> &[Injection] {
+        &self.script
     }
 
     pub(crate) fn set_random(&mut self, random: RandomFaults) {

@@ -1,4 +1,4 @@
-//! What a fault makes of an answer.
+//! Turns a right answer into that of a fault.
 
 use axum::body::{Body, Bytes};
 use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE, LOCATION};

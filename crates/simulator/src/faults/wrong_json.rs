@@ -2,15 +2,17 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::faults::Effect;
 
-/// What is wrong with the JSON of an answer, see
+/// A way in which the JSON of an answer is wrong, see
 /// [`Fault::WrongJson`](crate::Fault::WrongJson).
 ///
-/// A call takes effect as the injection says, but for the last five: a client may
-/// well read those as a success, so the call always takes effect.
+/// A call takes effect as the injection says. With `SuccessMissing`, `ArrayForObject`,
+/// `FieldsOfAnotherType`, `UnknownFields` and `DeepNesting` it always takes effect, since a
+/// client may read those answers as a success.
 ///
 /// ```
 /// use cf_service_tokens_simulator::{Fault, Simulator, WrongJson};
@@ -22,7 +24,8 @@ use crate::faults::Effect;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum WrongJson {
     /// There is no body at all.
@@ -46,7 +49,7 @@ pub enum WrongJson {
     /// Fields of the result that have other types than they should: `enabled`
     /// is a text, and `expires_at` a number.
     FieldsOfAnotherType,
-    /// Fields that nobody knows, in the envelope and in the result.
+    /// Undocumented fields, in the envelope and in the result.
     UnknownFields,
     /// An unknown field that holds a hundred thousand arrays, one within the other.
     DeepNesting,

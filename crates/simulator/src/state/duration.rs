@@ -2,10 +2,10 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-/// What Cloudflare takes when a create names no duration.
+/// The duration of a token whose create call names none.
 pub(crate) const DEFAULT_DURATION: &str = "8760h";
 
-/// How long a token lives.
+/// The length of a token's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lifetime {
     For(TimeDelta),
@@ -23,11 +23,15 @@ impl Lifetime {
     }
 }
 
-/// `start + length`, or the last moment there is.
+/// `start + length`, kept within the years 0 to 9999, which RFC 3339 can write.
 pub(crate) fn later(start: DateTime<Utc>, length: TimeDelta) -> DateTime<Utc> {
-    start
-        .checked_add_signed(length)
-        .unwrap_or(DateTime::<Utc>::MAX_UTC)
+    let at = |seconds| DateTime::UNIX_EPOCH + TimeDelta::seconds(seconds);
+    let (first, last) = (at(-62_167_219_200), at(253_402_300_799));
+    match start.checked_add_signed(length) {
+        Some(time) => time.clamp(first, last),
+        None if length < TimeDelta::zero() => first,
+        None => last,
+    }
 }
 
 /// Go's `int64` of nanoseconds: the largest magnitude, reached only below zero.
@@ -51,7 +55,7 @@ pub(crate) fn lifetime(text: &str) -> Result<Lifetime, String> {
 }
 
 /// Reads Go's grammar to the nanosecond.
-fn nanoseconds(text: &str) -> Result<i64, String> {
+pub(crate) fn nanoseconds(text: &str) -> Result<i64, String> {
     let invalid = || format!("invalid duration \"{text}\"");
 
     let (negative, unsigned) = match text.strip_prefix('-') {
@@ -186,6 +190,17 @@ mod tests {
         }
         assert!(nanoseconds(&"9".repeat(100)).is_err());
         assert!(nanoseconds(&format!("0.{}h", "9".repeat(100))).is_ok());
+    }
+
+    #[test]
+    fn times_stay_within_what_rfc_3339_can_write() {
+        let start = DateTime::UNIX_EPOCH;
+        let text = |length| later(start, length).to_rfc3339();
+        assert_eq!(text(TimeDelta::hours(1)), "1970-01-01T01:00:00+00:00");
+        for far in [TimeDelta::MAX, TimeDelta::days(3_000_000)] {
+            assert_eq!(text(far), "9999-12-31T23:59:59+00:00");
+            assert_eq!(text(-far), "0000-01-01T00:00:00+00:00");
+        }
     }
 
     #[test]

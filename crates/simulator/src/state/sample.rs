@@ -5,7 +5,7 @@ use chrono::TimeDelta;
 use crate::state::seed::SeedToken;
 
 /// The tokens of the account.
-pub(crate) fn account_tokens() -> Vec<SeedToken> {
+pub(crate) fn tokens() -> Vec<SeedToken> {
     let days = TimeDelta::days;
     vec![
         SeedToken::new("GitHub Actions deploy")

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use crate::state::generator;
 
-/// A Client Secret on its way to the one who asked for it.
+/// A Client Secret on its way into an answer.
 pub(crate) struct ClientSecret(String);
 
 impl ClientSecret {
@@ -39,7 +39,7 @@ impl fmt::Debug for ClientSecret {
     }
 }
 
-/// What is kept of a Client Secret: enough to know it again.
+/// The hash of a Client Secret, which is all that the simulator keeps of it.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct SecretHash([u8; 32]);
 

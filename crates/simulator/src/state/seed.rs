@@ -9,17 +9,71 @@ use crate::state::generator;
 use crate::state::secret::{ClientSecret, SecretHash};
 use crate::state::token::{StoredToken, Token, TokenField, Withheld};
 
+/// The default of an account's token limit.
+pub(crate) const DEFAULT_TOKEN_LIMIT: usize = 50;
+
+/// An account that a simulator starts with, beside its first one.
+///
+/// Accounts don't see each other's tokens, and each has its own limit of tokens.
+///
+/// ```
+/// use cf_service_tokens_simulator::{SeedAccount, SeedToken};
+///
+/// let staging = SeedAccount::new("023e105f4ecef8ad9ca31a8372d0c353")
+///     .token(SeedToken::new("CI deploy"))
+///     .token_limit(1);
+/// ```
+#[derive(Clone, Debug)]
+pub struct SeedAccount {
+    pub(crate) id: String,
+    pub(crate) tokens: Vec<SeedToken>,
+    pub(crate) token_limit: usize,
+}
+
+impl SeedAccount {
+    /// Creates an account without tokens, which may hold 50.
+    ///
+    /// The id has letters, digits and `-`, at most 32 of them. A simulator with any
+    /// other id, or with one id twice, won't start.
+    ///
+    /// See the example of [`SeedAccount`].
+    pub fn new(id: impl Into<String>) -> Self {
+        Self {
+            id: id.into(),
+            tokens: Vec::new(),
+            token_limit: DEFAULT_TOKEN_LIMIT,
+        }
+    }
+
+    /// Adds a token.
+    ///
+    /// See the example of [`SeedAccount`].
+    #[must_use]
+    pub fn token(mut self, token: SeedToken) -> Self {
+        self.tokens.push(token);
+        self
+    }
+
+    /// Sets how many tokens the account may hold. Seeds may exceed it.
+    ///
+    /// See the example of [`SeedAccount`].
+    #[must_use]
+    pub fn token_limit(mut self, tokens: usize) -> Self {
+        self.token_limit = tokens;
+        self
+    }
+}
+
 /// A token that a simulator starts with.
 ///
-/// Unlike a create call, a seed takes anything: a duration that nobody can
-/// read, an expiry in the past, fields that answers leave out.
+/// Unlike a create call, a seed takes anything: an unreadable duration, an expiry in the past, fields that answers leave out.
 ///
 /// ```
 /// use cf_service_tokens_simulator::SeedToken;
 /// use chrono::TimeDelta;
 ///
 /// let due = SeedToken::new("CI deploy").expires_in(TimeDelta::days(9));
-/// let lapsed = SeedToken::new("nightly backup").expires_in(TimeDelta::days(-2));
+/// let expired = SeedToken::new("nightly backup").expires_in(TimeDelta::days(-2));
 /// let unreadable = SeedToken::new("old importer").duration("1 year");
 /// ```
 #[derive(Clone)]
@@ -56,7 +110,7 @@ impl Moment {
 }
 
 impl SeedToken {
-    /// An enabled token, made at the simulator's start, for 8760 hours.
+    /// Creates an enabled token, made at the simulator's start, for 8760 hours.
     ///
     /// Its id, Client ID and Client Secret come from the simulator's seeded
     /// generator.
@@ -80,7 +134,7 @@ impl SeedToken {
         }
     }
 
-    /// The text of the token's duration, which answers echo. It is not checked.
+    /// Sets the text of the token's duration, which answers echo. It is not checked.
     ///
     /// See the example of [`SeedToken`].
     pub fn duration(mut self, text: impl Into<String>) -> Self {
@@ -88,11 +142,11 @@ impl SeedToken {
         self
     }
 
-    /// When the token expires, counted from the simulator's start; a negative
-    /// time makes an expired one.
+    /// Sets the expiry, counted from the simulator's start. A negative time makes an
+    /// expired token.
     ///
-    /// Without it the token expires its duration after it was created; one
-    /// whose duration can't be read, after 8760 hours.
+    /// By default the token expires its duration after its creation, or 8760 hours after
+    /// it if the duration can't be read.
     ///
     /// See the example of [`SeedToken`].
     pub fn expires_in(mut self, time: TimeDelta) -> Self {
@@ -100,7 +154,7 @@ impl SeedToken {
         self
     }
 
-    /// When the token expires.
+    /// Sets the expiry.
     ///
     /// ```
     /// use cf_service_tokens_simulator::{SeedToken, Simulator};
@@ -123,10 +177,10 @@ impl SeedToken {
         self
     }
 
-    /// When the token was created, and last updated.
+    /// Sets the time at which the token was created and last updated.
     ///
-    /// Without it, what expiry and duration make of it, but never later than
-    /// the simulator's start.
+    /// The default is its duration before the expiry, but never later than the
+    /// simulator's start.
     ///
     /// See the example of [`expires_at`](Self::expires_at).
     pub fn created_at(mut self, time: DateTime<Utc>) -> Self {
@@ -134,7 +188,8 @@ impl SeedToken {
         self
     }
 
-    /// When the protected app last let the token in. Without it: never.
+    /// Sets the time at which the protected app last let the token in. The default is
+    /// never.
     ///
     /// See the example of [`expires_at`](Self::expires_at).
     pub fn last_seen_at(mut self, time: DateTime<Utc>) -> Self {
@@ -149,7 +204,7 @@ impl SeedToken {
         self
     }
 
-    /// Makes it a token that may not authenticate.
+    /// Disables the token, so that it can't authenticate.
     ///
     /// ```
     /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
@@ -167,7 +222,7 @@ impl SeedToken {
         self
     }
 
-    /// The token's id: letters, digits and `-`, at most 36 of them.
+    /// Sets the token's id: letters, digits and `-`, at most 36 of them.
     ///
     /// A simulator with any other id, or with one id twice, won't start.
     ///
@@ -177,7 +232,7 @@ impl SeedToken {
         self
     }
 
-    /// The public half of the token's credentials.
+    /// Sets the public half of the token's credentials.
     ///
     /// A simulator with one Client ID twice won't start.
     ///
@@ -187,8 +242,8 @@ impl SeedToken {
         self
     }
 
-    /// The token's current Client Secret, so that a test can use the token
-    /// without rotating it first. Kept as a hash once the simulator runs.
+    /// Sets the current Client Secret, so that a test can use the token without rotating
+    /// it first. The running simulator keeps a hash of it alone.
     ///
     /// See the example of [`Simulator::protected_url`](crate::Simulator::protected_url).
     pub fn client_secret(mut self, secret: impl Into<String>) -> Self {
@@ -196,7 +251,7 @@ impl SeedToken {
         self
     }
 
-    /// Which version of the secret is the current one. Without it: 1.
+    /// Sets the version of the current secret. The default is 1.
     ///
     /// See the example of [`disabled`](Self::disabled).
     pub fn client_secret_version(mut self, version: u64) -> Self {
@@ -204,7 +259,7 @@ impl SeedToken {
         self
     }
 
-    /// Has an Access policy name the token, so that it can't be deleted.
+    /// Makes an Access policy use the token, so that it can't be deleted.
     ///
     /// [`Simulator::set_used_by_policy`](crate::Simulator::set_used_by_policy)
     /// changes it later.
@@ -215,8 +270,7 @@ impl SeedToken {
         self
     }
 
-    /// Makes it a token that the protected app's policies don't allow: valid, and
-    /// turned away with 403.
+    /// Makes the protected app's policies not allow the token: it is valid, and gets 403.
     ///
     /// See the example of [`Simulator::set_allowed_at_app`](crate::Simulator::set_allowed_at_app).
     pub fn not_allowed_at_app(mut self) -> Self {
@@ -224,7 +278,7 @@ impl SeedToken {
         self
     }
 
-    /// Has every answer show this field as `null`, whatever its value.
+    /// Makes every answer show this field as `null`, whatever its value.
     ///
     /// See the example of [`TokenField`].
     pub fn null(mut self, field: TokenField) -> Self {
@@ -232,7 +286,7 @@ impl SeedToken {
         self
     }
 
-    /// Has every answer leave this field out, whatever its value.
+    /// Makes every answer leave this field out, whatever its value.
     ///
     /// See the example of [`TokenField`].
     pub fn absent(mut self, field: TokenField) -> Self {
@@ -240,7 +294,7 @@ impl SeedToken {
         self
     }
 
-    /// The token as it stands when the simulator starts.
+    /// Returns the token as it stands when the simulator starts.
     pub(crate) fn plant(
         self,
         account: &str,

@@ -14,15 +14,18 @@ fn days(days: i64) -> TimeDelta {
     TimeDelta::days(days)
 }
 
+fn state_of(accounts: &[SeedAccount]) -> State {
+    State::new(accounts, start(), StdRng::seed_from_u64(1))
+}
+
 fn empty() -> State {
-    State::new(Vec::new(), DEFAULT_TOKEN_LIMIT, StdRng::seed_from_u64(1))
+    state_of(&[SeedAccount::new(ACCOUNT)])
 }
 
 fn with(seed: SeedToken) -> (State, String) {
-    let mut rng = StdRng::seed_from_u64(1);
-    let stored = seed.plant(ACCOUNT, start(), &mut rng);
-    let id = stored.token.id.clone();
-    (State::new(vec![stored], DEFAULT_TOKEN_LIMIT, rng), id)
+    let state = state_of(&[SeedAccount::new(ACCOUNT).token(seed)]);
+    let id = state.tokens().next().unwrap().id.clone();
+    (state, id)
 }
 
 fn create(body: Value) -> Create {
@@ -231,7 +234,7 @@ fn a_grace_period_keeps_both_secrets_until_it_ends() {
 }
 
 #[test]
-fn the_end_of_the_previous_secret_moves_but_nothing_rises_again() {
+fn moving_the_previous_expiry_revives_no_expired_secret() {
     let (mut state, id) = with(SeedToken::new("CI").client_secret("first"));
     let client_id = state.tokens().next().unwrap().client_id.clone();
     let until =
@@ -296,7 +299,7 @@ fn a_policy_protects_from_deletion() {
     assert_eq!(state.delete(ACCOUNT, &id).err(), Some(Rejection::InUse));
     assert!(
         state
-            .change(&id, |token| token.used_by_policy = false)
+            .change(&id, |stored| stored.token.used_by_policy = false)
             .is_some()
     );
     assert!(state.delete(ACCOUNT, &id).is_ok());
@@ -356,14 +359,16 @@ fn lists_filter_and_page_in_order_of_creation() {
 #[test]
 fn an_account_holds_as_many_tokens_as_its_limit() {
     let seed = SeedToken::new("seeded");
-    let mut rng = StdRng::seed_from_u64(1);
-    let seeded = ["a1", "a1", "a2"].map(|account| seed.clone().plant(account, start(), &mut rng));
-    let mut state = State::new(seeded.into(), 2, rng);
+    let full = SeedAccount::new("a1")
+        .token(seed.clone())
+        .token(seed.clone());
+    let other = SeedAccount::new("a2").token(seed).token_limit(2);
+    let mut state = state_of(&[full.token_limit(1), other]);
     let mut create = |account| {
         let body = create(json!({ "name": "seeded" }));
         state.create(account, body, start()).err()
     };
-    assert_eq!(create("a1"), Some(Rejection::LimitReached { limit: 2 }));
+    assert_eq!(create("a1"), Some(Rejection::LimitReached { limit: 1 }));
     assert_eq!(create("a2"), None);
     assert_eq!(create("a2"), Some(Rejection::LimitReached { limit: 2 }));
 }

@@ -1,17 +1,19 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::state::duration::{self, Lifetime};
+use crate::state::duration::{self, DEFAULT_DURATION, Lifetime};
 use crate::state::secret::SecretHash;
 
-/// What the simulator holds of one service token, at the moment it was asked.
+/// A service token as the simulator holds it, at the moment of the question.
 ///
-/// Without any secret: those are kept as hashes.
+/// It has no secret: the simulator keeps hashes of them. Serialized, it is what the control
+/// plane answers.
 ///
 /// See the example of [`Simulator::token`](crate::Simulator::token).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Token {
     /// The id of the account that holds the token.
@@ -34,7 +36,7 @@ pub struct Token {
     pub last_seen_at: Option<DateTime<Utc>>,
     /// Whether it may authenticate.
     pub enabled: bool,
-    /// Which secret is the current one; it grows with each rotation.
+    /// The version of the current secret; it grows with each rotation.
     pub client_secret_version: u64,
     /// Until when the secret before the current one still works.
     pub previous_client_secret_expires_at: Option<DateTime<Utc>>,
@@ -73,10 +75,31 @@ impl Token {
         }
     }
 
+    pub(crate) fn rename(&mut self, name: impl Into<String>, now: DateTime<Utc>) {
+        self.name = name.into();
+        self.updated_at = now;
+    }
+
+    pub(crate) fn set_enabled(&mut self, enabled: bool, now: DateTime<Utc>) {
+        self.enabled = enabled;
+        self.updated_at = now;
+    }
+
+    /// Makes the token expire at this time, also one that never would.
+    pub(crate) fn expire_at(&mut self, time: DateTime<Utc>) {
+        if self.lasts() {
+            self.duration = DEFAULT_DURATION.to_owned();
+        }
+        self.expires_at = time;
+    }
+
+    fn lasts(&self) -> bool {
+        duration::lifetime(&self.duration) == Ok(Lifetime::Forever)
+    }
+
     /// Whether it can authenticate at `now`, given a right secret.
     pub(crate) fn is_alive(&self, now: DateTime<Utc>) -> bool {
-        let lasts = duration::lifetime(&self.duration) == Ok(Lifetime::Forever);
-        self.enabled && (lasts || now < self.expires_at)
+        self.enabled && (self.lasts() || now < self.expires_at)
     }
 }
 
@@ -92,7 +115,8 @@ fn timestamp(time: DateTime<Utc>) -> Value {
 ///
 /// let odd = SeedToken::new("CI deploy").null(TokenField::LastSeenAt).absent(TokenField::Enabled);
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum TokenField {
     /// `id`
@@ -118,7 +142,7 @@ pub enum TokenField {
 }
 
 impl TokenField {
-    /// What the document has in the answers to create and rotate, beside the secret.
+    /// The documented fields of the answers to create and rotate, beside the secret.
     pub(crate) const OF_ISSUED: &[Self] = &[
         Self::Id,
         Self::ClientId,
@@ -128,7 +152,7 @@ impl TokenField {
         Self::UpdatedAt,
         Self::Enabled,
     ];
-    /// What the document has in every other answer about a token.
+    /// The documented fields of every other answer about a token.
     pub(crate) const OF_TOKEN: &[Self] = &[
         Self::Id,
         Self::ClientId,
@@ -140,7 +164,7 @@ impl TokenField {
         Self::LastSeenAt,
         Self::Enabled,
     ];
-    /// All that is known of the API, documented or not.
+    /// All known fields, documented or not.
     pub(crate) const ALL: &[Self] = &[
         Self::Id,
         Self::ClientId,
@@ -170,14 +194,14 @@ impl TokenField {
     }
 }
 
-/// What an answer shows in place of a field's value.
+/// The way in which an answer withholds a field's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Withheld {
     Null,
     Absent,
 }
 
-/// A token with what no snapshot shows.
+/// A token with its secrets and the fields that answers withhold.
 #[derive(Clone)]
 pub(crate) struct StoredToken {
     pub(crate) token: Token,
@@ -187,6 +211,11 @@ pub(crate) struct StoredToken {
 }
 
 impl StoredToken {
+    /// Returns whether it is the token of this account with this id.
+    pub(crate) fn is(&self, account: &str, id: &str) -> bool {
+        self.token.account_id == account && self.token.id == id
+    }
+
     /// Whether `secret` is one that the token is known by at `now`.
     pub(crate) fn knows(&self, secret: &str, now: DateTime<Utc>) -> bool {
         let hash = SecretHash::of(secret);
@@ -214,7 +243,8 @@ impl StoredToken {
         self.token.previous_client_secret_expires_at = Some(expires_at);
     }
 
-    /// What an answer shows in this field; `None` if it leaves the field out.
+    /// Returns the value that an answer shows in this field; `None` if it leaves the field
+    /// out.
     pub(crate) fn shown(&self, field: TokenField, null_timestamps: bool) -> Option<Value> {
         let token = &self.token;
         match self.withheld.get(&field) {
@@ -244,6 +274,27 @@ impl StoredToken {
             .previous_client_secret_expires_at
             .is_some_and(|expires_at| now < expires_at)
     }
+}
+
+/// Refuses an account id that can't stand in a path.
+pub(crate) fn check_account_id(id: &str) -> Result<(), String> {
+    check_id("account id", id, 32)
+}
+
+/// Refuses a token id that can't stand in a path.
+pub(crate) fn check_token_id(id: &str) -> Result<(), String> {
+    check_id("token id", id, 36)
+}
+
+fn check_id(what: &str, id: &str, max: usize) -> Result<(), String> {
+    let plain = id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    if id.is_empty() || id.len() > max || !plain {
+        return Err(format!(
+            "{what} \"{id}\" can't stand in a path: \
+             use letters, digits and '-', at most {max} of them"
+        ));
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! One connection: HTTP/1.1, until the client, the simulator or a fault ends it.
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Router;
@@ -44,11 +45,20 @@ pub(crate) async fn serve(mut stream: TcpStream, router: Router, mut stop: watch
     }
 }
 
+/// The address at the other end of a connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer(pub(crate) IpAddr);
+
 async fn serve_http(stream: TcpStream, router: Router, mut stop: watch::Receiver<()>) {
+    // The client is gone already.
+    let Ok(peer) = stream.peer_addr() else {
+        return;
+    };
     let (sender, mut cuts) = mpsc::channel(1);
     let scissors = Scissors(sender);
     let router = Arc::new(TowerToHyperService::new(router));
-    let service = service_fn(move |request: Request<Incoming>| {
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(Peer(peer.ip()));
         let (router, scissors) = (Arc::clone(&router), scissors.clone());
         async move {
             let answer: Response<Body> = router.call(request).await?;
@@ -58,7 +68,7 @@ async fn serve_http(stream: TcpStream, router: Router, mut stop: watch::Receiver
     let mut connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
     let how = tokio::select! {
         biased;
-        // However it ended: nobody is left to be told.
+        // However it ended, the client is gone.
         _ = &mut connection => return,
         how = cuts.recv() => how.unwrap_or(Cut::Reset),
         _ = stop.changed() => Cut::Reset,
@@ -69,7 +79,7 @@ async fn serve_http(stream: TcpStream, router: Router, mut stop: watch::Receiver
 fn cut(stream: TcpStream, how: Cut) {
     if matches!(how, Cut::Reset) {
         // Without it the connection would end in good order, which is all that
-        // can be done where the system won't do as told.
+        // can be done where the system refuses.
         let _ = stream.set_zero_linger();
     }
     drop(stream);

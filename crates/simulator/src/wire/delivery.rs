@@ -1,4 +1,4 @@
-//! How an answer gets to its client: as it should, or as a fault wants it.
+//! The way of an answer to its client, as it should be or as a fault makes it.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -11,7 +11,7 @@ use hyper::body::Frame;
 use tokio::sync::mpsc;
 use tokio::time::{Sleep, sleep};
 
-/// What an answer is marked with that a fault gets hold of on the wire.
+/// The mark of an answer that a fault changes on the wire.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Delivery {
     /// After a while.
@@ -33,7 +33,7 @@ impl Delivery {
     }
 }
 
-/// How a body ends that does not end well.
+/// The end of a body that breaks off.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Ending {
     Reset,
@@ -42,7 +42,7 @@ pub(crate) enum Ending {
     Blanks,
 }
 
-/// How a connection is cut.
+/// The way in which a connection is cut.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Cut {
     /// With a reset: what is under way is lost.
@@ -57,7 +57,7 @@ pub(crate) struct Scissors(pub(crate) mpsc::Sender<Cut>);
 
 impl Scissors {
     fn cut(&self, cut: Cut) {
-        // Full only if the connection has been told before.
+        // Full only if the connection is to be cut already.
         let _ = self.0.try_send(cut);
     }
 }

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use super::edit::Edit;
+
 /// What a change means for a program that was written to the fragment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verdict {
@@ -58,7 +60,7 @@ impl fmt::Display for Direction {
 }
 
 /// One change, from the fragment to the upstream document.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug)]
 pub struct Change {
     /// What it means for callers.
     pub verdict: Verdict,
@@ -71,6 +73,8 @@ pub struct Change {
     pub theirs: BTreeSet<String>,
     /// The operations that the change reaches, by the fragment's names.
     pub operations: BTreeSet<String>,
+    /// The edits of the fragment that follow the upstream document in this.
+    pub edits: Vec<Edit>,
 }
 
 /// Changes, each of them once, however many operations reach it.
@@ -86,6 +90,7 @@ impl Changes {
         what: impl Into<String>,
         ours: &str,
         theirs: &str,
+        edits: impl IntoIterator<Item = Edit>,
     ) {
         let what = what.into();
         let same = |change: &&mut Change| {
@@ -102,6 +107,7 @@ impl Changes {
             what,
             theirs: BTreeSet::from([theirs.to_owned()]),
             operations: BTreeSet::from([operation.to_owned()]),
+            edits: edits.into_iter().collect(),
         });
     }
 
@@ -112,7 +118,9 @@ impl Changes {
 
     /// The changes, the breaking ones first.
     pub fn sorted(mut self) -> Vec<Change> {
-        self.0.sort();
+        self.0.sort_by(|one, other| {
+            (one.verdict, &one.ours, &one.what).cmp(&(other.verdict, &other.ours, &other.what))
+        });
         self.0
     }
 }

@@ -7,8 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Result;
 use serde_json::Value;
 
+use super::availability::availability_change;
 use super::change::{Changes, Direction, Verdict};
+use super::edit::{Edit, inlined};
 use super::schema::{Located, Schema};
+use crate::pointer;
 
 /// When a limit allows less than another.
 #[derive(Clone, Copy)]
@@ -83,7 +86,7 @@ impl<'a, 'c> Comparison<'a, 'c> {
             return Ok(());
         }
         self.nullability(&ours, &theirs);
-        self.deprecation(&ours, &theirs);
+        self.availability(&ours, &theirs);
         if !self.types(&ours, &theirs) {
             return Ok(());
         }
@@ -101,10 +104,17 @@ impl<'a, 'c> Comparison<'a, 'c> {
         Ok(())
     }
 
-    fn add(&mut self, verdict: Verdict, what: String, ours: &str, theirs: &str) {
+    fn add(
+        &mut self,
+        verdict: Verdict,
+        what: String,
+        ours: &str,
+        theirs: &str,
+        edits: impl IntoIterator<Item = Edit>,
+    ) {
         let what = format!("{}: {what}", self.direction);
         self.changes
-            .add(self.operation, verdict, what, ours, theirs);
+            .add(self.operation, verdict, what, ours, theirs, edits);
     }
 
     fn add_between(
@@ -113,26 +123,39 @@ impl<'a, 'c> Comparison<'a, 'c> {
         what: String,
         ours: &Schema<'_>,
         theirs: &Schema<'_>,
+        edits: impl IntoIterator<Item = Edit>,
     ) {
-        self.add(verdict, what, &ours.pointer, &theirs.pointer);
+        self.add(verdict, what, &ours.pointer, &theirs.pointer, edits);
+    }
+
+    /// The edit that puts the other schema, as a whole, in the place of this one.
+    fn replaced(&self, ours: &Schema<'_>, theirs: &Schema<'_>) -> Edit {
+        let theirs = inlined(self.theirs, &theirs.pointer);
+        Edit::Put(ours.pointer.clone(), theirs)
     }
 
     fn nullability(&mut self, ours: &Schema<'_>, theirs: &Schema<'_>) {
-        let (verdict, what) = match (ours.is_nullable(), theirs.is_nullable()) {
-            (true, false) => (self.direction.narrowed(), "may no longer be null"),
-            (false, true) => (self.direction.widened(), "may now be null"),
+        const KEYWORD: &str = "nullable";
+        let (verdict, what, edits) = match (ours.is_nullable(), theirs.is_nullable()) {
+            (true, false) => (
+                self.direction.narrowed(),
+                "may no longer be null",
+                ours.without(KEYWORD),
+            ),
+            (false, true) => (
+                self.direction.widened(),
+                "may now be null",
+                vec![Edit::Say(ours.pointer.clone(), KEYWORD, true.into())],
+            ),
             _ => return,
         };
-        self.add_between(verdict, what.to_owned(), ours, theirs);
+        self.add_between(verdict, what.to_owned(), ours, theirs, edits);
     }
 
-    fn deprecation(&mut self, ours: &Schema<'_>, theirs: &Schema<'_>) {
-        let what = match (ours.is_deprecated(), theirs.is_deprecated()) {
-            (false, true) => "deprecated now",
-            (true, false) => "no longer deprecated",
-            _ => return,
-        };
-        self.add_between(Verdict::Compatible, what.to_owned(), ours, theirs);
+    fn availability(&mut self, ours: &Schema<'_>, theirs: &Schema<'_>) {
+        if let Some(what) = availability_change(&ours.values(), &theirs.values()) {
+            self.add_between(Verdict::Compatible, what, ours, theirs, []);
+        }
     }
 
     /// Compares types; tells whether it makes sense to go on.
@@ -153,31 +176,37 @@ impl<'a, 'c> Comparison<'a, 'c> {
             false => types.iter().copied().collect::<Vec<_>>().join(" or "),
         };
         let what = format!("type changed from {} to {}", words(&old), words(&new));
-        self.add_between(verdict, what, ours, theirs);
+        let edit = self.replaced(ours, theirs);
+        self.add_between(verdict, what, ours, theirs, [edit]);
         false
     }
 
     fn enumeration(&mut self, ours: &Schema<'_>, theirs: &Schema<'_>) {
         let words =
             |values: &BTreeSet<String>| values.iter().cloned().collect::<Vec<_>>().join(", ");
-        match (ours.enumeration(), theirs.enumeration()) {
+        let (old, new) = (ours.enumeration(), theirs.enumeration());
+        let edits = || match &new {
+            None => [ours.without("enum"), ours.without("const")].concat(),
+            Some(_) => ours.following(theirs, "enum"),
+        };
+        match (&old, &new) {
             (None, None) => {}
             (None, Some(new)) => {
-                let what = format!("only these values are allowed now: {}", words(&new));
-                self.add_between(self.direction.narrowed(), what, ours, theirs);
+                let what = format!("only these values are allowed now: {}", words(new));
+                self.add_between(self.direction.narrowed(), what, ours, theirs, edits());
             }
             (Some(old), None) => {
-                let what = format!("more values than these are allowed now: {}", words(&old));
-                self.add_between(self.direction.widened(), what, ours, theirs);
+                let what = format!("more values than these are allowed now: {}", words(old));
+                self.add_between(self.direction.widened(), what, ours, theirs, edits());
             }
             (Some(old), Some(new)) => {
-                for value in new.difference(&old) {
+                for value in new.difference(old) {
                     let what = format!("enum value {value} added");
-                    self.add_between(self.direction.widened(), what, ours, theirs);
+                    self.add_between(self.direction.widened(), what, ours, theirs, edits());
                 }
-                for value in old.difference(&new) {
+                for value in old.difference(new) {
                     let what = format!("enum value {value} removed");
-                    self.add_between(self.direction.narrowed(), what, ours, theirs);
+                    self.add_between(self.direction.narrowed(), what, ours, theirs, edits());
                 }
             }
         }
@@ -203,7 +232,8 @@ impl<'a, 'c> Comparison<'a, 'c> {
                 ),
                 _ => continue,
             };
-            self.add_between(verdict, what, ours, theirs);
+            let edits = ours.following(theirs, keyword);
+            self.add_between(verdict, what, ours, theirs, edits);
         }
     }
 
@@ -238,7 +268,8 @@ impl<'a, 'c> Comparison<'a, 'c> {
             ),
             _ => return,
         };
-        self.add_between(verdict, what, ours, theirs);
+        let edits = ours.following(theirs, "default");
+        self.add_between(verdict, what, ours, theirs, edits);
     }
 
     /// Pairs the alternatives that are the same, whatever their order.
@@ -275,20 +306,15 @@ impl<'a, 'c> Comparison<'a, 'c> {
             _ => (self.direction.widened(), self.direction.narrowed()),
         };
         for new in new {
-            self.add(
-                added,
-                "alternative added".to_owned(),
-                &ours.pointer,
-                &new.pointer,
-            );
+            let (what, edit) = ("alternative added".to_owned(), self.replaced(ours, theirs));
+            self.add(added, what, &ours.pointer, &new.pointer, [edit]);
         }
         for old in gone {
-            self.add(
-                removed,
+            let (what, edit) = (
                 "alternative removed".to_owned(),
-                &old.pointer,
-                &theirs.pointer,
+                self.replaced(ours, theirs),
             );
+            self.add(removed, what, &old.pointer, &theirs.pointer, [edit]);
         }
         Ok(())
     }
@@ -300,33 +326,48 @@ impl<'a, 'c> Comparison<'a, 'c> {
         for (name, places) in &our_fields {
             let Some(their_places) = their_fields.get(name) else {
                 let (place, what) = (last(places), format!("field `{name}` removed"));
-                self.add(Verdict::Breaking, what, place, &theirs.place_of_fields());
+                let mut edits = ours.not_requiring(name);
+                edits.push(Edit::Remove(place.to_owned()));
+                let theirs = theirs.place_of_fields();
+                self.add(Verdict::Breaking, what, place, &theirs, edits);
                 continue;
             };
-            let (verdict, what) = match (our_required.contains(name), their_required.contains(name))
-            {
-                (false, true) => (self.direction.narrowed(), "made required"),
-                (true, false) => (self.direction.widened(), "made optional"),
-                _ => {
-                    self.schemas(places, their_places)?;
-                    continue;
-                }
-            };
+            let (verdict, what, edits) =
+                match (our_required.contains(name), their_required.contains(name)) {
+                    (false, true) => (
+                        self.direction.narrowed(),
+                        "made required",
+                        vec![ours.requiring(name)],
+                    ),
+                    (true, false) => (
+                        self.direction.widened(),
+                        "made optional",
+                        ours.not_requiring(name),
+                    ),
+                    _ => {
+                        self.schemas(places, their_places)?;
+                        continue;
+                    }
+                };
             let what = format!("field `{name}` {what}");
-            self.add(verdict, what, last(places), last(their_places));
+            self.add(verdict, what, last(places), last(their_places), edits);
             self.schemas(places, their_places)?;
         }
         for (name, places) in &their_fields {
             if our_fields.contains_key(name) {
                 continue;
             }
+            let place = ours.place_of_fields();
+            let field = pointer::join(&format!("{place}/properties"), name);
+            let mut edits = vec![Edit::Put(field, inlined(self.theirs, last(places)))];
             let is_required = their_required.contains(name);
+            edits.extend(is_required.then(|| ours.requiring(name)));
             let (verdict, what) = match (self.direction, is_required) {
                 (Direction::Request, true) => (Verdict::Breaking, "added, and required"),
                 _ => (Verdict::Compatible, "added"),
             };
             let what = format!("field `{name}` {what}");
-            self.add(verdict, what, &ours.place_of_fields(), last(places));
+            self.add(verdict, what, &place, last(places), edits);
         }
         Ok(())
     }
@@ -355,11 +396,13 @@ impl<'a, 'c> Comparison<'a, 'c> {
         match (is_closed(ours), is_closed(theirs)) {
             (false, true) => {
                 let what = "no fields but those named are allowed now".to_owned();
-                self.add_between(self.direction.narrowed(), what, ours, theirs);
+                let edits = ours.following(theirs, KEYWORD);
+                self.add_between(self.direction.narrowed(), what, ours, theirs, edits);
             }
             (true, false) => {
                 let what = "fields that aren't named are allowed now".to_owned();
-                self.add_between(self.direction.widened(), what, ours, theirs);
+                let edits = ours.without(KEYWORD);
+                self.add_between(self.direction.widened(), what, ours, theirs, edits);
             }
             _ => {
                 let schemas = |schema: &Schema<'a>| -> Vec<Located<'a>> {

@@ -1,11 +1,13 @@
 //! Whether Cloudflare's API has moved away from the fragment.
 
 mod allowed;
+mod availability;
 mod change;
 mod compare;
+mod edit;
 mod operations;
-mod outside;
 mod schema;
+mod security;
 mod servers;
 
 use std::fmt::{self, Write as _};
@@ -73,14 +75,26 @@ fn compare(ours: &Value, theirs: &Value) -> Result<Vec<Change>> {
 }
 
 impl Drift<'_> {
-    /// The worst that was found, if anything was.
+    /// The worst that was found, if anything was. An entry of the list that allows
+    /// nothing any more is a compatible change too.
     pub fn verdict(&self) -> Option<Verdict> {
-        self.changes.iter().map(|change| change.verdict).min()
+        let dead = self.unused.first().map(|_| Verdict::Compatible);
+        let changes = self.changes.iter().map(|change| change.verdict);
+        changes.chain(dead).min()
+    }
+
+    /// Has the fragment follow the upstream document in all that nothing allows.
+    pub fn follow(&self, fragment: &mut Value) {
+        let edits = self.changes.iter().flat_map(|change| &change.edits);
+        edits.for_each(|edit| edit.apply(fragment));
     }
 }
 
+/// The alternate form leaves out the lines in the files.
 impl fmt::Display for Drift<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let with_line = !f.alternate();
+        let place = |outline, pointer| place(outline, pointer, with_line);
         for change in &self.changes {
             let operations: Vec<&str> = change.operations.iter().map(String::as_str).collect();
             let operations = match operations.as_slice() {
@@ -116,9 +130,9 @@ impl fmt::Display for Drift<'_> {
 }
 
 /// Where something is, for people and for editors.
-fn place(outline: &Outline<'_>, pointer: &str) -> String {
+fn place(outline: &Outline<'_>, pointer: &str, with_line: bool) -> String {
     let mut place = outline.name().to_owned();
-    if let Some(line) = outline.line(pointer) {
+    if let Some(line) = outline.line(pointer).filter(|_| with_line) {
         // Writing to a string doesn't fail.
         let _ = write!(place, ":{line}");
     }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
+use super::edit::Edit;
 use crate::pointer;
 
 const MOST_ALTERNATIVES_WITHIN_EACH_OTHER: usize = 8;
@@ -86,6 +87,8 @@ pub struct Schema<'a> {
     parts: Vec<Located<'a>>,
     /// What is left of `anyOf` and `oneOf`: one of them applies as well.
     pub alternatives: Vec<Located<'a>>,
+    /// Whether one of the alternatives was null.
+    takes_null: bool,
 }
 
 impl<'a> Schema<'a> {
@@ -107,6 +110,7 @@ impl<'a> Schema<'a> {
                 .map_or_else(String::new, |place| place.pointer.clone()),
             parts: Vec::new(),
             alternatives: Vec::new(),
+            takes_null: false,
         };
         for place in places {
             schema.add(document, place)?;
@@ -119,14 +123,20 @@ impl<'a> Schema<'a> {
     }
 
     fn add(&mut self, document: &'a Value, place: &Located<'a>) -> Result<()> {
-        let place = place.resolved(document)?;
-        if self.parts.iter().any(|part| part.pointer == place.pointer) {
-            return Ok(());
-        }
-        let members = place.child("allOf");
-        self.parts.push(place);
-        for member in members.iter().flat_map(Located::items) {
-            self.add(document, &member)?;
+        let target = place.resolved(document)?;
+        // Since OpenAPI 3.1, whatever stands beside a reference applies as well.
+        let version = document["openapi"].as_str().unwrap_or_default();
+        let has_more = place.children().nth(1).is_some() && !version.starts_with("3.0");
+        let beside = (has_more && target.pointer != place.pointer).then(|| place.clone());
+        for part in std::iter::once(target).chain(beside) {
+            if self.parts.iter().any(|one| one.pointer == part.pointer) {
+                continue;
+            }
+            let members = part.child("allOf");
+            self.parts.push(part);
+            for member in members.iter().flat_map(Located::items) {
+                self.add(document, &member)?;
+            }
         }
         Ok(())
     }
@@ -146,6 +156,10 @@ impl<'a> Schema<'a> {
             for alternative in list.items() {
                 let places = std::slice::from_ref(&alternative);
                 let schema = Schema::read_within(document, places, depth)?;
+                if schema.is_null() {
+                    self.takes_null = true;
+                    continue;
+                }
                 let its_types = schema.types();
                 if types.is_empty() || its_types.is_empty() || !types.is_disjoint(&its_types) {
                     // An alternative that only names the type known adds nothing to it.
@@ -163,7 +177,8 @@ impl<'a> Schema<'a> {
     }
 
     fn says_only_its_type(&self) -> bool {
-        const WORDS: [&str; 6] = [
+        const WORDS: [&str; 7] = [
+            "$ref",
             "type",
             "title",
             "description",
@@ -209,25 +224,49 @@ impl<'a> Schema<'a> {
 
     /// Whether a value may be null. A wrapper says it for what it wraps.
     pub fn is_nullable(&self) -> bool {
-        self.all("nullable").any(|found| found.value == true)
+        self.takes_null
+            || self.all("nullable").any(|found| found.value == true)
             || self.all("type").any(|found| match found.value {
                 Value::Array(types) => types.iter().any(|one| one == "null"),
                 one => one == "null",
             })
     }
 
-    /// Whether a value is deprecated. A wrapper says it for what it wraps.
-    pub fn is_deprecated(&self) -> bool {
-        self.all("deprecated").any(|found| found.value == true)
+    /// Whether a value can be nothing but null.
+    fn is_null(&self) -> bool {
+        let only_null = |found: Located<'_>| match found.value {
+            Value::Array(types) => types.iter().all(|one| one == "null"),
+            one => one == "null",
+        };
+        self.all("type").any(only_null) || self.listed() == Some(BTreeSet::from(["null".into()]))
     }
 
-    /// The values that are allowed, if they are listed, each as JSON.
+    /// The parts as they stand in the document.
+    pub fn values(&self) -> Vec<&'a Value> {
+        self.parts.iter().map(|part| part.value).collect()
+    }
+
+    /// The values that are allowed, if they are listed, each as JSON. Null is none of
+    /// them, unless it is the only one.
     pub fn enumeration(&self) -> Option<BTreeSet<String>> {
+        let mut values = self.listed()?;
+        if values.len() > 1 {
+            values.remove("null");
+        }
+        Some(values)
+    }
+
+    fn listed(&self) -> Option<BTreeSet<String>> {
         let lists = self.all("enum").map(|found| {
             let values = found.value.as_array().into_iter().flatten();
             values.map(Value::to_string).collect::<BTreeSet<_>>()
         });
-        lists.reduce(|values, more| values.intersection(&more).cloned().collect())
+        // OpenAPI 3.1 has a word for a list of one.
+        let constants = self.all("const");
+        let constants = constants.map(|found| BTreeSet::from([found.value.to_string()]));
+        lists
+            .chain(constants)
+            .reduce(|values, more| values.intersection(&more).cloned().collect())
     }
 
     /// The fields of an object, each with all the places that speak of it.
@@ -247,6 +286,36 @@ impl<'a> Schema<'a> {
             .all("required")
             .filter_map(|found| found.value.as_array());
         lists.flatten().filter_map(Value::as_str).collect()
+    }
+
+    /// The edits after which no part of the schema has a keyword.
+    pub fn without(&self, keyword: &str) -> Vec<Edit> {
+        let found = self.all(keyword);
+        found.map(|found| Edit::Remove(found.pointer)).collect()
+    }
+
+    /// The edits after which the schema says of a keyword what another says.
+    pub fn following(&self, other: &Schema<'_>, keyword: &'static str) -> Vec<Edit> {
+        match other.last(keyword) {
+            Some(value) => vec![Edit::Say(self.pointer.clone(), keyword, value.clone())],
+            None => self.without(keyword),
+        }
+    }
+
+    /// The edits after which an object need not have a field.
+    pub fn not_requiring(&self, name: &str) -> Vec<Edit> {
+        let lists = self.all("required").map(|found| {
+            let names = found.value.as_array().into_iter().flatten();
+            let names = names.filter(|one| *one != name).cloned().collect();
+            Edit::Put(found.pointer, names)
+        });
+        lists.collect()
+    }
+
+    /// The edit after which an object must have a field.
+    pub fn requiring(&self, name: &str) -> Edit {
+        let place = self.place_of_fields();
+        Edit::Put(format!("{place}/required/-"), name.into())
     }
 
     /// Where the fields of the object stand: what best tells of one that is missing.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use cf_service_tokens::ServiceToken;
 use cf_service_tokens::renewal::{
-    Decision, RenewReason, RenewalError, RenewalOutcome, RenewalReport, SkipReason, TokenRenewal,
+    Decision, RenewReason, RenewalError, RenewalOutcome, RenewalReport, TokenRenewal,
 };
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -21,10 +21,8 @@ pub(crate) struct RenewalRecord {
     pub(crate) reason: Option<&'static str>,
     pub(crate) expires_at_before: Option<DateTime<Utc>>,
     pub(crate) expires_at: Option<DateTime<Utc>>,
-    pub(crate) error: Option<String>,
-    pub(crate) error_status: Option<u16>,
-    pub(crate) error_code: Option<i64>,
-    pub(crate) ray_id: Option<String>,
+    #[serde(flatten)]
+    fault: Fault,
     #[serde(skip)]
     why: String,
     #[serde(skip)]
@@ -65,10 +63,7 @@ impl RenewalRecord {
                 RenewalOutcome::Renewed { expires_at } => Some(expires_at),
                 _ => token.expires_at,
             },
-            error: fault.error,
-            error_status: fault.error_status,
-            error_code: fault.error_code,
-            ray_id: fault.ray_id,
+            fault,
             why,
             never_expires: false,
         }
@@ -87,10 +82,7 @@ impl RenewalRecord {
             reason: Some(reason.as_str()),
             expires_at_before: expires_at,
             expires_at,
-            error: None,
-            error_status: None,
-            error_code: None,
-            ray_id: None,
+            fault: Fault::default(),
             why: reason.to_string(),
             never_expires: token.never_expires(),
         })
@@ -99,11 +91,6 @@ impl RenewalRecord {
 
 impl Record for RenewalRecord {
     const COLUMNS: &'static [&'static str] = &["NAME", "OUTCOME", "FROM", "TO", "WHY"];
-
-    fn blank() -> Option<Self> {
-        let skip = Decision::Skip(SkipReason::NotDue);
-        Self::skipped(&ServiceToken::default(), skip)
-    }
 
     fn cells(&self, now: DateTime<Utc>) -> Vec<Cell> {
         let outcome = match self.outcome {

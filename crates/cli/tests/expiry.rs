@@ -1,0 +1,123 @@
+//! The expiry that `create` and `rotate` show, which the answers to both calls lack.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod support;
+
+use cf_service_tokens_simulator::{Fault, Injection, Operation, Simulator, WrongJson};
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use support::{ID, Ran, World, known_token, read, secrets_in};
+
+const CREATE: [&str; 6] = [
+    "create",
+    "deploy",
+    "--secret-to",
+    "env-file:env",
+    "-o",
+    "json",
+];
+const ROTATE: [&str; 6] = ["rotate", ID, "--secret-to", "secret", "-o", "json"];
+
+/// The calls that the simulator received, in order.
+fn calls(world: &World) -> Vec<Operation> {
+    let requests = world.simulator.requests();
+    requests
+        .iter()
+        .filter_map(|request| request.operation)
+        .collect()
+}
+
+fn document(ran: &Ran) -> Value {
+    assert_eq!(ran.code, Some(0), "{}", ran.shown());
+    assert!(secrets_in(&ran.shown()).is_empty(), "{}", ran.shown());
+    serde_json::from_str(&ran.stdout).unwrap()
+}
+
+fn expires_at(document: &Value) -> DateTime<Utc> {
+    document["expires_at"].as_str().unwrap().parse().unwrap()
+}
+
+/// The new token's secret is in its sink and nowhere else.
+fn assert_the_secret_is_safe(world: &World) {
+    let url = world.simulator.protected_url();
+    let verified = world.run(&["verify", "--env-file", "env", "--url", url]);
+    assert_eq!(verified.code, Some(0), "{}", verified.shown());
+    assert_eq!(world.journal_text(), "");
+}
+
+#[test]
+fn create_reads_the_new_token_once() {
+    for (duration, hours) in [("720h", 720), ("8760h", 8760)] {
+        let world = World::new();
+        let created = world.run(&[&CREATE[..], &["--duration", duration]].concat());
+        let created = document(&created);
+        let id = created["id"].as_str().unwrap();
+        let token = world.simulator.token(id).unwrap();
+        assert_eq!(expires_at(&created), token.expires_at);
+        assert_eq!((token.expires_at - token.created_at).num_hours(), hours);
+        assert_eq!(created["duration"], duration);
+        assert_eq!(calls(&world), [Operation::Create, Operation::Get]);
+        assert_the_secret_is_safe(&world);
+    }
+}
+
+#[test]
+fn create_reads_nothing_that_it_knows_or_does_not_show() {
+    let world = World::new();
+    let forever = world.run(&[&CREATE[..], &["--duration", "forever"]].concat());
+    assert_eq!(document(&forever).get("expires_at"), Some(&Value::Null));
+    assert_eq!(calls(&world), [Operation::Create]);
+
+    let world = World::new();
+    let quiet = world.run(&["create", "deploy", "--secret-to", "env-file:env", "--quiet"]);
+    assert_eq!(quiet.shown(), "exit code 0\n");
+    assert_eq!(calls(&world), [Operation::Create]);
+
+    let world = World::with(Simulator::builder().lenient_answers());
+    let created = document(&world.run(&CREATE));
+    assert_eq!(expires_at(&created), world.simulator.tokens()[0].expires_at);
+    assert_eq!(calls(&world), [Operation::Create]);
+}
+
+#[test]
+fn an_expiry_that_can_not_be_read_is_unknown_and_the_secret_is_safe() {
+    let failing = |fault| Injection::new(fault).on(Operation::Get).always();
+    for injection in [
+        failing(Fault::Status(403)),
+        failing(Fault::SuccessFalse),
+        failing(Fault::ResetAfterRequest),
+        failing(Fault::WrongJson(WrongJson::Truncated)),
+    ] {
+        let world = World::new();
+        world.simulator.inject(injection.clone().taking_effect());
+        let ran = world.run(&CREATE);
+        let created = document(&ran);
+        assert_eq!(created.get("expires_at"), None, "{injection:?}");
+        let note = "note: the secret is safe, but the new token could not be read";
+        assert!(ran.stderr.contains(note), "{}", ran.shown());
+        assert_the_secret_is_safe(&world);
+    }
+    let world = World::new();
+    world.simulator.inject(failing(Fault::Status(403)));
+    let ran = world.run(&["create", "deploy", "--secret-to", "stdout"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.shown());
+    assert_eq!(secrets_in(&ran.stdout), [ran.stdout.trim_end()]);
+    assert!(ran.stderr.contains("Expires    unknown"), "{}", ran.shown());
+    assert!(secrets_in(&ran.stderr).is_empty(), "{}", ran.shown());
+}
+
+#[test]
+fn rotate_shows_the_expiry_from_before() {
+    let in_a_week = known_token().expires_in(chrono::TimeDelta::days(7));
+    let world = World::with(Simulator::builder().token(in_a_week));
+    let before = world.simulator.tokens()[0].expires_at;
+    let rotated = document(&world.run(&ROTATE));
+    assert_eq!(expires_at(&rotated), before);
+    assert_eq!(rotated["duration"], "8760h");
+    assert_eq!(calls(&world), [Operation::Get, Operation::Rotate]);
+    assert!(world.opens(&read(&world.path("secret"))));
+
+    let world = World::with(Simulator::builder().token(known_token().duration("forever")));
+    let rotated = document(&world.run(&ROTATE));
+    assert_eq!(rotated.get("expires_at"), Some(&Value::Null));
+}

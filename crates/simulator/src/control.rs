@@ -1,0 +1,325 @@
+//! The control plane: tokens, clock, faults and log over HTTP, for tests in other
+//! languages.
+//!
+//! A web page that is open in a browser must not reach it. So a request must name a
+//! loopback host, against DNS rebinding, and carry a header that no browser sends to
+//! another site without a preflight; no preflight is ever granted. The simulator listens
+//! on loopback addresses alone, so no other machine gets here.
+
+mod bodies;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::{Query, Request, State};
+use axum::http::header::{ALLOW, CONTENT_TYPE, HOST};
+use axum::http::uri::Authority;
+use axum::http::{HeaderValue, Response, StatusCode};
+use axum::routing::any;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+use crate::control::bodies::{ChangeToken, Count, MoveClock, NewToken};
+use crate::faults::injection::Injection;
+use crate::faults::plan::FaultPlan;
+use crate::request_log::{ReceivedRequest, mask};
+use crate::shared::Shared;
+use crate::state::token::Token;
+
+const PREFIX: &str = "/_simulator";
+const CONTROL_HEADER: &str = "x-simulator-control";
+const MAX_BODY_BYTES: usize = 1 << 20;
+
+/// The paths beneath the prefix, and the methods that each takes.
+const PATHS: [(&str, &str); 7] = [
+    ("/tokens", "GET, POST"),
+    ("/tokens/{id}", "GET, PATCH, DELETE"),
+    ("/clock", "GET, POST"),
+    ("/faults", "GET, POST, DELETE"),
+    ("/requests", "GET, DELETE"),
+    ("/requests/count", "GET"),
+    ("/reset", "POST"),
+];
+
+pub(crate) fn router() -> Router<Arc<Shared>> {
+    let control = any(
+        |State(shared): State<Arc<Shared>>, request: Request| async move {
+            let answer = answer(&shared, request).await;
+            answer.unwrap_or_else(Failure::into_response)
+        },
+    );
+    Router::new()
+        .route(PREFIX, control.clone())
+        .route(&format!("{PREFIX}/"), control.clone())
+        .route(&format!("{PREFIX}/{{*path}}"), control)
+}
+
+/// A request that the control plane refused.
+struct Failure {
+    status: StatusCode,
+    error: String,
+    /// The alternatives, where the error doesn't name them.
+    allowed: Vec<String>,
+}
+
+impl Failure {
+    fn new(status: StatusCode, error: impl Into<String>) -> Self {
+        Self {
+            status,
+            error: error.into(),
+            allowed: Vec::new(),
+        }
+    }
+
+    fn bad_request(error: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, error)
+    }
+
+    fn no_token(id: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, format!("there is no token {id}"))
+    }
+
+    fn into_response(self) -> Response<Body> {
+        // A text that the caller sent may be a secret in the wrong place.
+        let mut body = json!({ "error": mask(&self.error) });
+        if !self.allowed.is_empty() {
+            body["allowed"] = json!(self.allowed);
+        }
+        let mut response = respond(self.status, &body);
+        if self.status == StatusCode::METHOD_NOT_ALLOWED
+            && let Ok(allow) = HeaderValue::try_from(self.allowed.join(", "))
+        {
+            response.headers_mut().insert(ALLOW, allow);
+        }
+        response
+    }
+}
+
+async fn answer(shared: &Shared, request: Request) -> Result<Response<Body>, Failure> {
+    check_host(&request)?;
+    if !request.headers().contains_key(CONTROL_HEADER) {
+        return Err(Failure::new(
+            StatusCode::FORBIDDEN,
+            "the control plane takes only requests with the header X-Simulator-Control: 1",
+        ));
+    }
+    let (head, body) = request.into_parts();
+    let body = to_bytes(body, MAX_BODY_BYTES).await.map_err(|_| {
+        let error = format!("the body is longer than {MAX_BODY_BYTES} bytes");
+        Failure::new(StatusCode::PAYLOAD_TOO_LARGE, error)
+    })?;
+    let path = head.uri.path().strip_prefix(PREFIX).unwrap_or_default();
+    let segments: Vec<&str> = path.split('/').skip(1).collect();
+    if head.uri.query().is_some() && segments != ["requests", "count"] {
+        let error = format!("{} takes no query", head.uri.path());
+        return Err(Failure::bad_request(error));
+    }
+
+    let now = shared.now();
+    Ok(match (head.method.as_str(), &segments[..]) {
+        ("GET", ["tokens"]) => {
+            let state = shared.state();
+            respond(StatusCode::OK, &state.tokens().collect::<Vec<_>>())
+        }
+        ("POST", ["tokens"]) => respond(StatusCode::CREATED, &add(shared, &body)?),
+        ("GET", ["tokens", id]) => {
+            let state = shared.state();
+            let token = state.tokens().find(|token| token.id == *id);
+            respond(StatusCode::OK, token.ok_or_else(|| Failure::no_token(id))?)
+        }
+        ("PATCH", ["tokens", id]) => {
+            let change: ChangeToken = read(&body)?;
+            let changed = shared
+                .state()
+                .change(id, |stored| change.apply(stored, now));
+            respond(
+                StatusCode::OK,
+                &changed.ok_or_else(|| Failure::no_token(id))?,
+            )
+        }
+        ("DELETE", ["tokens", id]) => {
+            let removed = shared.state().remove(id);
+            respond(
+                StatusCode::OK,
+                &removed.ok_or_else(|| Failure::no_token(id))?,
+            )
+        }
+        ("GET", ["clock"]) => clock(shared),
+        ("POST", ["clock"]) => {
+            match read(&body)? {
+                MoveClock::Advance(by) => shared.clock.advance(by),
+                MoveClock::Now(time) => shared.clock.set(time),
+            }
+            clock(shared)
+        }
+        ("GET", ["faults"]) => respond(StatusCode::OK, shared.faults().script()),
+        ("POST", ["faults"]) => {
+            let injection: Injection = read(&body)?;
+            shared.faults().inject(injection.clone());
+            respond(StatusCode::CREATED, &injection)
+        }
+        ("DELETE", ["faults"]) => {
+            *shared.faults() = FaultPlan::default();
+            done()
+        }
+        ("GET", ["requests"]) => {
+            let log = shared.log();
+            respond(StatusCode::OK, &log.iter().collect::<Vec<_>>())
+        }
+        ("DELETE", ["requests"]) => {
+            shared.log().clear();
+            done()
+        }
+        ("GET", ["requests", "count"]) => {
+            let Query(Count { operation }) = Query::try_from_uri(&head.uri)
+                .map_err(|error| Failure::bad_request(error.body_text()))?;
+            let counts =
+                |request: &&ReceivedRequest| operation.is_none() || request.operation == operation;
+            let count = shared.log().iter().filter(counts).count();
+            respond(StatusCode::OK, &json!({ "count": count }))
+        }
+        ("POST", ["reset"]) => {
+            shared.reset();
+            done()
+        }
+        _ => return Err(unknown(head.method.as_str(), path)),
+    })
+}
+
+/// Checks that the request names loopback hosts alone, in header and target.
+fn check_host(request: &Request) -> Result<(), Failure> {
+    let of_header = request.headers().get_all(HOST).iter().map(|host| {
+        let host = Authority::try_from(host.as_bytes()).ok()?;
+        Some(is_loopback(host.host()))
+    });
+    let of_target = request
+        .uri()
+        .authority()
+        .map(|host| Some(is_loopback(host.host())));
+    let hosts: Vec<Option<bool>> = of_header.chain(of_target).collect();
+    if !hosts.is_empty() && hosts.iter().all(|host| *host == Some(true)) {
+        return Ok(());
+    }
+    Err(Failure {
+        allowed: ["localhost", "127.0.0.0/8", "[::1]"]
+            .map(str::to_owned)
+            .into(),
+        ..Failure::new(
+            StatusCode::FORBIDDEN,
+            "the control plane takes only requests whose Host is a loopback one",
+        )
+    })
+}
+
+fn is_loopback(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost")
+        || address
+            .parse()
+            .is_ok_and(|address: IpAddr| address.is_loopback())
+}
+
+fn add(shared: &Shared, body: &[u8]) -> Result<Token, Failure> {
+    let mut new: NewToken = read(body)?;
+    let accounts = || {
+        shared
+            .start
+            .accounts
+            .iter()
+            .map(|account| account.id.as_str())
+    };
+    let account = new.account_id.take();
+    let account = account.as_deref().or(accounts().next()).unwrap_or_default();
+    if !accounts().any(|id| id == account) {
+        return Err(Failure {
+            allowed: accounts().map(str::to_owned).collect(),
+            ..Failure::bad_request(format!("there is no account {account}"))
+        });
+    }
+    let now = shared.now();
+    let mut state = shared.state();
+    state
+        .add(account, new.into_seed(), now)
+        .map_err(Failure::bad_request)
+}
+
+fn clock(shared: &Shared) -> Response<Body> {
+    respond(StatusCode::OK, &json!({ "now": shared.now() }))
+}
+
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
+    serde_json::from_slice(body).map_err(|error| Failure::bad_request(format!("the body: {error}")))
+}
+
+fn unknown(method: &str, path: &str) -> Failure {
+    let is_pattern_of = |pattern: &str| {
+        let (pattern, path) = (pattern.split('/'), path.split('/'));
+        pattern.clone().count() == path.clone().count()
+            && pattern
+                .zip(path)
+                .all(|(part, segment)| part == segment || part == "{id}")
+    };
+    let known = PATHS.iter().find(|(pattern, _)| is_pattern_of(pattern));
+    match known {
+        Some((_, methods)) => Failure {
+            allowed: methods.split(", ").map(str::to_owned).collect(),
+            ..Failure::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                format!("{PREFIX}{path} doesn't take {method}"),
+            )
+        },
+        None => Failure {
+            allowed: PATHS
+                .iter()
+                .map(|(pattern, methods)| format!("{PREFIX}{pattern}: {methods}"))
+                .collect(),
+            ..Failure::new(StatusCode::NOT_FOUND, format!("there is no {PREFIX}{path}"))
+        },
+    }
+}
+
+fn done() -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response
+}
+
+fn respond(status: StatusCode, body: &(impl Serialize + ?Sized)) -> Response<Body> {
+    let (status, body) = match serde_json::to_vec(body) {
+        Ok(json) => (status, Bytes::from(json)),
+        Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, Bytes::new()),
+    };
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(CONTENT_TYPE, json);
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::PATHS;
+
+    #[test]
+    fn the_reference_has_every_path_with_its_methods() {
+        let mut rows = Vec::new();
+        for line in include_str!("../CONTROL.md").lines() {
+            let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+            if let ["", path, method, _, ""] = cells[..] {
+                rows.push((path.to_owned(), method.to_owned()));
+            }
+        }
+        let mut expected = Vec::new();
+        for (path, methods) in PATHS {
+            let mut path = format!("`{path}`");
+            for method in methods.split(", ") {
+                // A path stands in the first of its rows alone.
+                expected.push((std::mem::take(&mut path), format!("`{method}`")));
+            }
+        }
+        assert_eq!(rows[2..], expected);
+    }
+}

@@ -1,0 +1,155 @@
+//! The JSON that the control plane takes.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Deserializer};
+
+use crate::api::Operation;
+use crate::state::duration;
+use crate::state::secret::SecretHash;
+use crate::state::seed::SeedToken;
+use crate::state::token::{StoredToken, TokenField};
+
+/// A token to add.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewToken {
+    /// Without it: the first account.
+    pub(super) account_id: Option<String>,
+    name: String,
+    id: Option<String>,
+    client_id: Option<String>,
+    client_secret: Option<String>,
+    client_secret_version: Option<u64>,
+    duration: Option<String>,
+    #[serde(default, deserialize_with = "go_duration")]
+    expires_in: Option<TimeDelta>,
+    expires_at: Option<DateTime<Utc>>,
+    created_at: Option<DateTime<Utc>>,
+    last_seen_at: Option<DateTime<Utc>>,
+    enabled: Option<bool>,
+    used_by_policy: Option<bool>,
+    allowed_at_app: Option<bool>,
+    /// The fields that answers show as `null`.
+    #[serde(default)]
+    null: Vec<TokenField>,
+    /// The fields that answers leave out.
+    #[serde(default)]
+    absent: Vec<TokenField>,
+}
+
+impl NewToken {
+    pub(super) fn into_seed(self) -> SeedToken {
+        let mut seed = SeedToken::new(self.name);
+        if let Some(id) = self.id {
+            seed = seed.id(id);
+        }
+        if let Some(client_id) = self.client_id {
+            seed = seed.client_id(client_id);
+        }
+        if let Some(secret) = self.client_secret {
+            seed = seed.client_secret(secret);
+        }
+        if let Some(version) = self.client_secret_version {
+            seed = seed.client_secret_version(version);
+        }
+        if let Some(text) = self.duration {
+            seed = seed.duration(text);
+        }
+        if let Some(time) = self.expires_in {
+            seed = seed.expires_in(time);
+        }
+        if let Some(time) = self.expires_at {
+            seed = seed.expires_at(time);
+        }
+        if let Some(time) = self.created_at {
+            seed = seed.created_at(time);
+        }
+        if let Some(time) = self.last_seen_at {
+            seed = seed.last_seen_at(time);
+        }
+        if self.enabled == Some(false) {
+            seed = seed.disabled();
+        }
+        if self.used_by_policy == Some(true) {
+            seed = seed.used_by_policy();
+        }
+        if self.allowed_at_app == Some(false) {
+            seed = seed.not_allowed_at_app();
+        }
+        seed = self.null.into_iter().fold(seed, SeedToken::null);
+        self.absent.into_iter().fold(seed, SeedToken::absent)
+    }
+}
+
+/// A change of a token.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ChangeToken {
+    name: Option<String>,
+    client_secret: Option<String>,
+    duration: Option<String>,
+    #[serde(default, deserialize_with = "go_duration")]
+    expires_in: Option<TimeDelta>,
+    expires_at: Option<DateTime<Utc>>,
+    last_seen_at: Option<DateTime<Utc>>,
+    enabled: Option<bool>,
+    used_by_policy: Option<bool>,
+    allowed_at_app: Option<bool>,
+}
+
+impl ChangeToken {
+    pub(super) fn apply(self, stored: &mut StoredToken, now: DateTime<Utc>) {
+        let token = &mut stored.token;
+        if let Some(name) = self.name {
+            token.rename(name, now);
+        }
+        if let Some(enabled) = self.enabled {
+            token.set_enabled(enabled, now);
+        }
+        if let Some(text) = self.duration {
+            token.duration = text;
+            token.updated_at = now;
+        }
+        let expiry = self.expires_in.map(|time| duration::later(now, time));
+        if let Some(time) = self.expires_at.or(expiry) {
+            token.expire_at(time);
+        }
+        token.last_seen_at = self.last_seen_at.or(token.last_seen_at);
+        token.used_by_policy = self.used_by_policy.unwrap_or(token.used_by_policy);
+        token.allowed_at_app = self.allowed_at_app.unwrap_or(token.allowed_at_app);
+        if let Some(secret) = self.client_secret {
+            token.updated_at = now;
+            stored.secret = SecretHash::of(&secret);
+        }
+    }
+}
+
+/// A move of the clock.
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum MoveClock {
+    /// By a Go duration, which may be negative.
+    #[serde(deserialize_with = "required_go_duration")]
+    Advance(TimeDelta),
+    /// To a time.
+    Now(DateTime<Utc>),
+}
+
+/// The requests to count.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Count {
+    /// Without it: all.
+    pub(super) operation: Option<Operation>,
+}
+
+fn required_go_duration<'de, D: Deserializer<'de>>(from: D) -> Result<TimeDelta, D::Error> {
+    let text = String::deserialize(from)?;
+    duration::nanoseconds(&text)
+        .map(TimeDelta::nanoseconds)
+        .map_err(|reason| serde::de::Error::custom(format!("{reason}; write it as 24h or -1h30m")))
+}
+
+fn go_duration<'de, D: Deserializer<'de>>(from: D) -> Result<Option<TimeDelta>, D::Error> {
+    required_go_duration(from).map(Some)
+}

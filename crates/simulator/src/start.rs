@@ -1,0 +1,145 @@
+//! The start of a simulator, and a reset to it.
+
+use std::collections::HashSet;
+use std::io;
+
+use axum::http::HeaderValue;
+use chrono::{DateTime, TimeDelta, Utc};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+use crate::api::authentication::{Credentials, SeedApiToken};
+use crate::api::limits::RateLimit;
+use crate::faults::plan::{FaultPlan, RandomFaults};
+use crate::state::seed::SeedAccount;
+use crate::state::token::{check_account_id, check_token_id};
+use crate::state::{State, generator};
+
+/// The state that a simulator starts from, and the settings that make it.
+pub(crate) struct Start {
+    pub(crate) seed: u64,
+    pub(crate) accounts: Vec<SeedAccount>,
+    pub(crate) rate_limit: Option<(u32, TimeDelta)>,
+    pub(crate) random_faults: Option<(u64, f64)>,
+}
+
+/// All that changes while a simulator runs, but for its clock and log.
+pub(crate) struct World {
+    pub(crate) state: State,
+    pub(crate) rate_limit: RateLimit,
+    pub(crate) faults: FaultPlan,
+    pub(crate) rays: StdRng,
+}
+
+/// The ids and credentials that come from the generator.
+pub(crate) struct Drawn {
+    pub(crate) account_id: String,
+    pub(crate) credentials: Credentials,
+    rays: StdRng,
+    /// The generator of everything that is drawn later.
+    rng: StdRng,
+}
+
+impl Drawn {
+    pub(crate) fn from_seed(seed: u64) -> Self {
+        let mut rng = StdRng::seed_from_u64(seed);
+        Self {
+            // A generator of its own, so that a request more moves no later id.
+            rays: StdRng::seed_from_u64(rng.random()),
+            account_id: generator::hex(&mut rng, 32),
+            credentials: Credentials::generate(&mut rng),
+            rng,
+        }
+    }
+}
+
+impl Start {
+    /// The world at the start. The same seeds give the same ids and secrets.
+    pub(crate) fn world(&self, now: DateTime<Utc>) -> World {
+        let drawn = Drawn::from_seed(self.seed);
+        let mut faults = FaultPlan::default();
+        if let Some((seed, probability)) = self.random_faults {
+            faults.set_random(RandomFaults::new(seed, probability));
+        }
+        World {
+            state: State::new(&self.accounts, now, drawn.rng),
+            rate_limit: match self.rate_limit {
+                None => RateLimit::reported(),
+                Some((requests, window)) => RateLimit::enforced(requests, window),
+            },
+            faults,
+            rays: drawn.rays,
+        }
+    }
+
+    /// Refuses what can't work.
+    pub(crate) fn check(&self, credentials: &Credentials, state: &State) -> io::Result<()> {
+        let mut accounts = HashSet::new();
+        for SeedAccount { id, .. } in &self.accounts {
+            check_account_id(id).map_err(invalid)?;
+            if !accounts.insert(id.as_str()) {
+                return Err(invalid(format!("account id \"{id}\" is there twice")));
+            }
+        }
+        check_tokens(state)?;
+        check_credential("e-mail address", &credentials.email)?;
+        check_credential("API key", &credentials.api_key)?;
+        let mut secrets = HashSet::new();
+        for SeedApiToken {
+            secret,
+            accounts: of,
+            ..
+        } in &credentials.api_tokens
+        {
+            check_credential("API token", secret)?;
+            if !secrets.insert(secret) {
+                return Err(invalid("an API token is there twice".to_owned()));
+            }
+            if let Some(id) = of.iter().find(|id| !accounts.contains(id.as_str())) {
+                return Err(invalid(format!(
+                    "an API token is for account \"{id}\", which isn't there: \
+                     add it with `SimulatorBuilder::account`"
+                )));
+            }
+        }
+        match self.rate_limit {
+            Some((_, window)) if window < TimeDelta::seconds(1) => Err(invalid(format!(
+                "a rate limit can't have a window of {window}: \
+                 the API tells its length in whole seconds, so use one second or more"
+            ))),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn check_tokens(state: &State) -> io::Result<()> {
+    let mut ids = HashSet::new();
+    let mut client_ids = HashSet::new();
+    for token in state.tokens() {
+        check_token_id(&token.id).map_err(invalid)?;
+        if !ids.insert(&token.id) {
+            return Err(invalid(format!("token id \"{}\" is there twice", token.id)));
+        }
+        if !client_ids.insert(&token.client_id) {
+            let client_id = &token.client_id;
+            return Err(invalid(format!("Client ID \"{client_id}\" is there twice")));
+        }
+    }
+    Ok(())
+}
+
+/// Without naming the value: it is a secret.
+fn check_credential(what: &str, value: &str) -> io::Result<()> {
+    let visible = HeaderValue::from_str(value).is_ok_and(|value| value.to_str().is_ok());
+    if value.is_empty() || value.trim() != value || !visible {
+        return Err(invalid(format!(
+            "the {what} can't stand in a header: \
+             use visible ASCII characters, without spaces around them"
+        )));
+    }
+    Ok(())
+}
+
+pub(crate) fn invalid(message: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, message)
+}

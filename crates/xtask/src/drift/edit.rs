@@ -1,0 +1,108 @@
+//! The fragment as it would be if it followed the upstream document.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value, json};
+
+use crate::pointer;
+
+/// One edit of the fragment.
+#[derive(Clone, Debug)]
+pub enum Edit {
+    /// Puts a value at a JSON pointer, whether there was one or not.
+    Put(String, Value),
+    /// Has the schema at a JSON pointer say a keyword, for this use of the schema alone.
+    Say(String, &'static str, Value),
+    /// Removes what a JSON pointer points to.
+    Remove(String),
+}
+
+impl Edit {
+    /// Makes the edit. One whose place another edit has taken away does nothing.
+    pub fn apply(&self, fragment: &mut Value) {
+        match self {
+            Self::Put(pointer, value) => put(fragment, pointer, value.clone()),
+            Self::Say(pointer, keyword, value) => {
+                let Some(schema) = fragment.pointer_mut(pointer) else {
+                    return;
+                };
+                // OpenAPI 3.0 ignores whatever stands beside a reference.
+                if schema.get("$ref").is_some() {
+                    *schema = json!({ "allOf": [schema.take()] });
+                }
+                if let Value::Object(fields) = schema {
+                    fields.insert((*keyword).to_owned(), value.clone());
+                }
+            }
+            Self::Remove(pointer) => {
+                let Some((parent, token)) = pointer::split(pointer) else {
+                    return;
+                };
+                match fragment.pointer_mut(parent) {
+                    Some(Value::Object(fields)) => drop(fields.remove(&token)),
+                    Some(Value::Array(items)) => {
+                        if let Some(index) = token.parse().ok().filter(|at| *at < items.len()) {
+                            items.remove(index);
+                        }
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+}
+
+/// Puts a value at a pointer, and objects on the way there where nothing is. The token
+/// `-` is the place behind the last item of an array.
+fn put(document: &mut Value, pointer: &str, value: Value) {
+    let mut place = document;
+    for token in pointer::tokens(pointer) {
+        if place.is_null() {
+            *place = if token == "-" { json!([]) } else { json!({}) };
+        }
+        place = match place {
+            Value::Object(fields) => fields.entry(token).or_insert(Value::Null),
+            Value::Array(items) => {
+                let at = token.parse().unwrap_or(items.len()).min(items.len());
+                if at == items.len() {
+                    items.push(Value::Null);
+                }
+                &mut items[at]
+            }
+            _ => return,
+        };
+    }
+    *place = value;
+}
+
+/// What a JSON pointer points to, with all that it refers to in the place of the
+/// references, so that it can stand in another document. Where it contains itself,
+/// anything may be.
+pub fn inlined(document: &Value, pointer: &str) -> Value {
+    let value = document.pointer(pointer).unwrap_or(&Value::Null);
+    inline(document, value, &mut BTreeSet::new())
+}
+
+fn inline<'a>(document: &'a Value, value: &'a Value, within: &mut BTreeSet<&'a str>) -> Value {
+    match value {
+        Value::Object(fields) => match fields.get("$ref").and_then(Value::as_str) {
+            Some(reference) if within.insert(reference) => {
+                let target = document.pointer(reference.trim_start_matches('#'));
+                let inlined = target.map_or(json!({}), |target| inline(document, target, within));
+                within.remove(reference);
+                inlined
+            }
+            Some(_) => json!({}),
+            None => fields
+                .iter()
+                .map(|(name, value)| (name.clone(), inline(document, value, within)))
+                .collect::<Map<_, _>>()
+                .into(),
+        },
+        Value::Array(items) => {
+            let items = items.iter().map(|item| inline(document, item, within));
+            items.collect()
+        }
+        scalar => scalar.clone(),
+    }
+}

@@ -1,0 +1,108 @@
+//! Drift between the fragment and the slices of Cloudflare's document of two days.
+
+#[path = "../support/large.rs"]
+mod large;
+
+use serde_json::{Value, json};
+use xtask::document::Document;
+use xtask::drift::{Allowed, allowed, drift};
+
+const OF_2024: &str = include_str!("../data/upstream-2024-08-06.json");
+const OF_2026: &str = include_str!("../data/upstream-2026-10-03.json");
+const FRAGMENT: &str = include_str!("../../../../openapi/service-tokens.json");
+
+fn list() -> Vec<Allowed> {
+    allowed(&xtask::workspace::root().join(xtask::workspace::ALLOWED)).unwrap()
+}
+
+/// What `cargo xtask drift` prints of a document, without the lines in the files.
+fn printed(upstream: &str, list: &[Allowed]) -> String {
+    let fragment = Document::new("fragment", FRAGMENT.to_owned());
+    let upstream = Document::new("upstream", upstream.to_owned());
+    let drift = drift(&fragment, &upstream, list).unwrap();
+    format!("{drift:#}")
+}
+
+/// The fragment differs only as it is meant to, and each entry of that list is needed.
+#[test]
+fn nothing_is_new_in_the_slice_of_2026() {
+    let list = list();
+    insta::assert_snapshot!(printed(OF_2026, &list), @"0 breaking, 0 compatible, 49 allowed");
+    for missing in 0..list.len() {
+        let mut fewer = self::list();
+        let entry = fewer.remove(missing);
+        assert!(
+            !printed(OF_2026, &fewer).starts_with("0 breaking, 0 compatible"),
+            "the entry for `{}` at {} isn't needed",
+            entry.change,
+            entry.at
+        );
+    }
+}
+
+/// All that Cloudflare has added since the day of the slice, and nothing else.
+#[test]
+fn what_is_new_since_the_slice_of_2024() {
+    insta::assert_snapshot!(printed(OF_2024, &list()));
+}
+
+/// OpenAPI 3.1 and 3.2 say the same in other words.
+#[test]
+fn the_slice_of_2026_in_a_later_openapi() {
+    fn later(value: &mut Value) {
+        if let Value::Array(items) = value {
+            items.iter_mut().for_each(later);
+        }
+        let Value::Object(fields) = value else {
+            return;
+        };
+        fields.values_mut().for_each(later);
+        if fields.remove("nullable") == Some(json!(true)) {
+            let one = fields.insert("type".to_owned(), json!(null));
+            fields["type"] = json!([one, "null"]);
+        }
+        if let Some(Value::Array(values)) = fields.remove("enum") {
+            fields.insert("const".to_owned(), values[0].clone());
+        }
+    }
+    let mut document: Value = serde_json::from_str(OF_2026).unwrap();
+    later(&mut document);
+    for version in ["3.1.1", "3.2.0"] {
+        document["openapi"] = json!(version);
+        let text = document.to_string();
+        assert!(text.contains(r#"["object","null"]"#) && text.contains(r#""const":false"#));
+        assert_eq!(printed(&text, &[]), printed(OF_2026, &[]));
+        let generated = |text: &str| {
+            let fragment = Document::new("fragment", FRAGMENT.to_owned());
+            let upstream = Document::new("upstream", text.to_owned());
+            xtask::trial::generate(&fragment, &upstream)
+                .unwrap()
+                .unwrap()
+        };
+        assert!(generated(&text) == generated(OF_2026), "{version}");
+    }
+}
+
+#[test]
+fn an_entry_that_allows_nothing_is_told() {
+    let allowed = [Allowed {
+        change: "*".to_owned(),
+        at: "/nowhere".to_owned(),
+        reason: "none".to_owned(),
+    }];
+    let document = Document::new("same", OF_2024.to_owned());
+    let drift = drift(&document, &document, &allowed).unwrap();
+    assert_eq!(
+        drift.to_string(),
+        "unused      the allowed difference `*` at /nowhere isn't there any more\n\
+         0 breaking, 0 compatible, 0 allowed\n"
+    );
+}
+
+#[test]
+fn the_whole_document_drifts_as_its_slice_does() {
+    assert_eq!(
+        printed(&large::document(1 << 20), &[]),
+        printed(OF_2024, &[])
+    );
+}

@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Puts a report into an issue of the repository:
+#
+#     crates/xtask/watch/issue.sh REPORT
+#
+# There is one such issue, known by its title. While it is open, it holds the newest
+# report, and a comment tells whoever follows it of a change. Needs gh, logged in.
+set -euo pipefail
+report=${1:?"REPORT is missing: the file with the report"}
+title="Cloudflare's OpenAPI document has changed"
+
+number=$(TITLE=$title gh issue list --state open --limit 1000 --json number,title \
+    --jq 'map(select(.title == env.TITLE)) | .[0].number // empty')
+if [ -z "$number" ]; then
+    gh issue create --title "$title" --body-file "$report"
+    exit
+fi
+written=$(gh issue view "$number" --json body --jq .body | tr -d '\r')
+if [ "$written" = "$(cat "$report")" ]; then
+    echo "Issue $number holds this report already."
+    exit
+fi
+gh issue edit "$number" --body-file "$report"
+gh issue comment "$number" --body 'The document has changed once more; the report above is new.'

@@ -1,0 +1,326 @@
+"""Holds the SDK, the command and the simulator to Cloudflare's document.
+
+`run.sh` starts it, with the places of the programs in its environment. README.md says
+what each part checks. Exit code 1 if a check fails.
+"""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import urllib.parse
+from pathlib import Path
+
+from processes import prism, simulator
+from tighten import tighten
+
+HERE = Path(__file__).parent
+REPOSITORY = HERE.parent.parent
+DOCUMENT = REPOSITORY / "crates/xtask/tests/data/upstream-2026-10-03.json"
+PEERS = REPOSITORY / "tests/peers"
+
+WORK = Path(os.environ["WORK"])
+PRISM = os.environ["PRISM"]
+SCHEMATHESIS = os.environ["SCHEMATHESIS"]
+SIMULATOR = os.environ["SIMULATOR"]
+DRIVER = os.environ["DRIVER"]
+PEERS_INSTALLED = Path(os.environ["PEERS_INSTALLED"])
+
+# A service token that no account has.
+NO_TOKEN = "f174e90a-fafe-4643-bbbc-4a0ed4fc8415"
+
+# An account that no API token reaches.
+FOREIGN_ACCOUNT = "699d98642c564d2e855e9661899b7252"
+
+# None takes so long, even on a busy machine.
+CLIENT_SECONDS = 120
+
+OK = "  ok: "
+
+# Each is a program that takes a token through its whole life; with the argument
+# `refusal` it prints the status with which its delete is refused.
+CLIENTS = {
+    "the SDK, asynchronous": [DRIVER, "async"],
+    "the SDK, blocking": [DRIVER, "blocking"],
+    "the command": [sys.executable, HERE / "command.py"],
+    "PyPI cloudflare": [PEERS_INSTALLED / "python/bin/python", PEERS / "service_tokens.py"],
+    "npm cloudflare": ["node", PEERS / "service_tokens.mjs"],
+}
+
+
+class Tally:
+    """Counts checks, and prints those that fail."""
+
+    def __init__(self):
+        self.passed = 0
+        self.failed = 0
+        self.counted = 0
+
+    def check(self, what, holds, seen=""):
+        if holds:
+            self.passed += 1
+        else:
+            self.failed += 1
+            print(f"FAILED: {what}\n{seen}".rstrip(), flush=True)
+
+    def end_of(self, part):
+        checks = self.passed + self.failed
+        print(f"{part}: {checks - self.counted} checks", flush=True)
+        self.counted = checks
+
+
+tally = Tally()
+
+
+def run(command, variables):
+    """Runs a client, without any setting of the caller's."""
+    own = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("CLOUDFLARE_", "CF_"))
+    }
+    return subprocess.run(
+        command,
+        env={**own, **variables, "PEER_DIRECTORY": str(PEERS_INSTALLED / "npm")},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=CLIENT_SECONDS,
+    )
+
+
+def run_checks(what, command, variables):
+    """Runs a client that prints a line for each thing that it checked."""
+    ran = run(command, variables)
+    for _ in range(ran.stdout.count(OK)):
+        tally.check(what, True)
+    tally.check(what, ran.returncode == 0 and OK in ran.stdout, ran.stdout + ran.stderr)
+
+
+def check_agreement(what, proxy):
+    disagreements = proxy.disagreements()
+    tally.check(f"{what}: Prism agrees", not disagreements, "\n".join(disagreements))
+
+
+def operation_of(document, request):
+    """What the document says of a request that the simulator received."""
+    path = request["path"].removeprefix("/client/v4")
+    for template, item in document["paths"].items():
+        pattern = re.sub(r"\{[^}]+\}", "[^/]+", template)
+        if re.fullmatch(pattern, path):
+            return item.get(request["method"].lower())
+    return None
+
+
+def undocumented(document, requests):
+    """The requests of no operation, and the query parameters that theirs doesn't have."""
+    found = []
+    for request in requests:
+        operation = operation_of(document, request)
+        if operation is None:
+            found.append(f"{request['method']} {request['path']}")
+            continue
+        query = urllib.parse.parse_qsl(request["query"] or "", keep_blank_values=True)
+        known = {one["name"] for one in operation["parameters"] if one["in"] == "query"}
+        found += [
+            f"{operation['operationId']}: ?{name}" for name, _ in query if name not in known
+        ]
+    return found
+
+
+def mock_part():
+    """Each call of the SDK is valid for the document, and can read what it allows."""
+    fixed, random = [], ["--dynamic", "--seed", "7"]
+    api_token = {"CLOUDFLARE_API_TOKEN": "any"}
+    global_key = {"CLOUDFLARE_EMAIL": "a@example.com", "CLOUDFLARE_API_KEY": "any"}
+    for kind, options, credentials in (
+        ("fixed answers", fixed, api_token),
+        ("random answers", random, api_token),
+        ("the global key", fixed, global_key),
+    ):
+        with prism(PRISM, WORK / "mock.log", "mock", DOCUMENT, *options) as mock:
+            variables = {
+                **credentials,
+                "CLOUDFLARE_BASE_URL": mock.url(),
+                "CLOUDFLARE_ACCOUNT_ID": "023e105f4ecef8ad9ca31a8372d0c353",
+            }
+            for way in ("async", "blocking"):
+                what = f"mock, {kind}, {way}"
+                run_checks(what, [DRIVER, way, "calls"], variables)
+                check_agreement(what, mock)
+    tally.end_of("Prism as a mock")
+
+
+def refusals(here):
+    """Ways to have a delete refused: the status, why, and what is different."""
+    in_use = here.control("POST", "/tokens", {"name": "in use", "used_by_policy": True})
+    read_only = here.variables["READ_ONLY_API_TOKEN"]
+    yield 401, "a wrong API token", {"CLOUDFLARE_API_TOKEN": "not-a-token"}
+    yield 403, "an API token that may only read", {"CLOUDFLARE_API_TOKEN": read_only}
+    yield 403, "another account", {"CLOUDFLARE_ACCOUNT_ID": FOREIGN_ACCOUNT}
+    yield 404, "no such token", {"TOKEN_ID": NO_TOKEN}
+    yield 400, "a token in use", {"TOKEN_ID": in_use["id"]}
+    # Longer than any client waits before it tries again.
+    too_many = {"too_many_requests": {"retry_after_seconds": 3600}}
+    here.control("POST", "/faults", {"fault": too_many, "on": "delete"})
+    yield 429, "too many calls", {}
+
+
+def check_client(client, command, here, proxy, document):
+    variables = {
+        **here.variables,
+        "CLOUDFLARE_BASE_URL": proxy.url(),
+        "PROTECTED_URL": f"{here.origin}/app",
+        "TOKEN_ID": NO_TOKEN,
+        "COMMAND": os.environ["COMMAND"],
+        "WORK": str(WORK),
+    }
+    here.control("POST", "/reset")
+    what = f"{client}: a token's life"
+    run_checks(what, command, variables)
+    check_agreement(what, proxy)
+    for status, why, different in refusals(here):
+        what = f"{client}: {why}: {status}"
+        ran = run([*command, "refusal"], {**variables, **different})
+        tally.check(what, ran.stdout.strip() == str(status), ran.stdout + ran.stderr)
+        check_agreement(what, proxy)
+    requests = here.requests()
+    found = undocumented(document, requests)
+    tally.check(f"{client}: nothing undocumented is asked", not found, "\n".join(found))
+    operations = [operation_of(document, request) for request in requests]
+    asked = {operation["operationId"] for operation in operations if operation}
+    every = {one["operationId"] for item in document["paths"].values() for one in item.values()}
+    tally.check(f"{client}: asks for every operation", asked == every, every - asked)
+
+
+def proxy_part(tight):
+    """The clients and the simulator, each held to the tightened document."""
+    document = json.loads(tight.read_text(encoding="utf-8"))
+    with (
+        simulator(DRIVER, "serve") as here,
+        prism(PRISM, WORK / "proxy.log", "proxy", tight, here.base_url) as proxy,
+    ):
+        for client, command in CLIENTS.items():
+            check_client(client, command, here, proxy, document)
+            tally.end_of(f"Prism as a proxy: {client}")
+
+
+def known_document(here):
+    """The document with what the simulator knows beyond it, as known.json has it."""
+    listed = here.call("GET", here.tokens_path)[1]["result"]
+    to_delete = [
+        here.call("POST", here.tokens_path, {"name": f"to delete {n}"})[1]["result"]["id"]
+        for n in range(3)
+    ]
+    ids = [token["id"] for token in listed]
+    values = {
+        "{account}": [here.account],
+        "{kept}": ids[:4],
+        "{to rotate}": ids[4:6],
+        "{to delete}": to_delete,
+    }
+    text = (HERE / "known.json").read_text(encoding="utf-8")
+    for placeholder, value in values.items():
+        text = text.replace(json.dumps(placeholder), json.dumps(value))
+    known = {entry["at"]: entry["adds"] for entry in json.loads(text)}
+    document = tighten(json.loads(DOCUMENT.read_text(encoding="utf-8")), known)
+    path = WORK / "known-document.json"
+    path.write_text(json.dumps(document, indent=1), encoding="utf-8")
+    return path
+
+
+def schemathesis(here, document, *options):
+    """Sends what the document allows and what it forbids, the same each time."""
+    return subprocess.run(
+        [
+            SCHEMATHESIS,
+            *("--config-file", HERE / "schemathesis.toml"),
+            *("run", document, "--url", here.base_url),
+            *("--header", f"Authorization: Bearer {here.variables['CLOUDFLARE_API_TOKEN']}"),
+            *("--generation-deterministic", "--no-color", *options),
+        ],
+        cwd=WORK,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def schemathesis_part():
+    # Each valid create makes a token; the account must hold them all.
+    with simulator(SIMULATOR, "--token-limit", "100000") as here:
+        ran = schemathesis(here, known_document(here))
+    generated = re.search(r"(\d+) generated", ran.stdout)
+    tally.passed += int(generated[1]) if generated and ran.returncode == 0 else 0
+    tally.check("schemathesis finds nothing", ran.returncode == 0, ran.stdout + ran.stderr)
+    tally.end_of("schemathesis")
+
+
+def disagreement(here, document, log):
+    """What Prism finds in the simulator's list and create."""
+    with prism(PRISM, WORK / log, "proxy", document, here.base_url) as proxy:
+        listed = here.call("GET", here.tokens_path, through=proxy.url())
+        created = here.call("POST", here.tokens_path, {"name": "new"}, through=proxy.url())
+    answers = [answer for _, answer in (listed, created)]
+    return "\n".join(one["message"] for answer in answers for one in answer.get("validation", []))
+
+
+def self_checks(tight):
+    """The referee notices what it is there to notice."""
+    document = json.loads(tight.read_text(encoding="utf-8"))
+    with simulator(SIMULATOR) as here:
+        found = disagreement(here, tight, "agreed.log")
+        tally.check("as it is, there is nothing to notice", not found, found)
+
+        # From where Prism stands, a field renamed in the document is one renamed in the answer.
+        for field in ("updated_at", "client_secret"):
+            renamed = WORK / "renamed.json"
+            text = tight.read_text(encoding="utf-8")
+            renamed.write_text(text.replace(f'"{field}"', f'"{field}_2"'), encoding="utf-8")
+            found = disagreement(here, renamed, "renamed.log")
+            expected = f"must have required property '{field}_2'"
+            tally.check(f"notices that {field} is renamed", expected in found, found)
+
+        here.control("DELETE", "/requests")
+        here.call("GET", f"{here.tokens_path}?name=a&nmae=b")
+        found = undocumented(document, here.requests())
+        expected = ["access-service-tokens-list-service-tokens: ?nmae"]
+        tally.check("notices an undocumented query", found == expected, found)
+
+    with simulator(SIMULATOR, "--null-timestamps") as here:
+        found = disagreement(here, tight, "null.log")
+        expected = "last_seen_at must be string"
+        tally.check("notices a timestamp that is null", expected in found, found)
+        ran = schemathesis(here, known_document(here), "--include-method", "GET")
+        noticed = ran.returncode == 1 and "null is not of type" in ran.stdout
+        tally.check("schemathesis notices it too", noticed, ran.stdout + ran.stderr)
+
+    with simulator(SIMULATOR, "--lenient-answers") as here:
+        found = disagreement(here, tight, "lenient.log")
+        expected = "must NOT have additional properties; found 'client_secret_version'"
+        tally.check("notices an undocumented field", expected in found, found)
+    tally.end_of("the referee itself")
+
+
+def main():
+    # So that the servers end with it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    # A journal of the command's would be continued.
+    shutil.rmtree(WORK, ignore_errors=True)
+    WORK.mkdir(parents=True)
+    tight = WORK / "tightened.json"
+    document = tighten(json.loads(DOCUMENT.read_text(encoding="utf-8")))
+    tight.write_text(json.dumps(document, indent=1), encoding="utf-8")
+    mock_part()
+    proxy_part(tight)
+    schemathesis_part()
+    self_checks(tight)
+    print(f"{tally.passed} passed, {tally.failed} failed")
+    sys.exit(1 if tally.failed else 0)
+
+
+if __name__ == "__main__":
+    main()
