@@ -140,9 +140,10 @@ impl ServiceTokens {
     /// shows again**, so store it before anything else.
     ///
     /// Cloudflare documents the answer without the expiry and the time of the last
-    /// use; [`get`](Self::get) returns them. If the answer differs from the
-    /// documentation in other ways, the client looks for the secret in any JSON that
-    /// came. If even that fails, [`Error::body`] holds the answer.
+    /// use; [`get`](Self::get) returns them. Whatever else is odd in the answer, a secret
+    /// at its documented place is returned. Without one, the call is an error, whose
+    /// [`body`](Error::body) holds the answer, and whose
+    /// [`secret_places`](Error::secret_places) name where else a secret may be.
     ///
     /// ```
     /// use cf_service_tokens::{CreateServiceToken, TokenDuration};
@@ -345,9 +346,10 @@ impl ServiceTokens {
     /// says when the old secret expires.
     ///
     /// Cloudflare documents the answer without the expiry and the time of the last
-    /// use, neither of which a rotation changes. If the answer differs from the
-    /// documentation in other ways, the client looks for the secret in any JSON that
-    /// came. If even that fails, [`Error::body`] holds the answer.
+    /// use, neither of which a rotation changes. Whatever else is odd in the answer, a
+    /// secret at its documented place is returned. Without one, the call is an error,
+    /// whose [`body`](Error::body) holds the answer, and whose
+    /// [`secret_places`](Error::secret_places) name where else a secret may be.
     ///
     /// ```
     /// use std::time::Duration;

@@ -22,11 +22,11 @@ use crate::page::ServiceTokenPage;
 /// The most service tokens on one page. The API documents 1000.
 const MAX_TOKENS: usize = 10_000;
 /// The most entries of `errors` or `messages` that are kept.
-const MAX_MESSAGES: usize = 100;
+const MAX_MESSAGES: usize = 1_000;
 /// The most fields of an object that are looked at one by one.
 const MAX_FIELDS: usize = 1_000;
 /// The most paths of unreadable parts that are kept.
-const MAX_UNREADABLE: usize = 1_000;
+const MAX_UNREADABLE: usize = 2_000;
 
 /// Where JSON has another shape than expected, and how.
 #[derive(Clone, Debug, PartialEq)]

@@ -92,10 +92,10 @@ impl Attempt<'_> {
 
     /// Whether the start of the body may be shown.
     fn may_quote(&self, answer: &Answer) -> bool {
-        // The body of a success, and JSON in the answer to a call that changes
-        // something, may hold a secret in a form that nothing recognises.
+        // The body of a success may hold a secret in a form that nothing recognises, and
+        // so may JSON in any answer to a call that makes one: these are not idempotent.
         let is_json = answer.body.trim_ascii_start().starts_with(b"{");
-        !answer.status.is_success() && (self.operation.is_read() || !is_json)
+        !answer.status.is_success() && (self.operation.idempotent || !is_json)
     }
 
     /// Returns the host that a redirect leads to, if its target can be parsed.
