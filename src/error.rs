@@ -17,7 +17,7 @@ use crate::operation::Operation;
 pub use kind::ErrorKind;
 pub(crate) use kind::{Decode, Kind};
 
-/// The error of every call, with everything that is known about the failure.
+/// The error of every call, with everything that is known of the failure.
 ///
 /// [`kind`](Self::kind) says what failed, and the predicates, such as
 /// [`is_not_found`](Self::is_not_found), answer the questions that go across kinds.
@@ -96,12 +96,12 @@ struct Call {
 
 impl Error {
     pub(crate) fn configuration(words: impl Into<String>) -> Self {
-        Self::outside_a_call(Kind::Configuration(words.into()))
+        Self::before_any_call(Kind::Configuration(words.into()))
     }
 
     /// Credentials that are missing, or that no request can carry.
     pub(crate) fn credentials(words: impl Into<String>) -> Self {
-        Self::outside_a_call(Kind::Credentials(words.into()))
+        Self::before_any_call(Kind::Credentials(words.into()))
     }
 
     /// Makes a faulty configuration one of the credentials.
@@ -119,16 +119,16 @@ impl Error {
             0..=36 if !id.contains("cfast_") => format!("{id:?} "),
             _ => "what was given ".to_owned(),
         };
-        Self::outside_a_call(Kind::InvalidId(format!(
+        Self::before_any_call(Kind::InvalidId(format!(
             "{shown}is no {what} id: {fault}; {hint}"
         )))
     }
 
     pub(crate) fn invalid_request(words: impl Into<String>) -> Self {
-        Self::outside_a_call(Kind::InvalidRequest(words.into()))
+        Self::before_any_call(Kind::InvalidRequest(words.into()))
     }
 
-    fn outside_a_call(kind: Kind) -> Self {
+    fn before_any_call(kind: Kind) -> Self {
         Self(Arc::new(Inner {
             kind,
             call: None,
@@ -221,7 +221,7 @@ impl Error {
         matches!(self.0.kind, Kind::Configuration(_) | Kind::Credentials(_))
     }
 
-    /// Whether a text that should be an id can't be one; no call was made.
+    /// Whether a text can't be the id that it should be; no call was made.
     ///
     /// ```
     /// let error = cf_service_tokens::AccountId::new("example.com").unwrap_err();
@@ -231,7 +231,7 @@ impl Error {
         matches!(self.0.kind, Kind::InvalidId(_))
     }
 
-    /// Whether a request asks for what the API can't do; no call was made.
+    /// Whether the API could not accept the request; no call was made.
     ///
     /// See the example of [`UpdateServiceToken::new`](crate::UpdateServiceToken::new).
     pub fn is_invalid_request(&self) -> bool {
@@ -264,7 +264,7 @@ impl Error {
         matches!(self.0.kind, Kind::Connect(_) | Kind::Tls | Kind::Proxy)
     }
 
-    /// Whether the answer, its body included, was not there in time.
+    /// Whether there was no complete answer in time.
     ///
     /// See the example of [`CallOptions::deadline`](crate::CallOptions::deadline).
     pub fn is_timeout(&self) -> bool {
@@ -436,31 +436,31 @@ impl Error {
     /// # }
     /// ```
     pub fn is_token_not_found(&self) -> bool {
-        let is_of_one_token = self
+        let is_about_one_token = self
             .0
             .call
             .as_ref()
-            .is_some_and(|call| call.operation.is_of_one_token());
-        self.is_not_found() && is_of_one_token && !self.means(Meaning::NoRoute)
+            .is_some_and(|call| call.operation.is_about_one_token());
+        self.is_not_found() && is_about_one_token && !self.means(Meaning::NoRoute)
     }
 
-    /// Whether the API has had too many calls: HTTP 429, or Cloudflare's code
-    /// 971, or the client's own [`RateLimit`](crate::RateLimit) left no room
-    /// before the deadline.
+    /// Whether there were too many calls: HTTP 429, or Cloudflare's code 971, or the
+    /// client's own [`RateLimit`](crate::RateLimit) would delay the call past its
+    /// deadline.
     ///
     /// See the example of [`retry_after`](Self::retry_after).
     pub fn is_rate_limited(&self) -> bool {
         self.means(Meaning::RateLimited) || matches!(self.0.kind, Kind::Throttled(_))
     }
 
-    /// The HTTP status, if there was a response.
+    /// Returns the HTTP status, if there was a response.
     ///
     /// See the example of [what the API said](Self#what-the-api-said).
     pub fn status(&self) -> Option<StatusCode> {
         self.answer().map(|answer| answer.status)
     }
 
-    /// The response's headers, if there was a response; without a `cf-ray`,
+    /// Returns the response's headers, if there was a response; without a `cf-ray`,
     /// `content-type` or `location` that repeats a credential.
     ///
     /// See the example of [what the API said](Self#what-the-api-said).
@@ -468,27 +468,26 @@ impl Error {
         self.answer().map(|answer| &answer.headers)
     }
 
-    /// As much of the response's body as arrived, exactly as it came.
+    /// Returns as much of the response's body as arrived, exactly as it came.
     ///
-    /// **It may hold a secret**, in memory that is not wiped when it is dropped: it is
-    /// for programs, and printed by nothing here.
+    /// **It may hold a secret**, in memory that is not wiped when it is dropped. Nothing
+    /// here prints it.
     ///
     /// See the example of [what the API said](Self#what-the-api-said).
     pub fn body(&self) -> Option<&[u8]> {
         self.answer().map(|answer| answer.body.as_ref())
     }
 
-    /// Cloudflare's name for the request (`cf-ray`), which its support asks for.
+    /// Returns Cloudflare's name for the request (`cf-ray`), which its support asks for.
     ///
     /// See the example of [what the API said](Self#what-the-api-said).
     pub fn ray_id(&self) -> Option<&str> {
         self.answer().and_then(Answer::ray_id)
     }
 
-    /// How long the API asked to be left alone (`Retry-After`), or how long the
-    /// client's own [`RateLimit`](crate::RateLimit) would have held the call up.
-    ///
-    /// The API says it in whole seconds.
+    /// Returns how long the API asks the caller to wait (`Retry-After`, in whole
+    /// seconds), or how long the client's own [`RateLimit`](crate::RateLimit) would
+    /// delay the call.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -516,14 +515,14 @@ impl Error {
         }
     }
 
-    /// The `errors` of the envelope; empty where there was none.
+    /// Returns the `errors` of the envelope; empty where there was none.
     ///
     /// See the example of [what the API said](Self#what-the-api-said).
     pub fn api_errors(&self) -> &[ApiMessage] {
         self.answer().map_or(&[], |answer| answer.errors.as_slice())
     }
 
-    /// The `messages` of the envelope; empty where there was none.
+    /// Returns the `messages` of the envelope; empty where there was none.
     ///
     /// See the example of [what the API said](Self#what-the-api-said).
     pub fn api_messages(&self) -> &[ApiMessage] {
@@ -573,8 +572,8 @@ impl Error {
         }
     }
 
-    /// How often the request was sent, or tried to be sent; 0 where the call
-    /// failed before that.
+    /// Returns the number of attempts to send the request; 0 where the call failed
+    /// before the first.
     ///
     /// See the example of [what the API said](Self#what-the-api-said).
     pub fn attempts(&self) -> u32 {
@@ -583,11 +582,11 @@ impl Error {
 
     /// Whether the call may have taken effect although it failed.
     ///
-    /// `false` is certain: the request was never sent, the call only reads, or
-    /// the API turned it away (a status from 300 to 499 other than 303, which says
-    /// where to see what was done, and 408).
-    /// `true` is not: the answer was lost, could not be read, or told of a
-    /// failure on the other side. To refresh again is harmless in either case.
+    /// `false` is certain: the request was never sent, the call only reads, or the API
+    /// rejected it (a status from 300 to 499 other than 408 and 303, which redirects to
+    /// a result).
+    /// `true` is not: the answer was lost, could not be read, or reports a failure of the
+    /// other side. Another refresh is harmless in either case.
     ///
     /// ```
     /// use cf_service_tokens::RotateServiceToken;
@@ -615,13 +614,13 @@ impl Error {
         if call.an_earlier_attempt_may_have_been_applied {
             return true;
         }
-        let turned_away = self.status().is_some_and(|status| {
+        let is_rejected = self.status().is_some_and(|status| {
             (300..500).contains(&status.as_u16())
                 && status != StatusCode::SEE_OTHER
                 && status != StatusCode::REQUEST_TIMEOUT
         });
-        let unsent = self.is_connect() || matches!(self.0.kind, Kind::Throttled(_));
-        !call.operation.is_read() && !unsent && !turned_away
+        let is_unsent = self.is_connect() || matches!(self.0.kind, Kind::Throttled(_));
+        !call.operation.is_read() && !is_unsent && !is_rejected
     }
 
     pub(crate) fn answer(&self) -> Option<&Answer> {

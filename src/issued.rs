@@ -1,4 +1,4 @@
-//! A service token whose secret has just been made: the only time it is shown.
+//! A service token with its new secret, which the API shows only once.
 
 use std::fmt;
 use std::ops::Deref;
@@ -55,21 +55,21 @@ impl IssuedServiceToken {
         Self { token, credentials }
     }
 
-    /// The token as the API shows it from now on.
+    /// Returns the token as the API shows it from now on.
     ///
     /// See the example of [`into_parts`](Self::into_parts).
     pub fn token(&self) -> &ServiceToken {
         &self.token
     }
 
-    /// What the token's users need.
+    /// Returns the credentials that the token's users need.
     ///
     /// See the example of [`into_parts`](Self::into_parts).
     pub fn credentials(&self) -> &ServiceTokenCredentials {
         &self.credentials
     }
 
-    /// The token and its credentials, each on its own.
+    /// Returns the token and its credentials, each on its own.
     ///
     /// ```
     /// use cf_service_tokens::CreateServiceToken;
@@ -139,15 +139,14 @@ impl Response<ServiceToken> {
     }
 }
 
-/// What authenticates a machine to an app behind Access: the client id and the
-/// client secret of a service token.
+/// The client id and the client secret of a service token, by which a machine
+/// authenticates to an app behind Access.
 ///
-/// The secret shows itself in no `Debug`, and is handed out by
-/// [`expose_secret`](Self::expose_secret) and the two header forms alone. Its memory
-/// is wiped when this is dropped. That of the answer that it came in is not: a
-/// [`Response`](crate::Response) keeps the body until it is dropped or
-/// [taken apart](crate::Response::into_inner), and what decoding and the network
-/// left in memory is out of reach.
+/// No `Debug` shows the secret; only [`expose_secret`](Self::expose_secret) and the two
+/// header forms return it. Its memory is wiped on drop. The memory of the answer that it
+/// came in is not: a [`Response`](crate::Response) keeps the body until it is dropped or
+/// [taken apart](crate::Response::into_inner), and the copies of the network stack are
+/// out of reach.
 ///
 /// ```
 /// use cf_service_tokens::ServiceTokenCredentials;
@@ -166,7 +165,7 @@ pub struct ServiceTokenCredentials {
 }
 
 impl ServiceTokenCredentials {
-    /// Credentials that were stored earlier.
+    /// Makes credentials of a client id and a secret that were stored earlier.
     ///
     /// ```
     /// # use cf_service_tokens::ServiceTokenCredentials;
@@ -190,7 +189,7 @@ impl ServiceTokenCredentials {
         self.client_id.as_deref()
     }
 
-    /// The secret, still wrapped.
+    /// Returns the secret, still wrapped.
     ///
     /// ```
     /// # use cf_service_tokens::ServiceTokenCredentials;
@@ -202,16 +201,15 @@ impl ServiceTokenCredentials {
         &self.client_secret
     }
 
-    /// The secret itself: see that it goes nowhere but to where it is kept.
+    /// Returns the secret itself. Pass it only to the place where it is kept.
     ///
     /// See the example of [`new`](Self::new).
     pub fn expose_secret(&self) -> &str {
         self.client_secret.expose_secret()
     }
 
-    /// The two headers that an app behind Access expects by Cloudflare's
-    /// documentation, marked as sensitive,
-    /// so that HTTP libraries neither log nor compress them.
+    /// Returns the two headers that an app behind Access expects, marked as sensitive, so
+    /// that HTTP libraries neither log nor compress them.
     ///
     /// ```
     /// # use cf_service_tokens::ServiceTokenCredentials;
@@ -233,9 +231,8 @@ impl ServiceTokenCredentials {
         Ok(headers)
     }
 
-    /// Both in the value of one header, for an app that is set up to read them
-    /// from there; which header that is, is the app's own choice (often
-    /// `Authorization`).
+    /// Returns the value of a single header that holds both, for an app that is set up to
+    /// read them from there. The app chooses the header, often `Authorization`.
     ///
     /// ```
     /// # use cf_service_tokens::ServiceTokenCredentials;

@@ -23,7 +23,7 @@ impl Operation {
     }
 
     /// Whether the call is about one token, which its path names.
-    pub(crate) fn is_of_one_token(&self) -> bool {
+    pub(crate) fn is_about_one_token(&self) -> bool {
         self.path.contains("{service_token_id}")
     }
 

@@ -1,4 +1,4 @@
-//! Calls that the fragment lacks, with all that the others have.
+//! Calls to endpoints that the fragment lacks.
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,8 +20,7 @@ use crate::transport::Transport;
 /// A call to an endpoint of Cloudflare's API that this crate has no method for;
 /// made by [`Client::request`](crate::Client::request).
 ///
-/// It goes the way of every other call: the same credentials, limits, envelope
-/// and errors.
+/// It has the credentials, limits, envelope and errors of every other call.
 ///
 /// ```
 /// use cf_service_tokens::Method;
@@ -149,7 +148,8 @@ impl RawRequest {
         self
     }
 
-    /// Makes the call, and reads the envelope's `result` as a `T`.
+    /// Makes the call, and reads the envelope's `result` strictly as a `T`: a field that
+    /// does not fit is an error, and is not left out.
     ///
     /// Where a success may have no result, `T` is an `Option` or, if it never has one,
     /// `()`: null, an absent result, HTTP 204 and any answer to `HEAD` are errors for
@@ -178,9 +178,10 @@ impl RawRequest {
     ///
     /// # Errors
     ///
-    /// One for which [`Error::is_invalid_request`] holds, before anything is
-    /// sent, if the path leads elsewhere or the body can't be JSON; else
-    /// whatever went wrong on the way, as [`Error`] tells it.
+    /// Before anything is sent, an error for which [`Error::is_invalid_request`] holds, if
+    /// the path leads elsewhere or the body can't be JSON; an error for which
+    /// [`Error::is_decode`] holds, if the result does not fit `T`; otherwise any failure
+    /// of the call.
     pub async fn send<T: DeserializeOwned>(self) -> Result<Response<T>, Error> {
         let url = self.url()?;
         let body = self.body.transpose().map_err(|error| {
@@ -215,7 +216,7 @@ impl RawRequest {
         Ok(answer.map(|Strict(value)| value))
     }
 
-    /// The whole URL, if it stays below the base URL.
+    /// Returns the whole URL, if it stays below the base URL.
     fn url(&self) -> Result<Url, Error> {
         let refuse = |fault: &str| {
             // A query may hold a secret, and so may a path that was mistaken for one.

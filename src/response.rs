@@ -1,4 +1,4 @@
-//! A success, and all that came with it.
+//! The success of a call, with the answer that it came in.
 
 use std::fmt;
 use std::ops::Deref;
@@ -13,9 +13,9 @@ use crate::answer::redact::Redactor;
 use crate::error::{Decode, Error, Kind};
 use crate::operation::Operation;
 
-/// What a call answered: the value, and the response that it came in.
+/// The answer to a call: the value, and the response that it came in.
 ///
-/// It derefs to the value, so that its fields and methods are at hand:
+/// It derefs to the value, whose fields and methods are available on it:
 ///
 /// ```
 /// use cf_service_tokens::ServiceToken;
@@ -29,7 +29,7 @@ use crate::operation::Operation;
 /// # let id = simulator.tokens()[0].id.clone();
 ///
 /// let token = tokens.refresh(&id).await?;
-/// println!("{:?} lapses at {:?}", token.name, token.expires_at);
+/// println!("{:?} expires at {:?}", token.name, token.expires_at);
 /// println!("ray id {:?}", token.ray_id());
 /// let token: ServiceToken = token.into_inner();
 /// assert_eq!(token.name.as_deref(), Some("deploy"));
@@ -37,7 +37,7 @@ use crate::operation::Operation;
 /// # }
 /// ```
 ///
-/// What came beside the value:
+/// The rest of the response:
 ///
 /// ```
 /// # use cf_service_tokens::Client;
@@ -88,7 +88,7 @@ impl<T> Response<T> {
         }
     }
 
-    /// The value alone.
+    /// Returns the value alone.
     ///
     /// ```
     /// # use cf_service_tokens::ServiceToken;
@@ -109,23 +109,23 @@ impl<T> Response<T> {
         self.value
     }
 
-    /// The `errors` of the envelope, which Cloudflare's documentation shows beside a
-    /// success as well; empty as a rule.
+    /// Returns the `errors` of the envelope, which Cloudflare documents for a success as
+    /// well; usually empty.
     ///
     /// See the example of [`Response`].
     pub fn api_errors(&self) -> &[ApiMessage] {
         &self.answer.errors
     }
 
-    /// Remarks that the API made beside the result.
+    /// Returns the `messages` of the envelope: remarks of the API beside the result.
     ///
     /// See the example of [`Response`].
     pub fn messages(&self) -> &[ApiMessage] {
         &self.answer.messages
     }
 
-    /// The paths of what was in the answer but could not be read, such as
-    /// `result.last_seen_at`; the value is without them. Empty as a rule.
+    /// Returns the paths of the parts of the answer that could not be read, such as
+    /// `result.last_seen_at`; the value lacks them. Usually empty.
     ///
     /// ```
     /// use cf_service_tokens_simulator::{Fault, WrongJson};
@@ -150,14 +150,14 @@ impl<T> Response<T> {
         &self.unreadable
     }
 
-    /// The HTTP status.
+    /// Returns the HTTP status.
     ///
     /// See the example of [`Response`].
     pub fn status(&self) -> StatusCode {
         self.answer.status
     }
 
-    /// The response's headers, without a `cf-ray`, `content-type` or `location` that
+    /// Returns the response's headers, without a `cf-ray`, `content-type` or `location` that
     /// repeats a credential.
     ///
     /// See the example of [`Response`].
@@ -165,14 +165,14 @@ impl<T> Response<T> {
         &self.answer.headers
     }
 
-    /// Cloudflare's name for the request (`cf-ray`), which its support asks for.
+    /// Returns Cloudflare's name for the request (`cf-ray`), which its support asks for.
     ///
     /// See the example of [`Response`].
     pub fn ray_id(&self) -> Option<&str> {
         self.answer.ray_id()
     }
 
-    /// The response's body, exactly as it came.
+    /// Returns the response's body, exactly as it came.
     ///
     /// After create and rotate **it holds the client secret**, in memory that is not
     /// wiped when it is dropped. [`into_inner`](Self::into_inner) leaves it behind.
@@ -182,8 +182,8 @@ impl<T> Response<T> {
         &self.answer.body
     }
 
-    /// The body once more, read as a `U` of the caller's own: for what this
-    /// crate has no field for. It is the whole envelope, not its `result` alone.
+    /// Reads the body once more, as a type of the caller's own, for fields that this crate
+    /// lacks. The body is the whole envelope, not its `result` alone.
     ///
     /// ```
     /// # use cf_service_tokens::Client;
@@ -208,8 +208,8 @@ impl<T> Response<T> {
     ///
     /// # Errors
     ///
-    /// One for which [`Error::is_decode`] holds, with the path to what does not
-    /// fit `U`. The call itself has succeeded all the same.
+    /// An error for which [`Error::is_decode`] holds, with the path to the part that does
+    /// not fit `U`. The call itself has succeeded.
     pub fn json<U: DeserializeOwned>(&self) -> Result<U, Error> {
         exactly(self.body()).map_err(|Undecodable { path, fault }| {
             let fault = Undecodable::at(self.redactor.redact(&path), fault);
@@ -230,7 +230,7 @@ impl<T> Response<T> {
         Error::call(Kind::Decode(decode), &self.operation, answer).after(self.attempts, None)
     }
 
-    /// How often the request was sent until this answer came.
+    /// Returns the number of attempts that the call took.
     ///
     /// See the example of [`Response`].
     pub fn attempts(&self) -> u32 {

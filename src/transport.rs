@@ -1,4 +1,4 @@
-//! The way of a call: attempts, the pauses between them, and what bounds them.
+//! The way of a call: attempts, the pauses between them, and their bounds.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,13 +27,13 @@ const DEADLINE: Duration = Duration::from_secs(120);
 /// The result of a generated method.
 pub(crate) type Generated<T> = Result<ResponseValue<Envelope<T>>, generated::Error<Failure>>;
 
-/// What all calls of a client share.
+/// The state that all calls of a client share.
 pub(crate) struct Transport {
     pub(crate) http: reqwest::Client,
     /// Without a slash at its end.
     pub(crate) base_url: String,
     pub(crate) server: Server,
-    /// What every request carries: the credentials and the user agent.
+    /// The headers of every request: the credentials and the user agent.
     pub(crate) headers: Arc<HeaderMap>,
     /// How long one attempt may take, the answer's body included.
     pub(crate) timeout: Duration,
@@ -88,7 +88,7 @@ impl Transport {
         headers
     }
 
-    /// Tries until a success, or until another attempt is of no use.
+    /// Tries until a success, or until another attempt would be useless or harmful.
     async fn attempts<T, S, F>(&self, call: &Call<'_>, send: S) -> Result<Response<T>, Error>
     where
         T: Payload,
@@ -194,11 +194,11 @@ impl Transport {
     }
 }
 
-/// What the attempts of one call have in common.
+/// The facts that all attempts of one call share.
 struct Call<'a> {
     operation: &'a Operation,
     headers: Arc<HeaderMap>,
     timeout: Duration,
-    /// When no more may be tried, by the clock's `elapsed`.
+    /// The end of the last attempt at the latest, by the clock's `elapsed`.
     give_up_at: Duration,
 }

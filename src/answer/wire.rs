@@ -140,3 +140,21 @@ impl fmt::Debug for Exchange {
         f.debug_struct("Exchange").finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+
+    use super::*;
+
+    #[test]
+    fn the_answer_is_there_although_a_clone_of_the_client_outlives_the_call() {
+        let kept = Kept::default();
+        let clone = kept.clone();
+        let at = DateTime::UNIX_EPOCH;
+        let answer = Answer::new(StatusCode::OK, HeaderMap::new(), Bytes::new(), at);
+        clone.keep(answer, BodyEnd::Complete);
+        assert!(kept.take().is_some());
+        assert!(clone.take().is_none(), "it is taken once");
+    }
+}
