@@ -33,7 +33,7 @@ examples:
 
 # Would Cloudflare's own document still generate and compile?
 spec:
-    cargo xtask try crates/xtask/tests/data/upstream-2024-08-06.json
+    cargo xtask try crates/xtask/tests/data/upstream-2026-10-03.json
 
 # Is the public API as it is written down?
 public-api:
@@ -69,6 +69,11 @@ package:
 # Do public clients in other languages agree with the simulator?
 peers:
     bash tests/peers/run.sh
+
+# Do the SDK, the command, Cloudflare's own clients and the simulator keep to Cloudflare's
+# document? Needs Python and Node.js.
+contract:
+    bash tests/contract/run.sh
 
 # Do a browser, Prometheus, Kubernetes and systemd accept what is made for them?
 operations:

@@ -9,10 +9,10 @@
 //! | Case | Answer |
 //! |---|---|
 //! | no credentials; a service key alone, which counts for nothing | 401, code 10000 |
-//! | unknown credentials | 403, code 10000 |
+//! | an unknown API token, a wrong e-mail address or global key | 401, code 10000 |
 //! | a malformed or repeated header of credentials, two schemes at once | 400, code 6003; `error_chain` names the header by 6111, 6102 or 6103 |
 //! | half a scheme | 400, code 9106 |
-//! | an expired API token | 403, code 9109 |
+//! | an expired API token | 401, code 9109 |
 //! | an API token from an address that it isn't valid from | 403, code 9109 with another message |
 //! | an account that isn't there, or that the API token may not see | 403, code 10000 |
 //! | a call that needs more than the read permission of the API token | 403, code 10000 |
@@ -22,6 +22,9 @@
 //! | a create beyond the account's limit of tokens | 400, code 12130: neither number nor message is known |
 //! | a token that isn't there, or is in another account | 404, code [`SERVICE_TOKEN_NOT_FOUND`]: the message is Cloudflare's, the number is inferred |
 //! | delete of a token that a policy names | 400, code 12139 |
+//!
+//! Cloudflare documents no status of its own for refused credentials. Here 401 says that
+//! they aren't valid, and 403 that valid ones don't permit the call.
 //!
 //! Requests are judged in this order: path and method, credentials, account
 //! and permission, body, token.
@@ -41,8 +44,8 @@
 //!   ignored.
 //! - **Names** have at most 350 characters, counted as JSON Schema does, and not only
 //!   blanks. Two tokens may have the same name.
-//! - **`client_secret_version`** must be a whole number, though the document says
-//!   *number*.
+//! - **`client_secret_version`** must be a whole number from 1 to 2^53, though the document
+//!   says *number*. A rotation at the highest version leaves it there.
 //! - **Refresh** sets the expiry to 8760 hours from now, or leaves it where it
 //!   is if that is later. Counting from now, not from the old expiry, makes a repeat
 //!   harmless; and a call that lengthens a life never shortens it. Expired and
