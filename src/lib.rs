@@ -36,7 +36,7 @@ mod service_tokens;
 mod trace;
 mod transport;
 
-pub use answer::message::ApiMessage;
+pub use answer::message::{ApiMessage, ApiMessageSource};
 pub use answer::problem::Problem;
 pub use client::Client;
 pub use client_builder::ClientBuilder;
@@ -45,7 +45,7 @@ pub use duration::{
     DurationRangeError, GoDuration, ParseDurationError, ParseDurationErrorKind, TokenDuration,
 };
 pub use error::{Error, ErrorKind};
-pub use generated::types::{ApiMessageSource, ResultInfo, ServiceToken};
+pub use generated::types::{ResultInfo, ServiceToken};
 pub use http::Method;
 pub use id::{AccountId, ServiceTokenId};
 pub use issued::{IssuedServiceToken, ServiceTokenCredentials};

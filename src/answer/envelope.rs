@@ -13,9 +13,9 @@ use serde::de::{
 };
 use serde_json::value::RawValue;
 
-use crate::answer::message::ApiMessage;
+use crate::answer::message::{ApiMessage, ApiMessageSource};
 use crate::answer::rescue;
-use crate::generated::types::{ApiMessageSource, ResultInfo, ServiceToken};
+use crate::generated::types::{ResultInfo, ServiceToken};
 use crate::issued::IssuedServiceToken;
 use crate::page::ServiceTokenPage;
 

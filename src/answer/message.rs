@@ -3,7 +3,6 @@
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::answer::redact::Redactor;
-use crate::generated::types::ApiMessageSource;
 
 /// One entry of `errors` or `messages` in an answer of the API.
 ///
@@ -44,6 +43,17 @@ pub struct ApiMessage {
         skip_serializing_if = "Vec::is_empty"
     )]
     pub error_chain: Vec<ApiMessage>,
+}
+
+/// The part of a request that an [`ApiMessage`] is about.
+///
+/// See the example of [`ApiMessage`].
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ApiMessageSource {
+    /// A JSON pointer into the body of the request, such as `/duration`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pointer: Option<String>,
 }
 
 impl ApiMessage {
