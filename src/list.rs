@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 
 use futures_util::stream::{self, BoxStream, Stream, StreamExt, TryStreamExt};
 
-use crate::error::{Error, Kind};
+use crate::error::Error;
 use crate::generated::types::ServiceToken;
 use crate::page::{Filter, MAX_PER_PAGE, ServiceTokenPage};
 use crate::response::Response;
@@ -190,7 +190,7 @@ impl ListServiceTokens {
                 let new = is_new.iter().filter(|is_new| **is_new).count();
                 let is_last = progress
                     .judge(&page, new, list.filter.narrows())
-                    .map_err(|words| page.unusable(Kind::Pages(words)))?;
+                    .map_err(|words| page.unusable(words))?;
                 progress.page = progress.page.saturating_add(1);
                 let mut tokens = page.into_inner().tokens;
                 let mut is_new = is_new.into_iter();
