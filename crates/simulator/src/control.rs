@@ -79,7 +79,7 @@ impl Failure {
     }
 
     fn no_token(id: &str) -> Self {
-        Self::new(StatusCode::NOT_FOUND, format!("there is no token {id}"))
+        Self::new(StatusCode::NOT_FOUND, format!("no token has the id {id}"))
     }
 
     fn into_response(self) -> Response<Body> {
@@ -103,7 +103,7 @@ async fn answer(shared: &Shared, request: Request) -> Result<Response<Body>, Fai
     if !request.headers().contains_key(CONTROL_HEADER) {
         return Err(Failure::new(
             StatusCode::FORBIDDEN,
-            "the control plane takes only requests with the header X-Simulator-Control: 1",
+            "the control plane accepts only requests with the header X-Simulator-Control: 1",
         ));
     }
     let (head, body) = request.into_parts();
@@ -114,7 +114,7 @@ async fn answer(shared: &Shared, request: Request) -> Result<Response<Body>, Fai
     let path = head.uri.path().strip_prefix(PREFIX).unwrap_or_default();
     let segments: Vec<&str> = path.split('/').skip(1).collect();
     if head.uri.query().is_some() && segments != ["requests", "count"] {
-        let error = format!("{} takes no query", head.uri.path());
+        let error = format!("{} accepts no query", head.uri.path());
         return Err(Failure::bad_request(error));
     }
 
@@ -209,7 +209,7 @@ fn check_host(request: &Request) -> Result<(), Failure> {
             .into(),
         ..Failure::new(
             StatusCode::FORBIDDEN,
-            "the control plane takes only requests whose Host is a loopback one",
+            "the control plane accepts only requests with a loopback Host",
         )
     })
 }
@@ -236,7 +236,7 @@ fn add(shared: &Shared, body: &[u8]) -> Result<Token, Failure> {
     if !accounts().any(|id| id == account) {
         return Err(Failure {
             allowed: accounts().map(str::to_owned).collect(),
-            ..Failure::bad_request(format!("there is no account {account}"))
+            ..Failure::bad_request(format!("no account has the id {account}"))
         });
     }
     let now = shared.now();
@@ -268,7 +268,7 @@ fn unknown(method: &str, path: &str) -> Failure {
             allowed: methods.split(", ").map(str::to_owned).collect(),
             ..Failure::new(
                 StatusCode::METHOD_NOT_ALLOWED,
-                format!("{PREFIX}{path} doesn't take {method}"),
+                format!("{PREFIX}{path} does not support {method}"),
             )
         },
         None => Failure {
@@ -276,7 +276,10 @@ fn unknown(method: &str, path: &str) -> Failure {
                 .iter()
                 .map(|(pattern, methods)| format!("{PREFIX}{pattern}: {methods}"))
                 .collect(),
-            ..Failure::new(StatusCode::NOT_FOUND, format!("there is no {PREFIX}{path}"))
+            ..Failure::new(
+                StatusCode::NOT_FOUND,
+                format!("unknown path {PREFIX}{path}"),
+            )
         },
     }
 }

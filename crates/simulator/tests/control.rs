@@ -298,7 +298,7 @@ async fn errors_say_what_is_wrong_and_what_is_allowed() {
         (
             "/tokens",
             json!({ "name": "x", "account_id": "a9" }),
-            "there is no account a9",
+            "no account has the id a9",
         ),
         ("/clock", json!({ "advance": 7 }), "expected a string"),
         (
@@ -329,14 +329,18 @@ async fn errors_say_what_is_wrong_and_what_is_allowed() {
     let patch = control_json(&api, Method::PATCH, &path, json!({ "id": "x" })).await;
     assert_fails(&patch, bad, "unknown field `id`");
     let reply = control(&api, Method::POST, "/reset?hard=1").await;
-    assert_fails(&reply, bad, "/_simulator/reset takes no query");
+    assert_fails(&reply, bad, "/_simulator/reset accepts no query");
     let reply = control(&api, Method::GET, "/requests/count?operation=burn").await;
     assert_fails(&reply, bad, "expected one of `list`");
     let reply = control(&api, Method::GET, "/requests/count?of=list").await;
     assert_fails(&reply, bad, "unknown field `of`");
 
     let reply = control(&api, Method::PUT, &format!("/tokens/{ID}")).await;
-    assert_fails(&reply, StatusCode::METHOD_NOT_ALLOWED, "doesn't take PUT");
+    assert_fails(
+        &reply,
+        StatusCode::METHOD_NOT_ALLOWED,
+        "does not support PUT",
+    );
     assert_eq!(reply.json()["allowed"], json!(["GET", "PATCH", "DELETE"]));
     assert_eq!(reply.header("allow"), "GET, PATCH, DELETE");
     for path in ["/token", "", "/", "/tokens/x/y"] {
