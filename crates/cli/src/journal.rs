@@ -52,7 +52,7 @@ impl Journal {
     pub(crate) fn locate(global: &Global) -> Result<Self, Failure> {
         if global.simulate {
             let directory = TempDir::new().map_err(|error| {
-                Failure::usage("there is no place for a simulated journal").because(error)
+                Failure::usage("can't create a temporary journal").because(error)
             })?;
             return Ok(Self {
                 directory: directory.path().to_owned(),
@@ -64,8 +64,8 @@ impl Journal {
             .filter(|directory| !directory.as_os_str().is_empty())
             .or_else(default_directory);
         let directory = directory.ok_or_else(|| {
-            Failure::usage("there is no place for the journal: HOME is not set").next(
-                "name a directory that outlives a crash by --journal or CF_SERVICE_TOKENS_JOURNAL",
+            Failure::usage("no directory for the journal: HOME is not set").next(
+                "set --journal or CF_SERVICE_TOKENS_JOURNAL to a directory that survives a crash",
             )
         })?;
         Ok(Self {
@@ -82,7 +82,7 @@ impl Journal {
             .map_err(|error| match error.kind() {
                 io::ErrorKind::ResourceBusy => Failure::new(
                     Exit::Failed,
-                    format!("another run is rotating the token {id} just now"),
+                    format!("another run is rotating the token {id}"),
                 )
                 .next("nothing was changed; wait for it to end"),
                 _ => self.unwritable(&error),
@@ -213,20 +213,20 @@ impl Journal {
 
     pub(crate) fn unwritable(&self, error: &io::Error) -> Failure {
         Failure::usage(format!(
-            "the journal in {} can't be written",
+            "can't write the journal in {}",
             self.directory.display()
         ))
         .because(error)
-        .next("nothing was changed; name another directory by --journal")
+        .next("nothing was changed; use --journal with another directory")
     }
 
     pub(crate) fn unreadable(&self, error: &io::Error) -> Failure {
         Failure::usage(format!(
-            "the journal in {} can't be read",
+            "can't read the journal in {}",
             self.directory.display()
         ))
         .because(error)
-        .next("look at it, or name another directory by --journal")
+        .next("check it, or use --journal with another directory")
     }
 }
 

@@ -9,9 +9,8 @@ use crate::explain::Failure;
 /// does not kill the process.
 pub(crate) fn end() -> Result<impl Future<Output = ()>, Failure> {
     let listen = |kind| {
-        signal(kind).map_err(|error| {
-            Failure::new(Exit::Failed, "signals can't be waited for").because(error)
-        })
+        signal(kind)
+            .map_err(|error| Failure::new(Exit::Failed, "can't wait for signals").because(error))
     };
     let mut interrupt = listen(SignalKind::interrupt())?;
     let mut terminate = listen(SignalKind::terminate())?;

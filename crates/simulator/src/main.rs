@@ -85,9 +85,9 @@ fn command() -> Command {
     };
     Command::new("cf-service-tokens-simulator")
         .version(env!("CARGO_PKG_VERSION"))
-        .about("Simulates Cloudflare's API for Access service tokens on a loopback port")
+        .about("Simulate Cloudflare's API for Access service tokens on a loopback port")
         .long_about(
-            "Simulates Cloudflare's API for Access service tokens on a loopback port.\n\n\
+            "Simulate Cloudflare's API for Access service tokens on a loopback port.\n\n\
              Prints CLOUDFLARE_BASE_URL, CLOUDFLARE_API_TOKEN and CLOUDFLARE_ACCOUNT_ID, \
              one NAME=value per line, and serves until interrupted. \
              Its state is lost when it exits.",
@@ -110,23 +110,23 @@ fn command() -> Command {
             Arg::new("empty")
                 .long("empty")
                 .action(ArgAction::SetTrue)
-                .help("Starts without tokens instead of a realistic account"),
+                .help("Start without tokens instead of a realistic account"),
         )
         .arg(
             Arg::new("account")
                 .long("account")
                 .value_name("ID")
                 .action(ArgAction::Append)
-                .help("Adds an empty account beside the first one; may be repeated"),
+                .help("Add an empty account beside the first one; may be repeated"),
         )
         .arg(
             Arg::new("faults")
                 .long("faults")
                 .value_name("SEED:PROBABILITY")
                 .value_parser(value_parser!(RandomFaults))
-                .help("Injects faults at random, such as 7:0.1 for one call in ten")
+                .help("Inject faults at random, such as 7:0.1 for one call in ten")
                 .long_help(
-                    "Injects faults at random: resets, stalls, endless bodies, refusals, \
+                    "Inject faults at random: resets, stalls, endless bodies, refusals, \
                      lockouts, error statuses, unreadable responses. \
                      Each call meets one with this probability, from 0 to 1. The same seed \
                      gives the same faults to the same calls in the same order. \
@@ -139,22 +139,22 @@ fn command() -> Command {
         ))
         .arg(flag(
             "lenient-answers",
-            "Adds undocumented fields to responses, such as client_secret_version",
+            "Add undocumented fields to responses, such as client_secret_version",
         ))
         .arg(flag(
             "null-timestamps",
-            "Returns null for an unknown timestamp, rather than omitting it",
+            "Return null for an unknown timestamp, rather than omitting it",
         ))
         .arg(
             Arg::new("list-only")
                 .long("list-only")
                 .value_name("NAME|ID")
                 .action(ArgAction::Append)
-                .help("Hides all other tokens from lists; may be repeated"),
+                .help("Hide all other tokens from lists; may be repeated"),
         )
         .arg(number(
             "capped-pages",
-            "Lists at most N tokens a page, without result_info",
+            "List at most N tokens a page, without result_info",
         ))
         .arg(
             Arg::new("app-authentication")

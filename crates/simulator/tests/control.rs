@@ -345,7 +345,7 @@ async fn errors_say_what_is_wrong_and_what_is_allowed() {
     assert_eq!(reply.header("allow"), "GET, PATCH, DELETE");
     for path in ["/token", "", "/", "/tokens/x/y"] {
         let reply = control(&api, Method::GET, path).await;
-        assert_fails(&reply, StatusCode::NOT_FOUND, "there is no /_simulator");
+        assert_fails(&reply, StatusCode::NOT_FOUND, "unknown path /_simulator");
         let allowed = reply.json()["allowed"].to_string();
         assert!(
             allowed.contains("/_simulator/clock: GET, POST"),
@@ -374,7 +374,7 @@ async fn a_web_page_does_not_reach_it() {
     ] {
         let request = bare(&api, Method::GET, "/tokens").header("X-Simulator-Control", "1");
         let reply = send(request.header("host", host)).await;
-        assert_fails(&reply, forbidden, "Host is a loopback one");
+        assert_fails(&reply, forbidden, "a loopback Host");
         assert_eq!(
             reply.json()["allowed"],
             json!(["localhost", "127.0.0.0/8", "[::1]"])

@@ -42,7 +42,8 @@ pub(crate) async fn renew(
             _ => {}
         }
     }
-    let report = finished.ok_or_else(|| Failure::new(Exit::Failed, "the renewal did not end"))?;
+    let report =
+        finished.ok_or_else(|| Failure::new(Exit::Failed, "the renewal did not complete"))?;
     show(output, arguments, &report, skipped)?;
     if let Some(failure) = stopped_early(&report) {
         failure.show();
@@ -119,7 +120,7 @@ fn show(
 fn summary_line(report: &RenewalReport) -> String {
     let next_due = report.next_due.map(|at| {
         let distance = when::date_and_distance(at, Utc::now());
-        format!("; the next one falls due {distance}")
+        format!("; the next one is due {distance}")
     });
     format!("{}{}", counts(report), next_due.unwrap_or_default())
 }

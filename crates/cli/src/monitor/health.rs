@@ -73,7 +73,7 @@ impl Pulse {
                 "ok: the next pass begins at {}",
                 until.format("%Y-%m-%d %H:%M:%S UTC")
             ),
-            None => "ok: a pass is under way".to_owned(),
+            None => "ok: a pass is running".to_owned(),
         })
     }
 
@@ -84,9 +84,9 @@ impl Pulse {
     /// What is missing, if it has not.
     pub(super) fn readiness(&self) -> Result<String, String> {
         match self.has_passed {
-            true => Ok("ok: a pass has reached its end".to_owned()),
+            true => Ok("ok: a pass has completed".to_owned()),
             false => Err(
-                "not ready: no pass has reached its end yet, with all tokens listed and the credentials accepted"
+                "not ready: no pass has completed yet with all tokens listed and the credentials accepted"
                     .to_owned(),
             ),
         }

@@ -80,7 +80,7 @@ impl Metrics {
         };
         let mut registry = Registry::with_prefix(PREFIX);
         registry.register_collector(Box::new(OfState(Arc::clone(state))));
-        registry.register("renewals", "Tokens that were renewed", renewals.clone());
+        registry.register("renewals", "Renewed tokens", renewals.clone());
         registry.register(
             "failures",
             "Tokens that should have been renewed and were not, by reason",
@@ -88,7 +88,7 @@ impl Metrics {
         );
         registry.register(
             "api_requests",
-            "Requests to the API, by operation and by the status of the answer or the kind of failure",
+            "Requests to the API, by operation and by the status of the response or the kind of failure",
             calls.requests.clone(),
         );
         registry.register(
@@ -185,7 +185,7 @@ impl Collector for OfState {
         let state = lock(&self.0);
         let mut expiries = encoder.encode_descriptor(
             "expiry_timestamp",
-            "When the token expires, of each token that is looked after and does.",
+            "When the token expires, for each token that is renewed here.",
             Some(&Unit::Seconds),
             MetricType::Gauge,
         )?;
@@ -195,7 +195,7 @@ impl Collector for OfState {
         }
         let mut tokens = encoder.encode_descriptor(
             "tokens",
-            "Tokens of the account, by what was decided about them and why.",
+            "Tokens of the account, by decision and reason.",
             None,
             MetricType::Gauge,
         )?;
@@ -205,7 +205,7 @@ impl Collector for OfState {
         }
         let last_success = encoder.encode_descriptor(
             "last_success_timestamp",
-            "When the last pass ended that left nothing to look after; 0 if none did yet.",
+            "When the last successful pass ended; 0 before the first.",
             Some(&Unit::Seconds),
             MetricType::Gauge,
         )?;
