@@ -28,7 +28,7 @@ pub fn slice(wanted: &[Operation], upstream: &Outline<'_>) -> Result<Value> {
     }
     ensure!(
         !paths.is_empty(),
-        "{}: none of the fragment's operations is in it, at their paths or by their ids",
+        "{}: it has none of the fragment's operations, neither by path nor by id",
         upstream.name()
     );
     let mut document = Map::new();
@@ -84,7 +84,7 @@ fn components(upstream: &Outline<'_>, document: &Value) -> Result<Value> {
             (tokens.next().as_deref(), tokens.next(), tokens.next())
         else {
             bail!(
-                "{}: it refers to `{reference}`, and only `#/components/` can be followed",
+                "{}: it refers to `{reference}`, but only `#/components/` is supported",
                 upstream.name()
             );
         };

@@ -25,7 +25,7 @@ pub fn metadata() -> Result<Value> {
         .args(["metadata", "--no-deps", "--format-version", "1"])
         .current_dir(root())
         .output()
-        .context("cargo can't be run")?;
+        .context("can't run cargo")?;
     ensure!(
         metadata.status.success(),
         "cargo metadata: {}",
@@ -43,7 +43,7 @@ pub fn target() -> Result<PathBuf> {
     let metadata = metadata()?;
     let target = metadata["target_directory"].as_str();
     Ok(target
-        .context("cargo metadata tells of no target_directory")?
+        .context("cargo metadata reports no target_directory")?
         .into())
 }
 

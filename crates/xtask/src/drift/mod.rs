@@ -111,7 +111,7 @@ impl fmt::Display for Drift<'_> {
         for entry in &self.unused {
             writeln!(
                 f,
-                "unused      the allowed difference `{}` at {} isn't there any more",
+                "unused      the allowed difference `{}` at {} no longer exists",
                 entry.change, entry.at
             )?;
         }

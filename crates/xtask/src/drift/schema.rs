@@ -65,7 +65,7 @@ impl<'a> Located<'a> {
             let pointer = reference.trim_start_matches('#');
             let value = document.pointer(pointer).with_context(|| {
                 format!(
-                    "{}: it refers to `{reference}`, which isn't there",
+                    "{}: it refers to `{reference}`, which doesn't exist",
                     self.pointer
                 )
             })?;
