@@ -269,7 +269,7 @@ pub(crate) struct Rotate {
     pub(crate) revoke_now: bool,
 }
 
-/// What is due, and when.
+/// The window in which tokens are due.
 #[derive(Args, Debug)]
 pub(crate) struct Window {
     /// How long before its expiry a token is due

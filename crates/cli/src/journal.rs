@@ -1,14 +1,13 @@
-//! What `create` and `rotate` are doing, on disk, so that being killed at any
-//! moment loses no secret and leaves no change without a trace.
+//! Records on disk what `create` and `rotate` do, so that a run that is killed at any
+//! moment loses no secret and leaves a trace of every change.
 //!
-//! Each run has a file of its own, to which lines are only ever added: first what
-//! it is about to do, before the API is called; then the answer, before anything
-//! else is done with it. The file is locked while the run lives, and removed once
-//! the sink has the secret. A file that nobody has locked was left by a run that
-//! was killed, or that failed.
+//! Each run has an append-only file of its own: first its intent, before it calls the
+//! API; then the response, before it does anything else with it. The file is locked
+//! during the run, and removed once the sink has the secret. An unlocked file was left
+//! by a run that was killed or failed.
 //!
-//! Beside the entries, a token that is being rotated, or whose grace runs, has a file
-//! without any secret.
+//! Beside the entries, a token that is being rotated, or that has a running grace
+//! period, has a file without any secret.
 
 mod entry;
 mod token_lock;
@@ -202,7 +201,7 @@ impl Journal {
         missing.into_iter().try_for_each(replace::sync_directory)
     }
 
-    /// What another user has written is not trusted: an entry names a command.
+    /// Files of another user are not trusted: an entry may name a command.
     fn require_own(&self) -> io::Result<()> {
         own_file::require_own(&fs::metadata(&self.directory)?)
     }

@@ -1,12 +1,12 @@
-//! Being told to end: by ctrl-c, or by SIGTERM as systemd and Kubernetes send it.
+//! Signals to end: ctrl-c, or SIGTERM as systemd and Kubernetes send it.
 
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::exit::Exit;
 use crate::explain::Failure;
 
-/// Is over when the command is told to end. From when this returns on, a signal
-/// does not kill the process.
+/// Completes when the command receives a signal to end. Once this returns, a signal does
+/// not kill the process.
 pub(crate) fn end() -> Result<impl Future<Output = ()>, Failure> {
     let listen = |kind| {
         signal(kind)

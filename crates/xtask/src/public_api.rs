@@ -32,7 +32,7 @@ const LEFT_OUT: [&str; 5] = [
     "core::panic::unwind_safe::UnwindSafe for ",
 ];
 
-/// What rustdoc's JSON has come to.
+/// The result of reading rustdoc's JSON.
 pub enum Read {
     /// The toolchain writes a format that is not understood.
     UnknownFormat {

@@ -61,7 +61,7 @@ pub struct Operation {
 }
 
 impl Operation {
-    /// What its document calls it.
+    /// Its id in its document.
     pub fn name(&self) -> &str {
         self.id.as_deref().unwrap_or(&self.path)
     }

@@ -14,7 +14,7 @@ use crate::route::{Operation, Route};
 
 /// Cuts out of a document whatever belongs to the operations of the fragment: the
 /// operations at their paths and below, those that have their ids but have moved, and
-/// the components that all of them reach. What is left is an OpenAPI document.
+/// the components that all of them reach. The result is an OpenAPI document.
 ///
 /// # Errors
 ///
@@ -105,7 +105,7 @@ fn components(upstream: &Outline<'_>, document: &Value) -> Result<Value> {
     Ok(components)
 }
 
-/// What a value refers to: by `$ref`, by a discriminator, and by `security`.
+/// Returns the references of a value: by `$ref`, by a discriminator, and by `security`.
 fn references(value: &Value) -> Vec<String> {
     let mut found = Vec::new();
     collect(value, &mut found);

@@ -17,7 +17,7 @@ use crate::route::{Operation, operations};
 use crate::slice::slice;
 use crate::workspace;
 
-/// What came of a trial.
+/// The outcome of a trial.
 pub enum Outcome {
     /// The generator refuses the document; the message says where and why.
     NotGenerated(String),

@@ -15,7 +15,7 @@ pub fn root() -> PathBuf {
         .unwrap_or_else(|_| member.join("../.."))
 }
 
-/// What cargo says of the workspace: its packages, and where it builds.
+/// Cargo's metadata of the workspace: its packages, and its target directory.
 ///
 /// # Errors
 ///

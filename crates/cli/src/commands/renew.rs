@@ -59,7 +59,7 @@ pub(crate) async fn renew(
     Ok(exit(&report))
 }
 
-/// What the arguments ask for.
+/// Returns the policy of the arguments.
 pub(crate) fn policy(arguments: &Renew) -> RenewalPolicy {
     let mut policy = RenewalPolicy::new()
         .window(arguments.window.within)
@@ -89,7 +89,7 @@ fn show(
     let mut records: Vec<_> = report.tokens.iter().map(RenewalRecord::new).collect();
     match output.format {
         Format::Jsonl => {
-            // What was renewed or failed has been written when it happened.
+            // Renewed and failed tokens were written as they settled.
             let unwritten = records
                 .iter()
                 .filter(|r| matches!(r.outcome, "planned" | "unable"));
@@ -125,7 +125,7 @@ fn summary_line(report: &RenewalReport) -> String {
     format!("{}{}", counts(report), next_due.unwrap_or_default())
 }
 
-/// The report's own line, without what is told as an error.
+/// Returns the report's own line, without the part that is shown as an error.
 fn counts(report: &RenewalReport) -> String {
     let mut report = report.clone();
     report.error = None;

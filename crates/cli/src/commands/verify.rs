@@ -149,7 +149,7 @@ async fn attempt(url: Url, headers: HeaderMap) -> Result<VerifyRecord, Failure> 
         .retry(reqwest::retry::never())
         .tls_version_min(reqwest::tls::Version::TLS_1_2)
         .timeout(TIMEOUT);
-    // What stays on this machine may be plain, so it must not go to a proxy.
+    // A loopback URL may be plain HTTP, so the request must not go through a proxy.
     let builder = match is_loopback(&url) {
         true => builder.no_proxy(),
         false => builder,
@@ -185,7 +185,7 @@ async fn attempt(url: Url, headers: HeaderMap) -> Result<VerifyRecord, Failure> 
     })
 }
 
-/// What an answer means for the token.
+/// Judges the token by the app's response.
 fn judge(status: StatusCode, redirect: Option<&Url>) -> (Outcome, &'static str) {
     if status.is_redirection() {
         return match redirect.is_some_and(leads_to_login) {
@@ -236,7 +236,7 @@ fn shown(url: &Url) -> String {
     url.into()
 }
 
-/// What the app made of the token.
+/// The app's verdict on the token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Outcome {

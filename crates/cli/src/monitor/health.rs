@@ -55,11 +55,11 @@ impl Pulse {
         }
     }
 
-    /// What the watcher does.
+    /// Describes the watcher's activity.
     ///
     /// # Errors
     ///
-    /// What is wrong, if it is stuck.
+    /// Describes the problem, if it is stuck.
     pub(super) fn health(&self, moment: Moment) -> Result<String, String> {
         if moment.elapsed > self.expected_by {
             let late = (moment.elapsed - self.expected_by).saturating_add(LONGEST_SILENCE);
@@ -81,7 +81,7 @@ impl Pulse {
     ///
     /// # Errors
     ///
-    /// What is missing, if it has not.
+    /// Describes what is missing, if it is not ready.
     pub(super) fn readiness(&self) -> Result<String, String> {
         match self.has_passed {
             true => Ok("ok: a pass has completed".to_owned()),

@@ -18,7 +18,7 @@ use prometheus_client::registry::{Registry, Unit};
 use super::lock;
 use super::state::State;
 
-/// What all names begin with.
+/// The prefix of all names.
 const PREFIX: &str = "cf_service_tokens";
 
 /// Why tokens are not renewed, as the SDK names it.
@@ -38,7 +38,7 @@ pub(super) struct Metrics {
     pub(super) calls: Calls,
 }
 
-/// What is counted of the calls to the API.
+/// The counters of calls to the API.
 #[derive(Clone)]
 pub(super) struct Calls {
     requests: Family<Request, Counter>,
@@ -176,8 +176,8 @@ impl Format {
     }
 }
 
-/// What follows from the state. It is read for each scrape, so that nothing is left
-/// of a token that is gone.
+/// The metrics of the state. Each scrape reads them, so that a deleted token leaves
+/// none.
 struct OfState(Arc<Mutex<State>>);
 
 impl Collector for OfState {

@@ -18,7 +18,7 @@ use super::metrics::Format;
 use super::{Monitor, lock};
 use crate::page;
 
-/// The four pages. Those of a loopback address are for this machine alone.
+/// Returns the four routes. On a loopback address they serve only this machine.
 pub(super) fn routes(monitor: Monitor, is_loopback: bool) -> Router {
     let routes = Router::new()
         .route("/", get(report))

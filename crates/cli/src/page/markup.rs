@@ -268,7 +268,7 @@ fn scale(axis: &Axis) -> Markup {
     }
 }
 
-/// What every row's drawing begins with, and the patterns that it is filled with.
+/// Returns the background and the patterns of every row's drawing.
 fn definitions(axis: &Axis) -> Markup {
     html! {
         svg class="definitions" width="0" height="0" aria-hidden="true" {

@@ -82,7 +82,7 @@ impl State {
     }
 }
 
-/// What there is to say of a token beyond its state's word, if anything.
+/// Returns details about a token beyond its state's word, if any.
 pub(super) fn detail(token: &Token, state: State) -> Option<String> {
     if let Some(problem) = &token.problem {
         return Some(problem.clone());

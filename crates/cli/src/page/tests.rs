@@ -119,7 +119,7 @@ fn of_tokens(count: usize) -> Report {
     report(&RenewalPolicy::new(), &tokens)
 }
 
-/// What the page says, without its styles, its script and its drawings.
+/// Returns the text of the page, without styles, script and drawings.
 fn text(page: &str) -> String {
     let mut text = String::new();
     let mut rest = page.split_once("</style>").unwrap().1;
