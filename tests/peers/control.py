@@ -52,9 +52,9 @@ def control(method, path, body=None):
     return json.loads(text) if text else None
 
 
-def call(method, path=""):
+def call(method, path="", api_token=API_TOKEN):
     """The status of a call on the seeded token."""
-    return send(method, TOKEN_URL + path, {"Authorization": f"Bearer {API_TOKEN}"})[0]
+    return send(method, TOKEN_URL + path, {"Authorization": f"Bearer {api_token}"})[0]
 
 
 def visit():
@@ -114,7 +114,19 @@ check("no secret is in it", API_TOKEN not in text and TOKEN["client_secret"] not
 count = control("GET", "/requests/count?operation=refresh")["count"]
 check("requests are counted by operation", count == 1, count)
 
+control("POST", "/accounts", {"id": "staging"})
+for api_token, limits, expected in [
+    ("reader", {"read_only": True}, [200, 403]),
+    ("foreign", {"accounts": ["staging"]}, [403, 403]),
+    ("expired", {"expires_at": "2026-01-01T00:00:00Z"}, [401, 401]),
+    ("elsewhere", {"only_from": ["192.0.2.1"]}, [403, 403]),
+]:
+    control("POST", "/api_tokens", {"api_token": api_token, **limits})
+    statuses = [call("GET", "", api_token), call("POST", "/refresh", api_token)]
+    check(f"an API token with {limits} may do no more", statuses == expected, statuses)
+
 control("POST", "/reset")
 check("after a reset the request log is empty", control("GET", "/requests") == [])
 check("after a reset the token is gone", call("GET") == 404)
+check("after a reset the API tokens are gone", call("GET", "", "reader") == 401)
 check("after a reset the clock is back", now() - before < timedelta(hours=1))

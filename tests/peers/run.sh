@@ -14,7 +14,7 @@ simulator=$target/debug/cf-service-tokens-simulator
 
 # Runs a command with a simulator of its own, which it finds in its environment.
 against_a_simulator() {
-    local environment=$installed/environment process result=0
+    local environment=$installed/environment result=0
     : >"$environment"
     "$simulator" --listen 127.0.0.1:0 >"$environment" &
     process=$!
@@ -38,15 +38,13 @@ against_a_simulator() {
     return "$result"
 }
 
-control_peer() {
-    echo 'the control plane'
-    against_a_simulator python3 "$peers/control.py"
-}
-
 python_peer() {
+    local python=$installed/python/bin/python
     install_python_packages "$installed" "$peers/requirements.txt" 'PyPI cloudflare' || return 0
+    echo 'the control plane'
+    against_a_simulator "$python" "$peers/control.py"
     echo "PyPI $(cat "$peers/requirements.txt")"
-    against_a_simulator "$installed/python/bin/python" "$peers/service_tokens.py"
+    against_a_simulator "$python" "$peers/service_tokens.py"
 }
 
 npm_peer() {
@@ -56,6 +54,5 @@ npm_peer() {
     PEER_DIRECTORY=$directory against_a_simulator node "$peers/service_tokens.mjs"
 }
 
-control_peer
 python_peer
 npm_peer

@@ -5,7 +5,7 @@ use std::fmt::Display;
 use std::io::Write as _;
 
 use anstyle::{AnsiColor, Style};
-use cf_service_tokens::Error;
+use cf_service_tokens::{Error, ErrorKind};
 
 use crate::exit::Exit;
 
@@ -94,7 +94,7 @@ impl From<&Error> for Failure {
 
 /// Returns what the user can do, beyond what the error says.
 fn next(error: &Error) -> Option<&'static str> {
-    if error.is_credentials() {
+    if error.kind() == ErrorKind::Credentials {
         return Some(
             "set CLOUDFLARE_API_TOKEN to an API token, or use --api-token-file with a file that holds \
              only the API token; to try the command without one, add --simulate",

@@ -298,7 +298,7 @@ fn a_secret_in_an_answer_of_another_shape_is_not_lost() {
         (WrongJson::ResultMissing, NotInKeptAnswer),
         (WrongJson::ResultOfAnotherType, NotInKeptAnswer),
         (WrongJson::SuccessMissing, Sink),
-        (WrongJson::ArrayForObject, Sink),
+        (WrongJson::ArrayForObject, KeptAnswer),
         (WrongJson::FieldsOfAnotherType, Sink),
         (WrongJson::UnknownFields, Sink),
         (WrongJson::DeepNesting, Sink),

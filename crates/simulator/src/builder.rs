@@ -432,15 +432,15 @@ impl SimulatorBuilder {
         let start = Start {
             seed: self.seed,
             accounts,
+            credentials,
             rate_limit: self.rate_limit,
             random_faults: self.random_faults,
         };
         let world = start.world(self.clock.now());
-        start.check(&credentials, &world.state)?;
+        start.check(&world.state)?;
         Ok(Shared::new(
             start,
             world,
-            credentials,
             self.behavior,
             self.clock,
             self.listener,

@@ -1,5 +1,5 @@
-//! The control plane: tokens, clock, faults and log over HTTP, for tests in other
-//! languages.
+//! The control plane: tokens, accounts, API tokens, clock, faults and log over HTTP, for
+//! tests in other languages.
 //!
 //! A web page that is open in a browser must not reach it. So a request must name a
 //! loopback host, against DNS rebinding, and carry a header that no browser sends to
@@ -22,7 +22,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use crate::control::bodies::{ChangeToken, Count, MoveClock, NewToken};
+use crate::control::bodies::{ChangeToken, Count, MoveClock, NewAccount, NewApiToken, NewToken};
 use crate::faults::injection::Injection;
 use crate::faults::plan::FaultPlan;
 use crate::request_log::{ReceivedRequest, mask};
@@ -34,9 +34,11 @@ const CONTROL_HEADER: &str = "x-simulator-control";
 const MAX_BODY_BYTES: usize = 1 << 20;
 
 /// The paths beneath the prefix, and the methods that each takes.
-const PATHS: [(&str, &str); 7] = [
+const PATHS: [(&str, &str); 9] = [
     ("/tokens", "GET, POST"),
     ("/tokens/{id}", "GET, PATCH, DELETE"),
+    ("/accounts", "POST"),
+    ("/api_tokens", "POST"),
     ("/clock", "GET, POST"),
     ("/faults", "GET, POST, DELETE"),
     ("/requests", "GET, DELETE"),
@@ -147,6 +149,25 @@ async fn answer(shared: &Shared, request: Request) -> Result<Response<Body>, Fai
                 &removed.ok_or_else(|| Failure::no_token(id))?,
             )
         }
+        ("POST", ["accounts"]) => {
+            let account: NewAccount = read(&body)?;
+            let mut state = shared.state();
+            state
+                .add_account(&account.id, account.token_limit)
+                .map_err(Failure::bad_request)?;
+            respond(StatusCode::CREATED, &account)
+        }
+        ("POST", ["api_tokens"]) => {
+            let new: NewApiToken = read(&body)?;
+            for id in new.accounts.iter().flatten() {
+                check_account(shared, id)?;
+            }
+            let mut credentials = shared.credentials();
+            credentials
+                .add(new.to_seed())
+                .map_err(Failure::bad_request)?;
+            respond(StatusCode::CREATED, &new)
+        }
         ("GET", ["clock"]) => clock(shared),
         ("POST", ["clock"]) => {
             match read(&body)? {
@@ -224,26 +245,25 @@ fn is_loopback(host: &str) -> bool {
 
 fn add(shared: &Shared, body: &[u8]) -> Result<Token, Failure> {
     let mut new: NewToken = read(body)?;
-    let accounts = || {
-        shared
-            .start
-            .accounts
-            .iter()
-            .map(|account| account.id.as_str())
-    };
     let account = new.account_id.take();
-    let account = account.as_deref().or(accounts().next()).unwrap_or_default();
-    if !accounts().any(|id| id == account) {
-        return Err(Failure {
-            allowed: accounts().map(str::to_owned).collect(),
-            ..Failure::bad_request(format!("no account has the id {account}"))
-        });
-    }
+    let account = account.as_deref().unwrap_or(shared.start.account_id());
+    check_account(shared, account)?;
     let now = shared.now();
     let mut state = shared.state();
     state
         .add(account, new.into_seed(), now)
         .map_err(Failure::bad_request)
+}
+
+fn check_account(shared: &Shared, id: &str) -> Result<(), Failure> {
+    let state = shared.state();
+    if state.has_account(id) {
+        return Ok(());
+    }
+    Err(Failure {
+        allowed: state.account_ids().map(str::to_owned).collect(),
+        ..Failure::bad_request(format!("no account has the id {id}"))
+    })
 }
 
 fn clock(shared: &Shared) -> Response<Body> {

@@ -9,10 +9,10 @@
 //! | Case | Response |
 //! |---|---|
 //! | no credentials, or only a service key, which is ignored | 401, code 10000 |
-//! | unknown credentials | 403, code 10000 |
+//! | an unknown API token, a wrong e-mail address or global key | 401, code 10000 |
 //! | a malformed or repeated credential header, two schemes at once | 400, code 6003; `error_chain` names the header by 6111, 6102 or 6103 |
 //! | half a scheme | 400, code 9106 |
-//! | an expired API token | 403, code 9109 |
+//! | an expired API token | 401, code 9109 |
 //! | an API token from an address that it isn't allowed from | 403, code 9109 with another message |
 //! | an account that doesn't exist, or that the API token has no access to | 403, code 10000 |
 //! | a call that needs more than the read permission of the API token | 403, code 10000 |
@@ -22,6 +22,9 @@
 //! | a create beyond the account's limit of tokens | 400, code 12130: neither number nor message is known |
 //! | a token that doesn't exist, or is in another account | 404, code [`SERVICE_TOKEN_NOT_FOUND`]: the message is Cloudflare's, the number is inferred |
 //! | delete of a token that a policy uses | 400, code 12139 |
+//!
+//! Cloudflare documents no particular status for refused credentials. Here 401 means that
+//! they aren't valid, and 403 that valid ones don't permit the call.
 //!
 //! The simulator checks requests in this order: path and method, credentials,
 //! account and permission, body, token.
@@ -41,8 +44,8 @@
 //!   ignored.
 //! - **Names** have at most 350 characters, counted as JSON Schema does, and are not
 //!   blank. Two tokens may have the same name.
-//! - **`client_secret_version`** must be a whole number, though the document says
-//!   *number*.
+//! - **`client_secret_version`** must be a whole number from 1 to 2^53, though the document
+//!   says *number*. A rotation at the highest version leaves it unchanged.
 //! - **Refresh** sets the expiry to 8760 hours from now, or leaves it unchanged
 //!   if it is later. Counting from now, not from the old expiry, makes a repeat
 //!   harmless, and no refresh makes a token expire earlier. Expired and disabled

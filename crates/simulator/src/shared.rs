@@ -18,10 +18,10 @@ use crate::state::{State, generator};
 /// The state that all requests of a simulator share.
 pub(crate) struct Shared {
     pub(crate) start: Start,
-    pub(crate) credentials: Credentials,
     pub(crate) behavior: Behavior,
     pub(crate) clock: Clock,
     state: Mutex<State>,
+    credentials: Mutex<Credentials>,
     rate_limit: Mutex<RateLimit>,
     faults: Mutex<FaultPlan>,
     rays: Mutex<StdRng>,
@@ -33,17 +33,16 @@ impl Shared {
     pub(crate) fn new(
         start: Start,
         world: World,
-        credentials: Credentials,
         behavior: Behavior,
         clock: Clock,
         listener: Option<Listener>,
     ) -> Self {
         Self {
             start,
-            credentials,
             behavior,
             clock,
             state: Mutex::new(world.state),
+            credentials: Mutex::new(world.credentials),
             rate_limit: Mutex::new(world.rate_limit),
             faults: Mutex::new(world.faults),
             rays: Mutex::new(world.rays),
@@ -57,6 +56,7 @@ impl Shared {
         self.clock.reset();
         let world = self.start.world(self.now());
         *self.state() = world.state;
+        *self.credentials() = world.credentials;
         *lock(&self.rate_limit) = world.rate_limit;
         *self.faults() = world.faults;
         *lock(&self.rays) = world.rays;
@@ -69,6 +69,10 @@ impl Shared {
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
+    }
+
+    pub(crate) fn credentials(&self) -> MutexGuard<'_, Credentials> {
+        lock(&self.credentials)
     }
 
     pub(crate) fn count_request(&self) -> Standing {

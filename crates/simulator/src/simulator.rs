@@ -100,19 +100,14 @@ impl Simulator {
     ///
     /// See the example of [`SimulatorBuilder::account_id`](crate::SimulatorBuilder::account_id).
     pub fn account_id(&self) -> &str {
-        // The builder puts it there.
-        self.shared
-            .start
-            .accounts
-            .first()
-            .map_or("", |account| account.id.as_str())
+        self.shared.start.account_id()
     }
 
     /// Returns the API token that is accepted as `Authorization: Bearer`.
     ///
     /// See the example of [`SimulatorBuilder::api_token`](crate::SimulatorBuilder::api_token).
     pub fn api_token(&self) -> &str {
-        let tokens = &self.shared.credentials.api_tokens;
+        let tokens = &self.shared.start.credentials.api_tokens;
         // The builder puts it there.
         tokens.first().map_or("", |token| token.secret.as_str())
     }
@@ -121,14 +116,14 @@ impl Simulator {
     ///
     /// See the example of [`SimulatorBuilder::api_token`](crate::SimulatorBuilder::api_token).
     pub fn email(&self) -> &str {
-        &self.shared.credentials.email
+        &self.shared.start.credentials.email
     }
 
     /// Returns the global API key that is accepted as `X-Auth-Key`, beside [`email`](Self::email).
     ///
     /// See the example of [`SimulatorBuilder::api_token`](crate::SimulatorBuilder::api_token).
     pub fn api_key(&self) -> &str {
-        &self.shared.credentials.api_key
+        &self.shared.start.credentials.api_key
     }
 
     /// Returns the tokens of all accounts, in order of creation.

@@ -3,12 +3,11 @@
 use std::collections::HashSet;
 use std::io;
 
-use axum::http::HeaderValue;
 use chrono::{DateTime, TimeDelta, Utc};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use crate::api::authentication::{Credentials, SeedApiToken};
+use crate::api::authentication::{Credentials, SeedApiToken, check_credential};
 use crate::api::limits::RateLimit;
 use crate::faults::plan::{FaultPlan, RandomFaults};
 use crate::state::seed::SeedAccount;
@@ -19,6 +18,7 @@ use crate::state::{State, generator};
 pub(crate) struct Start {
     pub(crate) seed: u64,
     pub(crate) accounts: Vec<SeedAccount>,
+    pub(crate) credentials: Credentials,
     pub(crate) rate_limit: Option<(u32, TimeDelta)>,
     pub(crate) random_faults: Option<(u64, f64)>,
 }
@@ -26,6 +26,7 @@ pub(crate) struct Start {
 /// All that changes while a simulator runs, but for its clock and log.
 pub(crate) struct World {
     pub(crate) state: State,
+    pub(crate) credentials: Credentials,
     pub(crate) rate_limit: RateLimit,
     pub(crate) faults: FaultPlan,
     pub(crate) rays: StdRng,
@@ -54,6 +55,13 @@ impl Drawn {
 }
 
 impl Start {
+    /// The id of the first account, which the builder puts there.
+    pub(crate) fn account_id(&self) -> &str {
+        self.accounts
+            .first()
+            .map_or("", |account| account.id.as_str())
+    }
+
     /// The world at the start. The same seeds give the same ids and secrets.
     pub(crate) fn world(&self, now: DateTime<Utc>) -> World {
         let drawn = Drawn::from_seed(self.seed);
@@ -63,6 +71,7 @@ impl Start {
         }
         World {
             state: State::new(&self.accounts, now, drawn.rng),
+            credentials: self.credentials.clone(),
             rate_limit: match self.rate_limit {
                 None => RateLimit::reported(),
                 Some((requests, window)) => RateLimit::enforced(requests, window),
@@ -73,7 +82,7 @@ impl Start {
     }
 
     /// Refuses an invalid configuration.
-    pub(crate) fn check(&self, credentials: &Credentials, state: &State) -> io::Result<()> {
+    pub(crate) fn check(&self, state: &State) -> io::Result<()> {
         let mut accounts = HashSet::new();
         for SeedAccount { id, .. } in &self.accounts {
             check_account_id(id).map_err(invalid)?;
@@ -82,8 +91,9 @@ impl Start {
             }
         }
         check_tokens(state)?;
-        check_credential("e-mail address", &credentials.email)?;
-        check_credential("API key", &credentials.api_key)?;
+        let credentials = &self.credentials;
+        check_credential("e-mail address", &credentials.email).map_err(invalid)?;
+        check_credential("API key", &credentials.api_key).map_err(invalid)?;
         let mut secrets = HashSet::new();
         for SeedApiToken {
             secret,
@@ -91,7 +101,7 @@ impl Start {
             ..
         } in &credentials.api_tokens
         {
-            check_credential("API token", secret)?;
+            check_credential("API token", secret).map_err(invalid)?;
             if !secrets.insert(secret) {
                 return Err(invalid("duplicate API token".to_owned()));
             }
@@ -124,18 +134,6 @@ fn check_tokens(state: &State) -> io::Result<()> {
             let client_id = &token.client_id;
             return Err(invalid(format!("duplicate Client ID \"{client_id}\"")));
         }
-    }
-    Ok(())
-}
-
-/// Without naming the value: it is a secret.
-fn check_credential(what: &str, value: &str) -> io::Result<()> {
-    let visible = HeaderValue::from_str(value).is_ok_and(|value| value.to_str().is_ok());
-    if value.is_empty() || value.trim() != value || !visible {
-        return Err(invalid(format!(
-            "the {what} is not a valid header value: \
-             use visible ASCII characters, without spaces around them"
-        )));
     }
     Ok(())
 }

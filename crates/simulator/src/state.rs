@@ -15,12 +15,12 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-use crate::api::requests::{Create, List, Rotate, Update};
+use crate::api::requests::{Create, List, MAX_VERSION, Rotate, Update};
 use crate::behavior::Behavior;
 use crate::state::duration::later;
 use crate::state::secret::ClientSecret;
 use crate::state::seed::{SeedAccount, SeedToken};
-use crate::state::token::{StoredToken, Token, check_token_id};
+use crate::state::token::{StoredToken, Token, check_account_id, check_token_id};
 
 /// The life that a refresh gives, whatever the token's own duration.
 const REFRESH: TimeDelta = TimeDelta::hours(8760);
@@ -116,6 +116,20 @@ impl State {
 
     pub(crate) fn has_account(&self, id: &str) -> bool {
         self.limits.contains_key(id)
+    }
+
+    pub(crate) fn account_ids(&self) -> impl Iterator<Item = &str> {
+        self.limits.keys().map(String::as_str)
+    }
+
+    /// Adds an account behind the API's back, or says why it can't be.
+    pub(crate) fn add_account(&mut self, id: &str, token_limit: usize) -> Result<(), String> {
+        check_account_id(id)?;
+        if self.has_account(id) {
+            return Err(format!("duplicate account id \"{id}\""));
+        }
+        self.limits.insert(id.to_owned(), token_limit);
+        Ok(())
     }
 
     pub(crate) fn list(&self, account: &str, list: &List, behavior: &Behavior) -> Page<'_> {
@@ -264,7 +278,10 @@ impl State {
         let secret = ClientSecret::generate(&mut self.rng);
         let stored = self.find(account, id)?;
         stored.replace_secret(secret.hash(), rotate.previous_client_secret_expires_at);
-        stored.token.client_secret_version += 1;
+        // Past the highest version, no update could name the token's version again.
+        if stored.token.client_secret_version < MAX_VERSION {
+            stored.token.client_secret_version += 1;
+        }
         stored.token.updated_at = now;
         Ok(answer(stored, Some(secret)))
     }
@@ -306,10 +323,10 @@ impl State {
         check_token_id(&stored.token.id)?;
         for Token { id, client_id, .. } in self.tokens() {
             if *id == stored.token.id {
-                return Err(format!("token id \"{id}\" is there already"));
+                return Err(format!("duplicate token id \"{id}\""));
             }
             if *client_id == stored.token.client_id {
-                return Err(format!("Client ID \"{client_id}\" is there already"));
+                return Err(format!("duplicate Client ID \"{client_id}\""));
             }
         }
         let token = stored.token.clone();

@@ -12,7 +12,7 @@ use cf_service_tokens_simulator::{SeedAccount, SeedApiToken, SeedToken, Simulato
 use chrono::TimeDelta;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use support::{Api, Reply, send, start};
+use support::{Api, Reply, control, control_json, send, start};
 
 const TOKEN: &str = "/f174e90a-fafe-4643-bbbc-4a0ed4fc8415";
 
@@ -41,7 +41,7 @@ fn limited() -> SeedApiToken {
 }
 
 #[track_caller]
-fn assert_refused(reply: &Reply, code: u64, message: &str) {
+fn assert_forbidden(reply: &Reply, code: u64, message: &str) {
     assert_eq!(reply.status, StatusCode::FORBIDDEN);
     assert_eq!(reply.codes(), [code]);
     assert_eq!(reply.json()["errors"][0]["message"], message);
@@ -101,7 +101,7 @@ async fn a_read_only_token_lists_and_gets() {
         (Method::POST, format!("{TOKEN}/rotate")),
     ] {
         let reply = call(&api, method, &tokens_of("a1", &rest)).await;
-        assert_refused(&reply, 10_000, "Authentication error");
+        assert_forbidden(&reply, 10_000, "Authentication error");
     }
     assert_eq!(api.simulator.tokens(), before);
 }
@@ -112,7 +112,7 @@ async fn a_token_of_some_accounts_is_refused_in_the_others() {
     let list = async |account| call(&api, Method::GET, &tokens_of(account, "")).await;
     assert_eq!(list("a2").await.status, StatusCode::OK);
     for foreign in ["a1", "a3"] {
-        assert_refused(&list(foreign).await, 10_000, "Authentication error");
+        assert_forbidden(&list(foreign).await, 10_000, "Authentication error");
     }
     let both = two_accounts(limited().account("a1").account("a2")).await;
     let reply = call(&both, Method::GET, &tokens_of("a1", "")).await;
@@ -125,7 +125,13 @@ async fn a_token_expires_by_the_simulators_clock() {
     let list = async || call(&api, Method::GET, &tokens_of("a1", "")).await;
     assert_eq!(list().await.status, StatusCode::OK);
     api.advance(TimeDelta::days(1));
-    assert_refused(&list().await, 9109, "Invalid access token");
+    let expired = list().await;
+    assert_eq!(expired.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(expired.codes(), [9109]);
+    assert_eq!(
+        expired.json()["errors"][0]["message"],
+        "Invalid access token"
+    );
     assert_eq!(api.get(&tokens_of("a1", "")).await.status, StatusCode::OK);
 }
 
@@ -135,7 +141,7 @@ async fn a_token_is_valid_from_its_addresses_alone() {
     let api = two_accounts(elsewhere.clone()).await;
     let reply = call(&api, Method::GET, &tokens_of("a1", "")).await;
     let message = "Cannot use the access token from location: 127.0.0.1";
-    assert_refused(&reply, 9109, message);
+    assert_forbidden(&reply, 9109, message);
 
     let api = two_accounts(elsewhere.only_from([127, 0, 0, 1])).await;
     let reply = call(&api, Method::GET, &tokens_of("a1", "")).await;
@@ -151,6 +157,92 @@ async fn the_simulators_own_token_can_be_limited() {
     assert_eq!(api.get(&path).await.status, StatusCode::OK);
     let create = api.post_json(&path, json!({ "name": "CI" })).await;
     assert_eq!(create.status, StatusCode::FORBIDDEN);
+}
+
+/// The status and the code with which a call with this API token is answered.
+async fn call_with(api: &Api, api_token: &str, method: Method, account: &str) -> (u16, u64) {
+    let request = api
+        .bare(method, &tokens_of(account, ""))
+        .bearer_auth(api_token)
+        .json(&json!({ "name": "CD" }));
+    let reply = send(request).await;
+    let code = reply.json()["errors"][0]["code"].as_u64();
+    (reply.status.as_u16(), code.unwrap_or_default())
+}
+
+#[tokio::test]
+async fn accounts_are_added_until_a_reset() {
+    let api = two_accounts(limited()).await;
+    let added = async |account: Value| {
+        let reply = control_json(&api, Method::POST, "/accounts", account).await;
+        assert_eq!(reply.status, StatusCode::CREATED);
+        reply.json()
+    };
+    let limited = json!({ "id": "a3", "token_limit": 1 });
+    assert_eq!(added(limited.clone()).await, limited);
+    let default = json!({ "id": "a4", "token_limit": 50 });
+    assert_eq!(added(json!({ "id": "a4" })).await, default);
+
+    let body = json!({ "name": "CI", "account_id": "a3" });
+    let planted = control_json(&api, Method::POST, "/tokens", body).await;
+    assert_eq!(planted.json()["account_id"], "a3");
+    let create = async |account| {
+        let path = tokens_of(account, "");
+        api.post_json(&path, json!({ "name": "CD" })).await.status
+    };
+    assert_eq!(create("a3").await, StatusCode::BAD_REQUEST);
+    assert_eq!(create("a4").await, StatusCode::CREATED);
+
+    control(&api, Method::POST, "/reset").await;
+    assert_eq!(create("a4").await, StatusCode::FORBIDDEN);
+    assert_eq!(api.simulator.tokens().len(), 2);
+}
+
+#[tokio::test]
+async fn api_tokens_that_may_do_less_are_added_until_a_reset() {
+    let api = two_accounts(limited()).await;
+    let expiry = "2026-11-24T06:00:00Z";
+    for (body, answer) in [
+        (
+            json!({ "api_token": "unlimited" }),
+            json!({ "accounts": null, "read_only": false, "expires_at": null, "only_from": null }),
+        ),
+        (
+            json!({ "api_token": "reader", "read_only": true }),
+            json!({ "accounts": null, "read_only": true, "expires_at": null, "only_from": null }),
+        ),
+        (
+            json!({ "api_token": "of-a2", "accounts": ["a2"], "expires_at": expiry }),
+            json!({ "accounts": ["a2"], "read_only": false, "expires_at": expiry, "only_from": null }),
+        ),
+        (
+            json!({ "api_token": "elsewhere", "only_from": ["192.0.2.1"] }),
+            json!({ "accounts": null, "read_only": false, "expires_at": null, "only_from": ["192.0.2.1"] }),
+        ),
+    ] {
+        let reply = control_json(&api, Method::POST, "/api_tokens", body).await;
+        assert_eq!(reply.status, StatusCode::CREATED);
+        assert_eq!(reply.json(), answer);
+    }
+
+    let call = async |api_token, method, account| call_with(&api, api_token, method, account).await;
+    let (get, post) = (Method::GET, Method::POST);
+    assert_eq!(call("unlimited", get.clone(), "a1").await, (200, 0));
+    assert_eq!(call("unlimited", post.clone(), "a2").await, (201, 0));
+    assert_eq!(call("reader", get.clone(), "a1").await, (200, 0));
+    assert_eq!(call("reader", post.clone(), "a1").await, (403, 10_000));
+    assert_eq!(call("of-a2", post.clone(), "a2").await, (201, 0));
+    assert_eq!(call("of-a2", get.clone(), "a1").await, (403, 10_000));
+    assert_eq!(call("elsewhere", get.clone(), "a1").await, (403, 9109));
+    let advance = json!({ "advance": "1h" });
+    control_json(&api, Method::POST, "/clock", advance).await;
+    assert_eq!(call("of-a2", get.clone(), "a2").await, (401, 9109));
+
+    control(&api, Method::POST, "/reset").await;
+    for api_token in ["unlimited", "reader", "of-a2", "elsewhere"] {
+        assert_eq!(call(api_token, get.clone(), "a1").await, (401, 10_000));
+    }
+    assert_eq!(call("limited", get, "a1").await, (200, 0));
 }
 
 #[tokio::test]

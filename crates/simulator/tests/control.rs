@@ -10,31 +10,15 @@ mod support;
 
 use cf_service_tokens_simulator::{Operation, SeedAccount, SeedToken, Simulator};
 use chrono::TimeDelta;
-use reqwest::{Method, RequestBuilder, StatusCode};
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use support::{Api, Reply, send, start};
+use support::{Api, Reply, bare_control, control, control_json, send, start};
 
 const ID: &str = "f174e90a-fafe-4643-bbbc-4a0ed4fc8415";
 
 async fn with_token() -> Api {
     let token = SeedToken::new("CI").id(ID).client_id("ci.access");
     Api::start(Simulator::builder().token(token.client_secret("secret"))).await
-}
-
-fn bare(api: &Api, method: Method, path: &str) -> RequestBuilder {
-    let origin = api.simulator.base_url().replace("/client/v4", "");
-    api.http
-        .request(method, format!("{origin}/_simulator{path}"))
-}
-
-async fn control(api: &Api, method: Method, path: &str) -> Reply {
-    let request = bare(api, method, path).header("X-Simulator-Control", "1");
-    send(request).await
-}
-
-async fn control_json(api: &Api, method: Method, path: &str, body: Value) -> Reply {
-    let request = bare(api, method, path).header("X-Simulator-Control", "1");
-    send(request.json(&body)).await
 }
 
 #[track_caller]
@@ -283,12 +267,12 @@ async fn errors_say_what_is_wrong_and_what_is_allowed() {
         (
             "/tokens",
             json!({ "name": "x", "id": ID }),
-            "is there already",
+            "duplicate token id",
         ),
         (
             "/tokens",
             json!({ "name": "x", "client_id": "ci.access" }),
-            "is there already",
+            "duplicate Client ID",
         ),
         (
             "/tokens",
@@ -299,6 +283,68 @@ async fn errors_say_what_is_wrong_and_what_is_allowed() {
             "/tokens",
             json!({ "name": "x", "account_id": "a9" }),
             "no account has the id a9",
+        ),
+        ("/accounts", json!({}), "missing field `id`"),
+        (
+            "/accounts",
+            json!({ "id": "a2", "limit": 1 }),
+            "unknown field `limit`, expected `id` or `token_limit`",
+        ),
+        (
+            "/accounts",
+            json!({ "id": "a2", "token_limit": -1 }),
+            "invalid value: integer `-1`",
+        ),
+        (
+            "/accounts",
+            json!({ "id": "a/2" }),
+            "account id \"a/2\" can't stand in a path",
+        ),
+        (
+            "/accounts",
+            json!({ "id": api.simulator.account_id() }),
+            "duplicate account id",
+        ),
+        ("/api_tokens", json!({}), "missing field `api_token`"),
+        (
+            "/api_tokens",
+            json!({ "api_token": "x", "readonly": true }),
+            "unknown field `readonly`, expected one of `api_token`, `accounts`",
+        ),
+        (
+            "/api_tokens",
+            json!({ "api_token": " x" }),
+            "the API token is not a valid header value",
+        ),
+        (
+            "/api_tokens",
+            json!({ "api_token": api.simulator.api_token() }),
+            "duplicate API token",
+        ),
+        (
+            "/api_tokens",
+            json!({ "api_token": "x", "accounts": ["a9"] }),
+            "no account has the id a9",
+        ),
+        (
+            "/api_tokens",
+            json!({ "api_token": "x", "accounts": [] }),
+            "an empty list names nothing; leave the field out for no limit",
+        ),
+        (
+            "/api_tokens",
+            json!({ "api_token": "x", "only_from": [] }),
+            "an empty list names nothing; leave the field out for no limit",
+        ),
+        (
+            "/api_tokens",
+            json!({ "api_token": "x", "only_from": ["localhost"] }),
+            "invalid IP address syntax",
+        ),
+        (
+            "/api_tokens",
+            json!({ "api_token": "x", "expires_at": "tomorrow" }),
+            "the body: ",
         ),
         ("/clock", json!({ "advance": 7 }), "expected a string"),
         (
@@ -352,6 +398,11 @@ async fn errors_say_what_is_wrong_and_what_is_allowed() {
             "{allowed}"
         );
     }
+    for api_token in ["x", " x"] {
+        let request = api.bare(Method::GET, &api.account(""));
+        let refused = send(request.bearer_auth(api_token)).await;
+        assert_eq!(refused.status, StatusCode::UNAUTHORIZED, "it wasn't added");
+    }
     assert_eq!(api.simulator.tokens().len(), 1);
 }
 
@@ -360,7 +411,7 @@ async fn a_web_page_does_not_reach_it() {
     let api = with_token().await;
     let forbidden = StatusCode::FORBIDDEN;
     for method in [Method::GET, Method::POST, Method::OPTIONS] {
-        let reply = send(bare(&api, method, "/reset")).await;
+        let reply = send(bare_control(&api, method, "/reset")).await;
         assert_fails(&reply, forbidden, "X-Simulator-Control: 1");
     }
     for host in [
@@ -372,7 +423,7 @@ async fn a_web_page_does_not_reach_it() {
         "",
         "a b",
     ] {
-        let request = bare(&api, Method::GET, "/tokens").header("X-Simulator-Control", "1");
+        let request = bare_control(&api, Method::GET, "/tokens").header("X-Simulator-Control", "1");
         let reply = send(request.header("host", host)).await;
         assert_fails(&reply, forbidden, "a loopback Host");
         assert_eq!(
@@ -388,12 +439,12 @@ async fn a_web_page_does_not_reach_it() {
         "[::1]",
         "[::1]:8787",
     ] {
-        let request = bare(&api, Method::GET, "/tokens").header("X-Simulator-Control", "1");
+        let request = bare_control(&api, Method::GET, "/tokens").header("X-Simulator-Control", "1");
         let reply = send(request.header("host", host)).await;
         assert_eq!(reply.status, StatusCode::OK, "{host}");
     }
     // A preflight, as a browser sends it before it would send the header.
-    let preflight = bare(&api, Method::OPTIONS, "/reset")
+    let preflight = bare_control(&api, Method::OPTIONS, "/reset")
         .header("origin", "https://example.com")
         .header("access-control-request-method", "POST")
         .header("access-control-request-headers", "x-simulator-control");
@@ -459,6 +510,12 @@ async fn no_credential_comes_out_again() {
         let body = json!({ "name": "planted", "client_secret": canary });
         let added = control_json(&api, Method::POST, "/tokens", body).await;
         assert!(!added.body.contains(canary.as_str()));
+        for status in [StatusCode::CREATED, StatusCode::BAD_REQUEST] {
+            let body = json!({ "api_token": canary });
+            let reply = control_json(&api, Method::POST, "/api_tokens", body).await;
+            assert_eq!(reply.status, status, "added once");
+            assert!(!reply.body.contains(canary.as_str()));
+        }
     }
     // A short one can't be told from a word there.
     for canary in canaries.iter().filter(|canary| *canary != "hunter2-short") {

@@ -64,7 +64,7 @@ async fn two_simulators_live_side_by_side() {
     let foreign = two
         .bare(reqwest::Method::GET, &two.account(""))
         .bearer_auth(one.simulator.api_token());
-    assert_eq!(support::send(foreign).await.status, 403);
+    assert_eq!(support::send(foreign).await.status, 401);
 }
 
 #[tokio::test]

@@ -28,25 +28,24 @@ async fn credentials_must_be_valid_and_of_one_scheme() {
     let token = api.simulator.api_token();
     let bare = || api.bare(Method::GET, &path);
     let unauthorized = (StatusCode::UNAUTHORIZED, [10_000]);
-    let forbidden = (StatusCode::FORBIDDEN, [10_000]);
     let bad_headers = (StatusCode::BAD_REQUEST, [6003]);
     let half_a_scheme = (StatusCode::BAD_REQUEST, [9106]);
 
     for (request, expected) in [
         (bare(), unauthorized),
-        (bare().bearer_auth("wrong"), forbidden),
-        (bare().bearer_auth(key), forbidden),
+        (bare().bearer_auth("wrong"), unauthorized),
+        (bare().bearer_auth(key), unauthorized),
         (
             bare()
                 .header("x-auth-email", email)
                 .header("x-auth-key", token),
-            forbidden,
+            unauthorized,
         ),
         (
             bare()
                 .header("x-auth-email", "x@example.com")
                 .header("x-auth-key", key),
-            forbidden,
+            unauthorized,
         ),
         (
             bare().header("x-auth-user-service-key", token),

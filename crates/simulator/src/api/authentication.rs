@@ -6,8 +6,8 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
+use axum::http::{HeaderMap, HeaderValue};
 use chrono::{DateTime, Utc};
 use rand::rngs::StdRng;
 
@@ -88,7 +88,7 @@ impl SeedApiToken {
     }
 
     /// Makes the API token expire at this time of the simulator's clock. From then on it
-    /// gets 403, code 9109.
+    /// gets 401, code 9109.
     ///
     /// ```
     /// use cf_service_tokens_simulator::SeedApiToken;
@@ -157,6 +157,7 @@ impl fmt::Debug for SeedApiToken {
 }
 
 /// All credentials that the API accepts.
+#[derive(Clone)]
 pub(crate) struct Credentials {
     /// The first is the one of [`Simulator::api_token`](crate::Simulator::api_token).
     pub(crate) api_tokens: Vec<SeedApiToken>,
@@ -171,6 +172,20 @@ impl Credentials {
             email: "admin@example.com".to_owned(),
             api_key: generator::hex(rng, 37),
         }
+    }
+
+    /// Accepts one more API token, or says why it can't be.
+    pub(crate) fn add(&mut self, token: SeedApiToken) -> Result<(), String> {
+        check_credential("API token", &token.secret)?;
+        if self
+            .api_tokens
+            .iter()
+            .any(|held| held.secret == token.secret)
+        {
+            return Err("duplicate API token".to_owned());
+        }
+        self.api_tokens.push(token);
+        Ok(())
     }
 
     /// Checks that the credentials of a request are valid and permit the call.
@@ -194,7 +209,7 @@ impl Credentials {
                 let mut known = self.api_tokens.iter();
                 let token = known
                     .find(|token| token.secret == secret)
-                    .ok_or_else(Refusal::forbidden)?;
+                    .ok_or_else(Refusal::not_authenticated)?;
                 token.check(peer, now)?;
                 if token.permits(account_id, operation) {
                     Ok(())
@@ -203,11 +218,23 @@ impl Credentials {
                 }
             }
             (None, Some(email), Some(key)) if email == self.email && key == self.api_key => Ok(()),
-            (None, Some(_), Some(_)) => Err(Refusal::forbidden()),
+            (None, Some(_), Some(_)) => Err(Refusal::not_authenticated()),
             (None, _, _) => Err(Refusal::half_a_scheme()),
             (Some(_), _, _) => Err(Refusal::malformed_authorization()),
         }
     }
+}
+
+/// Refuses a credential that no header can hold, without naming it: it is a secret.
+pub(crate) fn check_credential(what: &str, value: &str) -> Result<(), String> {
+    let visible = HeaderValue::from_str(value).is_ok_and(|value| value.to_str().is_ok());
+    if value.is_empty() || value.trim() != value || !visible {
+        return Err(format!(
+            "the {what} is not a valid header value: \
+             use visible ASCII characters, without spaces around them"
+        ));
+    }
+    Ok(())
 }
 
 /// The header has a value that isn't text, or several values.

@@ -182,7 +182,7 @@ async fn admit(shared: &Shared, call: &Call, request: Request) -> Result<(Uri, B
     };
     let (headers, now) = (request.headers(), shared.now());
     shared
-        .credentials
+        .credentials()
         .check(headers, peer, now, &call.account_id, call.operation)?;
     if !shared.state().has_account(&call.account_id) {
         return Err(Refusal::forbidden());

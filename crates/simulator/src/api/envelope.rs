@@ -115,7 +115,7 @@ impl Refusal {
 
     pub(crate) fn invalid_access_token() -> Self {
         let message = "Invalid access token";
-        Self::new(StatusCode::FORBIDDEN, INVALID_ACCESS_TOKEN, message)
+        Self::new(StatusCode::UNAUTHORIZED, INVALID_ACCESS_TOKEN, message)
     }
 
     pub(crate) fn wrong_location(peer: IpAddr) -> Self {

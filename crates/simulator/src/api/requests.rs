@@ -7,7 +7,7 @@ use crate::state::Rejection;
 use crate::state::duration::{self, DEFAULT_DURATION, Lifetime};
 
 /// The largest integer that every JSON reader holds exactly.
-const MAX_VERSION: u64 = 1 << 53;
+pub(crate) const MAX_VERSION: u64 = 1 << 53;
 /// In characters, as JSON Schema counts them: Unicode code points.
 const MAX_NAME_LENGTH: usize = 350;
 const MAX_PER_PAGE: usize = 1000;

@@ -1,12 +1,15 @@
 //! The JSON that the control plane takes.
 
+use std::net::IpAddr;
+
 use chrono::{DateTime, TimeDelta, Utc};
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::api::Operation;
+use crate::api::authentication::SeedApiToken;
 use crate::state::duration;
 use crate::state::secret::SecretHash;
-use crate::state::seed::SeedToken;
+use crate::state::seed::{DEFAULT_TOKEN_LIMIT, SeedToken};
 use crate::state::token::{StoredToken, TokenField};
 
 /// A token to add.
@@ -124,6 +127,55 @@ impl ChangeToken {
     }
 }
 
+/// An account to add. Serialized, it is the answer as well.
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewAccount {
+    pub(super) id: String,
+    #[serde(default = "default_token_limit")]
+    pub(super) token_limit: usize,
+}
+
+fn default_token_limit() -> usize {
+    DEFAULT_TOKEN_LIMIT
+}
+
+/// An API token to accept. Serialized, it is the answer as well, without the secret.
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewApiToken {
+    #[serde(skip_serializing)]
+    api_token: String,
+    /// Without it: every account.
+    #[serde(default, deserialize_with = "some_of")]
+    pub(super) accounts: Option<Vec<String>>,
+    #[serde(default)]
+    read_only: bool,
+    expires_at: Option<DateTime<Utc>>,
+    /// Without it: every address.
+    #[serde(default, deserialize_with = "some_of")]
+    only_from: Option<Vec<IpAddr>>,
+}
+
+impl NewApiToken {
+    pub(super) fn to_seed(&self) -> SeedApiToken {
+        let mut seed = SeedApiToken::new(&self.api_token);
+        for id in self.accounts.iter().flatten() {
+            seed = seed.account(id);
+        }
+        if self.read_only {
+            seed = seed.read_only();
+        }
+        if let Some(time) = self.expires_at {
+            seed = seed.expires_at(time);
+        }
+        for address in self.only_from.iter().flatten() {
+            seed = seed.only_from(*address);
+        }
+        seed
+    }
+}
+
 /// A move of the clock.
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -141,6 +193,20 @@ pub(super) enum MoveClock {
 pub(super) struct Count {
     /// Without it: all.
     pub(super) operation: Option<Operation>,
+}
+
+/// A list with at least one entry. A caller may take an empty list for the strictest
+/// limit, but a `SeedApiToken` takes it for none.
+fn some_of<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    from: D,
+) -> Result<Option<Vec<T>>, D::Error> {
+    let list = Option::<Vec<T>>::deserialize(from)?;
+    if list.as_ref().is_some_and(Vec::is_empty) {
+        return Err(serde::de::Error::custom(
+            "an empty list names nothing; leave the field out for no limit",
+        ));
+    }
+    Ok(list)
 }
 
 fn required_go_duration<'de, D: Deserializer<'de>>(from: D) -> Result<TimeDelta, D::Error> {

@@ -294,6 +294,36 @@ fn a_raised_version_rotates_and_a_lowered_one_is_refused() {
 }
 
 #[test]
+fn rotations_stop_counting_at_the_highest_version() {
+    let (mut state, id) = with(SeedToken::new("CI"));
+    let client_id = state.tokens().next().unwrap().client_id.clone();
+    let highest = json!({ "client_secret_version": 9_007_199_254_740_992_u64 });
+    let highest = || update(highest.clone());
+    state.update(ACCOUNT, &id, highest(), start()).unwrap();
+
+    let rotate = |state: &mut State| state.rotate(ACCOUNT, &id, &Rotate::default(), start());
+    let rotated = rotate(&mut state).unwrap();
+    assert_eq!(
+        rotated.stored.token.client_secret_version,
+        9_007_199_254_740_992
+    );
+    let newest = secret(&rotate(&mut state).unwrap());
+    assert!(is_let_in(&mut state, &client_id, &newest, start()));
+    let same = state.update(ACCOUNT, &id, highest(), start()).unwrap();
+    assert!(same.client_secret.is_none());
+}
+
+#[test]
+fn a_seed_beyond_the_highest_version_can_be_rotated() {
+    let (mut state, id) = with(SeedToken::new("CI").client_secret_version(u64::MAX));
+    let rotated = state.rotate(ACCOUNT, &id, &Rotate::default(), start());
+    assert_eq!(
+        rotated.unwrap().stored.token.client_secret_version,
+        u64::MAX
+    );
+}
+
+#[test]
 fn a_policy_protects_from_deletion() {
     let (mut state, id) = with(SeedToken::new("CI").used_by_policy());
     assert_eq!(state.delete(ACCOUNT, &id).err(), Some(Rejection::InUse));

@@ -140,6 +140,23 @@ pub fn http_client() -> Client {
         .unwrap()
 }
 
+/// A request to the control plane, without the header that it asks for.
+pub fn bare_control(api: &Api, method: Method, path: &str) -> RequestBuilder {
+    let origin = api.simulator.base_url().replace("/client/v4", "");
+    api.http
+        .request(method, format!("{origin}/_simulator{path}"))
+}
+
+pub async fn control(api: &Api, method: Method, path: &str) -> Reply {
+    let request = bare_control(api, method, path).header("X-Simulator-Control", "1");
+    send(request).await
+}
+
+pub async fn control_json(api: &Api, method: Method, path: &str, body: Value) -> Reply {
+    let request = bare_control(api, method, path).header("X-Simulator-Control", "1");
+    send(request.json(&body)).await
+}
+
 pub async fn send(request: RequestBuilder) -> Reply {
     let response = request.send().await.unwrap();
     Reply {
