@@ -148,9 +148,8 @@ impl SimulatorBuilder {
         self
     }
 
-    /// Adds ten tokens like those of a real account: most are in order, others are
-    /// about to expire, expired, disabled, never expire, or have a duration that
-    /// can't be read.
+    /// Adds ten tokens like those of a real account: most are fine; others are due,
+    /// expired or disabled, never expire, or have an unreadable duration.
     ///
     /// ```
     /// # use cf_service_tokens_simulator::Simulator;
@@ -182,8 +181,8 @@ impl SimulatorBuilder {
         self
     }
 
-    /// Adds another account, beside the first one, which [`token`](Self::token),
-    /// [`account_id`](Self::account_id) and [`token_limit`](Self::token_limit) are about.
+    /// Adds another account beside the first one, which [`token`](Self::token),
+    /// [`account_id`](Self::account_id) and [`token_limit`](Self::token_limit) configure.
     ///
     /// See the example of [`SeedApiToken`].
     pub fn account(mut self, account: SeedAccount) -> Self {
@@ -191,8 +190,8 @@ impl SimulatorBuilder {
         self
     }
 
-    /// Sets the API token that [`Simulator::api_token`] returns: a text, for one that may do
-    /// everything in every account, or a [`SeedApiToken`].
+    /// Sets the API token that [`Simulator::api_token`] returns: a string, for one with all
+    /// permissions in every account, or a [`SeedApiToken`].
     ///
     /// ```
     /// # use cf_service_tokens_simulator::Simulator;
@@ -221,8 +220,8 @@ impl SimulatorBuilder {
         self
     }
 
-    /// Sets the e-mail address and global API key to accept, which may do everything in every
-    /// account.
+    /// Sets the e-mail address and global API key to accept. They have all permissions in
+    /// every account.
     ///
     /// See the example of [`api_token`](Self::api_token).
     pub fn email_and_api_key(mut self, email: impl Into<String>, key: impl Into<String>) -> Self {
@@ -230,8 +229,8 @@ impl SimulatorBuilder {
         self
     }
 
-    /// Sets how many tokens the first account may hold. The default is 50, as
-    /// Cloudflare's; [`SeedAccount::token_limit`] is that of another account.
+    /// Sets how many tokens the first account may hold. The default is 50, like
+    /// Cloudflare's; for other accounts, use [`SeedAccount::token_limit`].
     ///
     /// A create beyond it is refused with 400, code 12130. Seeds may exceed it.
     ///
@@ -256,10 +255,10 @@ impl SimulatorBuilder {
         self
     }
 
-    /// Makes answers hold every field that is known, documented or not: `expires_at`,
+    /// Adds every known field to responses, documented or not: `expires_at`,
     /// `last_seen_at` and `client_secret_version` after create and rotate,
     /// `client_secret_version` everywhere, and `client_secret` after an update that
-    /// rotates. Without it, each answer holds what Cloudflare's document has.
+    /// rotates. Without it, each response holds the documented fields.
     ///
     /// ```
     /// # use cf_service_tokens_simulator::Simulator;
@@ -270,7 +269,7 @@ impl SimulatorBuilder {
         self
     }
 
-    /// Makes answers show an unknown timestamp as `null`, which is undocumented.
+    /// Shows an unknown timestamp in responses as `null`, which is undocumented.
     /// Without it, such a field is left out.
     ///
     /// See the example of [`lenient_answers`](Self::lenient_answers).
@@ -279,9 +278,9 @@ impl SimulatorBuilder {
         self
     }
 
-    /// Makes lists show the tokens with these names or ids alone, and count no others,
-    /// as Cloudflare does for a member with granular permissions. Nothing in the answer
-    /// tells that tokens are missing, and all other calls see them.
+    /// Limits lists to the tokens with these names or ids, and counts no others, as
+    /// Cloudflare does for a member with granular permissions. Nothing in the response
+    /// shows that tokens are missing, and all other calls see them.
     ///
     /// ```
     /// # use cf_service_tokens_simulator::Simulator;
@@ -293,8 +292,8 @@ impl SimulatorBuilder {
         self
     }
 
-    /// Makes a page hold at most so many tokens, whatever `per_page` asks for, and come
-    /// without `result_info`. 0 counts as 1.
+    /// Limits a page to this many tokens, whatever `per_page` asks for, and omits
+    /// `result_info`. 0 counts as 1.
     ///
     /// ```
     /// # use cf_service_tokens_simulator::Simulator;
@@ -305,7 +304,7 @@ impl SimulatorBuilder {
         self
     }
 
-    /// Sets how the protected app turns callers away. The default is
+    /// Sets how the protected app refuses callers. The default is
     /// [`AppAuthentication::Strict`].
     ///
     /// See the example of [`AppAuthentication`].
@@ -355,9 +354,9 @@ impl SimulatorBuilder {
         self
     }
 
-    /// Calls this with each request, once it is answered and in the log, such as to show
-    /// it. The server waits for it, so it should not take long. It may ask the simulator
-    /// anything.
+    /// Calls this function with each request, after the response and the log entry, such
+    /// as to print it. The server waits for it, so it should be fast. It may call any
+    /// method of the simulator.
     ///
     /// ```
     /// use cf_service_tokens_simulator::Simulator;
@@ -386,10 +385,10 @@ impl SimulatorBuilder {
     /// # Errors
     ///
     /// [`InvalidInput`](io::ErrorKind::InvalidInput) if the address isn't a
-    /// loopback one, an id can't stand in a path, an id, Client ID or API token is
-    /// there twice, an API token is for an account that isn't there, a credential can't
-    /// stand in a header, or the window of the rate limit is shorter than a second; and
-    /// whatever the system says when it won't give the address, such as
+    /// loopback one, an id isn't valid in a path, an id, Client ID or API token is
+    /// duplicated, an API token names an account that doesn't exist, a credential isn't
+    /// a valid header value, or the window of the rate limit is shorter than a second;
+    /// and the error of the system if the address is unavailable, such as
     /// [`AddrInUse`](io::ErrorKind::AddrInUse).
     ///
     /// # Panics

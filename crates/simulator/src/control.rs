@@ -81,7 +81,7 @@ impl Failure {
     }
 
     fn no_token(id: &str) -> Self {
-        Self::new(StatusCode::NOT_FOUND, format!("there is no token {id}"))
+        Self::new(StatusCode::NOT_FOUND, format!("no token has the id {id}"))
     }
 
     fn into_response(self) -> Response<Body> {
@@ -105,7 +105,7 @@ async fn answer(shared: &Shared, request: Request) -> Result<Response<Body>, Fai
     if !request.headers().contains_key(CONTROL_HEADER) {
         return Err(Failure::new(
             StatusCode::FORBIDDEN,
-            "the control plane takes only requests with the header X-Simulator-Control: 1",
+            "the control plane accepts only requests with the header X-Simulator-Control: 1",
         ));
     }
     let (head, body) = request.into_parts();
@@ -116,7 +116,7 @@ async fn answer(shared: &Shared, request: Request) -> Result<Response<Body>, Fai
     let path = head.uri.path().strip_prefix(PREFIX).unwrap_or_default();
     let segments: Vec<&str> = path.split('/').skip(1).collect();
     if head.uri.query().is_some() && segments != ["requests", "count"] {
-        let error = format!("{} takes no query", head.uri.path());
+        let error = format!("{} accepts no query", head.uri.path());
         return Err(Failure::bad_request(error));
     }
 
@@ -230,7 +230,7 @@ fn check_host(request: &Request) -> Result<(), Failure> {
             .into(),
         ..Failure::new(
             StatusCode::FORBIDDEN,
-            "the control plane takes only requests whose Host is a loopback one",
+            "the control plane accepts only requests with a loopback Host",
         )
     })
 }
@@ -262,7 +262,7 @@ fn check_account(shared: &Shared, id: &str) -> Result<(), Failure> {
     }
     Err(Failure {
         allowed: state.account_ids().map(str::to_owned).collect(),
-        ..Failure::bad_request(format!("there is no account {id}"))
+        ..Failure::bad_request(format!("no account has the id {id}"))
     })
 }
 
@@ -288,7 +288,7 @@ fn unknown(method: &str, path: &str) -> Failure {
             allowed: methods.split(", ").map(str::to_owned).collect(),
             ..Failure::new(
                 StatusCode::METHOD_NOT_ALLOWED,
-                format!("{PREFIX}{path} doesn't take {method}"),
+                format!("{PREFIX}{path} does not support {method}"),
             )
         },
         None => Failure {
@@ -296,7 +296,10 @@ fn unknown(method: &str, path: &str) -> Failure {
                 .iter()
                 .map(|(pattern, methods)| format!("{PREFIX}{pattern}: {methods}"))
                 .collect(),
-            ..Failure::new(StatusCode::NOT_FOUND, format!("there is no {PREFIX}{path}"))
+            ..Failure::new(
+                StatusCode::NOT_FOUND,
+                format!("unknown path {PREFIX}{path}"),
+            )
         },
     }
 }

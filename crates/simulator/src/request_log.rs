@@ -37,12 +37,12 @@ const PLAIN_PARAMETERS: [&str; 4] = ["name", "search", "page", "per_page"];
 /// API token 40 characters, a Client Secret 54 or 64. Ids have 32 digits, or hyphens.
 const SECRET_LENGTH: usize = 37;
 
-/// A request that the simulator received, and what it answered.
+/// A request that the simulator received, and the status of the response.
 ///
-/// No secret is kept, since people test with real ones by mistake: no body at all, no
-/// value of a header that isn't known to be harmless, no value of an undocumented query
-/// parameter, and nothing in path and query that is as long as a credential: those
-/// values read `[masked]`.
+/// It holds no secret, since people test with real ones by mistake. Bodies are not kept.
+/// `[masked]` replaces the values of headers that aren't known to be harmless, the values
+/// of undocumented query parameters, and everything in path and query that is as long as
+/// a credential.
 ///
 /// See the example of [`Simulator::requests`](crate::Simulator::requests).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -54,7 +54,7 @@ pub struct ReceivedRequest {
     pub path: String,
     /// The query as it was sent, without the `?`.
     pub query: Option<String>,
-    /// The headers in lower case, in no certain order.
+    /// The headers in lower case, in no particular order.
     pub headers: Vec<(String, String)>,
     /// The account that the path names; `None` for an unknown route and for the
     /// protected app.
@@ -62,8 +62,7 @@ pub struct ReceivedRequest {
     /// The operation that it asked for; `None` for an unknown route and for the
     /// protected app.
     pub operation: Option<Operation>,
-    /// The status that it was answered with; `None` where a fault kept any
-    /// answer from being sent.
+    /// The status of the response; `None` if a fault prevented any response.
     pub status: Option<u16>,
     /// The fault that it met.
     pub fault: Option<Fault>,

@@ -126,7 +126,7 @@ impl State {
     pub(crate) fn add_account(&mut self, id: &str, token_limit: usize) -> Result<(), String> {
         check_account_id(id)?;
         if self.has_account(id) {
-            return Err(format!("account id \"{id}\" is there already"));
+            return Err(format!("duplicate account id \"{id}\""));
         }
         self.limits.insert(id.to_owned(), token_limit);
         Ok(())
@@ -323,10 +323,10 @@ impl State {
         check_token_id(&stored.token.id)?;
         for Token { id, client_id, .. } in self.tokens() {
             if *id == stored.token.id {
-                return Err(format!("token id \"{id}\" is there already"));
+                return Err(format!("duplicate token id \"{id}\""));
             }
             if *client_id == stored.token.client_id {
-                return Err(format!("Client ID \"{client_id}\" is there already"));
+                return Err(format!("duplicate Client ID \"{client_id}\""));
             }
         }
         let token = stored.token.clone();

@@ -194,7 +194,7 @@ fn a_full_disk_is_no_success() {
 fn it_has_help_and_a_version() {
     for (argument, expected) in [
         ("--help", "--listen <ADDRESS>"),
-        ("--help", "A stall lasts until the client goes away."),
+        ("--help", "A stall lasts until the client disconnects."),
         ("--version", env!("CARGO_PKG_VERSION")),
     ] {
         let output = program().arg(argument).output().unwrap();

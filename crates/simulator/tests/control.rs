@@ -267,12 +267,12 @@ async fn errors_say_what_is_wrong_and_what_is_allowed() {
         (
             "/tokens",
             json!({ "name": "x", "id": ID }),
-            "is there already",
+            "duplicate token id",
         ),
         (
             "/tokens",
             json!({ "name": "x", "client_id": "ci.access" }),
-            "is there already",
+            "duplicate Client ID",
         ),
         (
             "/tokens",
@@ -282,7 +282,7 @@ async fn errors_say_what_is_wrong_and_what_is_allowed() {
         (
             "/tokens",
             json!({ "name": "x", "account_id": "a9" }),
-            "there is no account a9",
+            "no account has the id a9",
         ),
         ("/accounts", json!({}), "missing field `id`"),
         (
@@ -303,7 +303,7 @@ async fn errors_say_what_is_wrong_and_what_is_allowed() {
         (
             "/accounts",
             json!({ "id": api.simulator.account_id() }),
-            "is there already",
+            "duplicate account id",
         ),
         ("/api_tokens", json!({}), "missing field `api_token`"),
         (
@@ -314,17 +314,17 @@ async fn errors_say_what_is_wrong_and_what_is_allowed() {
         (
             "/api_tokens",
             json!({ "api_token": " x" }),
-            "the API token can't stand in a header",
+            "the API token is not a valid header value",
         ),
         (
             "/api_tokens",
             json!({ "api_token": api.simulator.api_token() }),
-            "the API token is there already",
+            "duplicate API token",
         ),
         (
             "/api_tokens",
             json!({ "api_token": "x", "accounts": ["a9"] }),
-            "there is no account a9",
+            "no account has the id a9",
         ),
         (
             "/api_tokens",
@@ -375,19 +375,23 @@ async fn errors_say_what_is_wrong_and_what_is_allowed() {
     let patch = control_json(&api, Method::PATCH, &path, json!({ "id": "x" })).await;
     assert_fails(&patch, bad, "unknown field `id`");
     let reply = control(&api, Method::POST, "/reset?hard=1").await;
-    assert_fails(&reply, bad, "/_simulator/reset takes no query");
+    assert_fails(&reply, bad, "/_simulator/reset accepts no query");
     let reply = control(&api, Method::GET, "/requests/count?operation=burn").await;
     assert_fails(&reply, bad, "expected one of `list`");
     let reply = control(&api, Method::GET, "/requests/count?of=list").await;
     assert_fails(&reply, bad, "unknown field `of`");
 
     let reply = control(&api, Method::PUT, &format!("/tokens/{ID}")).await;
-    assert_fails(&reply, StatusCode::METHOD_NOT_ALLOWED, "doesn't take PUT");
+    assert_fails(
+        &reply,
+        StatusCode::METHOD_NOT_ALLOWED,
+        "does not support PUT",
+    );
     assert_eq!(reply.json()["allowed"], json!(["GET", "PATCH", "DELETE"]));
     assert_eq!(reply.header("allow"), "GET, PATCH, DELETE");
     for path in ["/token", "", "/", "/tokens/x/y"] {
         let reply = control(&api, Method::GET, path).await;
-        assert_fails(&reply, StatusCode::NOT_FOUND, "there is no /_simulator");
+        assert_fails(&reply, StatusCode::NOT_FOUND, "unknown path /_simulator");
         let allowed = reply.json()["allowed"].to_string();
         assert!(
             allowed.contains("/_simulator/clock: GET, POST"),
@@ -421,7 +425,7 @@ async fn a_web_page_does_not_reach_it() {
     ] {
         let request = bare_control(&api, Method::GET, "/tokens").header("X-Simulator-Control", "1");
         let reply = send(request.header("host", host)).await;
-        assert_fails(&reply, forbidden, "Host is a loopback one");
+        assert_fails(&reply, forbidden, "a loopback Host");
         assert_eq!(
             reply.json()["allowed"],
             json!(["localhost", "127.0.0.0/8", "[::1]"])

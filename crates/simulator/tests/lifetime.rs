@@ -93,13 +93,13 @@ async fn an_invalid_builder_does_not_start() {
         ),
         (
             Simulator::builder().api_token("s3cret\n"),
-            "the API token can't",
+            "the API token is not",
         ),
         (
             Simulator::builder()
                 .account_id("a1")
                 .account(SeedAccount::new("a1")),
-            "account id \"a1\" is there twice",
+            "duplicate account id \"a1\"",
         ),
         (
             Simulator::builder().account(SeedAccount::new("a_1")),
@@ -107,13 +107,13 @@ async fn an_invalid_builder_does_not_start() {
         ),
         (
             Simulator::builder().add_api_token(SeedApiToken::new("s3cret").account("a2")),
-            "account \"a2\", which isn't there",
+            "account \"a2\", which doesn't exist",
         ),
         (
             Simulator::builder()
                 .api_token("s3cret")
                 .add_api_token("s3cret"),
-            "an API token is there twice",
+            "duplicate API token",
         ),
         (
             Simulator::builder().token(SeedToken::new("x").id("?")),
@@ -121,11 +121,11 @@ async fn an_invalid_builder_does_not_start() {
         ),
         (
             twice(SeedToken::new("x").id("one")),
-            "token id \"one\" is there twice",
+            "duplicate token id \"one\"",
         ),
         (
             twice(SeedToken::new("x").client_id("one.access")),
-            "Client ID \"one.access\" is there twice",
+            "duplicate Client ID \"one.access\"",
         ),
     ];
     for (builder, expected) in cases {

@@ -3,8 +3,8 @@
 #
 #     crates/xtask/watch/issue.sh REPORT
 #
-# There is one such issue, known by its title. While it is open, it holds the newest
-# report, and a comment tells whoever follows it of a change. Needs gh, logged in.
+# There is one such issue, identified by its title. While it is open, it holds the newest
+# report, and a comment notifies its subscribers of a change. Needs gh, logged in.
 set -euo pipefail
 report=${1:?"REPORT is missing: the file with the report"}
 title="Cloudflare's OpenAPI document has changed"
@@ -17,8 +17,8 @@ if [ -z "$number" ]; then
 fi
 written=$(gh issue view "$number" --json body --jq .body | tr -d '\r')
 if [ "$written" = "$(cat "$report")" ]; then
-    echo "Issue $number holds this report already."
+    echo "Issue $number already has this report."
     exit
 fi
 gh issue edit "$number" --body-file "$report"
-gh issue comment "$number" --body 'The document has changed once more; the report above is new.'
+gh issue comment "$number" --body 'The document has changed again; the report above is new.'

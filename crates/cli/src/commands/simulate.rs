@@ -23,14 +23,14 @@ pub(crate) async fn simulate(output: &Output, arguments: &Simulate) -> Result<Ex
         .start()
         .await
         .map_err(|error| {
-            Failure::usage(format!("nothing can be simulated at {}", arguments.listen))
+            Failure::usage(format!("can't simulate on {}", arguments.listen))
                 .because(error)
-                .next("choose a free port of this machine, such as 127.0.0.1:0")
+                .next("use a free port of a loopback address, such as 127.0.0.1:0")
         })?;
     simulator
         .serve_until_interrupted(|simulator| output.try_write(|out, _| introduce(out, simulator)))
         .await
-        .map_err(|error| Failure::new(Exit::Failed, "the simulator has ended").because(error))?;
+        .map_err(|error| Failure::new(Exit::Failed, "the simulator has stopped").because(error))?;
     Ok(Exit::Success)
 }
 
@@ -45,7 +45,7 @@ fn introduce(out: &mut dyn Write, simulator: &Simulator) -> io::Result<()> {
 fn words(request: &ReceivedRequest) -> String {
     let status = match request.status {
         Some(status) => status.to_string(),
-        None => "no answer".to_owned(),
+        None => "no response".to_owned(),
     };
     let query = request.query.as_ref().map(|query| format!("?{query}"));
     format!(

@@ -94,7 +94,7 @@ fn an_entry_that_allows_nothing_is_told() {
     let drift = drift(&document, &document, &allowed).unwrap();
     assert_eq!(
         drift.to_string(),
-        "unused      the allowed difference `*` at /nowhere isn't there any more\n\
+        "unused      the allowed difference `*` at /nowhere no longer exists\n\
          0 breaking, 0 compatible, 0 allowed\n"
     );
 }
