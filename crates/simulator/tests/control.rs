@@ -479,6 +479,9 @@ async fn no_credential_comes_out_again() {
         hex("e", 37),
         "hunter2-short".to_owned(),
         format!("v1.0-{}-{}", hex("f", 24), hex("f", 146)),
+        "YQSn-xWAQiiEh9qM58wZNnyQS7FUdoqGIUAbrh7T".to_owned(),
+        "a-hyphen-in-every-6th_place-or-so-of-it-".to_owned(),
+        "RQSn%2DxWAQiiEh9qM58wZNnyQS7FUdoqGIUAbrh7".to_owned(),
     ];
     for canary in &canaries {
         for header in [
@@ -540,6 +543,7 @@ async fn no_credential_comes_out_again() {
     for secret in canaries
         .iter()
         .map(String::as_str)
+        .chain(["RQSn-xWAQiiEh9qM58wZNnyQS7FUdoqGIUAbrh7"])
         .chain([api.simulator.api_token(), api.simulator.api_key()])
     {
         assert!(!told.contains(secret), "{secret}");
