@@ -58,8 +58,9 @@
 //! - **`forever`** never expires, whatever `expires_at` says; `expires_at` is
 //!   then a hundred years off, since the real one isn't null either.
 //! - **Lists** are in order of creation, 1000 tokens a page unless `per_page`
-//!   says otherwise (1 to 1000). `total_count` and `total_pages` count the tokens
-//!   that match the filters.
+//!   says otherwise (1 to 1000). `total_count` counts all tokens that the caller may
+//!   see, whatever `name` and `search` are, as the document says of it.
+//!   `total_pages` is the number of pages that those tokens would fill.
 //! - **The protected app** answers 401 to a caller who can't authenticate, whatever the
 //!   reason, and 403 to a valid token that isn't allowed. Only a token that is let in
 //!   has been seen.
