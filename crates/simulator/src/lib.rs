@@ -80,7 +80,9 @@
 //!   as it would have.
 //! - **The control plane** (`/_simulator/`) is no part of the API: it is neither logged,
 //!   limited nor met by faults. It refuses what doesn't have a loopback `Host` and the
-//!   header `X-Simulator-Control`, grants no preflight, and gives no secret back.
+//!   header `X-Simulator-Control`, grants no preflight, and gives no secret back. On an
+//!   address that isn't a loopback one it is off unless
+//!   [asked for](SimulatorBuilder::control_plane), and then takes any `Host`.
 //! - **The log of requests** holds no body, and masks the values of all headers but a few
 //!   harmless ones; see [`ReceivedRequest`].
 //! - **TLS** fails: the simulator answers a client's hello with the alert

@@ -456,6 +456,42 @@ async fn a_web_page_does_not_reach_it() {
 }
 
 #[tokio::test]
+async fn it_is_off_beyond_loopback_unless_asked_for() {
+    let open = || Simulator::builder().listen(([0, 0, 0, 0], 0).into());
+    let off = [open(), Simulator::builder().control_plane(false)];
+    for builder in off {
+        let api = Api::start(builder.token(SeedToken::new("CI"))).await;
+        assert_eq!(api.get(&api.account("")).await.status, StatusCode::OK);
+        for (method, path) in [
+            (Method::GET, "/tokens"),
+            (Method::GET, ""),
+            (Method::OPTIONS, "/reset"),
+            (Method::POST, "/reset"),
+        ] {
+            let reply = control(&api, method, path).await;
+            assert_fails(&reply, StatusCode::FORBIDDEN, "the control plane is off");
+            assert_fails(&reply, StatusCode::FORBIDDEN, "--control");
+        }
+        assert_eq!(api.simulator.count(Operation::List), 1, "nothing was reset");
+    }
+
+    let api = Api::start(open().control_plane(true)).await;
+    for host in ["simulator", "simulator:8787", "192.0.2.1:80", "localhost"] {
+        let request = bare_control(&api, Method::GET, "/clock").header("host", host);
+        let bare = send(request.try_clone().unwrap()).await;
+        assert_fails(&bare, StatusCode::FORBIDDEN, "X-Simulator-Control: 1");
+        let reply = send(request.header("X-Simulator-Control", "1")).await;
+        assert_eq!(reply.status, StatusCode::OK, "{host}");
+    }
+
+    let asked_for = Simulator::builder().control_plane(true);
+    let api = Api::start(asked_for).await;
+    let request = bare_control(&api, Method::GET, "/clock").header("X-Simulator-Control", "1");
+    let reply = send(request.header("host", "example.com")).await;
+    assert_fails(&reply, StatusCode::FORBIDDEN, "Host is a loopback one");
+}
+
+#[tokio::test]
 async fn it_is_no_part_of_the_api() {
     let api = with_token().await;
     let fault = json!({ "fault": { "status": 503 } });
