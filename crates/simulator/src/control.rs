@@ -169,6 +169,7 @@ async fn answer(
         }
         ("PATCH", ["tokens", id]) => {
             let change: ChangeToken = read(&body)?;
+            change.check().map_err(Failure::bad_request)?;
             let changed = shared
                 .state()
                 .change(id, |stored| change.apply(stored, now));
@@ -280,6 +281,7 @@ fn is_loopback(host: &str) -> bool {
 
 fn add(shared: &Shared, body: &[u8]) -> Result<Token, Failure> {
     let mut new: NewToken = read(body)?;
+    new.check().map_err(Failure::bad_request)?;
     let account = new.account_id.take();
     let account = account.as_deref().unwrap_or(shared.start.account_id());
     check_account(shared, account)?;

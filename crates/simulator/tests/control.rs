@@ -116,6 +116,71 @@ async fn tokens_are_added_read_changed_and_deleted() {
 }
 
 #[tokio::test]
+async fn a_changed_duration_sets_the_expiry_as_an_update_does() {
+    let api = with_token().await;
+    let path = format!("/tokens/{ID}");
+    api.advance(TimeDelta::hours(1));
+    let now = start() + TimeDelta::hours(1);
+    for (change, duration, expires_at) in [
+        (json!({ "duration": "720h" }), "720h", TimeDelta::days(30)),
+        (
+            json!({ "duration": "24h", "expires_in": "1h" }),
+            "24h",
+            TimeDelta::hours(1),
+        ),
+        (
+            json!({ "duration": "1 year" }),
+            "1 year",
+            TimeDelta::days(365),
+        ),
+        (
+            json!({ "duration": "forever" }),
+            "forever",
+            TimeDelta::days(36_525),
+        ),
+        (
+            json!({ "expires_in": "-1h" }),
+            "8760h",
+            TimeDelta::hours(-1),
+        ),
+    ] {
+        let changed = control_json(&api, Method::PATCH, &path, change).await;
+        assert_eq!(changed.status, StatusCode::OK);
+        let held = api.simulator.token(ID).unwrap();
+        assert_eq!(held.duration, duration);
+        assert_eq!(held.expires_at, now + expires_at, "{duration}");
+        assert_eq!(changed.json()["duration"], duration);
+        let knock = api.knock("ci.access", "secret").await.status;
+        let is_alive = expires_at > TimeDelta::zero();
+        assert_eq!(knock == StatusCode::OK, is_alive, "{duration}");
+    }
+}
+
+#[tokio::test]
+async fn an_expiry_that_contradicts_itself_is_refused() {
+    let api = with_token().await;
+    let before = api.simulator.tokens();
+    let twice = json!({ "name": "x", "expires_in": "1h", "expires_at": "2030-01-01T00:00:00Z" });
+    let in_vain = json!({ "name": "x", "duration": "forever", "expires_in": "1h" });
+    let at_no_time =
+        json!({ "name": "x", "duration": "forever", "expires_at": "2030-01-01T00:00:00Z" });
+    for (body, error) in [
+        (twice, "both `expires_in` and `expires_at`"),
+        (in_vain, "\"forever\" never expires"),
+        (at_no_time, "\"forever\" never expires"),
+    ] {
+        for (method, path) in [
+            (Method::POST, "/tokens".to_owned()),
+            (Method::PATCH, format!("/tokens/{ID}")),
+        ] {
+            let reply = control_json(&api, method, &path, body.clone()).await;
+            assert_fails(&reply, StatusCode::BAD_REQUEST, error);
+        }
+    }
+    assert_eq!(api.simulator.tokens(), before);
+}
+
+#[tokio::test]
 async fn the_clock_moves_by_a_distance_and_to_a_time() {
     let api = with_token().await;
     let now = |reply: &Reply| reply.json()["now"].clone();
