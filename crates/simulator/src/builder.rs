@@ -6,10 +6,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::api::authentication::SeedApiToken;
 use crate::behavior::{AppAuthentication, Behavior};
+use crate::control::ControlPlane;
 use crate::request_log::{Listener, ReceivedRequest};
 use crate::shared::Shared;
 use crate::simulator::Simulator;
-use crate::start::{Drawn, Start, invalid};
+use crate::start::{Drawn, Start};
 use crate::state::clock::Clock;
 use crate::state::sample;
 use crate::state::seed::{DEFAULT_TOKEN_LIMIT, SeedAccount, SeedToken};
@@ -23,6 +24,8 @@ use crate::state::seed::{DEFAULT_TOKEN_LIMIT, SeedAccount, SeedToken};
 #[must_use = "nothing listens before `start`"]
 pub struct SimulatorBuilder {
     address: SocketAddr,
+    /// `None` for the default, which the address decides.
+    control_plane: Option<bool>,
     clock: Clock,
     seed: u64,
     /// Of the first account.
@@ -52,6 +55,7 @@ impl SimulatorBuilder {
     fn new() -> Self {
         Self {
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            control_plane: None,
             clock: Clock::new(Utc::now),
             seed: 0,
             tokens: Vec::new(),
@@ -68,21 +72,53 @@ impl SimulatorBuilder {
         }
     }
 
-    /// Sets the loopback address to listen on; port 0 takes a free port. The default is
+    /// Sets the address to listen on; port 0 takes a free port. The default is
     /// `127.0.0.1:0`.
+    ///
+    /// Other machines and containers reach a simulator on any other than a loopback address,
+    /// such as `0.0.0.0`. It holds no secret but those that a test gives it, and its own
+    /// credentials come from a seed that anyone can guess. So keep it in a network of tests,
+    /// and don't expose it. The [control plane](Self::control_plane) is off there.
     ///
     /// ```
     /// # use cf_service_tokens_simulator::Simulator;
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> std::io::Result<()> {
-    /// let elsewhere = std::net::SocketAddr::from(([0, 0, 0, 0], 0));
-    /// let error = Simulator::builder().listen(elsewhere).start().await.unwrap_err();
-    /// assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
+    /// let everywhere = std::net::SocketAddr::from(([0, 0, 0, 0], 0));
+    /// let simulator = Simulator::builder().listen(everywhere).start().await?;
+    /// assert!(simulator.base_url().starts_with("http://127.0.0.1:"));
     /// # Ok(())
     /// # }
     /// ```
     pub fn listen(mut self, address: SocketAddr) -> Self {
         self.address = address;
+        self
+    }
+
+    /// Turns the control plane on or off. By default it is on if the simulator listens on a
+    /// loopback address, and off on any other.
+    ///
+    /// On a loopback address it answers requests with a loopback `Host` alone. On any other
+    /// address it answers whatever the `Host` is, so whoever can reach the port can use it:
+    /// other machines, and a web page whose name leads there. The header
+    /// `X-Simulator-Control` is needed on each address.
+    ///
+    /// ```
+    /// # use cf_service_tokens_simulator::Simulator;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let everywhere = std::net::SocketAddr::from(([0, 0, 0, 0], 0));
+    /// let builder = Simulator::builder().listen(everywhere);
+    /// let simulator = builder.control_plane(true).start().await?;
+    /// let clock = simulator.base_url().replace("/client/v4", "/_simulator/clock");
+    /// let request = reqwest::Client::new().get(clock).header("Host", "simulator:8787");
+    /// let answer = request.header("X-Simulator-Control", "1").send().await?;
+    /// assert_eq!(answer.status(), 200);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn control_plane(mut self, on: bool) -> Self {
+        self.control_plane = Some(on);
         self
     }
 
@@ -384,10 +420,10 @@ impl SimulatorBuilder {
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`](io::ErrorKind::InvalidInput) if the address isn't a
-    /// loopback one, an id isn't valid in a path, an id, Client ID or API token is
-    /// duplicated, an API token names an account that doesn't exist, a credential isn't
-    /// a valid header value, or the window of the rate limit is shorter than a second;
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) if an id isn't valid in a path, an
+    /// id, Client ID or API token is duplicated, an API token names an account that
+    /// doesn't exist, a credential isn't a valid header value, or the window of the rate
+    /// limit is shorter than a second;
     /// and the error of the system if the address is unavailable, such as
     /// [`AddrInUse`](io::ErrorKind::AddrInUse).
     ///
@@ -396,14 +432,9 @@ impl SimulatorBuilder {
     /// Outside a tokio runtime.
     pub async fn start(self) -> io::Result<Simulator> {
         let address = self.address;
-        if !address.ip().is_loopback() {
-            return Err(invalid(format!(
-                "can't listen on {address}: the simulator gives away its credentials, \
-                 so it takes loopback addresses only, such as 127.0.0.1:0"
-            )));
-        }
+        let control_plane = ControlPlane::at(address.ip(), self.control_plane);
         let shared = self.populate()?;
-        Simulator::serve(address, shared)
+        Simulator::serve(address, control_plane, shared)
     }
 
     fn populate(self) -> io::Result<Shared> {

@@ -3,8 +3,9 @@
 //!
 //! A web page that is open in a browser must not reach it. So a request must name a
 //! loopback host, against DNS rebinding, and carry a header that no browser sends to
-//! another site without a preflight; no preflight is ever granted. The simulator listens
-//! on loopback addresses alone, so no other machine gets here.
+//! another site without a preflight; no preflight is ever granted. Where other machines
+//! reach the simulator, the control plane is off unless asked for. Then a request may name
+//! any host, since the simulator doesn't know its names in their network.
 
 mod bodies;
 
@@ -46,10 +47,29 @@ const PATHS: [(&str, &str); 9] = [
     ("/reset", "POST"),
 ];
 
-pub(crate) fn router() -> Router<Arc<Shared>> {
+/// The requests that the control plane takes.
+#[derive(Clone, Copy)]
+pub(crate) enum ControlPlane {
+    Off,
+    LoopbackHost,
+    AnyHost,
+}
+
+impl ControlPlane {
+    /// The control plane of a simulator that listens on this address.
+    pub(crate) fn at(address: IpAddr, asked_for: Option<bool>) -> Self {
+        match (address.is_loopback(), asked_for) {
+            (_, Some(false)) | (false, None) => Self::Off,
+            (true, _) => Self::LoopbackHost,
+            (false, Some(true)) => Self::AnyHost,
+        }
+    }
+}
+
+pub(crate) fn router(control_plane: ControlPlane) -> Router<Arc<Shared>> {
     let control = any(
-        |State(shared): State<Arc<Shared>>, request: Request| async move {
-            let answer = answer(&shared, request).await;
+        move |State(shared): State<Arc<Shared>>, request: Request| async move {
+            let answer = answer(&shared, control_plane, request).await;
             answer.unwrap_or_else(Failure::into_response)
         },
     );
@@ -100,8 +120,23 @@ impl Failure {
     }
 }
 
-async fn answer(shared: &Shared, request: Request) -> Result<Response<Body>, Failure> {
-    check_host(&request)?;
+async fn answer(
+    shared: &Shared,
+    control_plane: ControlPlane,
+    request: Request,
+) -> Result<Response<Body>, Failure> {
+    match control_plane {
+        ControlPlane::Off => {
+            return Err(Failure::new(
+                StatusCode::FORBIDDEN,
+                "the control plane is off, as it is by default on an address that isn't a \
+                 loopback one; start the simulator with --control or \
+                 SimulatorBuilder::control_plane(true) to turn it on",
+            ));
+        }
+        ControlPlane::LoopbackHost => check_host(&request)?,
+        ControlPlane::AnyHost => {}
+    }
     if !request.headers().contains_key(CONTROL_HEADER) {
         return Err(Failure::new(
             StatusCode::FORBIDDEN,
@@ -134,6 +169,7 @@ async fn answer(shared: &Shared, request: Request) -> Result<Response<Body>, Fai
         }
         ("PATCH", ["tokens", id]) => {
             let change: ChangeToken = read(&body)?;
+            change.check().map_err(Failure::bad_request)?;
             let changed = shared
                 .state()
                 .change(id, |stored| change.apply(stored, now));
@@ -245,6 +281,7 @@ fn is_loopback(host: &str) -> bool {
 
 fn add(shared: &Shared, body: &[u8]) -> Result<Token, Failure> {
     let mut new: NewToken = read(body)?;
+    new.check().map_err(Failure::bad_request)?;
     let account = new.account_id.take();
     let account = account.as_deref().unwrap_or(shared.start.account_id());
     check_account(shared, account)?;

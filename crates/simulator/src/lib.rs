@@ -58,8 +58,9 @@
 //! - **`forever`** never expires, whatever `expires_at` says; `expires_at` is
 //!   then a hundred years off, since the real one isn't null either.
 //! - **Lists** are in order of creation, 1000 tokens a page unless `per_page`
-//!   says otherwise (1 to 1000). `total_count` and `total_pages` count the tokens
-//!   that match the filters.
+//!   says otherwise (1 to 1000). `total_count` counts all tokens that the caller may
+//!   see, whatever `name` and `search` are, as the document says of it.
+//!   `total_pages` is the number of pages that those tokens would fill.
 //! - **The protected app** responds with 401 to a caller that can't authenticate,
 //!   whatever the reason, and with 403 to a valid token that isn't allowed. Only an
 //!   accepted token updates `last_seen_at`.
@@ -80,7 +81,8 @@
 //! - **The control plane** (`/_simulator/`) is not part of the API: its requests are not
 //!   logged, not limited, and meet no faults. It refuses requests without a loopback
 //!   `Host` or the header `X-Simulator-Control`, grants no preflight, and returns no
-//!   secret.
+//!   secret. On an address that isn't a loopback one it is off unless
+//!   [asked for](SimulatorBuilder::control_plane), and then takes any `Host`.
 //! - **The request log** holds no body, and masks the values of all headers but a few
 //!   harmless ones; see [`ReceivedRequest`].
 //! - **TLS** fails: the simulator responds to a client's hello with the alert

@@ -32,6 +32,9 @@ fn main() -> ExitCode {
     };
 
     let mut builder = Simulator::builder().listen(address).seed(seed);
+    if arguments.get_flag("control") {
+        builder = builder.control_plane(true);
+    }
     if !empty {
         builder = builder.believable_account();
     }
@@ -85,9 +88,9 @@ fn command() -> Command {
     };
     Command::new("cf-service-tokens-simulator")
         .version(env!("CARGO_PKG_VERSION"))
-        .about("Simulate Cloudflare's API for Access service tokens on a loopback port")
+        .about("Simulate Cloudflare's API for Access service tokens")
         .long_about(
-            "Simulate Cloudflare's API for Access service tokens on a loopback port.\n\n\
+            "Simulate Cloudflare's API for Access service tokens.\n\n\
              Prints CLOUDFLARE_BASE_URL, CLOUDFLARE_API_TOKEN and CLOUDFLARE_ACCOUNT_ID, \
              one NAME=value per line, and serves until interrupted. \
              Its state is lost when it exits.",
@@ -97,7 +100,24 @@ fn command() -> Command {
                 .long("listen")
                 .value_name("ADDRESS")
                 .value_parser(value_parser!(SocketAddr))
-                .help("The loopback address to listen on [default: 127.0.0.1:0, a free port]"),
+                .help("The address to listen on [default: 127.0.0.1:0, a free port]")
+                .long_help(
+                    "The address to listen on. Other machines and containers reach any other \
+                     than a loopback address, such as 0.0.0.0:8787. Don't expose it beyond a \
+                     network of tests: anyone can guess the credentials of the simulator. \
+                     [default: 127.0.0.1:0, a free port]",
+                ),
+        )
+        .arg(
+            flag(
+                "control",
+                "Turn the control plane on, also beyond loopback addresses",
+            )
+            .long_help(
+                "Turn the control plane on, under /_simulator/. By default it is on if the \
+                 simulator listens on a loopback address, and off on any other, where anyone who \
+                 can reach the port can use it.",
+            ),
         )
         .arg(
             Arg::new("seed")

@@ -1,12 +1,13 @@
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use chrono::TimeDelta;
 
 use crate::api::{self, Operation};
 use crate::app;
+use crate::control::ControlPlane;
 use crate::faults::injection::Injection;
 use crate::faults::plan::{FaultPlan, RandomFaults};
 use crate::request_log::ReceivedRequest;
@@ -14,7 +15,7 @@ use crate::shared::Shared;
 use crate::state::token::Token;
 use crate::wire::Port;
 
-/// A running simulator: a server on a loopback port, and its state.
+/// A running simulator: a server on a port, and its state.
 ///
 /// Serves for as long as the value lives. Dropping it closes the port and resets all
 /// connections, stalled ones included. [`shutdown`](Self::shutdown)
@@ -46,10 +47,14 @@ pub struct Simulator {
 
 impl Simulator {
     /// Opens the port and serves there, until the simulator is dropped.
-    pub(crate) fn serve(address: SocketAddr, shared: Shared) -> io::Result<Self> {
+    pub(crate) fn serve(
+        address: SocketAddr,
+        control_plane: ControlPlane,
+        shared: Shared,
+    ) -> io::Result<Self> {
         let shared = Arc::new(shared);
-        let port = Port::open(address, api::router(shared.clone()))?;
-        let origin = format!("http://{}", port.address());
+        let port = Port::open(address, api::router(shared.clone(), control_plane))?;
+        let origin = format!("http://{}", address_of_client(port.address()));
         Ok(Self {
             shared,
             base_url: format!("{origin}{}", api::API),
@@ -59,6 +64,9 @@ impl Simulator {
     }
 
     /// Returns the base URL of the API, such as `http://127.0.0.1:41235/client/v4`.
+    ///
+    /// A simulator that listens on all addresses, `0.0.0.0` or `[::]`, returns the URL for
+    /// this machine. From another one, put the name of this machine in its place.
     ///
     /// See the example of [`Simulator`].
     pub fn base_url(&self) -> &str {
@@ -440,6 +448,16 @@ impl Simulator {
     pub async fn shutdown(self) {
         self.port.close().await;
     }
+}
+
+/// The address by which a client of this machine reaches a listener.
+fn address_of_client(listener: SocketAddr) -> SocketAddr {
+    let ip = match listener.ip() {
+        ip if !ip.is_unspecified() => ip,
+        IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+    };
+    SocketAddr::new(ip, listener.port())
 }
 
 impl fmt::Debug for Simulator {

@@ -11,6 +11,13 @@ use crate::explain::{self, Failure};
 use crate::output::Output;
 
 pub(crate) async fn simulate(output: &Output, arguments: &Simulate) -> Result<Exit, Failure> {
+    if !arguments.listen.ip().is_loopback() {
+        let words = format!("{} is no loopback address", arguments.listen);
+        return Err(Failure::usage(words).next(
+            "choose one, such as 127.0.0.1:0; the program cf-service-tokens-simulator \
+             listens on any address",
+        ));
+    }
     let quiet = output.quiet;
     let simulator = Simulator::builder()
         .believable_account()

@@ -335,8 +335,7 @@ impl SeedToken {
 
     /// When the token expires and when it was created.
     fn lifespan(&self, start: DateTime<Utc>) -> (DateTime<Utc>, DateTime<Utc>) {
-        let lifetime =
-            duration::lifetime(&self.duration).unwrap_or(Lifetime::For(TimeDelta::hours(8760)));
+        let lifetime = duration::lifetime_or_default(&self.duration);
         let created_at = self.created_at.map(|moment| moment.resolve(start));
         let expires_at = match self.expiry {
             Some(moment) => moment.resolve(start),

@@ -152,19 +152,7 @@ impl TokenField {
         Self::UpdatedAt,
         Self::Enabled,
     ];
-    /// The documented fields of every other answer about a token.
-    pub(crate) const OF_TOKEN: &[Self] = &[
-        Self::Id,
-        Self::ClientId,
-        Self::Name,
-        Self::Duration,
-        Self::ExpiresAt,
-        Self::CreatedAt,
-        Self::UpdatedAt,
-        Self::LastSeenAt,
-        Self::Enabled,
-    ];
-    /// All known fields, documented or not.
+    /// All known fields, the undocumented one last.
     pub(crate) const ALL: &[Self] = &[
         Self::Id,
         Self::ClientId,
@@ -177,6 +165,11 @@ impl TokenField {
         Self::Enabled,
         Self::ClientSecretVersion,
     ];
+    /// The documented fields of every answer but those to create and rotate.
+    pub(crate) const OF_TOKEN: &[Self] = match Self::ALL {
+        [documented @ .., Self::ClientSecretVersion] => documented,
+        _ => panic!("`client_secret_version` must be the last field"),
+    };
 
     pub(crate) fn name(self) -> &'static str {
         match self {
