@@ -17,9 +17,9 @@ use crate::transport::Transport;
 /// A client of Cloudflare's API for service tokens.
 ///
 /// It is cheap to clone, and clones share their connections.
-/// [`account`](Self::account) returns the service tokens of an account, on which
-/// the calls are made. [`from_env`](Self::from_env) builds a client from
-/// environment variables.
+/// [`account`](Self::account) returns an account, whose
+/// [`service_tokens`](Account::service_tokens) has the calls.
+/// [`from_env`](Self::from_env) builds a client from environment variables.
 ///
 /// ```
 /// use cf_service_tokens::Client;
@@ -33,7 +33,7 @@ use crate::transport::Transport;
 ///     .api_token(simulator.api_token())
 /// #   .base_url(simulator.base_url())
 ///     .build()?;
-/// let tokens = client.account(simulator.account_id())?;
+/// let tokens = client.account(simulator.account_id())?.service_tokens();
 /// let token = tokens.refresh(&id).await?;
 /// println!("good until {:?}", token.expires_at);
 /// assert_eq!(token.name.as_deref(), Some("deploy"));
@@ -67,7 +67,7 @@ impl Client {
     /// use cf_service_tokens::Client;
     ///
     /// // CLOUDFLARE_API_TOKEN and CLOUDFLARE_ACCOUNT_ID
-    /// let tokens = Client::from_env()?.default_account()?;
+    /// let tokens = Client::from_env()?.default_account()?.service_tokens();
     /// # Ok::<(), cf_service_tokens::Error>(())
     /// ```
     ///
@@ -80,26 +80,26 @@ impl Client {
         ClientBuilder::from_env().build()
     }
 
-    /// The service tokens of an account.
+    /// Returns an account. Nothing is sent.
     ///
     /// ```
     /// # let client = cf_service_tokens::Client::builder().api_token("token").build()?;
-    /// let tokens = client.account("023e105f4ecef8ad9ca31a8372d0c353")?;
-    /// assert_eq!(tokens.account_id().as_str(), "023e105f4ecef8ad9ca31a8372d0c353");
+    /// let account = client.account("023e105f4ecef8ad9ca31a8372d0c353")?;
+    /// let tokens = account.service_tokens();
     /// assert!(client.account("").unwrap_err().is_invalid_id());
     /// # Ok::<(), cf_service_tokens::Error>(())
     /// ```
     ///
     /// # Errors
     ///
-    /// One for which [`Error::is_invalid_id`] holds, if the text can't be an
+    /// An error for which [`Error::is_invalid_id`] holds, if the text can't be an
     /// account's id.
-    pub fn account(&self, id: impl AsRef<str>) -> Result<ServiceTokens, Error> {
-        Ok(self.tokens_of(AccountId::new(id)?))
+    pub fn account(&self, id: impl AsRef<str>) -> Result<Account, Error> {
+        Ok(self.account_of(AccountId::new(id)?))
     }
 
-    /// The service tokens of the account that the client was set up with, by
-    /// [`ClientBuilder::account_id`] or `CLOUDFLARE_ACCOUNT_ID`.
+    /// Returns the account that the client was set up with, by
+    /// [`ClientBuilder::account_id`] or `CLOUDFLARE_ACCOUNT_ID`. Nothing is sent.
     ///
     /// ```
     /// # use cf_service_tokens::Client;
@@ -107,24 +107,29 @@ impl Client {
     ///     .api_token("token")
     ///     .account_id("023e105f4ecef8ad9ca31a8372d0c353")
     ///     .build()?;
-    /// assert_eq!(client.default_account()?.account_id().as_str(), "023e105f4ecef8ad9ca31a8372d0c353");
+    /// let account = client.default_account()?;
+    /// assert_eq!(account.id().as_str(), "023e105f4ecef8ad9ca31a8372d0c353");
     /// # Ok::<(), cf_service_tokens::Error>(())
     /// ```
     ///
     /// # Errors
     ///
-    /// One for which [`Error::is_configuration`] holds, if there was none.
-    pub fn default_account(&self) -> Result<ServiceTokens, Error> {
+    /// An error for which [`Error::is_configuration`] holds, if no account is configured.
+    pub fn default_account(&self) -> Result<Account, Error> {
         let account = self.default_account.clone().ok_or_else(|| {
             Error::configuration(format!(
                 "no account is configured; name one to `account`, or set {ACCOUNT_ID}"
             ))
         })?;
-        Ok(self.tokens_of(account))
+        Ok(self.account_of(account))
     }
 
-    fn tokens_of(&self, account: AccountId) -> ServiceTokens {
-        ServiceTokens::new(Arc::clone(&self.transport), account, self.options.clone())
+    fn account_of(&self, id: AccountId) -> Account {
+        Account {
+            transport: Arc::clone(&self.transport),
+            id,
+            options: self.options.clone(),
+        }
     }
 
     /// The same client, whose calls differ from its settings as `set` says.
@@ -139,7 +144,7 @@ impl Client {
     /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
     ///
     /// let hurried = client.with(|call| call.timeout(Duration::from_secs(2)));
-    /// let page = hurried.account(simulator.account_id())?.list().page(1).await?;
+    /// let page = hurried.account(simulator.account_id())?.service_tokens().list().page(1).await?;
     /// assert_eq!(page.tokens.len(), 1);
     /// # Ok(())
     /// # }
@@ -176,6 +181,54 @@ impl Client {
             method,
             path.into(),
         )
+    }
+}
+
+/// An account; returned by [`Client::account`] and [`Client::default_account`].
+///
+/// It is cheap to clone.
+///
+/// ```
+/// use cf_service_tokens::Client;
+///
+/// let client = Client::builder().api_token("token").build()?;
+/// let account = client.account("023e105f4ecef8ad9ca31a8372d0c353")?;
+/// let tokens = account.service_tokens();
+/// assert_eq!(tokens.account_id(), account.id());
+/// # Ok::<(), cf_service_tokens::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Account {
+    transport: Arc<Transport>,
+    id: AccountId,
+    options: CallOptions,
+}
+
+impl Account {
+    /// Returns the id of the account.
+    ///
+    /// See the example of [`Account`].
+    pub fn id(&self) -> &AccountId {
+        &self.id
+    }
+
+    /// Returns the calls for the service tokens of the account.
+    ///
+    /// See the example of [`Account`].
+    pub fn service_tokens(&self) -> ServiceTokens {
+        ServiceTokens::new(
+            Arc::clone(&self.transport),
+            self.id.clone(),
+            self.options.clone(),
+        )
+    }
+}
+
+impl fmt::Debug for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Account")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
     }
 }
 

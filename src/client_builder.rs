@@ -40,7 +40,7 @@ const BODY_LIMIT: usize = 4 * 1024 * 1024;
 ///     .account_id("023e105f4ecef8ad9ca31a8372d0c353")
 ///     .timeout(Duration::from_secs(10))
 ///     .build()?;
-/// let tokens = client.default_account()?;
+/// let tokens = client.default_account()?.service_tokens();
 /// # Ok::<(), cf_service_tokens::Error>(())
 /// ```
 #[must_use = "a builder does nothing until `build` is called"]
@@ -110,7 +110,7 @@ impl ClientBuilder {
     /// #   .base_url("http://127.0.0.1:8787/client/v4")
     ///     .timeout(Duration::from_secs(10))
     ///     .build()?;
-    /// let account = client.default_account()?.account_id().clone();
+    /// let account = client.default_account()?.id().clone();
     /// assert_eq!(account.as_str(), "023e105f4ecef8ad9ca31a8372d0c353", "whatever the environment says");
     /// # Ok::<(), cf_service_tokens::Error>(())
     /// ```
@@ -270,7 +270,7 @@ impl ClientBuilder {
     ///
     /// let client = builder.body_limit(64 * 1024).build()?;
     /// simulator.inject(Fault::EndlessBody);
-    /// let error = client.account(simulator.account_id())?.list().page(1).await.unwrap_err();
+    /// let error = client.account(simulator.account_id())?.service_tokens().list().page(1).await.unwrap_err();
     /// assert!(error.is_body_too_large());
     /// # Ok(())
     /// # }
@@ -383,23 +383,6 @@ impl ClientBuilder {
             default_account,
             options: CallOptions::default(),
         })
-    }
-
-    /// Builds a client whose calls wait for their answers. Nothing is sent yet.
-    ///
-    /// ```
-    /// # use cf_service_tokens::Client;
-    /// let client = Client::builder().api_token("token").build_blocking()?;
-    /// let tokens = client.account("023e105f4ecef8ad9ca31a8372d0c353")?;
-    /// # Ok::<(), cf_service_tokens::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// As for [`build`](Self::build).
-    #[cfg(feature = "blocking")]
-    pub fn build_blocking(self) -> Result<crate::blocking::Client, Error> {
-        crate::blocking::Client::new(self.build()?)
     }
 }
 

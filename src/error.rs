@@ -28,7 +28,7 @@ const INVALID_ACCESS_TOKEN: i64 = 9109;
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
 /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-/// # let tokens = client.account(simulator.account_id())?;
+/// # let tokens = client.account(simulator.account_id())?.service_tokens();
 /// let id = "f174e90a-fafe-4643-bbbc-4a0ed4fc8415";
 /// match tokens.refresh(id).await {
 ///     Ok(token) => println!("good until {:?}", token.expires_at),
@@ -64,7 +64,7 @@ const INVALID_ACCESS_TOKEN: i64 = 9109;
 /// #     .api_token(simulator.api_token())
 /// #     .retry(Retry::none())
 /// #     .build()?;
-/// # let tokens = client.account(simulator.account_id())?;
+/// # let tokens = client.account(simulator.account_id())?.service_tokens();
 /// # let id = simulator.tokens()[0].id.clone();
 ///
 /// simulator.go_offline().await?;
@@ -98,7 +98,7 @@ const INVALID_ACCESS_TOKEN: i64 = 9109;
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
 /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-/// # let tokens = client.account(simulator.account_id())?;
+/// # let tokens = client.account(simulator.account_id())?.service_tokens();
 /// # let id = simulator.tokens()[0].id.clone();
 /// let error = tokens.refresh("00000000-0000-0000-0000-000000000000").await.unwrap_err();
 /// assert!(error.is_not_found() && error.is_refused());
@@ -146,6 +146,10 @@ pub(crate) enum Kind {
     Credentials(String),
     InvalidId(String),
     InvalidRequest(String),
+    /// The listing has no token of the name.
+    NoMatch(String),
+    /// The listing has several tokens of the name.
+    Ambiguous(String),
     Throttled(Duration),
     Connect,
     Tls,
@@ -156,9 +160,15 @@ pub(crate) enum Kind {
     Refused,
     Status,
     NotJson,
-    Shape { path: String, fault: String },
+    Shape {
+        path: String,
+        fault: String,
+    },
     NoResult,
-    OtherType { path: String, fault: String },
+    OtherType {
+        path: String,
+        fault: String,
+    },
     Pages(String),
 }
 
@@ -193,6 +203,24 @@ impl Error {
 
     pub(crate) fn invalid_request(words: impl Into<String>) -> Self {
         Self::outside_a_call(Kind::InvalidRequest(words.into()))
+    }
+
+    /// A token that a call is about, and whose id is not known.
+    pub(crate) fn service_token_without_id(name: Option<&str>) -> Self {
+        let name = name.map(|name| format!(" {name:?}")).unwrap_or_default();
+        Self::outside_a_call(Kind::InvalidId(format!(
+            "the service token{name} has no id; list the tokens, and take it from there"
+        )))
+    }
+
+    /// A name that no token has, where one was to be found.
+    pub(crate) fn no_match(words: impl Into<String>) -> Self {
+        Self::outside_a_call(Kind::NoMatch(words.into()))
+    }
+
+    /// A name that several tokens have, where one was to be found.
+    pub(crate) fn ambiguous(words: impl Into<String>) -> Self {
+        Self::outside_a_call(Kind::Ambiguous(words.into()))
     }
 
     fn outside_a_call(kind: Kind) -> Self {
@@ -312,7 +340,7 @@ impl Error {
     /// # let builder = builder.retry(cf_service_tokens::Retry::none());
     /// // The simulator speaks no TLS.
     /// let client = builder.base_url(simulator.base_url().replace("http://", "https://")).build()?;
-    /// let error = client.account(simulator.account_id())?.list().page(1).await.unwrap_err();
+    /// let error = client.account(simulator.account_id())?.service_tokens().list().page(1).await.unwrap_err();
     /// assert!(error.is_tls() && error.is_connect());
     /// # Ok(())
     /// # }
@@ -396,7 +424,7 @@ impl Error {
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).token(SeedToken::new("backup")).start().await?;
     /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?;
+    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
     /// # let ids: Vec<String> = simulator.tokens().into_iter().map(|token| token.id).collect();
     ///
     /// simulator.inject(Fault::Status(401));
@@ -421,11 +449,19 @@ impl Error {
             || self.has_code(INVALID_ACCESS_TOKEN)
     }
 
-    /// Whether there is no such service token, account or route: HTTP 404.
+    /// Whether there is no such service token, account or route: HTTP 404, or
+    /// [`find`](crate::ServiceTokens::find) found no token of the name.
     ///
     /// See the example of [what the API said](Self#what-the-api-said).
     pub fn is_not_found(&self) -> bool {
-        self.status() == Some(StatusCode::NOT_FOUND)
+        self.status() == Some(StatusCode::NOT_FOUND) || matches!(self.0.kind, Kind::NoMatch(_))
+    }
+
+    /// Whether [`find`](crate::ServiceTokens::find) found several tokens of the name.
+    ///
+    /// See the example of [`find`](crate::ServiceTokens::find).
+    pub fn is_ambiguous(&self) -> bool {
+        matches!(self.0.kind, Kind::Ambiguous(_))
     }
 
     /// Whether there is no service token of the id that the call was given: HTTP
@@ -439,7 +475,7 @@ impl Error {
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let simulator = Simulator::builder().start().await?;
     /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?;
+    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
     ///
     /// let error = tokens.delete("f174e90a-fafe-4643-bbbc-4a0ed4fc8415").await.unwrap_err();
     /// assert!(error.is_token_not_found(), "somebody else has deleted it");
@@ -512,7 +548,7 @@ impl Error {
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
     /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?;
+    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
     /// # let id = simulator.tokens()[0].id.clone();
     ///
     /// simulator.inject(Fault::TooManyRequests { retry_after_seconds: Some(300) });
@@ -570,12 +606,12 @@ impl Error {
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
     /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?;
+    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
     /// # let id = simulator.tokens()[0].id.clone();
     ///
     /// // The rotation takes place, and its answer is lost.
     /// simulator.inject(Injection::new(Fault::ResetAfterRequest).taking_effect());
-    /// let error = tokens.rotate(&id, &RotateServiceToken::revoking_now()).await.unwrap_err();
+    /// let error = tokens.rotate(&id, &RotateServiceToken::revoke_now()).await.unwrap_err();
     /// assert!(error.may_have_been_applied());
     /// # Ok(())
     /// # }
@@ -620,6 +656,8 @@ impl Error {
             Kind::Credentials(_) => "credentials",
             Kind::InvalidId(_) => "invalid_id",
             Kind::InvalidRequest(_) => "invalid_request",
+            Kind::NoMatch(_) => "no_match",
+            Kind::Ambiguous(_) => "ambiguous",
             Kind::Throttled(_) => "throttled",
             Kind::Connect => "connect",
             Kind::Tls => "tls",

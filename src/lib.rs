@@ -15,7 +15,6 @@ mod envelope;
 mod environment;
 mod error;
 mod exchange;
-mod expiry;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -39,19 +38,21 @@ mod response;
 mod retry;
 mod service_tokens;
 mod tidied;
+mod token;
 mod trace;
 mod transport;
 
-pub use client::Client;
+pub use client::{Account, Client};
 pub use client_builder::ClientBuilder;
 pub use clock::{Clock, ManualClock};
 pub use duration::{
     DurationRangeError, GoDuration, ParseDurationError, ParseDurationErrorKind, TokenDuration,
 };
 pub use error::Error;
+pub use futures_util::stream::Stream;
 pub use generated::types::{ApiMessage, ApiMessageSource, ResultInfo, ServiceToken};
 pub use http::Method;
-pub use id::{AccountId, ServiceTokenId};
+pub use id::{AccountId, ServiceTokenId, ToServiceTokenId};
 pub use issued::{IssuedServiceToken, ServiceTokenCredentials};
 pub use list::{ListServiceTokens, ServiceTokenStream};
 pub use options::CallOptions;
@@ -62,3 +63,18 @@ pub use request::{CreateServiceToken, RotateServiceToken, UpdateServiceToken};
 pub use response::Response;
 pub use retry::Retry;
 pub use service_tokens::ServiceTokens;
+
+/// The crates whose types occur in this crate's signatures.
+///
+/// A program that uses them from here has the very versions that this crate uses.
+///
+/// ```
+/// use cf_service_tokens::external::chrono::{TimeDelta, Utc};
+/// use cf_service_tokens::{RotateServiceToken, ServiceToken};
+///
+/// let a_day = RotateServiceToken::grace(TimeDelta::days(1));
+/// assert_eq!(ServiceToken::default().expires_in(Utc::now()), None);
+/// ```
+pub mod external {
+    pub use {chrono, http, reqwest, secrecy};
+}

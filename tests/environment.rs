@@ -44,7 +44,7 @@ fn all_variables_that_fit_together() {
                 ("CLOUDFLARE_ACCOUNT_ID", ID),
             ],
         ),
-        @r#"Client { base_url: "http://127.0.0.1:8787/client/v4", default_account: Some(AccountId("023e105f4ecef8ad9ca31a8372d0c353")), .. }; Ok(ServiceTokens { account: AccountId("023e105f4ecef8ad9ca31a8372d0c353"), .. })"#
+        @r#"Client { base_url: "http://127.0.0.1:8787/client/v4", default_account: Some(AccountId("023e105f4ecef8ad9ca31a8372d0c353")), .. }; Ok(Account { id: AccountId("023e105f4ecef8ad9ca31a8372d0c353"), .. })"#
     );
 }
 

@@ -104,7 +104,7 @@ async fn each_failure_has_its_predicates_and_no_others() {
     assert_eq!(predicates(&client.unwrap_err()), "configuration");
     let client = builder().api_token("t").build().unwrap();
     assert_eq!(predicates(&client.account("").unwrap_err()), "invalid id");
-    let list = client.account(ACCOUNT).unwrap().list();
+    let list = client.account(ACCOUNT).unwrap().service_tokens().list();
     let error = list.page(0).await.unwrap_err();
     assert_eq!(predicates(&error), "invalid request");
 }
@@ -395,7 +395,7 @@ async fn what_an_id_that_can_be_none_is_told() {
     let nowhere = Client::builder().base_url("http://127.0.0.1:1");
     let client = nowhere.api_token("t").build().unwrap();
     let account = client.account("").unwrap_err();
-    let tokens = client.account(ACCOUNT).unwrap();
+    let tokens = client.account(ACCOUNT).unwrap().service_tokens();
     let client_id = "88bf3b6d86161464f6509f7219099e57.access.example.com";
     let token = tokens.refresh(client_id).await.unwrap_err();
     insta::assert_snapshot!(format!("{account}\n{token}"), @r#"
@@ -414,7 +414,12 @@ async fn a_call_that_is_held_up_for_too_long() {
     .await;
     let one = RateLimit::new(1, Duration::from_secs(300));
     let client = server.builder().rate_limit(one).clock(support::clock());
-    let tokens = client.build().unwrap().account(ACCOUNT).unwrap();
+    let tokens = client
+        .build()
+        .unwrap()
+        .account(ACCOUNT)
+        .unwrap()
+        .service_tokens();
     let mut calls = 0;
     let error = loop {
         match tokens.refresh(TOKEN).await {
@@ -463,7 +468,7 @@ async fn an_answer_that_stalls() {
         let server = RawServer::start(answer, Then::Stall).await;
         let stalled = async |timeout| {
             let client = server.builder().timeout(timeout).build();
-            let tokens = client.unwrap().account(ACCOUNT).unwrap();
+            let tokens = client.unwrap().account(ACCOUNT).unwrap().service_tokens();
             tokens.refresh(TOKEN).await.unwrap_err()
         };
         let error = match status {
@@ -492,6 +497,7 @@ async fn an_endless_body() {
     let error = client
         .account(ACCOUNT)
         .unwrap()
+        .service_tokens()
         .refresh(TOKEN)
         .await
         .unwrap_err();
@@ -511,7 +517,7 @@ async fn a_body_just_within_the_limit() {
     let server = RawServer::start(json("200 OK", body), Then::Close).await;
     let tokens = |limit| {
         let client = server.builder().body_limit(limit).build().unwrap();
-        client.account(ACCOUNT).unwrap()
+        client.account(ACCOUNT).unwrap().service_tokens()
     };
     assert!(tokens(body.len()).refresh(TOKEN).await.is_ok());
     let error = tokens(body.len() - 1).refresh(TOKEN).await.unwrap_err();
@@ -634,7 +640,7 @@ async fn nobody_listens() {
         .base_url(format!("http://{address}"))
         .retry(Retry::none())
         .build();
-    let tokens = client.unwrap().account(ACCOUNT).unwrap();
+    let tokens = client.unwrap().account(ACCOUNT).unwrap().service_tokens();
     let error = tokens.refresh(TOKEN).await.unwrap_err();
     assert_eq!(predicates(&error), "connect");
     assert!(!error.may_have_been_applied());
@@ -660,7 +666,7 @@ async fn no_common_ground_for_tls() {
         .base_url(base_url)
         .retry(Retry::none())
         .build();
-    let tokens = client.unwrap().account(ACCOUNT).unwrap();
+    let tokens = client.unwrap().account(ACCOUNT).unwrap().service_tokens();
     let error = tokens.refresh(TOKEN).await.unwrap_err();
     assert_eq!(predicates(&error), "connect, tls", "{error:?}");
     assert!(!error.may_have_been_applied());

@@ -51,8 +51,20 @@ async fn options_of_the_client_hold_for_its_accounts() {
             HeaderValue::from_static("nightly"),
         )
     });
-    client.account(ACCOUNT).unwrap().get(TOKEN).await.unwrap();
-    client.account(ACCOUNT).unwrap().get(TOKEN).await.unwrap();
+    client
+        .account(ACCOUNT)
+        .unwrap()
+        .service_tokens()
+        .get(TOKEN)
+        .await
+        .unwrap();
+    client
+        .account(ACCOUNT)
+        .unwrap()
+        .service_tokens()
+        .get(TOKEN)
+        .await
+        .unwrap();
     for request in server.requests() {
         assert!(
             request.contains("x-request-source: nightly\r\n"),

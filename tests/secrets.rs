@@ -41,7 +41,11 @@ fn clients_show_no_credentials() {
         match builder.build() {
             Ok(client) => {
                 assert_clean("the client", &client, None);
-                assert_clean("the tokens", &client.account(ACCOUNT).unwrap(), None);
+                assert_clean(
+                    "the tokens",
+                    &client.account(ACCOUNT).unwrap().service_tokens(),
+                    None,
+                );
             }
             Err(error) => assert_clean_error("an ambiguous client", &error),
         }

@@ -21,6 +21,10 @@ impl Error {
         if self.is_token_not_found() {
             return Some("check the id: a service token's `client_id` is not its `id`");
         }
+        // `find` has words of its own.
+        if matches!(self.0.kind, Kind::NoMatch(_)) {
+            return None;
+        }
         if self.is_not_found() || self.is_no_route() {
             return Some("check the base URL and the ids");
         }
@@ -42,7 +46,9 @@ impl Error {
             Kind::Configuration(words)
             | Kind::Credentials(words)
             | Kind::InvalidId(words)
-            | Kind::InvalidRequest(words) => f.write_str(words),
+            | Kind::InvalidRequest(words)
+            | Kind::NoMatch(words)
+            | Kind::Ambiguous(words) => f.write_str(words),
             Kind::Throttled(wait) => write!(
                 f,
                 "the rate limit holds the call up for {wait:?}, which is past its deadline"

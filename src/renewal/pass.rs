@@ -16,7 +16,7 @@ use tracing::instrument::WithSubscriber;
 use crate::error::Error;
 use crate::generated::types::ServiceToken;
 use crate::list::ServiceTokenStream;
-use crate::renewal::decision::{Decision, RenewReason, SkipReason, decide_since};
+use crate::renewal::decision::{Decision, RenewReason, SkipReason};
 use crate::renewal::outcome::{RenewalError, RenewalOutcome, TokenRenewal, verified};
 use crate::renewal::policy::{RenewBy, RenewalPolicy};
 use crate::renewal::report::RenewalReport;
@@ -38,7 +38,7 @@ const PATIENCE: Duration = Duration::from_secs(15 * 60);
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
 /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-/// # let tokens = client.account(simulator.account_id())?;
+/// # let tokens = client.account(simulator.account_id())?.service_tokens();
 /// # let id = simulator.tokens()[0].id.clone();
 ///
 /// let first = tokens.renew(&RenewalPolicy::new()).next().await;
@@ -70,9 +70,9 @@ pub enum RenewalEvent {
 
 /// A pass over an account; made by [`ServiceTokens::renew`].
 ///
-/// It is a [`Stream`] of what happens, of which the last is the report.
-/// Nothing is done unless it is read: by [`next`](Self::next), or to the end by
-/// [`report`](Self::report). Read it inside a tokio runtime: renewals run as tasks, so
+/// Await it to get the report. It is also a [`Stream`] of what happens, the last of which
+/// is the report. Nothing is done unless it is awaited or read by [`next`](Self::next). Do
+/// so inside a tokio runtime: renewals run as tasks, so
 /// that a caller may take its time between two events without holding them up. To
 /// stop, drop it: no more calls are made, and tokens that were being renewed may be
 /// renewed or not.
@@ -86,7 +86,7 @@ pub enum RenewalEvent {
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let simulator = Simulator::builder().token(SeedToken::new("deploy").expires_in(TimeDelta::days(9))).start().await?;
 /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-/// # let tokens = client.account(simulator.account_id())?;
+/// # let tokens = client.account(simulator.account_id())?.service_tokens();
 ///
 /// let mut renewal = tokens.renew(&RenewalPolicy::new());
 /// while let Some(event) = renewal.next().await {
@@ -105,21 +105,24 @@ pub struct Renewal {
 }
 
 impl Renewal {
-    /// What happens next; `None` after the report.
-    ///
-    /// To drop the future before it is ready loses nothing.
+    /// Returns what happens next; `None` after the report. This method is cancel safe.
     ///
     /// See the examples of [`Renewal`] and [`RenewalEvent`].
     pub async fn next(&mut self) -> Option<RenewalEvent> {
         self.pass.next().await
     }
+}
 
-    /// Goes on to the end, and reports what came of the pass.
-    ///
-    /// See the example of [`ServiceTokens::renew`].
-    pub async fn report(mut self) -> RenewalReport {
-        while self.next().await.is_some() {}
-        self.pass.report
+impl IntoFuture for Renewal {
+    type Output = RenewalReport;
+    type IntoFuture = Pin<Box<dyn Future<Output = RenewalReport> + Send>>;
+
+    /// Completes the pass, and returns its report.
+    fn into_future(mut self) -> Self::IntoFuture {
+        Box::pin(async move {
+            while self.next().await.is_some() {}
+            self.pass.report
+        })
     }
 }
 
@@ -164,8 +167,8 @@ impl ServiceTokens {
     /// let due = SeedToken::new("deploy").expires_in(TimeDelta::days(9));
     /// let simulator = Simulator::builder().token(due).start().await?;
     /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?;
-    /// let report = tokens.renew(&RenewalPolicy::new()).report().await;
+    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
+    /// let report = tokens.renew(&RenewalPolicy::new()).await;
     /// assert!(report.is_success());
     /// assert_eq!(report.to_string(), "1 token: 1 renewed");
     /// # Ok(())
@@ -274,7 +277,7 @@ impl Pass {
             self.unmatched.remove(name);
         }
         let now = self.tokens.clock().now();
-        let decision = decide_since(&token, &self.policy, now, self.since);
+        let decision = self.policy.decide_since(&token, now, self.since);
         match decision {
             Decision::Renew(_) if !self.is_new(&token) => {}
             Decision::Renew(reason) if self.policy.dry_run => {
@@ -285,7 +288,7 @@ impl Pass {
                 self.due.push_back(Due { token, reason });
             }
             Decision::Unable(reason) => {
-                self.note(&token, None, RenewalOutcome::Unable(reason));
+                self.note(&token, None, RenewalOutcome::Unable { reason });
             }
             Decision::Skip(reason) => {
                 if reason == SkipReason::NotDue {
@@ -352,7 +355,7 @@ impl Pass {
                     self.stage = Stage::Stopping;
                     self.report.error = Some(Arc::clone(&error));
                 }
-                RenewalOutcome::Failed(error)
+                RenewalOutcome::Failed { error }
             }
         };
         RenewalEvent::Settled(self.note(&token, Some(reason), outcome))

@@ -1,10 +1,10 @@
 //! Which tokens are renewed, when, and by how much.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use crate::duration::GoDuration;
 use crate::generated::types::ServiceToken;
 use crate::renewal::shard::Shard;
 
@@ -13,8 +13,8 @@ const A_YEAR: TimeDelta = TimeDelta::hours(8760);
 
 /// Which tokens of an account are renewed, when, and by how much.
 ///
-/// By default: every enabled token that has not lapsed, once it has 30 days or
-/// less to live, by refreshing it.
+/// By default: every enabled token that expires within 30 days, or expired less than 30
+/// days ago, by a refresh.
 ///
 /// ```
 /// use std::time::Duration;
@@ -73,28 +73,31 @@ impl Default for RenewalPolicy {
 impl RenewalPolicy {
     /// The default policy.
     ///
-    /// See the example of [`decide`](super::decide).
+    /// See the example of [`decide`](Self::decide).
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// How long before its expiry a token falls due; 30 days by default.
+    /// Sets how long before its expiry a token falls due; 30 days by default. It takes a
+    /// [`GoDuration`], or a duration of `std` or `chrono`; one below zero counts as zero.
     ///
-    /// It never reaches over more than half of what a renewal gives: a token
-    /// that is renewed for ten days at a time falls due when it has five left.
-    /// Else each renewal would leave it due again at once.
+    /// The window is at most half of what a renewal gives: a token that is renewed for ten
+    /// days at a time falls due when it has five left. Otherwise it would be due again right
+    /// after each renewal.
     ///
     /// ```
-    /// # use std::time::Duration;
     /// # use cf_service_tokens::{ServiceToken, renewal::RenewalPolicy};
     /// # use chrono::{TimeDelta, Utc};
-    /// let week = RenewalPolicy::new().window(Duration::from_secs(7 * 24 * 60 * 60));
+    /// let week = RenewalPolicy::new().window(TimeDelta::days(7));
     /// let mut token = ServiceToken::default();
     /// token.expires_at = Some(Utc::now() + TimeDelta::days(40));
     /// assert_eq!(week.due_at(&token), token.expires_at.map(|at| at - TimeDelta::days(7)));
     /// ```
-    pub fn window(mut self, window: Duration) -> Self {
-        self.window = TimeDelta::from_std(window).unwrap_or(TimeDelta::MAX);
+    pub fn window(mut self, window: impl TryInto<GoDuration>) -> Self {
+        self.window = match window.try_into() {
+            Ok(window) => window.max(GoDuration::ZERO).into(),
+            Err(_) => TimeDelta::MAX,
+        };
         self
     }
 
@@ -122,18 +125,18 @@ impl RenewalPolicy {
     ///
     /// ```
     /// # use cf_service_tokens::ServiceToken;
-    /// # use cf_service_tokens::renewal::{Decision, RenewReason, RenewalPolicy, SkipReason, decide};
+    /// # use cf_service_tokens::renewal::{Decision, RenewReason, RenewalPolicy, SkipReason};
     /// # use chrono::{TimeDelta, Utc};
     /// # let (policy, now) = (RenewalPolicy::new(), Utc::now());
     /// # let mut token = ServiceToken::default();
     /// # token.id = Some("f174e90a-fafe-4643-bbbc-4a0ed4fc8415".to_owned());
     /// # token.expires_at = Some(now + TimeDelta::days(9));
     /// token.expires_at = Some(now - TimeDelta::days(1));
-    /// assert_eq!(decide(&token, &policy, now), Decision::Renew(RenewReason::Expired));
+    /// assert_eq!(policy.decide(&token, now), Decision::Renew(RenewReason::Expired));
     /// token.expires_at = Some(now - TimeDelta::days(31));
-    /// assert_eq!(decide(&token, &policy, now), Decision::Skip(SkipReason::Expired));
+    /// assert_eq!(policy.decide(&token, now), Decision::Skip(SkipReason::Expired));
     /// let policy = policy.include_expired(true);
-    /// assert_eq!(decide(&token, &policy, now), Decision::Renew(RenewReason::Expired));
+    /// assert_eq!(policy.decide(&token, now), Decision::Renew(RenewReason::Expired));
     /// ```
     pub fn include_expired(mut self, include: bool) -> Self {
         self.include_expired = include;
@@ -145,16 +148,16 @@ impl RenewalPolicy {
     ///
     /// ```
     /// # use cf_service_tokens::ServiceToken;
-    /// # use cf_service_tokens::renewal::{Decision, RenewReason, RenewalPolicy, SkipReason, decide};
+    /// # use cf_service_tokens::renewal::{Decision, RenewReason, RenewalPolicy, SkipReason};
     /// # use chrono::{TimeDelta, Utc};
     /// # let (policy, now) = (RenewalPolicy::new(), Utc::now());
     /// # let mut token = ServiceToken::default();
     /// # token.id = Some("f174e90a-fafe-4643-bbbc-4a0ed4fc8415".to_owned());
     /// # token.expires_at = Some(now + TimeDelta::days(9));
     /// token.enabled = Some(false);
-    /// assert_eq!(decide(&token, &policy, now), Decision::Skip(SkipReason::Disabled));
+    /// assert_eq!(policy.decide(&token, now), Decision::Skip(SkipReason::Disabled));
     /// let policy = policy.include_disabled(true);
-    /// assert_eq!(decide(&token, &policy, now), Decision::Renew(RenewReason::Due));
+    /// assert_eq!(policy.decide(&token, now), Decision::Renew(RenewReason::Due));
     /// ```
     pub fn include_disabled(mut self, include: bool) -> Self {
         self.include_disabled = include;
@@ -167,7 +170,7 @@ impl RenewalPolicy {
     ///
     /// ```
     /// # use cf_service_tokens::ServiceToken;
-    /// # use cf_service_tokens::renewal::{Decision, RenewReason, RenewalPolicy, SkipReason, decide};
+    /// # use cf_service_tokens::renewal::{Decision, RenewReason, RenewalPolicy, SkipReason};
     /// # use chrono::{TimeDelta, Utc};
     /// # let (policy, now) = (RenewalPolicy::new(), Utc::now());
     /// # let mut token = ServiceToken::default();
@@ -175,21 +178,21 @@ impl RenewalPolicy {
     /// # token.expires_at = Some(now + TimeDelta::days(9));
     /// token.name = Some("deploy".to_owned());
     /// let policy = policy.only(["backup"]);
-    /// assert_eq!(decide(&token, &policy, now), Decision::Skip(SkipReason::NotSelected));
+    /// assert_eq!(policy.decide(&token, now), Decision::Skip(SkipReason::NotSelected));
     /// ```
     pub fn only<T: Into<String>>(mut self, names_and_ids: impl IntoIterator<Item = T>) -> Self {
         self.only = Some(names_and_ids.into_iter().map(Into::into).collect());
         self
     }
 
-    /// Leaves out the tokens of these names and ids. It goes before
-    /// [`only`](Self::only).
+    /// Leaves out the tokens of these names and ids. It takes precedence
+    /// over [`only`](Self::only).
     ///
     /// What matches no token is named by the [report](super::RenewalReport::unmatched).
     ///
     /// ```
     /// # use cf_service_tokens::ServiceToken;
-    /// # use cf_service_tokens::renewal::{Decision, RenewReason, RenewalPolicy, SkipReason, decide};
+    /// # use cf_service_tokens::renewal::{Decision, RenewReason, RenewalPolicy, SkipReason};
     /// # use chrono::{TimeDelta, Utc};
     /// # let (policy, now) = (RenewalPolicy::new(), Utc::now());
     /// # let mut token = ServiceToken::default();
@@ -197,7 +200,7 @@ impl RenewalPolicy {
     /// # token.expires_at = Some(now + TimeDelta::days(9));
     /// token.name = Some("deploy".to_owned());
     /// let policy = policy.except(["deploy"]);
-    /// assert_eq!(decide(&token, &policy, now), Decision::Skip(SkipReason::Excluded));
+    /// assert_eq!(policy.decide(&token, now), Decision::Skip(SkipReason::Excluded));
     /// ```
     pub fn except<T: Into<String>>(mut self, names_and_ids: impl IntoIterator<Item = T>) -> Self {
         self.except = names_and_ids.into_iter().map(Into::into).collect();
@@ -229,8 +232,8 @@ impl RenewalPolicy {
     /// let due = SeedToken::new("deploy").expires_in(chrono::TimeDelta::days(9));
     /// let simulator = Simulator::builder().token(due).start().await?;
     /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?;
-    /// let report = tokens.renew(&RenewalPolicy::new().dry_run(true)).report().await;
+    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
+    /// let report = tokens.renew(&RenewalPolicy::new().dry_run(true)).await;
     /// assert_eq!(report.to_string(), "1 token: 1 to renew");
     /// # Ok(())
     /// # }

@@ -1,13 +1,15 @@
-//! When a service token lapses.
+//! A service token: when it expires, and how it is shown.
+
+use std::fmt;
 
 use chrono::{DateTime, Datelike, TimeDelta, Utc};
 
 use crate::generated::types::ServiceToken;
 
 impl ServiceToken {
-    /// How long the token has left at `now`; negative once it has lapsed.
+    /// How long the token has left at `now`; negative once it has expired.
     ///
-    /// `None` if it never lapses, or if the API did not say when: ask
+    /// `None` if it never expires, or if the API did not say when: ask
     /// [`never_expires`](Self::never_expires) to tell the two apart.
     ///
     /// ```
@@ -35,9 +37,8 @@ impl ServiceToken {
         self.expires_at.filter(|at| at.year() > 1)
     }
 
-    /// Whether the token has lapsed at `now`. A token lapses at the very
-    /// instant of [`expires_at`](Self::expires_at); one of which the API did
-    /// not say when has not.
+    /// Whether the token has expired at `now`. A token expires at the very instant of
+    /// [`expires_at`](Self::expires_at); one without that has not expired.
     ///
     /// ```
     /// use cf_service_tokens::ServiceToken;
@@ -73,4 +74,54 @@ impl ServiceToken {
             .as_ref()
             .is_some_and(|duration| duration.is_forever())
     }
+}
+
+impl fmt::Display for ServiceToken {
+    /// Writes one line for people: the name, or else the id, whether the token is
+    /// enabled, and how long it is valid.
+    ///
+    /// ```
+    /// use cf_service_tokens::{ServiceToken, TokenDuration};
+    /// use chrono::{TimeZone, Utc};
+    ///
+    /// let mut token = ServiceToken::default();
+    /// token.name = Some("deploy".to_owned());
+    /// token.enabled = Some(true);
+    /// token.expires_at = Some(Utc.with_ymd_and_hms(2026, 11, 24, 12, 0, 0).unwrap());
+    /// assert_eq!(token.to_string(), "deploy, enabled, valid until 2026-11-24 12:00 UTC");
+    ///
+    /// token.enabled = Some(false);
+    /// token.duration = Some(TokenDuration::FOREVER);
+    /// assert_eq!(token.to_string(), "deploy, disabled, valid forever");
+    /// ```
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.name.as_deref().filter(|name| !name.trim().is_empty());
+        match name.or(self.id.as_deref()) {
+            Some(name) => f.write_str(&printable(name))?,
+            None => f.write_str("a service token without a name")?,
+        }
+        match self.enabled {
+            Some(true) => f.write_str(", enabled")?,
+            Some(false) => f.write_str(", disabled")?,
+            None => {}
+        }
+        match self.known_expiry() {
+            _ if self.never_expires() => f.write_str(", valid forever"),
+            Some(at) => write!(f, ", valid until {}", at.format("%Y-%m-%d %H:%M UTC")),
+            None => f.write_str(", expiry unknown"),
+        }
+    }
+}
+
+/// Returns a text from outside with control characters escaped.
+pub(crate) fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_control() {
+            shown.extend(character.escape_debug());
+        } else {
+            shown.push(character);
+        }
+    }
+    shown
 }
