@@ -62,9 +62,9 @@ use tokio::task::coop::consume_budget;
 
 use crate::renewal::{RenewalPolicy, RenewalReport};
 use crate::{
-    AccountId, CallOptions, Clock, CreateServiceToken, Error, IssuedServiceToken, Method,
-    RateLimit, Response, Retry, RotateServiceToken, ServiceToken, ServiceTokenPage,
-    ServiceTokenStream, ToServiceTokenId, UpdateServiceToken,
+    AccountId, CallOptions, Clock, CreateServiceToken, Credentials, Error, Event,
+    IssuedServiceToken, Method, RateLimit, Response, Retry, RotateServiceToken, ServiceToken,
+    ServiceTokenPage, ServiceTokenStream, ToServiceTokenId, UpdateServiceToken,
 };
 
 /// Runs calls to their end.
@@ -132,8 +132,9 @@ macro_rules! forward {
     };
     (@set $to:literal, $name:ident($($argument:ident: $type:ty),*)) => {
         #[doc = concat!("See [`", stringify!($name), "`](crate::", $to, "::", stringify!($name), ").")]
-        pub fn $name(self, $($argument: $type),*) -> Self {
-            Self { inner: self.inner.$name($($argument),*), ..self }
+        pub fn $name(mut self, $($argument: $type),*) -> Self {
+            self.inner = self.inner.$name($($argument),*);
+            self
         }
     };
     (@set_ref $to:literal, $name:ident($($argument:ident: $type:ty),*)) => {
@@ -208,7 +209,8 @@ impl ClientBuilder {
         set clock(clock: impl Clock + 'static);
         set body_limit(bytes: usize);
         set user_agent(user_agent: impl Into<String>);
-        set http_client(http: reqwest::Client);
+        set http_client(set: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder + Send + Sync + 'static);
+        set on_event(function: impl Fn(&Event<'_>) + Send + Sync + 'static);
     }
 
     /// Builds the client, and starts its thread. Nothing is sent yet.
@@ -278,6 +280,19 @@ impl Client {
 
     forward! { "Client":
         set_ref with(set: impl FnOnce(CallOptions) -> CallOptions);
+    }
+
+    /// Returns a client of other credentials on the same connections; see
+    /// [`crate::Client::with_credentials`].
+    ///
+    /// # Errors
+    ///
+    /// As [`crate::Client::with_credentials`].
+    pub fn with_credentials(&self, credentials: Credentials) -> Result<Self, Error> {
+        Ok(Self {
+            inner: self.inner.with_credentials(credentials)?,
+            waiter: self.waiter.clone(),
+        })
     }
 
     /// Returns an account; see [`crate::Client::account`].

@@ -3,14 +3,18 @@
 use std::fmt;
 use std::sync::Arc;
 
-use http::Method;
+use http::{Method, header};
 
 use crate::client_builder::ClientBuilder;
+use crate::credentials::Credentials;
 use crate::environment::ACCOUNT_ID;
 use crate::error::Error;
 use crate::id::AccountId;
 use crate::options::CallOptions;
+use crate::rate_limit::RateLimiter;
 use crate::raw::RawRequest;
+use crate::redact::Redactor;
+use crate::retry::Retrier;
 use crate::service_tokens::ServiceTokens;
 use crate::transport::Transport;
 
@@ -154,6 +158,64 @@ impl Client {
             options: set(self.options.clone()),
             ..self.clone()
         }
+    }
+
+    /// Returns a client of other credentials on the same connections: for several accounts
+    /// with an API token each, it saves the connections and the system's certificates.
+    ///
+    /// All settings are the same. The rate limit, which Cloudflare counts by user or
+    /// token, and the budget of retries start anew.
+    ///
+    /// ```
+    /// use cf_service_tokens::Credentials;
+    /// # use cf_service_tokens::Client;
+    /// # use cf_service_tokens_simulator::{SeedAccount, SeedApiToken, SeedToken, Simulator};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let simulator = Simulator::builder()
+    /// #     .account(SeedAccount::new("staging").token(SeedToken::new("deploy")))
+    /// #     .add_api_token(SeedApiToken::new("staging-token").account("staging"))
+    /// #     .start()
+    /// #     .await?;
+    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
+    ///
+    /// let staging = client.with_credentials(Credentials::ApiToken("staging-token".into()))?;
+    /// let token = staging.account("staging")?.service_tokens().find("deploy").await?;
+    /// assert_eq!(token.name.as_deref(), Some("deploy"));
+    ///
+    /// assert!(client.with_credentials(Credentials::ApiToken("tok en".into())).is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// An error for which [`Error::is_configuration`] holds, if no request can carry the
+    /// credentials.
+    pub fn with_credentials(&self, credentials: Credentials) -> Result<Self, Error> {
+        let transport = &self.transport;
+        let mut headers = credentials.headers()?;
+        if let Some(user_agent) = transport.headers.get(header::USER_AGENT) {
+            headers.insert(header::USER_AGENT, user_agent.clone());
+        }
+        Ok(Self {
+            transport: Arc::new(Transport {
+                http: transport.http.clone(),
+                base_url: transport.base_url.clone(),
+                server: transport.server.clone(),
+                headers: Arc::new(headers),
+                timeout: transport.timeout,
+                deadline: transport.deadline,
+                body_limit: transport.body_limit,
+                redactor: Redactor::new(credentials.secrets()),
+                retrier: Retrier::new(transport.retrier.policy().clone()),
+                rate_limiter: RateLimiter::new(&transport.rate_limit),
+                rate_limit: transport.rate_limit.clone(),
+                listener: transport.listener.clone(),
+                clock: Arc::clone(&transport.clock),
+            }),
+            ..self.clone()
+        })
     }
 
     /// Starts a call to an endpoint that this crate has no method for, such as

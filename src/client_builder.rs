@@ -14,6 +14,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::credentials::Credentials;
 use crate::environment::{ACCOUNT_ID, BASE_URL, Environment};
 use crate::error::Error;
+use crate::event::{Event, Listener};
 use crate::id::AccountId;
 use crate::options::CallOptions;
 use crate::rate_limit::{RateLimit, RateLimiter};
@@ -57,8 +58,12 @@ pub struct ClientBuilder {
     retry: Retry,
     rate_limit: RateLimit,
     clock: Arc<dyn Clock>,
-    http: Option<reqwest::Client>,
+    listener: Listener,
+    http: Option<HttpSettings>,
 }
+
+/// The caller's settings of the HTTP client.
+type HttpSettings = Box<dyn FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder + Send + Sync>;
 
 impl Default for ClientBuilder {
     fn default() -> Self {
@@ -75,6 +80,7 @@ impl Default for ClientBuilder {
             retry: Retry::default(),
             rate_limit: RateLimit::default(),
             clock: Arc::new(SystemClock::new()),
+            listener: Listener::default(),
             http: None,
         }
     }
@@ -93,7 +99,7 @@ impl ClientBuilder {
     /// | `CLOUDFLARE_ACCOUNT_ID` | [`account_id`](Self::account_id) |
     ///
     /// Credentials set on the builder replace those of the environment whole:
-    /// the two are never mixed. An empty variable for credentials counts as unset.
+    /// the two are never mixed. An empty variable counts as unset.
     /// [`build`](Self::build) reports a variable that is needed and can't be used.
     ///
     /// Service keys (`CLOUDFLARE_API_USER_SERVICE_KEY`) stopped working on
@@ -215,8 +221,9 @@ impl ClientBuilder {
     }
 
     /// How long a call may take as a whole, all its attempts and the pauses
-    /// between them included; 2 minutes by default, and 15 minutes for each call of
-    /// a renewal.
+    /// between them included; 3 minutes by default, and 15 minutes for each call of
+    /// a renewal. Three minutes let a `Retry-After` of two, which Cloudflare documents,
+    /// pass once.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -292,23 +299,39 @@ impl ClientBuilder {
         self
     }
 
-    /// Sends requests through this HTTP client rather than one of its own.
+    /// Changes settings of the HTTP client, such as its proxies, TLS and connections.
     ///
-    /// Its own settings hold for what the builder does not set: proxies, TLS,
-    /// connections. Build it with [`reqwest::redirect::Policy::none`], or it
-    /// may carry credentials to wherever a redirect points.
+    /// The function gets the builder with the client's own settings, and returns it
+    /// changed. Redirects and reqwest's own retries stay off, whatever it sets: the one
+    /// would carry credentials to another host, the other repeat a call that must not be
+    /// repeated. [`Client::with_credentials`] makes another client on the same
+    /// connections.
     ///
     /// ```
     /// # use cf_service_tokens::Client;
-    /// let http = reqwest::Client::builder()
-    ///     .redirect(reqwest::redirect::Policy::none())
-    ///     .pool_max_idle_per_host(1)
+    /// let client = Client::builder()
+    ///     .api_token("token")
+    ///     .http_client(|http| http.pool_max_idle_per_host(1).http1_only())
     ///     .build()?;
-    /// let client = Client::builder().api_token("token").http_client(http).build()?;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # Ok::<(), cf_service_tokens::Error>(())
     /// ```
-    pub fn http_client(mut self, http: reqwest::Client) -> Self {
-        self.http = Some(http);
+    pub fn http_client(
+        mut self,
+        set: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder + Send + Sync + 'static,
+    ) -> Self {
+        self.http = Some(Box::new(set));
+        self
+    }
+
+    /// Sets a function that is told of attempts and waits as they happen, such as to show
+    /// progress or to count requests.
+    ///
+    /// It runs in the call's own task, which waits for it; the client holds no lock
+    /// meanwhile, so other calls go on and the function may make calls itself.
+    ///
+    /// See the example of [`Event`].
+    pub fn on_event(mut self, function: impl Fn(&Event<'_>) + Send + Sync + 'static) -> Self {
+        self.listener = Listener::new(function);
         self
     }
 
@@ -362,10 +385,7 @@ impl ClientBuilder {
                 "the timeout or the deadline is zero, so that no call could succeed; give it some seconds",
             ));
         }
-        let http = match self.http {
-            Some(http) => http,
-            None => http_client(&base_url, self.timeout)?,
-        };
+        let http = http_client(&base_url, self.timeout, self.http)?;
         Ok(Client {
             transport: Arc::new(Transport {
                 http,
@@ -378,6 +398,8 @@ impl ClientBuilder {
                 redactor: Redactor::new(credentials.secrets()),
                 retrier: Retrier::new(self.retry),
                 rate_limiter: RateLimiter::new(&self.rate_limit),
+                rate_limit: self.rate_limit,
+                listener: self.listener,
                 clock: self.clock,
             }),
             default_account,
@@ -440,15 +462,17 @@ fn is_loopback(url: &Url) -> bool {
             .is_ok_and(|address: IpAddr| address.is_loopback())
 }
 
-fn http_client(base_url: &Url, timeout: Duration) -> Result<reqwest::Client, Error> {
-    if cfg!(not(feature = "rustls")) && base_url.scheme() == "https" {
+fn http_client(
+    base_url: &Url,
+    timeout: Duration,
+    settings: Option<HttpSettings>,
+) -> Result<reqwest::Client, Error> {
+    if cfg!(not(feature = "rustls")) && base_url.scheme() == "https" && settings.is_none() {
         return Err(Error::configuration(
-            "https needs TLS: turn on the feature `rustls`, or give the builder an `http_client` that has TLS",
+            "https needs TLS: turn on the feature `rustls`, or set up TLS with `http_client`",
         ));
     }
     let builder = reqwest::Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
-        .retry(reqwest::retry::never())
         // Sooner than the attempt's own timeout, which can't tell that nothing was sent.
         .connect_timeout(CONNECT_TIMEOUT.min(timeout.mul_f64(0.9)))
         .referer(false);
@@ -460,6 +484,15 @@ fn http_client(base_url: &Url, timeout: Duration) -> Result<reqwest::Client, Err
     } else {
         builder
     };
+    let builder = match settings {
+        Some(settings) => settings(builder),
+        None => builder,
+    };
+    // After the caller's settings: a redirect would carry credentials to another host, and
+    // a foreign retry would repeat a call that must not be repeated.
+    let builder = builder
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never());
     builder.build().map_err(|error| {
         Error::configuration("the HTTP client can't be set up; its cause says more")
             .with_source(error)

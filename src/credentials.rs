@@ -12,13 +12,29 @@ const X_AUTH_KEY: HeaderName = HeaderName::from_static("x-auth-key");
 /// The headers that credentials travel in.
 pub(crate) const HEADERS: [HeaderName; 3] = [header::AUTHORIZATION, X_AUTH_EMAIL, X_AUTH_KEY];
 
-/// One of the ways to authenticate to Cloudflare's API.
-#[derive(Clone)]
-pub(crate) enum Credentials {
-    /// An API token, in the header `Authorization`.
+/// The credentials of a client; passed to
+/// [`Client::with_credentials`](crate::Client::with_credentials).
+///
+/// What it shows by `Debug` holds no secret.
+///
+/// ```
+/// use cf_service_tokens::Credentials;
+///
+/// let credentials = Credentials::ApiToken("token".into());
+/// assert!(!format!("{credentials:?}").contains("token\""));
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Credentials {
+    /// An API token, which is sent in the header `Authorization`.
     ApiToken(SecretString),
-    /// An e-mail address with the global API key of its user.
-    GlobalKey { email: String, key: SecretString },
+    /// The global API key of the user who has this e-mail address.
+    GlobalKey {
+        /// The e-mail address.
+        email: String,
+        /// The key.
+        key: SecretString,
+    },
 }
 
 impl Credentials {

@@ -552,7 +552,7 @@ impl Error {
     /// # let id = simulator.tokens()[0].id.clone();
     ///
     /// simulator.inject(Fault::TooManyRequests { retry_after_seconds: Some(300) });
-    /// let error = tokens.get(&id).await.unwrap_err(); // the deadline is 2 minutes
+    /// let error = tokens.get(&id).await.unwrap_err(); // the deadline is 3 minutes
     /// assert!(error.is_rate_limited());
     /// assert_eq!(error.retry_after(), Some(Duration::from_secs(300)));
     /// # Ok(())

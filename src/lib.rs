@@ -14,6 +14,7 @@ mod duration;
 mod envelope;
 mod environment;
 mod error;
+mod event;
 mod exchange;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
@@ -45,10 +46,12 @@ mod transport;
 pub use client::{Account, Client};
 pub use client_builder::ClientBuilder;
 pub use clock::{Clock, ManualClock};
+pub use credentials::Credentials;
 pub use duration::{
     DurationRangeError, GoDuration, ParseDurationError, ParseDurationErrorKind, TokenDuration,
 };
 pub use error::Error;
+pub use event::{Event, WaitReason};
 pub use futures_util::stream::Stream;
 pub use generated::types::{ApiMessage, ApiMessageSource, ResultInfo, ServiceToken};
 pub use http::Method;

@@ -4,14 +4,16 @@
 mod support;
 
 use std::fmt::Debug;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use cf_service_tokens::renewal::{
     RenewBy, RenewReason, RenewalEvent, RenewalPolicy, Shard, SkipReason, UnableReason, WatchEvent,
 };
 use cf_service_tokens::{
-    AccountId, CreateServiceToken, GoDuration, ManualClock, Method, RateLimit, Retry,
+    AccountId, CreateServiceToken, Credentials, GoDuration, ManualClock, Method, RateLimit, Retry,
     RotateServiceToken, ServiceToken, ServiceTokenId, TokenDuration, UpdateServiceToken,
+    WaitReason,
 };
 use chrono::{DateTime, Utc};
 use http::{HeaderName, HeaderValue};
@@ -116,6 +118,18 @@ async fn every_public_type() {
     let a_day = RotateServiceToken::grace(Duration::from_secs(86_400));
     shown.add("RotateServiceToken", &a_day);
 
+    shown.add("Credentials", &Credentials::ApiToken(CANARY.into()));
+    let events = Arc::new(Mutex::new(String::new()));
+    let log = Arc::clone(&events);
+    let told = server
+        .builder()
+        .on_event(move |event| *log.lock().unwrap() = format!("{event:#?}"))
+        .build()
+        .unwrap();
+    let told = told.account(ACCOUNT).unwrap().service_tokens();
+    told.get(TOKEN).await.unwrap();
+    shown.add("Event", &format_args!("{}", events.lock().unwrap()));
+    shown.add("WaitReason", &WaitReason::Backoff);
     let account = client.default_account().unwrap();
     shown.add("Account", &account);
     let tokens = account.service_tokens();

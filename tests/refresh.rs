@@ -80,19 +80,13 @@ async fn a_slash_at_the_end_of_the_base_url_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_client_of_the_callers_own_and_another_user_agent_are_used() {
+async fn settings_of_the_http_client_and_another_user_agent_are_used() {
     let server = RawServer::start(json("200 OK", DOCUMENTED), Then::Close).await;
-    let http = reqwest::Client::builder()
-        .default_headers(
-            [(http::header::FROM, "me@example.com".parse().unwrap())]
-                .into_iter()
-                .collect(),
-        )
-        .build()
-        .unwrap();
+    let headers = [(http::header::FROM, "me@example.com".parse().unwrap())];
+    let headers = headers.into_iter().collect();
     let client = server
         .builder()
-        .http_client(http)
+        .http_client(|http| http.default_headers(headers))
         .user_agent("mine/1")
         .build();
     client

@@ -491,3 +491,17 @@ async fn a_late_timer_that_leaves_no_time_ends_the_call_with_the_error_that_is_k
         assert_eq!(server.requests().len(), 1);
     }
 }
+
+#[tokio::test]
+async fn the_default_deadline_lets_two_minutes_of_retry_after_pass_once() {
+    let busy = with_header(&status(429), "retry-after: 120");
+    let server = RawServer::in_turn(&[busy.clone(), fine()]).await;
+    let clock = RecordingClock::new();
+    let tokens = tokens(&server, &clock, |builder| builder);
+    assert_eq!(tokens.refresh(TOKEN).await.unwrap().attempts(), 2);
+
+    let server = RawServer::start(busy, Then::Close).await;
+    let tokens = self::tokens(&server, &clock, |builder| builder);
+    let error = tokens.refresh(TOKEN).await.unwrap_err();
+    assert!(error.is_rate_limited() && error.attempts() == 2, "{error}");
+}

@@ -238,14 +238,10 @@ fn offered_versions(hello: &[u8]) -> Vec<u16> {
 async fn a_handshake_that_never_ends_is_no_connection() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base_url = format!("https://{}", listener.local_addr().unwrap());
-    let http = reqwest::Client::builder()
-        .connect_timeout(Duration::from_millis(50))
-        .build()
-        .unwrap();
     let client = Client::builder()
         .api_token(CANARY)
         .base_url(base_url)
-        .http_client(http)
+        .http_client(|http| http.connect_timeout(Duration::from_millis(50)))
         .retry(Retry::default().attempts(2))
         .clock(support::clock())
         .build()

@@ -70,9 +70,10 @@ fn request(criterion: &mut Criterion) {
     let client = Client::builder()
         .api_token("token")
         .rate_limit(RateLimit::new(u32::MAX, Duration::from_secs(300)))
-        .http_client(http.clone())
+        .http_client(|http| http.dns_resolver(Nowhere))
         .build();
     if let Ok(tokens) = client.and_then(|client| client.account(ACCOUNT)) {
+        let tokens = tokens.service_tokens();
         criterion.bench_function("request, cf-service-tokens", |bencher| {
             bencher.iter(|| tokens.refresh(black_box(TOKEN)).now_or_never().is_none());
         });
