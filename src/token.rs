@@ -5,6 +5,7 @@ use std::fmt;
 use chrono::{DateTime, Datelike, TimeDelta, Utc};
 
 use crate::generated::types::ServiceToken;
+use crate::response::Response;
 
 impl ServiceToken {
     /// How long the token has left at `now`; negative once it has expired.
@@ -124,4 +125,11 @@ pub(crate) fn printable(text: &str) -> String {
         }
     }
     shown
+}
+
+impl<T: fmt::Display> fmt::Display for Response<T> {
+    /// Writes the value.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
 }
