@@ -52,7 +52,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// Starts to set up a client.
+    /// Returns a builder for a client.
     ///
     /// ```
     /// use cf_service_tokens::Client;
@@ -65,7 +65,7 @@ impl Client {
         ClientBuilder::default()
     }
 
-    /// A client as the environment describes it; see [`ClientBuilder::from_env`].
+    /// Returns a client as the environment describes it; see [`ClientBuilder::from_env`].
     ///
     /// ```no_run
     /// use cf_service_tokens::Client;
@@ -77,7 +77,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// One for which [`Error::is_configuration`] holds, if the environment
+    /// An error for which [`Error::is_configuration`] holds, if the environment
     /// holds no credentials, or more than one kind, or a value that can't be used;
     /// it names the variable.
     pub fn from_env() -> Result<Self, Error> {
@@ -136,7 +136,7 @@ impl Client {
         }
     }
 
-    /// The same client, whose calls differ from its settings as `set` says.
+    /// Returns the same client, with call options that `set` changes.
     ///
     /// ```
     /// use std::time::Duration;

@@ -1,4 +1,4 @@
-//! How to set up a client.
+//! The builder of a client.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -29,7 +29,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const BODY_LIMIT: usize = 4 * 1024 * 1024;
 
-/// How to set up a [`Client`].
+/// A builder for a [`Client`]; returned by [`Client::builder`].
 ///
 /// ```
 /// use std::time::Duration;
@@ -160,11 +160,10 @@ impl ClientBuilder {
         self
     }
 
-    /// Where the API is, `https://api.cloudflare.com/client/v4` by default.
+    /// Sets the base URL of the API, `https://api.cloudflare.com/client/v4` by default.
     ///
-    /// It must be `https`, unless it leads to this very machine or
-    /// [`allow_http`](Self::allow_http) says otherwise. To this machine no proxy
-    /// is used.
+    /// It must be `https`, unless it leads to this machine or
+    /// [`allow_http`](Self::allow_http) is set. Requests to this machine use no proxy.
     ///
     /// ```
     /// # use cf_service_tokens::Client;
@@ -179,8 +178,8 @@ impl ClientBuilder {
     }
 
     /// Allows a base URL without TLS that leads to another machine, such as a
-    /// gateway in a network that is trusted. **Whoever sees the traffic sees the
-    /// credentials.**
+    /// gateway in a network that is trusted. **The credentials are visible to
+    /// anyone who can see the traffic.**
     ///
     /// ```
     /// # use cf_service_tokens::Client;
@@ -196,7 +195,7 @@ impl ClientBuilder {
         self
     }
 
-    /// The account that [`Client::default_account`] is about.
+    /// Sets the account that [`Client::default_account`] returns.
     ///
     /// See the example of [`Client::default_account`].
     pub fn account_id(mut self, id: impl Into<String>) -> Self {
@@ -204,8 +203,8 @@ impl ClientBuilder {
         self
     }
 
-    /// How long one attempt may take, from looking up the host to the last byte
-    /// of the body; 30 seconds by default.
+    /// Sets how long one attempt may take, from the lookup of the host to the last byte of
+    /// the body; 30 seconds by default.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -220,7 +219,7 @@ impl ClientBuilder {
         self
     }
 
-    /// How long a call may take as a whole, all its attempts and the pauses
+    /// Sets how long a call may take as a whole, all its attempts and the pauses
     /// between them included; 3 minutes by default, and 15 minutes for each call of
     /// a renewal. Three minutes let a `Retry-After` of two, which Cloudflare documents,
     /// pass once.
@@ -236,7 +235,7 @@ impl ClientBuilder {
         self
     }
 
-    /// Whether and when a call that failed is made again.
+    /// Sets whether and when a failed call is retried.
     ///
     /// ```
     /// # use cf_service_tokens::{Client, Retry};
@@ -248,7 +247,7 @@ impl ClientBuilder {
         self
     }
 
-    /// How many requests are sent in a window of time; Cloudflare's own limit by
+    /// Sets how many requests are sent in a window of time; Cloudflare's own limit by
     /// default.
     ///
     /// See the example of [`RateLimit`].
@@ -265,7 +264,7 @@ impl ClientBuilder {
         self
     }
 
-    /// The most bytes that an answer's body may have; 4 MiB by default.
+    /// Sets the most bytes that an answer's body may have; 4 MiB by default.
     ///
     /// ```
     /// use cf_service_tokens_simulator::{Fault, Simulator};
@@ -287,7 +286,7 @@ impl ClientBuilder {
         self
     }
 
-    /// What the client calls itself, `cf-service-tokens/<version>` by default.
+    /// Sets the `User-Agent` of requests, `cf-service-tokens/<version>` by default.
     ///
     /// ```
     /// # use cf_service_tokens::Client;
@@ -323,7 +322,7 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets a function that is told of attempts and waits as they happen, such as to show
+    /// Sets a function that receives an event for each attempt and wait, such as to show
     /// progress or to count requests.
     ///
     /// It runs in the call's own task, which waits for it; the client holds no lock
@@ -348,8 +347,8 @@ impl ClientBuilder {
     ///
     /// # Errors
     ///
-    /// One for which [`Error::is_configuration`] holds, that says which setting
-    /// or variable can't be used and why; or [`Error::is_invalid_id`] for the id
+    /// An error for which [`Error::is_configuration`] holds, which names the setting
+    /// or variable that can't be used, and says why; or [`Error::is_invalid_id`] for the id
     /// given to [`account_id`](Self::account_id).
     pub fn build(self) -> Result<Client, Error> {
         let from_environment = |name| match &self.environment {
@@ -382,7 +381,7 @@ impl ClientBuilder {
 
         if self.timeout.is_zero() || self.deadline == Some(Duration::ZERO) {
             return Err(Error::configuration(
-                "the timeout or the deadline is zero, so that no call could succeed; give it some seconds",
+                "the timeout or the deadline is zero, so no call could succeed; set a longer one",
             ));
         }
         let http = http_client(&base_url, self.timeout, self.http)?;
@@ -478,7 +477,7 @@ fn http_client(
         .referer(false);
     #[cfg(feature = "rustls")]
     let builder = builder.tls_version_min(reqwest::tls::Version::TLS_1_2);
-    // What stays on this machine may be plain, so it must not go to a proxy.
+    // Requests to this machine may be plain HTTP, which must not reach a proxy.
     let builder = if is_loopback(base_url) {
         builder.no_proxy()
     } else {

@@ -15,7 +15,7 @@ pub(crate) const HEADERS: [HeaderName; 3] = [header::AUTHORIZATION, X_AUTH_EMAIL
 /// The credentials of a client; passed to
 /// [`Client::with_credentials`](crate::Client::with_credentials).
 ///
-/// What it shows by `Debug` holds no secret.
+/// Its `Debug` output holds no secret.
 ///
 /// ```
 /// use cf_service_tokens::Credentials;
@@ -114,14 +114,14 @@ impl Credentials {
         Ok(headers)
     }
 
-    /// What must never be printed.
+    /// Returns the secrets, which must never be printed.
     pub(crate) fn secrets(&self) -> Vec<SecretString> {
         match self {
             Self::ApiToken(secret) | Self::GlobalKey { key: secret, .. } => vec![secret.clone()],
         }
     }
 
-    /// What people call this way of authenticating.
+    /// Returns the name of this way of authenticating, for people.
     pub(crate) fn scheme(&self) -> &'static str {
         match self {
             Self::ApiToken(_) => "an API token",

@@ -107,13 +107,13 @@ macro_rules! id {
             /// The most characters that the API allows, by its documentation.
             pub const MAX_LEN: usize = $longest;
 
-            /// Checks the text and takes it for an id.
+            /// Returns the text as an id, if it can be one.
             ///
             /// See the example of the [type](Self).
             ///
             /// # Errors
             ///
-            /// One for which [`Error::is_invalid_id`] holds, if the text is
+            /// An error for which [`Error::is_invalid_id`] holds, if the text is
             /// empty, longer than [`MAX_LEN`](Self::MAX_LEN), or holds anything
             /// but ASCII letters, digits and `-`.
             pub fn new(id: impl AsRef<str>) -> Result<Self, Error> {
@@ -123,7 +123,7 @@ macro_rules! id {
                 Ok(Self(id.into()))
             }
 
-            /// The id as text.
+            /// Returns the id as text.
             ///
             /// See the example of the [type](Self).
             pub fn as_str(&self) -> &str {
@@ -236,8 +236,8 @@ id! {
 id! {
     /// The id of a service token: a UUID in practice.
     ///
-    /// It is the token's `id`, which is not the `client_id` that the token's
-    /// users send.
+    /// It is the token's `id`, which is not the `client_id` that the token's clients
+    /// send.
     ///
     /// ```
     /// use cf_service_tokens::ServiceTokenId;
@@ -252,13 +252,13 @@ id! {
     ServiceTokenId, "service token", 36, "it is the token's `id`, not its `client_id`"
 }
 
-/// What is wrong with a text that should be an id.
+/// Checks that a text can be an id, or returns why it can't.
 fn check(id: &str, longest: usize) -> Result<(), String> {
     if id.is_empty() {
         return Err("it is empty".to_owned());
     }
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
-    // What comes before it is ASCII, so that a character begins here.
+    // All bytes before it are ASCII, so a character begins here.
     if let Some(at) = id.bytes().position(|byte| !is_allowed(byte)) {
         let character = id[at..].chars().next().unwrap_or_default();
         return Err(format!(

@@ -40,8 +40,8 @@ pub struct CallOptions {
 }
 
 impl CallOptions {
-    /// How long one attempt may take, the body included. A call with a timeout
-    /// of zero is refused before it is sent.
+    /// Sets how long one attempt may take, the body included. A call with a timeout of zero
+    /// is refused before it is sent.
     ///
     /// ```
     /// # use cf_service_tokens::Client;
@@ -64,7 +64,7 @@ impl CallOptions {
         self
     }
 
-    /// How long a call may take as a whole, all its attempts and pauses included.
+    /// Sets how long a call may take as a whole, all its attempts and pauses included.
     /// A call with a deadline of zero is refused before it is sent.
     ///
     /// ```
@@ -130,7 +130,7 @@ impl CallOptions {
         for (what, time) in [("timeout", self.timeout), ("deadline", self.deadline)] {
             if time.is_some_and(|time| time.is_zero()) {
                 return Err(Error::invalid_request(format!(
-                    "the call's {what} is zero, so that it could not succeed; give it some seconds"
+                    "the call's {what} is zero, so it could not succeed; set a longer one"
                 )));
             }
         }

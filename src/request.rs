@@ -1,4 +1,4 @@
-//! What the calls that change something are asked to do.
+//! The requests of the calls that change something.
 
 use std::fmt;
 
@@ -11,7 +11,8 @@ use crate::generated::types::{
     UpdateServiceTokenRequest,
 };
 
-/// What a new service token is to be.
+/// A request for a new service token; passed to
+/// [`ServiceTokens::create`](crate::ServiceTokens::create).
 ///
 /// ```
 /// use cf_service_tokens::{CreateServiceToken, TokenDuration};
@@ -91,7 +92,7 @@ impl CreateServiceToken {
         self
     }
 
-    /// Whether the token is accepted at all.
+    /// Sets whether the token is accepted at all.
     ///
     /// ```
     /// use cf_service_tokens::CreateServiceToken;
@@ -140,7 +141,7 @@ impl CreateServiceToken {
         self
     }
 
-    /// Until when a previous secret is good.
+    /// Sets when a previous secret expires.
     ///
     /// ```
     /// use cf_service_tokens::CreateServiceToken;
@@ -156,7 +157,7 @@ impl CreateServiceToken {
         self
     }
 
-    /// The request as it is sent, if the API can accept it.
+    /// Returns the request as it is sent, if the API can accept it.
     pub(crate) fn checked(&self) -> Result<CreateServiceTokenRequest, Error> {
         Ok(CreateServiceTokenRequest {
             name: checked_name(&self.name)?,
@@ -175,7 +176,9 @@ impl CreateServiceToken {
     }
 }
 
-/// What is to change of a service token. What is not set here stays as it is.
+/// A request to change a service token; passed to
+/// [`ServiceTokens::update`](crate::ServiceTokens::update). Fields that are not set stay as
+/// they are.
 ///
 /// ```
 /// use cf_service_tokens::UpdateServiceToken;
@@ -194,8 +197,8 @@ pub struct UpdateServiceToken {
 }
 
 impl UpdateServiceToken {
-    /// A change of nothing, to which changes are added; to send it as it is
-    /// would be an error.
+    /// Returns a request that changes nothing yet. The call refuses it as long as nothing
+    /// is set.
     ///
     /// ```
     /// use cf_service_tokens::UpdateServiceToken;
@@ -267,8 +270,8 @@ impl UpdateServiceToken {
         self
     }
 
-    /// Whether the token is accepted at all. While it is not, neither of its
-    /// secrets authenticates; the token is kept.
+    /// Sets whether the token is accepted at all. While it is not, neither of its secrets
+    /// authenticates; the token is kept.
     ///
     /// See the example of [`update`](crate::ServiceTokens::update).
     pub fn enabled(mut self, enabled: bool) -> Self {
@@ -291,8 +294,8 @@ impl UpdateServiceToken {
         self
     }
 
-    /// Until when the secret before the newest one is still good. An instant in
-    /// the past ends it at once.
+    /// Sets when the secret before the newest one expires. An instant in the past ends it
+    /// at once.
     ///
     /// ```
     /// use cf_service_tokens::UpdateServiceToken;
@@ -322,11 +325,11 @@ impl UpdateServiceToken {
         self.client_secret_version.is_some()
     }
 
-    /// The request as it is sent, if the API can accept it.
+    /// Returns the request as it is sent, if the API can accept it.
     pub(crate) fn checked(&self) -> Result<UpdateServiceTokenRequest, Error> {
         if *self == Self::default() {
             return Err(Error::invalid_request(
-                "the update changes nothing; set what it is to change",
+                "the update changes nothing; set a field",
             ));
         }
         Ok(UpdateServiceTokenRequest {
@@ -346,7 +349,8 @@ impl UpdateServiceToken {
     }
 }
 
-/// When the old secret expires as a service token gets a new one.
+/// A request for a new secret, which says when the old one expires; passed to
+/// [`ServiceTokens::rotate`](crate::ServiceTokens::rotate).
 ///
 /// ```
 /// use std::time::Duration;
@@ -510,7 +514,7 @@ impl RequestedDuration {
 fn checked_name(name: &str) -> Result<ServiceTokenName, Error> {
     if name.trim().is_empty() {
         return Err(Error::invalid_request(
-            "the name is empty; a service token needs one that people know it by",
+            "the name is empty; give the service token a name",
         ));
     }
     // The fragment holds the limit, and the generated type checks it.

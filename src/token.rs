@@ -8,7 +8,7 @@ use crate::generated::types::ServiceToken;
 use crate::response::Response;
 
 impl ServiceToken {
-    /// How long the token has left at `now`; negative once it has expired.
+    /// Returns how long the token has left at `now`; negative once it has expired.
     ///
     /// `None` if it never expires, or if the API did not say when: ask
     /// [`never_expires`](Self::never_expires) to tell the two apart.
@@ -38,7 +38,7 @@ impl ServiceToken {
         self.expires_at.filter(|at| at.year() > 1)
     }
 
-    /// Whether the token has expired at `now`. A token expires at the very instant of
+    /// Returns whether the token has expired at `now`. A token expires at the very instant of
     /// [`expires_at`](Self::expires_at); one without that has not expired.
     ///
     /// ```
@@ -57,7 +57,7 @@ impl ServiceToken {
             .is_some_and(|left| left <= TimeDelta::zero())
     }
 
-    /// Whether the token is made to last `forever`.
+    /// Returns whether the token's duration is `forever`.
     ///
     /// The duration alone decides: the API has been seen to give an
     /// [`expires_at`](Self::expires_at) to such tokens as well.

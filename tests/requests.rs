@@ -245,15 +245,15 @@ async fn what_the_api_cannot_accept_never_reaches_the_wire() {
     }
     assert_eq!(server.requests(), [""; 0]);
     insta::assert_snapshot!(said.join("\n"), @r#"
-    the name is empty; a service token needs one that people know it by
-    the name is empty; a service token needs one that people know it by
+    the name is empty; give the service token a name
+    the name is empty; give the service token a name
     the name has 351 characters, but it must not be longer than 350 characters; shorten it
     the duration "0s" is not longer than zero; write it as `8760h` or `2h45m`
     the duration "-1h" is not longer than zero; write it as `8760h` or `2h45m`
     the duration "1 year" is neither a duration as Go writes it nor `forever`; write it as `8760h` or `2h45m`
     the client secret version is 0, but versions count from 1
-    the update changes nothing; set what it is to change
-    the name is empty; a service token needs one that people know it by
+    the update changes nothing; set a field
+    the name is empty; give the service token a name
     the name has 1000 characters, but it must not be longer than 350 characters; shorten it
     the duration "0s" is not longer than zero; write it as `8760h` or `2h45m`
     `duration`: unknown unit " year" at byte 1; use h, m, s, ms, us or ns, as in `2h45m` (a year is `8760h`), or `forever`

@@ -1,4 +1,4 @@
-//! What is to be done with a token, and why.
+//! The decision about a token, and its reason.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::generated::types::ServiceToken;
 use crate::renewal::policy::{RenewBy, RenewalPolicy};
 
-/// What is to be done with a token; returned by
+/// The decision about a token; returned by
 /// [`RenewalPolicy::decide`].
 ///
 /// See the example of [`RenewalPolicy::decide`].
@@ -19,9 +19,9 @@ use crate::renewal::policy::{RenewBy, RenewalPolicy};
 pub enum Decision {
     /// It is renewed.
     Renew(RenewReason),
-    /// It is left as it is, and all is well.
+    /// It needs no renewal.
     Skip(SkipReason),
-    /// It should be looked at, and perhaps renewed, but that can't be done here.
+    /// It needs attention, but can't be renewed.
     Unable(UnableReason),
 }
 

@@ -1,4 +1,4 @@
-//! What became of a token that should be renewed.
+//! The outcome for a token that should be renewed.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::generated::types::ServiceToken;
 use crate::renewal::decision::{RenewReason, UnableReason};
 
-/// A token that should be renewed, and what became of that.
+/// A token that should be renewed, and the outcome.
 ///
 /// See the example of [`RenewalReport::at_risk`](super::RenewalReport::at_risk).
 #[derive(Clone, Debug, Serialize)]
@@ -27,11 +27,11 @@ pub struct TokenRenewal {
     /// Why it should be renewed, as it was decided; `None` if the outcome is
     /// [`Unable`](RenewalOutcome::Unable), which has a reason of its own.
     pub reason: Option<RenewReason>,
-    /// What became of it.
+    /// The outcome.
     pub outcome: RenewalOutcome,
 }
 
-/// What became of a token that should be renewed.
+/// The outcome for a token that should be renewed.
 ///
 /// ```
 /// use cf_service_tokens::renewal::{RenewalOutcome, UnableReason};
@@ -111,8 +111,8 @@ impl TokenRenewal {
 }
 
 impl RenewalOutcome {
-    /// Whether the token is still as near to its end as it was, so that somebody
-    /// should look after it.
+    /// Returns whether the token still expires when it did before, so that somebody should
+    /// look at it.
     ///
     /// See the example of [`RenewalOutcome`].
     pub fn is_at_risk(&self) -> bool {
@@ -122,7 +122,7 @@ impl RenewalOutcome {
         }
     }
 
-    /// The outcome for a program, such as a metric's label.
+    /// Returns the outcome for a program, such as a metric's label.
     ///
     /// See the example of [`RenewalOutcome`].
     pub fn as_str(&self) -> &'static str {
@@ -136,8 +136,8 @@ impl RenewalOutcome {
     }
 }
 
-/// What a renewal's answer must show: that this very token now lives longer than
-/// `before`, and at `now`.
+/// Checks that a renewal's answer shows this very token, with an expiry later than `before`
+/// and later than `now`.
 pub(super) fn verified(
     before: &ServiceToken,
     answer: &ServiceToken,

@@ -28,7 +28,7 @@ use crate::service_tokens::ServiceTokens;
 /// limit has room for, and one that was locked out must wait for five minutes.
 const PATIENCE: Duration = Duration::from_secs(15 * 60);
 
-/// What happens in a pass over an account, as it happens.
+/// An event of a pass over an account, as it happens.
 ///
 /// ```
 /// use cf_service_tokens::renewal::{Decision, RenewalEvent, RenewalPolicy, SkipReason};
@@ -53,11 +53,11 @@ const PATIENCE: Duration = Duration::from_secs(15 * 60);
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum RenewalEvent {
-    /// A token was listed, and it is decided what is to be done with it.
+    /// A token was listed, and the policy decided about it.
     Decided {
         /// The token as it was listed.
         token: Box<ServiceToken>,
-        /// What is to be done with it.
+        /// The decision about it.
         decision: Decision,
     },
     /// A token was renewed, or could not be. This comes once for every token whose
@@ -150,7 +150,7 @@ impl ServiceTokens {
     /// moved. One token's failure stops no other. Credentials that are not
     /// accepted stop everything at once.
     ///
-    /// What is kept in memory grows with what is due, not with the account. Where
+    /// Memory use grows with the number of due tokens, not with the account. Where
     /// the rate limit has no room for so many calls, they wait: each may take a
     /// quarter of an hour, unless [`with`](Self::with) or
     /// [`ClientBuilder::deadline`](crate::ClientBuilder::deadline) sets another
@@ -205,7 +205,7 @@ pub(super) struct Pass {
 enum Stage {
     Listing(ServiceTokenStream),
     Renewing,
-    /// What is under way is waited for, and nothing else is begun.
+    /// Renewals in flight are awaited; no other begins.
     Stopping,
     Finished,
 }
@@ -216,7 +216,7 @@ struct Due {
     reason: RenewReason,
 }
 
-/// What was to be renewed, and how that went.
+/// A token, and how its renewal ended.
 type Tried = (Due, Result<DateTime<Utc>, RenewalError>);
 
 impl Pass {
@@ -235,7 +235,7 @@ impl Pass {
         }
     }
 
-    /// What happens next; it may be dropped before it is ready.
+    /// Returns what happens next. This method is cancel safe.
     pub(super) async fn next(&mut self) -> Option<RenewalEvent> {
         loop {
             match &mut self.stage {
@@ -310,8 +310,8 @@ impl Pass {
         self.due_ids.insert(id)
     }
 
-    /// The rest of the list is not known. What is known to be due is renewed all
-    /// the same, unless the credentials are dead.
+    /// Handles a listing that broke off. The tokens that are known to be due are renewed
+    /// all the same, unless the credentials are not accepted.
     fn cut_short(&mut self, error: Error) {
         if error.is_unauthenticated() {
             self.stage = Stage::Stopping;
@@ -418,7 +418,7 @@ async fn extend(
     match verified(token, &answer, now) {
         Ok(expires_at) => Ok(expires_at),
         Err(error @ RenewalError::OtherToken { id: Some(_) }) => Err(error),
-        // What the answer does not show, the token itself may.
+        // The token itself may show what the answer does not.
         Err(error) => match tokens.get(id).await {
             Ok(read) => verified(token, &read, now),
             Err(_) => Err(error),

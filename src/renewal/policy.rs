@@ -8,7 +8,7 @@ use crate::duration::GoDuration;
 use crate::generated::types::ServiceToken;
 use crate::renewal::shard::Shard;
 
-/// What a refresh adds to a token's life.
+/// How long a token is valid after a refresh.
 const A_YEAR: TimeDelta = TimeDelta::hours(8760);
 
 /// Which tokens of an account are renewed, when, and by how much.
@@ -41,16 +41,16 @@ pub struct RenewalPolicy {
     pub(super) concurrency: usize,
 }
 
-/// How a token's life is lengthened.
+/// The way in which a token is renewed.
 ///
 /// See the example of [`RenewalPolicy::by`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RenewBy {
-    /// By a refresh: one year from now, whatever the token's own duration.
+    /// By a refresh: for one year from now, regardless of the token's own duration.
     #[default]
     Refresh,
-    /// By an update with the duration that the token has: so long from now.
+    /// By an update with the token's own duration, which counts from now.
     Duration,
 }
 
@@ -71,7 +71,7 @@ impl Default for RenewalPolicy {
 }
 
 impl RenewalPolicy {
-    /// The default policy.
+    /// Returns the default policy.
     ///
     /// See the example of [`decide`](Self::decide).
     pub fn new() -> Self {
@@ -101,7 +101,7 @@ impl RenewalPolicy {
         self
     }
 
-    /// How a token's life is lengthened; by a refresh by default.
+    /// Sets the way in which tokens are renewed; by a refresh by default.
     ///
     /// ```
     /// # use cf_service_tokens::{ServiceToken, TokenDuration, renewal::{RenewBy, RenewalPolicy}};
@@ -118,7 +118,7 @@ impl RenewalPolicy {
         self
     }
 
-    /// Whether tokens that expired longer ago than the [window](Self::window) are
+    /// Sets whether tokens that expired longer ago than the [window](Self::window) are
     /// renewed as well, which makes them work again. Not by default: such a token may
     /// have been left to expire on purpose. A token that expired more recently is
     /// always renewed.
@@ -143,7 +143,7 @@ impl RenewalPolicy {
         self
     }
 
-    /// Whether disabled tokens are renewed as well, which does not enable them.
+    /// Sets whether disabled tokens are renewed as well, which does not enable them.
     /// Not by default.
     ///
     /// ```
@@ -166,7 +166,7 @@ impl RenewalPolicy {
 
     /// Renews the tokens of these names and ids, and no others.
     ///
-    /// What matches no token is named by the [report](super::RenewalReport::unmatched).
+    /// The [report](super::RenewalReport::unmatched) has those that match no token.
     ///
     /// ```
     /// # use cf_service_tokens::ServiceToken;
@@ -188,7 +188,7 @@ impl RenewalPolicy {
     /// Leaves out the tokens of these names and ids. It takes precedence
     /// over [`only`](Self::only).
     ///
-    /// What matches no token is named by the [report](super::RenewalReport::unmatched).
+    /// The [report](super::RenewalReport::unmatched) has those that match no token.
     ///
     /// ```
     /// # use cf_service_tokens::ServiceToken;
@@ -220,7 +220,7 @@ impl RenewalPolicy {
         self
     }
 
-    /// Whether to decide only, and to change nothing.
+    /// Sets whether a pass only decides, and changes nothing.
     ///
     /// ```
     /// use cf_service_tokens::renewal::RenewalPolicy;
@@ -243,7 +243,7 @@ impl RenewalPolicy {
         self
     }
 
-    /// How many tokens are renewed at the same time; 8 by default. Zero counts
+    /// Sets how many tokens are renewed at the same time; 8 by default. Zero counts
     /// as one.
     ///
     /// ```
@@ -255,7 +255,7 @@ impl RenewalPolicy {
         self
     }
 
-    /// When the token falls due; `None` if it never expires, or if the API did
+    /// Returns when the token falls due; `None` if it never expires, or if the API did
     /// not say when it does.
     ///
     /// ```

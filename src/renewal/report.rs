@@ -1,4 +1,4 @@
-//! What a pass over an account came to.
+//! The report of a pass over an account.
 
 use std::collections::BTreeMap;
 use std::error::Error as StdError;
@@ -12,7 +12,7 @@ use crate::renewal::decision::{SkipReason, UnableReason};
 use crate::renewal::outcome::{RenewalError, RenewalOutcome, TokenRenewal};
 use crate::token::printable;
 
-/// What a pass over an account came to.
+/// The report of a pass over an account.
 ///
 /// It holds the tokens that were due, and counts the others. Its `Display` is one line for
 /// people, and it can be serialized for programs.
@@ -82,8 +82,8 @@ impl RenewalReport {
         }
     }
 
-    /// The tokens that should have been renewed and were not, those first that
-    /// expire first.
+    /// Returns the tokens that should have been renewed and were not, in the order in which
+    /// they expire.
     ///
     /// ```
     /// use cf_service_tokens::renewal::RenewalPolicy;
@@ -147,7 +147,7 @@ impl RenewalReport {
         }
     }
 
-    /// Whether nothing is left to look after: all tokens were listed, all that
+    /// Returns whether nothing is left to do: all tokens were listed, all that
     /// were due are renewed (or would be), and each name in the policy is a token's.
     ///
     /// See the example of [`RenewalReport`].

@@ -19,13 +19,13 @@ const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// The longest pause after a pass that failed, for the first time and ever after.
 const A_MINUTE: Duration = Duration::from_secs(60);
 const AN_HOUR: Duration = Duration::from_secs(60 * 60);
-/// The shortest pause, whatever falls due.
+/// The shortest pause.
 const SHORTEST_PAUSE: Duration = Duration::from_secs(30);
 /// How long to sleep before looking at the date again. A timer stands still while
 /// the machine is suspended, and knows nothing of a clock that was set.
 const NAP: Duration = Duration::from_secs(15 * 60);
 
-/// What happens while an account is watched, as it happens.
+/// An event of an account that is watched, as it happens.
 ///
 /// See the example of [`Watch`].
 #[derive(Clone, Debug)]
