@@ -157,7 +157,7 @@ macro_rules! forward {
     };
 }
 
-/// Debugs as the asynchronous type of the same name.
+/// Implements `Debug` as the asynchronous type of the same name does.
 macro_rules! debug_as_inner {
     ($($name:ident)+) => {
         $(impl fmt::Debug for $name {
@@ -283,7 +283,7 @@ impl Client {
     }
 
     /// Returns a client of other credentials on the same connections; see
-    /// [`crate::Client::with_credentials`].
+    /// [`crate::Client::with_credentials`], which has an example.
     ///
     /// # Errors
     ///
