@@ -26,7 +26,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     match env::args().nth(1) {
-        Some(id) => refresh(&Client::from_env()?.default_account()?, &id).await,
+        Some(id) => refresh(&Client::from_env()?.default_account()?.service_tokens(), &id).await,
         None if env::var_os("CLOUDFLARE_API_TOKEN").is_some() => {
             Err("CLOUDFLARE_API_TOKEN is set: name the token to refresh, as in `cargo run --example refresh -- <token id>`, or unset it to use the simulator".into())
         }
@@ -49,7 +49,11 @@ async fn refresh_at_simulator() -> Result<(), Box<dyn Error>> {
         .build()?;
     let seeded = simulator.tokens();
     let token = seeded.first().ok_or("the simulator has no token")?;
-    refresh(&client.account(simulator.account_id())?, &token.id).await
+    refresh(
+        &client.account(simulator.account_id())?.service_tokens(),
+        &token.id,
+    )
+    .await
 }
 
 async fn refresh(tokens: &ServiceTokens, id: &str) -> Result<(), Box<dyn Error>> {

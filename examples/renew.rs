@@ -26,7 +26,7 @@ use cf_service_tokens_simulator::Simulator;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     if env::args().any(|argument| argument == "--real") {
-        let tokens = Client::from_env()?.default_account()?;
+        let tokens = Client::from_env()?.default_account()?.service_tokens();
         println!("On the account {}:\n", tokens.account_id());
         return renew(&tokens).await;
     }
@@ -36,7 +36,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .api_token(simulator.api_token())
         .base_url(simulator.base_url())
         .build()?;
-    let tokens = client.account(simulator.account_id())?;
+    let tokens = client.account(simulator.account_id())?.service_tokens();
     renew(&tokens).await?;
     println!("\nAnd once more:\n");
     renew(&tokens).await

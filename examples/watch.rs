@@ -26,7 +26,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     if env::args().any(|argument| argument == "--real") {
-        let tokens = Client::from_env()?.default_account()?;
+        let tokens = Client::from_env()?.default_account()?.service_tokens();
         println!("On the account {}:\n", tokens.account_id());
         watch(&tokens, DateTime::<Utc>::MAX_UTC, Utc::now).await;
         return Ok(());
@@ -46,7 +46,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .base_url(simulator.base_url())
         .clock(clock.clone())
         .build()?;
-    let tokens = client.account(simulator.account_id())?;
+    let tokens = client.account(simulator.account_id())?.service_tokens();
     let in_three_years = clock.now() + TimeDelta::days(3 * 365);
     watch(&tokens, in_three_years, || clock.now()).await;
     Ok(())

@@ -1,8 +1,7 @@
 //! The same calls for programs without an asynchronous runtime.
 //!
-//! Everything has the name that it has in the crate's root, and waits for the
-//! answer. Only a stream of tokens is an iterator here: `list().iter()`.
-//! [`Client::from_env`] sets a client up as the environment says.
+//! Each type has the name of its counterpart in the crate's root, and each call waits for
+//! its answer. In place of a stream there is an iterator, `list().iter()`.
 //!
 //! ```
 //! use cf_service_tokens::blocking::Client;
@@ -10,36 +9,62 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let runtime = tokio::runtime::Runtime::new()?;
 //! # let simulator = runtime.block_on(Simulator::builder().token(SeedToken::new("deploy")).start())?;
-//! # let id = simulator.tokens()[0].id.clone();
 //!
 //! let client = Client::builder()
 //!     .api_token(simulator.api_token())
 //! #   .base_url(simulator.base_url())
-//!     .build_blocking()?;
-//! let tokens = client.account(simulator.account_id())?;
-//! let token = tokens.refresh(&id)?;
-//! println!("good until {:?}", token.expires_at);
-//! assert_eq!(token.name.as_deref(), Some("deploy"));
+//!     .build()?;
+//! let tokens = client.account(simulator.account_id())?.service_tokens();
+//! let token = tokens.refresh(&tokens.find("deploy")?)?;
+//! println!("{token}");
+//! # assert_eq!(token.name.as_deref(), Some("deploy"));
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! Where there is a runtime already, use the asynchronous client: a call from
-//! here would hold up everything else that the runtime does, so it is an error,
-//! inside `spawn_blocking` as well.
+//! # Inside an asynchronous runtime
+//!
+//! A blocking call holds up its thread. Inside `tokio::task::spawn_blocking` and
+//! `block_in_place` that is fine. In an asynchronous task it would hold up the task's
+//! runtime, so there a call is an error for which
+//! [`Error::is_configuration`](crate::Error::is_configuration) holds. Use the
+//! asynchronous client there.
+//!
+//! ```
+//! # use cf_service_tokens::blocking::Client;
+//! # use cf_service_tokens_simulator::{SeedToken, Simulator};
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let runtime = tokio::runtime::Runtime::new()?;
+//! # let simulator = runtime.block_on(Simulator::builder().token(SeedToken::new("deploy")).start())?;
+//! # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
+//! # let tokens = client.account(simulator.account_id())?.service_tokens();
+//! runtime.block_on(async {
+//!     assert!(tokens.find("deploy").unwrap_err().is_configuration());
+//!
+//!     let found = tokio::task::spawn_blocking(move || tokens.find("deploy")).await?;
+//!     assert_eq!(found?.name.as_deref(), Some("deploy"));
+//!     Ok(())
+//! })
+//! # }
+//! ```
 
 use std::fmt;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Context, Waker};
+use std::time::Duration;
 
+use secrecy::SecretString;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::task::coop::consume_budget;
 
 use crate::renewal::{RenewalPolicy, RenewalReport};
 use crate::{
-    AccountId, CallOptions, ClientBuilder, CreateServiceToken, Error, IssuedServiceToken, Method,
-    Response, RotateServiceToken, ServiceToken, ServiceTokenPage, ServiceTokenStream,
-    UpdateServiceToken,
+    AccountId, CallOptions, Clock, CreateServiceToken, Credentials, Error, Event,
+    IssuedServiceToken, Method, RateLimit, Response, Retry, RotateServiceToken, ServiceToken,
+    ServiceTokenPage, ServiceTokenStream, ToServiceTokenId, UpdateServiceToken,
 };
 
 /// Runs calls to their end.
@@ -67,13 +92,26 @@ impl Waiter {
 
     fn wait<T>(&self, call: impl Future<Output = T>) -> Result<T, Error> {
         match &self.0.0 {
-            Some(runtime) if Handle::try_current().is_err() => Ok(runtime.block_on(call)),
+            Some(runtime) if !is_in_a_task() => Ok(runtime.block_on(call)),
             _ => Err(Error::configuration(
-                "a blocking call was made inside an asynchronous runtime, which it would hold up; \
-                 use the client in the crate's root and await its calls",
+                "a blocking call was made in an asynchronous task, whose runtime it would hold up; \
+                 use the asynchronous client, or make the call inside `spawn_blocking`",
             )),
         }
     }
+}
+
+/// Whether the caller is being polled by tokio, which would panic if it blocked.
+///
+/// Tokio has no function that tells. But it limits how much a task does in one poll, and
+/// sets no limit outside of tasks nor inside `spawn_blocking`. Using up the limit makes the
+/// task yield once, later.
+fn is_in_a_task() -> bool {
+    /// More than tokio's limit, which is 128.
+    const PLENTY: usize = 1024;
+    let mut context = Context::from_waker(Waker::noop());
+    Handle::try_current().is_ok()
+        && (0..PLENTY).any(|_| pin!(consume_budget()).poll(&mut context).is_pending())
 }
 
 impl Drop for OwnRuntime {
@@ -85,41 +123,148 @@ impl Drop for OwnRuntime {
     }
 }
 
+/// Writes methods that call the asynchronous method of the same name: `set` for one that
+/// changes a builder, `set_ref` for one that returns a changed copy, and `wait` for one
+/// that makes a call.
+macro_rules! forward {
+    ($to:literal: $($kind:ident $name:ident($($argument:ident: $type:ty),*) $(-> $answer:ty)?;)+) => {
+        $(forward! { @$kind $to, $name($($argument: $type),*) $(-> $answer)? })+
+    };
+    (@set $to:literal, $name:ident($($argument:ident: $type:ty),*)) => {
+        #[doc = concat!("See [`", stringify!($name), "`](crate::", $to, "::", stringify!($name), ").")]
+        pub fn $name(mut self, $($argument: $type),*) -> Self {
+            self.inner = self.inner.$name($($argument),*);
+            self
+        }
+    };
+    (@set_ref $to:literal, $name:ident($($argument:ident: $type:ty),*)) => {
+        #[doc = concat!("See [`", stringify!($name), "`](crate::", $to, "::", stringify!($name), ").")]
+        #[must_use]
+        pub fn $name(&self, $($argument: $type),*) -> Self {
+            Self { inner: self.inner.$name($($argument),*), waiter: self.waiter.clone() }
+        }
+    };
+    (@wait $to:literal, $name:ident($($argument:ident: $type:ty),*) -> $answer:ty) => {
+        #[doc = concat!("Waits for [`", stringify!($name), "`](crate::", $to, "::", stringify!($name), ").")]
+        ///
+        /// # Errors
+        ///
+        /// As the asynchronous call, and an error for which [`Error::is_configuration`]
+        /// holds in an asynchronous task.
+        pub fn $name(&self, $($argument: $type),*) -> Result<$answer, Error> {
+            self.waiter.wait(self.inner.$name($($argument),*))?
+        }
+    };
+}
+
+/// Implements `Debug` as the asynchronous type of the same name does.
+macro_rules! debug_as_inner {
+    ($($name:ident)+) => {
+        $(impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.inner.fmt(f)
+            }
+        })+
+    };
+}
+
+debug_as_inner! { ClientBuilder Client Account ServiceTokens ListServiceTokens RawRequest }
+
+/// A builder for a blocking [`Client`]; see [`crate::ClientBuilder`].
+///
+/// See the example of the [module](self).
+#[must_use = "a builder does nothing until `build` is called"]
+#[derive(Default)]
+pub struct ClientBuilder {
+    inner: crate::ClientBuilder,
+}
+
+impl ClientBuilder {
+    /// Starts from the environment; see [`crate::ClientBuilder::from_env`].
+    ///
+    /// ```no_run
+    /// use cf_service_tokens::blocking::ClientBuilder;
+    ///
+    /// // CLOUDFLARE_API_TOKEN and CLOUDFLARE_ACCOUNT_ID
+    /// let client = ClientBuilder::from_env().user_agent("deploy-bot/2.1").build()?;
+    /// let tokens = client.default_account()?.service_tokens();
+    /// # Ok::<(), cf_service_tokens::Error>(())
+    /// ```
+    pub fn from_env() -> Self {
+        Self {
+            inner: crate::ClientBuilder::from_env(),
+        }
+    }
+
+    forward! { "ClientBuilder":
+        set api_token(token: impl Into<SecretString>);
+        set global_key(email: impl Into<String>, key: impl Into<SecretString>);
+        set base_url(url: impl Into<String>);
+        set allow_http();
+        set account_id(id: impl Into<String>);
+        set timeout(timeout: Duration);
+        set deadline(deadline: Duration);
+        set retry(retry: Retry);
+        set rate_limit(rate_limit: RateLimit);
+        set clock(clock: impl Clock + 'static);
+        set body_limit(bytes: usize);
+        set user_agent(user_agent: impl Into<String>);
+        set http_client(set: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder + Send + Sync + 'static);
+        set on_event(function: impl Fn(&Event<'_>) + Send + Sync + 'static);
+    }
+
+    /// Builds the client, and starts its thread. Nothing is sent yet.
+    ///
+    /// See the example of the [module](self).
+    ///
+    /// # Errors
+    ///
+    /// As [`crate::ClientBuilder::build`], and an error for which
+    /// [`Error::is_configuration`] holds, if no thread can be started.
+    pub fn build(self) -> Result<Client, Error> {
+        Ok(Client {
+            inner: self.inner.build()?,
+            waiter: Waiter::new()?,
+        })
+    }
+}
+
 /// A client whose calls wait for their answers; see [`crate::Client`].
 ///
+/// It is cheap to clone, and clones share their connections and a thread.
+///
 /// ```
+/// use std::time::Duration;
 /// # use cf_service_tokens::blocking::Client;
 /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let runtime = tokio::runtime::Runtime::new()?;
 /// # let simulator = runtime.block_on(Simulator::builder().token(SeedToken::new("deploy")).start())?;
-/// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build_blocking()?;
-/// # let tokens = client.account(simulator.account_id())?;
+/// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
 /// # let id = simulator.tokens()[0].id.clone();
-/// let hurried = client.with(|call| call.timeout(std::time::Duration::from_secs(2)));
-/// let tokens = hurried.account(simulator.account_id())?;
-/// assert_eq!(tokens.refresh(&id)?.name.as_deref(), Some("deploy"));
 ///
-/// let inside = runtime.block_on(async { tokens.refresh(&id) });
-/// assert!(inside.unwrap_err().is_configuration(), "there is a runtime already");
+/// let hurried = client.with(|call| call.timeout(Duration::from_secs(2)));
+/// let tokens = hurried.account(simulator.account_id())?.service_tokens();
+/// assert_eq!(tokens.refresh(&id)?.name.as_deref(), Some("deploy"));
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Clone)]
 pub struct Client {
-    client: crate::Client,
+    inner: crate::Client,
     waiter: Waiter,
 }
 
 impl Client {
-    /// Starts to set up a client; end with [`ClientBuilder::build_blocking`].
+    /// Returns a builder for a client.
     ///
-    /// See the example of [`ClientBuilder::build_blocking`].
+    /// See the example of the [module](self).
     pub fn builder() -> ClientBuilder {
         ClientBuilder::default()
     }
 
-    /// A client as the environment describes it; see [`ClientBuilder::from_env`].
+    /// Returns a client as the environment describes it; see
+    /// [`crate::ClientBuilder::from_env`].
     ///
     /// ```no_run
     /// let client = cf_service_tokens::blocking::Client::from_env()?;
@@ -128,117 +273,137 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// As [`crate::Client::from_env`].
+    /// As [`ClientBuilder::build`].
     pub fn from_env() -> Result<Self, Error> {
-        ClientBuilder::from_env().build_blocking()
+        ClientBuilder::from_env().build()
     }
 
-    pub(crate) fn new(client: crate::Client) -> Result<Self, Error> {
+    forward! { "Client":
+        set_ref with(set: impl FnOnce(CallOptions) -> CallOptions);
+    }
+
+    /// Returns a client of other credentials on the same connections; see
+    /// [`crate::Client::with_credentials`], which has an example.
+    ///
+    /// # Errors
+    ///
+    /// As [`crate::Client::with_credentials`].
+    pub fn with_credentials(&self, credentials: Credentials) -> Result<Self, Error> {
         Ok(Self {
-            client,
-            waiter: Waiter::new()?,
+            inner: self.inner.with_credentials(credentials)?,
+            waiter: self.waiter.clone(),
         })
     }
 
-    /// The same client, whose calls differ from its settings as `set` says.
-    ///
-    /// See the example of [`Client`].
-    pub fn with(&self, set: impl FnOnce(CallOptions) -> CallOptions) -> Self {
-        Self {
-            client: self.client.with(set),
-            waiter: self.waiter.clone(),
-        }
-    }
-
-    /// The service tokens of an account.
+    /// Returns an account; see [`crate::Client::account`].
     ///
     /// See the example of [`Client`].
     ///
     /// # Errors
     ///
     /// As [`crate::Client::account`].
-    pub fn account(&self, id: impl AsRef<str>) -> Result<ServiceTokens, Error> {
-        Ok(ServiceTokens {
-            tokens: self.client.account(id)?,
+    pub fn account(&self, id: impl AsRef<str>) -> Result<Account, Error> {
+        Ok(Account {
+            inner: self.inner.account(id)?,
             waiter: self.waiter.clone(),
         })
     }
 
-    /// The service tokens of the account that the client was set up with.
+    /// Returns the account that the client was set up with; see
+    /// [`crate::Client::default_account`].
     ///
-    /// See the example of [`crate::Client::default_account`].
+    /// See the example of [`ClientBuilder::from_env`].
     ///
     /// # Errors
     ///
     /// As [`crate::Client::default_account`].
-    pub fn default_account(&self) -> Result<ServiceTokens, Error> {
-        Ok(ServiceTokens {
-            tokens: self.client.default_account()?,
+    pub fn default_account(&self) -> Result<Account, Error> {
+        Ok(Account {
+            inner: self.inner.default_account()?,
             waiter: self.waiter.clone(),
         })
     }
 
-    /// A call to an endpoint that this crate has no method for.
+    /// Starts a call to an endpoint that this crate has no method for; see
+    /// [`crate::Client::request`].
     ///
     /// See the example of [`RawRequest`].
     pub fn request(&self, method: Method, path: impl Into<String>) -> RawRequest {
         RawRequest {
-            request: self.client.request(method, path),
+            inner: self.inner.request(method, path),
             waiter: self.waiter.clone(),
         }
     }
 }
 
-impl fmt::Debug for Client {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.client.fmt(f)
+/// An account; see [`crate::Account`].
+///
+/// See the example of [`Client`].
+#[derive(Clone)]
+pub struct Account {
+    inner: crate::Account,
+    waiter: Waiter,
+}
+
+impl Account {
+    /// Returns the id of the account.
+    ///
+    /// See the example of [`crate::Account`].
+    pub fn id(&self) -> &AccountId {
+        self.inner.id()
+    }
+
+    /// Returns the calls for the service tokens of the account.
+    ///
+    /// See the example of [`Client`].
+    pub fn service_tokens(&self) -> ServiceTokens {
+        ServiceTokens {
+            inner: self.inner.service_tokens(),
+            waiter: self.waiter.clone(),
+        }
     }
 }
 
 /// The service tokens of an account; see [`crate::ServiceTokens`].
 ///
 /// ```
-/// use cf_service_tokens::{CreateServiceToken, UpdateServiceToken};
+/// use cf_service_tokens::renewal::RenewalPolicy;
+/// use cf_service_tokens::{CreateServiceToken, RotateServiceToken, UpdateServiceToken};
+/// # use std::time::Duration;
 /// # use cf_service_tokens::blocking::Client;
 /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let runtime = tokio::runtime::Runtime::new()?;
 /// # let simulator = runtime.block_on(Simulator::builder().token(SeedToken::new("deploy")).start())?;
-/// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build_blocking()?;
-/// # let tokens = client.account(simulator.account_id())?;
-/// # let id = simulator.tokens()[0].id.clone();
+/// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
+/// # let tokens = client.account(simulator.account_id())?.service_tokens();
 ///
 /// let issued = tokens.create(&CreateServiceToken::new("backup"))?;
-/// let id = issued.id.as_deref().ok_or("the API gave no id")?;
-/// tokens.update(id, &UpdateServiceToken::new().enabled(false))?;
-/// assert_eq!(tokens.get(id)?.enabled, Some(false));
-/// tokens.delete(id)?;
-/// assert!(tokens.get(id).unwrap_err().is_not_found());
+/// assert!(!issued.credentials().expose_secret().is_empty()); // store it now
+/// tokens.update(&issued, &UpdateServiceToken::new().enabled(false))?;
+/// assert_eq!(tokens.get(&issued)?.enabled, Some(false));
+/// let a_day = RotateServiceToken::grace(Duration::from_secs(24 * 60 * 60));
+/// let rotated = tokens.rotate(&issued, &a_day)?;
+/// tokens.delete(&issued)?;
+/// assert!(tokens.get(&issued).unwrap_err().is_not_found());
+///
+/// let report = tokens.renew(&RenewalPolicy::new())?;
+/// assert_eq!(report.to_string(), "1 token: 1 skipped");
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Clone)]
 pub struct ServiceTokens {
-    tokens: crate::ServiceTokens,
+    inner: crate::ServiceTokens,
     waiter: Waiter,
 }
 
 impl ServiceTokens {
     /// Returns the id of the account.
     ///
-    /// See the example of [`crate::Client::account`].
+    /// See the example of [`crate::Account`].
     pub fn account_id(&self) -> &AccountId {
-        self.tokens.account_id()
-    }
-
-    /// Returns the same service tokens, with call options that `set` changes.
-    ///
-    /// See the example of [`Client`], whose calls are set in the same way.
-    pub fn with(&self, set: impl FnOnce(CallOptions) -> CallOptions) -> Self {
-        Self {
-            tokens: self.tokens.with(set),
-            waiter: self.waiter.clone(),
-        }
+        self.inner.account_id()
     }
 
     /// Returns a builder for a listing, by page or as an iterator.
@@ -246,151 +411,36 @@ impl ServiceTokens {
     /// See the example of [`ListServiceTokens`].
     pub fn list(&self) -> ListServiceTokens {
         ListServiceTokens {
-            list: self.tokens.list(),
+            inner: self.inner.list(),
             waiter: self.waiter.clone(),
         }
     }
 
-    /// Creates a service token. The answer holds its secret, which **no later
-    /// call shows again**, so store it before anything else.
+    forward! { "ServiceTokens":
+        set_ref with(set: impl FnOnce(CallOptions) -> CallOptions);
+        wait find(name: &str) -> ServiceToken;
+        wait create(request: &CreateServiceToken) -> Response<IssuedServiceToken>;
+        wait get(token: impl ToServiceTokenId) -> Response<ServiceToken>;
+        wait update(token: impl ToServiceTokenId, request: &UpdateServiceToken) -> Response<ServiceToken>;
+        wait delete(token: impl ToServiceTokenId) -> Response<ServiceToken>;
+        wait refresh(token: impl ToServiceTokenId) -> Response<ServiceToken>;
+        wait rotate(token: impl ToServiceTokenId, request: &RotateServiceToken) -> Response<IssuedServiceToken>;
+    }
+
+    /// Renews the tokens of the account that fall due; see
+    /// [`crate::ServiceTokens::renew`]. The report says what failed.
     ///
     /// See the example of [`ServiceTokens`].
     ///
     /// # Errors
     ///
-    /// As the asynchronous call, and one for which
-    /// [`Error::is_configuration`] holds inside a runtime.
-    pub fn create(
-        &self,
-        request: &CreateServiceToken,
-    ) -> Result<Response<IssuedServiceToken>, Error> {
-        self.waiter.wait(self.tokens.create(request))?
-    }
-
-    /// Returns one service token, without its secret.
-    ///
-    /// See the example of [`ServiceTokens`].
-    ///
-    /// # Errors
-    ///
-    /// As the asynchronous call, and one for which
-    /// [`Error::is_configuration`] holds inside a runtime.
-    pub fn get(&self, id: impl AsRef<str>) -> Result<Response<ServiceToken>, Error> {
-        self.waiter.wait(self.tokens.get(id))?
-    }
-
-    /// Changes the fields of a service token that the request names, and keeps
-    /// all others.
-    ///
-    /// See the example of [`ServiceTokens`].
-    ///
-    /// # Errors
-    ///
-    /// As the asynchronous call, and one for which
-    /// [`Error::is_configuration`] holds inside a runtime.
-    pub fn update(
-        &self,
-        id: impl AsRef<str>,
-        request: &UpdateServiceToken,
-    ) -> Result<Response<ServiceToken>, Error> {
-        self.waiter.wait(self.tokens.update(id, request))?
-    }
-
-    /// Deletes a service token, and returns it for the last time.
-    ///
-    /// See the example of [`ServiceTokens`].
-    ///
-    /// # Errors
-    ///
-    /// As the asynchronous call, and one for which
-    /// [`Error::is_configuration`] holds inside a runtime.
-    pub fn delete(&self, id: impl AsRef<str>) -> Result<Response<ServiceToken>, Error> {
-        self.waiter.wait(self.tokens.delete(id))?
-    }
-
-    /// Moves the expiry of a service token to one year from now; see
-    /// [`crate::ServiceTokens::refresh`].
-    ///
-    /// See the example of [`Client`].
-    ///
-    /// # Errors
-    ///
-    /// As the asynchronous call, and one for which
-    /// [`Error::is_configuration`] holds inside a runtime.
-    pub fn refresh(&self, id: impl AsRef<str>) -> Result<Response<ServiceToken>, Error> {
-        self.waiter.wait(self.tokens.refresh(id))?
-    }
-
-    /// Replaces the secret of a service token; see
-    /// [`crate::ServiceTokens::rotate`].
-    ///
-    /// ```
-    /// use std::time::Duration;
-    /// use cf_service_tokens::RotateServiceToken;
-    /// # use cf_service_tokens::blocking::Client;
-    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let runtime = tokio::runtime::Runtime::new()?;
-    /// # let simulator = runtime.block_on(Simulator::builder().token(SeedToken::new("deploy")).start())?;
-    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build_blocking()?;
-    /// # let tokens = client.account(simulator.account_id())?;
-    /// # let id = simulator.tokens()[0].id.clone();
-    ///
-    /// let a_day = RotateServiceToken::with_grace(Duration::from_secs(24 * 60 * 60));
-    /// let issued = tokens.rotate(&id, &a_day)?;
-    /// assert!(!issued.credentials().expose_secret().is_empty()); // store it now
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// As the asynchronous call, and one for which
-    /// [`Error::is_configuration`] holds inside a runtime.
-    pub fn rotate(
-        &self,
-        id: impl AsRef<str>,
-        request: &RotateServiceToken,
-    ) -> Result<Response<IssuedServiceToken>, Error> {
-        self.waiter.wait(self.tokens.rotate(id, request))?
-    }
-
-    /// Renews the tokens of the account that fall due, as the policy says; see
-    /// [`crate::ServiceTokens::renew`]. What went wrong on the way is in
-    /// the report.
-    ///
-    /// ```
-    /// use cf_service_tokens::renewal::RenewalPolicy;
-    /// # use cf_service_tokens::blocking::Client;
-    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let runtime = tokio::runtime::Runtime::new()?;
-    /// # let simulator = runtime.block_on(Simulator::builder().token(SeedToken::new("deploy")).start())?;
-    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build_blocking()?;
-    /// # let tokens = client.account(simulator.account_id())?;
-    /// # let id = simulator.tokens()[0].id.clone();
-    ///
-    /// let report = tokens.renew(&RenewalPolicy::new())?;
-    /// assert_eq!(report.to_string(), "1 token: 1 skipped");
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// One for which [`Error::is_configuration`] holds inside a runtime.
+    /// An error for which [`Error::is_configuration`] holds in an asynchronous task.
     pub fn renew(&self, policy: &RenewalPolicy) -> Result<RenewalReport, Error> {
-        self.waiter.wait(self.tokens.renew(policy).report())
+        self.waiter.wait(self.inner.renew(policy).into_future())
     }
 }
 
-impl fmt::Debug for ServiceTokens {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.tokens.fmt(f)
-    }
-}
-
-/// Which service tokens to list; see [`crate::ListServiceTokens`].
+/// A listing of service tokens; see [`crate::ListServiceTokens`].
 ///
 /// ```
 /// # use cf_service_tokens::blocking::Client;
@@ -398,9 +448,8 @@ impl fmt::Debug for ServiceTokens {
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let runtime = tokio::runtime::Runtime::new()?;
 /// # let simulator = runtime.block_on(Simulator::builder().token(SeedToken::new("deploy")).start())?;
-/// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build_blocking()?;
-/// # let tokens = client.account(simulator.account_id())?;
-/// # let id = simulator.tokens()[0].id.clone();
+/// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
+/// # let tokens = client.account(simulator.account_id())?.service_tokens();
 /// let page = tokens.list().search("dep").per_page(10).page(1)?;
 /// assert_eq!(page.tokens.len(), 1);
 /// for token in tokens.list().name("deploy").iter() {
@@ -412,66 +461,32 @@ impl fmt::Debug for ServiceTokens {
 #[derive(Clone)]
 #[must_use = "nothing is listed until `page` or `iter` is called"]
 pub struct ListServiceTokens {
-    list: crate::ListServiceTokens,
+    inner: crate::ListServiceTokens,
     waiter: Waiter,
 }
 
 impl ListServiceTokens {
-    /// Only the tokens of this very name.
-    ///
-    /// See the example of [`ListServiceTokens`].
-    pub fn name(mut self, name: impl Into<String>) -> Self {
-        self.list = self.list.name(name);
-        self
+    forward! { "ListServiceTokens":
+        set name(name: impl Into<String>);
+        set search(text: impl Into<String>);
+        set per_page(tokens: u32);
+        wait page(page: u32) -> Response<ServiceTokenPage>;
     }
 
-    /// Only the tokens that the API finds by this text, in their names or ids.
+    /// Returns an iterator over all tokens, which asks for a page when the one before is
+    /// used up; see [`crate::ListServiceTokens::stream`].
     ///
     /// See the example of [`ListServiceTokens`].
-    pub fn search(mut self, text: impl Into<String>) -> Self {
-        self.list = self.list.search(text);
-        self
-    }
-
-    /// How many tokens to ask for at a time, 1000 by default.
-    ///
-    /// See the example of [`ListServiceTokens`].
-    pub fn per_page(mut self, tokens: u32) -> Self {
-        self.list = self.list.per_page(tokens);
-        self
-    }
-
-    /// One page, counted from 1.
-    ///
-    /// See the example of [`ListServiceTokens`].
-    ///
-    /// # Errors
-    ///
-    /// As [`crate::ListServiceTokens::page`], and one for which
-    /// [`Error::is_configuration`] holds inside a runtime.
-    pub fn page(&self, page: u32) -> Result<Response<ServiceTokenPage>, Error> {
-        self.waiter.wait(self.list.page(page))?
-    }
-
-    /// All the tokens, page after page as they are asked for: what
-    /// [`stream`](crate::ListServiceTokens::stream) is where there is a runtime.
-    ///
-    /// See the example of [`ServiceTokenIter`].
     pub fn iter(self) -> ServiceTokenIter {
         ServiceTokenIter {
-            stream: Some(self.list.stream()),
+            stream: Some(self.inner.stream()),
             waiter: self.waiter,
         }
     }
 }
 
-impl fmt::Debug for ListServiceTokens {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.list.fmt(f)
-    }
-}
-
-/// All the service tokens of a listing; made by [`ListServiceTokens::iter`].
+/// An iterator over the service tokens of a listing; returned by
+/// [`ListServiceTokens::iter`]. It ends after the first error.
 ///
 /// ```
 /// # use cf_service_tokens::{Error, ServiceToken};
@@ -480,9 +495,8 @@ impl fmt::Debug for ListServiceTokens {
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let runtime = tokio::runtime::Runtime::new()?;
 /// # let simulator = runtime.block_on(Simulator::builder().token(SeedToken::new("deploy")).start())?;
-/// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build_blocking()?;
-/// # let tokens = client.account(simulator.account_id())?;
-/// # let id = simulator.tokens()[0].id.clone();
+/// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
+/// # let tokens = client.account(simulator.account_id())?.service_tokens();
 /// let all = tokens.list().iter().collect::<Result<Vec<ServiceToken>, Error>>()?;
 /// assert_eq!(all.len(), 1);
 /// # Ok(())
@@ -524,9 +538,7 @@ impl fmt::Debug for ServiceTokenIter {
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let runtime = tokio::runtime::Runtime::new()?;
 /// # let simulator = runtime.block_on(Simulator::builder().token(SeedToken::new("deploy")).start())?;
-/// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build_blocking()?;
-/// # let tokens = client.account(simulator.account_id())?;
-/// # let id = simulator.tokens()[0].id.clone();
+/// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
 ///
 /// let path = format!("/accounts/{}/access/service_tokens", simulator.account_id());
 /// let request = client.request(Method::GET, path).query("per_page", "5");
@@ -537,51 +549,26 @@ impl fmt::Debug for ServiceTokenIter {
 /// ```
 #[must_use = "nothing is sent until `send` is called"]
 pub struct RawRequest {
-    request: crate::RawRequest,
+    inner: crate::RawRequest,
     waiter: Waiter,
 }
 
 impl RawRequest {
-    /// Adds a parameter to the query; both parts are encoded.
-    ///
-    /// See the example of [`RawRequest`].
-    pub fn query(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.request = self.request.query(name, value);
-        self
+    forward! { "RawRequest":
+        set query(name: impl Into<String>, value: impl Into<String>);
+        set json(body: &(impl Serialize + ?Sized));
+        set idempotent();
     }
 
-    /// Sends this as the body, in JSON.
-    ///
-    /// See the example of [`crate::RawRequest::json`].
-    pub fn json(mut self, body: &(impl Serialize + ?Sized)) -> Self {
-        self.request = self.request.json(body);
-        self
-    }
-
-    /// Says that the call may be sent twice without harm.
-    ///
-    /// See the example of [`crate::RawRequest::idempotent`].
-    pub fn idempotent(mut self) -> Self {
-        self.request = self.request.idempotent();
-        self
-    }
-
-    /// Makes the call, and reads the envelope's `result` as a `T`; see
-    /// [`crate::RawRequest::send`].
+    /// Waits for [`send`](crate::RawRequest::send).
     ///
     /// See the example of [`RawRequest`].
     ///
     /// # Errors
     ///
-    /// As [`crate::RawRequest::send`], and one for which
-    /// [`Error::is_configuration`] holds inside a runtime.
+    /// As the asynchronous call, and an error for which [`Error::is_configuration`]
+    /// holds in an asynchronous task.
     pub fn send<T: DeserializeOwned>(self) -> Result<Response<T>, Error> {
-        self.waiter.wait(self.request.send())?
-    }
-}
-
-impl fmt::Debug for RawRequest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.request.fmt(f)
+        self.waiter.wait(self.inner.send())?
     }
 }

@@ -3,23 +3,27 @@
 use std::fmt;
 use std::sync::Arc;
 
-use http::Method;
+use http::{Method, header};
 
+use crate::answer::redact::Redactor;
 use crate::client_builder::ClientBuilder;
+use crate::credentials::Credentials;
 use crate::environment::ACCOUNT_ID;
 use crate::error::Error;
 use crate::id::AccountId;
 use crate::options::CallOptions;
+use crate::rate_limit::RateLimiter;
 use crate::raw::RawRequest;
+use crate::retry::Retrier;
 use crate::service_tokens::ServiceTokens;
 use crate::transport::Transport;
 
 /// A client of Cloudflare's API for service tokens.
 ///
 /// It is cheap to clone, and clones share their connections.
-/// [`account`](Self::account) returns the service tokens of an account, on which
-/// the calls are made. [`from_env`](Self::from_env) builds a client from
-/// environment variables.
+/// [`account`](Self::account) returns an account, whose
+/// [`service_tokens`](Account::service_tokens) has the calls.
+/// [`from_env`](Self::from_env) builds a client from environment variables.
 ///
 /// ```
 /// use cf_service_tokens::Client;
@@ -33,7 +37,7 @@ use crate::transport::Transport;
 ///     .api_token(simulator.api_token())
 /// #   .base_url(simulator.base_url())
 ///     .build()?;
-/// let tokens = client.account(simulator.account_id())?;
+/// let tokens = client.account(simulator.account_id())?.service_tokens();
 /// let token = tokens.refresh(&id).await?;
 /// println!("good until {:?}", token.expires_at);
 /// assert_eq!(token.name.as_deref(), Some("deploy"));
@@ -48,7 +52,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// Starts to set up a client.
+    /// Returns a builder for a client.
     ///
     /// ```
     /// use cf_service_tokens::Client;
@@ -61,45 +65,45 @@ impl Client {
         ClientBuilder::default()
     }
 
-    /// A client as the environment describes it; see [`ClientBuilder::from_env`].
+    /// Returns a client as the environment describes it; see [`ClientBuilder::from_env`].
     ///
     /// ```no_run
     /// use cf_service_tokens::Client;
     ///
     /// // CLOUDFLARE_API_TOKEN and CLOUDFLARE_ACCOUNT_ID
-    /// let tokens = Client::from_env()?.default_account()?;
+    /// let tokens = Client::from_env()?.default_account()?.service_tokens();
     /// # Ok::<(), cf_service_tokens::Error>(())
     /// ```
     ///
     /// # Errors
     ///
-    /// One for which [`Error::is_configuration`] holds, if the environment
+    /// An error for which [`Error::is_configuration`] holds, if the environment
     /// holds no credentials, or more than one kind, or a value that can't be used;
     /// it names the variable.
     pub fn from_env() -> Result<Self, Error> {
         ClientBuilder::from_env().build()
     }
 
-    /// The service tokens of an account.
+    /// Returns an account. Nothing is sent.
     ///
     /// ```
     /// # let client = cf_service_tokens::Client::builder().api_token("token").build()?;
-    /// let tokens = client.account("023e105f4ecef8ad9ca31a8372d0c353")?;
-    /// assert_eq!(tokens.account_id().as_str(), "023e105f4ecef8ad9ca31a8372d0c353");
+    /// let account = client.account("023e105f4ecef8ad9ca31a8372d0c353")?;
+    /// let tokens = account.service_tokens();
     /// assert!(client.account("").unwrap_err().is_invalid_id());
     /// # Ok::<(), cf_service_tokens::Error>(())
     /// ```
     ///
     /// # Errors
     ///
-    /// One for which [`Error::is_invalid_id`] holds, if the text can't be an
+    /// An error for which [`Error::is_invalid_id`] holds, if the text can't be an
     /// account's id.
-    pub fn account(&self, id: impl AsRef<str>) -> Result<ServiceTokens, Error> {
-        Ok(self.tokens_of(AccountId::new(id)?))
+    pub fn account(&self, id: impl AsRef<str>) -> Result<Account, Error> {
+        Ok(self.account_of(AccountId::new(id)?))
     }
 
-    /// The service tokens of the account that the client was set up with, by
-    /// [`ClientBuilder::account_id`] or `CLOUDFLARE_ACCOUNT_ID`.
+    /// Returns the account that the client was set up with, by
+    /// [`ClientBuilder::account_id`] or `CLOUDFLARE_ACCOUNT_ID`. Nothing is sent.
     ///
     /// ```
     /// # use cf_service_tokens::Client;
@@ -107,27 +111,32 @@ impl Client {
     ///     .api_token("token")
     ///     .account_id("023e105f4ecef8ad9ca31a8372d0c353")
     ///     .build()?;
-    /// assert_eq!(client.default_account()?.account_id().as_str(), "023e105f4ecef8ad9ca31a8372d0c353");
+    /// let account = client.default_account()?;
+    /// assert_eq!(account.id().as_str(), "023e105f4ecef8ad9ca31a8372d0c353");
     /// # Ok::<(), cf_service_tokens::Error>(())
     /// ```
     ///
     /// # Errors
     ///
-    /// One for which [`Error::is_configuration`] holds, if there was none.
-    pub fn default_account(&self) -> Result<ServiceTokens, Error> {
+    /// An error for which [`Error::is_configuration`] holds, if no account is configured.
+    pub fn default_account(&self) -> Result<Account, Error> {
         let account = self.default_account.clone().ok_or_else(|| {
             Error::configuration(format!(
                 "no account is configured; name one to `account`, or set {ACCOUNT_ID}"
             ))
         })?;
-        Ok(self.tokens_of(account))
+        Ok(self.account_of(account))
     }
 
-    fn tokens_of(&self, account: AccountId) -> ServiceTokens {
-        ServiceTokens::new(Arc::clone(&self.transport), account, self.options.clone())
+    fn account_of(&self, id: AccountId) -> Account {
+        Account {
+            transport: Arc::clone(&self.transport),
+            id,
+            options: self.options.clone(),
+        }
     }
 
-    /// The same client, whose calls differ from its settings as `set` says.
+    /// Returns the same client, with call options that `set` changes.
     ///
     /// ```
     /// use std::time::Duration;
@@ -139,7 +148,7 @@ impl Client {
     /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
     ///
     /// let hurried = client.with(|call| call.timeout(Duration::from_secs(2)));
-    /// let page = hurried.account(simulator.account_id())?.list().page(1).await?;
+    /// let page = hurried.account(simulator.account_id())?.service_tokens().list().page(1).await?;
     /// assert_eq!(page.tokens.len(), 1);
     /// # Ok(())
     /// # }
@@ -149,6 +158,64 @@ impl Client {
             options: set(self.options.clone()),
             ..self.clone()
         }
+    }
+
+    /// Returns a client of other credentials on the same connections: for several accounts
+    /// with an API token each, it saves the connections and the system's certificates.
+    ///
+    /// All settings are the same. The rate limit, which Cloudflare counts by user or
+    /// token, and the budget of retries start anew.
+    ///
+    /// ```
+    /// use cf_service_tokens::Credentials;
+    /// # use cf_service_tokens::Client;
+    /// # use cf_service_tokens_simulator::{SeedAccount, SeedApiToken, SeedToken, Simulator};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let simulator = Simulator::builder()
+    /// #     .account(SeedAccount::new("staging").token(SeedToken::new("deploy")))
+    /// #     .add_api_token(SeedApiToken::new("staging-token").account("staging"))
+    /// #     .start()
+    /// #     .await?;
+    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
+    ///
+    /// let staging = client.with_credentials(Credentials::ApiToken("staging-token".into()))?;
+    /// let token = staging.account("staging")?.service_tokens().find("deploy").await?;
+    /// assert_eq!(token.name.as_deref(), Some("deploy"));
+    ///
+    /// assert!(client.with_credentials(Credentials::ApiToken("tok en".into())).is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// An error for which [`Error::is_configuration`] holds, if no request can carry the
+    /// credentials.
+    pub fn with_credentials(&self, credentials: Credentials) -> Result<Self, Error> {
+        let transport = &self.transport;
+        let mut headers = credentials.headers()?;
+        if let Some(user_agent) = transport.headers.get(header::USER_AGENT) {
+            headers.insert(header::USER_AGENT, user_agent.clone());
+        }
+        Ok(Self {
+            transport: Arc::new(Transport {
+                http: transport.http.clone(),
+                base_url: transport.base_url.clone(),
+                server: transport.server.clone(),
+                headers: Arc::new(headers),
+                timeout: transport.timeout,
+                deadline: transport.deadline,
+                body_limit: transport.body_limit,
+                redactor: Redactor::new(credentials.secrets()),
+                retrier: Retrier::new(transport.retrier.policy().clone()),
+                rate_limiter: RateLimiter::new(&transport.rate_limit),
+                rate_limit: transport.rate_limit.clone(),
+                listener: transport.listener.clone(),
+                clock: Arc::clone(&transport.clock),
+            }),
+            ..self.clone()
+        })
     }
 
     /// Starts a call to an endpoint that this crate has no method for, such as
@@ -176,6 +243,54 @@ impl Client {
             method,
             path.into(),
         )
+    }
+}
+
+/// An account; returned by [`Client::account`] and [`Client::default_account`].
+///
+/// It is cheap to clone.
+///
+/// ```
+/// use cf_service_tokens::Client;
+///
+/// let client = Client::builder().api_token("token").build()?;
+/// let account = client.account("023e105f4ecef8ad9ca31a8372d0c353")?;
+/// let tokens = account.service_tokens();
+/// assert_eq!(tokens.account_id(), account.id());
+/// # Ok::<(), cf_service_tokens::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Account {
+    transport: Arc<Transport>,
+    id: AccountId,
+    options: CallOptions,
+}
+
+impl Account {
+    /// Returns the id of the account.
+    ///
+    /// See the example of [`Account`].
+    pub fn id(&self) -> &AccountId {
+        &self.id
+    }
+
+    /// Returns the calls for the service tokens of the account.
+    ///
+    /// See the example of [`Account`].
+    pub fn service_tokens(&self) -> ServiceTokens {
+        ServiceTokens::new(
+            Arc::clone(&self.transport),
+            self.id.clone(),
+            self.options.clone(),
+        )
+    }
+}
+
+impl fmt::Debug for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Account")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
     }
 }
 

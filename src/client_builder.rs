@@ -1,4 +1,4 @@
-//! How to set up a client.
+//! The builder of a client.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -15,6 +15,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::credentials::Credentials;
 use crate::environment::{ACCOUNT_ID, BASE_URL, Environment};
 use crate::error::Error;
+use crate::event::{Event, Listener};
 use crate::id::AccountId;
 use crate::options::CallOptions;
 use crate::rate_limit::{RateLimit, RateLimiter};
@@ -28,7 +29,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const BODY_LIMIT: usize = 4 * 1024 * 1024;
 
-/// How to set up a [`Client`].
+/// A builder for a [`Client`]; returned by [`Client::builder`].
 ///
 /// ```
 /// use std::time::Duration;
@@ -40,7 +41,7 @@ const BODY_LIMIT: usize = 4 * 1024 * 1024;
 ///     .account_id("023e105f4ecef8ad9ca31a8372d0c353")
 ///     .timeout(Duration::from_secs(10))
 ///     .build()?;
-/// let tokens = client.default_account()?;
+/// let tokens = client.default_account()?.service_tokens();
 /// # Ok::<(), cf_service_tokens::Error>(())
 /// ```
 #[must_use = "a builder does nothing until `build` is called"]
@@ -57,8 +58,12 @@ pub struct ClientBuilder {
     retry: Retry,
     rate_limit: RateLimit,
     clock: Arc<dyn Clock>,
-    http: Option<reqwest::Client>,
+    listener: Listener,
+    http: Option<HttpSettings>,
 }
+
+/// The caller's settings of the HTTP client.
+type HttpSettings = Box<dyn FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder + Send + Sync>;
 
 impl Default for ClientBuilder {
     fn default() -> Self {
@@ -75,6 +80,7 @@ impl Default for ClientBuilder {
             retry: Retry::default(),
             rate_limit: RateLimit::default(),
             clock: Arc::new(SystemClock::new()),
+            listener: Listener::default(),
             http: None,
         }
     }
@@ -93,7 +99,7 @@ impl ClientBuilder {
     /// | `CLOUDFLARE_ACCOUNT_ID` | [`account_id`](Self::account_id) |
     ///
     /// Credentials set on the builder replace those of the environment whole:
-    /// the two are never mixed. An empty variable for credentials counts as unset.
+    /// the two are never mixed. An empty variable counts as unset.
     /// [`build`](Self::build) reports a variable that is needed and can't be used.
     ///
     /// Service keys (`CLOUDFLARE_API_USER_SERVICE_KEY`) stopped working on
@@ -110,7 +116,7 @@ impl ClientBuilder {
     /// #   .base_url("http://127.0.0.1:8787/client/v4")
     ///     .timeout(Duration::from_secs(10))
     ///     .build()?;
-    /// let account = client.default_account()?.account_id().clone();
+    /// let account = client.default_account()?.id().clone();
     /// assert_eq!(account.as_str(), "023e105f4ecef8ad9ca31a8372d0c353", "whatever the environment says");
     /// # Ok::<(), cf_service_tokens::Error>(())
     /// ```
@@ -156,11 +162,10 @@ impl ClientBuilder {
         self
     }
 
-    /// Where the API is, `https://api.cloudflare.com/client/v4` by default.
+    /// Sets the base URL of the API, `https://api.cloudflare.com/client/v4` by default.
     ///
-    /// It must be `https`, unless it leads to this very machine or
-    /// [`allow_http`](Self::allow_http) says otherwise. To this machine no proxy
-    /// is used.
+    /// It must be `https`, unless it leads to this machine or
+    /// [`allow_http`](Self::allow_http) is set. Requests to this machine use no proxy.
     ///
     /// ```
     /// # use cf_service_tokens::Client;
@@ -175,8 +180,8 @@ impl ClientBuilder {
     }
 
     /// Allows a base URL without TLS that leads to another machine, such as a
-    /// gateway in a network that is trusted. **Whoever sees the traffic sees the
-    /// credentials.**
+    /// gateway in a network that is trusted. **The credentials are visible to
+    /// anyone who can see the traffic.**
     ///
     /// ```
     /// # use cf_service_tokens::Client;
@@ -192,7 +197,7 @@ impl ClientBuilder {
         self
     }
 
-    /// The account that [`Client::default_account`] is about.
+    /// Sets the account that [`Client::default_account`] returns.
     ///
     /// See the example of [`Client::default_account`].
     pub fn account_id(mut self, id: impl Into<String>) -> Self {
@@ -200,8 +205,8 @@ impl ClientBuilder {
         self
     }
 
-    /// How long one attempt may take, from looking up the host to the last byte
-    /// of the body; 30 seconds by default.
+    /// Sets how long one attempt may take, from the lookup of the host to the last byte of
+    /// the body; 30 seconds by default.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -216,9 +221,10 @@ impl ClientBuilder {
         self
     }
 
-    /// How long a call may take as a whole, all its attempts and the pauses
-    /// between them included; 2 minutes by default, and 15 minutes for each call of
-    /// a renewal.
+    /// Sets how long a call may take as a whole, all its attempts and the pauses
+    /// between them included; 3 minutes by default, and 15 minutes for each call of
+    /// a renewal. Three minutes let a `Retry-After` of two, which Cloudflare documents,
+    /// pass once.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -231,7 +237,7 @@ impl ClientBuilder {
         self
     }
 
-    /// Whether and when a call that failed is made again.
+    /// Sets whether and when a failed call is retried.
     ///
     /// ```
     /// # use cf_service_tokens::{Client, Retry};
@@ -243,7 +249,7 @@ impl ClientBuilder {
         self
     }
 
-    /// How many requests are sent in a window of time; Cloudflare's own limit by
+    /// Sets how many requests are sent in a window of time; Cloudflare's own limit by
     /// default.
     ///
     /// See the example of [`RateLimit`].
@@ -260,7 +266,7 @@ impl ClientBuilder {
         self
     }
 
-    /// The most bytes that an answer's body may have; 4 MiB by default.
+    /// Sets the most bytes that an answer's body may have; 4 MiB by default.
     ///
     /// ```
     /// use cf_service_tokens_simulator::{Fault, Simulator};
@@ -272,7 +278,7 @@ impl ClientBuilder {
     ///
     /// let client = builder.body_limit(64 * 1024).build()?;
     /// simulator.inject(Fault::EndlessBody);
-    /// let error = client.account(simulator.account_id())?.list().page(1).await.unwrap_err();
+    /// let error = client.account(simulator.account_id())?.service_tokens().list().page(1).await.unwrap_err();
     /// assert!(error.is_body_too_large());
     /// # Ok(())
     /// # }
@@ -282,7 +288,7 @@ impl ClientBuilder {
         self
     }
 
-    /// What the client calls itself, `cf-service-tokens/<version>` by default.
+    /// Sets the `User-Agent` of requests, `cf-service-tokens/<version>` by default.
     ///
     /// ```
     /// # use cf_service_tokens::Client;
@@ -294,23 +300,39 @@ impl ClientBuilder {
         self
     }
 
-    /// Sends requests through this HTTP client rather than one of its own.
+    /// Changes settings of the HTTP client, such as its proxies, TLS and connections.
     ///
-    /// Its own settings hold for what the builder does not set: proxies, TLS,
-    /// connections. Build it with [`reqwest::redirect::Policy::none`], or it
-    /// may carry credentials to wherever a redirect points.
+    /// The function gets the builder with the client's own settings, and returns it
+    /// changed. Redirects and reqwest's own retries stay off, whatever it sets: the one
+    /// would carry credentials to another host, the other repeat a call that must not be
+    /// repeated. [`Client::with_credentials`] makes another client on the same
+    /// connections.
     ///
     /// ```
     /// # use cf_service_tokens::Client;
-    /// let http = reqwest::Client::builder()
-    ///     .redirect(reqwest::redirect::Policy::none())
-    ///     .pool_max_idle_per_host(1)
+    /// let client = Client::builder()
+    ///     .api_token("token")
+    ///     .http_client(|http| http.pool_max_idle_per_host(1).http1_only())
     ///     .build()?;
-    /// let client = Client::builder().api_token("token").http_client(http).build()?;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # Ok::<(), cf_service_tokens::Error>(())
     /// ```
-    pub fn http_client(mut self, http: reqwest::Client) -> Self {
-        self.http = Some(http);
+    pub fn http_client(
+        mut self,
+        set: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder + Send + Sync + 'static,
+    ) -> Self {
+        self.http = Some(Box::new(set));
+        self
+    }
+
+    /// Sets a function that receives an event for each attempt and wait, such as to show
+    /// progress or to count requests.
+    ///
+    /// It runs in the call's own task, which waits for it; the client holds no lock
+    /// meanwhile, so other calls go on and the function may make calls itself.
+    ///
+    /// See the example of [`Event`].
+    pub fn on_event(mut self, function: impl Fn(&Event<'_>) + Send + Sync + 'static) -> Self {
+        self.listener = Listener::new(function);
         self
     }
 
@@ -327,8 +349,8 @@ impl ClientBuilder {
     ///
     /// # Errors
     ///
-    /// One for which [`Error::is_configuration`] holds, that says which setting
-    /// or variable can't be used and why; or [`Error::is_invalid_id`] for the id
+    /// An error for which [`Error::is_configuration`] holds, which names the setting
+    /// or variable that can't be used, and says why; or [`Error::is_invalid_id`] for the id
     /// given to [`account_id`](Self::account_id).
     pub fn build(self) -> Result<Client, Error> {
         let from_environment = |name| match &self.environment {
@@ -361,13 +383,10 @@ impl ClientBuilder {
 
         if self.timeout.is_zero() || self.deadline == Some(Duration::ZERO) {
             return Err(Error::configuration(
-                "the timeout or the deadline is zero, so that no call could succeed; give it some seconds",
+                "the timeout or the deadline is zero, so no call could succeed; set a longer one",
             ));
         }
-        let http = match self.http {
-            Some(http) => http,
-            None => http_client(&base_url, self.timeout)?,
-        };
+        let http = http_client(&base_url, self.timeout, self.http)?;
         Ok(Client {
             transport: Arc::new(Transport {
                 http,
@@ -380,28 +399,13 @@ impl ClientBuilder {
                 redactor: Redactor::new(credentials.secrets()),
                 retrier: Retrier::new(self.retry),
                 rate_limiter: RateLimiter::new(&self.rate_limit),
+                rate_limit: self.rate_limit,
+                listener: self.listener,
                 clock: self.clock,
             }),
             default_account,
             options: CallOptions::default(),
         })
-    }
-
-    /// Builds a client whose calls wait for their answers. Nothing is sent yet.
-    ///
-    /// ```
-    /// # use cf_service_tokens::Client;
-    /// let client = Client::builder().api_token("token").build_blocking()?;
-    /// let tokens = client.account("023e105f4ecef8ad9ca31a8372d0c353")?;
-    /// # Ok::<(), cf_service_tokens::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// As for [`build`](Self::build).
-    #[cfg(feature = "blocking")]
-    pub fn build_blocking(self) -> Result<crate::blocking::Client, Error> {
-        crate::blocking::Client::new(self.build()?)
     }
 }
 
@@ -459,26 +463,37 @@ fn is_loopback(url: &Url) -> bool {
             .is_ok_and(|address: IpAddr| address.is_loopback())
 }
 
-fn http_client(base_url: &Url, timeout: Duration) -> Result<reqwest::Client, Error> {
-    if cfg!(not(feature = "rustls")) && base_url.scheme() == "https" {
+fn http_client(
+    base_url: &Url,
+    timeout: Duration,
+    settings: Option<HttpSettings>,
+) -> Result<reqwest::Client, Error> {
+    if cfg!(not(feature = "rustls")) && base_url.scheme() == "https" && settings.is_none() {
         return Err(Error::configuration(
-            "https needs TLS: turn on the feature `rustls`, or give the builder an `http_client` that has TLS",
+            "https needs TLS: turn on the feature `rustls`, or set up TLS with `http_client`",
         ));
     }
     let builder = reqwest::Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
-        .retry(reqwest::retry::never())
         // Sooner than the attempt's own timeout, which can't tell that nothing was sent.
         .connect_timeout(CONNECT_TIMEOUT.min(timeout.mul_f64(0.9)))
         .referer(false);
     #[cfg(feature = "rustls")]
     let builder = builder.tls_version_min(reqwest::tls::Version::TLS_1_2);
-    // What stays on this machine may be plain, so it must not go to a proxy.
+    // Requests to this machine may be plain HTTP, which must not reach a proxy.
     let builder = if is_loopback(base_url) {
         builder.no_proxy()
     } else {
         builder
     };
+    let builder = match settings {
+        Some(settings) => settings(builder),
+        None => builder,
+    };
+    // After the caller's settings: a redirect would carry credentials to another host, and
+    // a foreign retry would repeat a call that must not be repeated.
+    let builder = builder
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never());
     builder.build().map_err(|error| {
         Error::configuration("the HTTP client can't be set up; its cause says more")
             .with_source(error)

@@ -67,7 +67,7 @@ impl<C: Clock + ?Sized> Clock for Arc<C> {
     }
 }
 
-/// A clock for tests, which stands still until it is told to move.
+/// A clock for tests, which stands still until a test moves it.
 ///
 /// [`advance`](Self::advance) moves it, and so does a sleep: the clock moves to the
 /// end of the sleep, which then completes. So a retry, a wait for the rate limit and
@@ -97,7 +97,7 @@ impl<C: Clock + ?Sized> Clock for Arc<C> {
 ///     .base_url(simulator.base_url())
 ///     .clock(clock.clone())
 ///     .build()?;
-/// let tokens = client.account(simulator.account_id())?;
+/// let tokens = client.account(simulator.account_id())?.service_tokens();
 ///
 /// clock.advance(Duration::from_secs(29 * 24 * 60 * 60));
 /// let token = tokens.get(&simulator.tokens()[0].id).await?;

@@ -12,13 +12,29 @@ const X_AUTH_KEY: HeaderName = HeaderName::from_static("x-auth-key");
 /// The headers that credentials travel in.
 pub(crate) const HEADERS: [HeaderName; 3] = [header::AUTHORIZATION, X_AUTH_EMAIL, X_AUTH_KEY];
 
-/// One of the ways to authenticate to Cloudflare's API.
-#[derive(Clone)]
-pub(crate) enum Credentials {
-    /// An API token, in the header `Authorization`.
+/// The credentials of a client; passed to
+/// [`Client::with_credentials`](crate::Client::with_credentials).
+///
+/// Its `Debug` output holds no secret.
+///
+/// ```
+/// use cf_service_tokens::Credentials;
+///
+/// let credentials = Credentials::ApiToken("token".into());
+/// assert!(!format!("{credentials:?}").contains("token\""));
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Credentials {
+    /// An API token, which is sent in the header `Authorization`.
     ApiToken(SecretString),
-    /// An e-mail address with the global API key of its user.
-    GlobalKey { email: String, key: SecretString },
+    /// The global API key of the user who has this e-mail address.
+    GlobalKey {
+        /// The e-mail address.
+        email: String,
+        /// The key.
+        key: SecretString,
+    },
 }
 
 impl Credentials {
@@ -98,14 +114,14 @@ impl Credentials {
         Ok(headers)
     }
 
-    /// What must never be printed.
+    /// Returns the secrets, which must never be printed.
     pub(crate) fn secrets(&self) -> Vec<SecretString> {
         match self {
             Self::ApiToken(secret) | Self::GlobalKey { key: secret, .. } => vec![secret.clone()],
         }
     }
 
-    /// What people call this way of authenticating.
+    /// Returns the name of this way of authenticating, for people.
     pub(crate) fn scheme(&self) -> &'static str {
         match self {
             Self::ApiToken(_) => "an API token",

@@ -52,13 +52,9 @@ impl Environment {
         }
     }
 
-    /// Returns the value of a variable that holds no secret; `None` if it is unset.
+    /// Returns the value of a variable that holds no secret; `None` if it is unset or
+    /// empty.
     pub(crate) fn text(&self, name: &str) -> Result<Option<String>, Error> {
-        if self.is_empty(name) {
-            return Err(Error::configuration(format!(
-                "{name} is set but empty; give it a value or unset it"
-            )));
-        }
         let Some(value) = self.secret(name)? else {
             return Ok(None);
         };

@@ -31,7 +31,7 @@ pub(crate) use kind::{Decode, Kind};
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
 /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-/// # let tokens = client.account(simulator.account_id())?;
+/// # let tokens = client.account(simulator.account_id())?.service_tokens();
 /// let id = "f174e90a-fafe-4643-bbbc-4a0ed4fc8415";
 /// match tokens.refresh(id).await {
 ///     Ok(token) => println!("good until {:?}", token.expires_at),
@@ -60,7 +60,7 @@ pub(crate) use kind::{Decode, Kind};
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
 /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-/// # let tokens = client.account(simulator.account_id())?;
+/// # let tokens = client.account(simulator.account_id())?.service_tokens();
 /// # let id = simulator.tokens()[0].id.clone();
 /// let error = tokens.refresh("00000000-0000-0000-0000-000000000000").await.unwrap_err();
 /// assert!(error.is_not_found() && error.is_refused());
@@ -128,6 +128,24 @@ impl Error {
         Self::before_any_call(Kind::InvalidRequest(words.into()))
     }
 
+    /// Creates the error for a token that a call is about, and whose id is not known.
+    pub(crate) fn service_token_without_id(name: Option<&str>) -> Self {
+        let name = name.map(|name| format!(" {name:?}")).unwrap_or_default();
+        Self::before_any_call(Kind::InvalidId(format!(
+            "the service token{name} has no id; list the tokens, and take it from there"
+        )))
+    }
+
+    /// Creates the error for a name that no token has.
+    pub(crate) fn no_match(words: impl Into<String>) -> Self {
+        Self::before_any_call(Kind::NoMatch(words.into()))
+    }
+
+    /// Creates the error for a name that several tokens have.
+    pub(crate) fn ambiguous(words: impl Into<String>) -> Self {
+        Self::before_any_call(Kind::Ambiguous(words.into()))
+    }
+
     fn before_any_call(kind: Kind) -> Self {
         Self(Arc::new(Inner {
             kind,
@@ -188,7 +206,7 @@ impl Error {
     /// #     .api_token(simulator.api_token())
     /// #     .retry(Retry::none())
     /// #     .build()?;
-    /// # let tokens = client.account(simulator.account_id())?;
+    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
     /// # let id = simulator.tokens()[0].id.clone();
     ///
     /// for (fault, kind) in [
@@ -250,7 +268,7 @@ impl Error {
     /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
     /// # let builder = Client::builder().api_token(simulator.api_token()).retry(Retry::none());
     /// # let client = builder.base_url(simulator.base_url()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?;
+    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
     /// # let id = simulator.tokens()[0].id.clone();
     ///
     /// simulator.go_offline().await?;
@@ -324,7 +342,7 @@ impl Error {
     /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
     /// # let builder = Client::builder().api_token(simulator.api_token()).retry(Retry::none());
     /// # let client = builder.base_url(simulator.base_url()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?;
+    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
     /// # let id = simulator.tokens()[0].id.clone();
     ///
     /// simulator.inject(Fault::HtmlPage(502));
@@ -357,7 +375,7 @@ impl Error {
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
     /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?;
+    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
     /// # let id = simulator.tokens()[0].id.clone();
     ///
     /// simulator.inject(Fault::Status(403));
@@ -387,7 +405,7 @@ impl Error {
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).token(SeedToken::new("backup")).start().await?;
     /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?;
+    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
     /// # let ids: Vec<String> = simulator.tokens().into_iter().map(|token| token.id).collect();
     ///
     /// simulator.inject(Fault::Status(401));
@@ -410,11 +428,19 @@ impl Error {
         self.means(Meaning::Unauthenticated) || self.means(Meaning::AddressNotAllowed)
     }
 
-    /// Whether there is no such service token, account or route: HTTP 404.
+    /// Whether there is no such service token, account or route: HTTP 404, or
+    /// [`find`](crate::ServiceTokens::find) found no token of the name.
     ///
     /// See the example of [what the API said](Self#what-the-api-said).
     pub fn is_not_found(&self) -> bool {
-        self.means(Meaning::NotFound)
+        self.means(Meaning::NotFound) || matches!(self.0.kind, Kind::NoMatch(_))
+    }
+
+    /// Whether [`find`](crate::ServiceTokens::find) found several tokens of the name.
+    ///
+    /// See the example of [`find`](crate::ServiceTokens::find).
+    pub fn is_ambiguous(&self) -> bool {
+        matches!(self.0.kind, Kind::Ambiguous(_))
     }
 
     /// Whether there is no service token of the id that the call was given: HTTP
@@ -428,7 +454,7 @@ impl Error {
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let simulator = Simulator::builder().start().await?;
     /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?;
+    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
     ///
     /// let error = tokens.delete("f174e90a-fafe-4643-bbbc-4a0ed4fc8415").await.unwrap_err();
     /// assert!(error.is_token_not_found(), "somebody else has deleted it");
@@ -498,11 +524,11 @@ impl Error {
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
     /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?;
+    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
     /// # let id = simulator.tokens()[0].id.clone();
     ///
     /// simulator.inject(Fault::TooManyRequests { retry_after_seconds: Some(300) });
-    /// let error = tokens.get(&id).await.unwrap_err(); // the deadline is 2 minutes
+    /// let error = tokens.get(&id).await.unwrap_err(); // the deadline is 3 minutes
     /// assert!(error.is_rate_limited());
     /// assert_eq!(error.retry_after(), Some(Duration::from_secs(300)));
     /// # Ok(())
@@ -558,7 +584,7 @@ impl Error {
     /// # async fn example(tokens: cf_service_tokens::ServiceTokens, id: &str) {
     /// use cf_service_tokens::RotateServiceToken;
     ///
-    /// if let Err(error) = tokens.rotate(id, &RotateServiceToken::revoking_now()).await {
+    /// if let Err(error) = tokens.rotate(id, &RotateServiceToken::revoke_now()).await {
     ///     if !error.secret_places().is_empty() {
     ///         println!("keep the body; look at {}", error.secret_places().join(", "));
     ///     }
@@ -597,12 +623,12 @@ impl Error {
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
     /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?;
+    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
     /// # let id = simulator.tokens()[0].id.clone();
     ///
     /// // The rotation takes place, and its answer is lost.
     /// simulator.inject(Injection::new(Fault::ResetAfterRequest).taking_effect());
-    /// let error = tokens.rotate(&id, &RotateServiceToken::revoking_now()).await.unwrap_err();
+    /// let error = tokens.rotate(&id, &RotateServiceToken::revoke_now()).await.unwrap_err();
     /// assert!(error.may_have_been_applied());
     /// # Ok(())
     /// # }

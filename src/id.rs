@@ -1,9 +1,100 @@
 //! Ids that are safe to put into a path, checked when they are made.
 
+#[cfg(feature = "schemars")]
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
+use serde::de::{self, Deserialize, Deserializer};
+use serde::ser::{Serialize, Serializer};
+
 use crate::error::Error;
+use crate::generated::types::ServiceToken;
+use crate::issued::IssuedServiceToken;
+use crate::response::Response;
+
+/// A service token that a call is about: its id, as text or as a [`ServiceTokenId`], or
+/// the token itself.
+///
+/// The calls of [`ServiceTokens`](crate::ServiceTokens) take it. A token without an id
+/// is an error for which [`Error::is_invalid_id`] holds, before anything is sent. This
+/// trait is sealed: only this crate implements it.
+///
+/// ```
+/// use cf_service_tokens::ServiceTokenId;
+/// # use cf_service_tokens::Client;
+/// # use cf_service_tokens_simulator::{SeedToken, Simulator};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
+/// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
+/// # let tokens = client.account(simulator.account_id())?.service_tokens();
+/// # let text = simulator.tokens()[0].id.clone();
+///
+/// let token = tokens.get(&text).await?;
+/// let token = tokens.refresh(&token).await?;
+/// let id = ServiceTokenId::new(&text)?;
+/// tokens.delete(&id).await?;
+/// # Ok(())
+/// # }
+/// ```
+pub trait ToServiceTokenId: sealed::ToServiceTokenId {}
+
+impl<T: sealed::ToServiceTokenId + ?Sized> ToServiceTokenId for T {}
+
+mod sealed {
+    use super::{Error, IssuedServiceToken, Response, ServiceToken, ServiceTokenId};
+
+    pub trait ToServiceTokenId {
+        /// Returns the id that the value is or has.
+        fn to_id(&self) -> Result<ServiceTokenId, Error>;
+    }
+
+    impl ToServiceTokenId for str {
+        fn to_id(&self) -> Result<ServiceTokenId, Error> {
+            ServiceTokenId::new(self)
+        }
+    }
+
+    impl ToServiceTokenId for String {
+        fn to_id(&self) -> Result<ServiceTokenId, Error> {
+            ServiceTokenId::new(self)
+        }
+    }
+
+    impl ToServiceTokenId for ServiceTokenId {
+        fn to_id(&self) -> Result<ServiceTokenId, Error> {
+            Ok(self.clone())
+        }
+    }
+
+    impl ToServiceTokenId for ServiceToken {
+        fn to_id(&self) -> Result<ServiceTokenId, Error> {
+            match &self.id {
+                Some(id) => ServiceTokenId::new(id),
+                None => Err(Error::service_token_without_id(self.name.as_deref())),
+            }
+        }
+    }
+
+    impl ToServiceTokenId for IssuedServiceToken {
+        fn to_id(&self) -> Result<ServiceTokenId, Error> {
+            (**self).to_id()
+        }
+    }
+
+    impl<T: ToServiceTokenId> ToServiceTokenId for Response<T> {
+        fn to_id(&self) -> Result<ServiceTokenId, Error> {
+            (**self).to_id()
+        }
+    }
+
+    impl<T: ToServiceTokenId + ?Sized> ToServiceTokenId for &T {
+        fn to_id(&self) -> Result<ServiceTokenId, Error> {
+            (**self).to_id()
+        }
+    }
+}
 
 /// Defines an id type: a checked, short piece of text.
 macro_rules! id {
@@ -16,13 +107,13 @@ macro_rules! id {
             /// The most characters that the API allows, by its documentation.
             pub const MAX_LEN: usize = $longest;
 
-            /// Checks the text and takes it for an id.
+            /// Returns the text as an id, if it can be one.
             ///
             /// See the example of the [type](Self).
             ///
             /// # Errors
             ///
-            /// One for which [`Error::is_invalid_id`] holds, if the text is
+            /// An error for which [`Error::is_invalid_id`] holds, if the text is
             /// empty, longer than [`MAX_LEN`](Self::MAX_LEN), or holds anything
             /// but ASCII letters, digits and `-`.
             pub fn new(id: impl AsRef<str>) -> Result<Self, Error> {
@@ -32,7 +123,7 @@ macro_rules! id {
                 Ok(Self(id.into()))
             }
 
-            /// The id as text.
+            /// Returns the id as text.
             ///
             /// See the example of the [type](Self).
             pub fn as_str(&self) -> &str {
@@ -45,6 +136,66 @@ macro_rules! id {
 
             fn from_str(id: &str) -> Result<Self, Error> {
                 Self::new(id)
+            }
+        }
+
+        impl TryFrom<&str> for $name {
+            type Error = Error;
+
+            fn try_from(id: &str) -> Result<Self, Error> {
+                Self::new(id)
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = Error;
+
+            fn try_from(id: String) -> Result<Self, Error> {
+                Self::new(id)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> Self {
+                id.0.into_string()
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let id = String::deserialize(deserializer)?;
+                Self::new(id).map_err(de::Error::custom)
+            }
+        }
+
+        #[cfg(feature = "schemars")]
+        impl schemars::JsonSchema for $name {
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn schema_id() -> Cow<'static, str> {
+                concat!(module_path!(), "::", stringify!($name)).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({
+                    "type": "string",
+                    "description": concat!("The id of a Cloudflare ", $what, "."),
+                    "minLength": 1,
+                    "maxLength": Self::MAX_LEN,
+                    "pattern": "^[A-Za-z0-9-]+$",
+                })
             }
         }
 
@@ -85,8 +236,8 @@ id! {
 id! {
     /// The id of a service token: a UUID in practice.
     ///
-    /// It is the token's `id`, which is not the `client_id` that the token's
-    /// users send.
+    /// It is the token's `id`, which is not the `client_id` that the token's clients
+    /// send.
     ///
     /// ```
     /// use cf_service_tokens::ServiceTokenId;
@@ -101,13 +252,13 @@ id! {
     ServiceTokenId, "service token", 36, "it is the token's `id`, not its `client_id`"
 }
 
-/// What is wrong with a text that should be an id.
+/// Checks that a text can be an id, or returns why it can't.
 fn check(id: &str, longest: usize) -> Result<(), String> {
     if id.is_empty() {
         return Err("it is empty".to_owned());
     }
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
-    // What comes before it is ASCII, so that a character begins here.
+    // All bytes before it are ASCII, so a character begins here.
     if let Some(at) = id.bytes().position(|byte| !is_allowed(byte)) {
         let character = id[at..].chars().next().unwrap_or_default();
         return Err(format!(

@@ -29,7 +29,7 @@ const CF_ACCESS_CLIENT_SECRET: HeaderName = HeaderName::from_static("cf-access-c
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
 /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-/// # let tokens = client.account(simulator.account_id())?;
+/// # let tokens = client.account(simulator.account_id())?.service_tokens();
 ///
 /// let issued = tokens.create(&CreateServiceToken::new("backup")).await?;
 /// assert!(!issued.credentials().expose_secret().is_empty()); // store it now
@@ -79,7 +79,7 @@ impl IssuedServiceToken {
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
     /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?;
+    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
     /// # let id = simulator.tokens()[0].id.clone();
     ///
     /// let issued = tokens.create(&CreateServiceToken::new("backup")).await?.into_inner();
@@ -118,7 +118,7 @@ impl Response<ServiceToken> {
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).lenient_answers().start().await?;
     /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?;
+    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
     /// # let id = simulator.tokens()[0].id.clone();
     ///
     /// let raise = UpdateServiceToken::new().client_secret_version(2);

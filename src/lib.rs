@@ -13,7 +13,7 @@ mod credentials;
 mod duration;
 mod environment;
 mod error;
-mod expiry;
+mod event;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -33,21 +33,25 @@ mod request;
 mod response;
 mod retry;
 mod service_tokens;
+mod token;
 mod trace;
 mod transport;
 
 pub use answer::message::{ApiMessage, ApiMessageSource};
 pub use answer::problem::Problem;
-pub use client::Client;
+pub use client::{Account, Client};
 pub use client_builder::ClientBuilder;
 pub use clock::{Clock, ManualClock};
+pub use credentials::Credentials;
 pub use duration::{
     DurationRangeError, GoDuration, ParseDurationError, ParseDurationErrorKind, TokenDuration,
 };
 pub use error::{Error, ErrorKind};
+pub use event::{Event, WaitReason};
+pub use futures_util::stream::Stream;
 pub use generated::types::{ResultInfo, ServiceToken};
 pub use http::Method;
-pub use id::{AccountId, ServiceTokenId};
+pub use id::{AccountId, ServiceTokenId, ToServiceTokenId};
 pub use issued::{IssuedServiceToken, ServiceTokenCredentials};
 pub use list::{ListServiceTokens, ServiceTokenStream};
 pub use options::CallOptions;
@@ -58,3 +62,18 @@ pub use request::{CreateServiceToken, RotateServiceToken, UpdateServiceToken};
 pub use response::Response;
 pub use retry::Retry;
 pub use service_tokens::ServiceTokens;
+
+/// The crates whose types occur in this crate's signatures.
+///
+/// A program that uses them from here has the very versions that this crate uses.
+///
+/// ```
+/// use cf_service_tokens::external::chrono::{TimeDelta, Utc};
+/// use cf_service_tokens::{RotateServiceToken, ServiceToken};
+///
+/// let a_day = RotateServiceToken::grace(TimeDelta::days(1));
+/// assert_eq!(ServiceToken::default().expires_in(Utc::now()), None);
+/// ```
+pub mod external {
+    pub use {chrono, http, reqwest, secrecy};
+}

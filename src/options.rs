@@ -20,7 +20,7 @@ use crate::error::Error;
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
 /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-/// # let tokens = client.account(simulator.account_id())?;
+/// # let tokens = client.account(simulator.account_id())?.service_tokens();
 /// # let id = simulator.tokens()[0].id.clone();
 ///
 /// let hurried = tokens.with(|call| call.timeout(Duration::from_secs(2)));
@@ -40,8 +40,8 @@ pub struct CallOptions {
 }
 
 impl CallOptions {
-    /// How long one attempt may take, the body included. A call with a timeout
-    /// of zero is refused before it is sent.
+    /// Sets how long one attempt may take, the body included. A call with a timeout of zero
+    /// is refused before it is sent.
     ///
     /// ```
     /// # use cf_service_tokens::Client;
@@ -50,7 +50,7 @@ impl CallOptions {
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
     /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?;
+    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
     /// # let id = simulator.tokens()[0].id.clone();
     /// use std::time::Duration;
     ///
@@ -64,7 +64,7 @@ impl CallOptions {
         self
     }
 
-    /// How long a call may take as a whole, all its attempts and pauses included.
+    /// Sets how long a call may take as a whole, all its attempts and pauses included.
     /// A call with a deadline of zero is refused before it is sent.
     ///
     /// ```
@@ -74,7 +74,7 @@ impl CallOptions {
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
     /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?;
+    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
     /// # let id = simulator.tokens()[0].id.clone();
     /// use std::time::Duration;
     /// use cf_service_tokens_simulator::Fault;
@@ -109,7 +109,7 @@ impl CallOptions {
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
     /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?;
+    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
     /// # let id = simulator.tokens()[0].id.clone();
     /// use http::{HeaderValue, header::AUTHORIZATION};
     ///
@@ -130,7 +130,7 @@ impl CallOptions {
         for (what, time) in [("timeout", self.timeout), ("deadline", self.deadline)] {
             if time.is_some_and(|time| time.is_zero()) {
                 return Err(Error::invalid_request(format!(
-                    "the call's {what} is zero, so that it could not succeed; give it some seconds"
+                    "the call's {what} is zero, so it could not succeed; set a longer one"
                 )));
             }
         }

@@ -1,4 +1,4 @@
-//! One page of a listing: what is asked for, and what comes.
+//! One page of a listing.
 
 use crate::generated::types::{ResultInfo, ServiceToken};
 
@@ -13,11 +13,11 @@ pub(crate) const MAX_PER_PAGE: u32 = 1000;
 pub struct ServiceTokenPage {
     /// The tokens of the page.
     pub tokens: Vec<ServiceToken>,
-    /// Where the page stands among the others, as far as the API said.
+    /// The page's number and the API's counts, if the API gave them.
     pub result_info: Option<ResultInfo>,
 }
 
-/// What to ask of each page.
+/// The filter of a listing.
 #[derive(Clone, Debug)]
 pub(crate) struct Filter {
     pub(crate) name: Option<String>,

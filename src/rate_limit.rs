@@ -89,9 +89,9 @@ impl RateLimit {
     /// # let builder = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token());
     ///
     /// let client = builder.rate_limit(RateLimit::new(1, Duration::from_secs(300))).build()?;
-    /// let tokens = client.account(simulator.account_id())?;
+    /// let tokens = client.account(simulator.account_id())?.service_tokens();
     /// assert!(tokens.list().page(1).await.is_ok());
-    /// let error = tokens.list().page(2).await.unwrap_err(); // the deadline is 2 minutes
+    /// let error = tokens.list().page(2).await.unwrap_err(); // the deadline is 3 minutes
     /// assert!(error.is_rate_limited() && error.attempts() == 0);
     /// # Ok(())
     /// # }

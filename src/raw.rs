@@ -106,7 +106,7 @@ impl RawRequest {
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
     /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?;
+    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
     /// # let id = simulator.tokens()[0].id.clone();
     ///
     /// let path = format!("/accounts/{}/access/service_tokens/{id}", simulator.account_id());
@@ -133,7 +133,7 @@ impl RawRequest {
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
     /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?;
+    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
     /// # let id = simulator.tokens()[0].id.clone();
     ///
     /// let path = format!("/accounts/{}/access/service_tokens/{id}/refresh", simulator.account_id());
@@ -163,7 +163,7 @@ impl RawRequest {
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
     /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?;
+    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
     /// # let id = simulator.tokens()[0].id.clone();
     ///
     /// let path = format!("/accounts/{}/access/service_tokens/{id}", simulator.account_id());

@@ -1,4 +1,4 @@
-//! Keeps the service tokens of an account from lapsing.
+//! Keeps the service tokens of an account from expiring.
 //!
 //! [`ServiceTokens::renew`] goes through an account once: it lists the
 //! tokens, decides about each, renews what falls due, and checks that each
@@ -13,14 +13,11 @@
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let simulator = Simulator::builder().token(SeedToken::new("deploy").expires_in(TimeDelta::days(9))).start().await?;
 //! # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-//! # let tokens = client.account(simulator.account_id())?;
+//! # let tokens = client.account(simulator.account_id())?.service_tokens();
 //!
-//! let report = tokens.renew(&RenewalPolicy::new()).report().await;
+//! let report = tokens.renew(&RenewalPolicy::new()).await;
 //! println!("{report}");
-//! for token in report.at_risk() {
-//!     eprintln!("{:?} lapses at {:?}: {}", token.name, token.expires_at, token.outcome);
-//! }
-//! assert!(report.is_success());
+//! report.into_result()?; // an error that names what failed
 //! # Ok(())
 //! # }
 //! ```
@@ -36,10 +33,10 @@ mod report;
 mod shard;
 mod watch;
 
-pub use decision::{Decision, RenewReason, SkipReason, UnableReason, decide};
+pub use decision::{Decision, RenewReason, SkipReason, UnableReason};
 pub use outcome::{RenewalError, RenewalOutcome, TokenRenewal};
 pub use pass::{Renewal, RenewalEvent};
 pub use policy::{RenewBy, RenewalPolicy};
-pub use report::RenewalReport;
+pub use report::{RenewalFailure, RenewalReport};
 pub use shard::Shard;
 pub use watch::{Watch, WatchEvent};

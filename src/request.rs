@@ -1,30 +1,30 @@
-//! What the calls that change something are asked to do.
+//! The requests of the calls that change something.
 
-use std::time::Duration;
+use std::fmt;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
-use crate::duration::TokenDuration;
+use crate::duration::{GoDuration, TokenDuration};
 use crate::error::Error;
 use crate::generated::types::{
     CreateServiceTokenRequest, RotateServiceTokenRequest, ServiceTokenName,
     UpdateServiceTokenRequest,
 };
 
-/// What a new service token is to be.
+/// A request for a new service token; passed to
+/// [`ServiceTokens::create`](crate::ServiceTokens::create).
 ///
 /// ```
-/// use cf_service_tokens::{CreateServiceToken, GoDuration, TokenDuration};
+/// use cf_service_tokens::{CreateServiceToken, TokenDuration};
 ///
-/// let for_a_month = CreateServiceToken::new("deploy").duration("720h".parse::<TokenDuration>()?);
-/// let for_ever = CreateServiceToken::new("backup").duration(TokenDuration::FOREVER);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// let for_a_month = CreateServiceToken::new("deploy").duration("720h");
+/// let forever = CreateServiceToken::new("backup").duration(TokenDuration::FOREVER);
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 #[must_use = "a request does nothing until it is handed to a call"]
 pub struct CreateServiceToken {
     name: String,
-    duration: Option<TokenDuration>,
+    duration: Option<RequestedDuration>,
     enabled: Option<bool>,
     client_secret_version: Option<i64>,
     previous_client_secret_expires_at: Option<DateTime<Utc>>,
@@ -42,7 +42,7 @@ impl CreateServiceToken {
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
     /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?;
+    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
     /// # let id = simulator.tokens()[0].id.clone();
     ///
     /// let issued = tokens.create(&CreateServiceToken::new("backup")).await?;
@@ -61,15 +61,38 @@ impl CreateServiceToken {
         }
     }
 
-    /// How long the token lives.
+    /// Sets how long the token is valid: a text such as `720h` or `forever`, a
+    /// [`TokenDuration`], a [`GoDuration`], or a duration of `std` or `chrono`. The call
+    /// refuses a text that is not a duration, and a duration below zero or past 292 years.
     ///
-    /// See the example of [`CreateServiceToken`].
-    pub fn duration(mut self, duration: impl Into<TokenDuration>) -> Self {
-        self.duration = Some(duration.into());
+    /// ```
+    /// use std::time::Duration;
+    /// use cf_service_tokens::CreateServiceToken;
+    /// use chrono::TimeDelta;
+    /// # use cf_service_tokens::Client;
+    /// # use cf_service_tokens_simulator::Simulator;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let simulator = Simulator::builder().start().await?;
+    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
+    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
+    ///
+    /// let day = CreateServiceToken::new("deploy").duration("24h");
+    /// assert_eq!(day, CreateServiceToken::new("deploy").duration(Duration::from_secs(86_400)));
+    /// assert_eq!(day, CreateServiceToken::new("deploy").duration(TimeDelta::days(1)));
+    ///
+    /// let error = tokens.create(&CreateServiceToken::new("deploy").duration("1d")).await.unwrap_err();
+    /// assert!(error.is_invalid_request());
+    /// assert!(error.to_string().contains("use h, m, s, ms, us or ns"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn duration(mut self, duration: impl TryInto<TokenDuration, Error: fmt::Display>) -> Self {
+        self.duration = Some(RequestedDuration::new(duration));
         self
     }
 
-    /// Whether the token is accepted at all.
+    /// Sets whether the token is accepted at all.
     ///
     /// ```
     /// use cf_service_tokens::CreateServiceToken;
@@ -79,7 +102,7 @@ impl CreateServiceToken {
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
     /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?;
+    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
     /// # let id = simulator.tokens()[0].id.clone();
     ///
     /// let for_later = CreateServiceToken::new("backup").enabled(false);
@@ -102,7 +125,7 @@ impl CreateServiceToken {
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
     /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?;
+    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
     /// # let id = simulator.tokens()[0].id.clone();
     ///
     /// let third = CreateServiceToken::new("backup").client_secret_version(3);
@@ -118,7 +141,7 @@ impl CreateServiceToken {
         self
     }
 
-    /// Until when a previous secret is good.
+    /// Sets when a previous secret expires.
     ///
     /// ```
     /// use cf_service_tokens::CreateServiceToken;
@@ -134,11 +157,15 @@ impl CreateServiceToken {
         self
     }
 
-    /// The request as it is sent, if the API can accept it.
+    /// Returns the request as it is sent, if the API can accept it.
     pub(crate) fn checked(&self) -> Result<CreateServiceTokenRequest, Error> {
         Ok(CreateServiceTokenRequest {
             name: checked_name(&self.name)?,
-            duration: self.duration.as_ref().map(checked_duration).transpose()?,
+            duration: self
+                .duration
+                .as_ref()
+                .map(RequestedDuration::checked)
+                .transpose()?,
             enabled: self.enabled,
             client_secret_version: self
                 .client_secret_version
@@ -149,7 +176,9 @@ impl CreateServiceToken {
     }
 }
 
-/// What is to change of a service token. What is not set here stays as it is.
+/// A request to change a service token; passed to
+/// [`ServiceTokens::update`](crate::ServiceTokens::update). Fields that are not set stay as
+/// they are.
 ///
 /// ```
 /// use cf_service_tokens::UpdateServiceToken;
@@ -161,15 +190,15 @@ impl CreateServiceToken {
 #[must_use = "a request does nothing until it is handed to a call"]
 pub struct UpdateServiceToken {
     name: Option<String>,
-    duration: Option<TokenDuration>,
+    duration: Option<RequestedDuration>,
     enabled: Option<bool>,
     client_secret_version: Option<i64>,
     previous_client_secret_expires_at: Option<DateTime<Utc>>,
 }
 
 impl UpdateServiceToken {
-    /// A change of nothing, to which changes are added; to send it as it is
-    /// would be an error.
+    /// Returns a request that changes nothing yet. The call refuses it as long as nothing
+    /// is set.
     ///
     /// ```
     /// use cf_service_tokens::UpdateServiceToken;
@@ -179,7 +208,7 @@ impl UpdateServiceToken {
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
     /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?;
+    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
     /// # let id = simulator.tokens()[0].id.clone();
     ///
     /// let error = tokens.update(&id, &UpdateServiceToken::new()).await.unwrap_err();
@@ -201,7 +230,7 @@ impl UpdateServiceToken {
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
     /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?;
+    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
     /// # let id = simulator.tokens()[0].id.clone();
     ///
     /// let token = tokens.update(&id, &UpdateServiceToken::new().name("deploy (old)")).await?;
@@ -214,11 +243,12 @@ impl UpdateServiceToken {
         self
     }
 
-    /// How long the token lives **from the moment of the call**: its expiry is
-    /// set anew. This renews a token by something other than a year.
+    /// Sets how long the token is valid **from the moment of the call**: it gets a new
+    /// expiry. This renews a token by something other than a year. It takes the same as
+    /// [`CreateServiceToken::duration`].
     ///
     /// ```
-    /// use cf_service_tokens::{GoDuration, TokenDuration, UpdateServiceToken};
+    /// use cf_service_tokens::UpdateServiceToken;
     /// # use chrono::{TimeDelta, Utc};
     /// # use cf_service_tokens::Client;
     /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
@@ -226,22 +256,22 @@ impl UpdateServiceToken {
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
     /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?;
+    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
     /// # let id = simulator.tokens()[0].id.clone();
     ///
-    /// let two_years: TokenDuration = "17520h".parse()?;
-    /// let token = tokens.update(&id, &UpdateServiceToken::new().duration(two_years)).await?;
+    /// let two_years = UpdateServiceToken::new().duration("17520h");
+    /// let token = tokens.update(&id, &two_years).await?;
     /// assert!(token.expires_in(Utc::now()) > Some(TimeDelta::days(729)));
     /// # Ok(())
     /// # }
     /// ```
-    pub fn duration(mut self, duration: impl Into<TokenDuration>) -> Self {
-        self.duration = Some(duration.into());
+    pub fn duration(mut self, duration: impl TryInto<TokenDuration, Error: fmt::Display>) -> Self {
+        self.duration = Some(RequestedDuration::new(duration));
         self
     }
 
-    /// Whether the token is accepted at all. While it is not, neither of its
-    /// secrets authenticates; the token is kept.
+    /// Sets whether the token is accepted at all. While it is not, neither of its secrets
+    /// authenticates; the token is kept.
     ///
     /// See the example of [`update`](crate::ServiceTokens::update).
     pub fn enabled(mut self, enabled: bool) -> Self {
@@ -264,8 +294,8 @@ impl UpdateServiceToken {
         self
     }
 
-    /// Until when the secret before the newest one is still good. An instant in
-    /// the past ends it at once.
+    /// Sets when the secret before the newest one expires. An instant in the past ends it
+    /// at once.
     ///
     /// ```
     /// use cf_service_tokens::UpdateServiceToken;
@@ -276,7 +306,7 @@ impl UpdateServiceToken {
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
     /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?;
+    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
     /// # let id = simulator.tokens()[0].id.clone();
     ///
     /// let the_old_one_dies = UpdateServiceToken::new().previous_client_secret_expires_at(Utc::now());
@@ -295,16 +325,20 @@ impl UpdateServiceToken {
         self.client_secret_version.is_some()
     }
 
-    /// The request as it is sent, if the API can accept it.
+    /// Returns the request as it is sent, if the API can accept it.
     pub(crate) fn checked(&self) -> Result<UpdateServiceTokenRequest, Error> {
         if *self == Self::default() {
             return Err(Error::invalid_request(
-                "the update changes nothing; set what it is to change",
+                "the update changes nothing; set a field",
             ));
         }
         Ok(UpdateServiceTokenRequest {
             name: self.name.as_deref().map(checked_name).transpose()?,
-            duration: self.duration.as_ref().map(checked_duration).transpose()?,
+            duration: self
+                .duration
+                .as_ref()
+                .map(RequestedDuration::checked)
+                .transpose()?,
             enabled: self.enabled,
             client_secret_version: self
                 .client_secret_version
@@ -315,14 +349,15 @@ impl UpdateServiceToken {
     }
 }
 
-/// What becomes of the old secret when a service token gets a new one.
+/// A request for a new secret, which says when the old one expires; passed to
+/// [`ServiceTokens::rotate`](crate::ServiceTokens::rotate).
 ///
 /// ```
 /// use std::time::Duration;
 /// use cf_service_tokens::RotateServiceToken;
 ///
-/// let both_work_for_a_day = RotateServiceToken::with_grace(Duration::from_secs(24 * 60 * 60));
-/// let the_old_one_dies_now = RotateServiceToken::revoking_now();
+/// let both_work_for_a_day = RotateServiceToken::grace(Duration::from_secs(24 * 60 * 60));
+/// let only_the_new_one_works = RotateServiceToken::revoke_now();
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 #[must_use = "a request does nothing until it is handed to a call"]
@@ -333,13 +368,16 @@ pub struct RotateServiceToken {
 #[derive(Clone, Debug, PartialEq)]
 enum OldSecret {
     Revoked,
-    GoodFor(Duration),
-    GoodUntil(DateTime<Utc>),
+    /// `None` if the duration is too long.
+    ValidFor(Option<GoDuration>),
+    ValidUntil(DateTime<Utc>),
 }
 
 impl RotateServiceToken {
-    /// The old secret stays good for so long from the moment of the call, so
-    /// that its users can change over. The dashboard offers 1 hour to 30 days.
+    /// Keeps the old secret valid for this long from the moment of the call, so that its
+    /// users can change over. The dashboard offers 1 hour to 30 days. It takes a
+    /// [`GoDuration`], or a duration of `std` or `chrono`. The call refuses a duration that
+    /// is not above zero, or that is past 292 years.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -351,23 +389,24 @@ impl RotateServiceToken {
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
     /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?;
+    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
     /// # let id = simulator.tokens()[0].id.clone();
     ///
-    /// let a_day = RotateServiceToken::with_grace(Duration::from_secs(24 * 60 * 60));
+    /// let a_day = RotateServiceToken::grace(Duration::from_secs(24 * 60 * 60));
+    /// assert_eq!(a_day, RotateServiceToken::grace(TimeDelta::days(1)));
     /// tokens.rotate(&id, &a_day).await?;
-    /// let good_until = simulator.tokens()[0].previous_client_secret_expires_at;
-    /// assert!(good_until > Some(Utc::now() + TimeDelta::hours(23)));
+    /// let valid_until = simulator.tokens()[0].previous_client_secret_expires_at;
+    /// assert!(valid_until > Some(Utc::now() + TimeDelta::hours(23)));
     /// # Ok(())
     /// # }
     /// ```
-    pub fn with_grace(grace: Duration) -> Self {
+    pub fn grace(grace: impl TryInto<GoDuration>) -> Self {
         Self {
-            old_secret: OldSecret::GoodFor(grace),
+            old_secret: OldSecret::ValidFor(grace.try_into().ok()),
         }
     }
 
-    /// The old secret stays good until this instant.
+    /// Keeps the old secret valid until this instant.
     ///
     /// ```
     /// use cf_service_tokens::RotateServiceToken;
@@ -378,22 +417,21 @@ impl RotateServiceToken {
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
     /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?;
+    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
     /// # let id = simulator.tokens()[0].id.clone();
     ///
-    /// let an_hour_ago = RotateServiceToken::with_grace_until(Utc::now() - TimeDelta::hours(1));
+    /// let an_hour_ago = RotateServiceToken::grace_until(Utc::now() - TimeDelta::hours(1));
     /// assert!(tokens.rotate(&id, &an_hour_ago).await.unwrap_err().is_invalid_request());
     /// # Ok(())
     /// # }
     /// ```
-    pub fn with_grace_until(instant: DateTime<Utc>) -> Self {
+    pub fn grace_until(instant: DateTime<Utc>) -> Self {
         Self {
-            old_secret: OldSecret::GoodUntil(instant),
+            old_secret: OldSecret::ValidUntil(instant),
         }
     }
 
-    /// The old secret is refused from the moment of the call on: whatever
-    /// still sends it breaks.
+    /// Ends the old secret at the moment of the call: clients that still send it fail.
     ///
     /// ```
     /// use cf_service_tokens::RotateServiceToken;
@@ -403,56 +441,80 @@ impl RotateServiceToken {
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
     /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?;
+    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
     /// # let id = simulator.tokens()[0].id.clone();
     ///
-    /// let issued = tokens.rotate(&id, &RotateServiceToken::revoking_now()).await?;
+    /// let issued = tokens.rotate(&id, &RotateServiceToken::revoke_now()).await?;
     /// assert!(!issued.credentials().expose_secret().is_empty()); // store it now
     /// # Ok(())
     /// # }
     /// ```
-    pub fn revoking_now() -> Self {
+    pub fn revoke_now() -> Self {
         Self {
             old_secret: OldSecret::Revoked,
         }
     }
 
-    /// The request as it is sent at `now`, if the API can accept it.
+    /// Returns the request as it is sent at `now`, if the API can accept it.
     pub(crate) fn checked(&self, now: DateTime<Utc>) -> Result<RotateServiceTokenRequest, Error> {
-        let good_until = match self.old_secret {
+        let valid_until = match self.old_secret {
             OldSecret::Revoked => None,
-            OldSecret::GoodUntil(instant) if instant <= now => {
+            OldSecret::ValidUntil(instant) if instant <= now => {
                 return Err(Error::invalid_request(
-                    "the grace of the old secret would end in the past; to end it at once, use `revoking_now`",
+                    "the grace period would end in the past; to end the old secret at once, use `revoke_now`",
                 ));
             }
-            OldSecret::GoodUntil(instant) => Some(instant),
-            OldSecret::GoodFor(Duration::ZERO) => {
+            OldSecret::ValidUntil(instant) => Some(instant),
+            OldSecret::ValidFor(Some(grace)) if grace <= GoDuration::ZERO => {
                 return Err(Error::invalid_request(
-                    "the grace of the old secret is zero; to end it at once, use `revoking_now`",
+                    "the grace period is not longer than zero; to end the old secret at once, use `revoke_now`",
                 ));
             }
-            OldSecret::GoodFor(grace) => Some(
-                TimeDelta::from_std(grace)
-                    .ok()
-                    .and_then(|grace| now.checked_add_signed(grace))
+            OldSecret::ValidFor(grace) => Some(
+                grace
+                    .and_then(|grace| now.checked_add_signed(grace.into()))
                     .ok_or_else(|| {
-                        Error::invalid_request(
-                            "the grace of the old secret ends after all time that can be told; shorten it",
-                        )
+                        Error::invalid_request("the grace period is too long; shorten it")
                     })?,
             ),
         };
         Ok(RotateServiceTokenRequest {
-            previous_client_secret_expires_at: good_until,
+            previous_client_secret_expires_at: valid_until,
         })
+    }
+}
+
+/// A duration as a caller gave it, or why it is none.
+#[derive(Clone, Debug, PartialEq)]
+struct RequestedDuration(Result<TokenDuration, String>);
+
+impl RequestedDuration {
+    fn new(duration: impl TryInto<TokenDuration, Error: fmt::Display>) -> Self {
+        Self(duration.try_into().map_err(|error| error.to_string()))
+    }
+
+    /// Returns the duration as it is sent, if the API can accept it.
+    fn checked(&self) -> Result<TokenDuration, Error> {
+        let duration = match &self.0 {
+            Ok(duration) => duration,
+            Err(fault) => return Err(Error::invalid_request(format!("`duration`: {fault}"))),
+        };
+        let fault = match duration.finite() {
+            Some(finite) if finite <= GoDuration::ZERO => "is not longer than zero",
+            None if !duration.is_forever() => "is neither a duration as Go writes it nor `forever`",
+            _ => return Ok(duration.clone()),
+        };
+        Err(Error::invalid_request(format!(
+            "the duration {:?} {fault}; write it as `8760h` or `2h45m`",
+            duration.as_str()
+        )))
     }
 }
 
 fn checked_name(name: &str) -> Result<ServiceTokenName, Error> {
     if name.trim().is_empty() {
         return Err(Error::invalid_request(
-            "the name is empty; a service token needs one that people know it by",
+            "the name is empty; give the service token a name",
         ));
     }
     // The fragment holds the limit, and the generated type checks it.
@@ -462,18 +524,6 @@ fn checked_name(name: &str) -> Result<ServiceTokenName, Error> {
             "the name has {length} characters, but it must not be {fault}; shorten it"
         ))
     })
-}
-
-fn checked_duration(duration: &TokenDuration) -> Result<TokenDuration, Error> {
-    let fault = match duration.finite() {
-        Some(finite) if finite.as_nanos() <= 0 => "is not longer than zero",
-        None if !duration.is_forever() => "is neither a duration as Go writes it nor `forever`",
-        _ => return Ok(duration.clone()),
-    };
-    Err(Error::invalid_request(format!(
-        "the duration {:?} {fault}; write it as `8760h` or `2h45m`",
-        duration.as_str()
-    )))
 }
 
 fn checked_version(version: i64) -> Result<i64, Error> {

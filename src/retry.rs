@@ -64,7 +64,7 @@ impl Retry {
     ///
     /// let client = builder.retry(Retry::none()).build()?;
     /// simulator.inject(Fault::Status(503));
-    /// let error = client.account(simulator.account_id())?.list().page(1).await.unwrap_err();
+    /// let error = client.account(simulator.account_id())?.service_tokens().list().page(1).await.unwrap_err();
     /// assert_eq!(error.attempts(), 1);
     /// # Ok(())
     /// # }
@@ -87,7 +87,7 @@ impl Retry {
     /// let quick = Retry::default().attempts(3).backoff(Duration::from_millis(1), Duration::from_millis(5));
     /// let client = builder.retry(quick).build()?;
     /// simulator.inject(Injection::new(Fault::Status(503)).always());
-    /// let error = client.account(simulator.account_id())?.list().page(1).await.unwrap_err();
+    /// let error = client.account(simulator.account_id())?.service_tokens().list().page(1).await.unwrap_err();
     /// assert_eq!(error.attempts(), 3);
     /// # Ok(())
     /// # }
@@ -159,6 +159,11 @@ impl Retrier {
             budget: Mutex::new(Budget(Budget::FULL)),
             random: Mutex::new(random),
         }
+    }
+
+    /// Returns the policy that this was made from.
+    pub(crate) fn policy(&self) -> &Retry {
+        &self.policy
     }
 
     /// Notes that a call succeeded.

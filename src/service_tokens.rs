@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::generated::Client;
 use crate::generated::operations::*;
 use crate::generated::types::ServiceToken;
-use crate::id::{AccountId, ServiceTokenId};
+use crate::id::{AccountId, ToServiceTokenId};
 use crate::issued::IssuedServiceToken;
 use crate::list::ListServiceTokens;
 use crate::options::CallOptions;
@@ -17,7 +17,8 @@ use crate::request::{CreateServiceToken, RotateServiceToken, UpdateServiceToken}
 use crate::response::Response;
 use crate::transport::Transport;
 
-/// The service tokens of an account; made by [`Client::account`](crate::Client::account).
+/// The service tokens of an account; returned by
+/// [`Account::service_tokens`](crate::Account::service_tokens).
 ///
 /// It is cheap to clone. The calls and their effects follow [Cloudflare's API
 /// documentation][docs].
@@ -31,10 +32,10 @@ use crate::transport::Transport;
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
 /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-/// # let tokens = client.account(simulator.account_id())?;
-/// let page = tokens.list().page(1).await?;
-/// let id = page.tokens[0].id.as_deref().ok_or("the API gave no id")?;
-/// let token = tokens.refresh(id).await?;
+/// # let tokens = client.account(simulator.account_id())?.service_tokens();
+/// let token = tokens.find("deploy").await?;
+/// let token = tokens.refresh(&token).await?;
+/// println!("{token}"); // deploy, enabled, valid until 2027-11-24 12:00 UTC
 /// assert_eq!(token.name.as_deref(), Some("deploy"));
 /// # Ok(())
 /// # }
@@ -57,7 +58,7 @@ impl ServiceTokens {
 
     /// Returns the id of the account.
     ///
-    /// See the example of [`Client::account`](crate::Client::account).
+    /// See the example of [`Account`](crate::Account).
     pub fn account_id(&self) -> &AccountId {
         &self.account
     }
@@ -81,7 +82,7 @@ impl ServiceTokens {
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
     /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?;
+    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
     /// # let id = simulator.tokens()[0].id.clone();
     /// use std::time::Duration;
     ///
@@ -106,7 +107,7 @@ impl ServiceTokens {
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
     /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?;
+    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
     /// let mut all = tokens.list().name("deploy").stream();
     /// while let Some(token) = all.next().await {
     ///     assert_eq!(token?.name.as_deref(), Some("deploy"));
@@ -116,6 +117,57 @@ impl ServiceTokens {
     /// ```
     pub fn list(&self) -> ListServiceTokens {
         ListServiceTokens::new(self.clone())
+    }
+
+    /// Returns the service token that has exactly this name.
+    ///
+    /// ```
+    /// # use cf_service_tokens::Client;
+    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let builder = Simulator::builder().token(SeedToken::new("deploy"));
+    /// # let simulator = builder.token(SeedToken::new("twin")).token(SeedToken::new("twin")).start().await?;
+    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
+    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
+    /// let token = tokens.find("deploy").await?;
+    /// tokens.refresh(&token).await?;
+    ///
+    /// assert!(tokens.find("backup").await.unwrap_err().is_not_found());
+    /// assert!(tokens.find("twin").await.unwrap_err().is_ambiguous());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// An error for which [`Error::is_not_found`] holds, if no token has the name;
+    /// [`Error::is_ambiguous`] if several have it, whose message names their ids;
+    /// otherwise any failure of the [listing](Self::list).
+    pub async fn find(&self, name: &str) -> Result<ServiceToken, Error> {
+        let mut stream = self.list().name(name).stream();
+        let mut found = Vec::new();
+        while let Some(token) = stream.next().await {
+            // The API is asked for this name, but need not compare as exactly.
+            found.extend(Some(token?).filter(|token| token.name.as_deref() == Some(name)));
+        }
+        match found.len() {
+            0 => Err(Error::no_match(format!(
+                "no service token has the name {name:?} in the account {}; check the name and the account",
+                self.account
+            ))),
+            1 => Ok(found.swap_remove(0)),
+            several => {
+                let ids = found.iter().map(|token| match &token.id {
+                    Some(id) => id.escape_debug().to_string(),
+                    None => "one without an id".to_owned(),
+                });
+                Err(Error::ambiguous(format!(
+                    "{several} service tokens have the name {name:?}: {}; give the id of one of them",
+                    ids.collect::<Vec<_>>().join(", ")
+                )))
+            }
+        }
     }
 
     /// Asks for one page of a listing.
@@ -153,7 +205,7 @@ impl ServiceTokens {
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
     /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?;
+    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
     ///
     /// let request = CreateServiceToken::new("backup").duration(TokenDuration::FOREVER);
     /// let issued = tokens.create(&request).await?;
@@ -193,7 +245,7 @@ impl ServiceTokens {
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
     /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?;
+    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
     /// # let id = simulator.tokens()[0].id.clone();
     /// let token = tokens.get(&id).await?;
     /// assert_eq!(token.name.as_deref(), Some("deploy"));
@@ -207,10 +259,10 @@ impl ServiceTokens {
     /// # Errors
     ///
     /// Before anything is sent, an error for which [`Error::is_invalid_id`] holds, if
-    /// the text can't be the id of a service token; [`Error::is_not_found`] if there is
+    /// the token has no id, or the text can't be one; [`Error::is_not_found`] if there is
     /// no such token; otherwise any failure of the call.
-    pub async fn get(&self, id: impl AsRef<str>) -> Result<Response<ServiceToken>, Error> {
-        let id = &ServiceTokenId::new(id)?;
+    pub async fn get(&self, token: impl ToServiceTokenId) -> Result<Response<ServiceToken>, Error> {
+        let id = &token.to_id()?;
         let send = |client: Client| async move {
             client.get_account_service_token(&self.account, id).await
         };
@@ -230,7 +282,7 @@ impl ServiceTokens {
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
     /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?;
+    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
     /// # let id = simulator.tokens()[0].id.clone();
     ///
     /// let token = tokens.update(&id, &UpdateServiceToken::new().enabled(false)).await?;
@@ -249,10 +301,10 @@ impl ServiceTokens {
     /// makes a new secret, which only the first answer may hold.
     pub async fn update(
         &self,
-        id: impl AsRef<str>,
+        token: impl ToServiceTokenId,
         request: &UpdateServiceToken,
     ) -> Result<Response<ServiceToken>, Error> {
-        let id = &ServiceTokenId::new(id)?;
+        let id = &token.to_id()?;
         let body = &request.checked()?;
         let mut operation = UPDATE_ACCOUNT_SERVICE_TOKEN;
         // A repeated update would not return the new secret of the first.
@@ -274,7 +326,7 @@ impl ServiceTokens {
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
     /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?;
+    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
     /// # let id = simulator.tokens()[0].id.clone();
     /// let was = tokens.delete(&id).await?;
     /// assert_eq!(was.name.as_deref(), Some("deploy"));
@@ -286,11 +338,14 @@ impl ServiceTokens {
     /// # Errors
     ///
     /// Before anything is sent, an error for which [`Error::is_invalid_id`] holds, if
-    /// the text can't be the id of a service token; an API error with code 12139 while
+    /// the token has no id, or the text can't be one; an API error with code 12139 while
     /// a policy, a group or the SCIM configuration of an app uses the token; otherwise
     /// any failure of the call.
-    pub async fn delete(&self, id: impl AsRef<str>) -> Result<Response<ServiceToken>, Error> {
-        let id = &ServiceTokenId::new(id)?;
+    pub async fn delete(
+        &self,
+        token: impl ToServiceTokenId,
+    ) -> Result<Response<ServiceToken>, Error> {
+        let id = &token.to_id()?;
         let send = |client: Client| async move {
             client.delete_account_service_token(&self.account, id).await
         };
@@ -316,7 +371,7 @@ impl ServiceTokens {
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let simulator = Simulator::builder().token(SeedToken::new("deploy").expires_in(TimeDelta::days(9))).start().await?;
     /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?;
+    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
     /// # let id = simulator.tokens()[0].id.clone();
     /// let token = tokens.refresh(&id).await?;
     /// println!("valid until {:?}", token.expires_at);
@@ -328,9 +383,12 @@ impl ServiceTokens {
     /// # Errors
     ///
     /// Before anything is sent, an error for which [`Error::is_invalid_id`] holds, if
-    /// the text can't be the id of a service token; otherwise any failure of the call.
-    pub async fn refresh(&self, id: impl AsRef<str>) -> Result<Response<ServiceToken>, Error> {
-        let id = &ServiceTokenId::new(id)?;
+    /// the token has no id, or the text can't be one; otherwise any failure of the call.
+    pub async fn refresh(
+        &self,
+        token: impl ToServiceTokenId,
+    ) -> Result<Response<ServiceToken>, Error> {
+        let id = &token.to_id()?;
         let send = |client: Client| async move {
             client
                 .refresh_account_service_token(&self.account, id)
@@ -360,10 +418,10 @@ impl ServiceTokens {
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
     /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?;
+    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
     /// # let id = simulator.tokens()[0].id.clone();
     ///
-    /// let a_day = RotateServiceToken::with_grace(Duration::from_secs(24 * 60 * 60));
+    /// let a_day = RotateServiceToken::grace(Duration::from_secs(24 * 60 * 60));
     /// let issued = tokens.rotate(&id, &a_day).await?;
     /// assert!(!issued.credentials().expose_secret().is_empty()); // store it now
     /// assert_eq!(issued.id.as_deref(), Some(&*id), "the token itself stays");
@@ -381,10 +439,10 @@ impl ServiceTokens {
     /// keeps only its newest secret and the one before.
     pub async fn rotate(
         &self,
-        id: impl AsRef<str>,
+        token: impl ToServiceTokenId,
         request: &RotateServiceToken,
     ) -> Result<Response<IssuedServiceToken>, Error> {
-        let id = &ServiceTokenId::new(id)?;
+        let id = &token.to_id()?;
         let body = &request.checked(self.transport.clock.now())?;
         let send = |client: Client| async move {
             client

@@ -15,6 +15,7 @@ use crate::response::Response;
 const TARGET: &str = "cf_service_tokens";
 
 /// Where requests go, as the conventions name it.
+#[derive(Clone)]
 pub(crate) struct Server {
     address: String,
     port: Option<u16>,

@@ -13,16 +13,18 @@ use crate::answer::verdict::Attempt;
 use crate::answer::wire::{Exchange, Kept};
 use crate::clock::Clock;
 use crate::error::Error;
+use crate::event::{Event, Listener, WaitReason};
 use crate::generated;
 use crate::operation::Operation;
 use crate::options::CallOptions;
-use crate::rate_limit::RateLimiter;
+use crate::rate_limit::{RateLimit, RateLimiter};
 use crate::response::Response;
 use crate::retry::Retrier;
 use crate::trace::{self, Server};
 
 /// How long a call may take where nothing else is set.
-const DEADLINE: Duration = Duration::from_secs(120);
+/// It lets a `Retry-After` of two minutes, which Cloudflare documents, pass once.
+const DEADLINE: Duration = Duration::from_secs(180);
 
 /// The result of a generated method.
 pub(crate) type Generated<T> = Result<ResponseValue<Envelope<T>>, generated::Error<Failure>>;
@@ -44,6 +46,9 @@ pub(crate) struct Transport {
     pub(crate) redactor: Redactor,
     pub(crate) retrier: Retrier,
     pub(crate) rate_limiter: RateLimiter,
+    /// What the limiter was made from.
+    pub(crate) rate_limit: RateLimit,
+    pub(crate) listener: Listener,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
@@ -99,7 +104,9 @@ impl Transport {
         let mut attempt: u32 = 0;
         loop {
             attempt = attempt.saturating_add(1);
-            let permit = match self.rate_limiter.enter(&*self.clock, self.left(call)).await {
+            let id = call.operation.id;
+            let clock = self.listener.watch(&*self.clock, id, WaitReason::RateLimit);
+            let permit = match self.rate_limiter.enter(&clock, self.left(call)).await {
                 Ok(permit) => permit,
                 Err(wait) => {
                     trace::rate_limited(wait);
@@ -115,6 +122,10 @@ impl Transport {
             }
             let timeout = call.timeout.min(left);
             let span = trace::attempt(call.operation, &self.server, attempt);
+            self.listener.notify(&Event::AttemptStarted {
+                operation: id,
+                attempt,
+            });
             let outcome = self
                 .attempt(call, timeout, &span, &send)
                 .instrument(span.clone())
@@ -130,6 +141,15 @@ impl Transport {
                 }
             }
             drop(permit);
+            self.listener.notify(&Event::AttemptEnded {
+                operation: id,
+                attempt,
+                status: match &outcome {
+                    Ok(response) => Some(response.status()),
+                    Err(error) => error.status(),
+                },
+                error: outcome.as_ref().err(),
+            });
 
             let error = match outcome {
                 Ok(response) => {
@@ -143,7 +163,8 @@ impl Transport {
                 return Err(error);
             };
             trace::retry(&error, attempt, pause);
-            self.clock.sleep(pause).await;
+            let clock = self.listener.watch(&*self.clock, id, WaitReason::Backoff);
+            clock.sleep(pause).await;
             earlier = Some(error);
         }
     }

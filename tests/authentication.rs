@@ -19,7 +19,13 @@ const ALL: [&str; 4] = [
 async fn sent(builder: ClientBuilder) -> Vec<String> {
     let server = RawServer::start(json("200 OK", ANSWER), Then::Close).await;
     let client = builder.base_url(server.base_url()).build().unwrap();
-    client.account(ACCOUNT).unwrap().get(TOKEN).await.unwrap();
+    client
+        .account(ACCOUNT)
+        .unwrap()
+        .service_tokens()
+        .get(TOKEN)
+        .await
+        .unwrap();
     let mut lines: Vec<String> = server
         .request()
         .lines()

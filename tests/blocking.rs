@@ -15,7 +15,7 @@ use cf_service_tokens::{
 };
 use serde_json::{Value, json};
 use support::{ACCOUNT, CANARY, RawServer, TOKEN};
-use tokio::runtime::Runtime;
+use tokio::runtime::{Builder, Runtime};
 
 /// A server in a runtime of its own, and a blocking client of it.
 struct Setting {
@@ -38,7 +38,12 @@ fn setting() -> Setting {
         let body = json!({ "success": true, "errors": [], "messages": [], "result": result });
         support::json("200 OK", &body.to_string())
     }));
-    let client = server.builder().build_blocking().unwrap();
+    let client = Client::builder()
+        .api_token(CANARY)
+        .base_url(server.base_url())
+        .retry(Retry::none())
+        .build()
+        .unwrap();
     Setting {
         server,
         client,
@@ -53,10 +58,10 @@ fn every_call() {
         client,
         _runtime,
     } = setting();
-    let tokens = client.account(ACCOUNT).unwrap();
+    let tokens = client.account(ACCOUNT).unwrap().service_tokens();
     assert_eq!(tokens.refresh(TOKEN).unwrap().id.as_deref(), Some(TOKEN));
     let rotated = tokens
-        .rotate(TOKEN, &RotateServiceToken::revoking_now())
+        .rotate(TOKEN, &RotateServiceToken::revoke_now())
         .unwrap();
     assert_eq!(rotated.credentials().expose_secret(), CANARY);
     tokens.create(&CreateServiceToken::new("ci")).unwrap();
@@ -114,43 +119,88 @@ fn threads_share_a_client() {
     } = setting();
     std::thread::scope(|scope| {
         for _ in 0..8 {
-            scope.spawn(|| client.account(ACCOUNT).unwrap().refresh(TOKEN).unwrap());
+            scope.spawn(|| {
+                client
+                    .account(ACCOUNT)
+                    .unwrap()
+                    .service_tokens()
+                    .refresh(TOKEN)
+                    .unwrap()
+            });
         }
     });
     assert_eq!(server.requests().len(), 8);
 }
 
 #[test]
-fn a_call_inside_a_runtime_is_an_error() {
+fn a_call_in_an_asynchronous_task_is_an_error() {
     let Setting {
         server,
         client,
         _runtime,
     } = setting();
-    let tokens = client.account(ACCOUNT).unwrap();
-    let outer = Runtime::new().unwrap();
-    outer.block_on(async {
-        let error = tokens.refresh(TOKEN).unwrap_err();
-        assert!(error.is_configuration());
-        insta::assert_snapshot!(error, @"a blocking call was made inside an asynchronous runtime, which it would hold up; use the client in the crate's root and await its calls");
+    let tokens = client.account(ACCOUNT).unwrap().service_tokens();
+    let current_thread = || Builder::new_current_thread().enable_all().build();
+    let mut errors = Vec::new();
+    for outer in [Runtime::new(), current_thread()] {
+        let outer = outer.unwrap();
+        let tokens = tokens.clone();
+        outer.block_on(async {
+            let error = tokens.refresh(TOKEN).unwrap_err();
+            assert!(error.is_configuration());
+            errors.push(error.to_string());
 
-        let mut listed = tokens.list().iter();
-        assert!(listed.next().unwrap().is_err());
-        assert!(listed.next().is_none(), "the error ends the listing");
+            let mut listed = tokens.list().iter();
+            assert!(listed.next().unwrap().is_err());
+            assert!(listed.next().is_none(), "the error ends the listing");
 
-        let in_a_blocking_thread = tokens.clone();
-        let error = tokio::task::spawn_blocking(move || in_a_blocking_thread.refresh(TOKEN));
-        assert!(error.await.unwrap().unwrap_err().is_configuration());
-    });
+            let tokens = tokens.clone();
+            let error = tokio::spawn(async move { tokens.refresh(TOKEN) });
+            assert!(error.await.unwrap().unwrap_err().is_configuration());
+        });
+    }
+    errors.dedup();
+    insta::assert_snapshot!(errors.join("\n"), @"a blocking call was made in an asynchronous task, whose runtime it would hold up; use the asynchronous client, or make the call inside `spawn_blocking`");
     assert_eq!(server.requests(), [""; 0]);
     tokens.refresh(TOKEN).unwrap();
+}
+
+#[test]
+fn a_call_on_a_blocking_thread_of_a_runtime_works() {
+    let Setting {
+        server,
+        client,
+        _runtime,
+    } = setting();
+    let tokens = client.account(ACCOUNT).unwrap().service_tokens();
+    let current_thread = || Builder::new_current_thread().enable_all().build();
+    for outer in [Runtime::new(), current_thread()] {
+        let outer = outer.unwrap();
+        let in_a_blocking_thread = tokens.clone();
+        let refreshed = outer.block_on(async {
+            // A refused call leaves the runtime's other work as it is.
+            assert!(tokens.refresh(TOKEN).is_err());
+            tokio::task::spawn_blocking(move || in_a_blocking_thread.refresh(TOKEN)).await
+        });
+        assert_eq!(refreshed.unwrap().unwrap().id.as_deref(), Some(TOKEN));
+        let _entered = outer.enter();
+        tokens.refresh(TOKEN).unwrap();
+    }
+    let outer = Runtime::new().unwrap();
+    let in_place = outer.block_on(async {
+        let tokens = tokens.clone();
+        let task = async move { tokio::task::block_in_place(|| tokens.refresh(TOKEN)) };
+        tokio::spawn(task).await
+    });
+    in_place.unwrap().unwrap();
+    assert_eq!(server.requests().len(), 5);
 }
 
 #[test]
 fn a_client_may_be_made_and_dropped_inside_a_runtime() {
     let runtime = Runtime::new().unwrap();
     runtime.block_on(async {
-        let client = Client::builder().api_token("t").build_blocking().unwrap();
+        let client = Client::builder().api_token("t").build().unwrap();
         drop(client);
     });
 }
@@ -180,8 +230,8 @@ fn creates_on_connections_that_close(pause: Duration) -> (usize, usize) {
         requests
     });
     let client = Client::builder().api_token("t").base_url(&base_url);
-    let client = client.retry(Retry::none()).build_blocking().unwrap();
-    let tokens = client.account(ACCOUNT).unwrap();
+    let client = client.retry(Retry::none()).build().unwrap();
+    let tokens = client.account(ACCOUNT).unwrap().service_tokens();
     let succeeds = |_: &i32| {
         let outcome = tokens.create(&CreateServiceToken::new("ci"));
         drop(idle_sockets.try_recv());

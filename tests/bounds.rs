@@ -13,7 +13,7 @@ const FINE: &str = r#"{"success":true,"errors":[],"messages":[],"result":{"name"
 /// Gets a token, and says in a few words what became of it.
 async fn get(builder: ClientBuilder) -> Result<String, Error> {
     let client = builder.retry(Retry::none()).build()?;
-    let token = client.account(ACCOUNT)?.get(TOKEN).await?;
+    let token = client.account(ACCOUNT)?.service_tokens().get(TOKEN).await?;
     Ok(token.name.clone().unwrap_or_default())
 }
 
@@ -58,7 +58,7 @@ async fn no_credential_follows_a_redirect() {
             .collect();
         let server = RawServer::in_turn(&answers).await;
         let client = builder.base_url(server.base_url()).build().unwrap();
-        let tokens = client.account(ACCOUNT).unwrap();
+        let tokens = client.account(ACCOUNT).unwrap().service_tokens();
         for (code, location, host) in &cases {
             for error in [
                 tokens.get(TOKEN).await.unwrap_err(),
@@ -205,7 +205,7 @@ fn many_small_parts_take_a_small_multiple_of_the_body() {
                     "refresh" => drop(tokens.refresh(TOKEN).await),
                     _ => drop(
                         tokens
-                            .rotate(TOKEN, &RotateServiceToken::revoking_now())
+                            .rotate(TOKEN, &RotateServiceToken::revoke_now())
                             .await,
                     ),
                 }

@@ -4,15 +4,16 @@
 mod support;
 
 use std::fmt::Debug;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use cf_service_tokens::renewal::{
     RenewBy, RenewReason, RenewalEvent, RenewalPolicy, Shard, SkipReason, UnableReason, WatchEvent,
-    decide,
 };
 use cf_service_tokens::{
-    AccountId, CreateServiceToken, GoDuration, ManualClock, Method, RateLimit, Retry,
+    AccountId, CreateServiceToken, Credentials, GoDuration, ManualClock, Method, RateLimit, Retry,
     RotateServiceToken, ServiceToken, ServiceTokenId, TokenDuration, UpdateServiceToken,
+    WaitReason,
 };
 use chrono::{DateTime, Utc};
 use http::{HeaderName, HeaderValue};
@@ -114,10 +115,24 @@ async fn every_public_type() {
         &CreateServiceToken::new("ci").enabled(true),
     );
     shown.add("UpdateServiceToken", &UpdateServiceToken::new().name("ci"));
-    let a_day = RotateServiceToken::with_grace(Duration::from_secs(86_400));
+    let a_day = RotateServiceToken::grace(Duration::from_secs(86_400));
     shown.add("RotateServiceToken", &a_day);
 
-    let tokens = client.default_account().unwrap();
+    shown.add("Credentials", &Credentials::ApiToken(CANARY.into()));
+    let events = Arc::new(Mutex::new(String::new()));
+    let log = Arc::clone(&events);
+    let told = server
+        .builder()
+        .on_event(move |event| *log.lock().unwrap() = format!("{event:#?}"))
+        .build()
+        .unwrap();
+    let told = told.account(ACCOUNT).unwrap().service_tokens();
+    told.get(TOKEN).await.unwrap();
+    shown.add("Event", &format_args!("{}", events.lock().unwrap()));
+    shown.add("WaitReason", &WaitReason::Backoff);
+    let account = client.default_account().unwrap();
+    shown.add("Account", &account);
+    let tokens = account.service_tokens();
     shown.add("ServiceTokens", &tokens);
     shown.add("ListServiceTokens", &tokens.list().search("ci"));
     shown.add("ServiceTokenStream", &tokens.list().stream());
@@ -156,7 +171,8 @@ async fn every_public_type() {
         .build()
         .unwrap()
         .account(ACCOUNT)
-        .unwrap();
+        .unwrap()
+        .service_tokens();
     let page = tokens.list().page(1).await.unwrap().into_inner();
     shown.add("ResultInfo", page.result_info.as_ref().unwrap());
     shown.add("ServiceTokenPage", &page);
@@ -168,7 +184,7 @@ async fn every_public_type() {
     shown.add("RenewalPolicy", &policy);
     shown.add("RenewBy", &RenewBy::Refresh);
     shown.add("Shard", &Shard::new(0, 4).unwrap());
-    shown.add("Decision", &decide(&token, &RenewalPolicy::new(), noon()));
+    shown.add("Decision", &RenewalPolicy::new().decide(&token, noon()));
     shown.add("RenewReason", &RenewReason::Due);
     shown.add("SkipReason", &SkipReason::NotDue);
     shown.add("UnableReason", &UnableReason::NoExpiry);
@@ -183,12 +199,14 @@ async fn every_public_type() {
         panic!("one token is due");
     };
     shown.add("RenewalOutcome", &settled.outcome);
-    let cf_service_tokens::renewal::RenewalOutcome::Failed(error) = &settled.outcome else {
+    let cf_service_tokens::renewal::RenewalOutcome::Failed { error } = &settled.outcome else {
         panic!("the answer was no token");
     };
     shown.add("RenewalError", error);
     shown.add("TokenRenewal", &settled);
-    shown.add("RenewalReport", &renewal.report().await);
+    let report = renewal.await;
+    shown.add("RenewalReport", &report);
+    shown.add("RenewalFailure", &report.into_result().unwrap_err());
 
     assert_complete(&shown.sections);
     insta::assert_snapshot!(shown.stable(&server));
@@ -212,8 +230,11 @@ fn assert_complete(sections: &[String]) {
                 .split([',', '{', '}'])
         })
         .map(str::trim)
-        // Functions, a trait, and a type of another crate.
-        .filter(|name| !name.is_empty() && !["decide", "Clock", "Method"].contains(name));
+        // Traits, and what belongs to other crates.
+        .filter(|name| {
+            name.starts_with(char::is_uppercase)
+                && !["Clock", "Method", "ToServiceTokenId", "Stream"].contains(name)
+        });
     for name in exports {
         assert!(
             sections.iter().any(|section| section == name),
@@ -225,15 +246,17 @@ fn assert_complete(sections: &[String]) {
 #[cfg(feature = "blocking")]
 #[test]
 fn every_blocking_type() {
-    let client = cf_service_tokens::Client::builder()
+    let client = cf_service_tokens::blocking::Client::builder()
         .api_token(CANARY)
         .base_url("http://127.0.0.1:1/client/v4")
         .account_id(ACCOUNT)
-        .build_blocking()
+        .build()
         .unwrap();
     let mut shown = Shown::new();
     shown.add("Client", &client);
-    let tokens = client.default_account().unwrap();
+    let account = client.default_account().unwrap();
+    shown.add("Account", &account);
+    let tokens = account.service_tokens();
     shown.add("ServiceTokens", &tokens);
     shown.add("ListServiceTokens", &tokens.list());
     shown.add("ServiceTokenIter", &tokens.list().iter());

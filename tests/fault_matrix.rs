@@ -169,22 +169,22 @@ struct Happened {
 
 impl Row {
     /// Has it happen, and checks what must hold of any row.
-    async fn run(&self, http: &reqwest::Client) -> Result {
+    async fn run(&self) -> Result {
         let mut timeout = self.trouble.timeout();
         loop {
-            let happened = self.happen(http, timeout).await;
+            let happened = self.happen(timeout).await;
             if timeout >= AMPLE || !self.is_too_slow(&happened) {
-                return self.result(http, happened).await;
+                return self.result(happened).await;
             }
             timeout *= 2;
         }
     }
 
-    async fn happen(&self, http: &reqwest::Client, timeout: Duration) -> Happened {
+    async fn happen(&self, timeout: Duration) -> Happened {
         let clock = support::clock();
         let simulator = self.simulator(&clock).await;
         let before = simulator.tokens();
-        let client = self.client(&simulator, &clock, http, timeout);
+        let client = self.client(&simulator, &clock, timeout);
         let answered = self
             .call
             .make(&client, &simulator, &before[0].id, "new")
@@ -215,7 +215,7 @@ impl Row {
         log.len() != attempts || attempts > met + 1 || lacks_head && !may_lack_head
     }
 
-    async fn result(&self, http: &reqwest::Client, happened: Happened) -> Result {
+    async fn result(&self, happened: Happened) -> Result {
         let Happened {
             clock,
             simulator,
@@ -239,7 +239,8 @@ impl Row {
                 }
                 if let Some(credentials) = &success.credentials {
                     simulator.clear_faults();
-                    let opens = opens_the_app(http, &simulator, credentials).await;
+                    let app = http(reqwest::Client::builder().no_proxy()).build().unwrap();
+                    let opens = opens_the_app(&app, &simulator, credentials).await;
                     assert!(opens, "{title}: the secret is the one that works");
                 }
                 let outcome = match &success.unreadable[..] {
@@ -298,13 +299,7 @@ impl Row {
         simulator
     }
 
-    fn client(
-        &self,
-        simulator: &Simulator,
-        clock: &ManualClock,
-        http: &reqwest::Client,
-        timeout: Duration,
-    ) -> Client {
+    fn client(&self, simulator: &Simulator, clock: &ManualClock, timeout: Duration) -> Client {
         let mut base_url = simulator.base_url().to_owned();
         if matches!(self.trouble, Trouble::Tls) {
             base_url = base_url.replace("http://", "https://");
@@ -312,7 +307,7 @@ impl Row {
         Client::builder()
             .api_token(simulator.api_token())
             .base_url(base_url)
-            .http_client(http.clone())
+            .http_client(http)
             .timeout(timeout)
             .body_limit(1024 * 1024)
             .retry(Retry::default().attempts(ATTEMPTS).seed(1))
@@ -471,12 +466,20 @@ fn names(calls: &[Call]) -> String {
     names.join(" ")
 }
 
-async fn run(rows: Vec<Row>, abreast: usize, http: &reqwest::Client) -> Vec<(Row, Result)> {
+fn http(builder: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
+    // The system's certificates are slow to load, and no row needs them.
+    #[cfg(feature = "rustls")]
+    let builder = builder.tls_certs_only([]);
+    // A port may be taken again by the next simulator: a connection to the one before must
+    // not be used for it.
+    builder.pool_max_idle_per_host(0)
+}
+
+async fn run(rows: Vec<Row>, abreast: usize) -> Vec<(Row, Result)> {
     stream::iter(rows)
         .map(|row| {
-            let http = http.clone();
             let work = async move {
-                let result = row.run(&http).await;
+                let result = row.run().await;
                 (row, result)
             };
             async { tokio::spawn(work).await.unwrap() }
@@ -488,20 +491,11 @@ async fn run(rows: Vec<Row>, abreast: usize, http: &reqwest::Client) -> Vec<(Row
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_fault_meets_every_call() {
-    // One for all, since the system's certificates are slow to load.
-    let http = reqwest::Client::builder()
-        .no_proxy()
-        .redirect(reqwest::redirect::Policy::none())
-        // A port may be taken again by the next simulator: a connection to the
-        // one before must not be used for it.
-        .pool_max_idle_per_host(0)
-        .build()
-        .unwrap();
     let (idle, busy): (Vec<Row>, Vec<Row>) = rows()
         .into_iter()
         .partition(|row| row.trouble.timeout() == STALL);
-    let mut results = run(idle, usize::MAX, &http).await;
-    results.extend(run(busy, ABREAST, &http).await);
+    let mut results = run(idle, usize::MAX).await;
+    results.extend(run(busy, ABREAST).await);
     let header = format!(
         "  {:<6}  {:<6}  {:<35}  {:<40}  {:>8}  {:>6}  {:>7}  may have been applied\n\n",
         "met", "effect", "calls", "outcome", "attempts", "waited", "applied"

@@ -106,7 +106,7 @@ async fn each_failure_has_its_predicates_and_no_others() {
     assert_eq!(predicates(&client.unwrap_err()), "configuration");
     let client = builder().api_token("t").build().unwrap();
     assert_eq!(predicates(&client.account("").unwrap_err()), "invalid id");
-    let list = client.account(ACCOUNT).unwrap().list();
+    let list = client.account(ACCOUNT).unwrap().service_tokens().list();
     let error = list.page(0).await.unwrap_err();
     assert_eq!(predicates(&error), "invalid request");
 }
@@ -397,7 +397,7 @@ async fn what_an_id_that_can_be_none_is_told() {
     let nowhere = Client::builder().base_url("http://127.0.0.1:1");
     let client = nowhere.api_token("t").build().unwrap();
     let account = client.account("").unwrap_err();
-    let tokens = client.account(ACCOUNT).unwrap();
+    let tokens = client.account(ACCOUNT).unwrap().service_tokens();
     let client_id = "88bf3b6d86161464f6509f7219099e57.access.example.com";
     let token = tokens.refresh(client_id).await.unwrap_err();
     insta::assert_snapshot!(format!("{account}\n{token}"), @r#"
@@ -416,7 +416,12 @@ async fn a_call_that_is_held_up_for_too_long() {
     .await;
     let one = RateLimit::new(1, Duration::from_secs(300));
     let client = server.builder().rate_limit(one).clock(support::clock());
-    let tokens = client.build().unwrap().account(ACCOUNT).unwrap();
+    let tokens = client
+        .build()
+        .unwrap()
+        .account(ACCOUNT)
+        .unwrap()
+        .service_tokens();
     let mut calls = 0;
     let error = loop {
         match tokens.refresh(TOKEN).await {
@@ -465,7 +470,7 @@ async fn an_answer_that_stalls() {
         let server = RawServer::start(answer, Then::Stall).await;
         let stalled = async |timeout| {
             let client = server.builder().timeout(timeout).build();
-            let tokens = client.unwrap().account(ACCOUNT).unwrap();
+            let tokens = client.unwrap().account(ACCOUNT).unwrap().service_tokens();
             tokens.refresh(TOKEN).await.unwrap_err()
         };
         let error = match status {
@@ -498,6 +503,7 @@ async fn an_endless_body() {
     let error = client
         .account(ACCOUNT)
         .unwrap()
+        .service_tokens()
         .refresh(TOKEN)
         .await
         .unwrap_err();
@@ -517,7 +523,7 @@ async fn a_body_just_within_the_limit() {
     let server = RawServer::start(json("200 OK", body), Then::Close).await;
     let tokens = |limit| {
         let client = server.builder().body_limit(limit).build().unwrap();
-        client.account(ACCOUNT).unwrap()
+        client.account(ACCOUNT).unwrap().service_tokens()
     };
     assert!(tokens(body.len()).refresh(TOKEN).await.is_ok());
     let error = tokens(body.len() - 1).refresh(TOKEN).await.unwrap_err();
@@ -640,7 +646,7 @@ async fn nobody_listens() {
         .base_url(format!("http://{address}"))
         .retry(Retry::none())
         .build();
-    let tokens = client.unwrap().account(ACCOUNT).unwrap();
+    let tokens = client.unwrap().account(ACCOUNT).unwrap().service_tokens();
     let error = tokens.refresh(TOKEN).await.unwrap_err();
     assert_eq!(predicates(&error), "connect, transient");
     assert!(!error.may_have_been_applied());
@@ -667,7 +673,7 @@ async fn no_common_ground_for_tls() {
         .base_url(base_url)
         .retry(Retry::none())
         .build();
-    let tokens = client.unwrap().account(ACCOUNT).unwrap();
+    let tokens = client.unwrap().account(ACCOUNT).unwrap().service_tokens();
     let error = tokens.refresh(TOKEN).await.unwrap_err();
     assert_eq!(predicates(&error), "connect", "{error:?}");
     assert_eq!(error.kind(), ErrorKind::Tls);
@@ -805,16 +811,16 @@ async fn a_proxy_that_wants_a_password_is_asked_once() {
     for base_url in ["https://api.example.com", "http://api.example.com"] {
         let server = RawServer::start(refusal, Then::Close).await;
         let proxy = server.base_url().replace("/client/v4", "");
-        let http = reqwest::Client::builder().proxy(reqwest::Proxy::all(proxy).unwrap());
+        let proxy = reqwest::Proxy::all(proxy).unwrap();
         let client = Client::builder()
             .api_token(CANARY)
             .base_url(base_url)
             .allow_http()
-            .http_client(http.build().unwrap())
+            .http_client(move |http| http.proxy(proxy.clone()))
             .clock(support::clock())
             .build()
             .unwrap();
-        let tokens = client.account(ACCOUNT).unwrap();
+        let tokens = client.account(ACCOUNT).unwrap().service_tokens();
         let error = tokens.refresh(TOKEN).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Proxy, "{error:?}");
         assert!(error.is_connect() && !error.is_transient() && !error.may_have_been_applied());
@@ -833,7 +839,7 @@ async fn an_error_is_cheap_to_clone_and_reads_well_from_main() {
         .base_url(format!("http://{address}"))
         .retry(Retry::none())
         .build();
-    let tokens = client.unwrap().account(ACCOUNT).unwrap();
+    let tokens = client.unwrap().account(ACCOUNT).unwrap().service_tokens();
     let error = tokens.refresh(TOKEN).await.unwrap_err();
     let copy = error.clone();
     assert_eq!(copy.to_string(), error.to_string());

@@ -20,7 +20,7 @@ async fn rotate(
     let server = RawServer::start(answer, then).await;
     let tokens = server.tokens();
     tokens
-        .rotate(TOKEN, &RotateServiceToken::revoking_now())
+        .rotate(TOKEN, &RotateServiceToken::revoke_now())
         .await
 }
 
@@ -442,7 +442,10 @@ async fn an_update_that_rotates_hands_out_the_new_secret_if_the_answer_holds_one
             .base_url(simulator.base_url())
             .build()
             .unwrap();
-        let tokens = client.account(simulator.account_id()).unwrap();
+        let tokens = client
+            .account(simulator.account_id())
+            .unwrap()
+            .service_tokens();
         let id = simulator.tokens()[0].id.clone();
 
         let raise = UpdateServiceToken::new().client_secret_version(2);
@@ -477,7 +480,12 @@ async fn an_update_that_rotates_is_not_repeated() {
         let server = RawServer::in_turn(&answers).await;
         let retry = Retry::default().seed(1);
         let builder = server.builder().retry(retry).clock(support::clock());
-        let tokens = builder.build().unwrap().account(ACCOUNT).unwrap();
+        let tokens = builder
+            .build()
+            .unwrap()
+            .account(ACCOUNT)
+            .unwrap()
+            .service_tokens();
         let updated = tokens.update(TOKEN, request).await;
         assert_eq!(server.requests().len(), attempts, "{first}");
         match updated {

@@ -149,7 +149,10 @@ async fn an_ordinary_account_costs_one_request() {
         .base_url(simulator.base_url())
         .build()
         .unwrap();
-    let tokens = client.account(simulator.account_id()).unwrap();
+    let tokens = client
+        .account(simulator.account_id())
+        .unwrap()
+        .service_tokens();
     let listed: Vec<ServiceToken> = tokens.list().stream().try_collect().await.unwrap();
     assert_eq!(listed.len(), 50);
     assert_eq!(simulator.requests().len(), 1);
@@ -516,4 +519,32 @@ async fn pages_are_asked_for_as_they_are_needed() {
     assert_eq!(server.requests().len(), 1);
     stream.next().await.unwrap().unwrap();
     assert_eq!(server.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn a_token_is_found_by_its_exact_name() {
+    // A server that compares without regard to case, and pages badly.
+    let server = RawServer::answering(|request| {
+        let named = |name: &str, id: &str| serde_json::json!({ "id": id, "name": name });
+        let found = match request.contains("name=twin") {
+            true => vec![named("twin", "a"), named("Twin", "b"), named("twin", "c")],
+            false => vec![named("Deploy", "d"), named("deploy", "e")],
+        };
+        let body =
+            serde_json::json!({ "success": true, "errors": [], "messages": [], "result": found });
+        support::json("200 OK", &body.to_string())
+    })
+    .await;
+    let tokens = server.tokens();
+    assert_eq!(
+        tokens.find("deploy").await.unwrap().id.as_deref(),
+        Some("e")
+    );
+
+    let none = tokens.find("DEPLOY").await.unwrap_err();
+    assert!(none.is_not_found() && !none.is_ambiguous());
+    insta::assert_snapshot!(none, @r#"no service token has the name "DEPLOY" in the account 023e105f4ecef8ad9ca31a8372d0c353; check the name and the account"#);
+    let several = tokens.find("twin").await.unwrap_err();
+    assert!(several.is_ambiguous() && !several.is_not_found());
+    insta::assert_snapshot!(several, @r#"2 service tokens have the name "twin": a, c; give the id of one of them"#);
 }

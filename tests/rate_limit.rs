@@ -35,7 +35,11 @@ async fn refresh_by_many(quota: u32, used_by_others: u32) -> Vec<u16> {
         // Waiters compete: one may wait for as long as all calls take together.
         .deadline(Duration::from_secs(3600))
         .build();
-    let tokens = client.unwrap().account(simulator.account_id()).unwrap();
+    let tokens = client
+        .unwrap()
+        .account(simulator.account_id())
+        .unwrap()
+        .service_tokens();
     let id = &simulator.tokens()[0].id;
     let calls = async |tokens: ServiceTokens| {
         for _ in 0..CALLS_OF_EACH {
@@ -73,7 +77,7 @@ async fn once_the_limit_is_known_nothing_more_is_refused_and_nothing_is_lost() {
 async fn wait_after_a_failure(builder: ClientBuilder) -> Duration {
     let clock = support::clock();
     let client = builder.retry(Retry::none()).clock(clock.clone()).build();
-    let tokens = client.unwrap().account(ACCOUNT).unwrap();
+    let tokens = client.unwrap().account(ACCOUNT).unwrap().service_tokens();
     for _ in 0..2 {
         tokens.refresh(TOKEN).await.unwrap_err();
     }

@@ -220,7 +220,7 @@ async fn an_answer_in_a_type_of_the_callers_own() {
     let server = RawServer::in_turn(&[answer("502 Oops", "text/plain", ""), fine]).await;
     let builder = server.builder().retry(Retry::default().seed(1));
     let client = builder.clock(support::clock()).build().unwrap();
-    let tokens = client.account(support::ACCOUNT).unwrap();
+    let tokens = client.account(support::ACCOUNT).unwrap().service_tokens();
     let token = tokens.refresh(TOKEN).await.unwrap();
     assert_eq!(token.json::<Envelope>().unwrap().result.tags, ["a"]);
 

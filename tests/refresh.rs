@@ -3,7 +3,7 @@
 
 mod support;
 
-use cf_service_tokens::{Client, TokenDuration};
+use cf_service_tokens::{AccountId, Client, ServiceToken, ServiceTokenId, TokenDuration};
 use chrono::{DateTime, Utc};
 use support::{ACCOUNT, RawServer, TOKEN, Then, json};
 
@@ -67,7 +67,12 @@ async fn the_request_as_it_is_sent() {
 async fn a_slash_at_the_end_of_the_base_url_changes_nothing() {
     let server = RawServer::start(json("200 OK", DOCUMENTED), Then::Close).await;
     let client = server.builder().base_url(format!("{}/", server.base_url()));
-    let tokens = client.build().unwrap().account(ACCOUNT).unwrap();
+    let tokens = client
+        .build()
+        .unwrap()
+        .account(ACCOUNT)
+        .unwrap()
+        .service_tokens();
     tokens.refresh(TOKEN).await.unwrap();
     assert!(server.requests()[0].starts_with(&format!(
         "POST /client/v4/accounts/{ACCOUNT}/access/service_tokens/{TOKEN}/refresh HTTP/1.1"
@@ -75,25 +80,20 @@ async fn a_slash_at_the_end_of_the_base_url_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_client_of_the_callers_own_and_another_user_agent_are_used() {
+async fn settings_of_the_http_client_and_another_user_agent_are_used() {
     let server = RawServer::start(json("200 OK", DOCUMENTED), Then::Close).await;
-    let http = reqwest::Client::builder()
-        .default_headers(
-            [(http::header::FROM, "me@example.com".parse().unwrap())]
-                .into_iter()
-                .collect(),
-        )
-        .build()
-        .unwrap();
+    let headers = [(http::header::FROM, "me@example.com".parse().unwrap())];
+    let headers = headers.into_iter().collect();
     let client = server
         .builder()
-        .http_client(http)
+        .http_client(|http| http.default_headers(headers))
         .user_agent("mine/1")
         .build();
     client
         .unwrap()
         .account(ACCOUNT)
         .unwrap()
+        .service_tokens()
         .refresh(TOKEN)
         .await
         .unwrap();
@@ -113,6 +113,7 @@ async fn a_wrong_id_never_reaches_the_wire() {
         let error = client
             .account(ACCOUNT)
             .unwrap()
+            .service_tokens()
             .refresh(id)
             .await
             .unwrap_err();
@@ -130,6 +131,58 @@ async fn a_wrong_id_never_reaches_the_wire() {
 async fn a_call_can_be_spawned() {
     let server = RawServer::start(json("200 OK", DOCUMENTED), Then::Close).await;
     let client: Client = server.builder().build().unwrap();
-    let call = tokio::spawn(async move { client.account(ACCOUNT)?.refresh(TOKEN).await });
+    let call = tokio::spawn(async move {
+        client
+            .account(ACCOUNT)?
+            .service_tokens()
+            .refresh(TOKEN)
+            .await
+    });
     assert_eq!(call.await.unwrap().unwrap().id.as_deref(), Some(TOKEN));
+}
+
+#[tokio::test]
+async fn a_call_takes_a_token_by_its_id_or_as_a_whole() {
+    let server = RawServer::start(json("200 OK", DOCUMENTED), Then::Close).await;
+    let tokens = server.tokens();
+    let id = ServiceTokenId::new(TOKEN).unwrap();
+    let token = tokens.refresh(TOKEN).await.unwrap();
+    tokens.refresh(TOKEN.to_owned()).await.unwrap();
+    tokens.refresh(&id).await.unwrap();
+    tokens.refresh(&token).await.unwrap();
+    tokens.refresh(&*token).await.unwrap();
+    tokens.refresh(token.into_inner()).await.unwrap();
+    let paths: Vec<_> = server
+        .requests()
+        .iter()
+        .map(|request| request.lines().next().unwrap().to_owned())
+        .collect();
+    assert_eq!(paths.len(), 6);
+    assert!(paths.iter().all(|path| path.contains(TOKEN)), "{paths:?}");
+}
+
+#[tokio::test]
+async fn a_token_without_an_id_is_an_error_before_the_wire() {
+    let server = RawServer::start(json("200 OK", DOCUMENTED), Then::Close).await;
+    let tokens = server.tokens();
+    let mut token = ServiceToken::default();
+    let error = tokens.refresh(&token).await.unwrap_err();
+    insta::assert_snapshot!(error, @"the service token has no id; list the tokens, and take it from there");
+    token.name = Some("de\nploy".to_owned());
+    let error = tokens.delete(&token).await.unwrap_err();
+    assert!(error.is_invalid_id());
+    insta::assert_snapshot!(error, @r#"the service token "de\nploy" has no id; list the tokens, and take it from there"#);
+    assert_eq!(server.requests(), [""; 0]);
+}
+
+#[test]
+fn an_id_is_read_and_written_as_text() {
+    let id = ServiceTokenId::try_from(TOKEN).unwrap();
+    assert_eq!(ServiceTokenId::try_from(TOKEN.to_owned()).unwrap(), id);
+    assert_eq!(String::from(id.clone()), TOKEN);
+    let json = serde_json::to_string(&id).unwrap();
+    assert_eq!(json, format!("{TOKEN:?}"));
+    assert_eq!(serde_json::from_str::<ServiceTokenId>(&json).unwrap(), id);
+    let error = serde_json::from_str::<AccountId>(r#""../user""#).unwrap_err();
+    assert!(error.to_string().contains("is no account id"), "{error}");
 }

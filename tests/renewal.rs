@@ -13,7 +13,7 @@ use cf_service_tokens::renewal::{
 };
 use cf_service_tokens::{Client, ClientBuilder, Clock, ManualClock, Retry, ServiceTokens};
 use cf_service_tokens_simulator::{
-    Fault, Injection, Operation, SeedToken, Simulator, SimulatorBuilder,
+    Fault, Injection, Operation, SeedToken, Simulator, SimulatorBuilder, TokenField,
 };
 use chrono::TimeDelta;
 use futures_util::StreamExt;
@@ -38,7 +38,8 @@ async fn simulated(
         .build()
         .unwrap()
         .account(simulator.account_id())
-        .unwrap();
+        .unwrap()
+        .service_tokens();
     (simulator, tokens)
 }
 
@@ -86,7 +87,7 @@ async fn the_reason_of_a_renewal_is_told_with_what_became_of_it() {
         .by(RenewBy::Duration);
     for (dry_run, over, soon) in [(true, "planned", "planned"), (false, "failed", "renewed")] {
         let policy = policy.clone().dry_run(dry_run).concurrency(1);
-        let report = tokens.renew(&policy).report().await;
+        let report = tokens.renew(&policy).await;
         let mut told: Vec<_> = report
             .tokens
             .iter()
@@ -132,7 +133,7 @@ async fn an_account_is_renewed_and_then_there_is_nothing_due() {
     Data warehouse import    Skip(NotDue)
     Mobile beta gateway      Skip(NotDue)
     ");
-    insta::assert_snapshot!(table(&renewal.report().await), @"
+    insta::assert_snapshot!(table(&renewal.await), @"
     10 tokens: 4 renewed, 6 skipped, 1 of them disabled
     Partner API (Northwind) 2026-11-21  renewed until 2027-11-24 12:00 UTC
     Staging smoke tests    2026-11-25  renewed until 2027-11-24 12:00 UTC
@@ -143,7 +144,7 @@ async fn an_account_is_renewed_and_then_there_is_nothing_due() {
     skipped: 1 is disabled
     ");
 
-    let again = tokens.renew(&policy).report().await;
+    let again = tokens.renew(&policy).await;
     insta::assert_snapshot!(table(&again), @"
     10 tokens: 10 skipped, 1 of them disabled
     skipped: 8 not due yet
@@ -160,10 +161,7 @@ async fn a_dry_run_changes_nothing() {
     let clock = support::clock();
     let (simulator, tokens) = simulated(&clock, |builder| builder.believable_account()).await;
     let before = simulator.tokens();
-    let report = tokens
-        .renew(&RenewalPolicy::new().dry_run(true))
-        .report()
-        .await;
+    let report = tokens.renew(&RenewalPolicy::new().dry_run(true)).await;
     insta::assert_snapshot!(table(&report), @"
     10 tokens: 4 to renew, 6 skipped, 1 of them disabled
     Partner API (Northwind) 2026-11-21  would be renewed
@@ -194,7 +192,7 @@ async fn what_the_policy_includes_is_renewed_too() {
     let policy = RenewalPolicy::new()
         .include_expired(true)
         .include_disabled(true);
-    let report = tokens.renew(&policy).report().await;
+    let report = tokens.renew(&policy).await;
     insta::assert_snapshot!(table(&report), @"
     2 tokens: 2 renewed
     expired                2026-10-15  renewed until 2027-11-24 12:00 UTC
@@ -218,7 +216,7 @@ async fn tokens_are_named_by_name_or_id() {
     let policy = RenewalPolicy::new()
         .only(["one", &id_of_two, "three", "tow"])
         .except(["three", "for"]);
-    let report = tokens.renew(&policy).report().await;
+    let report = tokens.renew(&policy).await;
     insta::assert_snapshot!(table(&report), @"
     4 tokens: 2 renewed, 2 skipped; no such token: for, tow
     one                    2026-11-27  renewed until 2027-11-24 12:00 UTC
@@ -245,9 +243,9 @@ async fn renewal_by_duration_gives_each_token_its_own() {
     })
     .await;
     let policy = RenewalPolicy::new().by(RenewBy::Duration);
-    let report = tokens.renew(&policy).report().await;
+    let report = tokens.renew(&policy).await;
     insta::assert_snapshot!(table(&report), @"
-    5 tokens: 2 renewed, 1 can't be renewed, 2 skipped
+    5 tokens: 2 renewed, 1 can't be renewed, 2 skipped; not renewed: unreadable
     unreadable             2026-11-27  can't be renewed: has no duration that it could be renewed by
     two years              2026-11-27  renewed until 2028-11-23 12:00 UTC
     ten days, five left    2026-11-29  renewed until 2026-12-04 12:00 UTC
@@ -276,7 +274,7 @@ async fn every_token_is_one_shards() {
     let mut renewed = 0;
     for index in 0..3 {
         let policy = RenewalPolicy::new().shard(Shard::new(index, 3).unwrap());
-        let report = tokens.renew(&policy).report().await;
+        let report = tokens.renew(&policy).await;
         assert!(report.tokens.len() > 5, "{report}");
         renewed += report.tokens.len();
     }
@@ -295,10 +293,7 @@ async fn those_that_expire_first_are_renewed_first() {
     })
     .await;
     let listed = simulator.tokens();
-    tokens
-        .renew(&RenewalPolicy::new().concurrency(1))
-        .report()
-        .await;
+    tokens.renew(&RenewalPolicy::new().concurrency(1)).await;
     let refreshed: Vec<String> = simulator
         .requests()
         .iter()
@@ -345,7 +340,12 @@ async fn account(
 
 fn tokens_of(server: &RawServer) -> ServiceTokens {
     let client = server.builder().clock(support::clock());
-    client.build().unwrap().account(support::ACCOUNT).unwrap()
+    client
+        .build()
+        .unwrap()
+        .account(support::ACCOUNT)
+        .unwrap()
+        .service_tokens()
 }
 
 const SOON: &str = "2026-11-30T00:00:00Z";
@@ -362,10 +362,7 @@ async fn report_of(refreshed: Value, read: Value) -> (RawServer, RenewalReport) 
         (success(answer.clone()).into_bytes(), Then::Close)
     })
     .await;
-    let report = tokens_of(&server)
-        .renew(&RenewalPolicy::new())
-        .report()
-        .await;
+    let report = tokens_of(&server).renew(&RenewalPolicy::new()).await;
     (server, report)
 }
 
@@ -380,7 +377,7 @@ async fn a_success_that_moved_nothing_is_a_failure() {
         (json!({}), json!({ "expires_at": LATER })),
     ] {
         let (server, report) = report_of(refreshed.clone(), read.clone()).await;
-        let RenewalOutcome::Failed(error) = &report.tokens[0].outcome else {
+        let RenewalOutcome::Failed { error } = &report.tokens[0].outcome else {
             panic!("{refreshed} {read}: {report:?}");
         };
         assert!(!matches!(**error, RenewalError::Call(_)), "{error}");
@@ -394,12 +391,12 @@ async fn a_success_that_moved_nothing_is_a_failure() {
     assert!(!report.is_success(), "whatever the token itself says");
     let (_, report) = report_of(token(1, SOON), token(1, SOON)).await;
     insta::assert_snapshot!(table(&report), @"
-    1 token: 1 failed
+    1 token: 1 failed; not renewed: token 1
     token 1                2026-11-30  failed: the API reported success, but the token still expires at 2026-11-30 00:00 UTC; look at it in the dashboard
     ");
     let (_, report) = report_of(token(2, LATER), token(2, LATER)).await;
     insta::assert_snapshot!(table(&report), @"
-    1 token: 1 failed
+    1 token: 1 failed; not renewed: token 1
     token 1                2026-11-30  failed: the API reported success, but of another token, f174e90a-fafe-4643-bbbc-000000000002; look at both tokens
     ");
 }
@@ -438,12 +435,9 @@ async fn one_failure_stops_no_other() {
         (success(token(number, LATER)).into_bytes(), Then::Close)
     })
     .await;
-    let report = tokens_of(&server)
-        .renew(&RenewalPolicy::new())
-        .report()
-        .await;
+    let report = tokens_of(&server).renew(&RenewalPolicy::new()).await;
     insta::assert_snapshot!(table(&report), @r#"
-    4 tokens: 3 renewed, 1 failed
+    4 tokens: 3 renewed, 1 failed; not renewed: token 2
     token 2                2026-11-30  failed: refresh account service token: the answer is an error without the API's envelope (HTTP 500, ray id 8f2b1c9d0e1f2a3b-FRA, application/json, 2 bytes): "{}"; the call may have taken effect; look at the token to be sure
     token 1                2026-11-30  renewed until 2027-11-24 12:00 UTC
     token 3                2026-11-30  renewed until 2027-11-24 12:00 UTC
@@ -463,8 +457,8 @@ async fn a_lock_out_in_the_middle_is_waited_for() {
     let clock = support::clock();
     let client = server.builder().retry(Retry::default().seed(1));
     let client = client.clock(clock.clone()).build().unwrap();
-    let tokens = client.account(support::ACCOUNT).unwrap();
-    let report = tokens.renew(&RenewalPolicy::new()).report().await;
+    let tokens = client.account(support::ACCOUNT).unwrap().service_tokens();
+    let report = tokens.renew(&RenewalPolicy::new()).await;
     assert!(report.is_success(), "{report}");
     assert!(clock.elapsed() >= Duration::from_secs(300));
 }
@@ -473,8 +467,8 @@ async fn a_lock_out_in_the_middle_is_waited_for() {
 async fn what_a_failure_comes_from_is_told() {
     let server = account(vec![token(1, SOON)], |_, _| (Vec::new(), Then::Close)).await;
     let tokens = tokens_of(&server);
-    let report = tokens.renew(&RenewalPolicy::new()).report().await;
-    let RenewalOutcome::Failed(error) = &report.tokens[0].outcome else {
+    let report = tokens.renew(&RenewalPolicy::new()).await;
+    let RenewalOutcome::Failed { error } = &report.tokens[0].outcome else {
         panic!("{report}");
     };
     let source = error.source().unwrap();
@@ -515,7 +509,7 @@ async fn dead_credentials_stop_everything_at_once() {
     })
     .await;
     let policy = RenewalPolicy::new().concurrency(3);
-    let report = tokens_of(&server).renew(&policy).report().await;
+    let report = tokens_of(&server).renew(&policy).await;
     let outcomes: Vec<&str> = report
         .tokens
         .iter()
@@ -533,10 +527,10 @@ async fn dead_credentials_stop_everything_at_once() {
         4,
         "the list, and what was under way"
     );
-    insta::assert_snapshot!(report, @r#"20 tokens: 3 failed, 17 not tried; stopped early: refresh account service token: the API refused the call (HTTP 403, ray id 8f2b1c9d0e1f2a3b-FRA): 10000 Authentication error; check that the credentials are right, that they have the permission "Access: Service Tokens Write", and that they belong to the account"#);
+    insta::assert_snapshot!(report, @r#"20 tokens: 3 failed, 17 not tried; not renewed: token 1, token 10, token 11, token 12, token 13, token 14, token 15, token 16, token 17, token 18, and 10 more; stopped early: refresh account service token: the API refused the call (HTTP 403, ray id 8f2b1c9d0e1f2a3b-FRA): 10000 Authentication error; check that the credentials are right, that they have the permission "Access: Service Tokens Write", and that they belong to the account"#);
 
     let server = RawServer::start(support::json("403 Forbidden", refused), Then::Close).await;
-    let report = tokens_of(&server).renew(&policy).report().await;
+    let report = tokens_of(&server).renew(&policy).await;
     insta::assert_snapshot!(report, @r#"0 tokens: nothing was done; stopped early: list account service tokens: the API refused the call (HTTP 403, ray id 8f2b1c9d0e1f2a3b-FRA): 10000 Authentication error; check that the credentials are right, that they have the permission "Access: Service Tokens Write", and that they belong to the account"#);
 }
 
@@ -554,9 +548,9 @@ async fn a_refusal_that_is_about_one_token_stops_no_other() {
     })
     .await;
     let policy = RenewalPolicy::new().concurrency(1);
-    let report = tokens_of(&server).renew(&policy).report().await;
+    let report = tokens_of(&server).renew(&policy).await;
     assert!(report.error.is_none(), "{report}");
-    insta::assert_snapshot!(report, @"9 tokens: 8 renewed, 1 failed");
+    insta::assert_snapshot!(report, @"9 tokens: 8 renewed, 1 failed; not renewed: token 2");
 }
 
 #[tokio::test]
@@ -567,10 +561,7 @@ async fn a_token_that_is_listed_twice_is_renewed_once() {
         (success(token(number, LATER)).into_bytes(), Then::Close)
     })
     .await;
-    let report = tokens_of(&server)
-        .renew(&RenewalPolicy::new())
-        .report()
-        .await;
+    let report = tokens_of(&server).renew(&RenewalPolicy::new()).await;
     // The API counts three, so that one may be missing.
     let said = report.to_string();
     assert!(
@@ -599,7 +590,7 @@ async fn a_list_that_breaks_off_does_not_keep_the_known_ones_from_renewal() {
     })
     .await;
     let policy = RenewalPolicy::new().except(["on page two"]);
-    let report = tokens_of(&server).renew(&policy).report().await;
+    let report = tokens_of(&server).renew(&policy).await;
     insta::assert_snapshot!(report, @r#"50 tokens: 50 renewed; stopped early: list account service tokens: the answer is an error without the API's envelope (HTTP 500, ray id 8f2b1c9d0e1f2a3b-FRA, application/json, 2 bytes): "{}""#);
     assert!(
         report.unmatched.is_empty(),
@@ -624,12 +615,12 @@ async fn a_renewal_whose_answer_was_lost_is_found_and_not_repeated() {
     })
     .await;
     let tokens = tokens_of(&server);
-    let first = tokens.renew(&RenewalPolicy::new()).report().await;
+    let first = tokens.renew(&RenewalPolicy::new()).await;
     insta::assert_snapshot!(table(&first), @"
-    1 token: 1 failed
+    1 token: 1 failed; not renewed: token 1
     token 1                2026-11-30  failed: refresh account service token: the connection broke before the answer was complete; the call may have taken effect; look at the token to be sure
     ");
-    let RenewalOutcome::Failed(error) = &first.tokens[0].outcome else {
+    let RenewalOutcome::Failed { error } = &first.tokens[0].outcome else {
         panic!("{first:?}");
     };
     let RenewalError::Call(error) = &**error else {
@@ -637,7 +628,7 @@ async fn a_renewal_whose_answer_was_lost_is_found_and_not_repeated() {
     };
     assert!(error.may_have_been_applied());
 
-    let second = tokens.renew(&RenewalPolicy::new()).report().await;
+    let second = tokens.renew(&RenewalPolicy::new()).await;
     insta::assert_snapshot!(table(&second), @"
     1 token: 1 skipped
     skipped: 1 not due yet
@@ -674,9 +665,13 @@ async fn no_more_tokens_are_renewed_at_once_than_the_policy_says() {
         }
     });
     let client = Client::builder().api_token("t").base_url(base_url).build();
-    let tokens = client.unwrap().account(support::ACCOUNT).unwrap();
+    let tokens = client
+        .unwrap()
+        .account(support::ACCOUNT)
+        .unwrap()
+        .service_tokens();
     let policy = RenewalPolicy::new().concurrency(3).include_expired(true);
-    let report = tokens.renew(&policy).report().await;
+    let report = tokens.renew(&policy).await;
     assert_eq!(report.to_string(), "9 tokens: 9 renewed");
     assert_eq!(most.load(SeqCst), 3);
 }
@@ -714,7 +709,11 @@ async fn renew_for_a_caller_that_pauses(timeout: Duration) -> (String, usize) {
         .base_url(base_url)
         .timeout(timeout)
         .build();
-    let tokens = client.unwrap().account(support::ACCOUNT).unwrap();
+    let tokens = client
+        .unwrap()
+        .account(support::ACCOUNT)
+        .unwrap()
+        .service_tokens();
     let policy = RenewalPolicy::new().include_expired(true);
     let mut renewal = tokens.renew(&policy);
     while let Some(event) = renewal.next().await {
@@ -752,8 +751,12 @@ async fn the_deadline_of_the_client_holds_for_renewals() {
         let clock = support::clock();
         let retry = Retry::default().attempts(1000).seed(1);
         let client = set(server.builder().retry(retry).clock(clock.clone())).build();
-        let tokens = client.unwrap().account(support::ACCOUNT).unwrap();
-        let report = tokens.renew(&RenewalPolicy::new()).report().await;
+        let tokens = client
+            .unwrap()
+            .account(support::ACCOUNT)
+            .unwrap()
+            .service_tokens();
+        let report = tokens.renew(&RenewalPolicy::new()).await;
         assert!(!report.is_success());
         clock.elapsed().as_secs()
     };
@@ -761,4 +764,63 @@ async fn the_deadline_of_the_client_holds_for_renewals() {
     assert!((600..900).contains(&by_default), "{by_default}");
     let with_a_deadline = waited(|client| client.deadline(Duration::from_secs(60))).await;
     assert!((30..60).contains(&with_a_deadline), "{with_a_deadline}");
+}
+
+#[tokio::test]
+async fn a_report_that_failed_is_an_error_that_names_what_failed() {
+    let clock = support::clock();
+    let (_simulator, tokens) = simulated(&clock, |builder| {
+        builder
+            .token(in_days("fine", 3))
+            .token(in_days("odd\n", 4).duration("1 year"))
+    })
+    .await;
+    let policy = RenewalPolicy::new()
+        .by(RenewBy::Duration)
+        .only(["fine", "odd\n", "gone"]);
+    let report = tokens.renew(&policy).await;
+    let failure = report.into_result().unwrap_err();
+    insta::assert_snapshot!(failure, @r#"the renewal is incomplete: odd\n can't be renewed: has no duration that it could be renewed by; no token has the name or id "gone""#);
+    assert_eq!(format!("{failure:?}"), failure.to_string());
+    assert_eq!(failure.report().listed, 2);
+
+    let again = tokens.renew(&RenewalPolicy::new().only(["fine"])).await;
+    assert_eq!(again.into_result().unwrap().listed, 2);
+}
+
+#[tokio::test]
+async fn a_report_as_json() {
+    let clock = support::clock();
+    let (simulator, tokens) = simulated(&clock, |builder| {
+        builder
+            .token(in_days("due", 3))
+            .token(in_days("later", 90))
+            .token(in_days("odd", 4).null(TokenField::ExpiresAt))
+            .token(in_days("refused", 2))
+    })
+    .await;
+    simulator.inject(Injection::new(Fault::Status(400)).on(Operation::Refresh));
+    let report = tokens.renew(&RenewalPolicy::new().concurrency(1)).await;
+    let json = serde_json::to_value(&report).unwrap();
+    let outcomes: Vec<String> = json["tokens"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|token| format!("{} {} {}", token["name"], token["reason"], token["outcome"]))
+        .collect();
+    insta::assert_snapshot!(outcomes.join("\n"), @r#"
+    "refused" "due" {"error":"refresh account service token: the API refused the call (HTTP 400, ray id 0b4fa34e3a73462a-FRA): 1000 injected fault","status":"failed"}
+    "odd" null {"reason":"no_expiry","status":"unable"}
+    "due" "due" {"expires_at":"2027-11-24T12:00:00Z","status":"renewed"}
+    "#);
+    assert_eq!(json["skipped"], serde_json::json!({ "not_due": 1 }));
+    assert_eq!(json["started_at"], "2026-11-24T12:00:00Z");
+    #[cfg(feature = "schemars")]
+    {
+        let schema = schemars::schema_for!(cf_service_tokens::renewal::RenewalReport);
+        let schema = serde_json::to_value(schema).unwrap();
+        let described: Vec<_> = schema["properties"].as_object().unwrap().keys().collect();
+        let written: Vec<_> = json.as_object().unwrap().keys().collect();
+        assert_eq!(described, written);
+    }
 }

@@ -6,7 +6,7 @@ mod support;
 use std::time::Duration;
 
 use cf_service_tokens::ServiceToken;
-use cf_service_tokens::renewal::{RenewBy, RenewalPolicy, Shard, decide};
+use cf_service_tokens::renewal::{RenewBy, RenewalPolicy, Shard};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 
@@ -136,9 +136,7 @@ fn decisions() {
     ];
     let lines: Vec<String> = cases
         .into_iter()
-        .map(|(case, policy, fields)| {
-            format!("{case:<24} {:?}", decide(&read(fields), policy, now))
-        })
+        .map(|(case, policy, fields)| format!("{case:<24} {:?}", policy.decide(&read(fields), now)))
         .collect();
     insta::assert_snapshot!(lines.join("\n"), @"
     not due                  Skip(NotDue)

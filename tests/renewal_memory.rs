@@ -29,8 +29,8 @@ fn child() {
             client
                 .account(ACCOUNT)
                 .unwrap()
+                .service_tokens()
                 .renew(&policy)
-                .report()
                 .await
         });
         format!(

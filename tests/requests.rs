@@ -150,7 +150,7 @@ async fn delete() {
 #[tokio::test]
 async fn rotate() {
     let server = server(TOKEN_ANSWER).await;
-    let request = RotateServiceToken::with_grace_until("2126-12-24T18:00:00Z".parse().unwrap());
+    let request = RotateServiceToken::grace_until("2126-12-24T18:00:00Z".parse().unwrap());
     server.tokens().rotate(TOKEN, &request).await.unwrap();
     insta::assert_snapshot!(server.request(), @r#"
     POST /client/v4/accounts/023e105f4ecef8ad9ca31a8372d0c353/access/service_tokens/f174e90a-fafe-4643-bbbc-4a0ed4fc8415/rotate HTTP/1.1
@@ -169,7 +169,7 @@ async fn rotate() {
 async fn rotate_with_a_grace_from_now() {
     let server = server(TOKEN_ANSWER).await;
     let before = Utc::now();
-    let request = RotateServiceToken::with_grace(Duration::from_secs(3600));
+    let request = RotateServiceToken::grace(Duration::from_secs(3600));
     server.tokens().rotate(TOKEN, &request).await.unwrap();
     let after = Utc::now();
     let sent = server.request();
@@ -182,7 +182,7 @@ async fn rotate_with_a_grace_from_now() {
 #[tokio::test]
 async fn rotate_that_revokes_the_old_secret() {
     let server = server(TOKEN_ANSWER).await;
-    let request = RotateServiceToken::revoking_now();
+    let request = RotateServiceToken::revoke_now();
     server.tokens().rotate(TOKEN, &request).await.unwrap();
     assert!(server.request().ends_with("\n\n{}"), "{}", server.request());
 }
@@ -213,6 +213,8 @@ async fn what_the_api_cannot_accept_never_reaches_the_wire() {
         UpdateServiceToken::new().name(""),
         UpdateServiceToken::new().name("n".repeat(1000)),
         UpdateServiceToken::new().duration(GoDuration::ZERO),
+        UpdateServiceToken::new().duration("1 year"),
+        UpdateServiceToken::new().duration(Duration::MAX),
         UpdateServiceToken::new().client_secret_version(-1),
     ];
     for request in updates {
@@ -221,9 +223,9 @@ async fn what_the_api_cannot_accept_never_reaches_the_wire() {
         said.push(error.to_string());
     }
     let rotates = [
-        RotateServiceToken::with_grace(Duration::ZERO),
-        RotateServiceToken::with_grace(Duration::MAX),
-        RotateServiceToken::with_grace_until("2020-01-01T00:00:00Z".parse().unwrap()),
+        RotateServiceToken::grace(Duration::ZERO),
+        RotateServiceToken::grace(Duration::MAX),
+        RotateServiceToken::grace_until("2020-01-01T00:00:00Z".parse().unwrap()),
     ];
     for request in rotates {
         let error = tokens.rotate(TOKEN, &request).await.unwrap_err();
@@ -242,21 +244,23 @@ async fn what_the_api_cannot_accept_never_reaches_the_wire() {
     }
     assert_eq!(server.requests(), [""; 0]);
     insta::assert_snapshot!(said.join("\n"), @r#"
-    the name is empty; a service token needs one that people know it by
-    the name is empty; a service token needs one that people know it by
+    the name is empty; give the service token a name
+    the name is empty; give the service token a name
     the name has 351 characters, but it must not be longer than 350 characters; shorten it
     the duration "0s" is not longer than zero; write it as `8760h` or `2h45m`
     the duration "-1h" is not longer than zero; write it as `8760h` or `2h45m`
     the duration "1 year" is neither a duration as Go writes it nor `forever`; write it as `8760h` or `2h45m`
     the client secret version is 0, but versions count from 1
-    the update changes nothing; set what it is to change
-    the name is empty; a service token needs one that people know it by
+    the update changes nothing; set a field
+    the name is empty; give the service token a name
     the name has 1000 characters, but it must not be longer than 350 characters; shorten it
     the duration "0s" is not longer than zero; write it as `8760h` or `2h45m`
+    `duration`: unknown unit " year" at byte 1; use h, m, s, ms, us or ns, as in `2h45m` (a year is `8760h`), or `forever`
+    `duration`: the duration goes past 2562047h47m16.854775807s (292 years), use a shorter one
     the client secret version is -1, but versions count from 1
-    the grace of the old secret is zero; to end it at once, use `revoking_now`
-    the grace of the old secret ends after all time that can be told; shorten it
-    the grace of the old secret would end in the past; to end it at once, use `revoking_now`
+    the grace period is not longer than zero; to end the old secret at once, use `revoke_now`
+    the grace period is too long; shorten it
+    the grace period would end in the past; to end the old secret at once, use `revoke_now`
     `page` is 0, but the first page is 1
     `per_page` is 0, but it must be from 1 to 1000
     `per_page` is 1001, but it must be from 1 to 1000

@@ -76,14 +76,19 @@ fn tokens(
         .builder()
         .retry(Retry::default().seed(1))
         .clock(clock.clone());
-    set(builder).build().unwrap().account(ACCOUNT).unwrap()
+    set(builder)
+        .build()
+        .unwrap()
+        .account(ACCOUNT)
+        .unwrap()
+        .service_tokens()
 }
 
 /// Makes a call of each kind, against a server that answers in turn; says how
 /// often each was sent.
 async fn attempts_by_operation(answers: &[String]) -> Vec<(&'static str, usize)> {
     let create = CreateServiceToken::new("ci");
-    let rotate = RotateServiceToken::revoking_now();
+    let rotate = RotateServiceToken::revoke_now();
     let update = UpdateServiceToken::new().enabled(true);
     let mut counted = Vec::new();
     for operation in [
@@ -161,7 +166,12 @@ async fn a_connection_that_never_came_about_is_tried_again_by_every_operation() 
         .base_url(format!("http://{address}"))
         .clock(clock.clone())
         .retry(Retry::default().attempts(4));
-    let tokens = client.build().unwrap().account(ACCOUNT).unwrap();
+    let tokens = client
+        .build()
+        .unwrap()
+        .account(ACCOUNT)
+        .unwrap()
+        .service_tokens();
     let error = tokens
         .create(&CreateServiceToken::new("ci"))
         .await
@@ -189,7 +199,12 @@ async fn a_connection_that_is_not_there_in_time_never_came_about() {
             .timeout(timeout)
             .clock(RecordingClock::new())
             .retry(Retry::default().attempts(3));
-        let tokens = client.build().unwrap().account(ACCOUNT).unwrap();
+        let tokens = client
+            .build()
+            .unwrap()
+            .account(ACCOUNT)
+            .unwrap()
+            .service_tokens();
         let request = CreateServiceToken::new("ci");
         let error = tokens.create(&request).await.unwrap_err();
         timeout *= 4;
@@ -418,7 +433,12 @@ async fn a_dropped_call_stops_at_once() {
         .builder()
         .retry(Retry::default())
         .clock(Stopped(Arc::clone(&is_waiting)));
-    let tokens = client.build().unwrap().account(ACCOUNT).unwrap();
+    let tokens = client
+        .build()
+        .unwrap()
+        .account(ACCOUNT)
+        .unwrap()
+        .service_tokens();
     let call = tokio::spawn(async move { tokens.refresh(TOKEN).await });
     while !is_waiting.load(Ordering::SeqCst) {
         tokio::task::yield_now().await;
@@ -454,7 +474,12 @@ async fn a_late_timer_that_leaves_no_time_ends_the_call_with_the_error_that_is_k
             .rate_limit(limit)
             .deadline(Duration::from_secs(10))
             .clock(LateClock(support::clock()));
-        let tokens = client.build().unwrap().account(ACCOUNT).unwrap();
+        let tokens = client
+            .build()
+            .unwrap()
+            .account(ACCOUNT)
+            .unwrap()
+            .service_tokens();
         let error = tokens
             .create(&CreateServiceToken::new("ci"))
             .await
@@ -464,4 +489,18 @@ async fn a_late_timer_that_leaves_no_time_ends_the_call_with_the_error_that_is_k
         assert!(!error.may_have_been_applied());
         assert_eq!(server.requests().len(), 1);
     }
+}
+
+#[tokio::test]
+async fn the_default_deadline_lets_two_minutes_of_retry_after_pass_once() {
+    let busy = with_header(&status(429), "retry-after: 120");
+    let server = RawServer::in_turn(&[busy.clone(), fine()]).await;
+    let clock = RecordingClock::new();
+    let tokens = tokens(&server, &clock, |builder| builder);
+    assert_eq!(tokens.refresh(TOKEN).await.unwrap().attempts(), 2);
+
+    let server = RawServer::start(busy, Then::Close).await;
+    let tokens = self::tokens(&server, &clock, |builder| builder);
+    let error = tokens.refresh(TOKEN).await.unwrap_err();
+    assert!(error.is_rate_limited() && error.attempts() == 2, "{error}");
 }

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 #![cfg(feature = "schemars")]
 
-use cf_service_tokens::{GoDuration, TokenDuration};
+use cf_service_tokens::{AccountId, GoDuration, ServiceTokenId, TokenDuration};
 use schemars::{JsonSchema, schema_for};
 use serde_json::{Value, json};
 
@@ -37,4 +37,18 @@ fn a_duration_has_its_own_name_and_stands_where_it_is_used() {
     }
     check::<TokenDuration>("TokenDuration");
     check::<GoDuration>("GoDuration");
+}
+
+#[test]
+fn the_schema_of_an_id_is_the_fragments_own() {
+    fn check<T: JsonSchema>(name: &str) {
+        let fragment: Value =
+            serde_json::from_str(include_str!("../openapi/service-tokens.json")).unwrap();
+        let schema = serde_json::to_value(schema_for!(T)).unwrap();
+        let documented = &fragment["components"]["schemas"][name];
+        assert_eq!(schema["type"], documented["type"]);
+        assert_eq!(schema["maxLength"], documented["maxLength"], "{documented}");
+    }
+    check::<AccountId>("AccountId");
+    check::<ServiceTokenId>("ServiceTokenId");
 }

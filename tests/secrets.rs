@@ -43,7 +43,11 @@ fn clients_show_no_credentials() {
         match builder.build() {
             Ok(client) => {
                 assert_clean("the client", &client, None);
-                assert_clean("the tokens", &client.account(ACCOUNT).unwrap(), None);
+                assert_clean(
+                    "the tokens",
+                    &client.account(ACCOUNT).unwrap().service_tokens(),
+                    None,
+                );
             }
             Err(error) => assert_clean_error("an ambiguous client", &error),
         }
@@ -238,7 +242,7 @@ async fn json_in_the_answer_to_a_call_that_makes_a_secret_is_never_quoted() {
     let tokens = server.tokens();
     let raise = UpdateServiceToken::new().client_secret_version(2);
     let create = CreateServiceToken::new("ci");
-    let rotate = RotateServiceToken::revoking_now();
+    let rotate = RotateServiceToken::revoke_now();
     for error in [
         tokens.create(&create).await.unwrap_err(),
         tokens.rotate(TOKEN, &rotate).await.unwrap_err(),

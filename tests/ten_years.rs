@@ -210,6 +210,7 @@ impl World {
             .unwrap()
             .account(self.simulator().account_id())
             .unwrap()
+            .service_tokens()
     }
 
     /// Lets the machine be awake for so long.

@@ -23,7 +23,7 @@ const FINE: &str = r#"{"success":true,"errors":[],"messages":[],"result":{"name"
 /// Gets a token, and says in a few words what became of it.
 async fn get(builder: ClientBuilder) -> Result<String, Error> {
     let client = builder.retry(Retry::none()).build()?;
-    let token = client.account(ACCOUNT)?.get(TOKEN).await?;
+    let token = client.account(ACCOUNT)?.service_tokens().get(TOKEN).await?;
     Ok(token.name.clone().unwrap_or_default())
 }
 
@@ -247,20 +247,16 @@ fn offered_versions(hello: &[u8]) -> Vec<u16> {
 async fn a_handshake_that_never_ends_is_no_connection() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base_url = format!("https://{}", listener.local_addr().unwrap());
-    let http = reqwest::Client::builder()
-        .connect_timeout(Duration::from_millis(50))
-        .build()
-        .unwrap();
     let client = Client::builder()
         .api_token(CANARY)
         .base_url(base_url)
-        .http_client(http)
+        .http_client(|http| http.connect_timeout(Duration::from_millis(50)))
         .retry(Retry::default().attempts(2))
         .clock(support::clock())
         .build()
         .unwrap();
-    let tokens = client.account(ACCOUNT).unwrap();
-    let rotate = RotateServiceToken::revoking_now();
+    let tokens = client.account(ACCOUNT).unwrap().service_tokens();
+    let rotate = RotateServiceToken::revoke_now();
     let error = tokens.rotate(TOKEN, &rotate).await.unwrap_err();
     assert!(error.is_connect(), "{error}");
     assert!(!error.is_timeout(), "{error}");

@@ -66,7 +66,12 @@ async fn a_call_that_is_repeated() {
         .builder()
         .retry(Retry::default().seed(1))
         .clock(support::clock());
-    let tokens = client.build().unwrap().account(ACCOUNT).unwrap();
+    let tokens = client
+        .build()
+        .unwrap()
+        .account(ACCOUNT)
+        .unwrap()
+        .service_tokens();
     tokens.refresh(TOKEN).await.unwrap();
 
     let base_url = server.base_url();
@@ -104,7 +109,12 @@ async fn a_call_that_waits_for_room_in_the_rate_limit() {
         .builder()
         .rate_limit(RateLimit::new(1, Duration::from_secs(90)))
         .clock(support::clock());
-    let tokens = client.build().unwrap().account(ACCOUNT).unwrap();
+    let tokens = client
+        .build()
+        .unwrap()
+        .account(ACCOUNT)
+        .unwrap()
+        .service_tokens();
     tokens.refresh(TOKEN).await.unwrap();
     tokens.refresh(TOKEN).await.unwrap();
 
@@ -133,7 +143,7 @@ async fn no_secret_at_any_level() {
     ];
     let (create, rotate) = (
         CreateServiceToken::new("ci"),
-        RotateServiceToken::revoking_now(),
+        RotateServiceToken::revoke_now(),
     );
     for answer in answers {
         let server = RawServer::start(answer, Then::Close).await;
@@ -142,7 +152,12 @@ async fn no_secret_at_any_level() {
             Client::builder().global_key("me@example.com", CANARY),
         ] {
             let builder = builder.base_url(server.base_url()).clock(support::clock());
-            let tokens = builder.build().unwrap().account(ACCOUNT).unwrap();
+            let tokens = builder
+                .build()
+                .unwrap()
+                .account(ACCOUNT)
+                .unwrap()
+                .service_tokens();
             drop(tokens.create(&create).await);
             drop(tokens.rotate(TOKEN, &rotate).await);
             drop(tokens.refresh(TOKEN).await);

@@ -79,6 +79,7 @@ fn tokens_at(simulator: &Simulator, clock: impl Clock + 'static) -> ServiceToken
         .unwrap()
         .account(simulator.account_id())
         .unwrap()
+        .service_tokens()
 }
 
 /// Goes on to the end of the pass: how many tokens it renewed, and when the next one begins.
@@ -139,7 +140,10 @@ async fn watches_that_begin_together_do_not_go_on_together() {
             .retry(Retry::default().seed(seed))
             .clock(clock.clone());
         let client = client.build().unwrap();
-        let tokens = client.account(simulator.account_id()).unwrap();
+        let tokens = client
+            .account(simulator.account_id())
+            .unwrap()
+            .service_tokens();
         let (_, until) = pass(&mut tokens.watch(&RenewalPolicy::new())).await;
         begins.insert(until);
     }
@@ -180,6 +184,7 @@ async fn after_a_failed_pass_it_tries_again_ever_more_slowly_and_recovers() {
     let mut watch = client
         .account(ACCOUNT)
         .unwrap()
+        .service_tokens()
         .watch(&RenewalPolicy::new());
     for longest in [1, 2, 4, 8, 16, 32, 60, 60, 60] {
         let (_, until) = pass(&mut watch).await;
@@ -238,7 +243,11 @@ async fn in_an_outage_it_hurries_for_a_token_with_little_left() {
     let server = server_of(&token).await;
     let client = server.builder().clock(clock.clone()).build().unwrap();
     let policy = RenewalPolicy::new().by(RenewBy::Duration);
-    let mut watch = client.account(ACCOUNT).unwrap().watch(&policy);
+    let mut watch = client
+        .account(ACCOUNT)
+        .unwrap()
+        .service_tokens()
+        .watch(&policy);
     pass(&mut watch).await;
     token.is_down.store(true, SeqCst);
     let lapses_at = *token.expires_at.lock().unwrap();
@@ -261,6 +270,7 @@ async fn a_token_that_stays_due_is_not_renewed_without_end() {
     let mut watch = client
         .account(ACCOUNT)
         .unwrap()
+        .service_tokens()
         .watch(&RenewalPolicy::new());
     // The account allows ten days, and each refresh gives just that.
     let start = clock.now();
@@ -288,7 +298,11 @@ async fn what_only_people_can_mend_is_not_tried_again_every_minute() {
         let server = RawServer::start(support::json("200 OK", &body), Then::Close).await;
         let client = server.builder().clock(clock.clone()).build().unwrap();
         let policy = RenewalPolicy::new().by(RenewBy::Duration);
-        let mut watch = client.account(ACCOUNT).unwrap().watch(&policy);
+        let mut watch = client
+            .account(ACCOUNT)
+            .unwrap()
+            .service_tokens()
+            .watch(&policy);
         let (_, until) = pass(&mut watch).await;
         let is_soon = until - clock.now() <= TimeDelta::minutes(1);
         assert_eq!(is_soon, is_tried_again_soon, "{fields}: {until}");
@@ -386,6 +400,7 @@ async fn a_dropped_watch_stops() {
     let mut watch = client
         .account(ACCOUNT)
         .unwrap()
+        .service_tokens()
         .watch(&RenewalPolicy::new());
     while server.requests().is_empty() {
         let mut next = Box::pin(watch.next());

@@ -76,7 +76,8 @@ async fn in_an_account() {
     let tokens = world
         .client()
         .account(world.simulator.account_id())
-        .unwrap();
+        .unwrap()
+        .service_tokens();
 
     let issued = tokens
         .create(&CreateServiceToken::new("deploy"))
@@ -112,7 +113,7 @@ async fn in_an_account() {
     assert_eq!(world.at_the_app(&first).await, 200, "and lives again");
 
     // Both secrets work until the grace ends.
-    let grace = RotateServiceToken::with_grace_until(world.now() + TimeDelta::days(1));
+    let grace = RotateServiceToken::grace_until(world.now() + TimeDelta::days(1));
     let second = tokens
         .rotate(&id, &grace)
         .await
@@ -128,7 +129,7 @@ async fn in_an_account() {
     assert_eq!(world.at_the_app(&second).await, 200);
 
     // Without a grace the old secret dies at once.
-    let revoking = RotateServiceToken::revoking_now();
+    let revoking = RotateServiceToken::revoke_now();
     let third = tokens
         .rotate(&id, &revoking)
         .await
@@ -185,14 +186,15 @@ async fn a_second_rotation_ends_the_secret_before_the_lost_one() {
     let tokens = world
         .client()
         .account(world.simulator.account_id())
-        .unwrap();
+        .unwrap()
+        .service_tokens();
     let issued = tokens
         .create(&CreateServiceToken::new("deploy"))
         .await
         .unwrap();
     let (token, in_use) = issued.into_inner().into_parts();
     let id = token.id.unwrap();
-    let grace = RotateServiceToken::with_grace_until(world.now() + TimeDelta::days(1));
+    let grace = RotateServiceToken::grace_until(world.now() + TimeDelta::days(1));
     // Nobody gets to know this one.
     tokens.rotate(&id, &grace).await.unwrap();
     assert_eq!(world.at_the_app(&in_use).await, 200, "there is time");
@@ -205,7 +207,11 @@ async fn a_second_rotation_ends_the_secret_before_the_lost_one() {
 async fn the_commonest_mistakes_say_what_to_do() {
     let world = World::new().await;
     let simulator = &world.simulator;
-    let tokens = world.client().account(simulator.account_id()).unwrap();
+    let tokens = world
+        .client()
+        .account(simulator.account_id())
+        .unwrap()
+        .service_tokens();
     let seeded = simulator.tokens();
 
     let error = tokens.get(&seeded[0].client_id).await.unwrap_err();
@@ -219,13 +225,14 @@ async fn the_commonest_mistakes_say_what_to_do() {
         .build()
         .unwrap()
         .account(simulator.account_id())
-        .unwrap();
+        .unwrap()
+        .service_tokens();
     let error = stranger.refresh(&seeded[0].id).await.unwrap_err();
     assert!(error.is_auth());
     assert_eq!(error.api_errors()[0].code, 10_000);
     assert!(error.ray_id().is_some());
 
-    let too_short = RotateServiceToken::with_grace(Duration::from_secs(3600));
+    let too_short = RotateServiceToken::grace(Duration::from_secs(3600));
     let error = tokens
         .rotate("f174e90a-fafe-4643-bbbc-4a0ed4fc8415", &too_short)
         .await

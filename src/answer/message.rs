@@ -13,7 +13,7 @@ use crate::answer::redact::Redactor;
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let simulator = Simulator::builder().start().await?;
 /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-/// # let tokens = client.account(simulator.account_id())?;
+/// # let tokens = client.account(simulator.account_id())?.service_tokens();
 /// let error = tokens.get("00000000-0000-0000-0000-000000000000").await.unwrap_err();
 /// let message = &error.api_errors()[0];
 /// assert_eq!(message.message, "access.api.error.service_token_not_found");

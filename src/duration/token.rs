@@ -5,11 +5,13 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::str::FromStr;
+use std::time::Duration;
 
+use chrono::TimeDelta;
 use serde::de::{Deserialize, Deserializer};
 use serde::ser::{Serialize, Serializer};
 
-use super::error::ParseDurationError;
+use super::error::{DurationRangeError, ParseDurationError};
 use super::go::GoDuration;
 use super::print;
 
@@ -199,6 +201,24 @@ impl From<GoDuration> for TokenDuration {
             text: Cow::Owned(format!("{duration:#}")),
             meaning: Meaning::Finite(duration),
         }
+    }
+}
+
+impl TryFrom<Duration> for TokenDuration {
+    type Error = DurationRangeError;
+
+    /// Fails past [`GoDuration::MAX`].
+    fn try_from(duration: Duration) -> Result<Self, DurationRangeError> {
+        GoDuration::try_from(duration).map(Self::from)
+    }
+}
+
+impl TryFrom<TimeDelta> for TokenDuration {
+    type Error = DurationRangeError;
+
+    /// Fails past [`GoDuration::MAX`] and [`GoDuration::MIN`].
+    fn try_from(delta: TimeDelta) -> Result<Self, DurationRangeError> {
+        GoDuration::try_from(delta).map(Self::from)
     }
 }
 

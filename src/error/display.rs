@@ -40,6 +40,10 @@ impl Error {
         if self.is_token_not_found() {
             return Some("check the id: a service token's `client_id` is not its `id`");
         }
+        // `find` has words of its own.
+        if matches!(self.0.kind, Kind::NoMatch(_)) {
+            return None;
+        }
         if self.is_not_found() || self.means(Meaning::NoRoute) {
             return Some("check the base URL and the ids");
         }
@@ -80,7 +84,9 @@ impl Error {
             Kind::Configuration(words)
             | Kind::Credentials(words)
             | Kind::InvalidId(words)
-            | Kind::InvalidRequest(words) => f.write_str(words),
+            | Kind::InvalidRequest(words)
+            | Kind::NoMatch(words)
+            | Kind::Ambiguous(words) => f.write_str(words),
             Kind::Throttled(wait) => write!(
                 f,
                 "the rate limit delays the call by {wait:?}, which is past its deadline"

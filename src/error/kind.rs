@@ -29,6 +29,10 @@ pub enum ErrorKind {
     InvalidId,
     /// The API could not accept the request. No call was made.
     InvalidRequest,
+    /// [`find`](crate::ServiceTokens::find) found no token of the name.
+    NoMatch,
+    /// [`find`](crate::ServiceTokens::find) found several tokens of the name.
+    Ambiguous,
     /// The client's own [`RateLimit`](crate::RateLimit) would delay the call past its
     /// deadline. Nothing was sent.
     Throttled,
@@ -67,6 +71,8 @@ impl ErrorKind {
             Self::Credentials => "credentials",
             Self::InvalidId => "invalid_id",
             Self::InvalidRequest => "invalid_request",
+            Self::NoMatch => "no_match",
+            Self::Ambiguous => "ambiguous",
             Self::Throttled => "throttled",
             Self::Connect => "connect",
             Self::Tls => "tls",
@@ -96,6 +102,8 @@ pub(crate) enum Kind {
     Credentials(String),
     InvalidId(String),
     InvalidRequest(String),
+    NoMatch(String),
+    Ambiguous(String),
     /// How long the call would wait.
     Throttled(Duration),
     /// The server's host and port.
@@ -143,6 +151,8 @@ impl Kind {
             Self::Credentials(_) => ErrorKind::Credentials,
             Self::InvalidId(_) => ErrorKind::InvalidId,
             Self::InvalidRequest(_) => ErrorKind::InvalidRequest,
+            Self::NoMatch(_) => ErrorKind::NoMatch,
+            Self::Ambiguous(_) => ErrorKind::Ambiguous,
             Self::Throttled(_) => ErrorKind::Throttled,
             Self::Connect(_) => ErrorKind::Connect,
             Self::Tls => ErrorKind::Tls,

@@ -1,23 +1,27 @@
-//! What is to be done with a token, and why.
+//! The decision about a token, and its reason.
 
 use std::fmt;
 
 use chrono::{DateTime, Utc};
+use serde::Serialize;
 
 use crate::generated::types::ServiceToken;
 use crate::renewal::policy::{RenewBy, RenewalPolicy};
 
-/// What is to be done with a token; made by [`decide`].
+/// The decision about a token; returned by
+/// [`RenewalPolicy::decide`].
 ///
-/// See the example of [`decide`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// See the example of [`RenewalPolicy::decide`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[serde(tag = "decision", content = "reason", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Decision {
     /// It is renewed.
     Renew(RenewReason),
-    /// It is left as it is, and all is well.
+    /// It needs no renewal.
     Skip(SkipReason),
-    /// It should be looked at, and perhaps renewed, but that can't be done here.
+    /// It needs attention, but can't be renewed.
     Unable(UnableReason),
 }
 
@@ -25,14 +29,16 @@ pub enum Decision {
 macro_rules! reasons {
     ($(#[$doc:meta])* $name:ident { $($(#[$reason_doc:meta])* $reason:ident: $machine:literal, $words:literal;)+ }) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+        #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+        #[serde(rename_all = "snake_case")]
         #[non_exhaustive]
         pub enum $name {
             $($(#[$reason_doc])* $reason,)+
         }
 
         impl $name {
-            /// The reason for a program, such as a metric's label; its `Display` is
+            /// Returns the reason for a program, such as a metric's label; its `Display` is
             /// for people.
             ///
             /// ```
@@ -103,100 +109,102 @@ reasons! {
     }
 }
 
-/// Decides what is to be done with a token at `now`.
-///
-/// The first rule that applies decides:
-///
-/// | the token | decision |
-/// |---|---|
-/// | is named by `except` | [`Skip(Excluded)`](SkipReason::Excluded) |
-/// | is not named by `only`, and there is one | [`Skip(NotSelected)`](SkipReason::NotSelected) |
-/// | has no id that can be used | [`Unable(NoId)`](UnableReason::NoId) |
-/// | is another shard's | [`Skip(OtherShard)`](SkipReason::OtherShard) |
-/// | is disabled, and `include_disabled` is off | [`Skip(Disabled)`](SkipReason::Disabled) |
-/// | lasts forever | [`Skip(NeverExpires)`](SkipReason::NeverExpires) |
-/// | has no time of expiry | [`Unable(NoExpiry)`](UnableReason::NoExpiry) |
-/// | expired longer ago than the window, and `include_expired` is off | [`Skip(Expired)`](SkipReason::Expired) |
-/// | is not due yet | [`Skip(NotDue)`](SkipReason::NotDue) |
-/// | is to be renewed by its duration, which can't be read | [`Unable(UnreadableDuration)`](UnableReason::UnreadableDuration) |
-/// | has expired | [`Renew(Expired)`](RenewReason::Expired) |
-/// | any other | [`Renew(Due)`](RenewReason::Due) |
-///
-/// ```
-/// use cf_service_tokens::ServiceToken;
-/// use cf_service_tokens::renewal::{Decision, RenewReason, RenewalPolicy, SkipReason, decide};
-/// use chrono::{TimeDelta, Utc};
-///
-/// let (policy, now) = (RenewalPolicy::new(), Utc::now());
-/// let mut token = ServiceToken::default();
-/// token.id = Some("f174e90a-fafe-4643-bbbc-4a0ed4fc8415".to_owned());
-/// token.expires_at = Some(now + TimeDelta::days(9));
-/// assert_eq!(decide(&token, &policy, now), Decision::Renew(RenewReason::Due));
-///
-/// token.enabled = Some(false);
-/// assert_eq!(decide(&token, &policy, now), Decision::Skip(SkipReason::Disabled));
-/// ```
-pub fn decide(token: &ServiceToken, policy: &RenewalPolicy, now: DateTime<Utc>) -> Decision {
-    decide_since(token, policy, now, now)
-}
+impl RenewalPolicy {
+    /// Decides what to do with a token at `now`. It is a pure function.
+    ///
+    /// The first rule that applies decides:
+    ///
+    /// | the token | decision |
+    /// |---|---|
+    /// | is named by `except` | [`Skip(Excluded)`](SkipReason::Excluded) |
+    /// | is not named by `only`, and there is one | [`Skip(NotSelected)`](SkipReason::NotSelected) |
+    /// | has no id that can be used | [`Unable(NoId)`](UnableReason::NoId) |
+    /// | is another shard's | [`Skip(OtherShard)`](SkipReason::OtherShard) |
+    /// | is disabled, and `include_disabled` is off | [`Skip(Disabled)`](SkipReason::Disabled) |
+    /// | lasts forever | [`Skip(NeverExpires)`](SkipReason::NeverExpires) |
+    /// | has no time of expiry | [`Unable(NoExpiry)`](UnableReason::NoExpiry) |
+    /// | expired longer ago than the window, and `include_expired` is off | [`Skip(Expired)`](SkipReason::Expired) |
+    /// | is not due yet | [`Skip(NotDue)`](SkipReason::NotDue) |
+    /// | is to be renewed by its duration, which can't be read | [`Unable(UnreadableDuration)`](UnableReason::UnreadableDuration) |
+    /// | has expired | [`Renew(Expired)`](RenewReason::Expired) |
+    /// | any other | [`Renew(Due)`](RenewReason::Due) |
+    ///
+    /// ```
+    /// use cf_service_tokens::ServiceToken;
+    /// use cf_service_tokens::renewal::{Decision, RenewReason, RenewalPolicy, SkipReason};
+    /// use chrono::{TimeDelta, Utc};
+    ///
+    /// let (policy, now) = (RenewalPolicy::new(), Utc::now());
+    /// let mut token = ServiceToken::default();
+    /// token.id = Some("f174e90a-fafe-4643-bbbc-4a0ed4fc8415".to_owned());
+    /// token.expires_at = Some(now + TimeDelta::days(9));
+    /// assert_eq!(policy.decide(&token, now), Decision::Renew(RenewReason::Due));
+    ///
+    /// token.enabled = Some(false);
+    /// assert_eq!(policy.decide(&token, now), Decision::Skip(SkipReason::Disabled));
+    /// ```
+    pub fn decide(&self, token: &ServiceToken, now: DateTime<Utc>) -> Decision {
+        self.decide_since(token, now, now)
+    }
 
-/// As [`decide`], but a token stays due unless it had been expired for longer than the
-/// window at `since`, the time at which all was last well.
-pub(super) fn decide_since(
-    token: &ServiceToken,
-    policy: &RenewalPolicy,
-    now: DateTime<Utc>,
-    since: DateTime<Utc>,
-) -> Decision {
-    let names = [token.id.as_deref(), token.name.as_deref()];
-    let mut names = names.into_iter().flatten();
-    if names.clone().any(|name| policy.except.contains(name)) {
-        return Decision::Skip(SkipReason::Excluded);
+    /// As [`decide`](Self::decide), but a token stays due unless it had been expired for longer
+    /// than the window at `since`, the time at which all was last well.
+    pub(super) fn decide_since(
+        &self,
+        token: &ServiceToken,
+        now: DateTime<Utc>,
+        since: DateTime<Utc>,
+    ) -> Decision {
+        let names = [token.id.as_deref(), token.name.as_deref()];
+        let mut names = names.into_iter().flatten();
+        if names.clone().any(|name| self.except.contains(name)) {
+            return Decision::Skip(SkipReason::Excluded);
+        }
+        if self
+            .only
+            .as_ref()
+            .is_some_and(|only| !names.any(|name| only.contains(name)))
+        {
+            return Decision::Skip(SkipReason::NotSelected);
+        }
+        let id = token
+            .id
+            .as_deref()
+            .filter(|id| crate::ServiceTokenId::new(id).is_ok());
+        let Some(id) = id else {
+            return Decision::Unable(UnableReason::NoId);
+        };
+        if self.shard.is_some_and(|shard| !shard.holds(id)) {
+            return Decision::Skip(SkipReason::OtherShard);
+        }
+        if token.enabled == Some(false) && !self.include_disabled {
+            return Decision::Skip(SkipReason::Disabled);
+        }
+        if token.never_expires() {
+            return Decision::Skip(SkipReason::NeverExpires);
+        }
+        let Some(due_at) = self.due_at(token) else {
+            return Decision::Unable(UnableReason::NoExpiry);
+        };
+        let expired = token.is_expired(now);
+        let is_long_expired = token.expires_at.is_some_and(|expires_at| {
+            let window = expires_at - due_at;
+            let end = expires_at.checked_add_signed(window);
+            end.is_some_and(|end| end <= since.min(now))
+        });
+        if is_long_expired && !self.include_expired {
+            return Decision::Skip(SkipReason::Expired);
+        }
+        if now < due_at {
+            return Decision::Skip(SkipReason::NotDue);
+        }
+        if self.by == RenewBy::Duration && self.gain(token).is_none() {
+            return Decision::Unable(UnableReason::UnreadableDuration);
+        }
+        Decision::Renew(if expired {
+            RenewReason::Expired
+        } else {
+            RenewReason::Due
+        })
     }
-    if policy
-        .only
-        .as_ref()
-        .is_some_and(|only| !names.any(|name| only.contains(name)))
-    {
-        return Decision::Skip(SkipReason::NotSelected);
-    }
-    let id = token
-        .id
-        .as_deref()
-        .filter(|id| crate::ServiceTokenId::new(id).is_ok());
-    let Some(id) = id else {
-        return Decision::Unable(UnableReason::NoId);
-    };
-    if policy.shard.is_some_and(|shard| !shard.holds(id)) {
-        return Decision::Skip(SkipReason::OtherShard);
-    }
-    if token.enabled == Some(false) && !policy.include_disabled {
-        return Decision::Skip(SkipReason::Disabled);
-    }
-    if token.never_expires() {
-        return Decision::Skip(SkipReason::NeverExpires);
-    }
-    let Some(due_at) = policy.due_at(token) else {
-        return Decision::Unable(UnableReason::NoExpiry);
-    };
-    let expired = token.is_expired(now);
-    let is_long_expired = token.expires_at.is_some_and(|expires_at| {
-        let window = expires_at - due_at;
-        let end = expires_at.checked_add_signed(window);
-        end.is_some_and(|end| end <= since.min(now))
-    });
-    if is_long_expired && !policy.include_expired {
-        return Decision::Skip(SkipReason::Expired);
-    }
-    if now < due_at {
-        return Decision::Skip(SkipReason::NotDue);
-    }
-    if policy.by == RenewBy::Duration && policy.gain(token).is_none() {
-        return Decision::Unable(UnableReason::UnreadableDuration);
-    }
-    Decision::Renew(if expired {
-        RenewReason::Expired
-    } else {
-        RenewReason::Due
-    })
 }

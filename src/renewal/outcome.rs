@@ -1,19 +1,21 @@
-//! What became of a token that should be renewed.
+//! The outcome for a token that should be renewed.
 
 use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use serde::{Serialize, Serializer};
 
 use crate::error::Error;
 use crate::generated::types::ServiceToken;
 use crate::renewal::decision::{RenewReason, UnableReason};
 
-/// A token that should be renewed, and what became of that.
+/// A token that should be renewed, and the outcome.
 ///
 /// See the example of [`RenewalReport::at_risk`](super::RenewalReport::at_risk).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct TokenRenewal {
     /// The token's id, if the API gave one.
@@ -25,21 +27,23 @@ pub struct TokenRenewal {
     /// Why it should be renewed, as it was decided; `None` if the outcome is
     /// [`Unable`](RenewalOutcome::Unable), which has a reason of its own.
     pub reason: Option<RenewReason>,
-    /// What became of it.
+    /// The outcome.
     pub outcome: RenewalOutcome,
 }
 
-/// What became of a token that should be renewed.
+/// The outcome for a token that should be renewed.
 ///
 /// ```
 /// use cf_service_tokens::renewal::{RenewalOutcome, UnableReason};
 ///
-/// let outcome = RenewalOutcome::Unable(UnableReason::NoExpiry);
+/// let outcome = RenewalOutcome::Unable { reason: UnableReason::NoExpiry };
 /// assert!(outcome.is_at_risk());
 /// assert_eq!(outcome.as_str(), "unable");
 /// assert_eq!(outcome.to_string(), "can't be renewed: the API did not say when it expires");
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[serde(tag = "status", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum RenewalOutcome {
     /// It was renewed: the API says that it now expires at this later time.
@@ -50,11 +54,17 @@ pub enum RenewalOutcome {
     /// It would be renewed, were it not for [`dry_run`](super::RenewalPolicy::dry_run).
     Planned,
     /// It was tried, and failed.
-    Failed(Arc<RenewalError>),
+    Failed {
+        /// Why it failed; as text in JSON.
+        error: Arc<RenewalError>,
+    },
     /// It was not tried, since the credentials turned out not to be accepted.
     NotTried,
     /// It could not be tried.
-    Unable(UnableReason),
+    Unable {
+        /// Why it could not be tried.
+        reason: UnableReason,
+    },
 }
 
 /// Why a renewal failed.
@@ -101,33 +111,33 @@ impl TokenRenewal {
 }
 
 impl RenewalOutcome {
-    /// Whether the token is still as near to its end as it was, so that somebody
-    /// should look after it.
+    /// Returns whether the token still expires when it did before, so that somebody should
+    /// look at it.
     ///
     /// See the example of [`RenewalOutcome`].
     pub fn is_at_risk(&self) -> bool {
         match self {
             Self::Renewed { .. } | Self::Planned => false,
-            Self::Failed(_) | Self::NotTried | Self::Unable(_) => true,
+            Self::Failed { .. } | Self::NotTried | Self::Unable { .. } => true,
         }
     }
 
-    /// The outcome for a program, such as a metric's label.
+    /// Returns the outcome for a program, such as a metric's label.
     ///
     /// See the example of [`RenewalOutcome`].
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Renewed { .. } => "renewed",
             Self::Planned => "planned",
-            Self::Failed(_) => "failed",
+            Self::Failed { .. } => "failed",
             Self::NotTried => "not_tried",
-            Self::Unable(_) => "unable",
+            Self::Unable { .. } => "unable",
         }
     }
 }
 
-/// What a renewal's answer must show: that this very token now lives longer than
-/// `before`, and at `now`.
+/// Checks that a renewal's answer shows this very token, with an expiry later than `before`
+/// and later than `now`.
 pub(super) fn verified(
     before: &ServiceToken,
     answer: &ServiceToken,
@@ -151,9 +161,9 @@ impl fmt::Display for RenewalOutcome {
         match self {
             Self::Renewed { expires_at } => write!(f, "renewed until {}", shown(*expires_at)),
             Self::Planned => f.write_str("would be renewed"),
-            Self::Failed(error) => write!(f, "failed: {error}"),
+            Self::Failed { error } => write!(f, "failed: {error}"),
             Self::NotTried => f.write_str("not tried, since the credentials were not accepted"),
-            Self::Unable(reason) => write!(f, "can't be renewed: {reason}"),
+            Self::Unable { reason } => write!(f, "can't be renewed: {reason}"),
         }
     }
 }
@@ -184,6 +194,28 @@ impl fmt::Display for RenewalError {
     }
 }
 
+impl Serialize for RenewalError {
+    /// Writes the message.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+#[cfg(feature = "schemars")]
+impl schemars::JsonSchema for RenewalError {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "RenewalError".into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        String::json_schema(generator)
+    }
+}
+
 impl StdError for RenewalError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match self {
@@ -194,6 +226,6 @@ impl StdError for RenewalError {
     }
 }
 
-fn shown(time: DateTime<Utc>) -> impl fmt::Display {
+pub(super) fn shown(time: DateTime<Utc>) -> impl fmt::Display {
     time.format("%Y-%m-%d %H:%M UTC")
 }

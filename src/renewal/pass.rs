@@ -16,7 +16,7 @@ use tracing::instrument::WithSubscriber;
 use crate::error::Error;
 use crate::generated::types::ServiceToken;
 use crate::list::ServiceTokenStream;
-use crate::renewal::decision::{Decision, RenewReason, SkipReason, decide_since};
+use crate::renewal::decision::{Decision, RenewReason, SkipReason};
 use crate::renewal::outcome::{RenewalError, RenewalOutcome, TokenRenewal, verified};
 use crate::renewal::policy::{RenewBy, RenewalPolicy};
 use crate::renewal::report::RenewalReport;
@@ -28,7 +28,7 @@ use crate::service_tokens::ServiceTokens;
 /// limit has room for, and one that was locked out must wait for five minutes.
 const PATIENCE: Duration = Duration::from_secs(15 * 60);
 
-/// What happens in a pass over an account, as it happens.
+/// An event of a pass over an account, as it happens.
 ///
 /// ```
 /// use cf_service_tokens::renewal::{Decision, RenewalEvent, RenewalPolicy, SkipReason};
@@ -38,7 +38,7 @@ const PATIENCE: Duration = Duration::from_secs(15 * 60);
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
 /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-/// # let tokens = client.account(simulator.account_id())?;
+/// # let tokens = client.account(simulator.account_id())?.service_tokens();
 /// # let id = simulator.tokens()[0].id.clone();
 ///
 /// let first = tokens.renew(&RenewalPolicy::new()).next().await;
@@ -53,11 +53,11 @@ const PATIENCE: Duration = Duration::from_secs(15 * 60);
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum RenewalEvent {
-    /// A token was listed, and it is decided what is to be done with it.
+    /// A token was listed, and the policy decided about it.
     Decided {
         /// The token as it was listed.
         token: Box<ServiceToken>,
-        /// What is to be done with it.
+        /// The decision about it.
         decision: Decision,
     },
     /// A token was renewed, or could not be. This comes once for every token whose
@@ -70,9 +70,9 @@ pub enum RenewalEvent {
 
 /// A pass over an account; made by [`ServiceTokens::renew`].
 ///
-/// It is a [`Stream`] of what happens, of which the last is the report.
-/// Nothing is done unless it is read: by [`next`](Self::next), or to the end by
-/// [`report`](Self::report). Read it inside a tokio runtime: renewals run as tasks, so
+/// Await it to get the report. It is also a [`Stream`] of what happens, the last of which
+/// is the report. Nothing is done unless it is awaited or read by [`next`](Self::next). Do
+/// so inside a tokio runtime: renewals run as tasks, so
 /// that a caller may take its time between two events without holding them up. To
 /// stop, drop it: no more calls are made, and tokens that were being renewed may be
 /// renewed or not.
@@ -86,7 +86,7 @@ pub enum RenewalEvent {
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let simulator = Simulator::builder().token(SeedToken::new("deploy").expires_in(TimeDelta::days(9))).start().await?;
 /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-/// # let tokens = client.account(simulator.account_id())?;
+/// # let tokens = client.account(simulator.account_id())?.service_tokens();
 ///
 /// let mut renewal = tokens.renew(&RenewalPolicy::new());
 /// while let Some(event) = renewal.next().await {
@@ -105,21 +105,24 @@ pub struct Renewal {
 }
 
 impl Renewal {
-    /// What happens next; `None` after the report.
-    ///
-    /// To drop the future before it is ready loses nothing.
+    /// Returns what happens next; `None` after the report. This method is cancel safe.
     ///
     /// See the examples of [`Renewal`] and [`RenewalEvent`].
     pub async fn next(&mut self) -> Option<RenewalEvent> {
         self.pass.next().await
     }
+}
 
-    /// Goes on to the end, and reports what came of the pass.
-    ///
-    /// See the example of [`ServiceTokens::renew`].
-    pub async fn report(mut self) -> RenewalReport {
-        while self.next().await.is_some() {}
-        self.pass.report
+impl IntoFuture for Renewal {
+    type Output = RenewalReport;
+    type IntoFuture = Pin<Box<dyn Future<Output = RenewalReport> + Send>>;
+
+    /// Completes the pass, and returns its report.
+    fn into_future(mut self) -> Self::IntoFuture {
+        Box::pin(async move {
+            while self.next().await.is_some() {}
+            self.pass.report
+        })
     }
 }
 
@@ -147,7 +150,7 @@ impl ServiceTokens {
     /// moved. One token's failure stops no other. Credentials that are not
     /// accepted stop everything at once.
     ///
-    /// What is kept in memory grows with what is due, not with the account. Where
+    /// Memory use grows with the number of due tokens, not with the account. Where
     /// the rate limit has no room for so many calls, they wait: each may take a
     /// quarter of an hour, unless [`with`](Self::with) or
     /// [`ClientBuilder::deadline`](crate::ClientBuilder::deadline) sets another
@@ -164,8 +167,8 @@ impl ServiceTokens {
     /// let due = SeedToken::new("deploy").expires_in(TimeDelta::days(9));
     /// let simulator = Simulator::builder().token(due).start().await?;
     /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?;
-    /// let report = tokens.renew(&RenewalPolicy::new()).report().await;
+    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
+    /// let report = tokens.renew(&RenewalPolicy::new()).await;
     /// assert!(report.is_success());
     /// assert_eq!(report.to_string(), "1 token: 1 renewed");
     /// # Ok(())
@@ -202,7 +205,7 @@ pub(super) struct Pass {
 enum Stage {
     Listing(ServiceTokenStream),
     Renewing,
-    /// What is under way is waited for, and nothing else is begun.
+    /// Renewals in flight are awaited; no other begins.
     Stopping,
     Finished,
 }
@@ -213,7 +216,7 @@ struct Due {
     reason: RenewReason,
 }
 
-/// What was to be renewed, and how that went.
+/// A token, and how its renewal ended.
 type Tried = (Due, Result<DateTime<Utc>, RenewalError>);
 
 impl Pass {
@@ -232,7 +235,7 @@ impl Pass {
         }
     }
 
-    /// What happens next; it may be dropped before it is ready.
+    /// Returns what happens next. This method is cancel safe.
     pub(super) async fn next(&mut self) -> Option<RenewalEvent> {
         loop {
             match &mut self.stage {
@@ -274,7 +277,7 @@ impl Pass {
             self.unmatched.remove(name);
         }
         let now = self.tokens.clock().now();
-        let decision = decide_since(&token, &self.policy, now, self.since);
+        let decision = self.policy.decide_since(&token, now, self.since);
         match decision {
             Decision::Renew(_) if !self.is_new(&token) => {}
             Decision::Renew(reason) if self.policy.dry_run => {
@@ -285,7 +288,7 @@ impl Pass {
                 self.due.push_back(Due { token, reason });
             }
             Decision::Unable(reason) => {
-                self.note(&token, None, RenewalOutcome::Unable(reason));
+                self.note(&token, None, RenewalOutcome::Unable { reason });
             }
             Decision::Skip(reason) => {
                 if reason == SkipReason::NotDue {
@@ -307,8 +310,8 @@ impl Pass {
         self.due_ids.insert(id)
     }
 
-    /// The rest of the list is not known. What is known to be due is renewed all
-    /// the same, unless the credentials are dead.
+    /// Handles a listing that broke off. The tokens that are known to be due are renewed
+    /// all the same, unless the credentials are not accepted.
     fn cut_short(&mut self, error: Error) {
         if error.is_unauthenticated() {
             self.stage = Stage::Stopping;
@@ -352,7 +355,7 @@ impl Pass {
                     self.stage = Stage::Stopping;
                     self.report.error = Some(Arc::clone(&error));
                 }
-                RenewalOutcome::Failed(error)
+                RenewalOutcome::Failed { error }
             }
         };
         RenewalEvent::Settled(self.note(&token, Some(reason), outcome))
@@ -415,7 +418,7 @@ async fn extend(
     match verified(token, &answer, now) {
         Ok(expires_at) => Ok(expires_at),
         Err(error @ RenewalError::OtherToken { id: Some(_) }) => Err(error),
-        // What the answer does not show, the token itself may.
+        // The token itself may show what the answer does not.
         Err(error) => match tokens.get(id).await {
             Ok(read) => verified(token, &read, now),
             Err(_) => Err(error),

@@ -1,20 +1,20 @@
 //! Which tokens are renewed, when, and by how much.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use crate::duration::GoDuration;
 use crate::generated::types::ServiceToken;
 use crate::renewal::shard::Shard;
 
-/// What a refresh adds to a token's life.
+/// How long a token is valid after a refresh.
 const A_YEAR: TimeDelta = TimeDelta::hours(8760);
 
 /// Which tokens of an account are renewed, when, and by how much.
 ///
-/// By default: every enabled token that has not lapsed, once it has 30 days or
-/// less to live, by refreshing it.
+/// By default: every enabled token that expires within 30 days, or expired less than 30
+/// days ago, by a refresh.
 ///
 /// ```
 /// use std::time::Duration;
@@ -41,16 +41,16 @@ pub struct RenewalPolicy {
     pub(super) concurrency: usize,
 }
 
-/// How a token's life is lengthened.
+/// The way in which a token is renewed.
 ///
 /// See the example of [`RenewalPolicy::by`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RenewBy {
-    /// By a refresh: one year from now, whatever the token's own duration.
+    /// By a refresh: for one year from now, regardless of the token's own duration.
     #[default]
     Refresh,
-    /// By an update with the duration that the token has: so long from now.
+    /// By an update with the token's own duration, which counts from now.
     Duration,
 }
 
@@ -71,34 +71,37 @@ impl Default for RenewalPolicy {
 }
 
 impl RenewalPolicy {
-    /// The default policy.
+    /// Returns the default policy.
     ///
-    /// See the example of [`decide`](super::decide).
+    /// See the example of [`decide`](Self::decide).
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// How long before its expiry a token falls due; 30 days by default.
+    /// Sets how long before its expiry a token falls due; 30 days by default. It takes a
+    /// [`GoDuration`], or a duration of `std` or `chrono`; one below zero counts as zero.
     ///
-    /// It never reaches over more than half of what a renewal gives: a token
-    /// that is renewed for ten days at a time falls due when it has five left.
-    /// Else each renewal would leave it due again at once.
+    /// The window is at most half of what a renewal gives: a token that is renewed for ten
+    /// days at a time falls due when it has five left. Otherwise it would be due again right
+    /// after each renewal.
     ///
     /// ```
-    /// # use std::time::Duration;
     /// # use cf_service_tokens::{ServiceToken, renewal::RenewalPolicy};
     /// # use chrono::{TimeDelta, Utc};
-    /// let week = RenewalPolicy::new().window(Duration::from_secs(7 * 24 * 60 * 60));
+    /// let week = RenewalPolicy::new().window(TimeDelta::days(7));
     /// let mut token = ServiceToken::default();
     /// token.expires_at = Some(Utc::now() + TimeDelta::days(40));
     /// assert_eq!(week.due_at(&token), token.expires_at.map(|at| at - TimeDelta::days(7)));
     /// ```
-    pub fn window(mut self, window: Duration) -> Self {
-        self.window = TimeDelta::from_std(window).unwrap_or(TimeDelta::MAX);
+    pub fn window(mut self, window: impl TryInto<GoDuration>) -> Self {
+        self.window = match window.try_into() {
+            Ok(window) => window.max(GoDuration::ZERO).into(),
+            Err(_) => TimeDelta::MAX,
+        };
         self
     }
 
-    /// How a token's life is lengthened; by a refresh by default.
+    /// Sets the way in which tokens are renewed; by a refresh by default.
     ///
     /// ```
     /// # use cf_service_tokens::{ServiceToken, TokenDuration, renewal::{RenewBy, RenewalPolicy}};
@@ -115,46 +118,46 @@ impl RenewalPolicy {
         self
     }
 
-    /// Whether tokens that expired longer ago than the [window](Self::window) are
+    /// Sets whether tokens that expired longer ago than the [window](Self::window) are
     /// renewed as well, which makes them work again. Not by default: such a token may
     /// have been left to expire on purpose. A token that expired more recently is
     /// always renewed.
     ///
     /// ```
     /// # use cf_service_tokens::ServiceToken;
-    /// # use cf_service_tokens::renewal::{Decision, RenewReason, RenewalPolicy, SkipReason, decide};
+    /// # use cf_service_tokens::renewal::{Decision, RenewReason, RenewalPolicy, SkipReason};
     /// # use chrono::{TimeDelta, Utc};
     /// # let (policy, now) = (RenewalPolicy::new(), Utc::now());
     /// # let mut token = ServiceToken::default();
     /// # token.id = Some("f174e90a-fafe-4643-bbbc-4a0ed4fc8415".to_owned());
     /// # token.expires_at = Some(now + TimeDelta::days(9));
     /// token.expires_at = Some(now - TimeDelta::days(1));
-    /// assert_eq!(decide(&token, &policy, now), Decision::Renew(RenewReason::Expired));
+    /// assert_eq!(policy.decide(&token, now), Decision::Renew(RenewReason::Expired));
     /// token.expires_at = Some(now - TimeDelta::days(31));
-    /// assert_eq!(decide(&token, &policy, now), Decision::Skip(SkipReason::Expired));
+    /// assert_eq!(policy.decide(&token, now), Decision::Skip(SkipReason::Expired));
     /// let policy = policy.include_expired(true);
-    /// assert_eq!(decide(&token, &policy, now), Decision::Renew(RenewReason::Expired));
+    /// assert_eq!(policy.decide(&token, now), Decision::Renew(RenewReason::Expired));
     /// ```
     pub fn include_expired(mut self, include: bool) -> Self {
         self.include_expired = include;
         self
     }
 
-    /// Whether disabled tokens are renewed as well, which does not enable them.
+    /// Sets whether disabled tokens are renewed as well, which does not enable them.
     /// Not by default.
     ///
     /// ```
     /// # use cf_service_tokens::ServiceToken;
-    /// # use cf_service_tokens::renewal::{Decision, RenewReason, RenewalPolicy, SkipReason, decide};
+    /// # use cf_service_tokens::renewal::{Decision, RenewReason, RenewalPolicy, SkipReason};
     /// # use chrono::{TimeDelta, Utc};
     /// # let (policy, now) = (RenewalPolicy::new(), Utc::now());
     /// # let mut token = ServiceToken::default();
     /// # token.id = Some("f174e90a-fafe-4643-bbbc-4a0ed4fc8415".to_owned());
     /// # token.expires_at = Some(now + TimeDelta::days(9));
     /// token.enabled = Some(false);
-    /// assert_eq!(decide(&token, &policy, now), Decision::Skip(SkipReason::Disabled));
+    /// assert_eq!(policy.decide(&token, now), Decision::Skip(SkipReason::Disabled));
     /// let policy = policy.include_disabled(true);
-    /// assert_eq!(decide(&token, &policy, now), Decision::Renew(RenewReason::Due));
+    /// assert_eq!(policy.decide(&token, now), Decision::Renew(RenewReason::Due));
     /// ```
     pub fn include_disabled(mut self, include: bool) -> Self {
         self.include_disabled = include;
@@ -163,11 +166,11 @@ impl RenewalPolicy {
 
     /// Renews the tokens of these names and ids, and no others.
     ///
-    /// What matches no token is named by the [report](super::RenewalReport::unmatched).
+    /// The [report](super::RenewalReport::unmatched) has those that match no token.
     ///
     /// ```
     /// # use cf_service_tokens::ServiceToken;
-    /// # use cf_service_tokens::renewal::{Decision, RenewReason, RenewalPolicy, SkipReason, decide};
+    /// # use cf_service_tokens::renewal::{Decision, RenewReason, RenewalPolicy, SkipReason};
     /// # use chrono::{TimeDelta, Utc};
     /// # let (policy, now) = (RenewalPolicy::new(), Utc::now());
     /// # let mut token = ServiceToken::default();
@@ -175,21 +178,21 @@ impl RenewalPolicy {
     /// # token.expires_at = Some(now + TimeDelta::days(9));
     /// token.name = Some("deploy".to_owned());
     /// let policy = policy.only(["backup"]);
-    /// assert_eq!(decide(&token, &policy, now), Decision::Skip(SkipReason::NotSelected));
+    /// assert_eq!(policy.decide(&token, now), Decision::Skip(SkipReason::NotSelected));
     /// ```
     pub fn only<T: Into<String>>(mut self, names_and_ids: impl IntoIterator<Item = T>) -> Self {
         self.only = Some(names_and_ids.into_iter().map(Into::into).collect());
         self
     }
 
-    /// Leaves out the tokens of these names and ids. It goes before
-    /// [`only`](Self::only).
+    /// Leaves out the tokens of these names and ids. It takes precedence
+    /// over [`only`](Self::only).
     ///
-    /// What matches no token is named by the [report](super::RenewalReport::unmatched).
+    /// The [report](super::RenewalReport::unmatched) has those that match no token.
     ///
     /// ```
     /// # use cf_service_tokens::ServiceToken;
-    /// # use cf_service_tokens::renewal::{Decision, RenewReason, RenewalPolicy, SkipReason, decide};
+    /// # use cf_service_tokens::renewal::{Decision, RenewReason, RenewalPolicy, SkipReason};
     /// # use chrono::{TimeDelta, Utc};
     /// # let (policy, now) = (RenewalPolicy::new(), Utc::now());
     /// # let mut token = ServiceToken::default();
@@ -197,7 +200,7 @@ impl RenewalPolicy {
     /// # token.expires_at = Some(now + TimeDelta::days(9));
     /// token.name = Some("deploy".to_owned());
     /// let policy = policy.except(["deploy"]);
-    /// assert_eq!(decide(&token, &policy, now), Decision::Skip(SkipReason::Excluded));
+    /// assert_eq!(policy.decide(&token, now), Decision::Skip(SkipReason::Excluded));
     /// ```
     pub fn except<T: Into<String>>(mut self, names_and_ids: impl IntoIterator<Item = T>) -> Self {
         self.except = names_and_ids.into_iter().map(Into::into).collect();
@@ -217,7 +220,7 @@ impl RenewalPolicy {
         self
     }
 
-    /// Whether to decide only, and to change nothing.
+    /// Sets whether a pass only decides, and changes nothing.
     ///
     /// ```
     /// use cf_service_tokens::renewal::RenewalPolicy;
@@ -229,8 +232,8 @@ impl RenewalPolicy {
     /// let due = SeedToken::new("deploy").expires_in(chrono::TimeDelta::days(9));
     /// let simulator = Simulator::builder().token(due).start().await?;
     /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?;
-    /// let report = tokens.renew(&RenewalPolicy::new().dry_run(true)).report().await;
+    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
+    /// let report = tokens.renew(&RenewalPolicy::new().dry_run(true)).await;
     /// assert_eq!(report.to_string(), "1 token: 1 to renew");
     /// # Ok(())
     /// # }
@@ -240,7 +243,7 @@ impl RenewalPolicy {
         self
     }
 
-    /// How many tokens are renewed at the same time; 8 by default. Zero counts
+    /// Sets how many tokens are renewed at the same time; 8 by default. Zero counts
     /// as one.
     ///
     /// ```
@@ -252,7 +255,7 @@ impl RenewalPolicy {
         self
     }
 
-    /// When the token falls due; `None` if it never expires, or if the API did
+    /// Returns when the token falls due; `None` if it never expires, or if the API did
     /// not say when it does.
     ///
     /// ```

@@ -1,17 +1,21 @@
-//! What a pass over an account came to.
+//! The report of a pass over an account.
 
 use std::collections::BTreeMap;
+use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use serde::Serialize;
 
 use crate::renewal::decision::{SkipReason, UnableReason};
 use crate::renewal::outcome::{RenewalError, RenewalOutcome, TokenRenewal};
+use crate::token::printable;
 
-/// What a pass over an account came to.
+/// The report of a pass over an account.
 ///
-/// It holds the tokens that were due, and counts the others.
+/// It holds the tokens that were due, and counts the others. Its `Display` is one line for
+/// people, and it can be serialized for programs.
 ///
 /// ```
 /// use cf_service_tokens::renewal::{RenewalPolicy, SkipReason};
@@ -21,10 +25,10 @@ use crate::renewal::outcome::{RenewalError, RenewalOutcome, TokenRenewal};
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
 /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-/// # let tokens = client.account(simulator.account_id())?;
+/// # let tokens = client.account(simulator.account_id())?.service_tokens();
 /// # let id = simulator.tokens()[0].id.clone();
 ///
-/// let report = tokens.renew(&RenewalPolicy::new().only(["deploy", "backup"])).report().await;
+/// let report = tokens.renew(&RenewalPolicy::new().only(["deploy", "backup"])).await;
 /// assert_eq!((report.listed, report.tokens.len()), (1, 0));
 /// assert_eq!(report.skipped[&SkipReason::NotDue], 1);
 /// assert_eq!(report.unmatched, ["backup"]);
@@ -33,7 +37,8 @@ use crate::renewal::outcome::{RenewalError, RenewalOutcome, TokenRenewal};
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct RenewalReport {
     /// When the pass began.
@@ -57,7 +62,7 @@ pub struct RenewalReport {
     /// When the next of the tokens falls due that are not due now; `None` if none
     /// ever does.
     pub next_due: Option<DateTime<Utc>>,
-    /// When the first of all these tokens lapses unless it is renewed, those that
+    /// When the first of all these tokens expires unless it is renewed, those that
     /// should have been renewed included; `None` if none ever does.
     pub next_expiry: Option<DateTime<Utc>>,
 }
@@ -77,8 +82,8 @@ impl RenewalReport {
         }
     }
 
-    /// The tokens that should have been renewed and were not, those first that
-    /// expire first.
+    /// Returns the tokens that should have been renewed and were not, in the order in which
+    /// they expire.
     ///
     /// ```
     /// use cf_service_tokens::renewal::RenewalPolicy;
@@ -90,8 +95,8 @@ impl RenewalReport {
     /// let odd = SeedToken::new("deploy").null(TokenField::ExpiresAt);
     /// let simulator = Simulator::builder().token(odd).start().await?;
     /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?;
-    /// let report = tokens.renew(&RenewalPolicy::new()).report().await;
+    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
+    /// let report = tokens.renew(&RenewalPolicy::new()).await;
     /// for token in report.at_risk() {
     ///     assert_eq!(token.name.as_deref(), Some("deploy"));
     ///     assert_eq!(token.outcome.as_str(), "unable");
@@ -106,7 +111,43 @@ impl RenewalReport {
             .filter(|token| token.outcome.is_at_risk())
     }
 
-    /// Whether nothing is left to look after: all tokens were listed, all that
+    /// Returns the report if the pass [succeeded](Self::is_success), so that `?` stops a
+    /// program where something is left to do.
+    ///
+    /// ```
+    /// use cf_service_tokens::renewal::RenewalPolicy;
+    /// use cf_service_tokens_simulator::{SeedToken, Simulator, TokenField};
+    /// # use cf_service_tokens::Client;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    ///
+    /// let odd = SeedToken::new("deploy").null(TokenField::ExpiresAt);
+    /// let simulator = Simulator::builder().token(odd).start().await?;
+    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
+    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
+    /// let failure = tokens.renew(&RenewalPolicy::new()).await.into_result().unwrap_err();
+    /// assert_eq!(
+    ///     failure.to_string(),
+    ///     "the renewal is incomplete: deploy can't be renewed: the API did not say when it expires"
+    /// );
+    /// assert_eq!(failure.report().listed, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// A [`RenewalFailure`], which names what failed, if [`is_success`](Self::is_success)
+    /// does not hold.
+    pub fn into_result(self) -> Result<Self, RenewalFailure> {
+        if self.is_success() {
+            Ok(self)
+        } else {
+            Err(RenewalFailure(Box::new(self)))
+        }
+    }
+
+    /// Returns whether nothing is left to do: all tokens were listed, all that
     /// were due are renewed (or would be), and each name in the policy is a token's.
     ///
     /// See the example of [`RenewalReport`].
@@ -121,9 +162,9 @@ impl RenewalReport {
     /// Whether something failed that another pass may put right.
     pub(super) fn is_worth_another_pass(&self) -> bool {
         let may_pass = |token: &TokenRenewal| match token.outcome {
-            RenewalOutcome::Failed(_) | RenewalOutcome::NotTried => true,
+            RenewalOutcome::Failed { .. } | RenewalOutcome::NotTried => true,
             // The API left out of its answer what every token has.
-            RenewalOutcome::Unable(reason) => reason != UnableReason::UnreadableDuration,
+            RenewalOutcome::Unable { reason } => reason != UnableReason::UnreadableDuration,
             RenewalOutcome::Renewed { .. } | RenewalOutcome::Planned => false,
         };
         self.error.is_some() || self.tokens.iter().any(may_pass)
@@ -141,7 +182,7 @@ impl RenewalReport {
         *self.skipped.entry(reason).or_default() += 1;
     }
 
-    /// Notes when a token falls due and lapses that is not to be renewed now.
+    /// Notes when a token falls due and expires that is not to be renewed now.
     pub(super) fn looks_after(
         &mut self,
         due_at: Option<DateTime<Utc>>,
@@ -166,7 +207,8 @@ impl RenewalReport {
 }
 
 impl fmt::Display for RenewalReport {
-    /// One line, such as `12 tokens: 2 renewed, 1 failed, 9 skipped, 1 of them expired`.
+    /// Writes one line, such as `12 tokens: 2 renewed, 1 failed, 9 skipped, 1 of them
+    /// expired; not renewed: deploy`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let plural = if self.listed == 1 { "" } else { "s" };
         write!(f, "{} token{plural}:", self.listed)?;
@@ -192,12 +234,88 @@ impl fmt::Display for RenewalReport {
         if separator.is_empty() {
             f.write_str(" nothing was done")?;
         }
+        let at_risk: Vec<_> = self.at_risk().map(named).collect();
+        if !at_risk.is_empty() {
+            write!(f, "; not renewed: {}", some_of(&at_risk))?;
+        }
         if let Some(error) = &self.error {
             write!(f, "; stopped early: {error}")?;
         }
         if !self.unmatched.is_empty() {
-            write!(f, "; no such token: {}", self.unmatched.join(", "))?;
+            write!(f, "; no such token: {}", some_of(&self.unmatched))?;
         }
         Ok(())
+    }
+}
+
+/// The error of a pass that left something to do; returned by
+/// [`RenewalReport::into_result`].
+///
+/// Its message names the tokens that were not renewed, and why. `Debug` shows the same
+/// message, so that it is readable where `main` returns it.
+///
+/// See the example of [`RenewalReport::into_result`].
+#[derive(Clone)]
+pub struct RenewalFailure(Box<RenewalReport>);
+
+impl RenewalFailure {
+    /// Returns the report of the pass.
+    ///
+    /// See the example of [`RenewalReport::into_result`].
+    pub fn report(&self) -> &RenewalReport {
+        &self.0
+    }
+}
+
+impl fmt::Display for RenewalFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let report = &self.0;
+        let mut faults: Vec<String> = Vec::new();
+        faults.extend(
+            report
+                .error
+                .iter()
+                .map(|error| format!("stopped early: {error}")),
+        );
+        let at_risk = report.at_risk();
+        faults.extend(at_risk.map(|token| format!("{} {}", named(token), token.outcome)));
+        let unmatched = report.unmatched.iter();
+        faults.extend(unmatched.map(|name| format!("no token has the name or id {name:?}")));
+        write!(
+            f,
+            "the renewal is incomplete: {}",
+            some_of_by(&faults, "; ")
+        )
+    }
+}
+
+impl fmt::Debug for RenewalFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl StdError for RenewalFailure {}
+
+/// Returns the token's name, or else its id, with control characters escaped.
+fn named(token: &TokenRenewal) -> String {
+    match token.name.as_deref().or(token.id.as_deref()) {
+        Some(name) => printable(name),
+        None => "a token without a name".to_owned(),
+    }
+}
+
+fn some_of(names: &[String]) -> String {
+    some_of_by(names, ", ")
+}
+
+/// Joins the first parts, and counts the others: a report stays one line.
+fn some_of_by(parts: &[String], separator: &str) -> String {
+    const MAX_PARTS: usize = 10;
+    let shown = parts.iter().take(MAX_PARTS).cloned().collect::<Vec<_>>();
+    let shown = shown.join(separator);
+    match parts.len().checked_sub(MAX_PARTS) {
+        None | Some(0) => shown,
+        Some(others) => format!("{shown}{separator}and {others} more"),
     }
 }

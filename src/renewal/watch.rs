@@ -19,13 +19,13 @@ const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// The longest pause after a pass that failed, for the first time and ever after.
 const A_MINUTE: Duration = Duration::from_secs(60);
 const AN_HOUR: Duration = Duration::from_secs(60 * 60);
-/// The shortest pause, whatever falls due.
+/// The shortest pause.
 const SHORTEST_PAUSE: Duration = Duration::from_secs(30);
 /// How long to sleep before looking at the date again. A timer stands still while
 /// the machine is suspended, and knows nothing of a clock that was set.
 const NAP: Duration = Duration::from_secs(15 * 60);
 
-/// What happens while an account is watched, as it happens.
+/// An event of an account that is watched, as it happens.
 ///
 /// See the example of [`Watch`].
 #[derive(Clone, Debug)]
@@ -55,7 +55,7 @@ pub enum WatchEvent {
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let simulator = Simulator::builder().token(SeedToken::new("deploy").expires_in(TimeDelta::days(9))).start().await?;
 /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-/// # let tokens = client.account(simulator.account_id())?;
+/// # let tokens = client.account(simulator.account_id())?.service_tokens();
 ///
 /// let mut watch = tokens.watch(&RenewalPolicy::new());
 /// loop {
@@ -107,10 +107,10 @@ struct Pause {
 impl ServiceTokens {
     /// Renews the tokens of the account whenever one falls due, until it is dropped.
     ///
-    /// After a pass it waits until the next token falls due, or about a day: so
-    /// long, tokens may have been made or changed by others. After a pass that
+    /// After a pass it waits until the next token falls due, but at most about a day, to
+    /// notice tokens changed elsewhere. After a pass that
     /// failed in part or as a whole it tries again, after a minute at first and
-    /// after an hour at last, and sooner where a token would lapse meanwhile. It
+    /// after an hour at last, and sooner where a token would expire meanwhile. It
     /// survives any outage, and when the machine was suspended, or its clock set, it
     /// notices within a quarter of an hour. A token that expires while passes fail stays
     /// due until it is renewed, however long that takes.
@@ -124,7 +124,7 @@ impl ServiceTokens {
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
     /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?;
+    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
     /// # let id = simulator.tokens()[0].id.clone();
     ///
     /// let mut watch = tokens.watch(&RenewalPolicy::new());
@@ -151,9 +151,7 @@ impl ServiceTokens {
 }
 
 impl Watch {
-    /// What happens next.
-    ///
-    /// To drop the future before it is ready loses nothing.
+    /// Returns what happens next. This method is cancel safe.
     ///
     /// See the example of [`Watch`].
     pub async fn next(&mut self) -> WatchEvent {
@@ -239,7 +237,7 @@ impl Watch {
 }
 
 /// How long to rest at the most, after so many failed passes in a row. The random
-/// number, from 0 to 1, drives programs apart that were started together.
+/// number, from 0 to 1, adds jitter.
 fn longest_pause(failures: u32, random: f64) -> Duration {
     let Some(doublings) = failures.checked_sub(1) else {
         return A_DAY.mul_f64(0.9 + 0.1 * random);

@@ -33,7 +33,7 @@ const HOUR: Duration = Duration::from_secs(60 * 60);
 
 #[tokio::main(flavor = "current_thread")]
 async fn asynchronous(part: Part) -> Outcome {
-    let client = builder().build()?;
+    let client = ClientBuilder::from_env().retry(Retry::none()).build()?;
     match part {
         Part::Life => life_async(&client).await,
         Part::Calls => calls_async(&client).await,
@@ -42,7 +42,8 @@ async fn asynchronous(part: Part) -> Outcome {
 }
 
 fn blocking(part: Part) -> Outcome {
-    let client = builder().build_blocking()?;
+    let builder = blocking::ClientBuilder::from_env();
+    let client = builder.retry(Retry::none()).build()?;
     match part {
         Part::Life => life_blocking(&client),
         Part::Calls => calls_blocking(&client),
@@ -98,10 +99,6 @@ async fn serve() -> Outcome {
 }
 
 /// Makes each call once, so that each answer counts.
-fn builder() -> ClientBuilder {
-    ClientBuilder::from_env().retry(Retry::none())
-}
-
 /// Prints that something holds, or fails.
 fn check(what: &str, holds: bool) -> Outcome {
     if !holds {
@@ -122,8 +119,8 @@ macro_rules! programs {
         $(, $async:ident, $await:tt)?
     ) => {
         $($async)? fn $calls(client: &$client) -> Outcome {
-            let tokens = client.default_account()?;
-            let grace = RotateServiceToken::with_grace(HOUR);
+            let tokens = client.default_account()?.service_tokens();
+            let grace = RotateServiceToken::grace(HOUR);
 
             let list = tokens.list().name("a").search("b").per_page(1000);
             let page = list.page(1)$(.$await)??;
@@ -157,7 +154,7 @@ macro_rules! programs {
             let refreshed = tokens.refresh(TOKEN)$(.$await)??;
             check("refresh", refreshed.expires_at.is_some())?;
 
-            let rotated = tokens.rotate(TOKEN, &RotateServiceToken::revoking_now())$(.$await)??;
+            let rotated = tokens.rotate(TOKEN, &RotateServiceToken::revoke_now())$(.$await)??;
             check("rotate: at once", rotated.credentials().client_id().is_some())?;
             let rotated = tokens.rotate(TOKEN, &grace)$(.$await)??;
             check("rotate: with a grace", rotated.updated_at.is_some())?;
@@ -167,7 +164,7 @@ macro_rules! programs {
         }
 
         $($async)? fn $life(client: &$client) -> Outcome {
-            let tokens = client.default_account()?;
+            let tokens = client.default_account()?.service_tokens();
             let name = format!("life {}", stringify!($life));
 
             let create = CreateServiceToken::new(&name);
@@ -208,10 +205,10 @@ macro_rules! programs {
             let in_a_year = chrono::Utc::now() + HOUR * 24 * 364;
             check("refresh: a year", refreshed.expires_at > Some(in_a_year))?;
 
-            let rotated = tokens.rotate(&id, &RotateServiceToken::revoking_now())$(.$await)??;
+            let rotated = tokens.rotate(&id, &RotateServiceToken::revoke_now())$(.$await)??;
             let second = rotated.credentials().expose_secret().to_owned();
             check("rotate at once: a new secret", second != secret)?;
-            let grace = RotateServiceToken::with_grace(HOUR);
+            let grace = RotateServiceToken::grace(HOUR);
             let rotated = tokens.rotate(&id, &grace)$(.$await)??;
             let third = rotated.credentials().expose_secret();
             check("rotate with a grace: a new secret", third != second)?;
@@ -223,7 +220,7 @@ macro_rules! programs {
         }
 
         $($async)? fn $refusal(client: &$client) -> Outcome {
-            let tokens = client.default_account()?;
+            let tokens = client.default_account()?.service_tokens();
             let refusal = tokens.delete(token_id()?)$(.$await)?.err();
             let refusal = refusal.ok_or("the call was not refused")?;
             let status = refusal.status().ok_or_else(|| refusal.to_string())?;

@@ -233,7 +233,7 @@ fn client(schedule: &Schedule, simulator: &Simulator, clock: &Arc<ManualClock>) 
     };
     builder
         .base_url(simulator.base_url())
-        .http_client(http())
+        .http_client(http)
         .timeout(TIMEOUT)
         .deadline(schedule.deadline)
         .body_limit(BODY_LIMIT)
@@ -247,16 +247,11 @@ fn client(schedule: &Schedule, simulator: &Simulator, clock: &Arc<ManualClock>) 
         .unwrap()
 }
 
-/// What the client makes for itself, but for the system's certificates, which are
-/// slow to load.
-fn http() -> reqwest::Client {
-    let builder = reqwest::Client::builder()
-        .no_proxy()
-        .redirect(reqwest::redirect::Policy::none())
-        .retry(reqwest::retry::never());
+/// The system's certificates are slow to load.
+fn http(builder: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
     #[cfg(feature = "rustls")]
     let builder = builder.tls_certs_only([]);
-    builder.build().unwrap()
+    builder
 }
 
 /// What a call comes to, unless its caller goes away before that.
@@ -293,7 +288,8 @@ async fn try_doors(
     after: &[Token],
     made: &[Made],
 ) -> Vec<Door> {
-    let http = http();
+    let http = http(reqwest::Client::builder().no_proxy());
+    let http = http.build().unwrap();
     let mut doors = Vec::new();
     for token in after {
         let mut steps = Vec::new();

@@ -54,7 +54,7 @@ impl Call {
     ) -> Result<Success, Error> {
         let create = CreateServiceToken::new(name);
         let update = UpdateServiceToken::new().name(name);
-        let tokens = client.account(simulator.account_id())?;
+        let tokens = client.account(simulator.account_id())?.service_tokens();
         match self.0 {
             Operation::List => tokens.list().page(1).await.map(page),
             Operation::Get => tokens.get(id).await.map(one),
@@ -63,7 +63,7 @@ impl Call {
             Operation::Delete => tokens.delete(id).await.map(one),
             Operation::Refresh => tokens.refresh(id).await.map(one),
             Operation::Rotate => {
-                let revoking = RotateServiceToken::revoking_now();
+                let revoking = RotateServiceToken::revoke_now();
                 tokens.rotate(id, &revoking).await.map(issued)
             }
             other => panic!("not one of the seven: {other:?}"),

@@ -115,7 +115,12 @@ impl RawServer {
     }
 
     pub fn tokens(&self) -> ServiceTokens {
-        self.builder().build().unwrap().account(ACCOUNT).unwrap()
+        self.builder()
+            .build()
+            .unwrap()
+            .account(ACCOUNT)
+            .unwrap()
+            .service_tokens()
     }
 }
 

@@ -80,12 +80,13 @@ impl Connection {
 
 /// The tokens of the account that the arguments or the environment name.
 fn tokens(client: &Client) -> Result<ServiceTokens, Failure> {
-    client.default_account().map_err(|_| {
+    let account = client.default_account().map_err(|_| {
         Failure::usage("no account given").next(
             "use --account or set CLOUDFLARE_ACCOUNT_ID; the dashboard shows the id on the \
              account's overview page",
         )
-    })
+    })?;
+    Ok(account.service_tokens())
 }
 
 /// Why there is no client, or no account. An invalid id here is the account's, and

@@ -12,7 +12,7 @@
 //!     problem: None,
 //!     tokens: listed
 //!         .iter()
-//!         .map(|token| page::Token::new(token, decide(token, &policy, Utc::now())))
+//!         .map(|token| page::Token::new(token, policy.decide(token, Utc::now())))
 //!         .collect(),
 //! };
 //! std::fs::write("report.html", page::html(&report))?;

@@ -10,7 +10,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (base_url, api_token) = (simulator.base_url(), simulator.api_token());
 
     let client = Client::builder().base_url(base_url).api_token(api_token).build()?;
-    let token = client.account(simulator.account_id())?.refresh(&id).await?;
+    let token = client.account(simulator.account_id())?.service_tokens().refresh(&id).await?;
     assert_eq!(token.id.as_deref(), Some(id.as_str()));
     assert_eq!(simulator.requests().len(), 1);
 
@@ -20,12 +20,13 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     #[cfg(feature = "all")]
     {
-        let builder = Client::builder().base_url(base_url).api_token(api_token);
+        let builder = cf_service_tokens::blocking::Client::builder();
+        let builder = builder.base_url(base_url).api_token(api_token);
         let (account, id) = (simulator.account_id().to_owned(), id.clone());
         let waiting = std::thread::spawn(move || {
-            let client = builder.build_blocking().map_err(|error| error.to_string())?;
-            let tokens = client.account(account).map_err(|error| error.to_string())?;
-            tokens.refresh(id).map(|_| ()).map_err(|error| error.to_string())
+            let client = builder.build().map_err(|error| error.to_string())?;
+            let account = client.account(account).map_err(|error| error.to_string())?;
+            account.service_tokens().refresh(id).map(|_| ()).map_err(|error| error.to_string())
         });
         while !waiting.is_finished() {
             tokio::task::yield_now().await;

@@ -21,7 +21,7 @@ impl Contender for Sdk {
             .rate_limit(limit)
             .build()?;
         Ok(Self {
-            tokens: client.account(target.account_id)?,
+            tokens: client.account(target.account_id)?.service_tokens(),
             token_id: target.token_id,
         })
     }

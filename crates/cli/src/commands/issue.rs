@@ -92,12 +92,12 @@ pub(crate) async fn rotate(
 
     let now = Utc::now();
     let (request, valid_until) = match arguments.revoke_now {
-        true => (RotateServiceToken::revoking_now(), None),
+        true => (RotateServiceToken::revoke_now(), None),
         false => {
             let grace = TimeDelta::from_std(arguments.grace).ok();
             let valid_until = grace.and_then(|grace| now.checked_add_signed(grace));
             let valid_until = valid_until.ok_or_else(|| Failure::usage("--grace is too long"))?;
-            let request = RotateServiceToken::with_grace_until(valid_until);
+            let request = RotateServiceToken::grace_until(valid_until);
             (request, Some(valid_until))
         }
     };

@@ -155,7 +155,7 @@ fn exit(report: &RenewalReport) -> Exit {
     }
     Exit::of_all(report.tokens.iter().map(|token| match &token.outcome {
         RenewalOutcome::Renewed { .. } => Exit::Success,
-        RenewalOutcome::Failed(error) => match &**error {
+        RenewalOutcome::Failed { error } => match &**error {
             RenewalError::Call(error) => Exit::of(error),
             _ => Exit::Failed,
         },

@@ -1,7 +1,7 @@
 //! `report`: upcoming expirations, and the tokens due within the window.
 
 use cf_service_tokens::ServiceToken;
-use cf_service_tokens::renewal::{Decision, RenewReason, RenewalPolicy, SkipReason, decide};
+use cf_service_tokens::renewal::{Decision, RenewReason, RenewalPolicy, SkipReason};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
@@ -26,7 +26,7 @@ pub(crate) async fn report(
         .await?
         .into_iter()
         .map(|token| {
-            let decision = decide(&token, &policy, now);
+            let decision = policy.decide(&token, now);
             (token, decision)
         })
         .collect();

@@ -133,7 +133,8 @@ impl World {
             .build()
             .unwrap()
             .account(simulator.account_id())
-            .unwrap();
+            .unwrap()
+            .service_tokens();
         Self::watching(clock, simulator, &tokens, policy).await
     }
 
@@ -380,7 +381,8 @@ async fn waits_are_counted_by_reason_with_their_length() {
         .build()
         .unwrap()
         .account(simulator.account_id())
-        .unwrap();
+        .unwrap()
+        .service_tokens();
     let policy = RenewalPolicy::new().concurrency(1);
     let mut world = World::watching(clock, simulator, &tokens, &policy).await;
     world

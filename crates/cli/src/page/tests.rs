@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use cf_service_tokens::renewal::{RenewBy, RenewalPolicy, Shard, decide};
+use cf_service_tokens::renewal::{RenewBy, RenewalPolicy, Shard};
 use cf_service_tokens::{ServiceToken, TokenDuration};
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -46,7 +46,7 @@ fn report(policy: &RenewalPolicy, tokens: &[ServiceToken]) -> Report {
         problem: None,
         tokens: tokens
             .iter()
-            .map(|token| Token::new(token, decide(token, policy, noon())))
+            .map(|token| Token::new(token, policy.decide(token, noon())))
             .collect(),
     }
 }

@@ -17,10 +17,10 @@ fn main() -> Result<(), BoxError> {
         .enable_all()
         .build()?;
     runtime.block_on(async {
-        let tokens = Client::from_env()?.default_account()?;
+        let tokens = Client::from_env()?.default_account()?.service_tokens();
         let policy = RenewalPolicy::new().dry_run(dry_run);
         let started = Instant::now();
-        let report = tokens.renew(&policy).report().await;
+        let report = tokens.renew(&policy).await;
         let seconds = started.elapsed().as_secs_f64();
         if let Some(error) = &report.error {
             return Err(error.to_string().into());

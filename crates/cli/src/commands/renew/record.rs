@@ -32,7 +32,7 @@ pub(crate) struct RenewalRecord {
 impl RenewalRecord {
     pub(crate) fn new(token: &TokenRenewal) -> Self {
         let (fault, why) = match &token.outcome {
-            RenewalOutcome::Failed(error) => {
+            RenewalOutcome::Failed { error } => {
                 let fault = match &**error {
                     RenewalError::Call(error) => Fault::from(error),
                     other => Fault {
@@ -42,7 +42,7 @@ impl RenewalRecord {
                 };
                 (fault, error.to_string())
             }
-            RenewalOutcome::Unable(reason) => (Fault::default(), reason.to_string()),
+            RenewalOutcome::Unable { reason } => (Fault::default(), reason.to_string()),
             RenewalOutcome::NotTried => (
                 Fault::default(),
                 "the credentials were not accepted".to_owned(),
@@ -50,7 +50,7 @@ impl RenewalRecord {
             _ => (Fault::default(), String::new()),
         };
         let reason = match token.outcome {
-            RenewalOutcome::Unable(reason) => Some(reason.as_str()),
+            RenewalOutcome::Unable { reason } => Some(reason.as_str()),
             _ => token.reason.map(RenewReason::as_str),
         };
         Self {

@@ -1,0 +1,208 @@
+//! The events of a call: its attempts, and its waits.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use http::StatusCode;
+
+use crate::clock::Clock;
+use crate::error::Error;
+
+/// What happens in a call, as it happens; passed to the function that
+/// [`ClientBuilder::on_event`](crate::ClientBuilder::on_event) sets.
+///
+/// The operation is the name of the API's operation, such as
+/// `refresh_account_service_token`. No event holds a secret.
+///
+/// ```
+/// use std::sync::{Arc, Mutex};
+/// use cf_service_tokens::{Client, Event, ManualClock};
+/// use cf_service_tokens_simulator::{Fault, SeedToken, Simulator};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
+/// # let builder = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token());
+/// # let builder = builder.clock(ManualClock::new(chrono::Utc::now()));
+///
+/// let lines = Arc::new(Mutex::new(Vec::new()));
+/// let log = Arc::clone(&lines);
+/// let client = builder
+///     .on_event(move |event| log.lock().unwrap().push(match event {
+///         Event::AttemptStarted { attempt, .. } => format!("attempt {attempt}"),
+///         Event::AttemptEnded { status, .. } => format!("{status:?}"),
+///         Event::WaitStarted { reason, .. } => format!("wait: {reason}"),
+///         Event::WaitEnded { .. } => "go on".to_owned(),
+///         _ => "something else".to_owned(),
+///     }))
+///     .build()?;
+///
+/// simulator.inject(Fault::Status(503));
+/// client.account(simulator.account_id())?.service_tokens().find("deploy").await?;
+/// assert_eq!(
+///     *lines.lock().unwrap(),
+///     ["attempt 1", "Some(503)", "wait: backoff", "go on", "attempt 2", "Some(200)"],
+/// );
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// An attempt begins.
+    #[non_exhaustive]
+    AttemptStarted {
+        /// The operation.
+        operation: &'a str,
+        /// The number of the attempt, from 1.
+        attempt: u32,
+    },
+    /// An attempt is over. It is not reported for a call that is dropped meanwhile.
+    #[non_exhaustive]
+    AttemptEnded {
+        /// The operation.
+        operation: &'a str,
+        /// The number of the attempt, from 1.
+        attempt: u32,
+        /// The status of the answer, if one came.
+        status: Option<StatusCode>,
+        /// Why the attempt failed, if it did.
+        error: Option<&'a Error>,
+    },
+    /// The call begins to wait.
+    #[non_exhaustive]
+    WaitStarted {
+        /// The operation.
+        operation: &'a str,
+        /// Why it waits.
+        reason: WaitReason,
+        /// When the wait ends at the latest, by the client's clock. A wait for the rate
+        /// limit may end sooner.
+        until: DateTime<Utc>,
+    },
+    /// A wait is over, also because the call is dropped.
+    #[non_exhaustive]
+    WaitEnded {
+        /// The operation.
+        operation: &'a str,
+        /// Why it waited.
+        reason: WaitReason,
+    },
+}
+
+/// The reason of a wait; see [`Event`].
+///
+/// ```
+/// use cf_service_tokens::WaitReason;
+///
+/// assert_eq!(WaitReason::RateLimit.to_string(), "rate limit");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum WaitReason {
+    /// The rate limit has no room for the request.
+    RateLimit,
+    /// An attempt failed, and the next one is not due yet.
+    Backoff,
+}
+
+impl fmt::Display for WaitReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::RateLimit => "rate limit",
+            Self::Backoff => "backoff",
+        })
+    }
+}
+
+type Function = dyn Fn(&Event<'_>) + Send + Sync;
+
+/// The caller's function for events, if there is one.
+#[derive(Clone, Default)]
+pub(crate) struct Listener(Option<Arc<Function>>);
+
+impl Listener {
+    pub(crate) fn new(function: impl Fn(&Event<'_>) + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(function)))
+    }
+
+    pub(crate) fn notify(&self, event: &Event<'_>) {
+        if let Some(function) = &self.0 {
+            function(event);
+        }
+    }
+
+    /// Returns the clock, whose sleeps are reported as waits of the operation.
+    pub(crate) fn watch<'a>(
+        &'a self,
+        clock: &'a dyn Clock,
+        operation: &'static str,
+        reason: WaitReason,
+    ) -> WatchedClock<'a> {
+        WatchedClock {
+            clock,
+            listener: self,
+            operation,
+            reason,
+        }
+    }
+}
+
+pub(crate) struct WatchedClock<'a> {
+    clock: &'a dyn Clock,
+    listener: &'a Listener,
+    operation: &'static str,
+    reason: WaitReason,
+}
+
+impl Clock for WatchedClock<'_> {
+    fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.clock.elapsed()
+    }
+
+    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        let sleep = self.clock.sleep(duration);
+        if self.listener.0.is_none() {
+            return sleep;
+        }
+        let until = chrono::TimeDelta::from_std(duration)
+            .ok()
+            .and_then(|duration| self.clock.now().checked_add_signed(duration));
+        self.listener.notify(&Event::WaitStarted {
+            operation: self.operation,
+            reason: self.reason,
+            until: until.unwrap_or(DateTime::<Utc>::MAX_UTC),
+        });
+        let wait = Wait {
+            listener: self.listener.clone(),
+            operation: self.operation,
+            reason: self.reason,
+        };
+        Box::pin(async move {
+            let _wait = wait;
+            sleep.await;
+        })
+    }
+}
+
+/// A wait, whose end is reported when it is dropped.
+struct Wait {
+    listener: Listener,
+    operation: &'static str,
+    reason: WaitReason,
+}
+
+impl Drop for Wait {
+    fn drop(&mut self) {
+        self.listener.notify(&Event::WaitEnded {
+            operation: self.operation,
+            reason: self.reason,
+        });
+    }
+}

@@ -1,0 +1,135 @@
+//! A service token: when it expires, and how it is shown.
+
+use std::fmt;
+
+use chrono::{DateTime, Datelike, TimeDelta, Utc};
+
+use crate::generated::types::ServiceToken;
+use crate::response::Response;
+
+impl ServiceToken {
+    /// Returns how long the token has left at `now`; negative once it has expired.
+    ///
+    /// `None` if it never expires, or if the API did not say when: ask
+    /// [`never_expires`](Self::never_expires) to tell the two apart.
+    ///
+    /// ```
+    /// use cf_service_tokens::{ServiceToken, TokenDuration};
+    /// use chrono::{TimeDelta, TimeZone, Utc};
+    ///
+    /// let noon = Utc.with_ymd_and_hms(2026, 11, 24, 12, 0, 0).unwrap();
+    /// let mut token = ServiceToken::default();
+    /// token.expires_at = Some(noon + TimeDelta::days(9));
+    /// assert_eq!(token.expires_in(noon), Some(TimeDelta::days(9)));
+    ///
+    /// token.duration = Some(TokenDuration::FOREVER);
+    /// assert_eq!(token.expires_in(noon), None);
+    /// ```
+    pub fn expires_in(&self, now: DateTime<Utc>) -> Option<TimeDelta> {
+        if self.never_expires() {
+            return None;
+        }
+        Some(self.known_expiry()?.signed_duration_since(now))
+    }
+
+    /// Returns when the token expires, if the API says so. Go writes a time that is
+    /// not set as the first instant of the year 1.
+    pub(crate) fn known_expiry(&self) -> Option<DateTime<Utc>> {
+        self.expires_at.filter(|at| at.year() > 1)
+    }
+
+    /// Returns whether the token has expired at `now`. A token expires at the very instant of
+    /// [`expires_at`](Self::expires_at); one without that has not expired.
+    ///
+    /// ```
+    /// use cf_service_tokens::ServiceToken;
+    /// use chrono::{TimeDelta, Utc};
+    ///
+    /// let now = Utc::now();
+    /// let mut token = ServiceToken::default();
+    /// assert!(!token.is_expired(now));
+    /// token.expires_at = Some(now);
+    /// assert!(token.is_expired(now));
+    /// assert!(!token.is_expired(now - TimeDelta::seconds(1)));
+    /// ```
+    pub fn is_expired(&self, now: DateTime<Utc>) -> bool {
+        self.expires_in(now)
+            .is_some_and(|left| left <= TimeDelta::zero())
+    }
+
+    /// Returns whether the token's duration is `forever`.
+    ///
+    /// The duration alone decides: the API has been seen to give an
+    /// [`expires_at`](Self::expires_at) to such tokens as well.
+    ///
+    /// ```
+    /// use cf_service_tokens::{ServiceToken, TokenDuration};
+    ///
+    /// let mut token = ServiceToken::default();
+    /// assert!(!token.never_expires(), "the API did not say");
+    /// token.duration = Some(TokenDuration::FOREVER);
+    /// assert!(token.never_expires());
+    /// ```
+    pub fn never_expires(&self) -> bool {
+        self.duration
+            .as_ref()
+            .is_some_and(|duration| duration.is_forever())
+    }
+}
+
+impl fmt::Display for ServiceToken {
+    /// Writes one line for people: the name, or else the id, whether the token is
+    /// enabled, and how long it is valid.
+    ///
+    /// ```
+    /// use cf_service_tokens::{ServiceToken, TokenDuration};
+    /// use chrono::{TimeZone, Utc};
+    ///
+    /// let mut token = ServiceToken::default();
+    /// token.name = Some("deploy".to_owned());
+    /// token.enabled = Some(true);
+    /// token.expires_at = Some(Utc.with_ymd_and_hms(2026, 11, 24, 12, 0, 0).unwrap());
+    /// assert_eq!(token.to_string(), "deploy, enabled, valid until 2026-11-24 12:00 UTC");
+    ///
+    /// token.enabled = Some(false);
+    /// token.duration = Some(TokenDuration::FOREVER);
+    /// assert_eq!(token.to_string(), "deploy, disabled, valid forever");
+    /// ```
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.name.as_deref().filter(|name| !name.trim().is_empty());
+        match name.or(self.id.as_deref()) {
+            Some(name) => f.write_str(&printable(name))?,
+            None => f.write_str("a service token without a name")?,
+        }
+        match self.enabled {
+            Some(true) => f.write_str(", enabled")?,
+            Some(false) => f.write_str(", disabled")?,
+            None => {}
+        }
+        match self.known_expiry() {
+            _ if self.never_expires() => f.write_str(", valid forever"),
+            Some(at) => write!(f, ", valid until {}", at.format("%Y-%m-%d %H:%M UTC")),
+            None => f.write_str(", expiry unknown"),
+        }
+    }
+}
+
+/// Returns a text from outside with control characters escaped.
+pub(crate) fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_control() {
+            shown.extend(character.escape_debug());
+        } else {
+            shown.push(character);
+        }
+    }
+    shown
+}
+
+impl<T: fmt::Display> fmt::Display for Response<T> {
+    /// Writes the value.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}

@@ -1,0 +1,15 @@
+use std::{env, fs, time::Duration};
+
+use cf_service_tokens::{Client, RotateServiceToken};
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let tokens = Client::from_env()?.default_account()?.service_tokens();
+    let token = tokens.find("deploy").await?;
+    // Both secrets work for a day, in which the token's clients change over.
+    let a_day = RotateServiceToken::grace(Duration::from_secs(24 * 60 * 60));
+    let issued = tokens.rotate(&token, &a_day).await?;
+    // No later call shows the secret again: store it first.
+    fs::write(env::var("SECRET_FILE")?, issued.credentials().expose_secret())?;
+    Ok(())
+}
