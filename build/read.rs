@@ -124,6 +124,7 @@ fn operation(path: &str, method: &str, operation: &Value) -> Result<OperationFac
             ),
         ));
     }
+    refuse_empty_answers(path, method, operation)?;
     Ok(OperationFacts {
         id,
         cloudflare_id: text(
@@ -137,6 +138,23 @@ fn operation(path: &str, method: &str, operation: &Value) -> Result<OperationFac
             .and_then(Value::as_bool)
             .ok_or_else(|| missing(IDEMPOTENT, "a boolean: may the call be sent twice?"))?,
     })
+}
+
+/// Refuses a response that includes status 204: the generated method is handed an empty
+/// answer of that status and must not decode it, since the facade reads the real one.
+fn refuse_empty_answers(path: &str, method: &str, operation: &Value) -> Result<(), FragmentError> {
+    let statuses = operation.get("responses").and_then(Value::as_object);
+    let mut statuses = statuses.into_iter().flat_map(Map::keys);
+    let Some(status) = statuses
+        .find(|status| ["204", "2xx", "default"].contains(&status.to_ascii_lowercase().as_str()))
+    else {
+        return Ok(());
+    };
+    Err(FragmentError::new(
+        format!("paths.{path}.{method}.responses.{status}"),
+        "the generated code would decode the empty answer with status 204 that the SDK hands it; \
+         name the status of each success, such as `200`, and none that includes 204",
+    ))
 }
 
 /// Whether Rust takes the text for a name, and by its own style for a method's.

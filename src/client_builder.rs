@@ -9,6 +9,7 @@ use http::{HeaderValue, header};
 use reqwest::Url;
 use secrecy::SecretString;
 
+use crate::answer::redact::Redactor;
 use crate::client::Client;
 use crate::clock::{Clock, SystemClock};
 use crate::credentials::Credentials;
@@ -17,7 +18,6 @@ use crate::error::Error;
 use crate::id::AccountId;
 use crate::options::CallOptions;
 use crate::rate_limit::{RateLimit, RateLimiter};
-use crate::redact::Redactor;
 use crate::retry::{Retrier, Retry};
 use crate::trace::Server;
 use crate::transport::Transport;
@@ -125,10 +125,11 @@ impl ClientBuilder {
     /// Service Tokens Write".
     ///
     /// ```
-    /// # use cf_service_tokens::Client;
+    /// use cf_service_tokens::{Client, ErrorKind};
+    ///
     /// let client = Client::builder().api_token("token").build()?;
     /// let error = Client::builder().api_token("tok en").build().unwrap_err();
-    /// assert!(error.is_credentials());
+    /// assert_eq!(error.kind(), ErrorKind::Credentials);
     /// # Ok::<(), cf_service_tokens::Error>(())
     /// ```
     pub fn api_token(mut self, token: impl Into<SecretString>) -> Self {
@@ -140,10 +141,11 @@ impl ClientBuilder {
     /// address. An API token, which can be limited to service tokens, is better.
     ///
     /// ```
-    /// # use cf_service_tokens::Client;
+    /// use cf_service_tokens::{Client, ErrorKind};
+    ///
     /// let client = Client::builder().global_key("admin@example.com", "key").build()?;
     /// let both = Client::builder().global_key("admin@example.com", "key").api_token("token");
-    /// assert!(both.build().unwrap_err().is_credentials());
+    /// assert_eq!(both.build().unwrap_err().kind(), ErrorKind::Credentials);
     /// # Ok::<(), cf_service_tokens::Error>(())
     /// ```
     pub fn global_key(mut self, email: impl Into<String>, key: impl Into<SecretString>) -> Self {

@@ -1,25 +1,28 @@
 //! The one error of the crate.
 
 mod display;
+mod kind;
 
 use std::error::Error as StdError;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
 
-use crate::generated::types::ApiMessage;
+use crate::answer::Answer;
+use crate::answer::meaning::Meaning;
+use crate::answer::message::ApiMessage;
+use crate::answer::problem::Problem;
 use crate::operation::Operation;
-use crate::received::Received;
+pub use kind::ErrorKind;
+pub(crate) use kind::{Decode, Kind};
 
-/// Cloudflare's codes for credentials that are not accepted.
-const AUTHENTICATION_ERROR: i64 = 10_000;
-const INVALID_ACCESS_TOKEN: i64 = 9109;
-
-/// What went wrong, with everything that is known about it.
+/// The error of every call, with everything that is known of the failure.
 ///
-/// The kinds of failure are asked for by predicates, such as
-/// [`is_timeout`](Self::is_timeout); what a response said is kept whenever
-/// there was a response at all, whether or not it made sense.
+/// [`kind`](Self::kind) says what failed, and the predicates, such as
+/// [`is_not_found`](Self::is_not_found), answer the questions that go across kinds.
+/// The response is kept whenever there was one, whether or not it made sense. A clone
+/// is cheap and shares all of it.
 ///
 /// ```
 /// # use cf_service_tokens::Client;
@@ -45,49 +48,8 @@ const INVALID_ACCESS_TOKEN: i64 = 9109;
 /// # }
 /// ```
 ///
-/// What it prints never holds a credential, nor anything that looks like the
-/// secret of a service token. [`body`](Self::body) is as it came.
-///
-/// # The kinds of failure
-///
-/// Each has a predicate, and most can be had from the simulator:
-///
-/// ```
-/// use cf_service_tokens::{Error, Retry};
-/// use cf_service_tokens_simulator::{Fault, SeedToken, Simulator, WrongJson};
-/// # use cf_service_tokens::Client;
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
-/// # let client = Client::builder()
-/// #     .base_url(simulator.base_url())
-/// #     .api_token(simulator.api_token())
-/// #     .retry(Retry::none())
-/// #     .build()?;
-/// # let tokens = client.account(simulator.account_id())?;
-/// # let id = simulator.tokens()[0].id.clone();
-///
-/// simulator.go_offline().await?;
-/// let error = tokens.refresh(&id).await.unwrap_err();
-/// assert!(error.is_connect() && !error.may_have_been_applied());
-/// simulator.come_back().await?;
-///
-/// let kinds: [(Fault, fn(&Error) -> bool); 6] = [
-///     (Fault::ResetAfterRequest, Error::is_interrupted),
-///     (Fault::Redirect, Error::is_redirect),
-///     (Fault::SuccessFalse, Error::is_refused),
-///     (Fault::Status(401), Error::is_auth),
-///     (Fault::WrongJson(WrongJson::ResultMissing), Error::is_decode),
-///     (Fault::LockOut, Error::is_rate_limited),
-/// ];
-/// for (fault, is_of_the_kind) in kinds {
-///     simulator.inject(fault);
-///     let error = tokens.refresh(&id).await.unwrap_err();
-///     assert!(is_of_the_kind(&error), "{error}");
-/// }
-/// # Ok(())
-/// # }
-/// ```
+/// No text of it, neither `Display` nor `Debug`, holds a credential or anything that
+/// looks like the secret of a service token. [`body`](Self::body) is as it came.
 ///
 /// # What the API said
 ///
@@ -113,69 +75,40 @@ const INVALID_ACCESS_TOKEN: i64 = 9109;
 /// # Ok(())
 /// # }
 /// ```
-pub struct Error(Box<Inner>);
+#[derive(Clone)]
+pub struct Error(Arc<Inner>);
 
+#[derive(Clone)]
 struct Inner {
     kind: Kind,
     call: Option<Call>,
-    source: Option<Box<dyn StdError + Send + Sync>>,
+    answer: Option<Answer>,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
-/// What an error knows of the call that failed.
+/// The call that failed.
+#[derive(Clone)]
 struct Call {
-    operation: &'static Operation,
+    operation: Operation,
     attempts: u32,
     an_earlier_attempt_may_have_been_applied: bool,
-    response: Option<FailedResponse>,
-}
-
-/// A response that was no success.
-pub(crate) struct FailedResponse {
-    pub(crate) received: Received,
-    /// The start of the body, fit to be printed; empty where the body of a
-    /// success must not be.
-    pub(crate) excerpt: String,
-    pub(crate) errors: Vec<ApiMessage>,
-    pub(crate) messages: Vec<ApiMessage>,
-}
-
-/// The kinds of failure, each with the words that belong to it.
-#[derive(Debug)]
-pub(crate) enum Kind {
-    Configuration(String),
-    Credentials(String),
-    InvalidId(String),
-    InvalidRequest(String),
-    Throttled(Duration),
-    Connect,
-    Tls,
-    Timeout(Duration),
-    Transport,
-    BodyTooLarge(usize),
-    Redirect(Option<String>),
-    Refused,
-    Status,
-    NotJson,
-    Shape { path: String, fault: String },
-    NoResult,
-    OtherType { path: String, fault: String },
-    Pages(String),
 }
 
 impl Error {
     pub(crate) fn configuration(words: impl Into<String>) -> Self {
-        Self::outside_a_call(Kind::Configuration(words.into()))
+        Self::before_any_call(Kind::Configuration(words.into()))
     }
 
     /// Credentials that are missing, or that no request can carry.
     pub(crate) fn credentials(words: impl Into<String>) -> Self {
-        Self::outside_a_call(Kind::Credentials(words.into()))
+        Self::before_any_call(Kind::Credentials(words.into()))
     }
 
-    /// The same wrong set-up, if it is one, known to be about the credentials.
+    /// Makes a faulty configuration one of the credentials.
     pub(crate) fn about_credentials(mut self) -> Self {
-        if let Kind::Configuration(words) = &mut self.0.kind {
-            self.0.kind = Kind::Credentials(std::mem::take(words));
+        let inner = Arc::make_mut(&mut self.0);
+        if let Kind::Configuration(words) = &mut inner.kind {
+            inner.kind = Kind::Credentials(std::mem::take(words));
         }
         self
     }
@@ -186,35 +119,32 @@ impl Error {
             0..=36 if !id.contains("cfast_") => format!("{id:?} "),
             _ => "what was given ".to_owned(),
         };
-        Self::outside_a_call(Kind::InvalidId(format!(
+        Self::before_any_call(Kind::InvalidId(format!(
             "{shown}is no {what} id: {fault}; {hint}"
         )))
     }
 
     pub(crate) fn invalid_request(words: impl Into<String>) -> Self {
-        Self::outside_a_call(Kind::InvalidRequest(words.into()))
+        Self::before_any_call(Kind::InvalidRequest(words.into()))
     }
 
-    fn outside_a_call(kind: Kind) -> Self {
-        Self(Box::new(Inner {
+    fn before_any_call(kind: Kind) -> Self {
+        Self(Arc::new(Inner {
             kind,
             call: None,
+            answer: None,
             source: None,
         }))
     }
 
-    /// A call that the client's own rate limit holds up for too long.
-    pub(crate) fn throttled(operation: &'static Operation, wait: Duration) -> Self {
-        let mut error = Self::call(Kind::Throttled(wait), operation, None);
-        if let Some(call) = &mut error.0.call {
-            call.attempts = 0;
-        }
-        error
+    /// A call that the client's own rate limit would delay past its deadline.
+    pub(crate) fn throttled(operation: &Operation, wait: Duration) -> Self {
+        Self::call(Kind::Throttled(wait), operation, None).after(0, None)
     }
 
-    /// The error of a call whose last attempt, of so many, failed with this.
+    /// Sets the number of attempts, and takes over what is known of the earlier ones.
     pub(crate) fn after(mut self, attempts: u32, earlier: Option<&Self>) -> Self {
-        if let Some(call) = &mut self.0.call {
+        if let Some(call) = &mut Arc::make_mut(&mut self.0).call {
             call.attempts = attempts;
             call.an_earlier_attempt_may_have_been_applied =
                 earlier.is_some_and(Self::may_have_been_applied);
@@ -222,20 +152,16 @@ impl Error {
         self
     }
 
-    /// A call that failed, with what is known of its last attempt.
-    pub(crate) fn call(
-        kind: Kind,
-        operation: &'static Operation,
-        response: Option<FailedResponse>,
-    ) -> Self {
-        Self(Box::new(Inner {
+    /// A call that failed, with the answer of its last attempt.
+    pub(crate) fn call(kind: Kind, operation: &Operation, answer: Option<Answer>) -> Self {
+        Self(Arc::new(Inner {
             kind,
             call: Some(Call {
-                operation,
+                operation: operation.clone(),
                 attempts: 1,
                 an_earlier_attempt_may_have_been_applied: false,
-                response,
             }),
+            answer,
             source: None,
         }))
     }
@@ -244,11 +170,47 @@ impl Error {
         mut self,
         source: impl Into<Box<dyn StdError + Send + Sync>>,
     ) -> Self {
-        self.0.source = Some(source.into());
+        Arc::make_mut(&mut self.0).source = Some(Arc::from(source.into()));
         self
     }
 
-    /// Whether the client was set up wrongly; no call was made.
+    /// Returns the kind of failure.
+    ///
+    /// ```
+    /// use cf_service_tokens::{ErrorKind, Retry};
+    /// use cf_service_tokens_simulator::{Fault, SeedToken, Simulator, WrongJson};
+    /// # use cf_service_tokens::Client;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
+    /// # let client = Client::builder()
+    /// #     .base_url(simulator.base_url())
+    /// #     .api_token(simulator.api_token())
+    /// #     .retry(Retry::none())
+    /// #     .build()?;
+    /// # let tokens = client.account(simulator.account_id())?;
+    /// # let id = simulator.tokens()[0].id.clone();
+    ///
+    /// for (fault, kind) in [
+    ///     (Fault::ResetAfterRequest, ErrorKind::Interrupted),
+    ///     (Fault::Redirect, ErrorKind::Redirect),
+    ///     (Fault::SuccessFalse, ErrorKind::Refused),
+    ///     (Fault::HtmlPage(502), ErrorKind::Status),
+    ///     (Fault::WrongJson(WrongJson::ResultMissing), ErrorKind::Decode),
+    /// ] {
+    ///     simulator.inject(fault);
+    ///     let error = tokens.refresh(&id).await.unwrap_err();
+    ///     assert_eq!(error.kind(), kind, "{error}");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind.public()
+    }
+
+    /// Whether the client's configuration or its credentials are faulty; no call was
+    /// made. Whether the API accepts the credentials, [`is_auth`](Self::is_auth) tells.
     ///
     /// ```
     /// let error = cf_service_tokens::Client::builder().build().unwrap_err();
@@ -259,23 +221,7 @@ impl Error {
         matches!(self.0.kind, Kind::Configuration(_) | Kind::Credentials(_))
     }
 
-    /// Whether what the client was set up wrongly with is its credentials: there
-    /// are none, or several, or some that no request can carry.
-    /// [`is_configuration`](Self::is_configuration) holds as well; whether the API
-    /// accepts them, [`is_auth`](Self::is_auth) tells.
-    ///
-    /// ```
-    /// # use cf_service_tokens::Client;
-    /// let error = Client::builder().api_token("").build().unwrap_err();
-    /// assert!(error.is_credentials() && error.is_configuration());
-    /// let error = Client::builder().api_token("token").base_url("?").build().unwrap_err();
-    /// assert!(!error.is_credentials() && error.is_configuration());
-    /// ```
-    pub fn is_credentials(&self) -> bool {
-        matches!(self.0.kind, Kind::Credentials(_))
-    }
-
-    /// Whether a text that should be an id can't be one; no call was made.
+    /// Whether a text can't be the id that it should be; no call was made.
     ///
     /// ```
     /// let error = cf_service_tokens::AccountId::new("example.com").unwrap_err();
@@ -285,43 +231,40 @@ impl Error {
         matches!(self.0.kind, Kind::InvalidId(_))
     }
 
-    /// Whether a request asks for what the API can't do; no call was made.
+    /// Whether the API could not accept the request; no call was made.
     ///
     /// See the example of [`UpdateServiceToken::new`](crate::UpdateServiceToken::new).
     pub fn is_invalid_request(&self) -> bool {
         matches!(self.0.kind, Kind::InvalidRequest(_))
     }
 
-    /// Whether no connection came about, so that nothing was sent. A failed TLS
-    /// handshake counts; [`is_tls`](Self::is_tls) tells it apart.
-    ///
-    /// See the [kinds of failure](Self#the-kinds-of-failure).
-    pub fn is_connect(&self) -> bool {
-        matches!(self.0.kind, Kind::Connect | Kind::Tls)
-    }
-
-    /// Whether the two sides found no common ground for TLS, such as a
-    /// certificate that the system does not trust.
+    /// Whether there was no connection to the API, so that nothing was sent: the
+    /// network, TLS or a proxy failed.
     ///
     /// ```
-    /// # use cf_service_tokens_simulator::Simulator;
+    /// use cf_service_tokens::ErrorKind;
+    /// # use cf_service_tokens::{Client, Retry};
+    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let simulator = Simulator::builder().start().await?;
-    /// # let builder = cf_service_tokens::Client::builder().api_token("token");
-    /// # let builder = builder.retry(cf_service_tokens::Retry::none());
-    /// // The simulator speaks no TLS.
-    /// let client = builder.base_url(simulator.base_url().replace("http://", "https://")).build()?;
-    /// let error = client.account(simulator.account_id())?.list().page(1).await.unwrap_err();
-    /// assert!(error.is_tls() && error.is_connect());
+    /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
+    /// # let builder = Client::builder().api_token(simulator.api_token()).retry(Retry::none());
+    /// # let client = builder.base_url(simulator.base_url()).build()?;
+    /// # let tokens = client.account(simulator.account_id())?;
+    /// # let id = simulator.tokens()[0].id.clone();
+    ///
+    /// simulator.go_offline().await?;
+    /// let error = tokens.refresh(&id).await.unwrap_err();
+    /// assert!(error.is_connect() && !error.may_have_been_applied());
+    /// assert_eq!(error.kind(), ErrorKind::Connect);
     /// # Ok(())
     /// # }
     /// ```
-    pub fn is_tls(&self) -> bool {
-        matches!(self.0.kind, Kind::Tls)
+    pub fn is_connect(&self) -> bool {
+        matches!(self.0.kind, Kind::Connect(_) | Kind::Tls | Kind::Proxy)
     }
 
-    /// Whether the answer, its body included, was not there in time.
+    /// Whether there was no complete answer in time.
     ///
     /// See the example of [`CallOptions::deadline`](crate::CallOptions::deadline).
     pub fn is_timeout(&self) -> bool {
@@ -330,9 +273,9 @@ impl Error {
 
     /// Whether the connection broke before the answer was complete.
     ///
-    /// See the [kinds of failure](Self#the-kinds-of-failure).
+    /// See the example of [`kind`](Self::kind).
     pub fn is_interrupted(&self) -> bool {
-        matches!(self.0.kind, Kind::Transport)
+        matches!(self.0.kind, Kind::Interrupted)
     }
 
     /// Whether the body was larger than the client accepts.
@@ -344,7 +287,7 @@ impl Error {
 
     /// Whether the answer was a redirect, which is never followed.
     ///
-    /// See the [kinds of failure](Self#the-kinds-of-failure).
+    /// See the example of [`kind`](Self::kind).
     pub fn is_redirect(&self) -> bool {
         matches!(self.0.kind, Kind::Redirect(_))
     }
@@ -352,41 +295,89 @@ impl Error {
     /// Whether the API itself refused the call, in an envelope with
     /// [`api_errors`](Self::api_errors).
     ///
-    /// See the [kinds of failure](Self#the-kinds-of-failure).
+    /// See the example of [`kind`](Self::kind).
     pub fn is_refused(&self) -> bool {
         matches!(self.0.kind, Kind::Refused)
     }
 
-    /// Whether no sense could be made of the answer: it was not JSON, or JSON of
-    /// another shape than the API documents or the caller asked for, or a success
-    /// without a result, or pages of a listing that have no end.
+    /// Whether the answer could not be read: it is not JSON, or JSON of another shape than
+    /// the API documents or the caller asked for, or a success without a result, or part
+    /// of a listing without end.
     ///
-    /// See the [kinds of failure](Self#the-kinds-of-failure).
+    /// See the example of [`kind`](Self::kind).
     pub fn is_decode(&self) -> bool {
-        matches!(
+        matches!(self.0.kind, Kind::Decode(_))
+    }
+
+    /// Whether the same call may succeed later, without a change on the caller's side:
+    /// there was no connection or no complete answer, the API had too many calls, or it
+    /// answered HTTP 408, 500, 502, 503, 504 or 520 to 524.
+    ///
+    /// The client retries such calls by itself, unless that could do harm.
+    ///
+    /// ```
+    /// use cf_service_tokens_simulator::Fault;
+    /// # use cf_service_tokens::{Client, Retry};
+    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
+    /// # let builder = Client::builder().api_token(simulator.api_token()).retry(Retry::none());
+    /// # let client = builder.base_url(simulator.base_url()).build()?;
+    /// # let tokens = client.account(simulator.account_id())?;
+    /// # let id = simulator.tokens()[0].id.clone();
+    ///
+    /// simulator.inject(Fault::HtmlPage(502));
+    /// assert!(tokens.get(&id).await.unwrap_err().is_transient());
+    /// simulator.inject(Fault::Status(403));
+    /// assert!(!tokens.get(&id).await.unwrap_err().is_transient());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn is_transient(&self) -> bool {
+        let by_kind = matches!(
             self.0.kind,
-            Kind::NotJson
-                | Kind::Shape { .. }
-                | Kind::NoResult
-                | Kind::OtherType { .. }
-                | Kind::Pages(_)
-        )
+            Kind::Connect(_) | Kind::Timeout(_) | Kind::Interrupted | Kind::Throttled(_)
+        );
+        by_kind || self.means(Meaning::Transient) || self.is_rate_limited()
     }
 
-    /// Whether the credentials were not accepted: HTTP 401, HTTP 403 from the
-    /// API itself, or Cloudflare's code 10000 or 9109.
+    /// Whether the API does not accept the credentials, or not for this call: HTTP 401,
+    /// HTTP 403 from the API itself, or one of Cloudflare's codes for credentials, such
+    /// as 10000 and 9109, also where it is only in the
+    /// [`error_chain`](crate::ApiMessage::error_chain).
     ///
-    /// See the [kinds of failure](Self#the-kinds-of-failure).
+    /// An account without Access also answers HTTP 403; that is not about credentials.
+    ///
+    /// ```
+    /// use cf_service_tokens_simulator::Fault;
+    /// # use cf_service_tokens::Client;
+    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
+    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
+    /// # let tokens = client.account(simulator.account_id())?;
+    /// # let id = simulator.tokens()[0].id.clone();
+    ///
+    /// simulator.inject(Fault::Status(403));
+    /// let error = tokens.get(&id).await.unwrap_err();
+    /// assert!(error.is_auth() && !error.is_unauthenticated());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn is_auth(&self) -> bool {
-        self.is_unauthenticated()
-            || self.status() == Some(StatusCode::FORBIDDEN) && self.is_refused()
+        let is_forbidden = self.means(Meaning::Forbidden)
+            && self.is_refused()
+            && !self.means(Meaning::AccessNotEnabled);
+        self.is_unauthenticated() || is_forbidden
     }
 
-    /// Whether the API does not know who calls: HTTP 401, or Cloudflare's code
-    /// 10000 or 9109. [`is_auth`](Self::is_auth) holds as well.
+    /// Whether the API does not know the caller: HTTP 401, or one of Cloudflare's codes
+    /// for credentials. [`is_auth`](Self::is_auth) holds as well.
     ///
-    /// No other call with these credentials can fare better, so there is no use in
-    /// going on. A 403 alone may be about one token.
+    /// Every other call with these credentials fails as well. A 403 alone may be about
+    /// one token.
     ///
     /// ```
     /// use cf_service_tokens_simulator::Fault;
@@ -416,16 +407,14 @@ impl Error {
     /// # }
     /// ```
     pub fn is_unauthenticated(&self) -> bool {
-        self.status() == Some(StatusCode::UNAUTHORIZED)
-            || self.has_code(AUTHENTICATION_ERROR)
-            || self.has_code(INVALID_ACCESS_TOKEN)
+        self.means(Meaning::Unauthenticated) || self.means(Meaning::AddressNotAllowed)
     }
 
     /// Whether there is no such service token, account or route: HTTP 404.
     ///
     /// See the example of [what the API said](Self#what-the-api-said).
     pub fn is_not_found(&self) -> bool {
-        self.status() == Some(StatusCode::NOT_FOUND)
+        self.means(Meaning::NotFound)
     }
 
     /// Whether there is no service token of the id that the call was given: HTTP
@@ -447,61 +436,58 @@ impl Error {
     /// # }
     /// ```
     pub fn is_token_not_found(&self) -> bool {
-        let is_of_one_token = self
+        let is_about_one_token = self
             .0
             .call
             .as_ref()
-            .is_some_and(|call| call.operation.is_of_one_token());
-        self.is_not_found() && is_of_one_token && !self.is_no_route()
+            .is_some_and(|call| call.operation.is_about_one_token());
+        self.is_not_found() && is_about_one_token && !self.means(Meaning::NoRoute)
     }
 
-    /// Whether the API has had too many calls: HTTP 429, or Cloudflare's code
-    /// 971, or the client's own [`RateLimit`](crate::RateLimit) left no room
-    /// before the deadline.
+    /// Whether there were too many calls: HTTP 429, or Cloudflare's code 971, or the
+    /// client's own [`RateLimit`](crate::RateLimit) would delay the call past its
+    /// deadline.
     ///
     /// See the example of [`retry_after`](Self::retry_after).
     pub fn is_rate_limited(&self) -> bool {
-        self.status() == Some(StatusCode::TOO_MANY_REQUESTS)
-            || self.has_code(971)
-            || matches!(self.0.kind, Kind::Throttled(_))
+        self.means(Meaning::RateLimited) || matches!(self.0.kind, Kind::Throttled(_))
     }
 
-    /// The HTTP status, if there was a response.
+    /// Returns the HTTP status, if there was a response.
     ///
     /// See the example of [what the API said](Self#what-the-api-said).
     pub fn status(&self) -> Option<StatusCode> {
-        self.received().map(|received| received.status)
+        self.answer().map(|answer| answer.status)
     }
 
-    /// The response's headers, if there was a response; without a `cf-ray`,
+    /// Returns the response's headers, if there was a response; without a `cf-ray`,
     /// `content-type` or `location` that repeats a credential.
     ///
     /// See the example of [what the API said](Self#what-the-api-said).
     pub fn headers(&self) -> Option<&HeaderMap> {
-        self.received().map(|received| &received.headers)
+        self.answer().map(|answer| &answer.headers)
     }
 
-    /// As much of the response's body as arrived, exactly as it came.
+    /// Returns as much of the response's body as arrived, exactly as it came.
     ///
-    /// **It may hold a secret**, in memory that is not wiped when it is dropped: it is
-    /// for programs, and printed by nothing here.
+    /// **It may hold a secret**, in memory that is not wiped when it is dropped. Nothing
+    /// here prints it.
     ///
     /// See the example of [what the API said](Self#what-the-api-said).
     pub fn body(&self) -> Option<&[u8]> {
-        self.received().map(|received| received.body.as_ref())
+        self.answer().map(|answer| answer.body.as_ref())
     }
 
-    /// Cloudflare's name for the request (`cf-ray`), which its support asks for.
+    /// Returns Cloudflare's name for the request (`cf-ray`), which its support asks for.
     ///
     /// See the example of [what the API said](Self#what-the-api-said).
     pub fn ray_id(&self) -> Option<&str> {
-        self.received().and_then(Received::ray_id)
+        self.answer().and_then(Answer::ray_id)
     }
 
-    /// How long the API asked to be left alone (`Retry-After`), or how long the
-    /// client's own [`RateLimit`](crate::RateLimit) would have held the call up.
-    ///
-    /// The API says it in whole seconds.
+    /// Returns how long the API asks the caller to wait (`Retry-After`, in whole
+    /// seconds), or how long the client's own [`RateLimit`](crate::RateLimit) would
+    /// delay the call.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -525,28 +511,69 @@ impl Error {
     pub fn retry_after(&self) -> Option<Duration> {
         match self.0.kind {
             Kind::Throttled(wait) => Some(wait),
-            _ => self.received().and_then(Received::retry_after),
+            _ => self.answer().and_then(Answer::retry_after),
         }
     }
 
-    /// The `errors` of the envelope; empty where there was none.
+    /// Returns the `errors` of the envelope; empty where there was none.
     ///
     /// See the example of [what the API said](Self#what-the-api-said).
     pub fn api_errors(&self) -> &[ApiMessage] {
-        self.response()
-            .map_or(&[], |response| response.errors.as_slice())
+        self.answer().map_or(&[], |answer| answer.errors.as_slice())
     }
 
-    /// The `messages` of the envelope; empty where there was none.
+    /// Returns the `messages` of the envelope; empty where there was none.
     ///
     /// See the example of [what the API said](Self#what-the-api-said).
     pub fn api_messages(&self) -> &[ApiMessage] {
-        self.response()
-            .map_or(&[], |response| response.messages.as_slice())
+        self.answer()
+            .map_or(&[], |answer| answer.messages.as_slice())
     }
 
-    /// How often the request was sent, or tried to be sent; 0 where the call
-    /// failed before that.
+    /// Returns the report of Cloudflare's edge, if that answered in place of the API.
+    ///
+    /// ```
+    /// # async fn example(tokens: cf_service_tokens::ServiceTokens, id: &str) {
+    /// if let Err(error) = tokens.refresh(id).await {
+    ///     if let Some(problem) = error.problem() {
+    ///         println!("{:?}: {:?}", problem.title, problem.detail);
+    ///         println!("code {:?}, retryable: {:?}", problem.error_code, problem.retryable);
+    ///     }
+    /// }
+    /// # }
+    /// ```
+    pub fn problem(&self) -> Option<&Problem> {
+        self.answer()?.problem.as_ref()
+    }
+
+    /// Returns the paths in the answer's JSON at which a new client secret may be,
+    /// such as `result[0].client_secret`.
+    ///
+    /// The API documents the secret at `result.client_secret`. If there is none, an
+    /// answer to create or rotate is an error, and [`body`](Self::body) keeps all of
+    /// it. A text at one of these paths may be the secret, or may not: only a person
+    /// can tell.
+    ///
+    /// ```
+    /// # async fn example(tokens: cf_service_tokens::ServiceTokens, id: &str) {
+    /// use cf_service_tokens::RotateServiceToken;
+    ///
+    /// if let Err(error) = tokens.rotate(id, &RotateServiceToken::revoking_now()).await {
+    ///     if !error.secret_places().is_empty() {
+    ///         println!("keep the body; look at {}", error.secret_places().join(", "));
+    ///     }
+    /// }
+    /// # }
+    /// ```
+    pub fn secret_places(&self) -> &[String] {
+        match &self.0.kind {
+            Kind::Decode(decode) => &decode.secret_places,
+            _ => &[],
+        }
+    }
+
+    /// Returns the number of attempts to send the request; 0 where the call failed
+    /// before the first.
     ///
     /// See the example of [what the API said](Self#what-the-api-said).
     pub fn attempts(&self) -> u32 {
@@ -555,11 +582,11 @@ impl Error {
 
     /// Whether the call may have taken effect although it failed.
     ///
-    /// `false` is certain: the request was never sent, the call only reads, or
-    /// the API turned it away (a status from 300 to 499 other than 303, which says
-    /// where to see what was done, and 408).
-    /// `true` is not: the answer was lost, could not be read, or told of a
-    /// failure on the other side. To refresh again is harmless in either case.
+    /// `false` is certain: the request was never sent, the call only reads, or the API
+    /// rejected it (a status from 300 to 499 other than 408 and 303, which redirects to
+    /// a result).
+    /// `true` is not: the answer was lost, could not be read, or reports a failure of the
+    /// other side. Another refresh is harmless in either case.
     ///
     /// ```
     /// use cf_service_tokens::RotateServiceToken;
@@ -587,54 +614,21 @@ impl Error {
         if call.an_earlier_attempt_may_have_been_applied {
             return true;
         }
-        let turned_away = self.status().is_some_and(|status| {
+        let is_rejected = self.status().is_some_and(|status| {
             (300..500).contains(&status.as_u16())
                 && status != StatusCode::SEE_OTHER
                 && status != StatusCode::REQUEST_TIMEOUT
         });
-        let unsent = self.is_connect() || matches!(self.0.kind, Kind::Throttled(_));
-        !call.operation.is_read() && !unsent && !turned_away
+        let is_unsent = self.is_connect() || matches!(self.0.kind, Kind::Throttled(_));
+        !call.operation.is_read() && !is_unsent && !is_rejected
     }
 
-    /// Whether the API has nothing at the path of the call.
-    fn is_no_route(&self) -> bool {
-        self.has_code(7000) || self.has_code(7003)
+    pub(crate) fn answer(&self) -> Option<&Answer> {
+        self.0.answer.as_ref()
     }
 
-    fn has_code(&self, code: i64) -> bool {
-        self.api_errors().iter().any(|error| error.code == code)
-    }
-
-    fn response(&self) -> Option<&FailedResponse> {
-        self.0.call.as_ref()?.response.as_ref()
-    }
-
-    pub(crate) fn received(&self) -> Option<&Received> {
-        self.response().map(|response| &response.received)
-    }
-
-    /// The kind of failure in one word, for machines.
-    pub(crate) fn kind_name(&self) -> &'static str {
-        match self.0.kind {
-            Kind::Configuration(_) => "configuration",
-            Kind::Credentials(_) => "credentials",
-            Kind::InvalidId(_) => "invalid_id",
-            Kind::InvalidRequest(_) => "invalid_request",
-            Kind::Throttled(_) => "throttled",
-            Kind::Connect => "connect",
-            Kind::Tls => "tls",
-            Kind::Timeout(_) => "timeout",
-            Kind::Transport => "interrupted",
-            Kind::BodyTooLarge(_) => "body_too_large",
-            Kind::Redirect(_) => "redirect",
-            Kind::Refused => "refused",
-            Kind::Status => "status",
-            Kind::NotJson => "not_json",
-            Kind::Shape { .. } => "shape",
-            Kind::NoResult => "no_result",
-            Kind::OtherType { .. } => "other_type",
-            Kind::Pages(_) => "pages",
-        }
+    fn means(&self, meaning: Meaning) -> bool {
+        self.answer().is_some_and(|answer| answer.means(meaning))
     }
 }
 

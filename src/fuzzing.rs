@@ -5,30 +5,26 @@
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
-    clippy::result_large_err,
     missing_docs,
-    reason = "a fuzz target fails by panicking, only the fuzzer calls it, and the error is the generator's"
+    reason = "a fuzz target fails by panicking, and only the fuzzer calls it"
 )]
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::DateTime;
-use futures_util::FutureExt;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use progenitor_client::ResponseValue;
 
+use crate::answer::Answer;
+use crate::answer::redact::Redactor;
+use crate::answer::verdict::Attempt;
+use crate::answer::wire::BodyEnd;
 use crate::duration::{GoDuration, TokenDuration};
-use crate::envelope::IssuedServiceTokenEnvelope;
-use crate::exchange::{BodyEnd, Notes};
-use crate::generated;
 use crate::generated::operations::{LIST_ACCOUNT_SERVICE_TOKENS, ROTATE_ACCOUNT_SERVICE_TOKEN};
-use crate::generated::types::ServiceTokenListEnvelope;
+use crate::issued::IssuedServiceToken;
 use crate::operation::Operation;
-use crate::outcome::{Attempt, Generated};
+use crate::page::ServiceTokenPage;
 use crate::rate_limit::{Policies, Standing};
-use crate::received::Received;
-use crate::redact::Redactor;
 
 /// Durations: what is read prints so that it reads the same.
 pub fn duration(data: &[u8]) {
@@ -97,28 +93,27 @@ pub fn response(data: &[u8]) {
     response_of(status, headers, body);
 }
 
-/// Decodes an answer as two calls would, and shows whatever comes of it.
+/// Reads an answer as two calls would, and shows whatever comes of it.
 fn response_of(status: StatusCode, headers: HeaderMap, body: &[u8]) {
+    let redactor = Redactor::new([]);
+    let attempt = |operation| Attempt {
+        operation,
+        timeout: Duration::from_secs(1),
+        body_limit: 1024,
+        base_url: "https://api.cloudflare.com/client/v4",
+        redactor: &redactor,
+    };
+    let (list, rotate): (&Operation, &Operation) =
+        (&LIST_ACCOUNT_SERVICE_TOKENS, &ROTATE_ACCOUNT_SERVICE_TOKEN);
     let body = Bytes::copy_from_slice(body);
     for body_end in [BodyEnd::Complete, BodyEnd::TooLarge] {
-        let notes = Notes {
-            received: Received {
-                status,
-                headers: headers.clone(),
-                body: body.clone(),
-                at: DateTime::UNIX_EPOCH,
-            },
-            body_end,
-        };
-        let listed = attempt(&LIST_ACCOUNT_SERVICE_TOKENS)
-            .outcome::<ServiceTokenListEnvelope>(Some(notes.clone()), decoded(status, &body));
-        if let Err(error) = listed {
+        let answer = Answer::new(status, headers.clone(), body.clone(), DateTime::UNIX_EPOCH);
+        let answer = Some((answer, body_end));
+        if let Err(error) = attempt(list).judge::<ServiceTokenPage>(answer.clone(), None) {
             assert!(!error.may_have_been_applied(), "a listing changes nothing");
             let _ = format!("{error} {error:?}");
         }
-        let rotated = attempt(&ROTATE_ACCOUNT_SERVICE_TOKEN)
-            .outcome::<IssuedServiceTokenEnvelope>(Some(notes), decoded(status, &body));
-        match rotated {
+        match attempt(rotate).judge::<IssuedServiceToken>(answer, None) {
             Ok(issued) => {
                 let secret = issued.credentials().expose_secret();
                 let shown = format!("{issued:?}");
@@ -131,32 +126,6 @@ fn response_of(status: StatusCode, headers: HeaderMap, body: &[u8]) {
                 let _ = format!("{error} {error:?}");
             }
         }
-    }
-}
-
-static REDACTOR: Redactor = Redactor::new(Vec::new());
-
-fn attempt(operation: &'static Operation) -> Attempt<'static> {
-    Attempt {
-        operation,
-        timeout: Duration::from_secs(1),
-        body_limit: 1024,
-        base_url: "https://api.cloudflare.com/client/v4",
-        redactor: &REDACTOR,
-    }
-}
-
-/// What the generated code makes of the answer.
-fn decoded<E: serde::de::DeserializeOwned>(status: StatusCode, body: &Bytes) -> Generated<E> {
-    let mut response = http::Response::new(body.clone());
-    *response.status_mut() = status;
-    let response = reqwest::Response::from(response);
-    if status.is_success() {
-        ResponseValue::from_response(response)
-            .now_or_never()
-            .unwrap()
-    } else {
-        Err(generated::Error::UnexpectedResponse(response))
     }
 }
 

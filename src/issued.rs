@@ -1,24 +1,18 @@
-//! A service token whose secret has just been made: the only time it is shown.
+//! A service token with its new secret, which the API shows only once.
 
 use std::fmt;
 use std::ops::Deref;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
-use serde::de::{Deserialize, Deserializer, Error as _};
-use serde_json::{Map, Value};
 
-use crate::decode::{self, Decoded};
+use crate::answer::rescue;
 use crate::error::Error;
 use crate::generated::types::ServiceToken;
-use crate::redact;
 use crate::response::Response;
 
 const CF_ACCESS_CLIENT_ID: HeaderName = HeaderName::from_static("cf-access-client-id");
 const CF_ACCESS_CLIENT_SECRET: HeaderName = HeaderName::from_static("cf-access-client-secret");
-
-/// The field that holds the secret.
-const CLIENT_SECRET: &str = "client_secret";
 
 /// A service token with its new secret.
 ///
@@ -53,21 +47,29 @@ pub struct IssuedServiceToken {
 }
 
 impl IssuedServiceToken {
-    /// The token as the API shows it from now on.
+    pub(crate) fn new(token: ServiceToken, client_secret: SecretString) -> Self {
+        let credentials = ServiceTokenCredentials {
+            client_id: token.client_id.clone(),
+            client_secret,
+        };
+        Self { token, credentials }
+    }
+
+    /// Returns the token as the API shows it from now on.
     ///
     /// See the example of [`into_parts`](Self::into_parts).
     pub fn token(&self) -> &ServiceToken {
         &self.token
     }
 
-    /// What the token's users need.
+    /// Returns the credentials that the token's users need.
     ///
     /// See the example of [`into_parts`](Self::into_parts).
     pub fn credentials(&self) -> &ServiceTokenCredentials {
         &self.credentials
     }
 
-    /// The token and its credentials, each on its own.
+    /// Returns the token and its credentials, each on its own.
     ///
     /// ```
     /// use cf_service_tokens::CreateServiceToken;
@@ -91,27 +93,6 @@ impl IssuedServiceToken {
     pub fn into_parts(self) -> (ServiceToken, ServiceTokenCredentials) {
         (self.token, self.credentials)
     }
-
-    /// Finds the secret in an answer of another shape than documented, so that
-    /// it is not lost, with as much of the token as can be read.
-    pub(crate) fn rescue(document: &Value) -> Option<Decoded<Self>> {
-        let client_secret = find_secret(document)?;
-        let mut unreadable = Vec::new();
-        let token = find_token(document)
-            .and_then(|fields| {
-                let mut fields = Value::Object(fields.clone());
-                decode::service_token(&mut fields, "result", &mut unreadable).ok()
-            })
-            .unwrap_or_default();
-        let credentials = ServiceTokenCredentials {
-            client_id: token.client_id.clone(),
-            client_secret,
-        };
-        Some(Decoded {
-            value: Self { token, credentials },
-            unreadable,
-        })
-    }
 }
 
 impl Deref for IssuedServiceToken {
@@ -119,21 +100,6 @@ impl Deref for IssuedServiceToken {
 
     fn deref(&self) -> &ServiceToken {
         &self.token
-    }
-}
-
-impl<'de> Deserialize<'de> for IssuedServiceToken {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut fields = Map::deserialize(deserializer)?;
-        let Some(Value::String(client_secret)) = fields.remove(CLIENT_SECRET) else {
-            return Err(D::Error::missing_field(CLIENT_SECRET));
-        };
-        let token = ServiceToken::deserialize(Value::Object(fields)).map_err(D::Error::custom)?;
-        let credentials = ServiceTokenCredentials {
-            client_id: token.client_id.clone(),
-            client_secret: client_secret.into(),
-        };
-        Ok(Self { token, credentials })
     }
 }
 
@@ -166,23 +132,21 @@ impl Response<ServiceToken> {
     /// # }
     /// ```
     pub fn new_credentials(&self) -> Option<ServiceTokenCredentials> {
-        let document: Value = serde_json::from_slice(self.body()).ok()?;
         Some(ServiceTokenCredentials {
             client_id: self.client_id.clone(),
-            client_secret: named_secret(&document)?.into(),
+            client_secret: rescue::secret_of_body(self.body())?,
         })
     }
 }
 
-/// What authenticates a machine to an app behind Access: the client id and the
-/// client secret of a service token.
+/// The client id and the client secret of a service token, by which a machine
+/// authenticates to an app behind Access.
 ///
-/// The secret shows itself in no `Debug`, and is handed out by
-/// [`expose_secret`](Self::expose_secret) and the two header forms alone. Its memory
-/// is wiped when this is dropped. That of the answer that it came in is not: a
-/// [`Response`](crate::Response) keeps the body until it is dropped or
-/// [taken apart](crate::Response::into_inner), and what decoding and the network
-/// left in memory is out of reach.
+/// No `Debug` shows the secret; only [`expose_secret`](Self::expose_secret) and the two
+/// header forms return it. Its memory is wiped on drop. The memory of the answer that it
+/// came in is not: a [`Response`](crate::Response) keeps the body until it is dropped or
+/// [taken apart](crate::Response::into_inner), and the copies of the network stack are
+/// out of reach.
 ///
 /// ```
 /// use cf_service_tokens::ServiceTokenCredentials;
@@ -201,7 +165,7 @@ pub struct ServiceTokenCredentials {
 }
 
 impl ServiceTokenCredentials {
-    /// Credentials that were stored earlier.
+    /// Makes credentials of a client id and a secret that were stored earlier.
     ///
     /// ```
     /// # use cf_service_tokens::ServiceTokenCredentials;
@@ -225,7 +189,7 @@ impl ServiceTokenCredentials {
         self.client_id.as_deref()
     }
 
-    /// The secret, still wrapped.
+    /// Returns the secret, still wrapped.
     ///
     /// ```
     /// # use cf_service_tokens::ServiceTokenCredentials;
@@ -237,16 +201,15 @@ impl ServiceTokenCredentials {
         &self.client_secret
     }
 
-    /// The secret itself: see that it goes nowhere but to where it is kept.
+    /// Returns the secret itself. Pass it only to the place where it is kept.
     ///
     /// See the example of [`new`](Self::new).
     pub fn expose_secret(&self) -> &str {
         self.client_secret.expose_secret()
     }
 
-    /// The two headers that an app behind Access expects by Cloudflare's
-    /// documentation, marked as sensitive,
-    /// so that HTTP libraries neither log nor compress them.
+    /// Returns the two headers that an app behind Access expects, marked as sensitive, so
+    /// that HTTP libraries neither log nor compress them.
     ///
     /// ```
     /// # use cf_service_tokens::ServiceTokenCredentials;
@@ -268,9 +231,8 @@ impl ServiceTokenCredentials {
         Ok(headers)
     }
 
-    /// Both in the value of one header, for an app that is set up to read them
-    /// from there; which header that is, is the app's own choice (often
-    /// `Authorization`).
+    /// Returns the value of a single header that holds both, for an app that is set up to
+    /// read them from there. The app chooses the header, often `Authorization`.
     ///
     /// ```
     /// # use cf_service_tokens::ServiceTokenCredentials;
@@ -318,63 +280,4 @@ fn sensitive(text: &str) -> Result<HeaderValue, Error> {
     })?;
     value.set_sensitive(true);
     Ok(value)
-}
-
-/// The secret in an answer of any shape: what is named as one, or else what
-/// is one by its form.
-fn find_secret(document: &Value) -> Option<SecretString> {
-    named_secret(document)
-        .or_else(|| formed_secret(document))
-        .map(SecretString::from)
-}
-
-/// The first text that is a client secret by its form, where a new one may stand:
-/// what the envelope's lists quote is none, nor is a client id.
-fn formed_secret(value: &Value) -> Option<&str> {
-    match value {
-        Value::String(text) => redact::is_client_secret(text).then_some(text),
-        Value::Array(items) => items.iter().find_map(formed_secret),
-        Value::Object(fields) => fields
-            .iter()
-            .filter(|(name, _)| !["errors", "messages", "client_id"].contains(&name.as_str()))
-            .find_map(|(_, field)| formed_secret(field)),
-        _ => None,
-    }
-}
-
-/// The fields of the token in an answer of any shape: those beside a client id.
-fn find_token(value: &Value) -> Option<&Map<String, Value>> {
-    match value {
-        Value::Object(fields) if fields.contains_key("client_id") => Some(fields),
-        Value::Object(fields) => fields.values().find_map(find_token),
-        Value::Array(items) => items.iter().find_map(find_token),
-        _ => None,
-    }
-}
-
-/// The first text below a field that is called a client secret.
-fn named_secret(value: &Value) -> Option<&str> {
-    match value {
-        Value::Object(fields) => fields.iter().find_map(|(name, field)| {
-            let is_secret = name
-                .replace(['_', '-'], "")
-                .eq_ignore_ascii_case("clientsecret");
-            if is_secret {
-                first_text(field)
-            } else {
-                named_secret(field)
-            }
-        }),
-        Value::Array(items) => items.iter().find_map(named_secret),
-        _ => None,
-    }
-}
-
-fn first_text(value: &Value) -> Option<&str> {
-    match value {
-        Value::String(text) => (!text.is_empty()).then_some(text),
-        Value::Array(items) => items.iter().find_map(first_text),
-        Value::Object(fields) => fields.values().find_map(first_text),
-        _ => None,
-    }
 }

@@ -2,6 +2,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
+mod answer;
 #[cfg(feature = "blocking")]
 #[cfg_attr(docsrs, doc(cfg(feature = "blocking")))]
 pub mod blocking;
@@ -9,12 +10,9 @@ mod client;
 mod client_builder;
 mod clock;
 mod credentials;
-mod decode;
 mod duration;
-mod envelope;
 mod environment;
 mod error;
-mod exchange;
 mod expiry;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
@@ -27,29 +25,27 @@ mod issued;
 mod list;
 mod operation;
 mod options;
-mod outcome;
 mod page;
 mod rate_limit;
 mod raw;
-mod received;
-mod redact;
 pub mod renewal;
 mod request;
 mod response;
 mod retry;
 mod service_tokens;
-mod tidied;
 mod trace;
 mod transport;
 
+pub use answer::message::{ApiMessage, ApiMessageSource};
+pub use answer::problem::Problem;
 pub use client::Client;
 pub use client_builder::ClientBuilder;
 pub use clock::{Clock, ManualClock};
 pub use duration::{
     DurationRangeError, GoDuration, ParseDurationError, ParseDurationErrorKind, TokenDuration,
 };
-pub use error::Error;
-pub use generated::types::{ApiMessage, ApiMessageSource, ResultInfo, ServiceToken};
+pub use error::{Error, ErrorKind};
+pub use generated::types::{ResultInfo, ServiceToken};
 pub use http::Method;
 pub use id::{AccountId, ServiceTokenId};
 pub use issued::{IssuedServiceToken, ServiceTokenCredentials};

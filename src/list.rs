@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 
 use futures_util::stream::{self, BoxStream, Stream, StreamExt, TryStreamExt};
 
-use crate::error::{Error, Kind};
+use crate::error::Error;
 use crate::generated::types::ServiceToken;
 use crate::page::{Filter, MAX_PER_PAGE, ServiceTokenPage};
 use crate::response::Response;
@@ -186,10 +186,15 @@ impl ListServiceTokens {
                     return Ok(None);
                 };
                 let page = list.page(progress.page).await?;
+                let is_new = progress.note(&page);
+                let new = is_new.iter().filter(|is_new| **is_new).count();
                 let is_last = progress
-                    .judge(&page, list.filter.narrows())
-                    .map_err(|words| page.unusable(Kind::Pages(words)))?;
-                let tokens = progress.take(page.into_inner().tokens);
+                    .judge(&page, new, list.filter.narrows())
+                    .map_err(|words| page.unusable(words))?;
+                progress.page = progress.page.saturating_add(1);
+                let mut tokens = page.into_inner().tokens;
+                let mut is_new = is_new.into_iter();
+                tokens.retain(|_| is_new.next() == Some(true));
                 Ok(Some((tokens, (!is_last).then_some(progress))))
             }
         });
@@ -292,18 +297,31 @@ impl Default for Progress {
 }
 
 impl Progress {
-    /// Decides whether this page is the last one, or why the listing can't go on.
-    fn judge(&mut self, page: &ServiceTokenPage, is_narrowed: bool) -> Result<bool, String> {
-        let new = page.tokens.iter().filter(|token| self.is_new(token));
-        let new = new.count() as u64;
-        self.listed += new;
+    /// Notes the tokens of a page, and returns for each whether it is listed for the
+    /// first time.
+    fn note(&mut self, page: &ServiceTokenPage) -> Vec<bool> {
+        let hashes: Vec<u64> = page.tokens.iter().map(|token| self.hash(token)).collect();
+        hashes
+            .into_iter()
+            .map(|hash| self.seen.insert(hash))
+            .collect()
+    }
+
+    /// Decides whether this page, with so many new tokens, is the last one, or why the
+    /// listing can't go on.
+    fn judge(
+        &mut self,
+        page: &ServiceTokenPage,
+        new: usize,
+        is_narrowed: bool,
+    ) -> Result<bool, String> {
+        self.listed += new as u64;
         self.note_counts(page);
-        let are_all_listed = match (self.total_count, self.total_pages) {
-            (Some(total), _) => total == self.listed,
-            (None, Some(pages)) => pages == u64::from(self.page),
-            (None, None) => false,
-        };
-        if are_all_listed {
+        // No count is less than what was listed. Counts that disagree end nothing.
+        let has_more_tokens = self.total_count.map(|total| total > self.listed);
+        let has_more_pages = self.total_pages.map(|pages| pages > u64::from(self.page));
+        let counts = [has_more_tokens, has_more_pages];
+        if counts.contains(&Some(false)) && !counts.contains(&Some(true)) {
             return Ok(true);
         }
         if new > 0 {
@@ -319,9 +337,9 @@ impl Progress {
         // The counts are documented to be those of all tokens, whatever the search.
         let promised = match (self.total_count, self.total_pages) {
             _ if is_narrowed => return Ok(true),
-            (Some(total), _) => format!("{total} service tokens"),
+            (Some(total), _) if total > self.listed => format!("{total} service tokens"),
             (None, Some(pages)) => format!("{pages} pages"),
-            (None, None) => return Ok(true),
+            _ => return Ok(true),
         };
         let fault = if page.tokens.is_empty() {
             "is empty"
@@ -348,20 +366,7 @@ impl Progress {
         self.total_pages = newest(info.total_pages, self.total_pages, page);
     }
 
-    /// Leaves out the tokens that an earlier page held, and moves on to the next page.
-    fn take(&mut self, mut tokens: Vec<ServiceToken>) -> Vec<ServiceToken> {
-        tokens.retain(|token| self.is_new(token));
-        let hashes: Vec<u64> = tokens.iter().map(|token| self.hash(token)).collect();
-        self.seen.extend(hashes);
-        self.page = self.page.saturating_add(1);
-        tokens
-    }
-
-    fn is_new(&self, token: &ServiceToken) -> bool {
-        !self.seen.contains(&self.hash(token))
-    }
-
-    /// The hash of the token's id, or of the whole token if the API gave no id.
+    /// Hashes the token's id, or the whole token if the API gave no id.
     fn hash(&self, token: &ServiceToken) -> u64 {
         match &token.id {
             Some(id) => self.hasher.hash_one(id),
@@ -394,8 +399,8 @@ mod tests {
             listed,
             ..Progress::default()
         };
-        assert_eq!(after(MAX_TOKENS - 2).judge(&page, false), Ok(false));
-        let words = after(MAX_TOKENS - 1).judge(&page, false).unwrap_err();
+        assert_eq!(after(MAX_TOKENS - 2).judge(&page, 1, false), Ok(false));
+        let words = after(MAX_TOKENS - 1).judge(&page, 1, false).unwrap_err();
         assert!(words.contains("after 1000000 service tokens"), "{words}");
     }
 }

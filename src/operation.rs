@@ -1,13 +1,16 @@
-//! What a call has to know of the operation it carries out.
+//! The operations of the API.
 
-/// An operation of the fragment; the build writes one constant for each.
-#[derive(Debug, PartialEq, Eq)]
+use http::Method;
+
+/// An operation of the fragment, for each of which the build writes one constant; or
+/// a raw request.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Operation {
     /// The fragment's `operationId`, such as `refresh_account_service_token`.
     pub(crate) id: &'static str,
-    /// The HTTP method, in capitals.
-    pub(crate) method: &'static str,
-    /// The path below the base URL, with its parameters in braces.
+    pub(crate) method: Method,
+    /// The path below the base URL, with its parameters in braces; empty for a raw
+    /// request.
     pub(crate) path: &'static str,
     /// Whether the call may be sent twice without harm.
     pub(crate) idempotent: bool,
@@ -16,16 +19,43 @@ pub(crate) struct Operation {
 impl Operation {
     /// Whether the call changes nothing.
     pub(crate) fn is_read(&self) -> bool {
-        self.method == "GET"
+        self.method == Method::GET
     }
 
     /// Whether the call is about one token, which its path names.
-    pub(crate) fn is_of_one_token(&self) -> bool {
+    pub(crate) fn is_about_one_token(&self) -> bool {
         self.path.contains("{service_token_id}")
     }
 
-    /// The operation in words, such as `refresh account service token`.
+    /// Returns the operation in words, such as `refresh account service token`.
     pub(crate) fn words(&self) -> String {
         self.id.replace('_', " ")
+    }
+
+    /// Returns the method as OpenTelemetry's conventions name it.
+    pub(crate) fn traced_method(&self) -> &str {
+        match self.method.as_str() {
+            method @ ("GET" | "POST" | "PUT" | "PATCH" | "DELETE" | "HEAD" | "OPTIONS"
+            | "CONNECT" | "TRACE") => method,
+            _ => "_OTHER",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn traces_name_the_known_methods_alone() {
+        for (method, traced) in [("GET", "GET"), ("PATCH", "PATCH"), ("PURGE", "_OTHER")] {
+            let operation = Operation {
+                id: "raw_request",
+                method: Method::from_bytes(method.as_bytes()).unwrap(),
+                path: "",
+                idempotent: false,
+            };
+            assert_eq!(operation.traced_method(), traced);
+        }
     }
 }

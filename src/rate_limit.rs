@@ -16,8 +16,8 @@ use futures_util::future::select;
 use http::StatusCode;
 use tokio::sync::Notify;
 
+use crate::answer::Answer;
 use crate::clock::Clock;
-use crate::received::Received;
 use crate::trace;
 
 pub(crate) use standing::{Policies, Standing};
@@ -238,7 +238,7 @@ pub(crate) struct Permit<'a> {
 
 impl Permit<'_> {
     /// Notes what an answer says of the limit.
-    pub(crate) fn answered(&self, clock: &dyn Clock, answer: &Received) {
+    pub(crate) fn answered(&self, clock: &dyn Clock, answer: &Answer) {
         let Some(limits) = &self.limiter.limits else {
             return;
         };

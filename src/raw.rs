@@ -1,15 +1,15 @@
-//! Calls that the fragment lacks, with all that the others have.
+//! Calls to endpoints that the fragment lacks.
 
 use std::fmt;
 use std::sync::Arc;
 
 use http::{HeaderValue, Method, header};
-use progenitor_client::{ClientHooks, OperationInfo, ResponseValue};
+use progenitor_client::{ClientHooks, OperationInfo};
 use reqwest::Url;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::envelope::AnyEnvelope;
+use crate::answer::envelope::Strict;
 use crate::error::Error;
 use crate::generated;
 use crate::operation::Operation;
@@ -17,44 +17,10 @@ use crate::options::CallOptions;
 use crate::response::Response;
 use crate::transport::Transport;
 
-/// An operation for each method, which may not or may be sent twice.
-static OPERATIONS: [[Operation; 2]; 7] = [
-    raw("GET"),
-    raw("POST"),
-    raw("PUT"),
-    raw("PATCH"),
-    raw("DELETE"),
-    raw("HEAD"),
-    raw("OPTIONS"),
-];
-/// Any other method, by the name that OpenTelemetry's conventions have for it.
-static OTHER: [Operation; 2] = raw("_OTHER");
-
-const fn raw(method: &'static str) -> [Operation; 2] {
-    const fn operation(method: &'static str, idempotent: bool) -> Operation {
-        Operation {
-            id: "raw_request",
-            method,
-            path: "",
-            idempotent,
-        }
-    }
-    [operation(method, false), operation(method, true)]
-}
-
-fn operation(method: &Method, idempotent: bool) -> &'static Operation {
-    let of_method = OPERATIONS
-        .iter()
-        .find(|[operation, _]| operation.method == method.as_str())
-        .unwrap_or(&OTHER);
-    &of_method[usize::from(idempotent)]
-}
-
 /// A call to an endpoint of Cloudflare's API that this crate has no method for;
 /// made by [`Client::request`](crate::Client::request).
 ///
-/// It goes the way of every other call: the same credentials, limits, envelope
-/// and errors.
+/// It has the credentials, limits, envelope and errors of every other call.
 ///
 /// ```
 /// use cf_service_tokens::Method;
@@ -182,7 +148,8 @@ impl RawRequest {
         self
     }
 
-    /// Makes the call, and reads the envelope's `result` as a `T`.
+    /// Makes the call, and reads the envelope's `result` strictly as a `T`: a field that
+    /// does not fit is an error, and is not left out.
     ///
     /// Where a success may have no result, `T` is an `Option` or, if it never has one,
     /// `()`: null, an absent result, HTTP 204 and any answer to `HEAD` are errors for
@@ -211,19 +178,25 @@ impl RawRequest {
     ///
     /// # Errors
     ///
-    /// One for which [`Error::is_invalid_request`] holds, before anything is
-    /// sent, if the path leads elsewhere or the body can't be JSON; else
-    /// whatever went wrong on the way, as [`Error`] tells it.
+    /// Before anything is sent, an error for which [`Error::is_invalid_request`] holds, if
+    /// the path leads elsewhere or the body can't be JSON; an error for which
+    /// [`Error::is_decode`] holds, if the result does not fit `T`; otherwise any failure
+    /// of the call.
     pub async fn send<T: DeserializeOwned>(self) -> Result<Response<T>, Error> {
         let url = self.url()?;
         let body = self.body.transpose().map_err(|error| {
             Error::invalid_request("the body can't be written as JSON; its cause says more")
                 .with_source(error)
         })?;
-        let operation = operation(&self.method, self.idempotent);
-        let (method, url, body) = (&self.method, &url, &body);
+        let operation = &Operation {
+            id: "raw_request",
+            method: self.method,
+            path: "",
+            idempotent: self.idempotent,
+        };
+        let (url, body) = (&url, &body);
         let send = |client: generated::Client| async move {
-            let mut request = reqwest::Request::new(method.clone(), url.clone());
+            let mut request = reqwest::Request::new(operation.method.clone(), url.clone());
             let json = HeaderValue::from_static("application/json");
             request.headers_mut().insert(header::ACCEPT, json.clone());
             if let Some(body) = body {
@@ -233,19 +206,17 @@ impl RawRequest {
             let info = OperationInfo {
                 operation_id: operation.id,
             };
-            let response = client.exec(request, &info).await?;
-            if response.status().is_success() {
-                ResponseValue::from_response(response).await
-            } else {
-                Err(generated::Error::UnexpectedResponse(response))
-            }
+            let nothing = client.exec(request, &info).await?;
+            Err(generated::Error::UnexpectedResponse(nothing))
         };
-        self.transport
-            .call::<AnyEnvelope<T>, _, _>(operation, &self.options, send)
-            .await
+        let answer = self
+            .transport
+            .call::<Strict<T>, _, _>(operation, &self.options, send)
+            .await?;
+        Ok(answer.map(|Strict(value)| value))
     }
 
-    /// The whole URL, if it stays below the base URL.
+    /// Returns the whole URL, if it stays below the base URL.
     fn url(&self) -> Result<Url, Error> {
         let refuse = |fault: &str| {
             // A query may hold a secret, and so may a path that was mistaken for one.
@@ -282,22 +253,5 @@ impl fmt::Debug for RawRequest {
             .field("path", &self.path)
             .field("idempotent", &self.idempotent)
             .finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn traces_tell_the_method() {
-        for (method, traced) in [("GET", "GET"), ("PATCH", "PATCH"), ("PURGE", "_OTHER")] {
-            let method = Method::from_bytes(method.as_bytes()).unwrap();
-            for idempotent in [false, true] {
-                let operation = operation(&method, idempotent);
-                assert_eq!(operation.method, traced);
-                assert_eq!(operation.idempotent, idempotent);
-            }
-        }
     }
 }

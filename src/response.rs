@@ -1,4 +1,4 @@
-//! A success, and all that came with it.
+//! The success of a call, with the answer that it came in.
 
 use std::fmt;
 use std::ops::Deref;
@@ -6,15 +6,16 @@ use std::ops::Deref;
 use http::{HeaderMap, StatusCode};
 use serde::de::DeserializeOwned;
 
-use crate::decode::{self, Undecodable};
-use crate::error::{Error, FailedResponse, Kind};
-use crate::generated::types::ApiMessage;
+use crate::answer::Answer;
+use crate::answer::envelope::{Undecodable, exactly};
+use crate::answer::message::ApiMessage;
+use crate::answer::redact::Redactor;
+use crate::error::{Decode, Error, Kind};
 use crate::operation::Operation;
-use crate::received::Received;
 
-/// What a call answered: the value, and the response that it came in.
+/// The answer to a call: the value, and the response that it came in.
 ///
-/// It derefs to the value, so that its fields and methods are at hand:
+/// It derefs to the value, whose fields and methods are available on it:
 ///
 /// ```
 /// use cf_service_tokens::ServiceToken;
@@ -28,7 +29,7 @@ use crate::received::Received;
 /// # let id = simulator.tokens()[0].id.clone();
 ///
 /// let token = tokens.refresh(&id).await?;
-/// println!("{:?} lapses at {:?}", token.name, token.expires_at);
+/// println!("{:?} expires at {:?}", token.name, token.expires_at);
 /// println!("ray id {:?}", token.ray_id());
 /// let token: ServiceToken = token.into_inner();
 /// assert_eq!(token.name.as_deref(), Some("deploy"));
@@ -36,7 +37,7 @@ use crate::received::Received;
 /// # }
 /// ```
 ///
-/// What came beside the value:
+/// The rest of the response:
 ///
 /// ```
 /// # use cf_service_tokens::Client;
@@ -60,22 +61,34 @@ use crate::received::Received;
 #[derive(Clone)]
 pub struct Response<T> {
     pub(crate) value: T,
-    pub(crate) errors: Vec<ApiMessage>,
-    pub(crate) messages: Vec<ApiMessage>,
     pub(crate) unreadable: Vec<String>,
-    pub(crate) received: Received,
+    pub(crate) operation: Operation,
     pub(crate) attempts: u32,
-    pub(crate) operation: &'static Operation,
+    /// For errors about the body, which may repeat a secret.
+    pub(crate) redactor: Redactor,
+    pub(crate) answer: Answer,
 }
 
 impl<T> Response<T> {
-    /// The response to the last of so many attempts.
+    /// Sets the number of attempts that the call took.
     pub(crate) fn after(mut self, attempts: u32) -> Self {
         self.attempts = attempts;
         self
     }
 
-    /// The value alone.
+    /// Changes the value, and keeps all that came with it.
+    pub(crate) fn map<U>(self, change: impl FnOnce(T) -> U) -> Response<U> {
+        Response {
+            value: change(self.value),
+            unreadable: self.unreadable,
+            operation: self.operation,
+            attempts: self.attempts,
+            redactor: self.redactor,
+            answer: self.answer,
+        }
+    }
+
+    /// Returns the value alone.
     ///
     /// ```
     /// # use cf_service_tokens::ServiceToken;
@@ -96,23 +109,23 @@ impl<T> Response<T> {
         self.value
     }
 
-    /// The `errors` of the envelope, which Cloudflare's documentation shows beside a
-    /// success as well; empty as a rule.
+    /// Returns the `errors` of the envelope, which Cloudflare documents for a success as
+    /// well; usually empty.
     ///
     /// See the example of [`Response`].
     pub fn api_errors(&self) -> &[ApiMessage] {
-        &self.errors
+        &self.answer.errors
     }
 
-    /// Remarks that the API made beside the result.
+    /// Returns the `messages` of the envelope: remarks of the API beside the result.
     ///
     /// See the example of [`Response`].
     pub fn messages(&self) -> &[ApiMessage] {
-        &self.messages
+        &self.answer.messages
     }
 
-    /// The paths of what was in the answer but could not be read, such as
-    /// `result.last_seen_at`; the value is without them. Empty as a rule.
+    /// Returns the paths of the parts of the answer that could not be read, such as
+    /// `result.last_seen_at`; the value lacks them. Usually empty.
     ///
     /// ```
     /// use cf_service_tokens_simulator::{Fault, WrongJson};
@@ -137,40 +150,40 @@ impl<T> Response<T> {
         &self.unreadable
     }
 
-    /// The HTTP status.
+    /// Returns the HTTP status.
     ///
     /// See the example of [`Response`].
     pub fn status(&self) -> StatusCode {
-        self.received.status
+        self.answer.status
     }
 
-    /// The response's headers, without a `cf-ray`, `content-type` or `location` that
+    /// Returns the response's headers, without a `cf-ray`, `content-type` or `location` that
     /// repeats a credential.
     ///
     /// See the example of [`Response`].
     pub fn headers(&self) -> &HeaderMap {
-        &self.received.headers
+        &self.answer.headers
     }
 
-    /// Cloudflare's name for the request (`cf-ray`), which its support asks for.
+    /// Returns Cloudflare's name for the request (`cf-ray`), which its support asks for.
     ///
     /// See the example of [`Response`].
     pub fn ray_id(&self) -> Option<&str> {
-        self.received.ray_id()
+        self.answer.ray_id()
     }
 
-    /// The response's body, exactly as it came.
+    /// Returns the response's body, exactly as it came.
     ///
     /// After create and rotate **it holds the client secret**, in memory that is not
     /// wiped when it is dropped. [`into_inner`](Self::into_inner) leaves it behind.
     ///
     /// See the example of [`Response`].
     pub fn body(&self) -> &[u8] {
-        &self.received.body
+        &self.answer.body
     }
 
-    /// The body once more, read as a `U` of the caller's own: for what this
-    /// crate has no field for. It is the whole envelope, not its `result` alone.
+    /// Reads the body once more, as a type of the caller's own, for fields that this crate
+    /// lacks. The body is the whole envelope, not its `result` alone.
     ///
     /// ```
     /// # use cf_service_tokens::Client;
@@ -195,26 +208,29 @@ impl<T> Response<T> {
     ///
     /// # Errors
     ///
-    /// One for which [`Error::is_decode`] holds, with the path to what does not
-    /// fit `U`. The call itself has succeeded all the same.
+    /// An error for which [`Error::is_decode`] holds, with the path to the part that does
+    /// not fit `U`. The call itself has succeeded.
     pub fn json<U: DeserializeOwned>(&self) -> Result<U, Error> {
-        decode::exactly(self.body())
-            .map_err(|Undecodable { path, fault }| self.unusable(Kind::OtherType { path, fault }))
+        exactly(self.body()).map_err(|Undecodable { path, fault }| {
+            let fault = Undecodable::at(self.redactor.redact(&path), fault);
+            self.undecodable(Decode {
+                is_callers_type: true,
+                ..Decode::new(fault)
+            })
+        })
     }
 
-    /// The error of a success that is of no use, with all that came with it.
-    pub(crate) fn unusable(&self, kind: Kind) -> Error {
-        let response = FailedResponse {
-            received: self.received.clone(),
-            // No part of a success is printed: it may hold a secret.
-            excerpt: String::new(),
-            errors: self.errors.clone(),
-            messages: self.messages.clone(),
-        };
-        Error::call(kind, self.operation, Some(response)).after(self.attempts, None)
+    /// The error of a success whose content is of no use, in words that say why.
+    pub(crate) fn unusable(&self, words: String) -> Error {
+        self.undecodable(Decode::new(Undecodable::at("", words)))
     }
 
-    /// How often the request was sent until this answer came.
+    fn undecodable(&self, decode: Decode) -> Error {
+        let answer = Some(self.answer.clone());
+        Error::call(Kind::Decode(decode), &self.operation, answer).after(self.attempts, None)
+    }
+
+    /// Returns the number of attempts that the call took.
     ///
     /// See the example of [`Response`].
     pub fn attempts(&self) -> u32 {
@@ -243,8 +259,8 @@ impl<T: fmt::Debug> fmt::Debug for Response<T> {
             .field("status", &self.status())
             .field("ray_id", &self.ray_id())
             .field("attempts", &self.attempts)
-            .field("api_errors", &self.errors)
-            .field("messages", &self.messages)
+            .field("api_errors", &self.api_errors())
+            .field("messages", &self.messages())
             .field("unreadable", &self.unreadable)
             .finish_non_exhaustive()
     }

@@ -1,4 +1,4 @@
-//! Whether a call that failed is made again, and when.
+//! Retries: whether a failed call is made again, and when.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -6,22 +6,21 @@ use std::time::Duration;
 use crate::error::Error;
 use crate::operation::Operation;
 
-/// How often a call is tried, and how long the pauses are.
+/// The number of attempts, and the pauses between them.
 ///
-/// A call is tried again after a failure that may pass: no connection, a
-/// timeout, a connection that broke, HTTP 408, 429, 500, 502, 503, 504 and 520
-/// to 524, and Cloudflare's code 971 (throttled). To create and to rotate, also by an
-/// update of `client_secret_version`, is tried again only where the request surely did
-/// nothing: no connection came about, or the answer was 429.
+/// A call is retried after a [transient](crate::Error::is_transient) failure: no
+/// connection, a timeout, a connection that broke, HTTP 408, 429, 500, 502, 503, 504 and
+/// 520 to 524, and Cloudflare's code 971 (throttled). A call that makes a secret (create,
+/// rotate, and an update of `client_secret_version`) is retried only where the request
+/// surely did nothing: there was no connection, or the answer was 429.
 ///
-/// The pauses are random (full jitter): the first up to the first delay, each
-/// later one up to twice as much as the one before. `Retry-After` is obeyed: a
-/// pause is never shorter. No pause reaches past the call's deadline: where it
-/// would, the call fails at once.
+/// The backoff is exponential with full jitter: the first pause takes up to the first
+/// delay, each later one up to twice as much as the one before, and none is shorter than
+/// `Retry-After`. If a pause would reach past the call's deadline, the call fails at once.
 ///
-/// All calls of a client share a budget of retries, as its clones do. Each retry
-/// takes from it and each success gives a little back, so that a client of an
-/// API that is down soon tries each call only once.
+/// All calls of a client and of its clones share a budget of retries. Each retry takes
+/// from it and each success gives a little back, so that a client of an API that is down
+/// soon tries each call only once.
 ///
 /// ```
 /// use std::time::Duration;
@@ -74,8 +73,7 @@ impl Retry {
         Self::default().attempts(1)
     }
 
-    /// How often a call is tried at the most, the first time included. Zero
-    /// counts as one.
+    /// Sets the most attempts of a call, the first included. Zero counts as one.
     ///
     /// ```
     /// use std::time::Duration;
@@ -100,7 +98,7 @@ impl Retry {
         self
     }
 
-    /// How long the first pause may be, and how long any may be.
+    /// Sets the longest first pause, and the longest pause of all.
     ///
     /// See the example of [`attempts`](Self::attempts).
     #[must_use]
@@ -125,7 +123,7 @@ impl Retry {
     }
 }
 
-/// What a client remembers of its retries.
+/// The state of a client's retries.
 pub(crate) struct Retrier {
     policy: Retry,
     budget: Mutex<Budget>,
@@ -169,8 +167,8 @@ impl Retrier {
         budget.earn();
     }
 
-    /// How long to pause before the next attempt, after so many failed ones and
-    /// with so much time left; `None` if there should be no other.
+    /// Returns the pause before the next attempt, given the failed attempts and the time
+    /// left; `None` if there should be no other.
     pub(crate) fn pause(
         &self,
         operation: &Operation,
@@ -209,16 +207,9 @@ impl Retrier {
     }
 }
 
-/// Whether another attempt may fare better, and does no harm.
+/// Whether another attempt may succeed, and does no harm.
 fn may_pass(operation: &Operation, error: &Error) -> bool {
-    // It did nothing: either nothing was sent, or the API turned it away.
-    let did_nothing = !error.may_have_been_applied();
-    let busy = error.is_connect() && !error.is_tls() || error.is_rate_limited();
-    let passing_status = error
-        .status()
-        .is_some_and(|status| matches!(status.as_u16(), 408 | 500 | 502 | 503 | 504 | 520..=524));
-    let passing = passing_status || error.is_timeout() || error.is_interrupted();
-    busy && did_nothing || operation.idempotent && (busy || passing)
+    error.is_transient() && (operation.idempotent || !error.may_have_been_applied())
 }
 
 #[cfg(test)]

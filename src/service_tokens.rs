@@ -11,18 +11,11 @@ use crate::generated::types::ServiceToken;
 use crate::id::{AccountId, ServiceTokenId};
 use crate::issued::IssuedServiceToken;
 use crate::list::ListServiceTokens;
-use crate::operation::Operation;
 use crate::options::CallOptions;
 use crate::page::{Filter, ServiceTokenPage};
 use crate::request::{CreateServiceToken, RotateServiceToken, UpdateServiceToken};
 use crate::response::Response;
 use crate::transport::Transport;
-
-/// An update that may make a new secret: a repeated one would not return it.
-static ROTATING_UPDATE: Operation = Operation {
-    idempotent: false,
-    ..UPDATE_ACCOUNT_SERVICE_TOKEN
-};
 
 /// The service tokens of an account; made by [`Client::account`](crate::Client::account).
 ///
@@ -147,9 +140,10 @@ impl ServiceTokens {
     /// shows again**, so store it before anything else.
     ///
     /// Cloudflare documents the answer without the expiry and the time of the last
-    /// use; [`get`](Self::get) returns them. If the answer differs from the
-    /// documentation in other ways, the client looks for the secret in any JSON that
-    /// came. If even that fails, [`Error::body`] holds the answer.
+    /// use; [`get`](Self::get) returns them. Whatever else is odd in the answer, a secret
+    /// at its documented place is returned. Without one, the call is an error, whose
+    /// [`body`](Error::body) holds the answer, and whose
+    /// [`secret_places`](Error::secret_places) name where else a secret may be.
     ///
     /// ```
     /// use cf_service_tokens::{CreateServiceToken, TokenDuration};
@@ -260,17 +254,15 @@ impl ServiceTokens {
     ) -> Result<Response<ServiceToken>, Error> {
         let id = &ServiceTokenId::new(id)?;
         let body = &request.checked()?;
-        let operation = if request.may_rotate() {
-            &ROTATING_UPDATE
-        } else {
-            &UPDATE_ACCOUNT_SERVICE_TOKEN
-        };
+        let mut operation = UPDATE_ACCOUNT_SERVICE_TOKEN;
+        // A repeated update would not return the new secret of the first.
+        operation.idempotent &= !request.may_rotate();
         let send = |client: Client| async move {
             client
                 .update_account_service_token(&self.account, id, body)
                 .await
         };
-        self.transport.call(operation, &self.options, send).await
+        self.transport.call(&operation, &self.options, send).await
     }
 
     /// Deletes a service token, and returns it for the last time.
@@ -354,9 +346,10 @@ impl ServiceTokens {
     /// says when the old secret expires.
     ///
     /// Cloudflare documents the answer without the expiry and the time of the last
-    /// use, neither of which a rotation changes. If the answer differs from the
-    /// documentation in other ways, the client looks for the secret in any JSON that
-    /// came. If even that fails, [`Error::body`] holds the answer.
+    /// use, neither of which a rotation changes. Whatever else is odd in the answer, a
+    /// secret at its documented place is returned. Without one, the call is an error,
+    /// whose [`body`](Error::body) holds the answer, and whose
+    /// [`secret_places`](Error::secret_places) name where else a secret may be.
     ///
     /// ```
     /// use std::time::Duration;

@@ -61,7 +61,7 @@ pub(crate) fn ended<T>(span: &Span, outcome: &Result<Response<T>, Error>) {
 fn record_error(span: &Span, error: &Error) {
     match error.status().filter(|status| status.as_u16() >= 400) {
         Some(status) => span.record("error.type", status.as_str()),
-        None => span.record("error.type", error.kind_name()),
+        None => span.record("error.type", error.kind().name()),
     };
     span.record("otel.status_code", "ERROR");
 }
@@ -72,9 +72,9 @@ pub(crate) fn attempt(operation: &Operation, server: &Server, attempt: u32) -> S
         target: TARGET,
         "http.client.request",
         otel.kind = "client",
-        otel.name = %format_args!("{} {}", operation.method, operation.path),
+        otel.name = %format_args!("{} {}", operation.traced_method(), operation.path),
         otel.status_code = field::Empty,
-        http.request.method = operation.method,
+        http.request.method = operation.traced_method(),
         http.request.resend_count = attempt - 1,
         http.response.status_code = field::Empty,
         url.full = field::Empty,
@@ -121,7 +121,7 @@ pub(crate) fn retry(error: &Error, attempt: u32, pause: Duration) {
         target: TARGET,
         attempt,
         wait = ?pause,
-        reason = error.kind_name(),
+        reason = error.kind().name(),
         http.response.status_code = error.status().map(|status| status.as_u16()),
         cloudflare.ray_id = error.ray_id(),
         "will try again"

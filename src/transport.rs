@@ -1,22 +1,22 @@
-//! The way of a call: attempts, the pauses between them, and what bounds them.
+//! The way of a call: attempts, the pauses between them, and their bounds.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderMap;
-use serde::de::DeserializeOwned;
+use progenitor_client::ResponseValue;
 use tracing::{Instrument, Span};
 
+use crate::answer::envelope::{Envelope, Failure, Payload};
+use crate::answer::redact::Redactor;
+use crate::answer::verdict::Attempt;
+use crate::answer::wire::{Exchange, Kept};
 use crate::clock::Clock;
-use crate::envelope::Envelope;
 use crate::error::Error;
-use crate::exchange::Exchange;
 use crate::generated;
 use crate::operation::Operation;
 use crate::options::CallOptions;
-use crate::outcome::{Attempt, Generated};
 use crate::rate_limit::RateLimiter;
-use crate::redact::Redactor;
 use crate::response::Response;
 use crate::retry::Retrier;
 use crate::trace::{self, Server};
@@ -24,13 +24,16 @@ use crate::trace::{self, Server};
 /// How long a call may take where nothing else is set.
 const DEADLINE: Duration = Duration::from_secs(120);
 
-/// What all calls of a client share.
+/// The result of a generated method.
+pub(crate) type Generated<T> = Result<ResponseValue<Envelope<T>>, generated::Error<Failure>>;
+
+/// The state that all calls of a client share.
 pub(crate) struct Transport {
     pub(crate) http: reqwest::Client,
     /// Without a slash at its end.
     pub(crate) base_url: String,
     pub(crate) server: Server,
-    /// What every request carries: the credentials and the user agent.
+    /// The headers of every request: the credentials and the user agent.
     pub(crate) headers: Arc<HeaderMap>,
     /// How long one attempt may take, the answer's body included.
     pub(crate) timeout: Duration,
@@ -47,16 +50,16 @@ pub(crate) struct Transport {
 impl Transport {
     /// Carries out one operation: `send` runs its generated method, once for
     /// each attempt.
-    pub(crate) async fn call<E, S, F>(
+    pub(crate) async fn call<T, S, F>(
         &self,
-        operation: &'static Operation,
+        operation: &Operation,
         options: &CallOptions,
         send: S,
-    ) -> Result<Response<E::Result>, Error>
+    ) -> Result<Response<T>, Error>
     where
-        E: Envelope + DeserializeOwned,
+        T: Payload,
         S: Fn(generated::Client) -> F,
-        F: Future<Output = Generated<E>>,
+        F: Future<Output = Generated<T>>,
     {
         let deadline = options
             .deadline
@@ -85,12 +88,12 @@ impl Transport {
         headers
     }
 
-    /// Tries until a success, or until another attempt is of no use.
-    async fn attempts<E, S, F>(&self, call: &Call, send: S) -> Result<Response<E::Result>, Error>
+    /// Tries until a success, or until another attempt would be useless or harmful.
+    async fn attempts<T, S, F>(&self, call: &Call<'_>, send: S) -> Result<Response<T>, Error>
     where
-        E: Envelope + DeserializeOwned,
+        T: Payload,
         S: Fn(generated::Client) -> F,
-        F: Future<Output = Generated<E>>,
+        F: Future<Output = Generated<T>>,
     {
         let mut earlier: Option<Error> = None;
         let mut attempt: u32 = 0;
@@ -118,11 +121,11 @@ impl Transport {
                 .await;
             trace::outcome(&span, &outcome);
             match &outcome {
-                Ok(response) => permit.answered(&*self.clock, &response.received),
+                Ok(response) => permit.answered(&*self.clock, &response.answer),
                 Err(error) if error.is_connect() => permit.unsent(),
                 Err(error) => {
-                    if let Some(received) = error.received() {
-                        permit.answered(&*self.clock, received);
+                    if let Some(answer) = error.answer() {
+                        permit.answered(&*self.clock, answer);
                     }
                 }
             }
@@ -146,23 +149,23 @@ impl Transport {
     }
 
     /// How long until the call must be given up.
-    fn left(&self, call: &Call) -> Duration {
+    fn left(&self, call: &Call<'_>) -> Duration {
         call.give_up_at.saturating_sub(self.clock.elapsed())
     }
 
-    async fn attempt<E, S, F>(
+    async fn attempt<T, S, F>(
         &self,
-        call: &Call,
+        call: &Call<'_>,
         timeout: Duration,
         span: &Span,
         send: &S,
-    ) -> Result<Response<E::Result>, Error>
+    ) -> Result<Response<T>, Error>
     where
-        E: Envelope + DeserializeOwned,
+        T: Payload,
         S: Fn(generated::Client) -> F,
-        F: Future<Output = Generated<E>>,
+        F: Future<Output = Generated<T>>,
     {
-        let notes = Arc::new(OnceLock::new());
+        let kept = Kept::default();
         let client = generated::Client {
             baseurl: self.base_url.clone(),
             client: self.http.clone(),
@@ -171,11 +174,15 @@ impl Transport {
                 timeout,
                 body_limit: self.body_limit,
                 clock: Arc::clone(&self.clock),
-                notes: Arc::clone(&notes),
+                kept: kept.clone(),
                 span: span.clone(),
             },
         };
-        let decoded = send(client).await;
+        // The hook has kept the answer; the method only knows whether sending failed.
+        let failure = match send(client).await {
+            Err(generated::Error::CommunicationError(error)) => Some(error),
+            _ => None,
+        };
         let attempt = Attempt {
             operation: call.operation,
             timeout,
@@ -183,17 +190,15 @@ impl Transport {
             base_url: &self.base_url,
             redactor: &self.redactor,
         };
-        // The hook has let go of the notes along with the generated client.
-        let notes = Arc::into_inner(notes).and_then(OnceLock::into_inner);
-        attempt.outcome(notes, decoded)
+        attempt.judge(kept.take(), failure)
     }
 }
 
-/// What the attempts of one call have in common.
-struct Call {
-    operation: &'static Operation,
+/// The facts that all attempts of one call share.
+struct Call<'a> {
+    operation: &'a Operation,
     headers: Arc<HeaderMap>,
     timeout: Duration,
-    /// When no more may be tried, by the clock's `elapsed`.
+    /// The end of the last attempt at the latest, by the clock's `elapsed`.
     give_up_at: Duration,
 }

@@ -31,7 +31,7 @@ fn setting() -> Setting {
         let token = json!({ "id": TOKEN, "name": "ci", "client_secret": CANARY });
         let is_list = request.starts_with("GET") && request.contains("service_tokens?");
         let result = if is_list {
-            json!([token, token])
+            json!([token, { "id": "another", "name": "ci" }])
         } else {
             token
         };

@@ -140,6 +140,14 @@ async fn every_public_type() {
     let error = refusing.tokens().refresh(TOKEN).await.unwrap_err();
     assert!(!error.to_string().contains(CANARY), "{error}");
     shown.add("Error", &error);
+    shown.add("ErrorKind", &error.kind());
+    let blocked = format!(
+        r#"{{"title":"Error 1020: {CANARY}","detail":"Bearer {CANARY}","error_code":1020,"cloudflare_error":true}}"#
+    );
+    let blocking = RawServer::start(json("403 Forbidden", &blocked), Then::Close).await;
+    let error = blocking.tokens().refresh(TOKEN).await.unwrap_err();
+    assert!(!error.to_string().contains(CANARY), "{error}");
+    shown.add("Problem", error.problem().unwrap());
 
     let listing = RawServer::start(list_of_one(), Then::Close).await;
     let tokens = listing

@@ -29,7 +29,7 @@ fn child() {
     ignore = "without TLS there is no client of an https API"
 )]
 fn an_api_token_alone_is_enough() {
-    insta::assert_snapshot!(build("environment", &[("CLOUDFLARE_API_TOKEN", "canary")]), @r#"Client { base_url: "https://api.cloudflare.com/client/v4", default_account: None, .. }; Err(Error { message: no account is configured; name one to `account`, or set CLOUDFLARE_ACCOUNT_ID, kind: "configuration", source: None })"#);
+    insta::assert_snapshot!(build("environment", &[("CLOUDFLARE_API_TOKEN", "canary")]), @r#"Client { base_url: "https://api.cloudflare.com/client/v4", default_account: None, .. }; Err(no account is configured; name one to `account`, or set CLOUDFLARE_ACCOUNT_ID)"#);
 }
 
 #[test]
@@ -192,9 +192,9 @@ fn what_is_explicit_replaces_the_environment_whole() {
         ("CLOUDFLARE_API_USER_SERVICE_KEY", "canary"),
         ("CLOUDFLARE_BASE_URL", "https://environment.example/v4"),
     ];
-    insta::assert_snapshot!(build("explicit token", &clash), @r#"Client { base_url: "https://environment.example/v4", default_account: None, .. }; Err(Error { message: no account is configured; name one to `account`, or set CLOUDFLARE_ACCOUNT_ID, kind: "configuration", source: None })"#);
+    insta::assert_snapshot!(build("explicit token", &clash), @r#"Client { base_url: "https://environment.example/v4", default_account: None, .. }; Err(no account is configured; name one to `account`, or set CLOUDFLARE_ACCOUNT_ID)"#);
     insta::assert_snapshot!(
         build("explicit url", &[("CLOUDFLARE_API_TOKEN", "t"), ("CLOUDFLARE_BASE_URL", "nonsense")]),
-        @r#"Client { base_url: "https://explicit.example/v4", default_account: None, .. }; Err(Error { message: no account is configured; name one to `account`, or set CLOUDFLARE_ACCOUNT_ID, kind: "configuration", source: None })"#
+        @r#"Client { base_url: "https://explicit.example/v4", default_account: None, .. }; Err(no account is configured; name one to `account`, or set CLOUDFLARE_ACCOUNT_ID)"#
     );
 }

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use calls::{CALLS, Call, Success, is_true, opens_the_app};
-use cf_service_tokens::{Client, Clock, Error, ManualClock, Retry};
+use cf_service_tokens::{Client, Clock, Error, ErrorKind, ManualClock, Retry};
 use cf_service_tokens_simulator::{Fault, Injection, SeedToken, Simulator, Token, WrongJson};
 use chrono::TimeDelta;
 use futures_util::StreamExt;
@@ -331,7 +331,7 @@ impl Row {
 /// The kind of an error by its predicates, and its status.
 fn describe(error: &Error) -> String {
     let kinds = [
-        (error.is_tls(), "no TLS"),
+        (error.kind() == ErrorKind::Tls, "no TLS"),
         (error.is_connect(), "no connection"),
         (error.is_timeout(), "timeout"),
         (error.is_interrupted(), "interrupted"),

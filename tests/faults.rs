@@ -5,7 +5,7 @@ mod support;
 
 use std::time::Duration;
 
-use cf_service_tokens::{Client, Error, RateLimit, Retry};
+use cf_service_tokens::{Client, Error, ErrorKind, RateLimit, Retry};
 use support::{ACCOUNT, CANARY, RawServer, TOKEN, Then, answer, json};
 
 const HTML: &str = "<!DOCTYPE html>\n<title>Attention Required! | Cloudflare</title>";
@@ -30,11 +30,9 @@ fn assert_carries_the_response(error: &Error, status: u16) {
 fn predicates(error: &Error) -> String {
     let all = [
         ("configuration", error.is_configuration()),
-        ("credentials", error.is_credentials()),
         ("invalid id", error.is_invalid_id()),
         ("invalid request", error.is_invalid_request()),
         ("connect", error.is_connect()),
-        ("tls", error.is_tls()),
         ("timeout", error.is_timeout()),
         ("interrupted", error.is_interrupted()),
         ("body too large", error.is_body_too_large()),
@@ -46,6 +44,7 @@ fn predicates(error: &Error) -> String {
         ("not found", error.is_not_found()),
         ("token not found", error.is_token_not_found()),
         ("rate limited", error.is_rate_limited()),
+        ("transient", error.is_transient()),
     ];
     let held = all.iter().filter(|(_, holds)| *holds);
     held.map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
@@ -60,7 +59,7 @@ async fn each_failure_has_its_predicates_and_no_others() {
         json(status, &body)
     };
     for (answer, expected) in [
-        (String::new(), "interrupted"),
+        (String::new(), "interrupted, transient"),
         (answer("302 Found", "text/plain", ""), "redirect"),
         (answer("200 OK", "text/html", HTML), "decode"),
         (json("200 OK", r#"{"success":true}"#), "decode"),
@@ -88,10 +87,13 @@ async fn each_failure_has_its_predicates_and_no_others() {
         (refusal("404 Not Found", 7003), "refused, not found"),
         (
             answer("429 Too Many Requests", "text/plain", ""),
-            "rate limited",
+            "rate limited, transient",
         ),
-        (refusal("400 Bad Request", 971), "refused, rate limited"),
-        (answer("502 Bad Gateway", "text/html", HTML), ""),
+        (
+            refusal("400 Bad Request", 971),
+            "refused, rate limited, transient",
+        ),
+        (answer("502 Bad Gateway", "text/html", HTML), "transient"),
     ] {
         let error = failure(answer.as_str(), Then::Close).await;
         assert_eq!(predicates(&error), expected, "{answer}");
@@ -99,7 +101,7 @@ async fn each_failure_has_its_predicates_and_no_others() {
 
     let builder = || Client::builder().base_url("http://127.0.0.1:1");
     let error = builder().build().unwrap_err();
-    assert_eq!(predicates(&error), "configuration, credentials");
+    assert_eq!(predicates(&error), "configuration");
     let client = builder().api_token("t").timeout(Duration::ZERO).build();
     assert_eq!(predicates(&client.unwrap_err()), "configuration");
     let client = builder().api_token("t").build().unwrap();
@@ -428,7 +430,7 @@ async fn a_call_that_is_held_up_for_too_long() {
     assert_eq!(error.status(), None);
     assert!(!error.may_have_been_applied());
     let wait = format!("{:?}", error.retry_after().unwrap());
-    insta::assert_snapshot!(error.to_string().replace(&wait, "WAIT"), @"refresh account service token: the rate limit holds the call up for WAIT, which is past its deadline; wait, or give the call a longer deadline");
+    insta::assert_snapshot!(error.to_string().replace(&wait, "WAIT"), @"refresh account service token: the rate limit delays the call by WAIT, which is past its deadline; wait, or give the call a longer deadline");
 }
 
 #[tokio::test]
@@ -470,7 +472,11 @@ async fn an_answer_that_stalls() {
             None => stalled(Duration::from_millis(50)).await,
             Some(_) => support::with_time_for_a_head(stalled).await,
         };
-        assert_eq!(predicates(&error), "timeout", "{answer:?}: {error}");
+        assert_eq!(
+            predicates(&error),
+            "timeout, transient",
+            "{answer:?}: {error}"
+        );
         assert!(error.may_have_been_applied());
         assert_eq!(error.status().map(|status| status.as_u16()), status);
         if status.is_some() {
@@ -533,7 +539,7 @@ async fn json_of_another_shape() {
             r#"{"success":true,"errors":[],"messages":[],"result":"text"}"#,
             "result",
         ),
-        (r#"{"errors":[],"messages":[],"result":{}}"#, "."),
+        (r#"{"errors":[],"messages":[],"result":{}}"#, "success"),
         // Lists that hold what an object would, in the order of its fields.
         (
             r#"{"success":true,"errors":[],"messages":[],"result":["a",1,null,null,true,null,null,null,"ci",null]}"#,
@@ -549,7 +555,7 @@ async fn json_of_another_shape() {
         assert_carries_the_response(&error, 200);
         assert!(error.to_string().contains(&format!("`{path}`")), "{error}");
         if body.contains("yes") {
-            insta::assert_snapshot!(error, @"refresh account service token: the answer's JSON can't be read at `success`: expected a boolean (HTTP 200, ray id 8f2b1c9d0e1f2a3b-FRA, application/json, 55 bytes); the call may have taken effect; look at the token to be sure");
+            insta::assert_snapshot!(error, @"refresh account service token: the answer can't be read at `success`: expected a boolean (HTTP 200, ray id 8f2b1c9d0e1f2a3b-FRA, application/json, 55 bytes); the call may have taken effect; look at the token to be sure");
         }
     }
 }
@@ -636,11 +642,12 @@ async fn nobody_listens() {
         .build();
     let tokens = client.unwrap().account(ACCOUNT).unwrap();
     let error = tokens.refresh(TOKEN).await.unwrap_err();
-    assert_eq!(predicates(&error), "connect");
+    assert_eq!(predicates(&error), "connect, transient");
     assert!(!error.may_have_been_applied());
     assert_eq!(error.status(), None);
     assert!(std::error::Error::source(&error).is_some());
-    insta::assert_snapshot!(error, @"refresh account service token: no connection came about; check the network, the proxy settings and the base URL");
+    let shown = error.to_string().replace(&address.to_string(), "HOST:PORT");
+    insta::assert_snapshot!(shown, @"refresh account service token: could not connect to HOST:PORT; check the network, the proxy settings and the base URL");
 }
 
 #[cfg(feature = "rustls")]
@@ -662,7 +669,180 @@ async fn no_common_ground_for_tls() {
         .build();
     let tokens = client.unwrap().account(ACCOUNT).unwrap();
     let error = tokens.refresh(TOKEN).await.unwrap_err();
-    assert_eq!(predicates(&error), "connect, tls", "{error:?}");
+    assert_eq!(predicates(&error), "connect", "{error:?}");
+    assert_eq!(error.kind(), ErrorKind::Tls);
     assert!(!error.may_have_been_applied());
-    insta::assert_snapshot!(error, @"refresh account service token: no secure connection came about; check the system's certificates and clock, and the base URL");
+    insta::assert_snapshot!(error, @"refresh account service token: could not set up a secure connection; check the system's certificates and clock, and the base URL");
+}
+
+#[tokio::test]
+async fn the_cause_of_refused_headers_is_shown_and_counts() {
+    for (code, message) in [
+        (6111, "Invalid format for Authorization header"),
+        (6103, "Invalid format for X-Auth-Key header"),
+    ] {
+        let body = format!(
+            r#"{{"success":false,"errors":[{{"code":6003,"message":"Invalid request headers","error_chain":[{{"code":{code},"message":"{message}"}}]}}],"messages":[],"result":null}}"#
+        );
+        let error = failure(json("400 Bad Request", &body), Then::Close).await;
+        assert!(error.is_auth() && error.is_unauthenticated(), "{error}");
+        assert_eq!(error.api_errors()[0].error_chain[0].code, code);
+        if code == 6111 {
+            insta::assert_snapshot!(error, @r#"refresh account service token: the API refused the call (HTTP 400, ray id 8f2b1c9d0e1f2a3b-FRA): 6003 Invalid request headers: 6111 Invalid format for Authorization header; check that the credentials are right, that they have the permission "Access: Service Tokens Write", and that they belong to the account"#);
+        }
+    }
+    let body = r#"{"success":false,"errors":[{"code":6003,"message":"Invalid request headers"}]}"#;
+    let error = failure(json("400 Bad Request", body), Then::Close).await;
+    assert!(!error.is_auth(), "another header may be meant");
+}
+
+#[tokio::test]
+async fn the_edges_problem_json_gives_title_and_detail() {
+    let problem = |status: u16, code: u16| {
+        format!(
+            r#"{{"type":"https://developers.cloudflare.com/support/troubleshooting/http-status-codes/cloudflare-1xxx-errors/error-{code}/","title":"Error {code}: A title","status":{status},"detail":"It can't be done.","instance":"8f2b1c9d0e1f2a3b","error_code":{code},"retryable":false,"cloudflare_error":true}}"#
+        )
+    };
+    for (status, code, kind) in [
+        ("403 Forbidden", 1020, ErrorKind::Blocked),
+        ("502 Bad Gateway", 502, ErrorKind::Status),
+        ("530 Origin DNS", 1016, ErrorKind::Status),
+    ] {
+        let body = problem(status[..3].parse().unwrap(), code);
+        let answer = answer(status, "application/problem+json", &body);
+        let error = failure(answer, Then::Close).await;
+        assert_eq!(error.kind(), kind);
+        let problem = error.problem().unwrap();
+        assert_eq!(
+            problem.title.as_deref(),
+            Some(format!("Error {code}: A title").as_str())
+        );
+        assert_eq!(problem.detail.as_deref(), Some("It can't be done."));
+        assert_eq!(problem.error_code, Some(i64::from(code)));
+        assert_eq!(problem.retryable, Some(false));
+        match code {
+            1020 => {
+                insta::assert_snapshot!(error, @"refresh account service token: Cloudflare's edge blocked the request before it reached the API (HTTP 403, ray id 8f2b1c9d0e1f2a3b-FRA): Error 1020: A title: It can't be done; call from another IP address, or ask Cloudflare's support with the ray id")
+            }
+            502 => {
+                insta::assert_snapshot!(error, @"refresh account service token: the answer is an error without the API's envelope (HTTP 502, ray id 8f2b1c9d0e1f2a3b-FRA, application/problem+json, 280 bytes): Error 502: A title: It can't be done; the call may have taken effect; look at the token to be sure")
+            }
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_caller_that_the_edge_blocks_is_told_so() {
+    let challenge = answer("403 Forbidden", "text/html", HTML).replacen(
+        "\r\n",
+        "\r\ncf-mitigated: challenge\r\n",
+        1,
+    );
+    let mut said = Vec::new();
+    for answer in [
+        answer("403 Forbidden", "text/plain", "error code: 1010"),
+        answer("403 Forbidden", "text/plain", "error code: 1006\n"),
+        answer("429 Too Many Requests", "text/plain", "error code: 1015"),
+        challenge,
+    ] {
+        let error = failure(answer, Then::Close).await;
+        assert_eq!(error.kind(), ErrorKind::Blocked, "{error}");
+        assert!(!error.is_auth() && !error.is_refused() && !error.may_have_been_applied());
+        let is_rate = error.status().unwrap() == 429;
+        assert_eq!(
+            (error.is_transient(), error.is_rate_limited()),
+            (is_rate, is_rate)
+        );
+        said.push(error.to_string());
+    }
+    insta::assert_snapshot!(said.join("\n"), @"
+    refresh account service token: Cloudflare's edge blocked the request before it reached the API (HTTP 403, ray id 8f2b1c9d0e1f2a3b-FRA): error code 1010; send a `User-Agent` that names your program, and check that no proxy changes the request
+    refresh account service token: Cloudflare's edge blocked the request before it reached the API (HTTP 403, ray id 8f2b1c9d0e1f2a3b-FRA): error code 1006; call from another IP address, or ask Cloudflare's support with the ray id
+    refresh account service token: Cloudflare's edge blocked the request before it reached the API (HTTP 429, ray id 8f2b1c9d0e1f2a3b-FRA): error code 1015; send fewer requests from this IP address, and wait as long as `Retry-After` says
+    refresh account service token: Cloudflare's edge blocked the request before it reached the API (HTTP 403, a challenge for browsers, ray id 8f2b1c9d0e1f2a3b-FRA); call from an IP address with a better reputation, with a `User-Agent` that names your program
+    ");
+    for other in ["error code: 502", "error code: x"] {
+        let error = failure(answer("502 Bad Gateway", "text/plain", other), Then::Close).await;
+        assert_eq!(error.kind(), ErrorKind::Status, "{error}");
+    }
+}
+
+#[tokio::test]
+async fn an_account_without_access_and_a_forbidden_address_have_their_own_advice() {
+    let refused = |code: i64, message: &str| {
+        format!(
+            r#"{{"success":false,"errors":[{{"code":{code},"message":"{message}"}}],"messages":[],"result":null}}"#
+        )
+    };
+    let not_enabled = refused(
+        9999,
+        "access.api.error.not_enabled: Access is not enabled. Visit the Access dashboard and click the 'Enable Access' button.",
+    );
+    let error = failure(json("403 Forbidden", &not_enabled), Then::Close).await;
+    assert!(!error.is_auth() && error.is_refused());
+    insta::assert_snapshot!(error, @"refresh account service token: the API refused the call (HTTP 403, ray id 8f2b1c9d0e1f2a3b-FRA): 9999 access.api.error.not_enabled: Access is not enabled. Visit the Access dashboard and click the 'Enable Access' button; enable Access for the account: open Zero Trust in Cloudflare's dashboard");
+    let address = refused(
+        9109,
+        "Cannot use the access token from location: 203.0.113.7",
+    );
+    let error = failure(json("403 Forbidden", &address), Then::Close).await;
+    assert!(error.is_auth() && error.is_unauthenticated());
+    insta::assert_snapshot!(error, @"refresh account service token: the API refused the call (HTTP 403, ray id 8f2b1c9d0e1f2a3b-FRA): 9109 Cannot use the access token from location: 203.0.113.7; call from an IP address that the API token allows, or change the token's client IP address filter");
+}
+
+#[tokio::test]
+async fn a_message_is_shown_as_prose() {
+    let body = r#"{"success":false,"errors":[{"code":1000,"message":"can't \"é\"\u001b[2J\n"}]}"#;
+    let error = failure(json("400 Bad Request", body), Then::Close).await;
+    let shown = error.to_string();
+    assert!(shown.ends_with(r#": 1000 can't "é"\u{1b}[2J\n"#), "{shown}");
+}
+
+#[tokio::test]
+async fn a_proxy_that_wants_a_password_is_asked_once() {
+    let refusal = "HTTP/1.1 407 Proxy Authentication Required\r\nproxy-authenticate: Basic\r\ncontent-length: 0\r\n\r\n";
+    for base_url in ["https://api.example.com", "http://api.example.com"] {
+        let server = RawServer::start(refusal, Then::Close).await;
+        let proxy = server.base_url().replace("/client/v4", "");
+        let http = reqwest::Client::builder().proxy(reqwest::Proxy::all(proxy).unwrap());
+        let client = Client::builder()
+            .api_token(CANARY)
+            .base_url(base_url)
+            .allow_http()
+            .http_client(http.build().unwrap())
+            .clock(support::clock())
+            .build()
+            .unwrap();
+        let tokens = client.account(ACCOUNT).unwrap();
+        let error = tokens.refresh(TOKEN).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Proxy, "{error:?}");
+        assert!(error.is_connect() && !error.is_transient() && !error.may_have_been_applied());
+        assert_eq!((error.attempts(), server.requests().len()), (1, 1));
+        if base_url.starts_with("https") {
+            insta::assert_snapshot!(error, @"refresh account service token: could not use the proxy; check HTTPS_PROXY and ALL_PROXY: the proxy's URL begins with `http://` or `https://`, and holds the user name and the password that the proxy wants");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_error_is_cheap_to_clone_and_reads_well_from_main() {
+    let (_held, address) = support::closed_port();
+    let client = Client::builder()
+        .api_token(CANARY)
+        .base_url(format!("http://{address}"))
+        .retry(Retry::none())
+        .build();
+    let tokens = client.unwrap().account(ACCOUNT).unwrap();
+    let error = tokens.refresh(TOKEN).await.unwrap_err();
+    let copy = error.clone();
+    assert_eq!(copy.to_string(), error.to_string());
+    let shown = format!("{copy:#?}");
+    let shown = shown.replace(&address.to_string(), "HOST:PORT");
+    assert_eq!(shown.lines().count(), 1);
+    assert!(
+        shown.starts_with("refresh account service token: could not connect to HOST:PORT; "),
+        "{shown}"
+    );
+    assert!(shown.contains("; cause: ") && shown.len() < 400, "{shown}");
 }

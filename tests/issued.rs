@@ -32,9 +32,9 @@ async fn create(
     server.tokens().create(&CreateServiceToken::new("ci")).await
 }
 
-/// Answers to a rotate that took effect, none of them as documented. `SECRET`
-/// stands for the secret, `ID` for the client id.
-const WRONG_ANSWERS: [(&str, &str); 16] = [
+/// Answers to a rotate that took effect, none of them as documented, with the secret
+/// where it is documented. `SECRET` stands for the secret, `ID` for the client id.
+const ODD_ANSWERS: [(&str, &str); 7] = [
     (
         "a timestamp of another form",
         r#"{"success":true,"errors":[],"messages":[],"result":{"client_id":"ID","client_secret":"SECRET","expires_at":"next year"}}"#,
@@ -52,97 +52,145 @@ const WRONG_ANSWERS: [(&str, &str); 16] = [
         r#"{"result":{"client_id":"ID","client_secret":"SECRET"}}"#,
     ),
     (
-        "no envelope at all",
-        r#"{"client_id":"ID","client_secret":"SECRET"}"#,
-    ),
-    (
         "success of another type",
         r#"{"success":"true","errors":[],"messages":[],"result":{"client_id":"ID","client_secret":"SECRET"}}"#,
-    ),
-    (
-        "a list of one",
-        r#"{"success":true,"errors":[],"messages":[],"result":[{"client_id":"ID","client_secret":"SECRET"}]}"#,
-    ),
-    (
-        "one level deeper",
-        r#"{"success":true,"errors":[],"messages":[],"result":{"service_token":{"client_id":"ID","client_secret":"SECRET"}}}"#,
-    ),
-    (
-        "a secret of another type",
-        r#"{"success":true,"errors":[],"messages":[],"result":{"client_id":"ID","client_secret":{"value":"SECRET","version":2}}}"#,
-    ),
-    (
-        "a field of another name",
-        r#"{"success":true,"errors":[],"messages":[],"result":{"client_id":"ID","clientSecret":"SECRET"}}"#,
-    ),
-    (
-        "another name, known by its form",
-        r#"{"success":true,"errors":[],"messages":[],"result":{"client_id":"ID","token":"FORMED"}}"#,
-    ),
-    (
-        "another name, in a list, known by its form",
-        r#"{"success":true,"errors":[],"messages":[],"result":[{"client_id":"ID","secrets":["FORMED"]}]}"#,
-    ),
-    (
-        "a list of secrets",
-        r#"{"success":true,"errors":[],"messages":[],"result":{"client_id":"ID","client_secret":["SECRET"]}}"#,
-    ),
-    (
-        "the result is the secret",
-        r#"{"success":true,"errors":[],"messages":[],"result":"FORMED"}"#,
     ),
     (
         "null lists and an unknown field",
         r#"{"success":true,"errors":null,"messages":null,"result":{"client_id":"ID","client_secret":"SECRET","x":{"y":1}}}"#,
     ),
     (
-        "result is null, the secret beside it",
-        r#"{"success":true,"errors":[],"messages":[],"result":null,"client_secret":"SECRET"}"#,
+        "a field beyond all depth",
+        r#"{"success":true,"result":{"client_id":"ID","name":DEEP,"client_secret":"SECRET"}}"#,
     ),
 ];
 
+/// Answers with the secret somewhere else, and where.
+const MISPLACED: [(&str, &[&str]); 11] = [
+    (
+        r#"{"client_id":"ID","client_secret":"SECRET"}"#,
+        &["client_secret"],
+    ),
+    (
+        r#"{"success":true,"errors":[],"messages":[],"result":[{"client_id":"ID","client_secret":"SECRET"}]}"#,
+        &["result[0].client_secret"],
+    ),
+    (
+        r#"[{"success":true,"result":{"client_id":"ID","client_secret":"SECRET"}}]"#,
+        &["[0].result.client_secret"],
+    ),
+    (
+        r#"{"success":true,"errors":[],"messages":[],"result":{"service_token":{"client_id":"ID","client_secret":"SECRET"}}}"#,
+        &["result.service_token.client_secret"],
+    ),
+    (
+        r#"{"success":true,"errors":[],"messages":[],"result":{"client_id":"ID","client_secret":{"algorithm":"sha256","value":"SECRET"}}}"#,
+        &["result.client_secret.value"],
+    ),
+    (
+        r#"{"success":true,"errors":[],"messages":[],"result":{"client_id":"ID","client_secret":["hidden","SECRET"]}}"#,
+        &["result.client_secret[1]"],
+    ),
+    (
+        r#"{"success":true,"errors":[],"messages":[],"result":{"client_id":"ID","client_secret":"********","clientSecret":"SECRET"}}"#,
+        &["result.clientSecret"],
+    ),
+    (
+        r#"{"success":true,"errors":[],"messages":[],"result":{"client_id":"ID","token":"FORMED","client_secret":""}}"#,
+        &["result.token"],
+    ),
+    (
+        r#"{"success":true,"errors":[],"messages":[],"result":"FORMED"}"#,
+        &["result"],
+    ),
+    (
+        r#"{"success":true,"errors":[],"messages":[],"result":null,"client_secret":"SECRET","FORMED":"FORMED"}"#,
+        &["client_secret", "[redacted]"],
+    ),
+    (
+        r#"{"success":true,"errors":[],"messages":[],"result":{"client_id":"ID","client_secret":"SECRET","client_secret":"FORMED"}}"#,
+        &["result.client_secret", "result.client_secret"],
+    ),
+];
+
+const FORMED: &str = "cfast_aB3dE5gH7jK9mN1pQ3sT5vW7yZ9bC1eF3hI5kL7n12ab34cd";
+
+fn filled_in(body: &str) -> String {
+    let deep = "[".repeat(10_000) + &"]".repeat(10_000);
+    body.replace("SECRET", CANARY)
+        .replace("FORMED", FORMED)
+        .replace("DEEP", &deep)
+        .replace("ID", CLIENT_ID)
+}
+
 #[tokio::test]
-async fn wrong_answers_do_not_lose_the_secret() {
-    let formed = "cfast_aB3dE5gH7jK9mN1pQ3sT5vW7yZ9bC1eF3hI5kL7n12ab34cd";
-    for (what, body) in WRONG_ANSWERS {
-        let secret = if body.contains("FORMED") {
-            formed
-        } else {
-            CANARY
-        };
-        let body = body
-            .replace("SECRET", CANARY)
-            .replace("FORMED", formed)
-            .replace("ID", CLIENT_ID);
+async fn odd_answers_do_not_lose_the_secret() {
+    for (what, body) in ODD_ANSWERS {
+        let body = filled_in(body);
         for issued in [
             rotate(json("200 OK", &body), Then::Close).await,
             create(json("201 Created", &body), Then::Close).await,
             create(json("200 OK", &body), Then::Close).await,
         ] {
             let issued = issued.unwrap_or_else(|error| panic!("{what}: {error}"));
-            assert_eq!(issued.credentials().expose_secret(), secret, "{what}");
+            assert_eq!(issued.credentials().expose_secret(), CANARY, "{what}");
+            let headers = issued.credentials().headers();
             if body.contains("client_id") {
                 assert_eq!(issued.credentials().client_id(), Some(CLIENT_ID), "{what}");
-                assert!(issued.credentials().headers().is_ok());
+                assert!(headers.is_ok());
             } else {
-                assert!(
-                    issued
-                        .credentials()
-                        .headers()
-                        .unwrap_err()
-                        .is_configuration()
-                );
+                assert!(headers.unwrap_err().is_configuration());
             }
             let mut shown = format!("{issued:?} {issued:#?}");
             shown += &format!("{:?}", issued.into_inner().into_parts());
-            assert!(!shown.contains(secret), "{what}: {shown}");
+            assert!(!shown.contains(CANARY), "{what}: {shown}");
         }
     }
 }
 
 #[tokio::test]
+async fn a_secret_in_another_place_is_no_success_and_its_place_is_named() {
+    for (body, places) in MISPLACED {
+        let body = filled_in(body);
+        for issued in [
+            rotate(json("200 OK", &body), Then::Close).await,
+            create(json("201 Created", &body), Then::Close).await,
+        ] {
+            let error = issued.expect_err(&body);
+            assert!(
+                error.is_decode() && error.may_have_been_applied(),
+                "{error}"
+            );
+            assert_eq!(error.body(), Some(body.as_bytes()));
+            assert_eq!(error.secret_places(), places, "{body}");
+            let shown = format!("{error} {error:?}");
+            assert!(
+                shown.contains(&format!("may be at `{}`", places[0])),
+                "{shown}"
+            );
+            assert!(
+                !shown.contains(CANARY) && !shown.contains(FORMED),
+                "{shown}"
+            );
+        }
+    }
+    let error = rotate(json("200 OK", &filled_in(MISPLACED[1].0)), Then::Close).await;
+    insta::assert_snapshot!(error.unwrap_err(), @"rotate account service token: the answer can't be read at `result.client_secret`: expected a client secret; a secret may be at `result[0].client_secret` (HTTP 200, ray id 8f2b1c9d0e1f2a3b-FRA, application/json, 163 bytes); the call may have taken effect; keep the body of the answer, and look there for the secret");
+}
+
+#[tokio::test]
+async fn an_answer_that_is_too_deep_to_be_searched_says_so() {
+    let body = filled_in(r#"{"success":true,"result":{"x":DEEP}}"#);
+    let error = rotate(json("200 OK", &body), Then::Close)
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("nested too deeply"), "{error}");
+    assert_eq!(error.body(), Some(body.as_bytes()));
+}
+
+#[tokio::test]
 async fn what_could_not_be_read_is_named() {
-    let body = WRONG_ANSWERS[1]
+    let body = ODD_ANSWERS[1]
         .1
         .replace("SECRET", CANARY)
         .replace("ID", CLIENT_ID);
@@ -183,21 +231,34 @@ async fn what_only_mentions_a_secret_is_not_taken_for_one() {
 }
 
 #[tokio::test]
-async fn what_the_envelope_says_is_kept_with_a_secret_that_was_looked_for() {
-    for (success, result) in [
-        ("true", "[{\"client_secret\":\"SECRET\"}]"),
-        ("true", "null,\"client_secret\":\"SECRET\""),
-        ("\"yes\"", "{\"client_secret\":\"SECRET\"}"),
-        ("true", "{\"id\":7,\"client_secret\":\"SECRET\"}"),
+async fn the_lists_of_an_odd_answer_are_kept() {
+    for (success, result, unreadable) in [
+        ("true", r#"[{"client_secret":"SECRET"}]"#, None),
+        ("true", r#"null,"client_secret":"SECRET""#, None),
+        (r#""yes""#, r#"{"client_secret":"SECRET"}"#, Some("success")),
+        (
+            "true",
+            r#"{"id":7,"client_secret":"SECRET"}"#,
+            Some("result.id"),
+        ),
     ] {
         let result = result.replace("SECRET", CANARY);
         let body = format!(
             r#"{{"success":{success},"errors":[{{"code":1002,"message":"odd"}}],"messages":[{{"code":1001,"message":"store it"}}],"result":{result}}}"#
         );
-        let issued = rotate(json("200 OK", &body), Then::Close).await.unwrap();
-        assert_eq!(issued.credentials().expose_secret(), CANARY);
-        assert_eq!(issued.messages()[0].message, "store it", "{body}");
-        assert_eq!(issued.api_errors()[0].code, 1002, "{body}");
+        let (errors, messages) = match rotate(json("200 OK", &body), Then::Close).await {
+            Ok(issued) => {
+                assert_eq!(issued.credentials().expose_secret(), CANARY);
+                assert_eq!(issued.unreadable(), unreadable.as_slice());
+                (issued.api_errors().to_vec(), issued.messages().to_vec())
+            }
+            Err(error) => {
+                assert_eq!(unreadable, None, "{error}");
+                (error.api_errors().to_vec(), error.api_messages().to_vec())
+            }
+        };
+        assert_eq!(messages[0].message, "store it", "{body}");
+        assert_eq!(errors[0].code, 1002, "{body}");
     }
 }
 

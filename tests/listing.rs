@@ -176,6 +176,40 @@ async fn nonsense_about_pages_is_not_believed() {
 }
 
 #[tokio::test]
+async fn counts_that_contradict_each_other_end_no_listing() {
+    for (info, pages) in [
+        (json!({ "total_count": 10, "total_pages": 3 }), 3),
+        (json!({ "total_count": 25, "total_pages": 1 }), 3),
+        (json!({ "total_count": 25, "total_pages": 4 }), 4),
+    ] {
+        let what = info.to_string();
+        assert_lists_all(&what, 25, pages, move |_, _| info.clone()).await;
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_a_page_holds_twice_is_listed_and_counted_once() {
+    let server = RawServer::answering(|request| {
+        let ids = match number(request, "page=") {
+            Some(1) => vec![1, 1],
+            Some(2) => vec![2],
+            _ => Vec::new(),
+        };
+        let tokens: Vec<Value> = ids
+            .into_iter()
+            .map(|id| json!({ "id": format!("id-{id}"), "name": format!("token {id}") }))
+            .collect();
+        let info = json!({ "total_count": 2 });
+        let body = json!({ "success": true, "errors": [], "messages": [], "result": tokens, "result_info": info });
+        support::json("200 OK", &body.to_string())
+    })
+    .await;
+    let listed = all(&server, server.tokens(), 2).await;
+    assert!(listed.error.is_none(), "{:?}", listed.error);
+    assert_eq!(listed.names, ["token 1", "token 2"]);
+}
+
+#[tokio::test]
 async fn a_server_that_gives_fewer_than_asked_for_loses_nothing() {
     let server = server(
         25,

@@ -290,6 +290,77 @@ async fn a_path_that_is_refused_is_shown_without_its_secrets() {
 }
 
 #[tokio::test]
+async fn a_result_is_read_strictly_in_the_callers_own_type() {
+    #[derive(Debug, Deserialize)]
+    struct App {
+        #[expect(dead_code, reason = "only its type matters")]
+        max_age: Option<u32>,
+    }
+    let body =
+        json!({ "success": true, "errors": [], "messages": [], "result": { "max_age": "24h" } });
+    let server = server("200 OK", &body).await;
+    let call = || client(&server).request(Method::GET, "/a");
+    let error = call().send::<App>().await.unwrap_err();
+    insta::assert_snapshot!(error, @"raw request: the answer can't be read at `result.max_age`: expected u32 (HTTP 200, ray id 8f2b1c9d0e1f2a3b-FRA, application/json, 69 bytes)");
+    let error = call()
+        .send::<std::collections::HashMap<String, u32>>()
+        .await
+        .unwrap_err();
+    assert!(
+        error.is_decode() && error.to_string().contains("`result.max_age`"),
+        "{error}"
+    );
+    let null = json!({ "success": true, "errors": [], "messages": [], "result": [null, 1] });
+    let server = self::server("200 OK", &null).await;
+    let call = client(&server).request(Method::GET, "/a");
+    let error = call.send::<Vec<u32>>().await.unwrap_err();
+    assert!(error.to_string().contains("`result[0]`"), "{error}");
+}
+
+#[tokio::test]
+async fn a_path_in_an_answer_shows_no_secret() {
+    let formed = "cfast_aB3dE5gH7jK9mN1pQ3sT5vW7yZ9bC1eF3hI5kL7n12ab34cd";
+    for secret in [support::CANARY, formed] {
+        let body =
+            json!({ "success": true, "errors": [], "messages": [], "result": { secret: "x" } });
+        let server = server("200 OK", &body).await;
+        let call = || client(&server).request(Method::GET, "/a");
+        type Numbers = std::collections::HashMap<String, u32>;
+        let mut shown = match call().send::<Numbers>().await {
+            Ok(answer) => format!("{answer:?} {:?}", answer.unreadable()),
+            Err(error) => format!("{error} {error:?}"),
+        };
+        let token = server.tokens().refresh(TOKEN).await.unwrap();
+        shown += &format!("{token:?} {:?}", token.unreadable());
+        #[derive(Debug, Deserialize)]
+        struct Envelope {
+            #[expect(dead_code, reason = "only its type matters")]
+            result: Numbers,
+        }
+        let error = token.json::<Envelope>().unwrap_err();
+        shown += &format!("{error} {error:?}");
+        assert!(!shown.contains(secret), "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn json_beyond_all_depth_has_its_own_error() {
+    let deep = "[".repeat(1_000_000) + &"]".repeat(1_000_000);
+    for result in [deep.clone(), format!(r#"{{"id":{deep}}}"#)] {
+        let body = format!(r#"{{"success":true,"errors":[],"messages":[],"result":{result}}}"#);
+        let server = RawServer::start(support::json("200 OK", &body), Then::Close).await;
+        let call = client(&server).request(Method::GET, "/a");
+        let error = call.send::<Value>().await.unwrap_err();
+        let shown = error.to_string();
+        assert!(
+            error.is_decode() && shown.contains("nested too deeply"),
+            "{shown}"
+        );
+        assert!(shown.len() < 2000, "{}", shown.len());
+    }
+}
+
+#[tokio::test]
 async fn a_token_of_a_zone_is_within_reach() {
     let body = format!(
         r#"{{"success":true,"errors":[],"messages":[],"result":{{"id":"{TOKEN}","duration":"8760h"}}}}"#

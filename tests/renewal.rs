@@ -571,10 +571,14 @@ async fn a_token_that_is_listed_twice_is_renewed_once() {
         .renew(&RenewalPolicy::new())
         .report()
         .await;
-    insta::assert_snapshot!(report, @"3 tokens: 2 renewed");
-    assert_eq!(server.requests().len(), 3, "list, and two refreshes");
-    let planned = tokens_of(&server).renew(&RenewalPolicy::new().dry_run(true));
-    insta::assert_snapshot!(planned.report().await, @"3 tokens: 2 to renew");
+    // The API counts three, so that one may be missing.
+    let said = report.to_string();
+    assert!(
+        said.starts_with("2 tokens: 2 renewed; stopped early"),
+        "{said}"
+    );
+    assert!(said.contains("the listing is incomplete"), "{said}");
+    assert_eq!(server.requests().len(), 4, "two pages, and two refreshes");
 }
 
 #[tokio::test]

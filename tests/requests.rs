@@ -11,8 +11,7 @@ use cf_service_tokens::{
 use chrono::{DateTime, TimeDelta, Utc};
 use support::{ACCOUNT, RawServer, TOKEN, Then, json};
 
-const TOKEN_ANSWER: &str =
-    r#"{"success":true,"errors":[],"messages":[],"result":{"name":"ci","client_secret":"x"}}"#;
+const TOKEN_ANSWER: &str = r#"{"success":true,"errors":[],"messages":[],"result":{"name":"ci","client_secret":"cfsec2_0123456789abcdef"}}"#;
 const PAGE_ANSWER: &str = r#"{"success":true,"errors":[],"messages":[],"result":[]}"#;
 
 async fn server(body: &str) -> RawServer {

@@ -16,8 +16,7 @@ use cf_service_tokens::{
 use chrono::{DateTime, Utc};
 use support::{ACCOUNT, RawServer, TOKEN, Then, answer, json};
 
-const FINE: &str =
-    r#"{"success":true,"errors":[],"messages":[],"result":{"name":"ci","client_secret":"x"}}"#;
+const FINE: &str = r#"{"success":true,"errors":[],"messages":[],"result":{"name":"ci","client_secret":"cfsec2_0123456789abcdef"}}"#;
 const NOT_FOUND: &str = r#"{"success":false,"errors":[{"code":7003,"message":"no route"}],"messages":[],"result":null}"#;
 
 /// A clock that also records each wait.

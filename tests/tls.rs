@@ -8,7 +8,7 @@ mod support;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cf_service_tokens::{Client, ClientBuilder, Error, Retry, RotateServiceToken};
+use cf_service_tokens::{Client, ClientBuilder, Error, ErrorKind, Retry, RotateServiceToken};
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use support::{ACCOUNT, CANARY, RawServer, TOKEN, Then, in_a_child, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -35,7 +35,7 @@ fn child() {
         let builder = Client::builder().api_token(CANARY).base_url(base_url);
         match runtime.block_on(get(builder)) {
             Ok(name) => format!("got {name}"),
-            Err(error) if error.is_tls() => "no TLS".to_owned(),
+            Err(error) if error.kind() == ErrorKind::Tls => "no TLS".to_owned(),
             Err(error) => error.to_string(),
         }
     });
@@ -176,7 +176,7 @@ async fn proxies_of_the_environment_are_used_and_avoided() {
         ("SSL_CERT_FILE", &*store),
     ];
     let said = through(&here, &avoided).await.unwrap();
-    assert!(said.contains("no connection came about"), "{said}");
+    assert!(said.contains("could not connect"), "{said}");
     assert_eq!(asked.lock().unwrap().len(), 2);
 }
 
@@ -191,6 +191,15 @@ async fn no_proxy_is_used_to_this_machine() {
         assert_eq!(said, "got ci", "{variable}");
     }
     assert_eq!(asked.lock().unwrap()[..], [""; 0]);
+}
+
+#[test]
+fn a_proxy_of_an_unsupported_scheme_is_named_as_the_fault() {
+    let said = in_a_child(
+        "https://api.example.test",
+        &[("ALL_PROXY", "socks5h://127.0.0.1:1080")],
+    );
+    insta::assert_snapshot!(said, @"get account service token: could not use the proxy; check HTTPS_PROXY and ALL_PROXY: the proxy's URL begins with `http://` or `https://`, and holds the user name and the password that the proxy wants");
 }
 
 #[tokio::test]

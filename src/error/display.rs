@@ -1,19 +1,38 @@
-//! What an error says: what happened, with what, and what to do next.
+//! The text of an error: what failed, why, and what to do next.
 
-use std::fmt;
+use std::error::Error as _;
+use std::fmt::{self, Write as _};
 
 use super::{Error, Kind};
+use crate::answer::Answer;
+use crate::answer::meaning::Meaning;
+use crate::answer::message::ApiMessage;
+
+/// How many characters of a text of the other side are shown.
+const MAX_PROSE: usize = 500;
 
 impl Error {
-    /// What the reader can do about it.
+    /// Returns the reader's next step.
     fn advice(&self) -> Option<&'static str> {
+        if self.means(Meaning::AddressNotAllowed) {
+            return Some(
+                "call from an IP address that the API token allows, or change the token's client IP address filter",
+            );
+        }
+        if self.means(Meaning::AccessNotEnabled) {
+            return Some(
+                "enable Access for the account: open Zero Trust in Cloudflare's dashboard",
+            );
+        }
         if self.is_auth() {
             return Some(
                 "check that the credentials are right, that they have the permission \"Access: Service Tokens Write\", and that they belong to the account",
             );
         }
-        if matches!(self.0.kind, Kind::Throttled(_)) {
-            return Some("wait, or give the call a longer deadline");
+        match &self.0.kind {
+            Kind::Throttled(_) => return Some("wait, or give the call a longer deadline"),
+            Kind::Blocked => return Some(self.advice_to_blocked()),
+            _ => {}
         }
         if self.is_rate_limited() {
             return Some("wait as long as `Retry-After` says, or five minutes");
@@ -21,19 +40,38 @@ impl Error {
         if self.is_token_not_found() {
             return Some("check the id: a service token's `client_id` is not its `id`");
         }
-        if self.is_not_found() || self.is_no_route() {
+        if self.is_not_found() || self.means(Meaning::NoRoute) {
             return Some("check the base URL and the ids");
         }
         match &self.0.kind {
-            Kind::Connect => Some("check the network, the proxy settings and the base URL"),
+            Kind::Connect(_) => Some("check the network, the proxy settings and the base URL"),
             Kind::Tls => Some("check the system's certificates and clock, and the base URL"),
+            Kind::Proxy => Some(
+                "check HTTPS_PROXY and ALL_PROXY: the proxy's URL begins with `http://` or `https://`, and holds the user name and the password that the proxy wants",
+            ),
             Kind::Redirect(_) => Some("check the base URL"),
-            // The caller holds the answer that tells of it.
-            Kind::OtherType { .. } => None,
+            // The caller holds the answer.
+            Kind::Decode(decode) if decode.is_callers_type => None,
+            Kind::Decode(decode) if !decode.secret_places.is_empty() => Some(
+                "the call may have taken effect; keep the body of the answer, and look there for the secret",
+            ),
             _ if self.may_have_been_applied() => {
                 Some("the call may have taken effect; look at the token to be sure")
             }
             _ => None,
+        }
+    }
+
+    /// Returns the next step of a caller that the edge blocks.
+    fn advice_to_blocked(&self) -> &'static str {
+        if self.means(Meaning::ClientBlocked) {
+            "send a `User-Agent` that names your program, and check that no proxy changes the request"
+        } else if self.means(Meaning::AddressBlocked) {
+            "call from another IP address, or ask Cloudflare's support with the ray id"
+        } else if self.means(Meaning::RateBlocked) || self.is_rate_limited() {
+            "send fewer requests from this IP address, and wait as long as `Retry-After` says"
+        } else {
+            "call from an IP address with a better reputation, with a `User-Agent` that names your program"
         }
     }
 
@@ -45,28 +83,28 @@ impl Error {
             | Kind::InvalidRequest(words) => f.write_str(words),
             Kind::Throttled(wait) => write!(
                 f,
-                "the rate limit holds the call up for {wait:?}, which is past its deadline"
+                "the rate limit delays the call by {wait:?}, which is past its deadline"
             ),
-            Kind::Connect => f.write_str("no connection came about"),
-            Kind::Tls => f.write_str("no secure connection came about"),
+            Kind::Connect(server) => write!(f, "could not connect to {server}"),
+            Kind::Tls => f.write_str("could not set up a secure connection"),
+            Kind::Proxy => f.write_str("could not use the proxy"),
             Kind::Timeout(limit) => {
                 let limit = limit.as_millis();
                 write!(f, "no complete answer within {limit} ms")
             }
-            Kind::Transport => f.write_str("the connection broke before the answer was complete"),
-            Kind::BodyTooLarge(limit) => {
-                write!(
-                    f,
-                    "the answer's body is larger than the {limit} bytes allowed"
-                )
-            }
-            Kind::Redirect(Some(host)) => {
-                write!(
-                    f,
-                    "the answer is a redirect to {host:?}, which is not followed"
-                )
-            }
+            Kind::Interrupted => f.write_str("the connection broke before the answer was complete"),
+            Kind::BodyTooLarge(limit) => write!(
+                f,
+                "the answer's body is larger than the {limit} bytes allowed"
+            ),
+            Kind::Redirect(Some(host)) => write!(
+                f,
+                "the answer is a redirect to {host:?}, which is not followed"
+            ),
             Kind::Redirect(None) => f.write_str("the answer is a redirect, which is not followed"),
+            Kind::Blocked => {
+                f.write_str("Cloudflare's edge blocked the request before it reached the API")
+            }
             Kind::Refused => f.write_str("the API refused the call"),
             Kind::Status if self.api_errors().is_empty() => {
                 f.write_str("the answer is an error without the API's envelope")
@@ -74,55 +112,121 @@ impl Error {
             Kind::Status => {
                 f.write_str("the answer is an error, though its envelope does not say so")
             }
-            Kind::NotJson => f.write_str("the answer is not JSON"),
-            Kind::Shape { path, fault } => {
-                write!(f, "the answer's JSON can't be read at `{path}`: {fault}")
+            Kind::Decode(decode) => {
+                let (path, fault) = (&decode.fault.path, &decode.fault.fault);
+                if path.is_empty() {
+                    f.write_str(fault)?;
+                } else if decode.is_callers_type {
+                    write!(
+                        f,
+                        "the call succeeded, but its answer is not of the type asked for at `{}`: {fault}",
+                        Prose(path)
+                    )?;
+                } else {
+                    write!(f, "the answer can't be read at `{}`: {fault}", Prose(path))?;
+                }
+                for (index, place) in decode.secret_places.iter().enumerate() {
+                    let separator = if index == 0 {
+                        "; a secret may be at"
+                    } else {
+                        " or"
+                    };
+                    write!(f, "{separator} `{}`", Prose(place))?;
+                }
+                Ok(())
             }
-            Kind::NoResult => f.write_str("the answer says success but holds no result"),
-            Kind::OtherType { path, fault } => write!(
-                f,
-                "the call succeeded, but its answer is not of the type asked for at `{path}`: {fault}"
-            ),
-            Kind::Pages(words) => f.write_str(words),
         }
     }
 
-    fn fmt_response(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(response) = self.response() else {
-            return Ok(());
-        };
-        write!(f, " (HTTP {}", response.received.status.as_u16())?;
-        if let Some(ray_id) = self.ray_id() {
-            write!(f, ", ray id {}", ray_id.escape_debug())?;
+    fn fmt_answer(&self, answer: &Answer, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, " (HTTP {}", answer.status.as_u16())?;
+        if answer.is_challenge() {
+            f.write_str(", a challenge for browsers")?;
         }
-        if let Some(wait) = self.retry_after() {
+        if let Some(ray_id) = answer.ray_id() {
+            write!(f, ", ray id {}", Prose(ray_id))?;
+        }
+        if let Some(wait) = answer.retry_after() {
             write!(f, ", retry after {wait:?}")?;
         }
-        if self.is_decode() || matches!(self.0.kind, Kind::Status) {
-            match response.received.content_type() {
-                Some(content_type) => write!(f, ", {}", content_type.escape_debug())?,
+        if matches!(self.0.kind, Kind::Decode(_) | Kind::Status) {
+            match answer.content_type() {
+                Some(content_type) => write!(f, ", {}", Prose(content_type))?,
                 None => f.write_str(", no content type")?,
             }
-            write!(f, ", {} bytes", response.received.body.len())?;
+            write!(f, ", {} bytes", answer.body.len())?;
         }
         f.write_str(")")?;
-        for (index, error) in response.errors.iter().enumerate() {
-            let separator = if index == 0 { ": " } else { ", " };
-            write!(
-                f,
-                "{separator}{} {}",
-                error.code,
-                error.message.escape_debug()
-            )?;
-            if let Some(pointer) = error.source.as_ref().and_then(|s| s.pointer.as_ref()) {
-                write!(f, " at {}", pointer.escape_debug())?;
-            }
+        for (index, error) in answer.errors.iter().enumerate() {
+            f.write_str(if index == 0 { ": " } else { ", " })?;
+            fmt_message(error, f)?;
         }
-        if response.errors.is_empty() && !response.excerpt.is_empty() {
-            write!(f, ": {:?}", response.excerpt)?;
+        if !answer.errors.is_empty() {
+            return Ok(());
+        }
+        match &answer.problem {
+            Some(problem) => {
+                if let Some(title) = &problem.title {
+                    write!(f, ": {}", Prose(title))?;
+                } else if let Some(code) = problem.error_code {
+                    write!(f, ": error code {code}")?;
+                }
+                if let Some(detail) = &problem.detail {
+                    write!(f, ": {}", sentence(detail))?;
+                }
+                Ok(())
+            }
+            None if answer.excerpt.is_empty() || answer.is_challenge() => Ok(()),
+            None => write!(f, ": \"{}\"", Prose(&answer.excerpt)),
+        }
+    }
+}
+
+/// Writes an entry of `errors`, and its causes behind it.
+fn fmt_message(error: &ApiMessage, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    for (index, message) in error.with_chain().enumerate() {
+        let separator = if index == 0 { "" } else { ": " };
+        write!(
+            f,
+            "{separator}{} {}",
+            message.code,
+            sentence(&message.message)
+        )?;
+        if let Some(pointer) = message.source.as_ref().and_then(|s| s.pointer.as_ref()) {
+            write!(f, " at {}", Prose(pointer))?;
+        }
+    }
+    Ok(())
+}
+
+/// A sentence of the other side without its point: this one goes on.
+fn sentence(text: &str) -> Prose<'_> {
+    Prose(text.strip_suffix('.').unwrap_or(text))
+}
+
+/// A text of the other side as prose: cut, and without control characters.
+struct Prose<'a>(&'a str);
+
+impl fmt::Display for Prose<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, character) in self.0.chars().enumerate() {
+            if index == MAX_PROSE {
+                return f.write_char('…');
+            }
+            if is_control(character) {
+                write!(f, "{}", character.escape_default())?;
+            } else {
+                f.write_char(character)?;
+            }
         }
         Ok(())
     }
+}
+
+/// Whether a character controls a terminal, or turns the direction of the text.
+fn is_control(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 impl fmt::Display for Error {
@@ -134,7 +238,9 @@ impl fmt::Display for Error {
         if self.attempts() > 1 {
             write!(f, ", at the last of {} attempts", self.attempts())?;
         }
-        self.fmt_response(f)?;
+        if let Some(answer) = self.answer() {
+            self.fmt_answer(answer, f)?;
+        }
         if let Some(advice) = self.advice() {
             write!(f, "; {advice}")?;
         }
@@ -142,25 +248,29 @@ impl fmt::Display for Error {
     }
 }
 
+/// The same text in one line, with the causes: a program whose `main` returns an error
+/// shows it to its users.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut debug = f.debug_struct("Error");
-        // A program whose `main` returns an error shows this to its users.
-        debug.field("message", &format_args!("{self}"));
-        debug.field("kind", &self.kind_name());
-        if let Some(call) = &self.0.call {
-            debug
-                .field("operation", &call.operation.id)
-                .field("attempts", &call.attempts);
+        fmt::Display::fmt(self, f)?;
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            write!(f, "; cause: {error}")?;
+            cause = error.source();
         }
-        if let Some(response) = self.response() {
-            debug
-                .field("status", &response.received.status)
-                .field("ray_id", &self.ray_id())
-                .field("api_errors", &response.errors)
-                .field("api_messages", &response.messages)
-                .field("excerpt", &response.excerpt);
-        }
-        debug.field("source", &self.0.source).finish()
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prose_escapes_only_control_characters() {
+        let shown = |text: &str| Prose(text).to_string();
+        assert_eq!(shown("can't: \"é→🦀\""), "can't: \"é→🦀\"");
+        assert_eq!(shown("a\u{1b}[2J\n\u{202e}b"), r"a\u{1b}[2J\n\u{202e}b");
+        assert_eq!(shown(&"x".repeat(600)).chars().count(), MAX_PROSE + 1);
     }
 }

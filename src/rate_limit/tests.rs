@@ -56,17 +56,12 @@ async fn settle() {
     }
 }
 
-fn answer(status: StatusCode, fields: &[(&'static str, &str)]) -> Received {
+fn answer(status: StatusCode, fields: &[(&'static str, &str)]) -> Answer {
     let headers: HeaderMap = fields
         .iter()
         .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
         .collect();
-    Received {
-        status,
-        headers,
-        body: Bytes::new(),
-        at: DateTime::UNIX_EPOCH,
-    }
+    Answer::new(status, headers, Bytes::new(), DateTime::UNIX_EPOCH)
 }
 
 fn limiter(quota: u32, window: u64) -> Arc<RateLimiter> {

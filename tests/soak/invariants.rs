@@ -269,20 +269,22 @@ fn a_success_is_true(life: &Life, made: &Made, success: &Success, wrong: &mut Ve
     }
 }
 
-/// A secret in an answer that can be read as JSON is one that the caller gets,
-/// unless the API says that the call failed.
+/// A secret at its documented place is one that the caller gets, and a secret at another
+/// place in JSON is named, unless the API says that the call failed.
 fn a_failure_holds_no_readable_secret(made: &Made, error: &Error, wrong: &mut Vec<String>) {
     let Some(body) = error.body() else {
         return;
     };
     let holds_one = String::from_utf8_lossy(body).contains(ISSUED);
     let document = serde_json::from_slice::<serde_json::Value>(body);
-    let is_refused = document
-        .as_ref()
-        .is_ok_and(|document| document["success"] == false);
-    if holds_one && document.is_ok() && !is_refused {
+    let Ok(document) = document else {
+        return;
+    };
+    let is_in_place = document["result"]["client_secret"].is_string();
+    let is_told = !is_in_place && !error.secret_places().is_empty();
+    if holds_one && document["success"] != false && !is_told {
         wrong.push(format!(
-            "step {}, {}: the secret is there, and not given: {error:?}",
+            "step {}, {}: the secret is there, and neither given nor named: {error:?}",
             made.step, made.call
         ));
     }

@@ -20,12 +20,11 @@ use crate::sink::Sink;
 const EXIT_CODES: &str = "\
 Exit codes:
   0  all is well
-  1  something failed: a token was not found, not renewed, or is refused by the app
-  2  the command line can't be carried out; nothing was changed
+  1  failure: a token was not found, not renewed, or is refused by the app
+  2  invalid usage; nothing was changed
   3  the credentials are missing, not accepted, or lack a permission
-  4  the API, or the app of `verify`, could not be reached or could not answer now;
-     try again later
-  5  --dry-run found tokens that are due
+  4  the API, or the app of `verify`, is unreachable or unavailable; try again later
+  5  --dry-run found due tokens
 
 Try it with nothing configured:
   cf-service-tokens --simulate list
@@ -35,12 +34,12 @@ With an API token that has the permission \"Access: Service Tokens Write\":
   export CLOUDFLARE_API_TOKEN=... CLOUDFLARE_ACCOUNT_ID=...
   cf-service-tokens renew --within 30d";
 
-/// Keeps Cloudflare Access service tokens alive.
+/// Keep Cloudflare Access service tokens alive.
 ///
-/// A service token lets a machine pass Cloudflare Access. It lapses a year after
-/// it was made, and then the app behind Access answers with a bare 403. `renew`
-/// moves the expiry of every token that falls due one year ahead; the secret stays
-/// as it is. `rotate` makes a new secret, and brings it safely to where it is kept.
+/// A service token lets a machine pass Cloudflare Access. It expires a year after it
+/// was created, and then the app behind Access responds with a bare 403. `renew` moves
+/// the expiry of every due token to a year from now; the secret stays the same.
+/// `rotate` makes a new secret and stores it safely.
 ///
 /// Credentials come from the environment (CLOUDFLARE_API_TOKEN, or
 /// CLOUDFLARE_EMAIL with CLOUDFLARE_API_KEY) or from a file (--api-token-file),
@@ -56,18 +55,18 @@ pub(crate) struct Arguments {
     pub(crate) command: Command,
 }
 
-/// What every command takes.
+/// The options of every command.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Options of every command")]
 pub(crate) struct Global {
-    /// The account whose tokens these are [env: CLOUDFLARE_ACCOUNT_ID]
+    /// The id of the account [env: CLOUDFLARE_ACCOUNT_ID]
     #[arg(long, global = true, value_name = "ID")]
     pub(crate) account: Option<String>,
-    /// A file that holds the API token and nothing else, in place of the
-    /// credentials in the environment
+    /// A file that holds only the API token; replaces the credentials in the
+    /// environment
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) api_token_file: Option<PathBuf>,
-    /// How results are written to standard output
+    /// The format of results on standard output
     #[arg(
         long,
         short,
@@ -76,26 +75,26 @@ pub(crate) struct Global {
         default_value = "table"
     )]
     pub(crate) output: Format,
-    /// Works on a simulated account, which is gone when the command ends
+    /// Use a throwaway simulated account
     ///
-    /// The account has ten tokens: well, due, expired, disabled, and without an end.
-    /// No credentials are needed and nothing leaves the machine.
+    /// The account has ten tokens: some are due, expired or disabled, or never expire.
+    /// It needs no credentials, and nothing leaves the machine.
     /// To keep a simulated account between commands, use `simulate`.
     #[arg(long, global = true)]
     pub(crate) simulate: bool,
-    /// Says nothing but results and errors; of several tokens, a table has only
-    /// those that failed
+    /// Print only results and errors; a table of several tokens shows only those
+    /// that failed
     #[arg(long, short, global = true)]
     pub(crate) quiet: bool,
-    /// Shows each request to the API on standard error, without secrets
+    /// Show each request to the API on standard error, without secrets
     #[arg(long, short, global = true)]
     pub(crate) verbose: bool,
-    /// Where `create` and `rotate` note what they are about to do, and the secret
-    /// until it is delivered
+    /// Where `create` and `rotate` record their intent, and the secret until it is
+    /// stored
     ///
-    /// Without it: $STATE_DIRECTORY, or the directory cf-service-tokens in
-    /// $XDG_STATE_HOME or ~/.local/state. It must outlive a crash, belong to who runs
-    /// the command, and be writable by nobody else.
+    /// The default is $STATE_DIRECTORY, or the directory cf-service-tokens in
+    /// $XDG_STATE_HOME or ~/.local/state. The directory must survive a crash, belong to
+    /// the user who runs the command, and be writable by nobody else.
     #[arg(
         long,
         global = true,
@@ -109,72 +108,72 @@ pub(crate) struct Global {
     pub(crate) journal: Option<PathBuf>,
 }
 
-/// How results are written.
+/// The format of results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
     /// For people: aligned columns, fitted to the terminal
     Table,
     /// One JSON document
     Json,
-    /// One JSON object a line, as results come
+    /// One JSON object per line, as results arrive
     Jsonl,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Lists service tokens, with when each one lapses
+    /// List service tokens and their expiry
     List(List),
-    /// Shows all that the API tells of one token
+    /// Show every detail of one token
     Show(OneToken),
-    /// Makes a token, and brings its secret to where it is kept
+    /// Create a token, and store its secret in --secret-to
     Create(Create),
-    /// Changes a token's name or duration, or when its old secret ends
+    /// Change a token's name or duration, or when its old secret expires
     Update(Update),
-    /// Lets disabled tokens authenticate again
+    /// Enable disabled tokens
     Enable(Tokens),
-    /// Stops tokens from authenticating, and keeps them
+    /// Disable tokens without deleting them
     Disable(Tokens),
-    /// Deletes tokens
+    /// Delete tokens
     Delete(Delete),
-    /// Moves the expiry of these tokens one year ahead; their secrets stay
+    /// Move the expiry of tokens to a year from now; their secrets stay the same
     Refresh(Tokens),
-    /// Gives a token a new secret, and brings it to where it is kept
+    /// Give a token a new secret, and store it in --secret-to
     Rotate(Rotate),
-    /// Renews all tokens that fall due
+    /// Renew all due tokens
     Renew(Renew),
-    /// Tries a token's secret on an app behind Access
+    /// Try a token's secret on an app behind Access
     Verify(Verify),
-    /// Says what lapses when, the first to lapse first
+    /// Show upcoming expirations, soonest first
     Report(Report),
-    /// Finds, finishes or discards what an interrupted `create` or `rotate` left
+    /// List, finish or discard an interrupted `create` or `rotate`
     Journal(JournalArguments),
-    /// Runs a simulator of Cloudflare's API, to try the command on
+    /// Run a simulator of Cloudflare's API to try the command on
     Simulate(Simulate),
-    /// Prints the completions for a shell
+    /// Print the completions for a shell
     Completions(Completions),
-    /// Prints the manual page, or writes one for each command
+    /// Print the manual page, or write one for each command
     Man(Man),
 }
 
 #[derive(Args, Debug)]
 pub(crate) struct List {
-    /// Only the tokens of this very name
+    /// Exact name
     #[arg(long)]
     pub(crate) name: Option<String>,
-    /// Only the tokens that have this text in their name or id
+    /// Text in the name or id
     #[arg(long, value_name = "TEXT")]
     pub(crate) search: Option<String>,
 }
 
 #[derive(Args, Debug)]
 pub(crate) struct OneToken {
-    /// The token's id, as `list` shows it; it is not the client id
+    /// The token's id, as `list` shows it; not the client id
     pub(crate) id: String,
 }
 
 #[derive(Args, Debug)]
 pub(crate) struct Tokens {
-    /// The tokens' ids, as `list` shows them; they are not the client ids
+    /// The tokens' ids, as `list` shows them; not the client ids
     #[arg(required = true, value_name = "ID")]
     pub(crate) ids: Vec<String>,
 }
@@ -184,11 +183,11 @@ pub(crate) struct Tokens {
 Example:
   cf-service-tokens create deploy --duration 720h --secret-to env-file:deploy.env")]
 pub(crate) struct Create {
-    /// The name that people know the token by
+    /// The display name of the token
     pub(crate) name: String,
     #[command(flatten)]
     pub(crate) delivery: Delivery,
-    /// How long it lives, such as 8760h or `forever`; a year without it
+    /// How long the token is valid, such as 8760h or `forever` [default: a year]
     #[arg(long)]
     pub(crate) duration: Option<TokenDuration>,
 }
@@ -198,18 +197,18 @@ pub(crate) struct Create {
 pub(crate) struct Delivery {
     /// Where the secret goes: FILE, env-file:FILE, command:COMMAND or stdout
     ///
-    /// The API shows a secret once. So its destination is tried before the API is
-    /// called, and the secret is kept in the journal until it has arrived.
+    /// The API shows a secret only once. So the command tests the destination before it
+    /// calls the API, and keeps the secret in the journal until it is stored.
     ///
-    ///   FILE, file:FILE   the secret alone, without a line break
+    ///   FILE, file:FILE   holds only the secret, without a line break
     ///   env-file:FILE     CF_ACCESS_CLIENT_ID=... and CF_ACCESS_CLIENT_SECRET=...;
     ///                     other lines of the file stay
     ///   command:COMMAND   run by `sh -c`, with the secret on its standard input and
     ///                     CF_ACCESS_CLIENT_ID in its environment; it must fail if it
     ///                     could not store the secret
-    ///   stdout, -         standard output; all else goes to standard error
+    ///   stdout, -         standard output; everything else goes to standard error
     ///
-    /// A file is readable by its owner alone (0600) and replaced as a whole.
+    /// A file is readable only by its owner (0600) and replaced as a whole.
     #[arg(long, value_name = "SINK", verbatim_doc_comment)]
     pub(crate) secret_to: Sink,
 }
@@ -217,16 +216,16 @@ pub(crate) struct Delivery {
 #[derive(Args, Debug)]
 #[command(group = clap::ArgGroup::new("change").required(true).multiple(true))]
 pub(crate) struct Update {
-    /// The token's id, as `list` shows it; it is not the client id
+    /// The token's id, as `list` shows it; not the client id
     pub(crate) id: String,
     /// A new name
     #[arg(long, group = "change")]
     pub(crate) name: Option<String>,
-    /// How long it lives from now on, such as 8760h or `forever`
+    /// How long the token is valid from now on, such as 8760h or `forever`
     #[arg(long, group = "change")]
     pub(crate) duration: Option<TokenDuration>,
-    /// Until when the secret before the newest one works: a time such as
-    /// 2027-01-31T12:00:00Z, or how long from now such as 2h; 0s ends it at once
+    /// When the previous secret expires: a time such as 2027-01-31T12:00:00Z, or a span
+    /// from now such as 2h; 0s ends it at once
     #[arg(long, group = "change", value_name = "WHEN", value_parser = time_or_span)]
     pub(crate) old_secret_until: Option<When>,
 }
@@ -235,128 +234,126 @@ pub(crate) struct Update {
 pub(crate) struct Delete {
     #[command(flatten)]
     pub(crate) tokens: Tokens,
-    /// Does not ask whether that is meant
+    /// Skip the confirmation prompt
     #[arg(long, short)]
     pub(crate) yes: bool,
 }
 
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
-Whoever uses the token must get the new secret before the old one ends. To keep a
-token alive, don't rotate: refresh or renew it, and its secret stays.
+All users of the token must get the new secret before the old one expires. To keep a
+token alive, don't rotate: refresh or renew it, and its secret stays the same.
 
-A token has two secrets at most. So a second rotate ends the secret before the last at
-once, whatever its grace, and it may be the one in use. While the journal knows of a
-grace that runs, a rotate is refused unless --end-grace or --revoke-now is given.
+A token has at most two secrets. So a second rotate ends the previous secret at once,
+whatever its grace period, and that may be the one in use. While the journal has a
+running grace period, a rotate needs --end-grace or --revoke-now.
 
 Examples:
   cf-service-tokens rotate ID --secret-to /etc/deploy/secret
   cf-service-tokens rotate ID --grace 7d --secret-to env-file:/etc/deploy.env
   cf-service-tokens rotate ID --secret-to 'command:vault kv put secret/app key=-'")]
 pub(crate) struct Rotate {
-    /// The token's id, as `list` shows it; it is not the client id
+    /// The token's id, as `list` shows it; not the client id
     pub(crate) id: String,
     #[command(flatten)]
     pub(crate) delivery: Delivery,
-    /// How long the old secret works beside the new one
+    /// Grace period in which the old secret still works
     #[arg(long, value_name = "SPAN", default_value = "24h", value_parser = humantime::parse_duration)]
     pub(crate) grace: Duration,
-    /// Rotates even while the grace of an earlier rotate runs: the secret before the
-    /// last dies at once
+    /// Rotate during the grace period of an earlier rotate; the previous secret expires
+    /// at once
     #[arg(long)]
     pub(crate) end_grace: bool,
-    /// Ends the old secret at once: whatever still uses it breaks
+    /// End the old secret at once: everything that still uses it breaks
     #[arg(long, conflicts_with = "grace")]
     pub(crate) revoke_now: bool,
 }
 
-/// What is due, and when.
+/// The window in which tokens are due.
 #[derive(Args, Debug)]
 pub(crate) struct Window {
-    /// How long before its expiry a token falls due
+    /// How long before its expiry a token is due
     #[arg(long, value_name = "SPAN", default_value = "30d", value_parser = humantime::parse_duration)]
     pub(crate) within: Duration,
 }
 
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
-A token that expired less than the window ago is renewed like any other that is due.
+A token that expired less than the window ago is renewed like any other due token.
 Older ones need --include-expired: they may have been left to expire on purpose. Each
 renewal is verified: the expiry must have moved.
 
-From cron, daily; mail comes only if something failed:
+Daily from cron, which sends mail only if something failed:
   17 4 * * *  $HOME/.cargo/bin/cf-service-tokens renew --quiet
 
-In a pipeline, to fail if something is due:
+In a pipeline, to fail if a token is due:
   cf-service-tokens renew --dry-run --within 14d")]
 pub(crate) struct Renew {
     #[command(flatten)]
     pub(crate) window: Window,
-    /// By how much a token's life is lengthened
+    /// How far to move the expiry
     #[arg(long, value_name = "WAY", default_value = "refresh")]
     pub(crate) by: By,
-    /// Says what would be renewed, and changes nothing; ends with code 5 if
-    /// anything is due
+    /// Show which tokens are due, and change nothing; exit with 5 if any is
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Stays, and renews each token when it falls due
+    /// Keep running and renew tokens as they become due
     #[arg(long, conflicts_with = "dry_run")]
     pub(crate) watch: bool,
-    /// With --watch, serves /metrics, /healthz, /readyz and a page with the report
-    /// here, such as 127.0.0.1:9464
+    /// With --watch, serve /metrics, /healthz, /readyz and a page with the report at
+    /// this address, such as 127.0.0.1:9464
     #[arg(long, value_name = "ADDRESS", requires = "watch", value_parser = address)]
     pub(crate) listen: Option<SocketAddr>,
-    /// Only part I of N of the tokens, from 0, so that N programs share the work
+    /// Renew only part I of N of the tokens, from 0, so that N programs share the work
     #[arg(long, value_name = "I/N")]
     pub(crate) shard: Option<Shard>,
-    /// Only the token of this name or id; may be given several times
+    /// Renew only the token with this name or id; may be repeated
     #[arg(long, value_name = "NAME|ID", action = ArgAction::Append)]
     pub(crate) only: Vec<String>,
-    /// Not the token of this name or id; may be given several times
+    /// Exclude the token with this name or id; may be repeated
     #[arg(long, value_name = "NAME|ID", action = ArgAction::Append)]
     pub(crate) except: Vec<String>,
-    /// Also tokens that expired longer ago than the window, which makes them work again
+    /// Also renew tokens that expired longer ago than the window; they work again
     #[arg(long)]
     pub(crate) include_expired: bool,
-    /// Also disabled tokens, which does not enable them
+    /// Also renew disabled tokens; they stay disabled
     #[arg(long)]
     pub(crate) include_disabled: bool,
 }
 
-/// By how much a token's life is lengthened.
+/// How far a renewal moves the expiry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum By {
-    /// One year from now, whatever the token's duration
+    /// To a year from now, whatever the token's duration
     Refresh,
-    /// The token's own duration from now
+    /// To the token's own duration from now
     Duration,
 }
 
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
-The credentials are looked for in CF_ACCESS_CLIENT_ID and CF_ACCESS_CLIENT_SECRET,
-unless a file is named. With --simulate, and nothing else, a new token is tried on a
-simulated app.
+The credentials come from CF_ACCESS_CLIENT_ID and CF_ACCESS_CLIENT_SECRET, unless a
+file is named. With only --simulate, the command tries a new token on a simulated app.
 
 Examples:
   cf-service-tokens verify --url https://app.example.com --env-file deploy.env
   cf-service-tokens verify --url https://app.example.com \\
     --client-id 88bf3b6d.access.example.com --secret-file /etc/deploy/secret")]
 pub(crate) struct Verify {
-    /// The app behind Access
+    /// The URL of the app behind Access
     #[arg(long)]
     pub(crate) url: Option<String>,
     /// A file with CF_ACCESS_CLIENT_ID=... and CF_ACCESS_CLIENT_SECRET=..., as
     /// `--secret-to env-file:` writes it
     #[arg(long, value_name = "FILE", conflicts_with_all = ["client_id", "secret_file"])]
     pub(crate) env_file: Option<PathBuf>,
-    /// The client id, which goes with --secret-file
+    /// The client id for --secret-file
     #[arg(long, value_name = "ID", requires = "secret_file")]
     pub(crate) client_id: Option<String>,
-    /// A file that holds the secret alone, as `--secret-to FILE` writes it
+    /// A file that holds only the secret, as `--secret-to FILE` writes it
     #[arg(long, value_name = "FILE", requires = "client_id")]
     pub(crate) secret_file: Option<PathBuf>,
-    /// Sends both in this one header, for an app that is set up to read them there
+    /// Send both in this one header, for an app that is configured to read it
     #[arg(long, value_name = "NAME")]
     pub(crate) single_header: Option<String>,
 }
@@ -365,16 +362,16 @@ pub(crate) struct Verify {
 pub(crate) struct Report {
     #[command(flatten)]
     pub(crate) window: Window,
-    /// Writes the report as a page to this file, in place of the table
+    /// Write the report as an HTML page to this file instead of a table
     #[arg(long, value_name = "FILE")]
     pub(crate) html: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
-`create` and `rotate` note what they are about to do before the API is called, and
-the secret before anything else is done with it. What they leave behind if they are
-killed is found here. Secrets are never shown: `finish` brings them to their sink.")]
+`create` and `rotate` record their intent before they call the API, and the secret
+before they do anything else with it. If they are killed, the journal has the rest.
+Secrets are never shown: `finish` stores them in their sink.")]
 pub(crate) struct JournalArguments {
     #[command(subcommand)]
     pub(crate) command: Option<JournalCommand>,
@@ -382,21 +379,21 @@ pub(crate) struct JournalArguments {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum JournalCommand {
-    /// Lists what was left, and says what to do about it
+    /// List the entries, and what to do about each
     List,
-    /// Brings a secret that was left to its sink
+    /// Store the secret of an entry in its sink
     Finish {
         /// The entry, as `journal list` shows it
         entry: String,
-        /// Another sink than the one it was meant for
+        /// Another sink than that of the entry
         #[arg(long, value_name = "SINK")]
         secret_to: Option<Sink>,
     },
-    /// Forgets an entry, and the secret in it
+    /// Remove an entry, and the secret in it
     Discard {
         /// The entry, as `journal list` shows it
         entry: String,
-        /// Does not ask whether that is meant
+        /// Skip the confirmation prompt
         #[arg(long, short)]
         yes: bool,
     },
@@ -404,16 +401,16 @@ pub(crate) enum JournalCommand {
 
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
-It prints the variables that the command needs, as a shell reads them, and shows each
-request on standard error. In one terminal:
+Prints the variables that the command needs, as shell commands, and shows each request
+on standard error. In one terminal:
   cf-service-tokens simulate > simulator.env
 
 In another:
   . ./simulator.env
   cf-service-tokens list
 
-It answers as Cloudflare's document promises, and nothing more. The program
-cf-service-tokens-simulator has options for an API that departs from it.")]
+Its responses hold what Cloudflare's document promises and nothing more. The program
+cf-service-tokens-simulator has options for an API that differs from the document.")]
 pub(crate) struct Simulate {
     /// The loopback address to listen on; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0", value_parser = address)]
@@ -433,7 +430,7 @@ pub(crate) struct Completions {
 
 #[derive(Args, Debug)]
 pub(crate) struct Man {
-    /// Writes a page for each command into this directory
+    /// Write a page for each command to this directory
     #[arg(long, value_name = "DIRECTORY")]
     pub(crate) to: Option<PathBuf>,
 }
@@ -447,7 +444,7 @@ pub(crate) enum When {
 
 fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| {
-        "an IP address and a port are needed, such as 127.0.0.1:9464 or [::1]:9464".to_owned()
+        "expected an IP address and a port, such as 127.0.0.1:9464 or [::1]:9464".to_owned()
     })
 }
 
@@ -458,6 +455,6 @@ fn time_or_span(text: &str) -> Result<When, String> {
     humantime::parse_duration(text)
         .map(When::In)
         .map_err(|error| {
-            format!("neither a time such as 2027-01-31T12:00:00Z nor a span such as 2h: {error}")
+            format!("expected a time such as 2027-01-31T12:00:00Z or a span such as 2h: {error}")
         })
 }

@@ -103,10 +103,10 @@ fn api_token(file: &Path) -> Result<SecretString, Failure> {
     let text = fs::read_to_string(file).map_err(|error| {
         Failure::new(
             Exit::Credentials,
-            format!("the API token can't be read from {}", file.display()),
+            format!("can't read the API token from {}", file.display()),
         )
         .because(error)
-        .next("--api-token-file names a file that holds the API token and nothing else")
+        .next("--api-token-file takes a file that holds only the API token")
     })?;
     let text = Zeroizing::new(text);
     Ok(SecretString::from(text.trim_end()))

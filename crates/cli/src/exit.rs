@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use cf_service_tokens::Error;
+use cf_service_tokens::{Error, ErrorKind};
 
 /// How the command ended. The numbers are documented in the README and in the
 /// command's help, and never change their meaning.
@@ -25,16 +25,14 @@ pub(crate) enum Exit {
 impl Exit {
     /// The code that belongs to a failed call.
     pub(crate) fn of(error: &Error) -> Self {
-        if error.is_credentials() || error.is_auth() {
+        if error.kind() == ErrorKind::Credentials || error.is_auth() {
             return Self::Credentials;
         }
         if error.is_configuration() || error.is_invalid_id() || error.is_invalid_request() {
             return Self::Usage;
         }
         let cannot_answer = error.is_connect()
-            || error.is_timeout()
-            || error.is_interrupted()
-            || error.is_rate_limited()
+            || error.is_transient()
             || error
                 .status()
                 .is_some_and(|status| status.is_server_error());

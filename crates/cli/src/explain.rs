@@ -1,18 +1,18 @@
-//! What went wrong, in plain words, with what to do next.
+//! Failures, with their causes and what to do next.
 
 use std::error::Error as StdError;
 use std::fmt::Display;
 use std::io::Write as _;
 
 use anstyle::{AnsiColor, Style};
-use cf_service_tokens::Error;
+use cf_service_tokens::{Error, ErrorKind};
 
 use crate::exit::Exit;
 
 const RED: Style = AnsiColor::Red.on_default().bold();
 const YELLOW: Style = AnsiColor::Yellow.on_default().bold();
 
-/// What went wrong, why, what to do next, and the exit code that says so.
+/// A failure: its message, causes, what to do next, and exit code.
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) exit: Exit,
@@ -31,30 +31,30 @@ impl Failure {
         }
     }
 
-    /// A command line that can't be carried out. Nothing was changed.
+    /// Invalid usage. Nothing was changed.
     pub(crate) fn usage(what: impl Display) -> Self {
         Self::new(Exit::Usage, what)
     }
 
-    /// Which token it is about.
+    /// Names the token that the failure concerns.
     pub(crate) fn about(mut self, token: &str) -> Self {
         self.what = format!("{token}: {}", self.what);
         self
     }
 
-    /// What the reader should do.
+    /// Sets what the user should do.
     pub(crate) fn next(mut self, next: impl Display) -> Self {
         self.next = Some(next.to_string());
         self
     }
 
-    /// What the failure comes from.
+    /// Adds a cause.
     pub(crate) fn because(mut self, cause: impl Display) -> Self {
         self.causes.push(cause.to_string());
         self
     }
 
-    /// What the failure comes from, and what that comes from, to the root.
+    /// Adds a cause and all its sources.
     pub(crate) fn because_of_all(mut self, cause: Option<&dyn StdError>) -> Self {
         let mut cause = cause;
         while let Some(error) = cause {
@@ -64,10 +64,10 @@ impl Failure {
         self
     }
 
-    /// Tells of it on standard error.
+    /// Prints the failure on standard error.
     pub(crate) fn show(&self) {
         let mut err = anstream::stderr().lock();
-        // Nobody is left to tell if this can't be written.
+        // If standard error can't be written, nowhere is left to report it.
         let _ = writeln!(err, "{RED}error{RED:#}: {}", self.what);
         for cause in &self.causes {
             let _ = writeln!(err, "  cause: {cause}");
@@ -92,18 +92,18 @@ impl From<&Error> for Failure {
     }
 }
 
-/// What a reader of the command's errors can do, beyond what the error says.
+/// Returns what the user can do, beyond what the error says.
 fn next(error: &Error) -> Option<&'static str> {
-    if error.is_credentials() {
+    if error.kind() == ErrorKind::Credentials {
         return Some(
-            "set CLOUDFLARE_API_TOKEN to an API token, or use --api-token-file with a file that holds one and \
-             nothing else; to try the command without one, add --simulate",
+            "set CLOUDFLARE_API_TOKEN to an API token, or use --api-token-file with a file that holds \
+             only the API token; to try the command without one, add --simulate",
         );
     }
     if error.is_auth() {
         return Some(
-            "look at the API token under My Profile > API Tokens in the dashboard: it needs \
-             \"Access: Service Tokens Write\" (\"Read\" is enough to list and to show) for this account",
+            "check the API token under My Profile > API Tokens in the dashboard: it needs \
+             \"Access: Service Tokens Write\" (\"Read\" is enough for list, show and report) for this account",
         );
     }
     if error.is_invalid_id() || error.is_token_not_found() {
@@ -123,12 +123,12 @@ fn next(error: &Error) -> Option<&'static str> {
     }
 }
 
-/// Tells of something beside the result on standard error.
+/// Prints a note beside the result on standard error.
 pub(crate) fn remark(words: impl Display) {
     let _ = writeln!(anstream::stderr(), "{YELLOW}note{YELLOW:#}: {words}");
 }
 
-/// Tells how far the command has come, on standard error.
+/// Prints the progress of the command on standard error.
 pub(crate) fn progress(words: &str) {
     let _ = writeln!(anstream::stderr(), "{words}");
 }

@@ -1,14 +1,13 @@
-//! What `create` and `rotate` are doing, on disk, so that being killed at any
-//! moment loses no secret and leaves no change without a trace.
+//! Records on disk what `create` and `rotate` do, so that a run that is killed at any
+//! moment loses no secret and leaves a trace of every change.
 //!
-//! Each run has a file of its own, to which lines are only ever added: first what
-//! it is about to do, before the API is called; then the answer, before anything
-//! else is done with it. The file is locked while the run lives, and removed once
-//! the sink has the secret. A file that nobody has locked was left by a run that
-//! was killed, or that failed.
+//! Each run has an append-only file of its own: first its intent, before it calls the
+//! API; then the response, before it does anything else with it. The file is locked
+//! during the run, and removed once the sink has the secret. An unlocked file was left
+//! by a run that was killed or failed.
 //!
-//! Beside the entries, a token that is being rotated, or whose grace runs, has a file
-//! without any secret.
+//! Beside the entries, a token that is being rotated, or that has a running grace
+//! period, has a file without any secret.
 
 mod entry;
 mod token_lock;
@@ -52,7 +51,7 @@ impl Journal {
     pub(crate) fn locate(global: &Global) -> Result<Self, Failure> {
         if global.simulate {
             let directory = TempDir::new().map_err(|error| {
-                Failure::usage("there is no place for a simulated journal").because(error)
+                Failure::usage("can't create a temporary journal").because(error)
             })?;
             return Ok(Self {
                 directory: directory.path().to_owned(),
@@ -64,8 +63,8 @@ impl Journal {
             .filter(|directory| !directory.as_os_str().is_empty())
             .or_else(default_directory);
         let directory = directory.ok_or_else(|| {
-            Failure::usage("there is no place for the journal: HOME is not set").next(
-                "name a directory that outlives a crash by --journal or CF_SERVICE_TOKENS_JOURNAL",
+            Failure::usage("no directory for the journal: HOME is not set").next(
+                "set --journal or CF_SERVICE_TOKENS_JOURNAL to a directory that survives a crash",
             )
         })?;
         Ok(Self {
@@ -82,7 +81,7 @@ impl Journal {
             .map_err(|error| match error.kind() {
                 io::ErrorKind::ResourceBusy => Failure::new(
                     Exit::Failed,
-                    format!("another run is rotating the token {id} just now"),
+                    format!("another run is rotating the token {id}"),
                 )
                 .next("nothing was changed; wait for it to end"),
                 _ => self.unwritable(&error),
@@ -202,7 +201,7 @@ impl Journal {
         missing.into_iter().try_for_each(replace::sync_directory)
     }
 
-    /// What another user has written is not trusted: an entry names a command.
+    /// Files of another user are not trusted: an entry may name a command.
     fn require_own(&self) -> io::Result<()> {
         own_file::require_own(&fs::metadata(&self.directory)?)
     }
@@ -213,20 +212,20 @@ impl Journal {
 
     pub(crate) fn unwritable(&self, error: &io::Error) -> Failure {
         Failure::usage(format!(
-            "the journal in {} can't be written",
+            "can't write the journal in {}",
             self.directory.display()
         ))
         .because(error)
-        .next("nothing was changed; name another directory by --journal")
+        .next("nothing was changed; use --journal with another directory")
     }
 
     pub(crate) fn unreadable(&self, error: &io::Error) -> Failure {
         Failure::usage(format!(
-            "the journal in {} can't be read",
+            "can't read the journal in {}",
             self.directory.display()
         ))
         .because(error)
-        .next("look at it, or name another directory by --journal")
+        .next("check it, or use --journal with another directory")
     }
 }
 

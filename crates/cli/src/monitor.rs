@@ -1,10 +1,10 @@
-//! What a watcher tells to the outside while it runs: metrics for Prometheus, its
-//! health, and the report as a page.
+//! Serves the state of a running watcher: metrics for Prometheus, health checks, and the
+//! report as a page.
 //!
-//! A [`Monitor`] hears all that happens: the events of a
+//! A [`Monitor`] receives the events of a
 //! [`Watch`](cf_service_tokens::renewal::Watch), and by a layer for `tracing` each
-//! request and each wait. What it tells of is kept in one place, so that the page,
-//! the metrics and the health never disagree.
+//! request and each wait. It keeps one state, so that the page, the metrics and the
+//! health checks never disagree.
 //!
 //! ```text
 //! let monitor = Monitor::new(tokens.account_id(), window);
@@ -45,7 +45,7 @@ use tracing_subscriber::registry::LookupSpan;
 use metrics::Metrics;
 use state::State;
 
-/// What is known of a watcher, and told over HTTP. Its clones tell the same.
+/// The state of a watcher, as served over HTTP. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Monitor {
     shared: Arc<Shared>,

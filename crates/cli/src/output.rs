@@ -164,5 +164,5 @@ fn flushed(
 }
 
 fn unwritable(error: io::Error) -> Failure {
-    Failure::new(Exit::Failed, "the result can't be written").because(error)
+    Failure::new(Exit::Failed, "can't write the result").because(error)
 }

@@ -31,7 +31,7 @@ pub(crate) fn lock(file: &File) -> io::Result<()> {
 
 /// That another run has the file.
 pub(crate) fn busy() -> io::Error {
-    let what = "another run is at work on it just now";
+    let what = "another run is using it";
     io::Error::new(io::ErrorKind::ResourceBusy, what)
 }
 
@@ -47,9 +47,9 @@ pub(crate) fn is_at(file: &File, path: &Path) -> io::Result<bool> {
 /// Makes sure that nobody else can have written it, nor can.
 pub(crate) fn require_own(metadata: &Metadata) -> io::Result<()> {
     let fault = if metadata.uid() != rustix::process::geteuid().as_raw() {
-        "it belongs to another user, who may have written anything in it"
+        "it belongs to another user, who could have tampered with it"
     } else if metadata.mode() & 0o022 != 0 {
-        "other users can write to it; take that away by chmod go-w"
+        "other users can write to it; run chmod go-w on it"
     } else {
         return Ok(());
     };

@@ -31,7 +31,7 @@ use cf_service_tokens::ServiceToken;
 use cf_service_tokens::renewal::Decision;
 use chrono::{DateTime, Utc};
 
-/// What a page is about: the tokens of an account, at a moment.
+/// The content of a page: the tokens of an account at one moment.
 pub(crate) struct Report {
     /// The account's id.
     pub(crate) account: String,
@@ -39,13 +39,13 @@ pub(crate) struct Report {
     pub(crate) time: DateTime<Utc>,
     /// How long before its expiry a token falls due.
     pub(crate) window: Duration,
-    /// Why the tokens may not be all, or not be so any more, in a sentence.
+    /// Why the tokens may be incomplete or stale, in a sentence.
     pub(crate) problem: Option<String>,
     /// The tokens, in any order.
     pub(crate) tokens: Vec<Token>,
 }
 
-/// What a page tells of a token.
+/// A token on a page.
 #[derive(Clone, Debug)]
 pub(crate) struct Token {
     /// The token's id, if the API gave one.
@@ -58,7 +58,7 @@ pub(crate) struct Token {
     pub(crate) expires_at: Option<DateTime<Utc>>,
     /// Whether the token never expires.
     pub(crate) never_expires: bool,
-    /// What is to be done with the token.
+    /// The decision about the token.
     pub(crate) decision: Decision,
     /// Why the token was not renewed although it should have been, in words.
     pub(crate) problem: Option<String>,

@@ -1,4 +1,4 @@
-//! What the commands show of tokens, in every format.
+//! The output of the commands about tokens, in every format.
 
 use cf_service_tokens::{Error, ServiceToken, ServiceTokenId};
 use chrono::{DateTime, Utc};
@@ -151,7 +151,7 @@ impl From<&Error> for Fault {
     }
 }
 
-/// What became of a token that was to be changed.
+/// The outcome of a change of a token.
 #[derive(Debug, Serialize)]
 pub(crate) struct ChangeRecord {
     pub(crate) id: Option<String>,
@@ -191,7 +191,7 @@ impl ChangeRecord {
     /// Left as it is, since the credentials were not accepted.
     pub(crate) fn not_tried(id: &str) -> Self {
         Self {
-            // What can't be an id may be a secret that was pasted.
+            // An invalid id may be a pasted secret.
             id: ServiceTokenId::new(id).ok().map(|id| id.to_string()),
             name: None,
             outcome: "not_tried",

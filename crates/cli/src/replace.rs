@@ -69,7 +69,7 @@ impl Replacement {
         self.new.sync_all()?;
         if !self.is_in_place()? {
             return Err(io::Error::other(format!(
-                "{} was removed or replaced meanwhile",
+                "{} was removed or replaced in the meantime",
                 self.new_path.display()
             )));
         }
@@ -131,7 +131,7 @@ fn directory(path: &Path) -> &Path {
 fn new_path(path: &Path) -> io::Result<PathBuf> {
     let name = path
         .file_name()
-        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "it names no file"))?;
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the path names no file"))?;
     let mut new_name = OsString::from(".");
     new_name.push(name);
     new_name.push(".cf-service-tokens.new");
@@ -148,11 +148,11 @@ fn refuse_what_is_no_file(path: &Path) -> io::Result<()> {
     let fault = if kind.is_file() {
         return Ok(());
     } else if kind.is_dir() {
-        "it is a directory; name a file in it"
+        "it is a directory; use a file in it"
     } else if kind.is_symlink() {
-        "it is a symbolic link; name the file that it leads to"
+        "it is a symbolic link; use the file that it points to"
     } else {
-        "it is neither a file nor new; to write to a pipe or device, use command:'cat > ...'"
+        "it is not a regular file; to write to a pipe or device, use command:'cat > ...'"
     };
     Err(io::Error::new(io::ErrorKind::InvalidInput, fault))
 }

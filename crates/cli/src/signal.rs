@@ -1,17 +1,16 @@
-//! Being told to end: by ctrl-c, or by SIGTERM as systemd and Kubernetes send it.
+//! Signals to end: ctrl-c, or SIGTERM as systemd and Kubernetes send it.
 
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::exit::Exit;
 use crate::explain::Failure;
 
-/// Is over when the command is told to end. From when this returns on, a signal
-/// does not kill the process.
+/// Completes when the command receives a signal to end. Once this returns, a signal does
+/// not kill the process.
 pub(crate) fn end() -> Result<impl Future<Output = ()>, Failure> {
     let listen = |kind| {
-        signal(kind).map_err(|error| {
-            Failure::new(Exit::Failed, "signals can't be waited for").because(error)
-        })
+        signal(kind)
+            .map_err(|error| Failure::new(Exit::Failed, "can't wait for signals").because(error))
     };
     let mut interrupt = listen(SignalKind::interrupt())?;
     let mut terminate = listen(SignalKind::terminate())?;

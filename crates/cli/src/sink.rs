@@ -62,28 +62,27 @@ impl Sink {
             Self::Stdout => stdout::Stdout::prove().map(ProvedSink::Stdout),
         };
         proved.map_err(|error| match error.kind() {
-            io::ErrorKind::ResourceBusy => Failure::new(
-                Exit::Failed,
-                format!("another run is bringing something to {self} just now"),
-            )
-            .next("nothing was changed; wait for it to end"),
-            _ => Failure::usage(format!("no secret can be brought to {self}"))
+            io::ErrorKind::ResourceBusy => {
+                Failure::new(Exit::Failed, format!("another run is writing to {self}"))
+                    .next("nothing was changed; wait for it to end")
+            }
+            _ => Failure::usage(format!("can't deliver a secret to {self}"))
                 .because(error)
-                .next("nothing was changed; choose another --secret-to, or mend this one"),
+                .next("nothing was changed; fix the cause, or use another --secret-to"),
         })
     }
 
-    /// Refuses a sink to which a made-up secret would do harm: a file that is there
-    /// may hold a real one, and a command may bring it anywhere.
+    /// Refuses a sink that a simulated secret would harm: an existing file may hold a real
+    /// one, and a command may send it anywhere.
     pub(crate) fn require_harmless(&self) -> Result<(), Failure> {
         let fault = match self {
-            Self::File(path) | Self::EnvFile(path) if path.exists() => "is there already",
-            Self::Command(_) => "would be run",
+            Self::File(path) | Self::EnvFile(path) if path.exists() => "already exists",
+            Self::Command(_) => "would run",
             _ => return Ok(()),
         };
         Err(
-            Failure::usage(format!("{self} {fault}, and the secret is made up"))
-                .next("nothing was changed; with --simulate, name a new file, or stdout"),
+            Failure::usage(format!("{self} {fault}, but the secret is only simulated"))
+                .next("nothing was changed; with --simulate, use a new file or stdout"),
         )
     }
 
@@ -139,11 +138,11 @@ impl FromStr for Sink {
         match (kind, rest) {
             _ if matches!(text, "stdout" | "-") => Ok(Self::Stdout),
             ("env-file", "-") => Err(
-                "standard output takes the secret alone: write stdout (a file of this name is env-file:./-)"
+                "standard output takes only the secret: use stdout (or env-file:./- for a file named -)"
                     .to_owned(),
             ),
             ("file" | "env-file" | "command", "") => {
-                Err(format!("{text:?} does not say where; see --help"))
+                Err(format!("{text:?} has no destination; see --help"))
             }
             ("file", path) => Ok(Self::File(path.into())),
             ("env-file", path) => Ok(Self::EnvFile(path.into())),

@@ -93,7 +93,7 @@ fn an_expiry_that_can_not_be_read_is_unknown_and_the_secret_is_safe() {
         let ran = world.run(&CREATE);
         let created = document(&ran);
         assert_eq!(created.get("expires_at"), None, "{injection:?}");
-        let note = "note: the secret is safe, but the new token could not be read";
+        let note = "note: the secret is safe, but the new token can't be read";
         assert!(ran.stderr.contains(note), "{}", ran.shown());
         assert_the_secret_is_safe(&world);
     }

@@ -66,7 +66,7 @@ fn a_rotate_with_effect_is_not_repeated() {
     assert_shown!("lost", ran.shown());
     let again = world.run(&ROTATE);
     assert_shown!("may-have-taken-effect", again.shown());
-    assert_not_repeated(&world, &again, "was updated since");
+    assert_not_repeated(&world, &again, "has been updated since");
     assert!(world.opens(OLD_SECRET));
     assert_eq!(rotates(&world), 1);
 }
@@ -78,7 +78,7 @@ fn a_revoking_rotate_with_effect_is_not_repeated() {
     interrupt(&world, &revoke, lost().taking_effect());
     let again = world.run(&revoke);
     assert_shown!("may-have-revoked", again.shown());
-    assert_not_repeated(&world, &again, "was updated since");
+    assert_not_repeated(&world, &again, "has been updated since");
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn another_change_in_between_leaves_it_open_whether_the_rotate_took_effect() {
         let changed = world.run(change);
         assert_eq!(changed.code, Some(0), "{}", changed.shown());
         let again = world.run(&ROTATE);
-        assert_not_repeated(&world, &again, "was updated since");
+        assert_not_repeated(&world, &again, "has been updated since");
         assert_eq!(rotates(&world), 1, "{change:?}");
 
         // The way out that the error names.

@@ -125,7 +125,7 @@ fn every_command_tells_of_an_entry_that_can_not_be_read() {
         "{}",
         ran.shown()
     );
-    assert!(ran.stderr.contains("did not end"), "{}", ran.shown());
+    assert!(ran.stderr.contains("was interrupted"), "{}", ran.shown());
 }
 
 #[test]

@@ -69,7 +69,7 @@ fn a_watch_tells_what_it_does_and_ends_when_told_to() {
 
     let mut watching = Running::start(world.command().args(["renew", "--watch"]));
     assert!(watching.line().ends_with(" 1 token: 1 skipped"));
-    assert!(watching.line().contains("next look "));
+    assert!(watching.line().contains("next pass "));
     watching.end(Signal::SIGINT);
 }
 

@@ -151,10 +151,10 @@ fn what_can_not_be_undone_is_asked_for() {
     for (answer, is_done) in [("y\n", true), ("n\n", false), ("\n", false)] {
         let shown = plain(&typing(answer, 100, &mut delete()));
         assert!(
-            shown.contains("can't be brought back. Delete? [y/N]"),
+            shown.contains("can't be restored. Delete 7be9485c-5815-4107-a250-c46e30c45281? [y/N]"),
             "{shown}"
         );
         assert_eq!(shown.contains("deleted"), is_done, "{shown}");
-        assert_eq!(shown.contains("nothing was done"), !is_done, "{shown}");
+        assert_eq!(shown.contains("nothing was changed"), !is_done, "{shown}");
     }
 }

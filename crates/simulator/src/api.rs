@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::api::call::{Note, Target};
 use crate::api::envelope::Refusal;
 use crate::app;
-use crate::control;
+use crate::control::{self, ControlPlane};
 use crate::request_log::{ReceivedRequest, mask, masked_headers, masked_query};
 use crate::shared::Shared;
 use crate::wire::delivery::Delivery;
@@ -59,14 +59,14 @@ impl Operation {
     }
 }
 
-pub(crate) fn router(shared: Arc<Shared>) -> Router {
+pub(crate) fn router(shared: Arc<Shared>, control_plane: ControlPlane) -> Router {
     Router::new()
         .merge(api())
         .fallback(async |uri: Uri| Refusal::no_route(uri.path()).into_response())
         .layer(middleware::from_fn_with_state(shared.clone(), count))
         .merge(app::router())
         .layer(middleware::from_fn_with_state(shared.clone(), record))
-        .merge(control::router())
+        .merge(control::router(control_plane))
         .layer(middleware::from_fn_with_state(shared.clone(), date))
         .with_state(shared)
 }

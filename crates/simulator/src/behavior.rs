@@ -14,8 +14,8 @@ pub(crate) struct Behavior {
     pub(crate) app: AppAuthentication,
 }
 
-/// The answers with which the [protected app](crate::Simulator::protected_url) turns
-/// callers away.
+/// The responses with which the [protected app](crate::Simulator::protected_url) refuses
+/// callers.
 ///
 /// ```
 /// use cf_service_tokens_simulator::{AppAuthentication, Simulator};
@@ -32,12 +32,12 @@ pub(crate) struct Behavior {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum AppAuthentication {
-    /// Strict service-token authentication: 401 for a caller who can't
+    /// Strict service-token authentication: 401 for a caller that can't
     /// authenticate, 403 for a valid token that isn't allowed. Never a redirect.
     #[default]
     Strict,
     /// 403 in either case, as before strict authentication.
     Forbid,
-    /// 302 to a login page in either case. The page itself answers 200.
+    /// 302 to a login page in either case. The page itself has status 200.
     Login,
 }

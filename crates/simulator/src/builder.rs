@@ -6,10 +6,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::api::authentication::SeedApiToken;
 use crate::behavior::{AppAuthentication, Behavior};
+use crate::control::ControlPlane;
 use crate::request_log::{Listener, ReceivedRequest};
 use crate::shared::Shared;
 use crate::simulator::Simulator;
-use crate::start::{Drawn, Start, invalid};
+use crate::start::{Drawn, Start};
 use crate::state::clock::Clock;
 use crate::state::sample;
 use crate::state::seed::{DEFAULT_TOKEN_LIMIT, SeedAccount, SeedToken};
@@ -23,6 +24,8 @@ use crate::state::seed::{DEFAULT_TOKEN_LIMIT, SeedAccount, SeedToken};
 #[must_use = "nothing listens before `start`"]
 pub struct SimulatorBuilder {
     address: SocketAddr,
+    /// `None` for the default, which the address decides.
+    control_plane: Option<bool>,
     clock: Clock,
     seed: u64,
     /// Of the first account.
@@ -52,6 +55,7 @@ impl SimulatorBuilder {
     fn new() -> Self {
         Self {
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            control_plane: None,
             clock: Clock::new(Utc::now),
             seed: 0,
             tokens: Vec::new(),
@@ -68,21 +72,53 @@ impl SimulatorBuilder {
         }
     }
 
-    /// Sets the loopback address to listen on; port 0 takes a free port. The default is
+    /// Sets the address to listen on; port 0 takes a free port. The default is
     /// `127.0.0.1:0`.
+    ///
+    /// Other machines and containers reach a simulator on any other than a loopback address,
+    /// such as `0.0.0.0`. It holds no secret but those that a test gives it, and its own
+    /// credentials come from a seed that anyone can guess. So keep it in a network of tests,
+    /// and don't expose it. The [control plane](Self::control_plane) is off there.
     ///
     /// ```
     /// # use cf_service_tokens_simulator::Simulator;
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> std::io::Result<()> {
-    /// let elsewhere = std::net::SocketAddr::from(([0, 0, 0, 0], 0));
-    /// let error = Simulator::builder().listen(elsewhere).start().await.unwrap_err();
-    /// assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
+    /// let everywhere = std::net::SocketAddr::from(([0, 0, 0, 0], 0));
+    /// let simulator = Simulator::builder().listen(everywhere).start().await?;
+    /// assert!(simulator.base_url().starts_with("http://127.0.0.1:"));
     /// # Ok(())
     /// # }
     /// ```
     pub fn listen(mut self, address: SocketAddr) -> Self {
         self.address = address;
+        self
+    }
+
+    /// Turns the control plane on or off. By default it is on if the simulator listens on a
+    /// loopback address, and off on any other.
+    ///
+    /// On a loopback address it answers requests with a loopback `Host` alone. On any other
+    /// address it answers whatever the `Host` is, so whoever can reach the port can use it:
+    /// other machines, and a web page whose name leads there. The header
+    /// `X-Simulator-Control` is needed on each address.
+    ///
+    /// ```
+    /// # use cf_service_tokens_simulator::Simulator;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let everywhere = std::net::SocketAddr::from(([0, 0, 0, 0], 0));
+    /// let builder = Simulator::builder().listen(everywhere);
+    /// let simulator = builder.control_plane(true).start().await?;
+    /// let clock = simulator.base_url().replace("/client/v4", "/_simulator/clock");
+    /// let request = reqwest::Client::new().get(clock).header("Host", "simulator:8787");
+    /// let answer = request.header("X-Simulator-Control", "1").send().await?;
+    /// assert_eq!(answer.status(), 200);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn control_plane(mut self, on: bool) -> Self {
+        self.control_plane = Some(on);
         self
     }
 
@@ -148,9 +184,8 @@ impl SimulatorBuilder {
         self
     }
 
-    /// Adds ten tokens like those of a real account: most are in order, others are
-    /// about to expire, expired, disabled, never expire, or have a duration that
-    /// can't be read.
+    /// Adds ten tokens like those of a real account: most are fine; others are due,
+    /// expired or disabled, never expire, or have an unreadable duration.
     ///
     /// ```
     /// # use cf_service_tokens_simulator::Simulator;
@@ -182,8 +217,8 @@ impl SimulatorBuilder {
         self
     }
 
-    /// Adds another account, beside the first one, which [`token`](Self::token),
-    /// [`account_id`](Self::account_id) and [`token_limit`](Self::token_limit) are about.
+    /// Adds another account beside the first one, which [`token`](Self::token),
+    /// [`account_id`](Self::account_id) and [`token_limit`](Self::token_limit) configure.
     ///
     /// See the example of [`SeedApiToken`].
     pub fn account(mut self, account: SeedAccount) -> Self {
@@ -191,8 +226,8 @@ impl SimulatorBuilder {
         self
     }
 
-    /// Sets the API token that [`Simulator::api_token`] returns: a text, for one that may do
-    /// everything in every account, or a [`SeedApiToken`].
+    /// Sets the API token that [`Simulator::api_token`] returns: a string, for one with all
+    /// permissions in every account, or a [`SeedApiToken`].
     ///
     /// ```
     /// # use cf_service_tokens_simulator::Simulator;
@@ -221,8 +256,8 @@ impl SimulatorBuilder {
         self
     }
 
-    /// Sets the e-mail address and global API key to accept, which may do everything in every
-    /// account.
+    /// Sets the e-mail address and global API key to accept. They have all permissions in
+    /// every account.
     ///
     /// See the example of [`api_token`](Self::api_token).
     pub fn email_and_api_key(mut self, email: impl Into<String>, key: impl Into<String>) -> Self {
@@ -230,8 +265,8 @@ impl SimulatorBuilder {
         self
     }
 
-    /// Sets how many tokens the first account may hold. The default is 50, as
-    /// Cloudflare's; [`SeedAccount::token_limit`] is that of another account.
+    /// Sets how many tokens the first account may hold. The default is 50, like
+    /// Cloudflare's; for other accounts, use [`SeedAccount::token_limit`].
     ///
     /// A create beyond it is refused with 400, code 12130. Seeds may exceed it.
     ///
@@ -256,10 +291,10 @@ impl SimulatorBuilder {
         self
     }
 
-    /// Makes answers hold every field that is known, documented or not: `expires_at`,
+    /// Adds every known field to responses, documented or not: `expires_at`,
     /// `last_seen_at` and `client_secret_version` after create and rotate,
     /// `client_secret_version` everywhere, and `client_secret` after an update that
-    /// rotates. Without it, each answer holds what Cloudflare's document has.
+    /// rotates. Without it, each response holds the documented fields.
     ///
     /// ```
     /// # use cf_service_tokens_simulator::Simulator;
@@ -270,7 +305,7 @@ impl SimulatorBuilder {
         self
     }
 
-    /// Makes answers show an unknown timestamp as `null`, which is undocumented.
+    /// Shows an unknown timestamp in responses as `null`, which is undocumented.
     /// Without it, such a field is left out.
     ///
     /// See the example of [`lenient_answers`](Self::lenient_answers).
@@ -279,9 +314,9 @@ impl SimulatorBuilder {
         self
     }
 
-    /// Makes lists show the tokens with these names or ids alone, and count no others,
-    /// as Cloudflare does for a member with granular permissions. Nothing in the answer
-    /// tells that tokens are missing, and all other calls see them.
+    /// Limits lists to the tokens with these names or ids, and counts no others, as
+    /// Cloudflare does for a member with granular permissions. Nothing in the response
+    /// shows that tokens are missing, and all other calls see them.
     ///
     /// ```
     /// # use cf_service_tokens_simulator::Simulator;
@@ -293,8 +328,8 @@ impl SimulatorBuilder {
         self
     }
 
-    /// Makes a page hold at most so many tokens, whatever `per_page` asks for, and come
-    /// without `result_info`. 0 counts as 1.
+    /// Limits a page to this many tokens, whatever `per_page` asks for, and omits
+    /// `result_info`. 0 counts as 1.
     ///
     /// ```
     /// # use cf_service_tokens_simulator::Simulator;
@@ -305,7 +340,7 @@ impl SimulatorBuilder {
         self
     }
 
-    /// Sets how the protected app turns callers away. The default is
+    /// Sets how the protected app refuses callers. The default is
     /// [`AppAuthentication::Strict`].
     ///
     /// See the example of [`AppAuthentication`].
@@ -355,9 +390,9 @@ impl SimulatorBuilder {
         self
     }
 
-    /// Calls this with each request, once it is answered and in the log, such as to show
-    /// it. The server waits for it, so it should not take long. It may ask the simulator
-    /// anything.
+    /// Calls this function with each request, after the response and the log entry, such
+    /// as to print it. The server waits for it, so it should be fast. It may call any
+    /// method of the simulator.
     ///
     /// ```
     /// use cf_service_tokens_simulator::Simulator;
@@ -385,11 +420,11 @@ impl SimulatorBuilder {
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`](io::ErrorKind::InvalidInput) if the address isn't a
-    /// loopback one, an id can't stand in a path, an id, Client ID or API token is
-    /// there twice, an API token is for an account that isn't there, a credential can't
-    /// stand in a header, or the window of the rate limit is shorter than a second; and
-    /// whatever the system says when it won't give the address, such as
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) if an id isn't valid in a path, an
+    /// id, Client ID or API token is duplicated, an API token names an account that
+    /// doesn't exist, a credential isn't a valid header value, or the window of the rate
+    /// limit is shorter than a second;
+    /// and the error of the system if the address is unavailable, such as
     /// [`AddrInUse`](io::ErrorKind::AddrInUse).
     ///
     /// # Panics
@@ -397,14 +432,9 @@ impl SimulatorBuilder {
     /// Outside a tokio runtime.
     pub async fn start(self) -> io::Result<Simulator> {
         let address = self.address;
-        if !address.ip().is_loopback() {
-            return Err(invalid(format!(
-                "can't listen on {address}: the simulator gives away its credentials, \
-                 so it takes loopback addresses only, such as 127.0.0.1:0"
-            )));
-        }
+        let control_plane = ControlPlane::at(address.ip(), self.control_plane);
         let shared = self.populate()?;
-        Simulator::serve(address, shared)
+        Simulator::serve(address, control_plane, shared)
     }
 
     fn populate(self) -> io::Result<Shared> {

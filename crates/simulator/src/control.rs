@@ -3,8 +3,9 @@
 //!
 //! A web page that is open in a browser must not reach it. So a request must name a
 //! loopback host, against DNS rebinding, and carry a header that no browser sends to
-//! another site without a preflight; no preflight is ever granted. The simulator listens
-//! on loopback addresses alone, so no other machine gets here.
+//! another site without a preflight; no preflight is ever granted. Where other machines
+//! reach the simulator, the control plane is off unless asked for. Then a request may name
+//! any host, since the simulator doesn't know its names in their network.
 
 mod bodies;
 
@@ -46,10 +47,29 @@ const PATHS: [(&str, &str); 9] = [
     ("/reset", "POST"),
 ];
 
-pub(crate) fn router() -> Router<Arc<Shared>> {
+/// The requests that the control plane takes.
+#[derive(Clone, Copy)]
+pub(crate) enum ControlPlane {
+    Off,
+    LoopbackHost,
+    AnyHost,
+}
+
+impl ControlPlane {
+    /// The control plane of a simulator that listens on this address.
+    pub(crate) fn at(address: IpAddr, asked_for: Option<bool>) -> Self {
+        match (address.is_loopback(), asked_for) {
+            (_, Some(false)) | (false, None) => Self::Off,
+            (true, _) => Self::LoopbackHost,
+            (false, Some(true)) => Self::AnyHost,
+        }
+    }
+}
+
+pub(crate) fn router(control_plane: ControlPlane) -> Router<Arc<Shared>> {
     let control = any(
-        |State(shared): State<Arc<Shared>>, request: Request| async move {
-            let answer = answer(&shared, request).await;
+        move |State(shared): State<Arc<Shared>>, request: Request| async move {
+            let answer = answer(&shared, control_plane, request).await;
             answer.unwrap_or_else(Failure::into_response)
         },
     );
@@ -81,7 +101,7 @@ impl Failure {
     }
 
     fn no_token(id: &str) -> Self {
-        Self::new(StatusCode::NOT_FOUND, format!("there is no token {id}"))
+        Self::new(StatusCode::NOT_FOUND, format!("no token has the id {id}"))
     }
 
     fn into_response(self) -> Response<Body> {
@@ -100,12 +120,27 @@ impl Failure {
     }
 }
 
-async fn answer(shared: &Shared, request: Request) -> Result<Response<Body>, Failure> {
-    check_host(&request)?;
+async fn answer(
+    shared: &Shared,
+    control_plane: ControlPlane,
+    request: Request,
+) -> Result<Response<Body>, Failure> {
+    match control_plane {
+        ControlPlane::Off => {
+            return Err(Failure::new(
+                StatusCode::FORBIDDEN,
+                "the control plane is off, as it is by default on an address that isn't a \
+                 loopback one; start the simulator with --control or \
+                 SimulatorBuilder::control_plane(true) to turn it on",
+            ));
+        }
+        ControlPlane::LoopbackHost => check_host(&request)?,
+        ControlPlane::AnyHost => {}
+    }
     if !request.headers().contains_key(CONTROL_HEADER) {
         return Err(Failure::new(
             StatusCode::FORBIDDEN,
-            "the control plane takes only requests with the header X-Simulator-Control: 1",
+            "the control plane accepts only requests with the header X-Simulator-Control: 1",
         ));
     }
     let (head, body) = request.into_parts();
@@ -116,7 +151,7 @@ async fn answer(shared: &Shared, request: Request) -> Result<Response<Body>, Fai
     let path = head.uri.path().strip_prefix(PREFIX).unwrap_or_default();
     let segments: Vec<&str> = path.split('/').skip(1).collect();
     if head.uri.query().is_some() && segments != ["requests", "count"] {
-        let error = format!("{} takes no query", head.uri.path());
+        let error = format!("{} accepts no query", head.uri.path());
         return Err(Failure::bad_request(error));
     }
 
@@ -134,6 +169,7 @@ async fn answer(shared: &Shared, request: Request) -> Result<Response<Body>, Fai
         }
         ("PATCH", ["tokens", id]) => {
             let change: ChangeToken = read(&body)?;
+            change.check().map_err(Failure::bad_request)?;
             let changed = shared
                 .state()
                 .change(id, |stored| change.apply(stored, now));
@@ -230,7 +266,7 @@ fn check_host(request: &Request) -> Result<(), Failure> {
             .into(),
         ..Failure::new(
             StatusCode::FORBIDDEN,
-            "the control plane takes only requests whose Host is a loopback one",
+            "the control plane accepts only requests with a loopback Host",
         )
     })
 }
@@ -245,6 +281,7 @@ fn is_loopback(host: &str) -> bool {
 
 fn add(shared: &Shared, body: &[u8]) -> Result<Token, Failure> {
     let mut new: NewToken = read(body)?;
+    new.check().map_err(Failure::bad_request)?;
     let account = new.account_id.take();
     let account = account.as_deref().unwrap_or(shared.start.account_id());
     check_account(shared, account)?;
@@ -262,7 +299,7 @@ fn check_account(shared: &Shared, id: &str) -> Result<(), Failure> {
     }
     Err(Failure {
         allowed: state.account_ids().map(str::to_owned).collect(),
-        ..Failure::bad_request(format!("there is no account {id}"))
+        ..Failure::bad_request(format!("no account has the id {id}"))
     })
 }
 
@@ -288,7 +325,7 @@ fn unknown(method: &str, path: &str) -> Failure {
             allowed: methods.split(", ").map(str::to_owned).collect(),
             ..Failure::new(
                 StatusCode::METHOD_NOT_ALLOWED,
-                format!("{PREFIX}{path} doesn't take {method}"),
+                format!("{PREFIX}{path} does not support {method}"),
             )
         },
         None => Failure {
@@ -296,7 +333,10 @@ fn unknown(method: &str, path: &str) -> Failure {
                 .iter()
                 .map(|(pattern, methods)| format!("{PREFIX}{pattern}: {methods}"))
                 .collect(),
-            ..Failure::new(StatusCode::NOT_FOUND, format!("there is no {PREFIX}{path}"))
+            ..Failure::new(
+                StatusCode::NOT_FOUND,
+                format!("unknown path {PREFIX}{path}"),
+            )
         },
     }
 }

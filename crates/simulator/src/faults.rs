@@ -17,9 +17,9 @@ use crate::faults::wrong_json::WrongJson;
 /// next call, or in an [`Injection`](crate::Injection) that says which calls
 /// meet it.
 ///
-/// Some faults stand between a call and the state, others only between the
-/// answer and the client. So the variants say whether the call *takes effect*:
-/// never, always, or as the injection says.
+/// Some faults prevent the call itself, others only disturb the response. So the
+/// variants state whether the call *takes effect*: never, always, or as the injection
+/// says.
 ///
 /// ```
 /// use cf_service_tokens_simulator::{Fault, Simulator};
@@ -37,49 +37,49 @@ use crate::faults::wrong_json::WrongJson;
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Fault {
-    /// The answer is right but late, by this much real time. Always takes effect.
+    /// The response is correct but late, by this much real time. Always takes effect.
     #[serde(rename = "latency_ms", with = "milliseconds")]
     Latency(Duration),
-    /// The connection is reset once the request's head was read. Never takes
+    /// The connection is reset once the request's head is read. Never takes
     /// effect.
     ResetAfterHead,
-    /// The connection is reset once a part of the request's body was read; after
-    /// the head, if there is none. Never takes effect.
+    /// The connection is reset once a part of the request's body is read; after
+    /// the head, if there is no body. Never takes effect.
     ResetDuringRequest,
-    /// The connection is reset once the whole request was read. Takes effect as
+    /// The connection is reset once the whole request is read. Takes effect as
     /// the injection says.
     ResetAfterRequest,
-    /// The connection is reset in the middle of the answer's body. Takes effect
+    /// The connection is reset in the middle of the response body. Takes effect
     /// as the injection says.
     ResetDuringAnswer,
-    /// Nothing is ever answered; the connection stays open. Takes effect as the
+    /// No response is ever sent; the connection stays open. Takes effect as the
     /// injection says.
     StalledHeaders,
-    /// The answer stops in the middle of its body; the connection stays open.
+    /// The response stops in the middle of its body; the connection stays open.
     /// Takes effect as the injection says.
     StalledBody,
-    /// The connection is closed, in good order, before the answer's body is as
-    /// long as `content-length` says. Takes effect as the injection says.
+    /// The connection is closed cleanly before the response body is as long as
+    /// `content-length` says. Takes effect as the injection says.
     TruncatedBody,
-    /// In the middle of the answer's body come blanks, without an end. Takes
+    /// The response body continues with endless blanks from its middle on. Takes
     /// effect as the injection says.
     EndlessBody,
-    /// The answer's body comes byte by byte, with this much real time before
-    /// each. Always takes effect.
+    /// The response body arrives byte by byte, with this much real time before
+    /// each byte. Always takes effect.
     #[serde(rename = "slow_drip_ms", with = "milliseconds")]
     SlowDrip(Duration),
     /// 429 with code 971. Never takes effect.
     TooManyRequests {
-        /// The value of `Retry-After`; without one, the header is not there.
+        /// The value of `Retry-After`; `None` omits the header.
         retry_after_seconds: Option<u32>,
     },
     /// From this call on, every call is refused with 429 for five minutes of the
     /// simulator's clock, as the real API does past its limit. Never takes
     /// effect.
     LockOut,
-    /// This status, with an envelope that tells of a failure. A status from 300
+    /// This status, with the envelope of a failure. A status from 300
     /// to 499 other than 408 never takes effect, any other as the injection
-    /// says. What is no status from 200 to 999 is sent as 500.
+    /// says. A number outside 200 to 999 is sent as 500.
     Status(u16),
     /// This status, with a page for people instead of an envelope. Takes effect
     /// as with [`Status`](Self::Status).
@@ -87,26 +87,26 @@ pub enum Fault {
     /// 200 with an envelope that says `"success": false`. Takes effect as the
     /// injection says.
     SuccessFalse,
-    /// 200 with the token as it was before the call, as a cache would answer an
-    /// update or a refresh; other calls are answered rightly. Takes effect as the
-    /// injection says. From the answer alone no client can know, so a seed never
-    /// draws this one.
+    /// 200 with the token as it was before the call, as from a cache, to an update
+    /// or a refresh; other calls get the correct response. Takes effect as the
+    /// injection says. No client can detect this from the response alone, so a seed
+    /// never draws this fault.
     StaleAnswer,
-    /// The right answer, called `text/plain`. Always takes effect.
+    /// The correct response, labelled `text/plain`. Always takes effect.
     WrongContentType,
-    /// The right answer, compressed with gzip though the client didn't ask. Always
-    /// takes effect.
+    /// The correct response, compressed with gzip although the client didn't ask.
+    /// Always takes effect.
     Gzip,
-    /// The right answer, called compressed though it is not. Always takes effect.
+    /// The correct response, labelled as compressed although it is not. Always takes effect.
     FalseGzip,
-    /// The right answer, with `content-type`, `cf-ray` and `ratelimit` there
-    /// twice, each time with another value. Always takes effect.
+    /// The correct response, with duplicate `content-type`, `cf-ray` and `ratelimit`
+    /// headers of different values. Always takes effect.
     DuplicateHeaders,
-    /// The right answer, with a header of a mebibyte. Always takes effect.
+    /// The correct response, with a header of one mebibyte. Always takes effect.
     OversizedHeaders,
-    /// 307 to the host `elsewhere.invalid`, which there is not. Never takes effect.
+    /// 307 to the host `elsewhere.invalid`, which doesn't exist. Never takes effect.
     Redirect,
-    /// The right answer with JSON that is not, in one of many ways. Takes effect
+    /// The response with wrong JSON, in one of many ways. Takes effect
     /// as [`WrongJson`] says.
     WrongJson(WrongJson),
 }

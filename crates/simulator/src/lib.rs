@@ -4,85 +4,88 @@
 //!
 //! The paths, the envelope, the fields of a token and the meaning of each call
 //! follow [Cloudflare's documentation][docs]. The documentation leaves gaps;
-//! each choice made in one is listed here, so that no test mistakes it for a fact.
+//! this list has each choice that fills one, so that no test mistakes it for a fact.
 //!
-//! | Case | Answer |
+//! | Case | Response |
 //! |---|---|
-//! | no credentials; a service key alone, which counts for nothing | 401, code 10000 |
+//! | no credentials, or only a service key, which is ignored | 401, code 10000 |
 //! | an unknown API token, a wrong e-mail address or global key | 401, code 10000 |
-//! | a malformed or repeated header of credentials, two schemes at once | 400, code 6003; `error_chain` names the header by 6111, 6102 or 6103 |
+//! | a malformed or repeated credential header, two schemes at once | 400, code 6003; `error_chain` names the header by 6111, 6102 or 6103 |
 //! | half a scheme | 400, code 9106 |
 //! | an expired API token | 401, code 9109 |
-//! | an API token from an address that it isn't valid from | 403, code 9109 with another message |
-//! | an account that isn't there, or that the API token may not see | 403, code 10000 |
+//! | an API token from an address that it isn't allowed from | 403, code 9109 with another message |
+//! | an account that doesn't exist, or that the API token has no access to | 403, code 10000 |
 //! | a call that needs more than the read permission of the API token | 403, code 10000 |
 //! | an unknown path, the deprecated zone level included | 404, codes 7003 and 7000 |
 //! | a method that the path doesn't take, `HEAD` included | 405, code 10405 |
 //! | a body that isn't a JSON object, a value of the wrong type or out of range | 400, code 12130; `source.pointer` names the field |
 //! | a create beyond the account's limit of tokens | 400, code 12130: neither number nor message is known |
-//! | a token that isn't there, or is in another account | 404, code [`SERVICE_TOKEN_NOT_FOUND`]: the message is Cloudflare's, the number is inferred |
-//! | delete of a token that a policy names | 400, code 12139 |
+//! | a token that doesn't exist, or is in another account | 404, code [`SERVICE_TOKEN_NOT_FOUND`]: the message is Cloudflare's, the number is inferred |
+//! | delete of a token that a policy uses | 400, code 12139 |
 //!
-//! Cloudflare documents no status of its own for refused credentials. Here 401 says that
+//! Cloudflare documents no particular status for refused credentials. Here 401 means that
 //! they aren't valid, and 403 that valid ones don't permit the call.
 //!
-//! Requests are judged in this order: path and method, credentials, account
-//! and permission, body, token.
+//! The simulator checks requests in this order: path and method, credentials,
+//! account and permission, body, token.
 //!
-//! - **Strictness**: an answer holds the fields that Cloudflare's document of
-//!   2026-10-03 has for its operation, and no others. Create and rotate answer
-//!   without `expires_at` and `last_seen_at`, and no answer holds
-//!   `client_secret_version`. A timestamp that isn't known is left out, since the
-//!   document makes none of them nullable. [`SimulatorBuilder`] can switch each of
+//! - **Strictness**: a response holds the fields that Cloudflare's document of
+//!   2026-10-03 has for its operation, and no others. Create and rotate respond
+//!   without `expires_at` and `last_seen_at`, and no response holds
+//!   `client_secret_version`. An unknown timestamp is left out, since the
+//!   document makes none of them nullable. [`SimulatorBuilder`] can turn each of
 //!   these off: [`lenient_answers`](SimulatorBuilder::lenient_answers),
 //!   [`null_timestamps`](SimulatorBuilder::null_timestamps),
 //!   [`list_only`](SimulatorBuilder::list_only),
 //!   [`capped_pages`](SimulatorBuilder::capped_pages),
 //!   [`app_authentication`](SimulatorBuilder::app_authentication).
-//! - **`null`** is a value of the wrong type wherever a request has it, since the
-//!   document makes no field nullable. Unknown fields and query parameters are
+//! - **`null`** in a request always has the wrong type, since the document makes no
+//!   field nullable. Unknown fields and query parameters are
 //!   ignored.
-//! - **Names** have at most 350 characters, counted as JSON Schema does, and not only
-//!   blanks. Two tokens may have the same name.
+//! - **Names** have at most 350 characters, counted as JSON Schema does, and are not
+//!   blank. Two tokens may have the same name.
 //! - **`client_secret_version`** must be a whole number from 1 to 2^53, though the document
-//!   says *number*. A rotation at the highest version leaves it there.
-//! - **Refresh** sets the expiry to 8760 hours from now, or leaves it where it
-//!   is if that is later. Counting from now, not from the old expiry, makes a repeat
-//!   harmless; and a call that lengthens a life never shortens it. Expired and
-//!   disabled tokens can be refreshed; refreshing enables nothing.
+//!   says *number*. A rotation at the highest version leaves it unchanged.
+//! - **Refresh** sets the expiry to 8760 hours from now, or leaves it unchanged
+//!   if it is later. Counting from now, not from the old expiry, makes a repeat
+//!   harmless, and no refresh makes a token expire earlier. Expired and disabled
+//!   tokens can be refreshed; refreshing enables nothing.
 //! - **Update** with a raised `client_secret_version` rotates, but the documented
-//!   answer has no place for the new `client_secret`, so only a lenient simulator
+//!   response has no place for the new `client_secret`, so only a lenient simulator
 //!   shows it. A lowered version is refused, and so is a body that changes nothing.
-//! - **A secret that has expired stays expired**: moving
-//!   `previous_client_secret_expires_at` forward revives nothing.
+//! - **An expired secret stays expired**: a later
+//!   `previous_client_secret_expires_at` does not restore it.
 //! - **`forever`** never expires, whatever `expires_at` says; `expires_at` is
 //!   then a hundred years off, since the real one isn't null either.
 //! - **Lists** are in order of creation, 1000 tokens a page unless `per_page`
-//!   says otherwise (1 to 1000). `total_count` and `total_pages` count the tokens
-//!   that match the filters.
-//! - **The protected app** answers 401 to a caller who can't authenticate, whatever the
-//!   reason, and 403 to a valid token that isn't allowed. Only a token that is let in
-//!   has been seen.
+//!   says otherwise (1 to 1000). `total_count` counts all tokens that the caller may
+//!   see, whatever `name` and `search` are, as the document says of it.
+//!   `total_pages` is the number of pages that those tokens would fill.
+//! - **The protected app** responds with 401 to a caller that can't authenticate,
+//!   whatever the reason, and with 403 to a valid token that isn't allowed. Only an
+//!   accepted token updates `last_seen_at`.
 //! - **Ids, secrets and ray ids** come from a seeded generator, so a run can be
 //!   replayed. The checksum of a Client Secret is the first eight hex digits of
 //!   the SHA-256 of the forty characters before it; Cloudflare's isn't published.
 //! - **`Date`** is the time of the simulator's clock.
 //! - **The rate limit** (1,200 requests in five minutes) is counted and reported in
-//!   the headers of each answer. It is enforced if
+//!   the headers of each response. It is enforced if
 //!   [asked for](SimulatorBuilder::enforce_rate_limit): the first request past it
 //!   begins a window of its own, in which everything is refused with 429, code
 //!   971 and `Retry-After`. Unknown paths are not refused, and the protected app
 //!   has no limit.
 //! - **Faults** come from a script or from a seed, see [`Fault`] and [`Injection`]. A
 //!   failure that a fault makes up has the code 1000. A call that meets a fault and
-//!   must not take effect is carried out on a copy of the state, so its answer looks
-//!   as it would have.
-//! - **The control plane** (`/_simulator/`) is no part of the API: it is neither logged,
-//!   limited nor met by faults. It refuses what doesn't have a loopback `Host` and the
-//!   header `X-Simulator-Control`, grants no preflight, and gives no secret back.
-//! - **The log of requests** holds no body, and masks the values of all headers but a few
+//!   must not take effect runs on a copy of the state, so that its response looks
+//!   real.
+//! - **The control plane** (`/_simulator/`) is not part of the API: its requests are not
+//!   logged, not limited, and meet no faults. It refuses requests without a loopback
+//!   `Host` or the header `X-Simulator-Control`, grants no preflight, and returns no
+//!   secret. On an address that isn't a loopback one it is off unless
+//!   [asked for](SimulatorBuilder::control_plane), and then takes any `Host`.
+//! - **The request log** holds no body, and masks the values of all headers but a few
 //!   harmless ones; see [`ReceivedRequest`].
-//! - **TLS** fails: the simulator answers a client's hello with the alert
+//! - **TLS** fails: the simulator responds to a client's hello with the alert
 //!   `handshake_failure`.
 //!
 //! [docs]: https://developers.cloudflare.com/api/resources/zero_trust/subresources/access/subresources/service_tokens/

@@ -1,5 +1,5 @@
-//! The simulator as a program: serves until interrupted, and prints what a
-//! client needs to use it.
+//! The simulator as a program: prints the variables that a client needs, and serves
+//! until interrupted.
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -32,6 +32,9 @@ fn main() -> ExitCode {
     };
 
     let mut builder = Simulator::builder().listen(address).seed(seed);
+    if arguments.get_flag("control") {
+        builder = builder.control_plane(true);
+    }
     if !empty {
         builder = builder.believable_account();
     }
@@ -85,76 +88,93 @@ fn command() -> Command {
     };
     Command::new("cf-service-tokens-simulator")
         .version(env!("CARGO_PKG_VERSION"))
-        .about("Simulates Cloudflare's API for Access service tokens on a loopback port")
+        .about("Simulate Cloudflare's API for Access service tokens")
         .long_about(
-            "Simulates Cloudflare's API for Access service tokens on a loopback port.\n\n\
+            "Simulate Cloudflare's API for Access service tokens.\n\n\
              Prints CLOUDFLARE_BASE_URL, CLOUDFLARE_API_TOKEN and CLOUDFLARE_ACCOUNT_ID, \
-             one NAME=value a line, and serves until interrupted. \
-             What it holds is gone when it ends.",
+             one NAME=value per line, and serves until interrupted. \
+             Its state is lost when it exits.",
         )
         .arg(
             Arg::new("listen")
                 .long("listen")
                 .value_name("ADDRESS")
                 .value_parser(value_parser!(SocketAddr))
-                .help("The loopback address to listen on [default: 127.0.0.1:0, a free port]"),
+                .help("The address to listen on [default: 127.0.0.1:0, a free port]")
+                .long_help(
+                    "The address to listen on. Other machines and containers reach any other \
+                     than a loopback address, such as 0.0.0.0:8787. Don't expose it beyond a \
+                     network of tests: anyone can guess the credentials of the simulator. \
+                     [default: 127.0.0.1:0, a free port]",
+                ),
+        )
+        .arg(
+            flag(
+                "control",
+                "Turn the control plane on, also beyond loopback addresses",
+            )
+            .long_help(
+                "Turn the control plane on, under /_simulator/. By default it is on if the \
+                 simulator listens on a loopback address, and off on any other, where anyone who \
+                 can reach the port can use it.",
+            ),
         )
         .arg(
             Arg::new("seed")
                 .long("seed")
                 .value_name("N")
                 .value_parser(value_parser!(u64))
-                .help("What ids, secrets and credentials are generated from [default: 0]"),
+                .help("Seed for generating ids, secrets and credentials [default: 0]"),
         )
         .arg(
             Arg::new("empty")
                 .long("empty")
                 .action(ArgAction::SetTrue)
-                .help("Starts without tokens, not with those of a believable account"),
+                .help("Start without tokens instead of a realistic account"),
         )
         .arg(
             Arg::new("account")
                 .long("account")
                 .value_name("ID")
                 .action(ArgAction::Append)
-                .help("Adds an empty account, beside the first one; may be given several times"),
+                .help("Add an empty account beside the first one; may be repeated"),
         )
         .arg(
             Arg::new("faults")
                 .long("faults")
                 .value_name("SEED:PROBABILITY")
                 .value_parser(value_parser!(RandomFaults))
-                .help("Has calls meet faults at random, such as 7:0.1 for one call in ten")
+                .help("Inject faults at random, such as 7:0.1 for one call in ten")
                 .long_help(
-                    "Has calls meet faults at random: resets, stalls, bodies without an end, \
-                     refusals, lock-outs, error statuses, answers that can't be read. \
+                    "Inject faults at random: resets, stalls, endless bodies, refusals, \
+                     lockouts, error statuses, unreadable responses. \
                      Each call meets one with this probability, from 0 to 1. The same seed \
                      gives the same faults to the same calls in the same order. \
-                     A stall lasts until the client goes away.",
+                     A stall lasts until the client disconnects.",
                 ),
         )
         .arg(number(
             "token-limit",
-            "How many tokens the account may hold [default: 50]",
+            "Maximum number of tokens of the account [default: 50]",
         ))
         .arg(flag(
             "lenient-answers",
-            "Answers with undocumented fields as well, such as client_secret_version",
+            "Add undocumented fields to responses, such as client_secret_version",
         ))
         .arg(flag(
             "null-timestamps",
-            "Answers null for an unknown timestamp, rather than leaving it out",
+            "Return null for an unknown timestamp, rather than omitting it",
         ))
         .arg(
             Arg::new("list-only")
                 .long("list-only")
                 .value_name("NAME|ID")
                 .action(ArgAction::Append)
-                .help("Shows no other token in lists; may be given several times"),
+                .help("Hide all other tokens from lists; may be repeated"),
         )
         .arg(number(
             "capped-pages",
-            "Lists at most N tokens a page, without result_info",
+            "List at most N tokens a page, without result_info",
         ))
         .arg(
             Arg::new("app-authentication")
@@ -219,7 +239,7 @@ fn introduce(simulator: &Simulator) -> io::Result<()> {
 }
 
 fn fail(code: u8, message: impl Display) -> ExitCode {
-    // Nobody is left to tell if this can't be written either.
+    // If standard error can't be written either, nowhere is left to report it.
     let _ = writeln!(io::stderr(), "error: {message}");
     ExitCode::from(code)
 }

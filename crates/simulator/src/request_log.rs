@@ -15,7 +15,7 @@ const CAPACITY: usize = 10_000;
 const MASKED: &str = "[masked]";
 
 /// The headers whose values are shown. Every other may hold a credential.
-const PLAIN_HEADERS: [&str; 12] = [
+const PLAIN_HEADERS: [&str; 11] = [
     "accept",
     "accept-encoding",
     "accept-language",
@@ -24,7 +24,6 @@ const PLAIN_HEADERS: [&str; 12] = [
     "content-length",
     "content-type",
     "host",
-    "traceparent",
     "transfer-encoding",
     "user-agent",
     "x-request-id",
@@ -33,16 +32,21 @@ const PLAIN_HEADERS: [&str; 12] = [
 /// The parameters whose values are shown.
 const PLAIN_PARAMETERS: [&str; 4] = ["name", "search", "page", "per_page"];
 
-/// The length from which a word may be a secret: a global API key has 37 hex digits, an
-/// API token 40 characters, a Client Secret 54 or 64. Ids have 32 digits, or hyphens.
+/// The length from which a word of letters, digits, `_` and `-` may be a secret: a global
+/// API key has 37 characters, an API token 40, a Client Secret 54 or 64. An id has 32, or
+/// 36 as a UUID.
 const SECRET_LENGTH: usize = 37;
 
-/// A request that the simulator received, and what it answered.
+/// A request that the simulator received, and the status of the response.
 ///
-/// No secret is kept, since people test with real ones by mistake: no body at all, no
-/// value of a header that isn't known to be harmless, no value of an undocumented query
-/// parameter, and nothing in path and query that is as long as a credential: those
-/// values read `[masked]`.
+/// It holds no secret, since people test with real ones by mistake. Bodies are not kept.
+/// `[masked]` replaces
+///
+/// - the value of a header that isn't known to be harmless,
+/// - the value of an undocumented query parameter,
+/// - every word of 37 or more characters in the path, the query, the account id and the
+///   headers. Letters, digits, `_` and `-` make a word, percent-encoded or not. A UUID has
+///   36 and is shown.
 ///
 /// See the example of [`Simulator::requests`](crate::Simulator::requests).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -50,11 +54,11 @@ const SECRET_LENGTH: usize = 37;
 pub struct ReceivedRequest {
     /// The method, such as `GET`.
     pub method: String,
-    /// The path as it was sent, without the query.
+    /// The path as it was sent, but for what is masked, without the query.
     pub path: String,
-    /// The query as it was sent, without the `?`.
+    /// The query as it was sent, but for what is masked, without the `?`.
     pub query: Option<String>,
-    /// The headers in lower case, in no certain order.
+    /// The headers in lower case, in no particular order.
     pub headers: Vec<(String, String)>,
     /// The account that the path names; `None` for an unknown route and for the
     /// protected app.
@@ -62,8 +66,7 @@ pub struct ReceivedRequest {
     /// The operation that it asked for; `None` for an unknown route and for the
     /// protected app.
     pub operation: Option<Operation>,
-    /// The status that it was answered with; `None` where a fault kept any
-    /// answer from being sent.
+    /// The status of the response; `None` if a fault prevented any response.
     pub status: Option<u16>,
     /// The fault that it met.
     pub fault: Option<Fault>,
@@ -129,19 +132,47 @@ pub(crate) fn masked_query(query: &str) -> String {
     parameters.collect::<Vec<_>>().join("&")
 }
 
-/// The text, with every word masked that is as long as a credential.
+/// The text, with every word masked that is as long as a credential. A percent-encoded
+/// character counts as the one that it stands for.
 pub(crate) fn mask(text: &str) -> String {
-    let is_separator = |c: char| !(c.is_ascii_alphanumeric() || c == '_');
-    text.split_inclusive(is_separator)
-        .map(|part| {
-            let word = part.trim_end_matches(is_separator);
-            if word.len() >= SECRET_LENGTH {
-                format!("{MASKED}{}", &part[word.len()..])
-            } else {
-                part.to_owned()
-            }
-        })
-        .collect()
+    let mut masked = String::with_capacity(text.len());
+    let (mut word_start, mut word_length, mut at) = (0, 0, 0);
+    let shown = |word, length| if length < SECRET_LENGTH { word } else { MASKED };
+    while let Some((character, width)) = first_character(&text[at..]) {
+        let next = at + width;
+        if character.is_ascii_alphanumeric() || matches!(character, '_' | '-') {
+            word_length += 1;
+        } else {
+            masked.push_str(shown(&text[word_start..at], word_length));
+            masked.push_str(&text[at..next]);
+            (word_start, word_length) = (next, 0);
+        }
+        at = next;
+    }
+    masked.push_str(shown(&text[word_start..], word_length));
+    masked
+}
+
+/// The first character, decoded, and the number of bytes that it takes in the text. One
+/// that is encoded several times over is decoded as often.
+fn first_character(text: &str) -> Option<(char, usize)> {
+    let first = text.chars().next()?;
+    if first != '%' {
+        return Some((first, first.len_utf8()));
+    }
+    let byte_at = |start: usize| {
+        let digits = text.get(start..start + 2)?;
+        let are_hex = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+        are_hex.then(|| u8::from_str_radix(digits, 16).ok())?
+    };
+    let (mut byte, mut end) = (b'%', 1);
+    while byte == b'%'
+        && let Some(decoded) = byte_at(end)
+    {
+        (byte, end) = (decoded, end + 2);
+    }
+    // A byte past ASCII is part of a character that is in no credential.
+    Some((char::from(byte), end))
 }
 
 #[cfg(test)]
@@ -163,6 +194,29 @@ mod tests {
             "88bf3b6d86161464f6509f7219099e57.access",
         ] {
             assert_eq!(mask(id), id);
+        }
+    }
+
+    #[test]
+    fn hyphens_and_percent_encoding_hide_no_credential() {
+        for token in [
+            "YQSn-xWAQiiEh9qM58wZNnyQS7FUdoqGIUAbrh7T",
+            "YQSn%2DxWAQiiEh9qM58wZNnyQS7FUdoqGIUAbrh7T",
+            "YQSn%252dxWAQiiEh9qM58wZNnyQS7FUdoqGIUAbrh7T",
+            &"%41".repeat(37),
+        ] {
+            assert_eq!(mask(&format!("/a/{token}/b")), "/a/[masked]/b");
+            assert_eq!(mask(&format!("é%2F{token}%2Fé")), "é%2F[masked]%2Fé");
+        }
+        for harmless in [
+            "/%66174e90a-fafe-4643-bbbc-4a0ed4fc8415",
+            "Nightly%20backup%20of%20the%20database%20server",
+            "%41".repeat(36).as_str(),
+            "100%",
+            "%2",
+            "%é%25%",
+        ] {
+            assert_eq!(mask(harmless), harmless);
         }
     }
 

@@ -1,12 +1,13 @@
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use chrono::TimeDelta;
 
 use crate::api::{self, Operation};
 use crate::app;
+use crate::control::ControlPlane;
 use crate::faults::injection::Injection;
 use crate::faults::plan::{FaultPlan, RandomFaults};
 use crate::request_log::ReceivedRequest;
@@ -14,10 +15,10 @@ use crate::shared::Shared;
 use crate::state::token::Token;
 use crate::wire::Port;
 
-/// A running simulator: a server on a loopback port, and its state.
+/// A running simulator: a server on a port, and its state.
 ///
-/// It serves as long as the value lives. Dropping it stops it: the port is closed
-/// and all connections are reset, stalled ones too. [`shutdown`](Self::shutdown)
+/// Serves for as long as the value lives. Dropping it closes the port and resets all
+/// connections, stalled ones included. [`shutdown`](Self::shutdown)
 /// does the same and waits for it.
 ///
 /// ```
@@ -46,10 +47,14 @@ pub struct Simulator {
 
 impl Simulator {
     /// Opens the port and serves there, until the simulator is dropped.
-    pub(crate) fn serve(address: SocketAddr, shared: Shared) -> io::Result<Self> {
+    pub(crate) fn serve(
+        address: SocketAddr,
+        control_plane: ControlPlane,
+        shared: Shared,
+    ) -> io::Result<Self> {
         let shared = Arc::new(shared);
-        let port = Port::open(address, api::router(shared.clone()))?;
-        let origin = format!("http://{}", port.address());
+        let port = Port::open(address, api::router(shared.clone(), control_plane))?;
+        let origin = format!("http://{}", address_of_client(port.address()));
         Ok(Self {
             shared,
             base_url: format!("{origin}{}", api::API),
@@ -60,21 +65,24 @@ impl Simulator {
 
     /// Returns the base URL of the API, such as `http://127.0.0.1:41235/client/v4`.
     ///
+    /// A simulator that listens on all addresses, `0.0.0.0` or `[::]`, returns the URL for
+    /// this machine. From another one, put the name of this machine in its place.
+    ///
     /// See the example of [`Simulator`].
     pub fn base_url(&self) -> &str {
         &self.base_url
     }
 
     /// Returns the URL of an app that Access protects with strict service-token
-    /// authentication: 401 for a caller who can't authenticate, 403 for a valid token
+    /// authentication: 401 for a caller that can't authenticate, 403 for a valid token
     /// that isn't allowed.
     /// [`app_authentication`](crate::SimulatorBuilder::app_authentication) changes that.
     ///
-    /// It takes any method, here and on every path beneath, and both forms of
+    /// It accepts any method, here and on every path below, and both forms of
     /// credentials: `CF-Access-Client-Id` with `CF-Access-Client-Secret`, or
     /// an `Authorization` header that holds both as a JSON object. (In an app
-    /// of your own you choose the name of that header.) A valid token is
-    /// answered with 200 and a JSON object whose `service_token` is its name.
+    /// of your own you choose the name of that header.) The response to a valid token is
+    /// 200 and a JSON object whose `service_token` is its name.
     ///
     /// ```
     /// use cf_service_tokens_simulator::{SeedToken, Simulator};
@@ -156,9 +164,9 @@ impl Simulator {
             .cloned()
     }
 
-    /// Deletes the token behind the client's back, even one that a policy names.
+    /// Deletes the token behind the client's back, even one that a policy uses.
     ///
-    /// Returns the token as it last stood, or `None` if there is none with this id.
+    /// Returns the token before the deletion, or `None` if no token has this id.
     ///
     /// ```
     /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
@@ -181,7 +189,7 @@ impl Simulator {
 
     /// Disables the token behind the client's back, as the dashboard does.
     ///
-    /// Returns the token as it stands then, or `None` if there is none with this id.
+    /// Returns the changed token, or `None` if no token has this id.
     ///
     /// See the example of [`delete`](Self::delete).
     #[must_use = "`None` says that there is no such token, and that nothing was changed"]
@@ -193,7 +201,7 @@ impl Simulator {
 
     /// Renames the token behind the client's back, as the dashboard does.
     ///
-    /// Returns the token as it stands then, or `None` if there is none with this id.
+    /// Returns the changed token, or `None` if no token has this id.
     ///
     /// See the example of [`delete`](Self::delete).
     #[must_use = "`None` says that there is no such token, and that nothing was changed"]
@@ -203,10 +211,10 @@ impl Simulator {
         state.change(id, |stored| stored.token.rename(name, now))
     }
 
-    /// Makes the token expire now, as if its time had passed. One whose duration is
-    /// `forever` gets `8760h` in its place, since it would never expire otherwise.
+    /// Expires the token now. A token whose duration is `forever` gets the duration
+    /// `8760h`, since it would never expire otherwise.
     ///
-    /// Returns the token as it stands then, or `None` if there is none with this id.
+    /// Returns the changed token, or `None` if no token has this id.
     ///
     /// See the example of [`delete`](Self::delete).
     #[must_use = "`None` says that there is no such token, and that nothing was changed"]
@@ -218,8 +226,7 @@ impl Simulator {
 
     /// Sets whether an Access policy uses the token. A token in use can't be deleted.
     ///
-    /// Returns the token as it stands then, or `None` if there is none with
-    /// this id.
+    /// Returns the changed token, or `None` if no token has this id.
     ///
     /// ```
     /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
@@ -241,7 +248,7 @@ impl Simulator {
     /// Sets whether the protected app's policies allow the token. A token that isn't
     /// allowed gets 403, though its credentials are valid.
     ///
-    /// Returns the token as it stands then, or `None` if there is none with this id.
+    /// Returns the changed token, or `None` if no token has this id.
     ///
     /// ```
     /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
@@ -282,7 +289,7 @@ impl Simulator {
         self.shared.log().iter().cloned().collect()
     }
 
-    /// Clears the log of requests.
+    /// Clears the request log.
     ///
     /// See the example of [`count`](Self::count).
     pub fn clear_requests(&self) {
@@ -290,7 +297,7 @@ impl Simulator {
     }
 
     /// Returns how many of the latest 10,000 requests asked for this operation, whatever
-    /// the answer was.
+    /// the response.
     ///
     /// ```
     /// use cf_service_tokens_simulator::{Operation, Simulator};
@@ -315,7 +322,7 @@ impl Simulator {
     }
 
     /// Moves the simulator's clock forward, or backward if the time is negative. It
-    /// keeps this distance from the clock that it was given.
+    /// keeps this offset from the clock that it was given.
     ///
     /// ```
     /// use cf_service_tokens_simulator::{SeedToken, Simulator};
@@ -339,11 +346,11 @@ impl Simulator {
 
     /// Injects a fault into the next call, or into those that an [`Injection`] names.
     ///
-    /// Injections make a script. For each call they are asked in the order in
-    /// which they were given; the first that is for it strikes, and those after it
-    /// don't see the call. A call that none strikes may still meet a fault at
-    /// random. The protected app and unknown paths meet none, and neither does a
-    /// call that the rate limit refuses.
+    /// Injections form a script. For each call, the first injection that matches it
+    /// applies, in the order in which they were added; later ones don't count the
+    /// call. A call that no injection matches may still meet a random fault. The
+    /// protected app, unknown paths, and calls that the rate limit refuses meet
+    /// none.
     ///
     /// ```
     /// use cf_service_tokens_simulator::{Fault, Injection, Operation, Simulator};
@@ -362,11 +369,11 @@ impl Simulator {
     }
 
     /// Injects faults at random, into each call with this probability, from 0 for none to
-    /// 1 for all. It replaces the earlier setting.
+    /// 1 for all. Replaces the earlier setting.
     ///
-    /// Any [`Fault`](crate::Fault) may come, stalls and endless bodies included,
-    /// so the client needs a timeout and a limit. Where it is the injection that
-    /// says whether a call takes effect, chance does. The same seed gives the same
+    /// Any [`Fault`](crate::Fault) may occur, stalls and endless bodies included,
+    /// so the client needs a timeout and a limit. Where an injection would decide
+    /// whether a call takes effect, chance does. The same seed gives the same
     /// faults to the same calls in the same order, within one version of this
     /// crate.
     ///
@@ -385,7 +392,7 @@ impl Simulator {
         self.shared.faults().set_random(random);
     }
 
-    /// Clears the script, and ends faults at random. A lock-out that has begun goes on.
+    /// Clears the script, and stops random faults. A lockout that has begun continues.
     ///
     /// See the example of [`inject`](Self::inject).
     pub fn clear_faults(&self) {
@@ -418,7 +425,7 @@ impl Simulator {
     /// # Errors
     ///
     /// The error of the system if another program took the port in the instant in which it
-    /// was free. New connections are refused then, or go to that program.
+    /// was free. Then new connections are refused, or go to that program.
     pub async fn go_offline(&self) -> io::Result<()> {
         self.port.go_offline().await
     }
@@ -441,6 +448,16 @@ impl Simulator {
     pub async fn shutdown(self) {
         self.port.close().await;
     }
+}
+
+/// The address by which a client of this machine reaches a listener.
+fn address_of_client(listener: SocketAddr) -> SocketAddr {
+    let ip = match listener.ip() {
+        ip if !ip.is_unspecified() => ip,
+        IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+    };
+    SocketAddr::new(ip, listener.port())
 }
 
 impl fmt::Debug for Simulator {

@@ -81,13 +81,13 @@ impl Start {
         }
     }
 
-    /// Refuses what can't work.
+    /// Refuses an invalid configuration.
     pub(crate) fn check(&self, state: &State) -> io::Result<()> {
         let mut accounts = HashSet::new();
         for SeedAccount { id, .. } in &self.accounts {
             check_account_id(id).map_err(invalid)?;
             if !accounts.insert(id.as_str()) {
-                return Err(invalid(format!("account id \"{id}\" is there twice")));
+                return Err(invalid(format!("duplicate account id \"{id}\"")));
             }
         }
         check_tokens(state)?;
@@ -103,11 +103,11 @@ impl Start {
         {
             check_credential("API token", secret).map_err(invalid)?;
             if !secrets.insert(secret) {
-                return Err(invalid("an API token is there twice".to_owned()));
+                return Err(invalid("duplicate API token".to_owned()));
             }
             if let Some(id) = of.iter().find(|id| !accounts.contains(id.as_str())) {
                 return Err(invalid(format!(
-                    "an API token is for account \"{id}\", which isn't there: \
+                    "an API token names account \"{id}\", which doesn't exist: \
                      add it with `SimulatorBuilder::account`"
                 )));
             }
@@ -115,7 +115,7 @@ impl Start {
         match self.rate_limit {
             Some((_, window)) if window < TimeDelta::seconds(1) => Err(invalid(format!(
                 "a rate limit can't have a window of {window}: \
-                 the API tells its length in whole seconds, so use one second or more"
+                 the API reports its length in whole seconds, so use one second or more"
             ))),
             _ => Ok(()),
         }
@@ -128,11 +128,11 @@ fn check_tokens(state: &State) -> io::Result<()> {
     for token in state.tokens() {
         check_token_id(&token.id).map_err(invalid)?;
         if !ids.insert(&token.id) {
-            return Err(invalid(format!("token id \"{}\" is there twice", token.id)));
+            return Err(invalid(format!("duplicate token id \"{}\"", token.id)));
         }
         if !client_ids.insert(&token.client_id) {
             let client_id = &token.client_id;
-            return Err(invalid(format!("Client ID \"{client_id}\" is there twice")));
+            return Err(invalid(format!("duplicate Client ID \"{client_id}\"")));
         }
     }
     Ok(())

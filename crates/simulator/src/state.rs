@@ -32,7 +32,7 @@ pub(crate) struct Answer {
     pub(crate) client_secret: Option<ClientSecret>,
 }
 
-/// One page of a list, and how many tokens all its pages hold.
+/// One page of a list, and how many tokens the caller may see in all.
 pub(crate) struct Page<'a> {
     pub(crate) tokens: Vec<&'a StoredToken>,
     pub(crate) total: usize,
@@ -126,7 +126,7 @@ impl State {
     pub(crate) fn add_account(&mut self, id: &str, token_limit: usize) -> Result<(), String> {
         check_account_id(id)?;
         if self.has_account(id) {
-            return Err(format!("account id \"{id}\" is there already"));
+            return Err(format!("duplicate account id \"{id}\""));
         }
         self.limits.insert(id.to_owned(), token_limit);
         Ok(())
@@ -134,7 +134,7 @@ impl State {
 
     pub(crate) fn list(&self, account: &str, list: &List, behavior: &Behavior) -> Page<'_> {
         let per_page = list.per_page.min(behavior.page_cap.unwrap_or(usize::MAX));
-        let found: Vec<&StoredToken> = self
+        let visible: Vec<&StoredToken> = self
             .tokens
             .iter()
             .filter(|StoredToken { token, .. }| {
@@ -144,17 +144,20 @@ impl State {
                             .iter()
                             .any(|text| *text == token.name || *text == token.id)
                     })
-                    && list.name.as_ref().is_none_or(|name| token.name == *name)
-                    && list.search.as_ref().is_none_or(|search| {
-                        token.name.to_lowercase().contains(search)
-                            || token.id.to_lowercase().contains(search)
-                    })
             })
             .collect();
+        let is_found = |StoredToken { token, .. }: &&StoredToken| {
+            list.name.as_ref().is_none_or(|name| token.name == *name)
+                && list.search.as_ref().is_none_or(|search| {
+                    token.name.to_lowercase().contains(search)
+                        || token.id.to_lowercase().contains(search)
+                })
+        };
         Page {
-            total: found.len(),
-            tokens: found
+            total: visible.len(),
+            tokens: visible
                 .into_iter()
+                .filter(is_found)
                 .skip((list.page - 1).saturating_mul(per_page))
                 .take(per_page)
                 .collect(),
@@ -323,10 +326,10 @@ impl State {
         check_token_id(&stored.token.id)?;
         for Token { id, client_id, .. } in self.tokens() {
             if *id == stored.token.id {
-                return Err(format!("token id \"{id}\" is there already"));
+                return Err(format!("duplicate token id \"{id}\""));
             }
             if *client_id == stored.token.client_id {
-                return Err(format!("Client ID \"{client_id}\" is there already"));
+                return Err(format!("duplicate Client ID \"{client_id}\""));
             }
         }
         let token = stored.token.clone();

@@ -116,6 +116,71 @@ async fn tokens_are_added_read_changed_and_deleted() {
 }
 
 #[tokio::test]
+async fn a_changed_duration_sets_the_expiry_as_an_update_does() {
+    let api = with_token().await;
+    let path = format!("/tokens/{ID}");
+    api.advance(TimeDelta::hours(1));
+    let now = start() + TimeDelta::hours(1);
+    for (change, duration, expires_at) in [
+        (json!({ "duration": "720h" }), "720h", TimeDelta::days(30)),
+        (
+            json!({ "duration": "24h", "expires_in": "1h" }),
+            "24h",
+            TimeDelta::hours(1),
+        ),
+        (
+            json!({ "duration": "1 year" }),
+            "1 year",
+            TimeDelta::days(365),
+        ),
+        (
+            json!({ "duration": "forever" }),
+            "forever",
+            TimeDelta::days(36_525),
+        ),
+        (
+            json!({ "expires_in": "-1h" }),
+            "8760h",
+            TimeDelta::hours(-1),
+        ),
+    ] {
+        let changed = control_json(&api, Method::PATCH, &path, change).await;
+        assert_eq!(changed.status, StatusCode::OK);
+        let held = api.simulator.token(ID).unwrap();
+        assert_eq!(held.duration, duration);
+        assert_eq!(held.expires_at, now + expires_at, "{duration}");
+        assert_eq!(changed.json()["duration"], duration);
+        let knock = api.knock("ci.access", "secret").await.status;
+        let is_alive = expires_at > TimeDelta::zero();
+        assert_eq!(knock == StatusCode::OK, is_alive, "{duration}");
+    }
+}
+
+#[tokio::test]
+async fn an_expiry_that_contradicts_itself_is_refused() {
+    let api = with_token().await;
+    let before = api.simulator.tokens();
+    let twice = json!({ "name": "x", "expires_in": "1h", "expires_at": "2030-01-01T00:00:00Z" });
+    let in_vain = json!({ "name": "x", "duration": "forever", "expires_in": "1h" });
+    let at_no_time =
+        json!({ "name": "x", "duration": "forever", "expires_at": "2030-01-01T00:00:00Z" });
+    for (body, error) in [
+        (twice, "both `expires_in` and `expires_at`"),
+        (in_vain, "\"forever\" never expires"),
+        (at_no_time, "\"forever\" never expires"),
+    ] {
+        for (method, path) in [
+            (Method::POST, "/tokens".to_owned()),
+            (Method::PATCH, format!("/tokens/{ID}")),
+        ] {
+            let reply = control_json(&api, method, &path, body.clone()).await;
+            assert_fails(&reply, StatusCode::BAD_REQUEST, error);
+        }
+    }
+    assert_eq!(api.simulator.tokens(), before);
+}
+
+#[tokio::test]
 async fn the_clock_moves_by_a_distance_and_to_a_time() {
     let api = with_token().await;
     let now = |reply: &Reply| reply.json()["now"].clone();
@@ -267,12 +332,12 @@ async fn errors_say_what_is_wrong_and_what_is_allowed() {
         (
             "/tokens",
             json!({ "name": "x", "id": ID }),
-            "is there already",
+            "duplicate token id",
         ),
         (
             "/tokens",
             json!({ "name": "x", "client_id": "ci.access" }),
-            "is there already",
+            "duplicate Client ID",
         ),
         (
             "/tokens",
@@ -282,7 +347,7 @@ async fn errors_say_what_is_wrong_and_what_is_allowed() {
         (
             "/tokens",
             json!({ "name": "x", "account_id": "a9" }),
-            "there is no account a9",
+            "no account has the id a9",
         ),
         ("/accounts", json!({}), "missing field `id`"),
         (
@@ -303,7 +368,7 @@ async fn errors_say_what_is_wrong_and_what_is_allowed() {
         (
             "/accounts",
             json!({ "id": api.simulator.account_id() }),
-            "is there already",
+            "duplicate account id",
         ),
         ("/api_tokens", json!({}), "missing field `api_token`"),
         (
@@ -314,17 +379,17 @@ async fn errors_say_what_is_wrong_and_what_is_allowed() {
         (
             "/api_tokens",
             json!({ "api_token": " x" }),
-            "the API token can't stand in a header",
+            "the API token is not a valid header value",
         ),
         (
             "/api_tokens",
             json!({ "api_token": api.simulator.api_token() }),
-            "the API token is there already",
+            "duplicate API token",
         ),
         (
             "/api_tokens",
             json!({ "api_token": "x", "accounts": ["a9"] }),
-            "there is no account a9",
+            "no account has the id a9",
         ),
         (
             "/api_tokens",
@@ -375,19 +440,23 @@ async fn errors_say_what_is_wrong_and_what_is_allowed() {
     let patch = control_json(&api, Method::PATCH, &path, json!({ "id": "x" })).await;
     assert_fails(&patch, bad, "unknown field `id`");
     let reply = control(&api, Method::POST, "/reset?hard=1").await;
-    assert_fails(&reply, bad, "/_simulator/reset takes no query");
+    assert_fails(&reply, bad, "/_simulator/reset accepts no query");
     let reply = control(&api, Method::GET, "/requests/count?operation=burn").await;
     assert_fails(&reply, bad, "expected one of `list`");
     let reply = control(&api, Method::GET, "/requests/count?of=list").await;
     assert_fails(&reply, bad, "unknown field `of`");
 
     let reply = control(&api, Method::PUT, &format!("/tokens/{ID}")).await;
-    assert_fails(&reply, StatusCode::METHOD_NOT_ALLOWED, "doesn't take PUT");
+    assert_fails(
+        &reply,
+        StatusCode::METHOD_NOT_ALLOWED,
+        "does not support PUT",
+    );
     assert_eq!(reply.json()["allowed"], json!(["GET", "PATCH", "DELETE"]));
     assert_eq!(reply.header("allow"), "GET, PATCH, DELETE");
     for path in ["/token", "", "/", "/tokens/x/y"] {
         let reply = control(&api, Method::GET, path).await;
-        assert_fails(&reply, StatusCode::NOT_FOUND, "there is no /_simulator");
+        assert_fails(&reply, StatusCode::NOT_FOUND, "unknown path /_simulator");
         let allowed = reply.json()["allowed"].to_string();
         assert!(
             allowed.contains("/_simulator/clock: GET, POST"),
@@ -421,7 +490,7 @@ async fn a_web_page_does_not_reach_it() {
     ] {
         let request = bare_control(&api, Method::GET, "/tokens").header("X-Simulator-Control", "1");
         let reply = send(request.header("host", host)).await;
-        assert_fails(&reply, forbidden, "Host is a loopback one");
+        assert_fails(&reply, forbidden, "a loopback Host");
         assert_eq!(
             reply.json()["allowed"],
             json!(["localhost", "127.0.0.0/8", "[::1]"])
@@ -456,6 +525,42 @@ async fn a_web_page_does_not_reach_it() {
 }
 
 #[tokio::test]
+async fn it_is_off_beyond_loopback_unless_asked_for() {
+    let open = || Simulator::builder().listen(([0, 0, 0, 0], 0).into());
+    let off = [open(), Simulator::builder().control_plane(false)];
+    for builder in off {
+        let api = Api::start(builder.token(SeedToken::new("CI"))).await;
+        assert_eq!(api.get(&api.account("")).await.status, StatusCode::OK);
+        for (method, path) in [
+            (Method::GET, "/tokens"),
+            (Method::GET, ""),
+            (Method::OPTIONS, "/reset"),
+            (Method::POST, "/reset"),
+        ] {
+            let reply = control(&api, method, path).await;
+            assert_fails(&reply, StatusCode::FORBIDDEN, "the control plane is off");
+            assert_fails(&reply, StatusCode::FORBIDDEN, "--control");
+        }
+        assert_eq!(api.simulator.count(Operation::List), 1, "nothing was reset");
+    }
+
+    let api = Api::start(open().control_plane(true)).await;
+    for host in ["simulator", "simulator:8787", "192.0.2.1:80", "localhost"] {
+        let request = bare_control(&api, Method::GET, "/clock").header("host", host);
+        let bare = send(request.try_clone().unwrap()).await;
+        assert_fails(&bare, StatusCode::FORBIDDEN, "X-Simulator-Control: 1");
+        let reply = send(request.header("X-Simulator-Control", "1")).await;
+        assert_eq!(reply.status, StatusCode::OK, "{host}");
+    }
+
+    let asked_for = Simulator::builder().control_plane(true);
+    let api = Api::start(asked_for).await;
+    let request = bare_control(&api, Method::GET, "/clock").header("X-Simulator-Control", "1");
+    let reply = send(request.header("host", "example.com")).await;
+    assert_fails(&reply, StatusCode::FORBIDDEN, "Host is a loopback one");
+}
+
+#[tokio::test]
 async fn it_is_no_part_of_the_api() {
     let api = with_token().await;
     let fault = json!({ "fault": { "status": 503 } });
@@ -479,6 +584,9 @@ async fn no_credential_comes_out_again() {
         hex("e", 37),
         "hunter2-short".to_owned(),
         format!("v1.0-{}-{}", hex("f", 24), hex("f", 146)),
+        "YQSn-xWAQiiEh9qM58wZNnyQS7FUdoqGIUAbrh7T".to_owned(),
+        "a-hyphen-in-every-6th_place-or-so-of-it-".to_owned(),
+        "RQSn%2DxWAQiiEh9qM58wZNnyQS7FUdoqGIUAbrh7".to_owned(),
     ];
     for canary in &canaries {
         for header in [
@@ -540,6 +648,7 @@ async fn no_credential_comes_out_again() {
     for secret in canaries
         .iter()
         .map(String::as_str)
+        .chain(["RQSn-xWAQiiEh9qM58wZNnyQS7FUdoqGIUAbrh7"])
         .chain([api.simulator.api_token(), api.simulator.api_key()])
     {
         assert!(!told.contains(secret), "{secret}");

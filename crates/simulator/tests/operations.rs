@@ -8,7 +8,7 @@
 
 mod support;
 
-use cf_service_tokens_simulator::{Operation, SeedToken, Simulator, TokenField};
+use cf_service_tokens_simulator::{Operation, SeedAccount, SeedToken, Simulator, TokenField};
 use chrono::TimeDelta;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -388,7 +388,7 @@ async fn lists_come_in_pages() {
     );
     assert_eq!(
         info,
-        json!({ "count": 3, "page": 3, "per_page": 3, "total_count": 9, "total_pages": 3 })
+        json!({ "count": 3, "page": 3, "per_page": 3, "total_count": 27, "total_pages": 9 })
     );
 
     let (names, _) = list("?name=token+2").await;
@@ -398,8 +398,31 @@ async fn lists_come_in_pages() {
     assert_eq!(names, [""; 0]);
     assert_eq!(
         info,
-        json!({ "count": 0, "page": 1, "per_page": 1000, "total_count": 0, "total_pages": 0 })
+        json!({ "count": 0, "page": 1, "per_page": 1000, "total_count": 27, "total_pages": 1 })
     );
+}
+
+#[tokio::test]
+async fn a_list_counts_the_tokens_that_the_caller_may_see_whatever_the_search() {
+    let mut builder = Simulator::builder().list_only(["one", "two", "three"]);
+    for name in ["one", "two", "three", "hidden"] {
+        builder = builder.token(SeedToken::new(name));
+    }
+    let builder = builder.account(SeedAccount::new("a2").token(SeedToken::new("one")));
+    let api = Api::start(builder).await;
+    for (query, count) in [
+        ("", 3),
+        ("&name=one", 1),
+        ("&search=o", 2),
+        ("&name=hidden", 0),
+        ("&page=9", 0),
+    ] {
+        let path = api.account(&format!("?per_page=2{query}"));
+        let info = api.get(&path).await.json()["result_info"].clone();
+        assert_eq!(info["count"], count.min(2), "{query}");
+        assert_eq!(info["total_count"], 3, "{query}");
+        assert_eq!(info["total_pages"], 2, "{query}");
+    }
 }
 
 #[tokio::test]

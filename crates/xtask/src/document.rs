@@ -29,7 +29,7 @@ impl Document {
     /// The file can't be read.
     pub fn read(file: &Path) -> Result<Self> {
         let name = file.display().to_string();
-        let json = fs::read_to_string(file).with_context(|| format!("{name}: can't be read"))?;
+        let json = fs::read_to_string(file).with_context(|| format!("can't read {name}"))?;
         Ok(Self::new(&name, json))
     }
 
@@ -65,7 +65,7 @@ impl Document {
         match version {
             Some(version) if version.starts_with("3.") => {}
             Some(version) => bail!(
-                "{}: OpenAPI {version} can't be read, only OpenAPI 3",
+                "{}: OpenAPI {version} is not supported, only OpenAPI 3",
                 self.name
             ),
             None => bail!(

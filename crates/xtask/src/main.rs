@@ -15,10 +15,10 @@ use xtask::{drift, public_api, report, route, slice, types, workspace};
 
 /// Exit code: the work could not be done.
 const CANT: u8 = 3;
-/// Exit code: the toolchain's rustdoc writes what is not understood here.
+/// Exit code: the toolchain's rustdoc writes an unknown JSON format.
 const UNKNOWN_FORMAT: u8 = 4;
 
-/// The chores of this project's own developers.
+/// Run this project's development commands.
 #[derive(Parser)]
 #[command(bin_name = "cargo xtask")]
 struct Arguments {
@@ -28,62 +28,62 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Chore {
-    /// Compares the fragment with an upstream OpenAPI document, the whole one or a slice
+    /// Compare the fragment with an upstream OpenAPI document, the whole one or a slice
     ///
-    /// Exit codes: 0 no drift, 1 compatible drift, or an allowance that fits nothing any
-    /// more, 2 breaking drift, 3 can't compare.
+    /// Exit codes: 0 no drift, 1 compatible drift or an unused allowance, 2 breaking drift,
+    /// 3 can't compare.
     Drift {
         /// The upstream document, JSON
         path: PathBuf,
     },
-    /// Cuts the fragment's operations, and what they reach, out of an upstream document
+    /// Slice the fragment's operations, and everything they refer to, out of an upstream document
     ///
-    /// Exit codes: 0 done, 3 can't be cut.
+    /// Exit codes: 0 done, 3 can't slice.
     Slice {
         /// The upstream document, JSON
         path: PathBuf,
-        /// Where to write the slice, instead of the standard output
+        /// Write the slice to this file instead of standard output
         #[arg(long, value_name = "FILE")]
         output: Option<PathBuf>,
     },
-    /// Prints the code that would be generated if the fragment followed a document
+    /// Print the code that would be generated if the fragment followed a document
     ///
-    /// Of an upstream document, whole or a slice, the fragment follows all that `drift`
-    /// reports. A changed fragment is generated as it is.
+    /// The fragment follows everything that `drift` reports for an upstream document, the
+    /// whole one or a slice. A changed fragment is generated unchanged.
     ///
-    /// Exit codes: 0 done; with --check, the public types stay as they are. 1 the
-    /// generator refuses it; with --check, also: the public types change. 3 can't be done.
+    /// Exit codes: 0 done, and with --check, the public types stay the same; 1 the
+    /// generator refuses it, or with --check, the public types change; 3 can't generate.
     Generate {
         /// An upstream document or a changed fragment, JSON
         path: PathBuf,
-        /// Print instead which public types, fields and methods would come (+) and go (-)
+        /// Print instead the public types, fields and methods to add (+) and remove (-)
         #[arg(long)]
         check: bool,
     },
-    /// Writes the root crate's public API to tests/public-api.txt, or compares it
+    /// Write the root crate's public API to tests/public-api.txt, or compare it
     ///
     /// Types of other crates in it must be in tests/external-types.txt, which is
     /// written by hand.
     ///
-    /// Exit codes: 0 all as written down, 1 not so, 3 rustdoc can't be run, 4 it writes
-    /// a JSON format that isn't understood here.
+    /// Exit codes: 0 no difference, 1 differences, 3 can't run rustdoc, 4 rustdoc writes
+    /// an unknown JSON format.
     PublicApi {
-        /// Compare with the file, and leave it as it is
+        /// Compare with the file without changing it
         #[arg(long)]
         check: bool,
     },
-    /// Prints in Markdown all that is new in an upstream document, for an issue
+    /// Print everything new in an upstream document in Markdown, for an issue
     ///
-    /// That is what `drift`, `generate --check` and `try` find.
+    /// Combines `drift`, `generate --check` and `try`.
     ///
-    /// Exit codes: 0 nothing is new, 1 something is, 3 can't be compared.
+    /// Exit codes: 0 nothing new, 1 something new, 3 can't compare.
     Report {
         /// The upstream document, JSON
         path: PathBuf,
     },
-    /// Tries whether a slice of an upstream document would generate and compile
+    /// Check whether a slice of an upstream document generates and compiles
     ///
-    /// Exit codes: 0 it would, 1 it would not, 3 can't be tried.
+    /// Exit codes: 0 yes, 1 no, 3 can't try.
     Try {
         /// The upstream document, JSON
         path: PathBuf,
@@ -102,7 +102,7 @@ fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
-            // What clap itself would answer, 2, means breaking drift here.
+            // clap's own exit code for usage errors, 2, means breaking drift here.
             let _ = error.print();
             return if error.use_stderr() {
                 CANT.into()
@@ -143,7 +143,7 @@ fn print(text: impl fmt::Display) -> Result<()> {
 
 fn fragment() -> Result<Document> {
     let text = std::fs::read_to_string(workspace::root().join(workspace::FRAGMENT))
-        .with_context(|| format!("{}: can't be read", workspace::FRAGMENT))?;
+        .with_context(|| format!("can't read {}", workspace::FRAGMENT))?;
     Ok(Document::new(workspace::FRAGMENT, text))
 }
 
@@ -170,8 +170,9 @@ fn run_slice(path: &Path, output: Option<&Path>) -> Result<u8> {
     let text = serde_json::to_string_pretty(&slice)? + "\n";
     match output {
         None => print(text)?,
-        Some(file) => std::fs::write(file, text)
-            .with_context(|| format!("{}: can't be written", file.display()))?,
+        Some(file) => {
+            std::fs::write(file, text).with_context(|| format!("can't write {}", file.display()))?
+        }
     }
     Ok(0)
 }
@@ -228,8 +229,8 @@ fn run_public_api(check: bool) -> Result<u8> {
         public_api::Read::Api(api) => api,
         public_api::Read::UnknownFormat { found, known } => {
             eprintln!(
-                "error: this toolchain's rustdoc writes JSON of format {found}, and only {known} \
-                 is understood here: try `cargo +{} xtask public-api`",
+                "error: this toolchain's rustdoc writes JSON format {found}, and only {known} is \
+                 supported: try `cargo +{} xtask public-api`",
                 public_api::TOOLCHAIN
             );
             return Ok(UNKNOWN_FORMAT);
@@ -241,13 +242,13 @@ fn run_public_api(check: bool) -> Result<u8> {
         if let Some(diff) = api.diff(&file)? {
             print(format_args!(
                 "the public API has changed (semver: CONTRIBUTING.md, Versions):\n{diff}\n\
-                 if it is meant to, `cargo xtask public-api` writes it down\n"
+                 if that is intended, run `cargo xtask public-api` and commit the file\n"
             ))?;
             code = 1;
         }
     } else {
         std::fs::write(&file, &api.listing)
-            .with_context(|| format!("{}: can't be written", file.display()))?;
+            .with_context(|| format!("can't write {}", file.display()))?;
     }
     for fault in api.external_faults(&workspace::root().join(workspace::EXTERNAL_TYPES))? {
         print(format_args!("{fault}\n"))?;

@@ -32,7 +32,7 @@ const LEFT_OUT: [&str; 5] = [
     "core::panic::unwind_safe::UnwindSafe for ",
 ];
 
-/// What rustdoc's JSON has come to.
+/// The result of reading rustdoc's JSON.
 pub enum Read {
     /// The toolchain writes a format that is not understood.
     UnknownFormat {
@@ -71,7 +71,7 @@ pub fn read() -> Result<Read> {
         .env(STAND_IN, rustdoc)
         .current_dir(workspace::root())
         .status()
-        .context("cargo can't be run")?;
+        .context("can't run cargo")?;
     ensure!(status.success(), "rustdoc failed; see above");
     let name = workspace::ROOT_PACKAGE.replace('-', "_");
     from_json(&target.join("doc").join(name).with_extension("json"))
@@ -91,7 +91,7 @@ pub fn stand_in_for_rustdoc() -> Result<Option<u8>> {
         .args(arguments)
         .env("RUSTC_BOOTSTRAP", "1")
         .status()
-        .with_context(|| format!("{}: can't be run", rustdoc.display()))?;
+        .with_context(|| format!("can't run {}", rustdoc.display()))?;
     Ok(Some(if status.success() { 0 } else { 1 }))
 }
 
@@ -111,7 +111,7 @@ struct ExternalCrate {
 }
 
 fn from_json(file: &Path) -> Result<Read> {
-    let place = || format!("{}: can't be read", file.display());
+    let place = || format!("can't read {}", file.display());
     let json = fs::read_to_string(file).with_context(place)?;
     let head: Head = serde_json::from_str(&json).with_context(place)?;
     if head.format_version != rustdoc_types::FORMAT_VERSION {
@@ -184,8 +184,8 @@ impl PublicApi {
     ///
     /// The file can't be read.
     pub fn diff(&self, file: &Path) -> Result<Option<String>> {
-        let written = fs::read_to_string(file)
-            .with_context(|| format!("{}: can't be read", file.display()))?;
+        let written =
+            fs::read_to_string(file).with_context(|| format!("can't read {}", file.display()))?;
         if written == self.listing {
             return Ok(None);
         }
@@ -199,8 +199,8 @@ impl PublicApi {
     ///
     /// The file can't be read.
     pub fn external_faults(&self, file: &Path) -> Result<Vec<String>> {
-        let list = fs::read_to_string(file)
-            .with_context(|| format!("{}: can't be read", file.display()))?;
+        let list =
+            fs::read_to_string(file).with_context(|| format!("can't read {}", file.display()))?;
         let name = workspace::EXTERNAL_TYPES;
         let lines = list.lines().map(str::trim);
         let allowed: BTreeSet<&str> = lines
@@ -210,11 +210,11 @@ impl PublicApi {
             .external
             .iter()
             .filter(|(path, _)| !allowed.contains(path.as_str()))
-            .map(|(path, item)| format!("`{path}` is not on the list {name}, and is in: {item}"));
+            .map(|(path, item)| format!("`{path}` is not in {name}, but in: {item}"));
         let unused = allowed
             .iter()
             .filter(|path| !self.external.contains_key(**path))
-            .map(|path| format!("`{path}` is on the list {name}, and in no public item"));
+            .map(|path| format!("`{path}` is in {name}, but in no public item"));
         Ok(strangers.chain(unused).collect())
     }
 }
@@ -276,8 +276,8 @@ mod tests {
         assert_eq!(
             api.external_faults(&file).unwrap(),
             [
-                "`http::Uri` is not on the list tests/external-types.txt, and is in: ours::f",
-                "`http::Method` is on the list tests/external-types.txt, and in no public item",
+                "`http::Uri` is not in tests/external-types.txt, but in: ours::f",
+                "`http::Method` is in tests/external-types.txt, but in no public item",
             ]
         );
     }

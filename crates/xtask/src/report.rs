@@ -38,13 +38,13 @@ pub fn report(
     let mut report = "Cloudflare's OpenAPI document differs from `openapi/service-tokens.json`. \
         `docs/maintaining.md` says how to follow it.\n"
         .to_owned();
-    report.push_str("\n## Changes\n\n`cargo xtask drift`, with what each means for callers:\n");
+    report.push_str("\n## Changes\n\n`cargo xtask drift`, with the effect of each on callers:\n");
     // Without the lines, which move with every edit elsewhere in the document.
     part(&mut report, "text", &format!("{drift:#}"));
     report.push_str("\n## Public types\n\n");
     match types {
         Ok(diff) if diff.is_empty() => {
-            report.push_str("The public types of the generated code stay as they are.\n");
+            report.push_str("The public types of the generated code stay the same.\n");
         }
         Ok(diff) => {
             report.push_str(

@@ -61,7 +61,7 @@ pub struct Operation {
 }
 
 impl Operation {
-    /// What its document calls it.
+    /// Returns its id in its document, or its path if it has none.
     pub fn name(&self) -> &str {
         self.id.as_deref().unwrap_or(&self.path)
     }

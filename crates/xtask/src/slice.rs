@@ -14,7 +14,7 @@ use crate::route::{Operation, Route};
 
 /// Cuts out of a document whatever belongs to the operations of the fragment: the
 /// operations at their paths and below, those that have their ids but have moved, and
-/// the components that all of them reach. What is left is an OpenAPI document.
+/// the components that all of them reach. The result is an OpenAPI document.
 ///
 /// # Errors
 ///
@@ -28,7 +28,7 @@ pub fn slice(wanted: &[Operation], upstream: &Outline<'_>) -> Result<Value> {
     }
     ensure!(
         !paths.is_empty(),
-        "{}: none of the fragment's operations is in it, at their paths or by their ids",
+        "{}: it has none of the fragment's operations, neither by path nor by id",
         upstream.name()
     );
     let mut document = Map::new();
@@ -84,7 +84,7 @@ fn components(upstream: &Outline<'_>, document: &Value) -> Result<Value> {
             (tokens.next().as_deref(), tokens.next(), tokens.next())
         else {
             bail!(
-                "{}: it refers to `{reference}`, and only `#/components/` can be followed",
+                "{}: it refers to `{reference}`, but only `#/components/` is supported",
                 upstream.name()
             );
         };
@@ -105,7 +105,7 @@ fn components(upstream: &Outline<'_>, document: &Value) -> Result<Value> {
     Ok(components)
 }
 
-/// What a value refers to: by `$ref`, by a discriminator, and by `security`.
+/// Returns the references of a value: by `$ref`, by a discriminator, and by `security`.
 fn references(value: &Value) -> Vec<String> {
     let mut found = Vec::new();
     collect(value, &mut found);

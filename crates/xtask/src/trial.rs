@@ -17,7 +17,7 @@ use crate::route::{Operation, operations};
 use crate::slice::slice;
 use crate::workspace;
 
-/// What came of a trial.
+/// The outcome of a trial.
 pub enum Outcome {
     /// The generator refuses the document; the message says where and why.
     NotGenerated(String),
@@ -98,7 +98,7 @@ fn compile(rust: &str) -> Result<Outcome> {
         let file = directory.join(name);
         fs::create_dir_all(directory.join("src"))
             .and_then(|()| fs::write(&file, text))
-            .with_context(|| format!("{}: can't be written", file.display()))?;
+            .with_context(|| format!("can't write {}", file.display()))?;
         anyhow::Ok(file)
     };
     write("Cargo.toml", &manifest()?)?;
@@ -111,14 +111,14 @@ fn compile(rust: &str) -> Result<Outcome> {
     // The same versions as here, as far as they are used.
     let lock = workspace::root().join("Cargo.lock");
     fs::copy(&lock, directory.join("Cargo.lock"))
-        .with_context(|| format!("{}: can't be copied", lock.display()))?;
+        .with_context(|| format!("can't copy {}", lock.display()))?;
     let check = workspace::cargo()
         .args(["check", "--quiet", "--message-format", "short"])
         .arg("--target-dir")
         .arg(&target)
         .current_dir(&directory)
         .output()
-        .context("cargo can't be run")?;
+        .context("can't run cargo")?;
     if check.status.success() {
         return Ok(Outcome::Compiled(generated));
     }
@@ -133,7 +133,7 @@ fn manifest() -> Result<String> {
     let root = packages
         .into_iter()
         .find(|package| package["name"] == workspace::ROOT_PACKAGE)
-        .with_context(|| format!("cargo metadata tells of no {}", workspace::ROOT_PACKAGE))?;
+        .with_context(|| format!("cargo metadata reports no {}", workspace::ROOT_PACKAGE))?;
     let mut manifest = format!(
         "# Written by `cargo xtask try`.\n\
          [package]\nname = \"trial\"\nedition = {}\n\n\

@@ -1,4 +1,4 @@
-//! What a changed document would do to the public types of the generated code.
+//! The effect of a changed document on the public types of the generated code.
 
 use anyhow::{Result, anyhow};
 use proc_macro2::{TokenStream, TokenTree};

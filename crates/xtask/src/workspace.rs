@@ -15,7 +15,7 @@ pub fn root() -> PathBuf {
         .unwrap_or_else(|_| member.join("../.."))
 }
 
-/// What cargo says of the workspace: its packages, and where it builds.
+/// Cargo's metadata of the workspace: its packages, and its target directory.
 ///
 /// # Errors
 ///
@@ -25,7 +25,7 @@ pub fn metadata() -> Result<Value> {
         .args(["metadata", "--no-deps", "--format-version", "1"])
         .current_dir(root())
         .output()
-        .context("cargo can't be run")?;
+        .context("can't run cargo")?;
     ensure!(
         metadata.status.success(),
         "cargo metadata: {}",
@@ -43,7 +43,7 @@ pub fn target() -> Result<PathBuf> {
     let metadata = metadata()?;
     let target = metadata["target_directory"].as_str();
     Ok(target
-        .context("cargo metadata tells of no target_directory")?
+        .context("cargo metadata reports no target_directory")?
         .into())
 }
 

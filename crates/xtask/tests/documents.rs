@@ -76,7 +76,7 @@ fn a_slice_follows_discriminators_and_fields_with_confusing_names() {
 fn what_cant_be_sliced_is_said() {
     assert_eq!(
         refusal(|document| document["paths"] = json!({})),
-        "upstream: none of the fragment's operations is in it, at their paths or by their ids"
+        "upstream: it has none of the fragment's operations, neither by path nor by id"
     );
     assert_eq!(
         refusal(|document| {
@@ -89,7 +89,7 @@ fn what_cant_be_sliced_is_said() {
         refusal(|document| {
             document["components"]["schemas"]["access_uuid"] = json!({ "$ref": "#/paths/~1x" });
         }),
-        "upstream: it refers to `#/paths/~1x`, and only `#/components/` can be followed"
+        "upstream: it refers to `#/paths/~1x`, but only `#/components/` is supported"
     );
     assert_eq!(
         refusal(|document| *document = json!({ "swagger": "2.0" })),
@@ -97,7 +97,7 @@ fn what_cant_be_sliced_is_said() {
     );
     assert_eq!(
         refusal(|document| document["openapi"] = json!("2.0")),
-        "upstream: OpenAPI 2.0 can't be read, only OpenAPI 3"
+        "upstream: OpenAPI 2.0 is not supported, only OpenAPI 3"
     );
     assert_eq!(
         sliced("{ \"openapi\": ").unwrap_err(),

@@ -3,9 +3,9 @@
 #
 #     crates/xtask/watch/issue.sh REPORT
 #
-# There is one such issue, known by its title and by its author, the workflow: anybody
+# There is one such issue, identified by its title and by its author, the workflow: anybody
 # may open an issue with that title. While it is open, it holds the newest report, and a
-# comment tells whoever follows it of a change. Needs gh, logged in as the workflow is.
+# comment notifies its subscribers of a change. Needs gh, logged in as the workflow is.
 set -euo pipefail
 report=${1:?"REPORT is missing: the file with the report"}
 title="Cloudflare's OpenAPI document has changed"
@@ -19,8 +19,8 @@ if [ -z "$number" ]; then
 fi
 written=$(gh issue view "$number" --json body --jq .body | tr -d '\r')
 if [ "$written" = "$(cat "$report")" ]; then
-    echo "Issue $number holds this report already."
+    echo "Issue $number already has this report."
     exit
 fi
 gh issue edit "$number" --body-file "$report"
-gh issue comment "$number" --body 'The document has changed once more; the report above is new.'
+gh issue comment "$number" --body 'The document has changed again; the report above is new.'

@@ -1,4 +1,4 @@
-//! `update`, and what is done to each of several tokens: `refresh`, `enable`,
+//! `update`, and the commands that change several tokens: `refresh`, `enable`,
 //! `disable`, `delete`.
 
 use cf_service_tokens::{Error, Response, ServiceToken, ServiceTokenId, UpdateServiceToken};
@@ -44,7 +44,10 @@ pub(crate) async fn delete(
     arguments: &Delete,
 ) -> Result<Exit, Failure> {
     let ids = &arguments.tokens.ids;
-    let question = format!("{} can't be brought back. Delete?", ids.join(", "));
+    let question = format!(
+        "Deleted tokens can't be restored. Delete {}?",
+        ids.join(", ")
+    );
     confirm::ask(&question, arguments.yes)?;
     each(output, ids, "deleted", async |id| {
         connection.tokens.delete(id).await
@@ -70,10 +73,10 @@ pub(crate) async fn update(
         let until = point(until)?;
         request = request.previous_client_secret_expires_at(until);
         let journal = journal?;
-        // So that no rotate comes in between, whose grace this is not.
+        // Keeps out a concurrent rotate, which sets a grace period of its own.
         let mut lock = journal.lock_token(&arguments.id.parse()?)?;
         let known = lock.grace().map_err(|error| journal.unreadable(&error))?;
-        // Should the answer be lost, either end may be the true one.
+        // If the response is lost, either end may be the real one.
         lock.note_grace(known.max(Some(until)))
             .map_err(|error| journal.unwritable(&error))?;
         moved = Some((lock, known, until));
@@ -87,8 +90,8 @@ pub(crate) async fn update(
         };
         if let Err(error) = noted {
             explain::remark(format!(
-                "the journal can't be told until when the old secret works: {error}; the next rotate may \
-                 be refused for longer, or not be refused: see to it that none comes too early"
+                "can't record in the journal when the old secret expires: {error}; the next rotate may \
+                 be refused for too long, or not be refused: make sure that none runs too early"
             ));
         }
     }
@@ -105,13 +108,13 @@ fn point(when: When) -> Result<DateTime<Utc>, Failure> {
         When::In(span) => TimeDelta::from_std(span)
             .ok()
             .and_then(|span| Utc::now().checked_add_signed(span))
-            .ok_or_else(|| Failure::usage("--old-secret-until is after all time that can be told")),
+            .ok_or_else(|| Failure::usage("--old-secret-until is too far in the future")),
     }
 }
 
-/// Changes one token after the other, and shows what became of each. One token's
-/// failure stops no other, but credentials that the API does not know do: the
-/// tokens that are left are shown as not tried.
+/// Changes one token after the other, and shows the outcome of each. A failure stops no
+/// other token, unless the API does not accept the credentials: then the remaining
+/// tokens are shown as not tried.
 async fn each(
     output: &Output,
     ids: &[String],

@@ -1,22 +1,23 @@
-//! Asks before what can't be undone.
+//! Asks for confirmation before actions that can't be undone.
 
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 
 use crate::exit::Exit;
 use crate::explain::Failure;
 
-/// Asks on the terminal, unless `yes` was said beforehand.
+/// Asks on the terminal, unless `yes` is set.
 pub(crate) fn ask(question: &str, yes: bool) -> Result<(), Failure> {
     if yes {
         return Ok(());
     }
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
-        return Err(
-            Failure::usage("this can't be undone, and there is nobody to ask")
-                .next("add --yes if it is meant"),
-        );
+        return Err(Failure::usage(
+            "this can't be undone and needs confirmation, but there is no terminal",
+        )
+        .next("add --yes to confirm"));
     }
-    let unanswered = |error| Failure::new(Exit::Failed, "there was no answer").because(error);
+    let unanswered =
+        |error| Failure::new(Exit::Failed, "can't read the confirmation").because(error);
     let mut err = io::stderr();
     write!(err, "{question} [y/N] ")
         .and_then(|()| err.flush())
@@ -28,6 +29,9 @@ pub(crate) fn ask(question: &str, yes: bool) -> Result<(), Failure> {
         .map_err(unanswered)?;
     match answer.trim().to_ascii_lowercase().as_str() {
         "y" | "yes" => Ok(()),
-        _ => Err(Failure::new(Exit::Failed, "nothing was done")),
+        _ => Err(Failure::new(
+            Exit::Failed,
+            "not confirmed; nothing was changed",
+        )),
     }
 }

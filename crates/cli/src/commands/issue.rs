@@ -1,16 +1,16 @@
-//! `create` and `rotate`: a new secret, brought safely to where it is kept.
+//! `create` and `rotate`: make a new secret and store it safely.
 //!
-//! 1. The token is locked, where there is one.
-//! 2. The sink is proved.
-//! 3. The journal has what is about to be done.
-//! 4. The API is called.
-//! 5. The journal has the secret, or it is known that there is none.
-//! 6. The sink has the secret.
-//! 7. The journal forgets it, and keeps in mind until when the old one works.
-//! 8. A new token is read once, for its expiry.
+//! 1. Lock the token, if there is one.
+//! 2. Test the sink.
+//! 3. Record the intent in the journal.
+//! 4. Call the API.
+//! 5. Record the secret in the journal, unless there certainly is none.
+//! 6. Deliver the secret to the sink.
+//! 7. Remove the entry from the journal, and record when the old secret expires.
+//! 8. Read a new token once, for its expiry.
 //!
-//! Whoever is killed in between leaves the secret in the sink or in the journal,
-//! or an entry that names the token.
+//! A run that is killed in between leaves the secret in the sink or in the journal, or
+//! an entry that names the token.
 
 use std::time::Duration;
 
@@ -78,7 +78,7 @@ pub(crate) async fn rotate(
     arguments: Rotate,
 ) -> Result<Exit, Failure> {
     let id: ServiceTokenId = arguments.id.parse()?;
-    // From before the token is looked at, so that what is seen stays true.
+    // Before the token is read, so that no other run changes it afterwards.
     let mut lock = journal.lock_token(&id)?;
     let (sink, proved) = proved(connection, arguments.delivery.secret_to)?;
     // This shows that the id is right, and has the expiry, which a rotate does not change
@@ -152,16 +152,16 @@ fn bring_home(
     match (noted, delivered) {
         (Ok(()), Err(error)) => Err(Failure::new(
             Exit::Failed,
-            format!("the new secret could not be brought to {}", entry.intent.sink),
+            format!("could not store the new secret in {}", entry.intent.sink),
         )
         .because(error)
         .next(format!(
-            "the secret is safe in the journal; mend the sink, then: cf-service-tokens journal finish {}",
+            "the secret is safe in the journal; fix the sink, then run: cf-service-tokens journal finish {}",
             entry.intent.entry
         ))),
         (Err(noted), Err(error)) => Err(Failure::new(
             Exit::Failed,
-            "the new secret could be brought neither to the journal nor to its sink, and is lost",
+            "the new secret is lost: neither the journal nor its sink could store it",
         )
         .because(noted)
         .because(error)
@@ -172,9 +172,9 @@ fn bring_home(
                 None => Ok(()),
             };
             noted.and_then(|()| entry.clear()).map_err(|error| {
-                Failure::new(Exit::Failed, "the sink has the secret, but the journal still has it too")
+                Failure::new(Exit::Failed, "the sink has the secret, but the entry can't be removed from the journal")
                     .because(error)
-                    .next("remove the entry by `cf-service-tokens journal discard`")
+                    .next("remove the entry with `cf-service-tokens journal discard`")
             })?;
             Ok(token)
         }
@@ -192,13 +192,13 @@ pub(crate) fn deliver(
     sink.deliver(&secret)
 }
 
-/// What a call that failed leaves: nothing, if it surely did nothing.
+/// Settles the entry of a failed call: removes it if the call certainly had no effect.
 fn failed(mut entry: Entry, error: &Error) -> Failure {
     let failure = Failure::from(error);
     if !error.may_have_been_applied() {
         return match entry.clear() {
             Ok(()) => failure,
-            Err(kept) => failure.because(format!("the journal's entry can't be removed: {kept}")),
+            Err(kept) => failure.because(format!("can't remove the journal entry: {kept}")),
         };
     }
     let is_success = error.status().is_some_and(|status| status.is_success());
@@ -206,9 +206,9 @@ fn failed(mut entry: Entry, error: &Error) -> Failure {
         let path = entry.path.display().to_string();
         return match entry.note_body(body) {
             Ok(()) => failure.next(format!(
-                "the answer is kept in {path}, whose owner alone can read it; a new secret may be in it"
+                "the response is in {path}, readable only by its owner; it may hold a new secret"
             )),
-            Err(lost) => failure.because(format!("the answer can't be kept: {lost}")),
+            Err(lost) => failure.because(format!("can't save the response: {lost}")),
         };
     }
     let next = left_behind::advice_for_lost(&entry.intent);
@@ -228,7 +228,7 @@ async fn with_expiry(connection: &Connection, created: ServiceToken) -> ServiceT
         Ok(token) => token.into_inner(),
         Err(error) => {
             explain::remark(format!(
-                "the secret is safe, but the new token could not be read, so its expiry is unknown: {error}"
+                "the secret is safe, but the new token can't be read, so its expiry is unknown: {error}"
             ));
             created
         }
@@ -306,7 +306,7 @@ fn show(
                 Some(at) => {
                     Cell::warning(format!("works until {}", when::date_and_distance(at, now)))
                 }
-                None => Cell::bad("does not work any more"),
+                None => Cell::bad("no longer works"),
             },
         ));
     }
@@ -316,12 +316,12 @@ fn show(
     Ok(Exit::Success)
 }
 
-/// Where the secret is now, in words.
+/// Describes where the secret is.
 pub(crate) fn whereabouts(sink: &Sink) -> String {
     match sink {
         Sink::File(path) | Sink::EnvFile(path) => format!("is in {}", path.display()),
-        // Whether it stored the secret, or read it at all, it alone knows.
-        Sink::Command(command) => format!("was offered to {command:?}, which ended well"),
+        // Only the command knows whether it stored the secret, or even read it.
+        Sink::Command(command) => format!("was piped to {command:?} (exit 0)"),
         Sink::Stdout => "is on standard output".to_owned(),
     }
 }

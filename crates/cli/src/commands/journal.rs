@@ -1,5 +1,5 @@
-//! `journal`: what an interrupted `create` or `rotate` left, and the way to finish
-//! or to forget it.
+//! `journal`: lists, finishes or discards the entries of an interrupted `create` or
+//! `rotate`.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -30,7 +30,7 @@ fn list(journal: &Journal, output: &Output) -> Result<Exit, Failure> {
     let records: Vec<_> = left.iter().map(EntryRecord::new).collect();
     output.records(&records)?;
     if output.is_table() && records.is_empty() && !output.quiet {
-        output.line("nothing was left behind")?;
+        output.line("the journal is empty")?;
     }
     Ok(Exit::Success)
 }
@@ -54,7 +54,7 @@ fn finish(
     issue::deliver(&entry, proved, secret).map_err(|error| {
         Failure::new(
             Exit::Failed,
-            format!("the secret could not be brought to {sink}"),
+            format!("could not store the secret in {sink}"),
         )
         .because(error)
         .next("it is still in the journal; try again with another --secret-to")
@@ -72,12 +72,12 @@ fn finish(
 fn discard(journal: &Journal, output: &Output, name: &str, yes: bool) -> Result<Exit, Failure> {
     let entry = find(journal, name)?;
     let question = match &entry.answer {
-        Some(_) => "The secret in it is lost for ever. Forget the entry?",
-        None => "Forget the entry?",
+        Some(_) => "This deletes the secret in the entry for good. Discard it?",
+        None => "Discard the entry?",
     };
     confirm::ask(question, yes)?;
     let took_place = entry.answer.is_some();
-    settled(journal, output, entry, took_place, "forgotten")
+    settled(journal, output, entry, took_place, "discarded")
 }
 
 fn settled(
@@ -96,12 +96,12 @@ fn settled(
     Ok(Exit::Success)
 }
 
-/// Removes what the run may have left beside the sink that it was meant for.
+/// Removes a temporary file that the run may have left beside its sink.
 fn remove_leftover(sink: &str) {
     let removed = sink.parse::<Sink>().map(|sink| sink.remove_leftover());
     if let Ok(Err(error)) = removed {
         explain::remark(format!(
-            "what the run may have left beside {sink} can't be removed, and may hold the secret: {error}"
+            "can't remove the temporary file beside {sink}, which may hold the secret: {error}"
         ));
     }
 }
@@ -111,15 +111,15 @@ fn find(journal: &Journal, name: &str) -> Result<Entry, Failure> {
         Some(Found::Left(entry)) => Ok(*entry),
         Some(Found::Busy) => Err(Failure::new(
             Exit::Failed,
-            format!("another run is at work on {name}"),
+            format!("another run is using {name}"),
         )
         .next("wait for it to end")),
         None => Err(Failure::usage(format!("the journal has no entry {name:?}"))
-            .next("`cf-service-tokens journal` lists what was left behind")),
+            .next("`cf-service-tokens journal` lists the entries")),
     }
 }
 
-/// What was left behind, without its secret.
+/// An entry, without its secret.
 #[derive(Debug, Serialize)]
 struct EntryRecord {
     entry: String,
@@ -157,13 +157,13 @@ impl EntryRecord {
 }
 
 impl Record for EntryRecord {
-    const COLUMNS: &'static [&'static str] = &["ENTRY", "TOKEN", "BEGAN", "HOLDS", "NEXT"];
+    const COLUMNS: &'static [&'static str] = &["ENTRY", "TOKEN", "STARTED", "HOLDS", "NEXT"];
 
     fn cells(&self, now: DateTime<Utc>) -> Vec<Cell> {
         let holds = match self.holds {
             "secret" => Cell::warning("the secret"),
-            "answer" => Cell::warning("an answer"),
-            _ => Cell::plain("no answer"),
+            "answer" => Cell::warning("a response"),
+            _ => Cell::plain("no response"),
         };
         vec![
             Cell::plain(self.entry.clone()),

@@ -1,5 +1,5 @@
-//! What an interrupted `create` or `rotate` left in the journal, and what becomes
-//! of it: told by every command, and settled before the next `create` or `rotate`.
+//! Entries that an interrupted `create` or `rotate` left in the journal: every command
+//! reports them, and the next `create` or `rotate` settles them first.
 
 use cf_service_tokens::ServiceToken;
 
@@ -9,12 +9,12 @@ use crate::explain::{self, Failure};
 use crate::journal::{Answer, Entry, Found, Intent, Journal, Operation, TokenLock};
 use crate::when;
 
-/// Tells of what was left behind, so that nobody has to look for it.
+/// Reports the entries that were left behind.
 pub(crate) fn tell(journal: &Journal) {
     for entry in journal.left_or_unreadable() {
         let words = match entry {
             Ok(entry) => words(&entry),
-            Err(error) => format!("the journal can't be read, and may hold a secret: {error}"),
+            Err(error) => format!("can't read the journal, which may hold a secret: {error}"),
         };
         explain::remark(format!(
             "{words}; `cf-service-tokens journal` says what to do"
@@ -22,7 +22,7 @@ pub(crate) fn tell(journal: &Journal) {
     }
 }
 
-/// What was left behind, in words.
+/// Describes an entry.
 pub(crate) fn words(entry: &Entry) -> String {
     let intent = &entry.intent;
     let what = match intent.operation {
@@ -31,45 +31,45 @@ pub(crate) fn words(entry: &Entry) -> String {
     };
     let token = intent.name.as_deref().or(intent.token_id.as_deref());
     let came = match &entry.answer {
-        Some(Answer::Secret(_)) => "its new secret is in the journal and not yet in its sink",
-        Some(Answer::Unread) => "its answer is in the journal and could not be read",
-        None => "it may have been sent, and its answer was lost",
+        Some(Answer::Secret(_)) => "its new secret is in the journal, but not yet in its sink",
+        Some(Answer::Unread) => "its response is in the journal, but could not be read",
+        None => "it may have been sent, and its response was lost",
     };
     format!(
-        "a {what} {:?} that began at {} did not end: {came}",
+        "a {what} {:?}, started at {}, was interrupted: {came}",
         token.unwrap_or("-"),
         when::minute(intent.started_at)
     )
 }
 
-/// What to do about an entry.
+/// Returns what to do about an entry.
 pub(crate) fn advice(entry: &Entry) -> String {
     let name = &entry.intent.entry;
     match &entry.answer {
         Some(Answer::Secret(_)) => format!("cf-service-tokens journal finish {name}"),
         Some(Answer::Unread) => format!(
-            "look for the secret in {}, then: cf-service-tokens journal discard {name}",
+            "look for the secret in {}, then run: cf-service-tokens journal discard {name}",
             entry.path.display()
         ),
         None => advice_for_lost(&entry.intent),
     }
 }
 
-/// What to do where a secret may have been made that nobody has.
+/// Returns what to do if a secret may have been made and lost.
 pub(crate) fn advice_for_lost(intent: &Intent) -> String {
     match intent.operation {
         Operation::Create => format!(
-            "run the same create again: it looks whether the first one took place \
-             (cf-service-tokens list; cf-service-tokens journal discard {} forgets it)",
+            "run the same create again: it checks whether the first one took effect (or check with \
+             cf-service-tokens list, then run: cf-service-tokens journal discard {})",
             intent.entry
         ),
         Operation::Rotate => {
             let old = match intent.old_secret_valid_until {
                 Some(at) => format!("works until {}", when::minute(at)),
-                None => "no longer works if it had one".to_owned(),
+                None => "no longer works if the first one took effect".to_owned(),
             };
             format!(
-                "run the same rotate again: it goes on if the first one had no effect; the old \
+                "run the same rotate again: it continues if the first one had no effect; the old \
                  secret {old}"
             )
         }
@@ -87,7 +87,7 @@ pub(crate) fn settle_rotate(
         None => return Ok(()),
         Some(Found::Busy) => {
             return Err(
-                Failure::new(Exit::Failed, "another run is rotating this token just now")
+                Failure::new(Exit::Failed, "another run is rotating this token")
                     .next("wait for it to end"),
             );
         }
@@ -105,8 +105,8 @@ pub(crate) fn settle_rotate(
             return clear(entry);
         }
         (Some(_), Some(now)) => format!(
-            "the token was updated since, at {}: by that rotate, or by another change such as an \
-             update or a refresh",
+            "the token has been updated since, at {}, by that rotate or by another change such as \
+             an update or a refresh",
             when::minute(now)
         ),
         _ => "the API does not say when the token was last updated".to_owned(),
@@ -114,14 +114,14 @@ pub(crate) fn settle_rotate(
     let next = match entry.intent.old_secret_valid_until {
         Some(at) => format!(
             "if it took effect, its new secret is lost, the old one works until {}, and another \
-             rotate ends it at once. When the token's users can take a new secret: \
+             rotate ends it at once. When the token's users are ready for a new secret, run: \
              cf-service-tokens journal discard {entry_name}, then rotate with --end-grace. To change \
              over slowly, create a second token",
             when::minute(at)
         ),
         None => format!(
             "if it took effect, its new secret is lost and the old one no longer works; `verify` \
-             shows whether it does. When the token's users can take a new secret: \
+             shows whether it does. When the token's users are ready for a new secret, run: \
              cf-service-tokens journal discard {entry_name}, then rotate again"
         ),
     };
@@ -137,7 +137,7 @@ pub(crate) fn require_no_grace(journal: &Journal, lock: &mut TokenLock) -> Resul
     Err(Failure::new(
         Exit::Failed,
         format!(
-            "the grace of an earlier rotate runs until {}, and to rotate again would end its old secret at once",
+            "the grace period of an earlier rotate runs until {}; another rotate would end its old secret at once",
             when::minute(until)
         ),
     )
@@ -189,18 +189,18 @@ pub(crate) async fn settle_create(
             .iter()
             .find(|token| token.created_at.is_none_or(|at| at >= since));
         let Some(token) = made else {
-            explain::remark("an earlier create of this name did not take place");
+            explain::remark("an earlier create of this name had no effect");
             clear(entry)?;
             continue;
         };
         let id = token.id.as_deref().unwrap_or("ID");
         return Err(Failure::new(
             Exit::Failed,
-            format!("an earlier create of {name:?} took place, and its secret was lost"),
+            format!("an earlier create of {name:?} took effect, but its secret is lost"),
         )
         .next(format!(
-            "give the token that was made a new secret: cf-service-tokens rotate {id} --revoke-now \
-             --secret-to ...; then: cf-service-tokens journal discard {}",
+            "give that token a new secret: cf-service-tokens rotate {id} --revoke-now \
+             --secret-to ...; then run: cf-service-tokens journal discard {}",
             intent.entry
         )));
     }
@@ -214,6 +214,6 @@ fn unsettled(entry: &Entry) -> Failure {
 fn clear(entry: Entry) -> Result<(), Failure> {
     let path = entry.path.display().to_string();
     entry.clear().map_err(|error| {
-        Failure::new(Exit::Failed, format!("the entry {path} can't be removed")).because(error)
+        Failure::new(Exit::Failed, format!("can't remove the entry {path}")).because(error)
     })
 }

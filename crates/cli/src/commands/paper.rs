@@ -28,12 +28,13 @@ pub(crate) fn man(output: &Output, arguments: &Man) -> Result<Exit, Failure> {
             .and_then(|()| clap_mangen::generate_to(Arguments::command(), directory))
             .map_err(|error| {
                 let directory = directory.display();
-                Failure::usage(format!("no page can be written to {directory}")).because(error)
+                Failure::usage(format!("can't write manual pages to {directory}")).because(error)
             })?;
         return Ok(Exit::Success);
     }
-    let page = page()
-        .map_err(|error| Failure::new(Exit::Failed, "the page can't be written").because(error))?;
+    let page = page().map_err(|error| {
+        Failure::new(Exit::Failed, "can't write the manual page").because(error)
+    })?;
     output.write(|out, _| out.write_all(&page))?;
     Ok(Exit::Success)
 }

@@ -42,7 +42,8 @@ pub(crate) async fn renew(
             _ => {}
         }
     }
-    let report = finished.ok_or_else(|| Failure::new(Exit::Failed, "the renewal did not end"))?;
+    let report =
+        finished.ok_or_else(|| Failure::new(Exit::Failed, "the renewal did not complete"))?;
     show(output, arguments, &report, skipped)?;
     if let Some(failure) = stopped_early(&report) {
         failure.show();
@@ -58,7 +59,7 @@ pub(crate) async fn renew(
     Ok(exit(&report))
 }
 
-/// What the arguments ask for.
+/// Returns the policy of the arguments.
 pub(crate) fn policy(arguments: &Renew) -> RenewalPolicy {
     let mut policy = RenewalPolicy::new()
         .window(arguments.window.within)
@@ -88,7 +89,7 @@ fn show(
     let mut records: Vec<_> = report.tokens.iter().map(RenewalRecord::new).collect();
     match output.format {
         Format::Jsonl => {
-            // What was renewed or failed has been written when it happened.
+            // Renewed and failed tokens were written as they settled.
             let unwritten = records
                 .iter()
                 .filter(|r| matches!(r.outcome, "planned" | "unable"));
@@ -119,12 +120,12 @@ fn show(
 fn summary_line(report: &RenewalReport) -> String {
     let next_due = report.next_due.map(|at| {
         let distance = when::date_and_distance(at, Utc::now());
-        format!("; the next one falls due {distance}")
+        format!("; the next one is due {distance}")
     });
     format!("{}{}", counts(report), next_due.unwrap_or_default())
 }
 
-/// The report's own line, without what is told as an error.
+/// Returns the report's own line, without the part that is shown as an error.
 fn counts(report: &RenewalReport) -> String {
     let mut report = report.clone();
     report.error = None;

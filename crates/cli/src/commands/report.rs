@@ -1,4 +1,4 @@
-//! `report`: what lapses when, held against the window.
+//! `report`: upcoming expirations, and the tokens due within the window.
 
 use cf_service_tokens::ServiceToken;
 use cf_service_tokens::renewal::{Decision, RenewReason, RenewalPolicy, SkipReason, decide};
@@ -30,7 +30,7 @@ pub(crate) async fn report(
             (token, decision)
         })
         .collect();
-    // What never lapses comes last, and what nobody knows before it.
+    // Tokens that never expire come last, and an unknown expiry before them.
     tokens.sort_by_key(|(token, _)| {
         let never = token.never_expires();
         (
@@ -55,7 +55,7 @@ pub(crate) async fn report(
             .and_then(|file| file.finish(page::html(&report).as_bytes()))
             .map(|()| Exit::Success)
             .map_err(|error| {
-                let what = format!("the page can't be written to {}", file.display());
+                let what = format!("can't write the page to {}", file.display());
                 Failure::usage(what).because(error)
             });
     }

@@ -11,6 +11,13 @@ use crate::explain::{self, Failure};
 use crate::output::Output;
 
 pub(crate) async fn simulate(output: &Output, arguments: &Simulate) -> Result<Exit, Failure> {
+    if !arguments.listen.ip().is_loopback() {
+        let words = format!("{} is no loopback address", arguments.listen);
+        return Err(Failure::usage(words).next(
+            "choose one, such as 127.0.0.1:0; the program cf-service-tokens-simulator \
+             listens on any address",
+        ));
+    }
     let quiet = output.quiet;
     let simulator = Simulator::builder()
         .believable_account()
@@ -23,14 +30,14 @@ pub(crate) async fn simulate(output: &Output, arguments: &Simulate) -> Result<Ex
         .start()
         .await
         .map_err(|error| {
-            Failure::usage(format!("nothing can be simulated at {}", arguments.listen))
+            Failure::usage(format!("can't simulate on {}", arguments.listen))
                 .because(error)
-                .next("choose a free port of this machine, such as 127.0.0.1:0")
+                .next("use a free port of a loopback address, such as 127.0.0.1:0")
         })?;
     simulator
         .serve_until_interrupted(|simulator| output.try_write(|out, _| introduce(out, simulator)))
         .await
-        .map_err(|error| Failure::new(Exit::Failed, "the simulator has ended").because(error))?;
+        .map_err(|error| Failure::new(Exit::Failed, "the simulator has stopped").because(error))?;
     Ok(Exit::Success)
 }
 
@@ -45,7 +52,7 @@ fn introduce(out: &mut dyn Write, simulator: &Simulator) -> io::Result<()> {
 fn words(request: &ReceivedRequest) -> String {
     let status = match request.status {
         Some(status) => status.to_string(),
-        None => "no answer".to_owned(),
+        None => "no response".to_owned(),
     };
     let query = request.query.as_ref().map(|query| format!("?{query}"));
     format!(

@@ -56,20 +56,20 @@ fn url(arguments: &Verify, simulation: Option<&Connection>) -> Result<Url, Failu
     let text = match (&arguments.url, simulated) {
         (Some(url), _) => url.as_str(),
         (None, Some(simulator)) => simulator.protected_url(),
-        (None, None) => return Err(Failure::usage("there is no app to try; name it by --url")),
+        (None, None) => return Err(Failure::usage("no app given: use --url")),
     };
     let url = Url::parse(text).map_err(|error| {
-        Failure::usage(format!("{text:?} is no URL"))
+        Failure::usage(format!("{text:?} is not a URL"))
             .because(error)
-            .next("write it whole, such as https://app.example.com/")
+            .next("use a complete URL, such as https://app.example.com/")
     })?;
     match url.scheme() {
         "https" => Ok(url),
         "http" if is_loopback(&url) => Ok(url),
-        _ => Err(Failure::usage(
-            "the URL is not https, which would show the secret to the network",
-        )
-        .next("use https")),
+        _ => Err(
+            Failure::usage("the URL is not https, so the secret would be sent unencrypted")
+                .next("use https"),
+        ),
     }
 }
 
@@ -118,19 +118,15 @@ async fn credentials(
                 .await?;
             Ok(issued.credentials().clone())
         }
-        _ => Err(Failure::new(Exit::Usage, "there is no token to try").next(
-            "set CF_ACCESS_CLIENT_ID and CF_ACCESS_CLIENT_SECRET, or name --env-file, \
+        _ => Err(Failure::new(Exit::Usage, "no token given").next(
+            "set CF_ACCESS_CLIENT_ID and CF_ACCESS_CLIENT_SECRET, or use --env-file, \
              or --client-id with --secret-file",
         )),
     }
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> Failure {
-    Failure::usage(format!(
-        "no credentials can be read from {}",
-        path.display()
-    ))
-    .because(error)
+    Failure::usage(format!("can't read credentials from {}", path.display())).because(error)
 }
 
 fn headers(
@@ -142,7 +138,7 @@ fn headers(
     };
     let name: HeaderName = name
         .parse()
-        .map_err(|error| Failure::usage(format!("{name:?} is no header")).because(error))?;
+        .map_err(|error| Failure::usage(format!("{name:?} is not a header name")).because(error))?;
     Ok(HeaderMap::from_iter([(name, credentials.single_header()?)]))
 }
 
@@ -153,14 +149,14 @@ async fn attempt(url: Url, headers: HeaderMap) -> Result<VerifyRecord, Failure> 
         .retry(reqwest::retry::never())
         .tls_version_min(reqwest::tls::Version::TLS_1_2)
         .timeout(TIMEOUT);
-    // What stays on this machine may be plain, so it must not go to a proxy.
+    // A loopback URL may be plain HTTP, so the request must not go through a proxy.
     let builder = match is_loopback(&url) {
         true => builder.no_proxy(),
         false => builder,
     };
     let http = builder
         .build()
-        .map_err(|error| Failure::new(Exit::Failed, "no request can be sent").because(error))?;
+        .map_err(|error| Failure::new(Exit::Failed, "can't send a request").because(error))?;
     let shown = shown(&url);
     let answer = http
         .get(url.clone())
@@ -168,7 +164,7 @@ async fn attempt(url: Url, headers: HeaderMap) -> Result<VerifyRecord, Failure> 
         .send()
         .await
         .map_err(|error| {
-            let failure = Failure::new(Exit::Unreachable, format!("{shown} could not be reached"));
+            let failure = Failure::new(Exit::Unreachable, format!("could not reach {shown}"));
             failure
                 .because_of_all(Some(&error.without_url()))
                 .next("check the URL and the network")
@@ -189,7 +185,7 @@ async fn attempt(url: Url, headers: HeaderMap) -> Result<VerifyRecord, Failure> 
     })
 }
 
-/// What an answer means for the token.
+/// Judges the token by the app's response.
 fn judge(status: StatusCode, redirect: Option<&Url>) -> (Outcome, &'static str) {
     if status.is_redirection() {
         return match redirect.is_some_and(leads_to_login) {
@@ -198,7 +194,7 @@ fn judge(status: StatusCode, redirect: Option<&Url>) -> (Outcome, &'static str) 
                 "Access redirects to a login page: the token is unknown, expired or disabled, its secret \
                  is wrong, or no policy with the action Service Auth allows it",
             ),
-            false => (Outcome::Accepted, "the app itself answers, with a redirect"),
+            false => (Outcome::Accepted, "the app itself responds with a redirect"),
         };
     }
     match status.as_u16() {
@@ -206,19 +202,19 @@ fn judge(status: StatusCode, redirect: Option<&Url>) -> (Outcome, &'static str) 
         401 => (
             Outcome::Refused,
             "the token can't authenticate: it is unknown, expired or disabled, or its secret is wrong; or \
-             the app itself answered 401",
+             the app itself responded with 401",
         ),
         403 => (
             Outcome::Refused,
             "no policy with the action Service Auth allows the token; without strict service token \
              authentication, it may also be unknown, expired or disabled, or its secret may be wrong; or \
-             the app itself answered 403",
+             the app itself responded with 403",
         ),
         500.. => (
             Outcome::Unclear,
             "the app fails, which says nothing about the token; try again later",
         ),
-        _ => (Outcome::Accepted, "the app lets the token in"),
+        _ => (Outcome::Accepted, "the app accepts the token"),
     }
 }
 
@@ -240,7 +236,7 @@ fn shown(url: &Url) -> String {
     url.into()
 }
 
-/// What the app made of the token.
+/// The app's verdict on the token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Outcome {

@@ -26,8 +26,8 @@ pub(crate) async fn watch(
 ) -> Result<Exit, Failure> {
     if output.format == Format::Json {
         return Err(
-            Failure::usage("a watch has no end, and a JSON document needs one")
-                .next("use --output jsonl, which has a line for each thing that happens"),
+            Failure::usage("--watch never ends, so it can't write a JSON document")
+                .next("use --output jsonl, which writes a line for each event"),
         );
     }
     let tokens = &connection.tokens;
@@ -63,9 +63,9 @@ async fn serve(
         Some(address) => {
             let listener = TcpListener::bind(address).await;
             let listener = listener.map_err(|error| {
-                Failure::usage(format!("nothing can listen at {address}"))
+                Failure::usage(format!("can't listen on {address}"))
                     .because(error)
-                    .next("name another address or port; port 0 takes a free one")
+                    .next("use another address or port; port 0 selects a free one")
             })?;
             if let (Ok(address), false) = (listener.local_addr(), output.quiet) {
                 remark(format!(
@@ -82,7 +82,7 @@ async fn serve(
             return std::future::pending().await;
         };
         let result = monitor.serve(listener).await;
-        let failure = Failure::new(Exit::Failed, "the metrics are no longer served");
+        let failure = Failure::new(Exit::Failed, "the metrics server has stopped");
         match result {
             Ok(()) => failure,
             Err(error) => failure.because(error),
@@ -90,7 +90,7 @@ async fn serve(
     })
 }
 
-/// Tells what has happened.
+/// Prints an event.
 fn note(output: &Output, event: &WatchEvent) -> Result<(), Failure> {
     if output.format == Format::Jsonl {
         return match event {
@@ -116,7 +116,7 @@ fn note(output: &Output, event: &WatchEvent) -> Result<(), Failure> {
             is_news.then(|| report.to_string())
         }
         WatchEvent::Waiting { until } => (!output.quiet)
-            .then(|| format!("next look {}", when::date_and_distance(*until, Utc::now()))),
+            .then(|| format!("next pass {}", when::date_and_distance(*until, Utc::now()))),
         _ => None,
     };
     match words {

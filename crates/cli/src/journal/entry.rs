@@ -14,7 +14,7 @@ use crate::own_file;
 use crate::replace;
 use crate::sink::IssuedSecret;
 
-/// What was about to be done.
+/// The interrupted operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Operation {
@@ -22,7 +22,7 @@ pub(crate) enum Operation {
     Rotate,
 }
 
-/// What a run is about to do: an entry's first line.
+/// The intent of a run: an entry's first line.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Intent {
     /// The entry's name.
@@ -40,7 +40,7 @@ pub(crate) struct Intent {
     pub(crate) sink: String,
 }
 
-/// What the API answered: an entry's second line.
+/// The API's response: an entry's second line.
 #[derive(Debug)]
 pub(crate) enum Answer {
     /// The token's secret.

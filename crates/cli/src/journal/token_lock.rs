@@ -21,7 +21,7 @@ pub(crate) struct TokenLock {
     token_id: ServiceTokenId,
 }
 
-/// What is known of a grace. It holds no secret.
+/// The end of a known grace period. It holds no secret.
 #[derive(Serialize, Deserialize)]
 struct Grace {
     token_id: String,
@@ -40,7 +40,7 @@ impl TokenLock {
                 .open(path)?;
             own_file::require_own(&file.metadata()?)?;
             own_file::lock(&file)?;
-            // Before it was locked, the one who had it may have removed it.
+            // The previous holder may have removed the file before this lock.
             if own_file::is_at(&file, path)? {
                 return Ok(Self {
                     path: path.to_owned(),

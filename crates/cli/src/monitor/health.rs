@@ -55,11 +55,11 @@ impl Pulse {
         }
     }
 
-    /// What the watcher does.
+    /// Describes the watcher's activity.
     ///
     /// # Errors
     ///
-    /// What is wrong, if it is stuck.
+    /// Describes the problem, if it is stuck.
     pub(super) fn health(&self, moment: Moment) -> Result<String, String> {
         if moment.elapsed > self.expected_by {
             let late = (moment.elapsed - self.expected_by).saturating_add(LONGEST_SILENCE);
@@ -73,7 +73,7 @@ impl Pulse {
                 "ok: the next pass begins at {}",
                 until.format("%Y-%m-%d %H:%M:%S UTC")
             ),
-            None => "ok: a pass is under way".to_owned(),
+            None => "ok: a pass is running".to_owned(),
         })
     }
 
@@ -81,12 +81,12 @@ impl Pulse {
     ///
     /// # Errors
     ///
-    /// What is missing, if it has not.
+    /// Describes what is missing, if it is not ready.
     pub(super) fn readiness(&self) -> Result<String, String> {
         match self.has_passed {
-            true => Ok("ok: a pass has reached its end".to_owned()),
+            true => Ok("ok: a pass has completed".to_owned()),
             false => Err(
-                "not ready: no pass has reached its end yet, with all tokens listed and the credentials accepted"
+                "not ready: no pass has completed yet with all tokens listed and the credentials accepted"
                     .to_owned(),
             ),
         }

@@ -18,7 +18,7 @@ use prometheus_client::registry::{Registry, Unit};
 use super::lock;
 use super::state::State;
 
-/// What all names begin with.
+/// The prefix of all names.
 const PREFIX: &str = "cf_service_tokens";
 
 /// Why tokens are not renewed, as the SDK names it.
@@ -38,7 +38,7 @@ pub(super) struct Metrics {
     pub(super) calls: Calls,
 }
 
-/// What is counted of the calls to the API.
+/// The counters of calls to the API.
 #[derive(Clone)]
 pub(super) struct Calls {
     requests: Family<Request, Counter>,
@@ -80,7 +80,7 @@ impl Metrics {
         };
         let mut registry = Registry::with_prefix(PREFIX);
         registry.register_collector(Box::new(OfState(Arc::clone(state))));
-        registry.register("renewals", "Tokens that were renewed", renewals.clone());
+        registry.register("renewals", "Renewed tokens", renewals.clone());
         registry.register(
             "failures",
             "Tokens that should have been renewed and were not, by reason",
@@ -88,7 +88,7 @@ impl Metrics {
         );
         registry.register(
             "api_requests",
-            "Requests to the API, by operation and by the status of the answer or the kind of failure",
+            "Requests to the API, by operation and by the status of the response or the kind of failure",
             calls.requests.clone(),
         );
         registry.register(
@@ -176,8 +176,8 @@ impl Format {
     }
 }
 
-/// What follows from the state. It is read for each scrape, so that nothing is left
-/// of a token that is gone.
+/// The metrics of the state. Each scrape reads them, so that a deleted token leaves
+/// none.
 struct OfState(Arc<Mutex<State>>);
 
 impl Collector for OfState {
@@ -185,7 +185,7 @@ impl Collector for OfState {
         let state = lock(&self.0);
         let mut expiries = encoder.encode_descriptor(
             "expiry_timestamp",
-            "When the token expires, of each token that is looked after and does.",
+            "When the token expires, for each token that is renewed here.",
             Some(&Unit::Seconds),
             MetricType::Gauge,
         )?;
@@ -195,7 +195,7 @@ impl Collector for OfState {
         }
         let mut tokens = encoder.encode_descriptor(
             "tokens",
-            "Tokens of the account, by what was decided about them and why.",
+            "Tokens of the account, by decision and reason.",
             None,
             MetricType::Gauge,
         )?;
@@ -205,7 +205,7 @@ impl Collector for OfState {
         }
         let last_success = encoder.encode_descriptor(
             "last_success_timestamp",
-            "When the last pass ended that left nothing to look after; 0 if none did yet.",
+            "When the last successful pass ended; 0 before the first.",
             Some(&Unit::Seconds),
             MetricType::Gauge,
         )?;

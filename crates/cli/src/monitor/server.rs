@@ -1,4 +1,4 @@
-//! What is served over HTTP: to read, and to nobody's harm.
+//! The read-only HTTP server.
 
 use std::net::IpAddr;
 
@@ -18,7 +18,7 @@ use super::metrics::Format;
 use super::{Monitor, lock};
 use crate::page;
 
-/// The four pages. Those of a loopback address are for this machine alone.
+/// Returns the four routes. On a loopback address they serve only this machine.
 pub(super) fn routes(monitor: Monitor, is_loopback: bool) -> Router {
     let routes = Router::new()
         .route("/", get(report))
@@ -64,12 +64,12 @@ fn answer(result: Result<String, String>) -> (StatusCode, String) {
     }
 }
 
-/// Refuses what a browser was led here for by a name that is not this machine's.
+/// Refuses requests for other hosts, against DNS rebinding.
 async fn refuse_other_hosts(request: Request, next: Next) -> Response {
     let host = request.headers().get(HOST);
     if host.is_some_and(|host| !is_this_machine(host)) {
-        let words = "this listens on a loopback address, and answers requests for \
-                     localhost, 127.0.0.1 and [::1] only\n";
+        let words = "this server listens on a loopback address, and accepts only requests for \
+                     localhost, 127.0.0.1 and [::1]\n";
         return (StatusCode::MISDIRECTED_REQUEST, words).into_response();
     }
     next.run(request).await

@@ -1,4 +1,4 @@
-//! What is known of the account and of the watcher.
+//! The known state of the account and of the watcher.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use super::Moment;
 use super::health::Pulse;
 use crate::page;
 
-/// What is known of the account and of the watcher.
+/// The known state of the account and of the watcher.
 #[derive(Debug)]
 pub(super) struct State {
     account: String,
@@ -23,14 +23,14 @@ pub(super) struct State {
     pass: u64,
     /// How many tokens this pass has listed.
     listed: usize,
-    /// Why what is known may not be all, or not be so any more.
+    /// Why the state may be incomplete or stale.
     problem: Option<String>,
     /// When the last pass ended after which nothing was left to look after.
     pub(super) last_success: Option<DateTime<Utc>>,
     pub(super) pulse: Pulse,
 }
 
-/// What a token is known by: its id, or without one its place in the list.
+/// Identifies a token: by its id, or without one by its place in the list.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Key {
     Id(String),
@@ -68,7 +68,7 @@ impl State {
             RenewalEvent::Settled(renewal) => self.settled(renewal),
             RenewalEvent::Finished(report) => {
                 if report.error.is_none() {
-                    // What was not in the whole list is gone.
+                    // A token that was not in the complete list is gone.
                     self.tokens.retain(|_, listed| listed.pass == self.pass);
                 }
                 if report.is_success() {

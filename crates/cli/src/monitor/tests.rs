@@ -224,7 +224,7 @@ fn a_few_tokens() -> Vec<SeedToken> {
             .expires_in(days(5))
             .disabled(),
         SeedToken::new("forever").id("0d").duration("forever"),
-        SeedToken::new("lapsed").id("0e").expires_in(days(-5)),
+        SeedToken::new("expired").id("0e").expires_in(days(-5)),
         SeedToken::new("excluded").id("0f").expires_in(days(5)),
     ]
 }
@@ -354,7 +354,7 @@ async fn failures_are_counted_by_reason_and_shown() {
     assert_eq!(values(&metrics, "last_success"), ["_timestamp_seconds 0"]);
     let page = world.server.get("/").await.body;
     assert!(
-        page.contains("Needs a look") && page.contains("503"),
+        page.contains("Needs attention") && page.contains("503"),
         "{page}"
     );
 
@@ -363,7 +363,7 @@ async fn failures_are_counted_by_reason_and_shown() {
     let metrics = world.metrics().await;
     assert_eq!(values(&metrics, "renewals_total"), [" 2"]);
     assert_ne!(values(&metrics, "last_success"), ["_timestamp_seconds 0"]);
-    assert!(!world.server.get("/").await.body.contains("Needs a look"));
+    assert!(!world.server.get("/").await.body.contains("Needs attention"));
 }
 
 #[tokio::test]
@@ -428,7 +428,7 @@ async fn ready_once_a_pass_has_reached_its_end() {
     let answer = world.server.get("/readyz").await;
     assert_eq!(
         (answer.status, answer.body.as_str()),
-        (200, "ok: a pass has reached its end\n")
+        (200, "ok: a pass has completed\n")
     );
     assert!(!world.server.get("/").await.body.contains("stopped early"));
 
@@ -451,7 +451,7 @@ async fn healthy_unless_it_is_silent_for_too_long() {
     let start = world.server.get("/healthz").await;
     assert_eq!(
         (start.status, start.body.as_str()),
-        (200, "ok: a pass is under way\n")
+        (200, "ok: a pass is running\n")
     );
     world.clock.pass(SILENCE);
     assert_eq!(world.server.get("/healthz").await.status, 200);

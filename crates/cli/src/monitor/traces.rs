@@ -1,4 +1,4 @@
-//! Counts requests and waits, which the SDK tells of by `tracing`.
+//! Counts requests and waits, which the SDK reports by `tracing`.
 
 use std::fmt;
 

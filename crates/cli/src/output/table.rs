@@ -26,7 +26,7 @@ impl Cell {
         }
     }
 
-    /// What may be missing.
+    /// A value that may be missing.
     pub(crate) fn maybe(text: Option<impl Into<String>>) -> Self {
         text.map_or_else(|| Self::plain("-"), Self::plain)
     }
@@ -61,7 +61,7 @@ pub(crate) struct Style {
 }
 
 impl Style {
-    /// What suits the stream, `NO_COLOR` and the terminal's width.
+    /// Follows the stream, `NO_COLOR` and the terminal's width.
     pub(super) fn of<S: anstream::stream::RawStream>(
         stream: &AutoStream<S>,
         terminal: impl IsTerminal,
@@ -137,7 +137,7 @@ pub(super) fn fields(out: &mut dyn Write, style: Style, fields: &[(&str, Cell)])
 fn table(style: Style) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
-    // What is read by another program keeps each row on one line.
+    // Output for another program keeps each row on one line.
     match style.width {
         Some(columns) => table
             .set_content_arrangement(ContentArrangement::Dynamic)

@@ -19,9 +19,9 @@ pub(super) fn document(report: &Report) -> Markup {
         .map(|token| (token, State::of(token, report.time)))
         .collect();
     tokens.sort_by_key(|(token, _)| {
-        // What is not known may be soon; what never lapses comes last.
-        let lapses = (token.never_expires, token.expires_at);
-        (lapses, &token.name, &token.id)
+        // An unknown expiry may be soon, so it comes first; tokens that never expire come last.
+        let expiry = (token.never_expires, token.expires_at);
+        (expiry, &token.name, &token.id)
     });
     let expiries = report.tokens.iter().filter_map(|token| token.expires_at);
     let axis = Axis::new(report.time, report.window, expiries);
@@ -47,13 +47,13 @@ pub(super) fn document(report: &Report) -> Markup {
                         p class="problem" role="alert" { bdi { (problem) } }
                     }
                     @if tokens.is_empty() && report.problem.is_some() {
-                        p class="empty" { "No service token is known." }
+                        p class="empty" { "No service tokens are known." }
                     } @else if tokens.is_empty() {
-                        p class="empty" { "There are no service tokens here." }
+                        p class="empty" { "This account has no service tokens." }
                     } @else {
                         (toolbar(&tokens))
                         (table(report, &axis, &tokens))
-                        p class="empty" id="none" hidden { "No token is like that." }
+                        p class="empty" id="none" hidden { "No matching tokens." }
                         (legend(report))
                     }
                 }
@@ -185,7 +185,7 @@ fn row(report: &Report, axis: &Axis, token: &Token, state: State) -> Markup {
                     " "
                     time datetime=(machine(at)) { (at.format("%Y-%m-%d %H:%M")) }
                 } @else {
-                    span class="relative" { "not known" }
+                    span class="relative" { "unknown" }
                 }
             }
         }
@@ -230,11 +230,11 @@ fn life(report: &Report, axis: &Axis, token: &Token, state: State) -> Markup {
     }
 }
 
-/// The token's life in words, for those who do not see it.
+/// Describes the token's lifetime for screen readers.
 fn story(report: &Report, token: &Token) -> String {
     let made = token.created_at.map_or_else(
-        || "made at an unknown time".to_owned(),
-        |at| format!("made {}", when::minute(at)),
+        || "created at an unknown time".to_owned(),
+        |at| format!("created {}", when::minute(at)),
     );
     let end = match token.expires_at {
         _ if token.never_expires => "never expires".to_owned(),
@@ -268,7 +268,7 @@ fn scale(axis: &Axis) -> Markup {
     }
 }
 
-/// What every row's drawing begins with, and the patterns that it is filled with.
+/// Returns the background and the patterns of every row's drawing.
 fn definitions(axis: &Axis) -> Markup {
     html! {
         svg class="definitions" width="0" height="0" aria-hidden="true" {
@@ -295,8 +295,8 @@ fn legend(report: &Report) -> Markup {
         footer {
             p {
                 span class="swatch window" {}
-                " The window of " (when::length(report.window)) ": what ends in it falls due. An arrow "
-                "means that a life goes on beyond the page. All times are UTC."
+                " The window of " (when::length(report.window)) ": a token that expires in it is due. An arrow "
+                "means that a token's lifetime continues beyond the page. All times are UTC."
             }
         }
     }

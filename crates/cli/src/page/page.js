@@ -10,7 +10,7 @@
   const rank = states.map((button) => button.dataset.state);
   const names = new Intl.Collator(undefined, { numeric: true, sensitivity: "base" });
 
-  // Read once: to ask a thousand rows again at every key would be felt.
+  // Read once: querying a thousand rows at every key press would be slow.
   const rows = [...body.rows].map((element, order) => ({
     element,
     order,
@@ -47,7 +47,7 @@
     heading.setAttribute("aria-sort", descending ? "descending" : "ascending");
     const order = orders[button.dataset.sort];
     const sign = descending ? -1 : 1;
-    // Equals stay in the order in which they lapse.
+    // Equal rows keep the order in which they expire.
     rows.sort((a, b) => sign * order(a, b) || a.order - b.order);
     body.append(...rows.map((row) => row.element));
   };

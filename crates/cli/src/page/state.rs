@@ -10,7 +10,7 @@ use super::Token;
 pub(super) enum State {
     /// It should have been renewed, and was not or can't be.
     Trouble,
-    /// It has lapsed.
+    /// The token has expired.
     Expired,
     /// It is to be renewed.
     Due,
@@ -47,7 +47,7 @@ impl State {
                 Decision::Skip(SkipReason::NeverExpires) => Self::Forever,
                 _ => Self::LeftOut,
             },
-            // Also where it lapsed after it was decided about.
+            // Also if it has expired since the decision.
             _ if token.expires_at.is_some_and(|at| at <= now) => Self::Expired,
             Decision::Renew(_) => Self::Due,
             Decision::Skip(SkipReason::NotDue) => Self::Well,
@@ -58,13 +58,13 @@ impl State {
     /// The state as a word.
     pub(super) fn word(self) -> &'static str {
         match self {
-            Self::Trouble => "Needs a look",
+            Self::Trouble => "Needs attention",
             Self::Expired => "Expired",
             Self::Due => "Due",
             Self::Well => "Well",
             Self::Forever => "Forever",
             Self::Disabled => "Disabled",
-            Self::LeftOut => "Left out",
+            Self::LeftOut => "Excluded",
         }
     }
 
@@ -82,14 +82,14 @@ impl State {
     }
 }
 
-/// What there is to say of a token beyond its state's word, if anything.
+/// Returns details about a token beyond its state's word, if any.
 pub(super) fn detail(token: &Token, state: State) -> Option<String> {
     if let Some(problem) = &token.problem {
         return Some(problem.clone());
     }
     match token.decision {
         Decision::Unable(reason) => Some(reason.to_string()),
-        Decision::Renew(RenewReason::Expired) => Some("is to be renewed".to_owned()),
+        Decision::Renew(RenewReason::Expired) => Some("will be renewed".to_owned()),
         Decision::Skip(reason) if matches!(state, State::LeftOut | State::Expired) => {
             let is_plain = matches!(reason, SkipReason::Expired | SkipReason::NotDue);
             (!is_plain).then(|| reason.to_string())

@@ -78,15 +78,15 @@ fn of_every_kind() -> Report {
         token(8, "due", 21),
         token(9, "well", 301),
         token(10, "five years", 1_825),
-        token(11, "lapsed", -3),
-        token(12, "lapsed long ago", -800),
+        token(11, "expired", -3),
+        token(12, "expired long ago", -800),
         token(13, "left out", 12),
-        token(14, "left out and lapsed", -12),
+        token(14, "left out and expired", -12),
         token(15, "failed", 4),
     ];
     let policy = RenewalPolicy::new()
         .by(RenewBy::Duration)
-        .except(["left out", "left out and lapsed"]);
+        .except(["left out", "left out and expired"]);
     let mut report = report(&policy, &tokens);
     if let Some(failed) = report.tokens.last_mut() {
         failed.problem = Some("failed: the API answered HTTP 503 <busy>".to_owned());
@@ -119,7 +119,7 @@ fn of_tokens(count: usize) -> Report {
     report(&RenewalPolicy::new(), &tokens)
 }
 
-/// What the page says, without its styles, its script and its drawings.
+/// Returns the text of the page, without styles, script and drawings.
 fn text(page: &str) -> String {
     let mut text = String::new();
     let mut rest = page.split_once("</style>").unwrap().1;
@@ -188,7 +188,7 @@ fn no_name_becomes_markup() {
 #[test]
 fn an_account_without_tokens_and_one_that_is_not_known() {
     let mut empty = of_tokens(0);
-    assert!(text(&html(&empty)).contains("There are no service tokens here."));
+    assert!(text(&html(&empty)).contains("This account has no service tokens."));
     empty.problem = Some("The tokens have not all been listed yet.".to_owned());
     let page = text(&html(&empty));
     assert!(page.contains("not all been listed yet"));
@@ -196,13 +196,13 @@ fn an_account_without_tokens_and_one_that_is_not_known() {
 }
 
 #[test]
-fn what_lapses_first_comes_first() {
+fn the_first_to_expire_comes_first() {
     let page = html(&of_every_kind());
     let places: Vec<usize> = [
         "no expiry",
-        "lapsed long ago",
-        "left out and lapsed",
-        ">lapsed<",
+        "expired long ago",
+        "left out and expired",
+        ">expired<",
         "in hours",
         ">failed<",
         "unreadable",
@@ -258,7 +258,7 @@ fn another_shards_tokens_are_left_out() {
     let tokens: Vec<ServiceToken> = (0..40).map(|number| token(number, "x", 300)).collect();
     let policy = RenewalPolicy::new().shard(Shard::new(0, 2).unwrap());
     let page = text(&html(&report(&policy, &tokens)));
-    assert!(page.contains("Left out belongs to another shard"));
+    assert!(page.contains("Excluded belongs to another shard"));
     assert!(page.contains("Well"));
 }
 

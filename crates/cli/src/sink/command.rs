@@ -36,13 +36,13 @@ pub(super) fn prove(command: &str) -> io::Result<()> {
         true => Ok(()),
         false => Err(io::Error::new(
             io::ErrorKind::NotFound,
-            format!("there is no command {first:?}"),
+            format!("command not found: {first:?}"),
         )),
     }
 }
 
-/// Runs the command with the secret on its standard input, and waits for it. What
-/// it says goes to standard error: standard output has the result.
+/// Runs the command with the secret on its standard input, and waits for it. Its output
+/// goes to standard error: standard output is for the result.
 pub(super) fn deliver(command: &str, issued: &IssuedSecret) -> io::Result<()> {
     let mut child = shell();
     child
@@ -59,12 +59,12 @@ pub(super) fn deliver(command: &str, issued: &IssuedSecret) -> io::Result<()> {
     };
     let status = child.wait()?;
     if !status.success() {
-        return Err(io::Error::other(format!("the command ended with {status}")));
+        return Err(io::Error::other(format!("the command failed ({status})")));
     }
     written.map_err(|error| {
         io::Error::new(
             error.kind(),
-            "the command ended well, but did not read the secret from its standard input",
+            "the command exited with 0, but did not read the secret from its standard input",
         )
     })
 }

@@ -49,7 +49,7 @@ pub(crate) fn credentials(path: &Path) -> io::Result<ServiceTokenCredentials> {
     ))
 }
 
-/// What the file holds, to be written anew; nothing if there is none.
+/// Returns the content of the file to rewrite; empty if there is no file.
 fn read(path: &Path) -> io::Result<Zeroizing<String>> {
     match fs::read_to_string(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Zeroizing::default()),

@@ -17,7 +17,7 @@ impl Stdout {
         if leads_nowhere(&stdout)? {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
-                "standard output is closed, or leads to /dev/null",
+                "standard output is closed or is /dev/null",
             ));
         }
         Ok(Self(stdout))

@@ -146,10 +146,10 @@ class Page:
 
 def filters(page):
     search = page.one("#search")
-    search.send_keys("LAPSED")
+    search.send_keys("EXPIRED")
     found = page.names()
     page.check(
-        sorted(found) == ["lapsed", "lapsed long ago", "left out and lapsed"],
+        sorted(found) == ["expired", "expired long ago", "left out and expired"],
         f"a search by name found {found}",
     )
     page.check(page.one("output").text == "3 of 15", page.one("output").text)
@@ -178,7 +178,7 @@ def filters(page):
 
 def sorts(page):
     first = page.names()
-    page.check(first[:2] == ["no expiry", "lapsed long ago"], f"first comes {first[:2]}")
+    page.check(first[:2] == ["no expiry", "expired long ago"], f"first comes {first[:2]}")
     page.check(first[-1] == "forever", f"last comes {first[-1]}")
     page.one("button[data-sort=name]").click()
     names = page.names()

@@ -1,7 +1,7 @@
 //! The credentials that the API accepts, by one of Cloudflare's two schemes, and the
 //! permissions of each.
 //!
-//! Service keys stopped working, so their header counts for nothing.
+//! Service keys stopped working, so their header is ignored.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -18,9 +18,9 @@ use crate::state::generator;
 const EMAIL: &str = "x-auth-email";
 const API_KEY: &str = "x-auth-key";
 
-/// An API token that a simulator accepts, and what it may do.
+/// An API token that a simulator accepts, with its permissions.
 ///
-/// By default it may do everything in every account, never expires, and is valid from
+/// By default it has all permissions in every account, never expires, and is valid from
 /// every address.
 ///
 /// ```
@@ -55,7 +55,7 @@ pub struct SeedApiToken {
 }
 
 impl SeedApiToken {
-    /// Creates an API token with this value, which may do everything.
+    /// Creates an API token with this value and all permissions.
     ///
     /// See the example of [`SeedApiToken`].
     pub fn new(secret: impl Into<String>) -> Self {
@@ -68,8 +68,8 @@ impl SeedApiToken {
         }
     }
 
-    /// Limits the API token to this account, and to others that are named the same way.
-    /// Every other account answers it with 403, code 10000.
+    /// Limits the API token to this account, and to those of further calls. In every other
+    /// account it gets 403, code 10000.
     ///
     /// See the example of [`SeedApiToken`].
     #[must_use]
@@ -78,8 +78,7 @@ impl SeedApiToken {
         self
     }
 
-    /// Leaves the API token the permission to list and get. Every other call is refused
-    /// with 403, code 10000.
+    /// Limits the API token to list and get. Every other call gets 403, code 10000.
     ///
     /// See the example of [`SeedApiToken`].
     #[must_use]
@@ -89,7 +88,7 @@ impl SeedApiToken {
     }
 
     /// Makes the API token expire at this time of the simulator's clock. From then on it
-    /// is refused with 401, code 9109.
+    /// gets 401, code 9109.
     ///
     /// ```
     /// use cf_service_tokens_simulator::SeedApiToken;
@@ -105,9 +104,9 @@ impl SeedApiToken {
         self
     }
 
-    /// Limits the API token to this address, and to others that are named the same way.
-    /// From elsewhere it is refused with 403, code 9109. A client of this machine calls
-    /// from `127.0.0.1` or `::1`.
+    /// Limits the API token to this client address, and to those of further calls. From
+    /// elsewhere it gets 403, code 9109. A client on this machine has the address
+    /// `127.0.0.1` or `::1`.
     ///
     /// See the example of [`expires_at`](Self::expires_at).
     #[must_use]
@@ -183,7 +182,7 @@ impl Credentials {
             .iter()
             .any(|held| held.secret == token.secret)
         {
-            return Err("the API token is there already".to_owned());
+            return Err("duplicate API token".to_owned());
         }
         self.api_tokens.push(token);
         Ok(())
@@ -231,7 +230,7 @@ pub(crate) fn check_credential(what: &str, value: &str) -> Result<(), String> {
     let visible = HeaderValue::from_str(value).is_ok_and(|value| value.to_str().is_ok());
     if value.is_empty() || value.trim() != value || !visible {
         return Err(format!(
-            "the {what} can't stand in a header: \
+            "the {what} is not a valid header value: \
              use visible ASCII characters, without spaces around them"
         ));
     }

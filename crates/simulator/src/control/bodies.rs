@@ -41,6 +41,10 @@ pub(super) struct NewToken {
 }
 
 impl NewToken {
+    pub(super) fn check(&self) -> Result<(), &'static str> {
+        check_expiry(self.duration.as_deref(), self.expires_in, self.expires_at)
+    }
+
     pub(super) fn into_seed(self) -> SeedToken {
         let mut seed = SeedToken::new(self.name);
         if let Some(id) = self.id {
@@ -101,6 +105,10 @@ pub(super) struct ChangeToken {
 }
 
 impl ChangeToken {
+    pub(super) fn check(&self) -> Result<(), &'static str> {
+        check_expiry(self.duration.as_deref(), self.expires_in, self.expires_at)
+    }
+
     pub(super) fn apply(self, stored: &mut StoredToken, now: DateTime<Utc>) {
         let token = &mut stored.token;
         if let Some(name) = self.name {
@@ -110,6 +118,7 @@ impl ChangeToken {
             token.set_enabled(enabled, now);
         }
         if let Some(text) = self.duration {
+            token.expires_at = duration::lifetime_or_default(&text).expiry_from(now);
             token.duration = text;
             token.updated_at = now;
         }
@@ -124,6 +133,24 @@ impl ChangeToken {
             token.updated_at = now;
             stored.secret = SecretHash::of(&secret);
         }
+    }
+}
+
+/// Refuses an expiry that is there twice, or that the duration rules out.
+fn check_expiry(
+    duration: Option<&str>,
+    expires_in: Option<TimeDelta>,
+    expires_at: Option<DateTime<Utc>>,
+) -> Result<(), &'static str> {
+    match (duration, expires_in, expires_at) {
+        (_, Some(_), Some(_)) => {
+            Err("the body has both `expires_in` and `expires_at`; leave one of them out")
+        }
+        (Some("forever"), Some(_), _) | (Some("forever"), _, Some(_)) => {
+            Err("a token whose duration is \"forever\" never expires; \
+             leave out `expires_in` and `expires_at`, or give it another duration")
+        }
+        _ => Ok(()),
     }
 }
 

@@ -94,7 +94,7 @@ impl Injection {
         self
     }
 
-    /// Makes the call take effect before the fault hits it, so that only its answer is
+    /// Makes the call take effect before the fault hits it, so that only its response is
     /// lost. It changes nothing for a fault that always or never lets a call take effect;
     /// see [`Fault`].
     ///

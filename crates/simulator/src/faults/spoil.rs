@@ -13,7 +13,7 @@ use crate::wire::delivery::{Delivery, Ending, collected};
 /// Far more than any client's parser takes in.
 const OVERSIZED: usize = 1 << 20;
 
-/// Spoils a right answer. What happens on the wire comes later, by the
+/// Spoils a correct response. The faults on the wire come later, by the
 /// [`Delivery`] that it is marked with.
 pub(crate) async fn spoil(fault: &Fault, right: Response<Body>) -> Response<Body> {
     let right = collected(right).await;

@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 
 use crate::faults::Effect;
 
-/// A way in which the JSON of an answer is wrong, see
+/// A way in which the JSON of a response is wrong, see
 /// [`Fault::WrongJson`](crate::Fault::WrongJson).
 ///
 /// A call takes effect as the injection says. With `SuccessMissing`, `ArrayForObject`,
 /// `FieldsOfAnotherType`, `UnknownFields` and `DeepNesting` it always takes effect, since a
-/// client may read those answers as a success.
+/// client may read those responses as a success.
 ///
 /// ```
 /// use cf_service_tokens_simulator::{Fault, Simulator, WrongJson};
@@ -30,28 +30,28 @@ use crate::faults::Effect;
 pub enum WrongJson {
     /// There is no body at all.
     Empty,
-    /// The text breaks off in the middle.
+    /// The text is truncated.
     Truncated,
-    /// Plain words, called JSON.
+    /// Plain text, labelled as JSON.
     NotJson,
-    /// A byte in it that is no UTF-8.
+    /// A byte that is not valid UTF-8.
     InvalidUtf8,
     /// `"result": null`, with a success.
     ResultNull,
     /// No `result`, with a success.
     ResultMissing,
-    /// `"result"` is a text.
+    /// `"result"` is a string.
     ResultOfAnotherType,
     /// No `success`, but the result.
     SuccessMissing,
     /// The envelope within an array.
     ArrayForObject,
-    /// Fields of the result that have other types than they should: `enabled`
-    /// is a text, and `expires_at` a number.
+    /// Fields of the result that have wrong types: `enabled` is a string, and
+    /// `expires_at` a number.
     FieldsOfAnotherType,
     /// Undocumented fields, in the envelope and in the result.
     UnknownFields,
-    /// An unknown field that holds a hundred thousand arrays, one within the other.
+    /// An unknown field that holds a hundred thousand nested arrays.
     DeepNesting,
 }
 

@@ -9,6 +9,7 @@ use crate::state::duration::later;
 type Reader = Box<dyn Fn() -> DateTime<Utc> + Send + Sync>;
 
 pub(crate) struct Clock {
+    /// Called while the offset isn't locked, since it may use the simulator.
     read: Reader,
     offset: Mutex<TimeDelta>,
 }
@@ -22,8 +23,9 @@ impl Clock {
     }
 
     pub(crate) fn now(&self) -> DateTime<Utc> {
+        let read = (self.read)();
         let offset = *self.offset.lock().unwrap_or_else(PoisonError::into_inner);
-        later((self.read)(), offset)
+        later(read, offset)
     }
 
     /// Moves the clock, backward if the distance is negative. A distance that leaves
@@ -35,12 +37,44 @@ impl Clock {
 
     /// Makes the clock show this time, and go on from there.
     pub(crate) fn set(&self, time: DateTime<Utc>) {
+        let read = (self.read)();
         let mut offset = self.offset.lock().unwrap_or_else(PoisonError::into_inner);
-        *offset = time.signed_duration_since((self.read)());
+        *offset = time.signed_duration_since(read);
     }
 
     /// Makes the clock show the time of the one that it was given.
     pub(crate) fn reset(&self) {
         *self.offset.lock().unwrap_or_else(PoisonError::into_inner) = TimeDelta::zero();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Weak, mpsc};
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_clock_function_may_move_the_clock() {
+        let start: DateTime<Utc> = "2026-11-24T05:00:00Z".parse().unwrap();
+        let clock = Arc::new_cyclic(|clock: &Weak<Clock>| {
+            let clock = clock.clone();
+            Clock::new(move || {
+                if let Some(clock) = clock.upgrade() {
+                    clock.advance(TimeDelta::seconds(1));
+                }
+                start
+            })
+        });
+        let (told, tells) = mpsc::channel();
+        // A deadlock ends neither the thread nor the test run, but it does end the test.
+        std::thread::spawn(move || {
+            let time = start + TimeDelta::days(1);
+            clock.set(time);
+            told.send(clock.now() - time)
+        });
+        let ahead = tells.recv_timeout(Duration::from_secs(30)).unwrap();
+        assert_eq!(ahead, TimeDelta::seconds(1));
     }
 }

@@ -54,6 +54,11 @@ pub(crate) fn lifetime(text: &str) -> Result<Lifetime, String> {
     }
 }
 
+/// Reads a duration as [`lifetime`] does; one that can't be read lasts 8760 hours.
+pub(crate) fn lifetime_or_default(text: &str) -> Lifetime {
+    lifetime(text).unwrap_or(Lifetime::For(TimeDelta::hours(8760)))
+}
+
 /// Reads Go's grammar to the nanosecond.
 pub(crate) fn nanoseconds(text: &str) -> Result<i64, String> {
     let invalid = || format!("invalid duration \"{text}\"");

@@ -33,8 +33,8 @@ pub struct SeedAccount {
 impl SeedAccount {
     /// Creates an account without tokens, which may hold 50.
     ///
-    /// The id has letters, digits and `-`, at most 32 of them. A simulator with any
-    /// other id, or with one id twice, won't start.
+    /// The id has letters, digits and `-`, at most 32 of them. A simulator with an
+    /// invalid or duplicate id won't start.
     ///
     /// See the example of [`SeedAccount`].
     pub fn new(id: impl Into<String>) -> Self {
@@ -66,7 +66,8 @@ impl SeedAccount {
 
 /// A token that a simulator starts with.
 ///
-/// Unlike a create call, a seed takes anything: an unreadable duration, an expiry in the past, fields that answers leave out.
+/// Unlike a create call, a seed accepts anything: an unreadable duration, an expiry in
+/// the past, fields that responses omit.
 ///
 /// ```
 /// use cf_service_tokens_simulator::SeedToken;
@@ -110,7 +111,7 @@ impl Moment {
 }
 
 impl SeedToken {
-    /// Creates an enabled token, made at the simulator's start, for 8760 hours.
+    /// Creates an enabled token that is created at the simulator's start, for 8760 hours.
     ///
     /// Its id, Client ID and Client Secret come from the simulator's seeded
     /// generator.
@@ -134,7 +135,7 @@ impl SeedToken {
         }
     }
 
-    /// Sets the text of the token's duration, which answers echo. It is not checked.
+    /// Sets the text of the token's duration, which responses echo. It is not checked.
     ///
     /// See the example of [`SeedToken`].
     pub fn duration(mut self, text: impl Into<String>) -> Self {
@@ -142,7 +143,7 @@ impl SeedToken {
         self
     }
 
-    /// Sets the expiry, counted from the simulator's start. A negative time makes an
+    /// Sets the expiry, counted from the simulator's start. A negative time means an
     /// expired token.
     ///
     /// By default the token expires its duration after its creation, or 8760 hours after
@@ -188,7 +189,7 @@ impl SeedToken {
         self
     }
 
-    /// Sets the time at which the protected app last let the token in. The default is
+    /// Sets the time at which the protected app last accepted the token. The default is
     /// never.
     ///
     /// See the example of [`expires_at`](Self::expires_at).
@@ -224,7 +225,7 @@ impl SeedToken {
 
     /// Sets the token's id: letters, digits and `-`, at most 36 of them.
     ///
-    /// A simulator with any other id, or with one id twice, won't start.
+    /// A simulator with an invalid or duplicate id won't start.
     ///
     /// See the example of [`Simulator::token`](crate::Simulator::token).
     pub fn id(mut self, id: impl Into<String>) -> Self {
@@ -234,7 +235,7 @@ impl SeedToken {
 
     /// Sets the public half of the token's credentials.
     ///
-    /// A simulator with one Client ID twice won't start.
+    /// A simulator with a duplicate Client ID won't start.
     ///
     /// See the example of [`Simulator::protected_url`](crate::Simulator::protected_url).
     pub fn client_id(mut self, client_id: impl Into<String>) -> Self {
@@ -243,7 +244,7 @@ impl SeedToken {
     }
 
     /// Sets the current Client Secret, so that a test can use the token without rotating
-    /// it first. The running simulator keeps a hash of it alone.
+    /// it first. The running simulator keeps only its hash.
     ///
     /// See the example of [`Simulator::protected_url`](crate::Simulator::protected_url).
     pub fn client_secret(mut self, secret: impl Into<String>) -> Self {
@@ -270,7 +271,7 @@ impl SeedToken {
         self
     }
 
-    /// Makes the protected app's policies not allow the token: it is valid, and gets 403.
+    /// Makes the protected app's policies refuse the token: it is valid, and gets 403.
     ///
     /// See the example of [`Simulator::set_allowed_at_app`](crate::Simulator::set_allowed_at_app).
     pub fn not_allowed_at_app(mut self) -> Self {
@@ -278,7 +279,7 @@ impl SeedToken {
         self
     }
 
-    /// Makes every answer show this field as `null`, whatever its value.
+    /// Shows this field as `null` in every response, whatever its value.
     ///
     /// See the example of [`TokenField`].
     pub fn null(mut self, field: TokenField) -> Self {
@@ -286,7 +287,7 @@ impl SeedToken {
         self
     }
 
-    /// Makes every answer leave this field out, whatever its value.
+    /// Leaves this field out of every response, whatever its value.
     ///
     /// See the example of [`TokenField`].
     pub fn absent(mut self, field: TokenField) -> Self {
@@ -334,8 +335,7 @@ impl SeedToken {
 
     /// When the token expires and when it was created.
     fn lifespan(&self, start: DateTime<Utc>) -> (DateTime<Utc>, DateTime<Utc>) {
-        let lifetime =
-            duration::lifetime(&self.duration).unwrap_or(Lifetime::For(TimeDelta::hours(8760)));
+        let lifetime = duration::lifetime_or_default(&self.duration);
         let created_at = self.created_at.map(|moment| moment.resolve(start));
         let expires_at = match self.expiry {
             Some(moment) => moment.resolve(start),

@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 use crate::state::duration::{self, DEFAULT_DURATION, Lifetime};
 use crate::state::secret::SecretHash;
 
-/// A service token as the simulator holds it, at the moment of the question.
+/// A service token in the simulator's state.
 ///
-/// It has no secret: the simulator keeps hashes of them. Serialized, it is what the control
-/// plane answers.
+/// It has no secret: the simulator keeps only hashes. Serialized, it is the response of
+/// the control plane.
 ///
 /// See the example of [`Simulator::token`](crate::Simulator::token).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -24,15 +24,15 @@ pub struct Token {
     pub client_id: String,
     /// The display name.
     pub name: String,
-    /// The lifetime, in the very text it was given.
+    /// The lifetime, in its original text.
     pub duration: String,
-    /// When the token expires. Without effect while `duration` is `forever`.
+    /// When the token expires; ignored while `duration` is `forever`.
     pub expires_at: DateTime<Utc>,
-    /// When the token was made.
+    /// When the token was created.
     pub created_at: DateTime<Utc>,
     /// When the API last changed the token.
     pub updated_at: DateTime<Utc>,
-    /// When the protected app last let it in.
+    /// When the protected app last accepted it.
     pub last_seen_at: Option<DateTime<Utc>>,
     /// Whether it may authenticate.
     pub enabled: bool,
@@ -40,7 +40,7 @@ pub struct Token {
     pub client_secret_version: u64,
     /// Until when the secret before the current one still works.
     pub previous_client_secret_expires_at: Option<DateTime<Utc>>,
-    /// Whether an Access policy names the token, so that it can't be deleted.
+    /// Whether an Access policy uses the token, so that it can't be deleted.
     pub used_by_policy: bool,
     /// Whether the protected app's policies allow the token.
     pub allowed_at_app: bool,
@@ -108,7 +108,7 @@ fn timestamp(time: DateTime<Utc>) -> Value {
     json!(time.to_rfc3339_opts(SecondsFormat::AutoSi, true))
 }
 
-/// A field that a [`SeedToken`](crate::SeedToken) can leave out of answers.
+/// A field that a [`SeedToken`](crate::SeedToken) can leave out of responses.
 ///
 /// ```
 /// use cf_service_tokens_simulator::{SeedToken, TokenField};
@@ -152,19 +152,7 @@ impl TokenField {
         Self::UpdatedAt,
         Self::Enabled,
     ];
-    /// The documented fields of every other answer about a token.
-    pub(crate) const OF_TOKEN: &[Self] = &[
-        Self::Id,
-        Self::ClientId,
-        Self::Name,
-        Self::Duration,
-        Self::ExpiresAt,
-        Self::CreatedAt,
-        Self::UpdatedAt,
-        Self::LastSeenAt,
-        Self::Enabled,
-    ];
-    /// All known fields, documented or not.
+    /// All known fields, the undocumented one last.
     pub(crate) const ALL: &[Self] = &[
         Self::Id,
         Self::ClientId,
@@ -177,6 +165,11 @@ impl TokenField {
         Self::Enabled,
         Self::ClientSecretVersion,
     ];
+    /// The documented fields of every answer but those to create and rotate.
+    pub(crate) const OF_TOKEN: &[Self] = match Self::ALL {
+        [documented @ .., Self::ClientSecretVersion] => documented,
+        _ => panic!("`client_secret_version` must be the last field"),
+    };
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -224,7 +217,7 @@ impl StoredToken {
     }
 
     /// Makes `secret` the current one. The one before it works until
-    /// `previous_expires_at`; without a time it dies at once.
+    /// `previous_expires_at`; without a time it expires at once.
     pub(crate) fn replace_secret(
         &mut self,
         secret: SecretHash,

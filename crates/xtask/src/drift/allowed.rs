@@ -27,7 +27,7 @@ pub struct Allowed {
 /// The file can't be read, is no such list, or an entry has no reason.
 pub fn read(file: &Path) -> Result<Vec<Allowed>> {
     let name = file.display();
-    let text = fs::read_to_string(file).with_context(|| format!("{name}: can't be read"))?;
+    let text = fs::read_to_string(file).with_context(|| format!("can't read {name}"))?;
     let list: Vec<Allowed> = serde_json::from_str(&text)
         .with_context(|| format!("{name}: not a list of differences"))?;
     for entry in &list {

@@ -1,11 +1,11 @@
-//! What has changed, and what that means for callers.
+//! Changes, and their effect on callers.
 
 use std::collections::BTreeSet;
 use std::fmt;
 
 use super::edit::Edit;
 
-/// What a change means for a program that was written to the fragment.
+/// The effect of a change on a program written against the fragment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verdict {
     /// The program may stop working.
@@ -23,7 +23,7 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// Which way a value goes. What breaks callers depends on it.
+/// The direction of a value, which decides whether a change breaks callers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Direction {
     /// The caller sends it: it breaks when less is allowed.
@@ -62,11 +62,11 @@ impl fmt::Display for Direction {
 /// One change, from the fragment to the upstream document.
 #[derive(Clone, Debug)]
 pub struct Change {
-    /// What it means for callers.
+    /// The effect on callers.
     pub verdict: Verdict,
     /// JSON pointer into the fragment: the thing itself, or where it would be.
     pub ours: String,
-    /// What has changed, in words.
+    /// The change, in words.
     pub what: String,
     /// JSON pointers into the upstream document: usually one; more where it repeats
     /// what the fragment says once.

@@ -76,7 +76,7 @@ fn compare(ours: &Value, theirs: &Value) -> Result<Vec<Change>> {
 
 impl Drift<'_> {
     /// The worst that was found, if anything was. An entry of the list that allows
-    /// nothing any more is a compatible change too.
+    /// nothing is a compatible change too.
     pub fn verdict(&self) -> Option<Verdict> {
         let dead = self.unused.first().map(|_| Verdict::Compatible);
         let changes = self.changes.iter().map(|change| change.verdict);
@@ -111,7 +111,7 @@ impl fmt::Display for Drift<'_> {
         for entry in &self.unused {
             writeln!(
                 f,
-                "unused      the allowed difference `{}` at {} isn't there any more",
+                "unused      the allowed difference `{}` at {} no longer exists",
                 entry.change, entry.at
             )?;
         }

@@ -1,4 +1,4 @@
-//! What a schema says in the end, whatever it is put together from.
+//! The effective meaning of a schema, however it is composed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -65,7 +65,7 @@ impl<'a> Located<'a> {
             let pointer = reference.trim_start_matches('#');
             let value = document.pointer(pointer).with_context(|| {
                 format!(
-                    "{}: it refers to `{reference}`, which isn't there",
+                    "{}: it refers to `{reference}`, which doesn't exist",
                     self.pointer
                 )
             })?;
@@ -85,7 +85,7 @@ pub struct Schema<'a> {
     /// Where the schema stands in the document.
     pub pointer: String,
     parts: Vec<Located<'a>>,
-    /// What is left of `anyOf` and `oneOf`: one of them applies as well.
+    /// The remaining alternatives of `anyOf` and `oneOf`: one of them applies as well.
     pub alternatives: Vec<Located<'a>>,
     /// Whether one of the alternatives was null.
     takes_null: bool,
@@ -197,7 +197,7 @@ impl<'a> Schema<'a> {
             .filter_map(move |part| part.child(keyword))
     }
 
-    /// What the last part that has a keyword says.
+    /// Returns the value of the last part that has a keyword.
     pub fn last(&self, keyword: &str) -> Option<&'a Value> {
         self.all(keyword).last().map(|found| found.value)
     }

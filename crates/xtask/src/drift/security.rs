@@ -71,7 +71,7 @@ pub fn words(way: &BTreeSet<String>) -> String {
 /// A scheme by what it is, since each document names it as it likes.
 fn scheme(document: &Value, name: &str) -> Result<String> {
     let place = pointer::join("/components/securitySchemes", name);
-    let value = document.pointer(&place).context("isn't there")?;
+    let value = document.pointer(&place).context("it doesn't exist")?;
     let scheme = Located {
         value,
         pointer: place,

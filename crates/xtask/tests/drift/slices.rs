@@ -73,7 +73,7 @@ fn what_is_new_at_the_zone_level_is_reported() {
     assert!(report.starts_with(&get), "{report}");
     let dead = format!(
         "\nunused      the allowed difference `the operation {id} was added, deprecated` at \
-         {AT_ZONE}/get isn't there any more\n0 breaking, 1 compatible, 48 allowed\n"
+         {AT_ZONE}/get no longer exists\n0 breaking, 1 compatible, 48 allowed\n"
     );
     assert!(report.ends_with(&dead), "{report}");
 }
@@ -132,7 +132,7 @@ fn an_entry_that_allows_nothing_is_told() {
     let drift = drift(&document, &document, &allowed).unwrap();
     assert_eq!(
         drift.to_string(),
-        "unused      the allowed difference `*` at /nowhere isn't there any more\n\
+        "unused      the allowed difference `*` at /nowhere no longer exists\n\
          0 breaking, 0 compatible, 0 allowed\n"
     );
 }

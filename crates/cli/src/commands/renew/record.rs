@@ -1,4 +1,4 @@
-//! What `renew` shows: each token, and the pass as a whole.
+//! The output of `renew`: each token, and the whole pass.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::output::{Cell, Record};
 use crate::records::{Fault, expiry_cell};
 
-/// What became of one token.
+/// The outcome of one token.
 #[derive(Debug, Serialize)]
 pub(crate) struct RenewalRecord {
     pub(crate) id: Option<String>,
@@ -119,7 +119,7 @@ impl Record for RenewalRecord {
     }
 }
 
-/// What a pass came to, in numbers.
+/// The result of a pass, in numbers.
 #[derive(Debug, Serialize)]
 pub(crate) struct Summary {
     dry_run: bool,

@@ -1,34 +1,40 @@
 //! Takes secrets out of text that people will read.
 
+use std::sync::Arc;
+
 use secrecy::{ExposeSecret, SecretString};
 
-/// What stands where a secret stood.
+/// The text in the place of a secret.
 const REDACTED: &str = "[redacted]";
-/// How the client secrets that Cloudflare has issued since August 2026 begin.
+/// The prefix of the client secrets that Cloudflare has issued since August 2026.
 const CLIENT_SECRET_PREFIX: &str = "cfast_";
-/// The older client secrets are this many hexadecimal digits.
+/// The number of hexadecimal digits in an older client secret.
 const HEX_CLIENT_SECRET_LEN: usize = 64;
 
-/// How many letters and digits follow that prefix.
+/// The number of letters and digits after that prefix.
 const CLIENT_SECRET_REST_LEN: usize = 48;
-/// A beginning of a known secret that is shorter is no secret yet.
-const SHORTEST_BEGINNING: usize = 8;
+/// A shorter beginning of a known secret may be any word.
+const MIN_BEGINNING_LEN: usize = 8;
 
-/// Knows the secrets that a client sends, and what a client secret looks like.
+/// Finds the secrets that a client sends, and everything that looks like a client
+/// secret.
+#[derive(Clone)]
 pub(crate) struct Redactor {
-    known: Vec<SecretString>,
+    known: Arc<[SecretString]>,
 }
 
 impl Redactor {
-    pub(crate) const fn new(known: Vec<SecretString>) -> Self {
-        Self { known }
+    pub(crate) fn new(known: impl Into<Arc<[SecretString]>>) -> Self {
+        Self {
+            known: known.into(),
+        }
     }
 
-    /// The text without any secret that the client sends, and without anything
+    /// Returns the text without any secret that the client sends, and without anything
     /// that looks like the secret of a service token.
     pub(crate) fn redact(&self, text: &str) -> String {
         let mut text = text.to_owned();
-        for secret in &self.known {
+        for secret in self.known.iter() {
             text = text.replace(secret.expose_secret(), REDACTED);
             without_beginning_at_end(&mut text, secret.expose_secret());
         }
@@ -52,10 +58,10 @@ fn without_beginning_at_end(text: &mut String, secret: &str) {
     }
 }
 
-/// The beginning of a secret that the text was cut off in.
+/// Returns the beginning of a secret that the text was cut off in.
 fn beginning_at_end<'a>(text: &str, secret: &'a str) -> Option<&'a str> {
-    let longer_than_any = secret.len().min(text.len() + 1);
-    (SHORTEST_BEGINNING..longer_than_any)
+    let end = secret.len().min(text.len() + 1);
+    (MIN_BEGINNING_LEN..end)
         .rev()
         .filter_map(|len| secret.get(..len))
         .find(|beginning| text.ends_with(beginning))
@@ -124,7 +130,7 @@ mod tests {
     use super::*;
 
     fn redact(text: &str) -> String {
-        Redactor::new(vec!["known-token".into()]).redact(text)
+        Redactor::new(["known-token".into()]).redact(text)
     }
 
     #[test]
@@ -182,7 +188,7 @@ mod tests {
 
     #[test]
     fn clean_is_what_redaction_leaves_as_it_is() {
-        let redactor = Redactor::new(vec!["known-token".into()]);
+        let redactor = Redactor::new(["known-token".into()]);
         assert!(redactor.is_clean("8f2b1c9d0e1f2a3b-FRA"));
         assert!(!redactor.is_clean("text/html; was=known-token"));
         assert!(!redactor.is_clean("text/html; was=cfast_aB3"));
@@ -191,7 +197,7 @@ mod tests {
     #[test]
     fn a_secret_that_the_text_was_cut_off_in_is_taken_out() {
         let hex = &"bdd31cbc4dec990953e39163fbbb194c93313ca9f0a6e420346af9d326b1d2a5"[..61];
-        let redactor = Redactor::new(vec!["known-token-of-some-length".into()]);
+        let redactor = Redactor::new(["known-token-of-some-length".into()]);
         for text in [format!("x {hex}"), "x known-token-of".to_owned()] {
             assert_eq!(redactor.redact(&text), "x [redacted]");
             assert!(!redactor.is_clean(&text), "{text}");

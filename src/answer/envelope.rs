@@ -1,0 +1,595 @@
+//! The envelope around every answer, and how its parts are read.
+//!
+//! The API promises no field, so a field that can't be read must not hide the others:
+//! it is left out, and its path is reported. Nothing is read that no one needs, so
+//! that memory stays within a small multiple of the body, and depth costs no stack.
+
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::value::MapDeserializer;
+use serde::de::{
+    DeserializeOwned, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
+};
+use serde_json::value::RawValue;
+
+use crate::answer::message::{ApiMessage, ApiMessageSource};
+use crate::answer::rescue;
+use crate::generated::types::{ResultInfo, ServiceToken};
+use crate::issued::IssuedServiceToken;
+use crate::page::ServiceTokenPage;
+
+/// The most service tokens on one page. The API documents 1000.
+const MAX_TOKENS: usize = 10_000;
+/// The most entries of `errors` or `messages` that are kept.
+const MAX_MESSAGES: usize = 1_000;
+/// The most fields of an object that are looked at one by one.
+const MAX_FIELDS: usize = 1_000;
+/// The most paths of unreadable parts that are kept.
+const MAX_UNREADABLE: usize = 2_000;
+
+/// Where JSON has another shape than expected, and how.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Undecodable {
+    /// Empty where it is the whole answer.
+    pub(crate) path: String,
+    pub(crate) fault: String,
+}
+
+impl Undecodable {
+    pub(crate) fn at(path: impl Into<String>, fault: impl Into<String>) -> Self {
+        Self {
+            path: path.into(),
+            fault: fault.into(),
+        }
+    }
+}
+
+/// The paths of what is left out.
+#[derive(Default)]
+pub(crate) struct Unreadable(pub(crate) Vec<String>);
+
+impl Unreadable {
+    fn push(&mut self, path: impl FnOnce() -> String) {
+        if self.0.len() < MAX_UNREADABLE {
+            self.0.push(path());
+        }
+    }
+}
+
+/// The envelope around a result of type `T`. The generated methods return it by name;
+/// [`verdict`](crate::answer::verdict) reads it.
+pub(crate) struct Envelope<T> {
+    /// `None` where the envelope does not say it, or not by a boolean.
+    pub(crate) success: Option<bool>,
+    pub(crate) errors: Vec<ApiMessage>,
+    pub(crate) messages: Vec<ApiMessage>,
+    /// `Ok(None)` where there is no result.
+    pub(crate) result: Result<Option<T>, Undecodable>,
+    pub(crate) unreadable: Unreadable,
+}
+
+/// The type of a result.
+pub(crate) trait Payload: Sized {
+    /// Whether the result counts although the envelope does not say `success`.
+    const IS_SHOWN_ONCE: bool = false;
+
+    /// Reads the result, which is not null.
+    fn read(
+        result: &RawValue,
+        result_info: Option<&RawValue>,
+        unreadable: &mut Unreadable,
+    ) -> Result<Self, Undecodable>;
+
+    /// Returns the result of a success that has none, if `Self` can be that.
+    fn nothing() -> Option<Self> {
+        None
+    }
+}
+
+impl<T: Payload> Envelope<T> {
+    /// Reads the envelope of a body.
+    pub(crate) fn read(body: &[u8]) -> Result<Self, Undecodable> {
+        // A struct is read from a list as well, by the order of its fields.
+        if !body.trim_ascii_start().starts_with(b"{") {
+            return match serde_json::from_slice::<IgnoredAny>(body) {
+                Ok(_) => Err(Undecodable::at(".", "expected an object")),
+                Err(_) => Err(not_json()),
+            };
+        }
+        serde_json::from_slice(body).map_err(|_| not_json())
+    }
+}
+
+fn not_json() -> Undecodable {
+    Undecodable::at("", "the answer is not JSON")
+}
+
+impl<'de, T: Payload> Deserialize<'de> for Envelope<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let fields = deserializer.deserialize_map(FieldsVisitor)?;
+        let mut unreadable = Unreadable::default();
+        let errors = messages(fields.errors, "errors", &mut unreadable);
+        let messages = messages(fields.messages, "messages", &mut unreadable);
+        let success = fields.success.map(|raw| serde_json::from_str(raw.get()));
+        if matches!(success, Some(Err(_))) {
+            unreadable.push(|| "success".to_owned());
+        }
+        let result = match fields.result {
+            Some(result) => T::read(result, fields.result_info, &mut unreadable).map(Some),
+            None => Ok(None),
+        };
+        Ok(Self {
+            success: success.and_then(Result::ok),
+            errors,
+            messages,
+            result,
+            unreadable,
+        })
+    }
+}
+
+/// The fields of an envelope as they stand in the body; `null` counts as absent.
+#[derive(Default)]
+struct Fields<'a> {
+    success: Option<&'a RawValue>,
+    errors: Option<&'a RawValue>,
+    messages: Option<&'a RawValue>,
+    result: Option<&'a RawValue>,
+    result_info: Option<&'a RawValue>,
+}
+
+struct FieldsVisitor;
+
+impl<'de> Visitor<'de> for FieldsVisitor {
+    type Value = Fields<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
+        let mut fields = Fields::default();
+        while let Some(name) = map.next_key::<String>()? {
+            let field = match name.as_str() {
+                "success" => &mut fields.success,
+                "errors" => &mut fields.errors,
+                "messages" => &mut fields.messages,
+                "result" => &mut fields.result,
+                "result_info" => &mut fields.result_info,
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                    continue;
+                }
+            };
+            *field = Some(map.next_value::<&RawValue>()?).filter(|raw| raw.get() != "null");
+        }
+        Ok(fields)
+    }
+}
+
+/// Reads `errors` or `messages`, of which each entry may be unreadable. One entry may
+/// stand there in place of a list.
+fn messages(list: Option<&RawValue>, name: &str, unreadable: &mut Unreadable) -> Vec<ApiMessage> {
+    let mut messages = Vec::new();
+    let Some(list) = list else {
+        return messages;
+    };
+    if list.get().starts_with('{') {
+        messages.extend(message(list, &format!("{name}[0]"), unreadable));
+        return messages;
+    }
+    let read = for_each_entry(list, |index, entry| {
+        if index < MAX_MESSAGES {
+            messages.extend(message(entry, &format!("{name}[{index}]"), unreadable));
+        } else if index == MAX_MESSAGES {
+            unreadable.push(|| format!("{name}[{index}]"));
+        }
+        Ok(())
+    });
+    if read.is_err() {
+        unreadable.push(|| name.to_owned());
+    }
+    messages
+}
+
+/// Reads one entry of `errors` or `messages`, which needs its code and its words.
+fn message(entry: &RawValue, path: &str, unreadable: &mut Unreadable) -> Option<ApiMessage> {
+    #[derive(Default, PartialEq, Deserialize)]
+    struct Parts {
+        code: Option<i64>,
+        message: Option<String>,
+        documentation_url: Option<String>,
+        source: Option<ApiMessageSource>,
+        error_chain: Option<Vec<ApiMessage>>,
+    }
+    let mut left_out = Unreadable::default();
+    let parts = lenient_object::<Parts>(entry, path, &mut left_out).ok();
+    let message = parts.and_then(|parts| {
+        Some(ApiMessage {
+            code: parts.code?,
+            message: parts.message?,
+            documentation_url: parts.documentation_url,
+            source: parts.source,
+            error_chain: parts.error_chain.unwrap_or_default(),
+        })
+    });
+    match message {
+        Some(_) => left_out
+            .0
+            .into_iter()
+            .for_each(|path| unreadable.push(|| path)),
+        None => unreadable.push(|| path.to_owned()),
+    }
+    message
+}
+
+impl Payload for ServiceToken {
+    fn read(
+        result: &RawValue,
+        _: Option<&RawValue>,
+        unreadable: &mut Unreadable,
+    ) -> Result<Self, Undecodable> {
+        lenient_object(result, "result", unreadable)
+    }
+}
+
+impl Payload for ServiceTokenPage {
+    fn read(
+        result: &RawValue,
+        result_info: Option<&RawValue>,
+        unreadable: &mut Unreadable,
+    ) -> Result<Self, Undecodable> {
+        let mut tokens = Vec::new();
+        for_each_entry(result, |index, entry| {
+            if index == MAX_TOKENS {
+                let fault = format!("more than {MAX_TOKENS} service tokens on one page");
+                return Err(Undecodable::at("result", fault));
+            }
+            tokens.push(lenient_object(
+                entry,
+                &format!("result[{index}]"),
+                unreadable,
+            )?);
+            Ok(())
+        })
+        .map_err(|fault| fault.unwrap_or_else(|| Undecodable::at("result", "expected a list")))?;
+        let result_info = result_info.and_then(|info| {
+            let read: Result<ResultInfo, _> = lenient_object(info, "result_info", unreadable);
+            if read.is_err() {
+                unreadable.push(|| "result_info".to_owned());
+            }
+            read.ok()
+        });
+        Ok(Self {
+            tokens,
+            result_info,
+        })
+    }
+}
+
+impl Payload for IssuedServiceToken {
+    const IS_SHOWN_ONCE: bool = true;
+
+    fn read(
+        result: &RawValue,
+        _: Option<&RawValue>,
+        unreadable: &mut Unreadable,
+    ) -> Result<Self, Undecodable> {
+        let Some(secret) = rescue::secret_of(result) else {
+            return Err(Undecodable::at(
+                "result.client_secret",
+                "expected a client secret",
+            ));
+        };
+        Ok(Self::new(
+            lenient_object(result, "result", unreadable)?,
+            secret,
+        ))
+    }
+}
+
+/// A result in a type of the caller's own, which is read strictly: a field that is
+/// left out could be the one that the caller asked for.
+pub(crate) struct Strict<T>(pub(crate) T);
+
+impl<T: DeserializeOwned> Payload for Strict<T> {
+    fn read(
+        result: &RawValue,
+        _: Option<&RawValue>,
+        _: &mut Unreadable,
+    ) -> Result<Self, Undecodable> {
+        let value = exactly(result.get().as_bytes()).map_err(|error| Undecodable {
+            path: match error.path.as_str() {
+                "." => "result".to_owned(),
+                path if path.starts_with('[') => format!("result{path}"),
+                path => format!("result.{path}"),
+            },
+            ..error
+        })?;
+        Ok(Self(value))
+    }
+
+    fn nothing() -> Option<Self> {
+        serde_json::from_str("null").ok().map(Self)
+    }
+}
+
+/// The envelope of a failure, of which only the lists are read.
+pub(crate) type Failure = Envelope<Strict<()>>;
+
+/// Reads JSON as a `T`, leaving nothing out.
+pub(crate) fn exactly<T: DeserializeOwned>(json: &[u8]) -> Result<T, Undecodable> {
+    let mut deserializer = serde_json::Deserializer::from_slice(json);
+    serde_path_to_error::deserialize(&mut deserializer).map_err(|error| Undecodable {
+        path: error.path().to_string(),
+        fault: fault(error.inner()),
+    })
+}
+
+/// Reads an object of which each field may be absent. Fields that can't be read are
+/// left out, and their paths are noted.
+pub(crate) fn lenient_object<T>(
+    object: &RawValue,
+    path: &str,
+    unreadable: &mut Unreadable,
+) -> Result<T, Undecodable>
+where
+    T: DeserializeOwned + Default + PartialEq,
+{
+    let text = object.get();
+    if !text.starts_with('{') {
+        return Err(Undecodable::at(path, "expected an object"));
+    }
+    if let Ok(value) = serde_json::from_str(text) {
+        return Ok(value);
+    }
+    let mut readable: Vec<(String, Box<RawValue>)> = Vec::new();
+    for_each_field(object, |name, value| {
+        let field = if is_readable::<T>(&name, value) {
+            value.to_owned()
+        } else if let Some(whole) = whole_number(value).filter(|raw| is_readable::<T>(&name, raw)) {
+            whole
+        } else {
+            unreadable.push(|| format!("{path}.{name}"));
+            return;
+        };
+        // A field that changes nothing is unknown, or null.
+        if only::<T>(&name, &field).is_ok_and(|value| value != T::default()) {
+            // Where a field stands twice, the last one counts.
+            readable.retain(|(known, _)| *known != name);
+            readable.push((name, field));
+        }
+    });
+    let fields = readable
+        .iter()
+        .map(|(name, field)| (name.as_str(), &**field));
+    T::deserialize(MapDeserializer::new(fields))
+        .map_err(|error| Undecodable::at(path, fault(&error)))
+}
+
+fn is_readable<T: DeserializeOwned>(name: &str, value: &RawValue) -> bool {
+    only::<T>(name, value).is_ok()
+}
+
+/// Reads an object that has this field alone.
+fn only<T: DeserializeOwned>(name: &str, value: &RawValue) -> Result<T, serde_json::Error> {
+    T::deserialize(MapDeserializer::new(std::iter::once((name, value))))
+}
+
+/// Returns a whole number without its point: the API documents plain numbers, of which
+/// `2.0` is one.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the number is checked to be whole and small enough"
+)]
+fn whole_number(value: &RawValue) -> Option<Box<RawValue>> {
+    let number: f64 = serde_json::from_str(value.get()).ok()?;
+    let is_whole = number.fract() == 0.0 && number.abs() < 1e15;
+    is_whole
+        .then(|| serde_json::value::to_raw_value(&(number as i64)).ok())
+        .flatten()
+}
+
+/// Calls a function with each field of an object, in order. An object with more fields
+/// than any of the API's is only looked at from its start.
+pub(crate) fn for_each_field<'a>(object: &'a RawValue, each: impl FnMut(String, &'a RawValue)) {
+    struct Fields<F>(F);
+
+    impl<'de, F: FnMut(String, &'de RawValue)> Visitor<'de> for Fields<F> {
+        type Value = ();
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
+            for _ in 0..MAX_FIELDS {
+                match map.next_entry()? {
+                    Some((name, value)) => (self.0)(name, value),
+                    None => return Ok(()),
+                }
+            }
+            while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+            Ok(())
+        }
+    }
+
+    // The text is known to be JSON; of other JSON than an object there are no fields.
+    let _ = serde_json::Deserializer::from_str(object.get()).deserialize_map(Fields(each));
+}
+
+/// Calls a function with each entry of a list, until it fails; `Err(None)` is other
+/// JSON than a list.
+fn for_each_entry<'a>(
+    list: &'a RawValue,
+    each: impl FnMut(usize, &'a RawValue) -> Result<(), Undecodable>,
+) -> Result<(), Option<Undecodable>> {
+    struct Entries<'f, F> {
+        each: F,
+        fault: &'f mut Option<Undecodable>,
+    }
+
+    impl<'de, F> Visitor<'de> for Entries<'_, F>
+    where
+        F: FnMut(usize, &'de RawValue) -> Result<(), Undecodable>,
+    {
+        type Value = ();
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<(), A::Error> {
+            let mut index = 0;
+            while let Some(entry) = list.next_element()? {
+                if let Err(fault) = (self.each)(index, entry) {
+                    *self.fault = Some(fault);
+                    return Err(A::Error::custom("stopped by a fault"));
+                }
+                index += 1;
+            }
+            Ok(())
+        }
+    }
+
+    let mut fault = None;
+    let entries = Entries {
+        each,
+        fault: &mut fault,
+    };
+    serde_json::Deserializer::from_str(list.get())
+        .deserialize_seq(entries)
+        .map_err(|_| fault)
+}
+
+/// Returns the fault without the value that serde quotes, which may be a secret.
+fn fault(error: &serde_json::Error) -> String {
+    let words = error.to_string();
+    // The path tells the place better than the line does.
+    let words = words.split(" at line ").next().unwrap_or_default();
+    if let Some((_, expected)) = words.rsplit_once(", expected ") {
+        format!("expected {expected}")
+    } else if words.starts_with("missing field") {
+        words.to_owned()
+    } else if words.starts_with("recursion limit") {
+        "nested too deeply".to_owned()
+    } else if error.is_data() {
+        "unexpected value".to_owned()
+    } else {
+        "not JSON".to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read<T: Payload>(body: &str) -> Envelope<T> {
+        Envelope::read(body.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn a_field_that_cannot_be_read_is_left_out_and_named() {
+        let envelope: Envelope<ServiceTokenPage> = read(
+            r#"{"success":true,"errors":[],"messages":[],"result":[
+                {"id":"a","name":7,"client_secret_version":2.0},
+                {"id":"b","expires_at":"soon","x":{"y":[1]},"id":"c"}],
+                "result_info":{"page":"one","count":2}}"#,
+        );
+        let page = envelope.result.unwrap().unwrap();
+        assert_eq!(page.tokens[0].id.as_deref(), Some("a"));
+        assert_eq!(page.tokens[0].client_secret_version, Some(2));
+        assert_eq!(
+            page.tokens[1].id.as_deref(),
+            Some("c"),
+            "the last one counts"
+        );
+        assert_eq!(page.result_info.unwrap().count, Some(2.0));
+        assert_eq!(
+            envelope.unreadable.0,
+            ["result[0].name", "result[1].expires_at", "result_info.page"]
+        );
+    }
+
+    #[test]
+    fn a_list_is_no_object() {
+        let token = r#"["88bf3b6d.access",1,null,null,null,null,"id",null,"ci",null]"#;
+        let envelope: Envelope<ServiceToken> =
+            read(&format!(r#"{{"success":true,"result":{token}}}"#));
+        let fault = Undecodable::at("result", "expected an object");
+        assert_eq!(envelope.result, Err(fault));
+        let fault = Envelope::<ServiceToken>::read(b"[true,[],[]]")
+            .err()
+            .unwrap();
+        assert_eq!(fault, Undecodable::at(".", "expected an object"));
+    }
+
+    #[test]
+    fn entries_of_the_lists_may_be_odd() {
+        let envelope: Envelope<ServiceToken> = read(
+            r#"{"success":false,"messages":{"code":1001,"message":"alone"},"errors":[
+                {"code":6003.0,"message":"m","source":7,"error_chain":[{"code":6111,"message":"n"}]},
+                {"code":1000},
+                {"code":1002,"message":"o","error_chain":null},
+                [1000,"p"],
+                {"code":1003,"message":"q","error_chain":{}}]}"#,
+        );
+        assert_eq!(envelope.success, Some(false));
+        let codes: Vec<i64> = envelope.errors.iter().map(|error| error.code).collect();
+        assert_eq!(codes, [6003, 1002, 1003]);
+        assert_eq!(envelope.errors[0].error_chain[0].code, 6111);
+        assert_eq!(envelope.messages[0].message, "alone");
+        assert_eq!(
+            envelope.unreadable.0,
+            [
+                "errors[0].source",
+                "errors[1]",
+                "errors[3]",
+                "errors[4].error_chain"
+            ]
+        );
+    }
+
+    #[test]
+    fn too_many_entries_are_not_kept() {
+        let list = |entry: &str, count: usize| format!("[{}]", vec![entry; count].join(","));
+        let many = list("7", 100_000);
+        let envelope: Envelope<ServiceToken> = read(&format!(r#"{{"errors":{many}}}"#));
+        assert_eq!(envelope.unreadable.0.len(), MAX_MESSAGES + 1);
+        let page = |count| -> Envelope<ServiceTokenPage> {
+            read(&format!(r#"{{"result":{}}}"#, list("{}", count)))
+        };
+        assert!(page(MAX_TOKENS).result.is_ok());
+        let fault = page(MAX_TOKENS + 1).result.unwrap_err();
+        assert_eq!(fault.fault, "more than 10000 service tokens on one page");
+        let odd = format!(r#"{{"result":{}}}"#, list(r#"{"id":7}"#, MAX_TOKENS));
+        let envelope: Envelope<ServiceTokenPage> = read(&odd);
+        assert_eq!(envelope.unreadable.0.len(), MAX_UNREADABLE);
+    }
+
+    #[test]
+    fn depth_costs_no_stack() {
+        let deep = |levels: usize| "[".repeat(levels) + &"]".repeat(levels);
+        let body = format!(
+            r#"{{"success":true,"result":{{"id":"a","x":{}}}}}"#,
+            deep(1_000_000)
+        );
+        let envelope: Envelope<ServiceToken> = read(&body);
+        assert_eq!(envelope.result.unwrap().unwrap().id.as_deref(), Some("a"));
+        let chain = r#"[{"code":1,"message":"","error_chain":"#;
+        let body = format!(
+            r#"{{"errors":{}{}}}"#,
+            chain.repeat(100_000),
+            "}]".repeat(100_000)
+        );
+        let body = body.replace(":}", ":null}");
+        let envelope: Envelope<ServiceToken> = read(&body);
+        assert_eq!(envelope.unreadable.0, ["errors[0].error_chain"]);
+        let body = format!(r#"{{"result":{}}}"#, deep(1_000));
+        let envelope: Envelope<Strict<serde_json::Value>> = read(&body);
+        let fault = envelope.result.err().unwrap();
+        assert_eq!(fault.fault, "nested too deeply");
+        assert!(fault.path.starts_with("result[0][0]"), "{}", fault.path);
+    }
+}

@@ -1,0 +1,74 @@
+//! The one table of statuses and codes: retries, the predicates of errors and the
+//! advice in their texts all read it.
+
+use http::StatusCode;
+
+use crate::answer::message::ApiMessage;
+
+/// The meaning of an HTTP status, of an API code or of a code of Cloudflare's edge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Meaning {
+    /// The API does not know the caller.
+    Unauthenticated,
+    /// The API token may not be used from the caller's IP address.
+    AddressNotAllowed,
+    /// The API knows the caller and refuses the call.
+    Forbidden,
+    /// Access is not enabled in the account.
+    AccessNotEnabled,
+    /// There is nothing of that id.
+    NotFound,
+    /// The API has nothing at the path of the call.
+    NoRoute,
+    /// There were too many calls.
+    RateLimited,
+    /// The other side failed for a while.
+    Transient,
+    /// The proxy wants a user name and a password.
+    ProxyAuthentication,
+    /// The edge refuses the client program, by its `User-Agent` or its manner.
+    ClientBlocked,
+    /// The edge refuses the caller's IP address, or a rule of the firewall matched.
+    AddressBlocked,
+    /// The edge counted too many requests from the caller's IP address.
+    RateBlocked,
+}
+
+impl Meaning {
+    /// The meaning of a status of its own.
+    pub(crate) fn of_status(status: StatusCode) -> Option<Self> {
+        Some(match status.as_u16() {
+            401 => Self::Unauthenticated,
+            403 => Self::Forbidden,
+            404 => Self::NotFound,
+            407 => Self::ProxyAuthentication,
+            408 | 500 | 502 | 503 | 504 | 520..=524 => Self::Transient,
+            429 => Self::RateLimited,
+            _ => return None,
+        })
+    }
+
+    /// The meaning of an entry of the envelope's `errors`, or of its chain.
+    pub(crate) fn of_message(error: &ApiMessage) -> Option<Self> {
+        Some(match error.code {
+            9109 if error.message.contains("from location") => Self::AddressNotAllowed,
+            // 6102, 6103 and 6111 are about the form of the credentials' headers, and
+            // 9106 about their absence.
+            6102 | 6103 | 6111 | 9106 | 9109 | 10_000 | 10_001 => Self::Unauthenticated,
+            9999 => Self::AccessNotEnabled,
+            7000 | 7003 => Self::NoRoute,
+            971 => Self::RateLimited,
+            _ => return None,
+        })
+    }
+
+    /// The meaning of a code of Cloudflare's edge, if that blocks callers by it.
+    pub(crate) fn of_edge_code(code: i64) -> Option<Self> {
+        Some(match code {
+            1010 => Self::ClientBlocked,
+            1005..=1009 | 1012 | 1020 | 1106 => Self::AddressBlocked,
+            1015 => Self::RateBlocked,
+            _ => return None,
+        })
+    }
+}

@@ -1,0 +1,241 @@
+//! Where a new client secret may be in an answer.
+//!
+//! The secret is the text at `result.client_secret`, however odd the rest of the answer
+//! is. Whatever looks like a secret elsewhere is only reported by its place: taking a
+//! wrong one for the secret would lose the right one.
+
+use std::fmt;
+
+use secrecy::SecretString;
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::answer::envelope::for_each_field;
+use crate::answer::redact::is_client_secret;
+
+/// The field that holds the secret.
+const CLIENT_SECRET: &str = "client_secret";
+/// The most places that are reported.
+const MAX_PLACES: usize = 10;
+/// A secret is longer than this: both known forms have more than fifty characters.
+const MIN_SECRET_LEN: usize = 16;
+
+/// Returns the client secret of a result, if the API's field holds a plausible one.
+pub(crate) fn secret_of(result: &RawValue) -> Option<SecretString> {
+    let mut found: Option<String> = None;
+    let mut is_ambiguous = false;
+    for_each_field(result, |name, value| {
+        if name == CLIENT_SECRET {
+            let text = serde_json::from_str(value.get()).ok();
+            is_ambiguous |= found.is_some() && found != text;
+            found = text;
+        }
+    });
+    let secret = found.filter(|secret| is_plausible(secret) && !is_ambiguous)?;
+    Some(secret.into())
+}
+
+/// Returns the client secret at `result.client_secret` of a body, if it is plausible.
+pub(crate) fn secret_of_body(body: &[u8]) -> Option<SecretString> {
+    let document: &RawValue = serde_json::from_slice(body).ok()?;
+    let mut result = None;
+    for_each_field(document, |name, value| {
+        if name == "result" {
+            result = Some(value);
+        }
+    });
+    secret_of(result?)
+}
+
+/// Whether a text can be a client secret of any form: visible ASCII, and not a word or
+/// a mask such as `********` in place of one.
+fn is_plausible(text: &str) -> bool {
+    let first = text.bytes().next();
+    text.len() >= MIN_SECRET_LEN
+        && text.bytes().all(|byte| byte.is_ascii_graphic())
+        && !text.bytes().all(|byte| Some(byte) == first)
+}
+
+/// Returns the paths of all that may be a client secret in an answer of any shape, and
+/// whether the whole answer could be searched.
+pub(crate) fn places(body: &[u8]) -> (Vec<String>, bool) {
+    let mut search = Search {
+        path: Vec::new(),
+        places: Vec::new(),
+    };
+    let mut deserializer = serde_json::Deserializer::from_slice(body);
+    let whole = Part {
+        search: &mut search,
+        is_named: false,
+    };
+    let is_whole = whole.deserialize(&mut deserializer).is_ok();
+    (search.places, is_whole)
+}
+
+struct Search {
+    path: Vec<String>,
+    places: Vec<String>,
+}
+
+/// A part of the answer, which is searched.
+struct Part<'a> {
+    search: &'a mut Search,
+    /// Whether a field with the name of a secret is above.
+    is_named: bool,
+}
+
+impl Part<'_> {
+    fn within(&mut self, segment: String, is_named: bool) -> Part<'_> {
+        self.search.path.push(segment);
+        Part {
+            search: self.search,
+            is_named: self.is_named || is_named,
+        }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Part<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Part<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any JSON")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<(), E> {
+        let Search { path, places } = self.search;
+        let may_be_secret = is_client_secret(text) || self.is_named && is_plausible(text);
+        if may_be_secret && places.len() < MAX_PLACES {
+            let place = path.concat();
+            places.push(place.strip_prefix('.').unwrap_or(&place).to_owned());
+        }
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
+        while let Some(name) = map.next_key::<String>()? {
+            // The lists of the envelope only quote, and a client id is no secret.
+            if ["errors", "messages", "client_id"].contains(&name.as_str()) {
+                map.next_value::<serde::de::IgnoredAny>()?;
+                continue;
+            }
+            let is_named = name.to_ascii_lowercase().contains("secret");
+            let part = self.within(format!(".{name}"), is_named);
+            map.next_value_seed(part)?;
+            self.search.path.pop();
+        }
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<(), A::Error> {
+        for index in 0_usize.. {
+            let part = self.within(format!("[{index}]"), false);
+            let next = list.next_element_seed(part)?;
+            self.search.path.pop();
+            if next.is_none() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret;
+
+    use super::*;
+
+    const FORMED: &str = "cfast_aB3dE5gH7jK9mN1pQ3sT5vW7yZ9bC1eF3hI5kL7n12ab34cd";
+
+    fn secret(result: &str) -> Option<String> {
+        let raw: &RawValue = serde_json::from_str(result).unwrap();
+        secret_of(raw).map(|secret| secret.expose_secret().to_owned())
+    }
+
+    #[test]
+    fn only_a_plausible_text_in_its_field_is_the_secret() {
+        let of = |value: &str| secret(&format!(r#"{{"id":7,"client_secret":{value}}}"#));
+        assert_eq!(of(&format!("{FORMED:?}")).as_deref(), Some(FORMED));
+        let unknown = "cfsec2_0123456789";
+        assert_eq!(of(&format!("{unknown:?}")).as_deref(), Some(unknown));
+        for value in [
+            r#""""#,
+            r#"" ""#,
+            r#""\n""#,
+            r#""********""#,
+            r#""********************""#,
+            r#""hidden""#,
+            r#""shown only once, see above""#,
+            "null",
+            "7",
+            r#"{"algorithm":"sha256"}"#,
+            "[]",
+        ] {
+            assert_eq!(of(value), None, "{value}");
+        }
+        for result in ["[]", "null", r#""text""#, "{}"] {
+            assert_eq!(secret(result), None, "{result}");
+        }
+    }
+
+    #[test]
+    fn two_secrets_in_one_field_are_none() {
+        let twice = |other: &str| {
+            secret(&format!(
+                r#"{{"client_secret":"{FORMED}","client_secret":"{other}"}}"#
+            ))
+        };
+        assert_eq!(twice(FORMED).as_deref(), Some(FORMED));
+        assert_eq!(twice("cfsec2_0123456789"), None);
+    }
+
+    #[test]
+    fn places_are_found_by_name_and_by_form() {
+        let body = format!(
+            r#"{{"errors":["{FORMED}"],"result":[{{"client_id":"{FORMED}","n":1e2,"token":"{FORMED}",
+                "clientSecret":{{"hint":"x","value":"cfsec2_0123456789"}}}}]}}"#
+        );
+        let (found, is_whole) = places(body.as_bytes());
+        assert_eq!(found, ["result[0].token", "result[0].clientSecret.value"]);
+        assert!(is_whole);
+        let (found, is_whole) = places(&body.as_bytes()[..body.len() - 4]);
+        assert_eq!((found.len(), is_whole), (2, false), "the end is missing");
+        assert_eq!(places(b"<html>"), (vec![], false));
+    }
+
+    #[test]
+    fn the_search_has_an_end() {
+        let deep = "[".repeat(1_000_000);
+        assert_eq!(places(deep.as_bytes()), (vec![], false));
+        let many = format!("[{}]", vec![format!("{FORMED:?}"); 1000].join(","));
+        assert_eq!(places(many.as_bytes()).0.len(), MAX_PLACES);
+    }
+}

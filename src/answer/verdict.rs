@@ -1,0 +1,235 @@
+//! The verdict on an attempt: a response that may be relied on, or an error that
+//! tells all that is known.
+
+use std::time::Duration;
+
+use http::{Method, StatusCode};
+use reqwest::Url;
+
+use crate::answer::Answer;
+use crate::answer::envelope::{Envelope, Failure, Payload, Undecodable, Unreadable};
+use crate::answer::problem::{self, Problem};
+use crate::answer::redact::Redactor;
+use crate::answer::rescue;
+use crate::answer::wire::BodyEnd;
+use crate::error::{Decode, Error, Kind};
+use crate::operation::Operation;
+use crate::response::Response;
+
+/// The attempt that is judged.
+pub(crate) struct Attempt<'a> {
+    pub(crate) operation: &'a Operation,
+    pub(crate) timeout: Duration,
+    pub(crate) body_limit: usize,
+    pub(crate) base_url: &'a str,
+    pub(crate) redactor: &'a Redactor,
+}
+
+impl Attempt<'_> {
+    /// Judges an attempt by what came back of it, and by what reqwest says of a failure
+    /// on the way.
+    pub(crate) fn judge<T: Payload>(
+        &self,
+        answer: Option<(Answer, BodyEnd)>,
+        failure: Option<reqwest::Error>,
+    ) -> Result<Response<T>, Error> {
+        let Some((mut answer, body_end)) = answer else {
+            return Err(self.incomplete(None, failure));
+        };
+        answer.drop_headers_with_secrets(self.redactor);
+        if self.may_quote(&answer) {
+            answer.excerpt = answer.excerpt(self.redactor);
+        }
+        match body_end {
+            BodyEnd::Complete => {}
+            BodyEnd::Broken => return Err(self.incomplete(Some(answer), failure)),
+            BodyEnd::TooLarge => {
+                return Err(self.failed(Kind::BodyTooLarge(self.body_limit), answer));
+            }
+        }
+        if answer.status.is_redirection() {
+            let kind = Kind::Redirect(self.redirect_host(&answer));
+            return Err(self.failed(kind, answer));
+        }
+        if !answer.status.is_success() {
+            let kind = self.refusal(&mut answer);
+            return Err(self.failed(kind, answer));
+        }
+        match self.result(&mut answer) {
+            Ok((value, unreadable)) => Ok(Response {
+                value,
+                unreadable: unreadable.0,
+                operation: self.operation.clone(),
+                attempts: 1,
+                redactor: self.redactor.clone(),
+                answer,
+            }),
+            Err(kind) => Err(self.failed(kind, answer)),
+        }
+    }
+
+    /// A request that got no answer, or only the beginning of one.
+    fn incomplete(&self, answer: Option<Answer>, failure: Option<reqwest::Error>) -> Error {
+        let Some(failure) = failure else {
+            // The generated code fails without sending only where it can't make
+            // a request of its arguments, which ids and base URL rule out.
+            return Error::call(Kind::Interrupted, self.operation, answer);
+        };
+        // A connection that times out is both; nothing was sent.
+        let kind = if failure.is_connect() {
+            connection_fault(&failure, self.base_url)
+        } else if failure.is_timeout() {
+            Kind::Timeout(self.timeout)
+        } else {
+            Kind::Interrupted
+        };
+        Error::call(kind, self.operation, answer).with_source(failure.without_url())
+    }
+
+    fn failed(&self, kind: Kind, answer: Answer) -> Error {
+        Error::call(kind, self.operation, Some(answer))
+    }
+
+    /// Whether the start of the body may be shown.
+    fn may_quote(&self, answer: &Answer) -> bool {
+        // The body of a success may hold a secret in a form that nothing recognises, and
+        // so may JSON in any answer to a call that makes one: these are not idempotent.
+        let is_json = answer.body.trim_ascii_start().starts_with(b"{");
+        !answer.status.is_success() && (self.operation.idempotent || !is_json)
+    }
+
+    /// Returns the host that a redirect leads to, if its target can be parsed.
+    fn redirect_host(&self, answer: &Answer) -> Option<String> {
+        let target = Url::parse(self.base_url)
+            .ok()?
+            .join(answer.location()?)
+            .ok()?;
+        target.host_str().map(ToOwned::to_owned)
+    }
+
+    /// Reads the answer with an error status. Whatever the rest of the body is like,
+    /// the envelope's lists are kept.
+    fn refusal(&self, answer: &mut Answer) -> Kind {
+        let envelope = Failure::read(&answer.body).ok();
+        let is_refused = envelope.as_ref().is_some_and(|e| e.success == Some(false));
+        if let Some(envelope) = envelope {
+            self.keep_messages(answer, &envelope);
+        }
+        if is_refused {
+            return Kind::Refused;
+        }
+        answer.problem = Problem::read(answer, self.redactor);
+        if answer.status == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
+            Kind::Proxy
+        } else if problem::is_blocked(answer) {
+            Kind::Blocked
+        } else {
+            Kind::Status
+        }
+    }
+
+    /// Reads the result of an answer that has the status of a success.
+    fn result<T: Payload>(&self, answer: &mut Answer) -> Result<(T, Unreadable), Kind> {
+        // An answer to HEAD has no body by definition.
+        let has_no_body =
+            answer.status == StatusCode::NO_CONTENT || self.operation.method == Method::HEAD;
+        if has_no_body && let Some(nothing) = T::nothing() {
+            return Ok((nothing, Unreadable::default()));
+        }
+        let envelope = match Envelope::<T>::read(&answer.body) {
+            Ok(envelope) => envelope,
+            Err(fault) => return Err(self.undecodable::<T>(answer, fault)),
+        };
+        self.keep_messages(answer, &envelope);
+        // What the API itself calls a failure is one, whatever else it holds.
+        if envelope.success == Some(false) {
+            return Err(Kind::Refused);
+        }
+        let fault = match envelope.result {
+            Ok(Some(result)) if envelope.success.is_some() || T::IS_SHOWN_ONCE => {
+                return Ok((result, envelope.unreadable));
+            }
+            Ok(_) if envelope.success.is_none() => Undecodable::at("success", "expected a boolean"),
+            Ok(_) => match T::nothing() {
+                Some(nothing) => return Ok((nothing, envelope.unreadable)),
+                None => Undecodable::at("", "the answer says success but holds no result"),
+            },
+            Err(fault) => fault,
+        };
+        Err(self.undecodable::<T>(answer, fault))
+    }
+
+    /// An answer without a readable result, with the places of what may be a secret.
+    fn undecodable<T: Payload>(&self, answer: &Answer, mut fault: Undecodable) -> Kind {
+        let mut secret_places = Vec::new();
+        if T::IS_SHOWN_ONCE {
+            let (places, is_whole) = rescue::places(&answer.body);
+            secret_places = places;
+            for place in &mut secret_places {
+                *place = self.redactor.redact(place);
+            }
+            if !is_whole && !fault.path.is_empty() {
+                fault.fault += ", and the answer is nested too deeply to be searched for it";
+            }
+        }
+        fault.path = self.redactor.redact(&fault.path);
+        Kind::Decode(Decode {
+            fault,
+            secret_places,
+            is_callers_type: false,
+        })
+    }
+
+    fn keep_messages<T>(&self, answer: &mut Answer, envelope: &Envelope<T>) {
+        answer.errors = envelope.errors.clone();
+        answer.messages = envelope.messages.clone();
+        for message in answer.errors.iter_mut().chain(&mut answer.messages) {
+            message.redact(self.redactor);
+        }
+    }
+}
+
+/// Returns why there is no connection: TLS, a proxy, or any other reason.
+fn connection_fault(error: &reqwest::Error, base_url: &str) -> Kind {
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        if is_tls(cause) {
+            return Kind::Tls;
+        }
+        // The HTTP client has no types for these.
+        let words = cause.to_string();
+        if words.contains("unsupported scheme") || words.contains("proxy authorization required") {
+            return Kind::Proxy;
+        }
+        // An `io::Error` has the source of the error that it holds, not that error.
+        let held = cause
+            .downcast_ref::<std::io::Error>()
+            .and_then(std::io::Error::get_ref);
+        source = match held {
+            Some(held) => Some(held),
+            None => cause.source(),
+        };
+    }
+    Kind::Connect(server(base_url).unwrap_or_default())
+}
+
+/// Returns the host and the port of a URL.
+fn server(base_url: &str) -> Option<String> {
+    let url = Url::parse(base_url).ok()?;
+    Some(format!(
+        "{}:{}",
+        url.host_str()?,
+        url.port_or_known_default()?
+    ))
+}
+
+#[cfg(feature = "rustls")]
+fn is_tls(error: &(dyn std::error::Error + 'static)) -> bool {
+    error.is::<rustls::Error>()
+}
+
+/// Without TLS of its own, the client can't tell it from other failures.
+#[cfg(not(feature = "rustls"))]
+fn is_tls(_: &(dyn std::error::Error + 'static)) -> bool {
+    false
+}
