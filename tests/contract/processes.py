@@ -5,12 +5,30 @@ import json
 import os
 import re
 import subprocess
+import threading
 import time
 import urllib.error
 import urllib.request
 
-# How long a server may take to start. None takes so long, even on a busy machine.
+# How long a server may take to start, and to answer. None takes so long, even on a busy
+# machine.
 START_SECONDS = 60
+ANSWER_SECONDS = 60
+
+
+def completed(command, seconds, **options):
+    """Runs a program to its end. One that stalls is killed, and has no exit code."""
+    try:
+        return subprocess.run(
+            command, capture_output=True, text=True, check=False, timeout=seconds, **options
+        )
+    except subprocess.TimeoutExpired as stalled:
+        # Bytes, whatever `text` says.
+        stdout, stderr = (
+            (output or b"").decode(errors="replace") for output in (stalled.stdout, stalled.stderr)
+        )
+        why = f"{stderr}\nkilled, since it took longer than {seconds} s"
+        return subprocess.CompletedProcess(command, None, stdout, why)
 
 
 @contextlib.contextmanager
@@ -60,28 +78,37 @@ class Simulator:
         return [one for one in log if one["path"].startswith("/client/v4/")]
 
 
-def send(method, url, headers, body=None):
+def send(method, url, headers, body=None, seconds=ANSWER_SECONDS):
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(url, data, headers, method=method)
     try:
-        with urllib.request.urlopen(request) as response:
-            return response.status, json.loads(response.read() or b"null")
-    except urllib.error.HTTPError as error:
-        return error.code, json.loads(error.read())
+        try:
+            with urllib.request.urlopen(request, timeout=seconds) as response:
+                return response.status, json.loads(response.read() or b"null")
+        except urllib.error.HTTPError as error:
+            return error.code, json.loads(error.read())
+    except OSError as error:
+        raise SystemExit(f"{method} {url}: no answer within {seconds} s: {error}") from error
 
 
 @contextlib.contextmanager
-def simulator(program, *arguments):
+def simulator(program, *arguments, seconds=START_SECONDS):
     process = subprocess.Popen([program, *arguments], stdout=subprocess.PIPE, text=True)
     with ended(process):
+        # Ends its output, and so the wait for the next line.
+        stall = threading.Timer(seconds, process.kill)
+        stall.start()
         variables = {}
-        # The last line that it prints once it listens.
-        while "CLOUDFLARE_ACCOUNT_ID" not in variables:
-            line = process.stdout.readline()
-            if not line:
-                raise SystemExit("the simulator did not start")
-            name, value = line.rstrip("\n").split("=", 1)
-            variables[name] = value
+        try:
+            # The last line that it prints once it listens.
+            while "CLOUDFLARE_ACCOUNT_ID" not in variables:
+                line = process.stdout.readline()
+                if not line:
+                    raise SystemExit(f"the simulator ended, or did not start within {seconds} s")
+                name, value = line.rstrip("\n").split("=", 1)
+                variables[name] = value
+        finally:
+            stall.cancel()
         yield Simulator(variables)
 
 

@@ -9,12 +9,12 @@ import os
 import re
 import shutil
 import signal
-import subprocess
+import socket
 import sys
 import urllib.parse
 from pathlib import Path
 
-from processes import prism, simulator
+from processes import completed, prism, send, simulator
 from tighten import tighten
 
 HERE = Path(__file__).parent
@@ -37,6 +37,7 @@ FOREIGN_ACCOUNT = "699d98642c564d2e855e9661899b7252"
 
 # None takes so long, even on a busy machine.
 CLIENT_SECONDS = 120
+SCHEMATHESIS_SECONDS = 300
 
 OK = "  ok: "
 
@@ -82,14 +83,8 @@ def run(command, variables):
         for name, value in os.environ.items()
         if not name.startswith(("CLOUDFLARE_", "CF_"))
     }
-    return subprocess.run(
-        command,
-        env={**own, **variables, "PEER_DIRECTORY": str(PEERS_INSTALLED / "npm")},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=CLIENT_SECONDS,
-    )
+    own["PEER_DIRECTORY"] = str(PEERS_INSTALLED / "npm")
+    return completed(command, CLIENT_SECONDS, env={**own, **variables})
 
 
 def run_checks(what, command, variables):
@@ -234,7 +229,7 @@ def known_document(here):
 
 def schemathesis(here, document, *options):
     """Sends what the document allows and what it forbids, the same each time."""
-    return subprocess.run(
+    return completed(
         [
             SCHEMATHESIS,
             *("--config-file", HERE / "schemathesis.toml"),
@@ -242,20 +237,37 @@ def schemathesis(here, document, *options):
             *("--header", f"Authorization: Bearer {here.variables['CLOUDFLARE_API_TOKEN']}"),
             *("--generation-deterministic", "--no-color", *options),
         ],
+        SCHEMATHESIS_SECONDS,
         cwd=WORK,
-        capture_output=True,
-        text=True,
-        check=False,
     )
 
 
-def schemathesis_part():
+def untried(document, requests):
+    """The operations of which no request was accepted, or none was refused."""
+    tried = set()
+    for request in requests:
+        operation = operation_of(document, request)
+        if operation is not None and request["status"] is not None:
+            tried.add((operation["operationId"], request["status"] // 100))
+    every = [one["operationId"] for item in document["paths"].values() for one in item.values()]
+    found = [(name, kind) for name in every for kind in (2, 4)]
+    return [f"{name}: no {kind}xx" for name, kind in found if (name, kind) not in tried]
+
+
+def schemathesis_part(tight):
+    document = json.loads(tight.read_text(encoding="utf-8"))
     # Each valid create makes a token; the account must hold them all.
     with simulator(SIMULATOR, "--token-limit", "100000") as here:
-        ran = schemathesis(here, known_document(here))
-    generated = re.search(r"(\d+) generated", ran.stdout)
+        known = known_document(here)
+        here.control("DELETE", "/requests")
+        ran = schemathesis(here, known)
+        missed = untried(document, here.requests())
+    output = ran.stdout + ran.stderr
+    tally.check("schemathesis finds nothing", ran.returncode == 0, output)
+    tally.check("schemathesis has each operation accepted and refused", not missed, missed)
+    generated = re.search(r"([1-9]\d*) generated", ran.stdout)
+    tally.check("schemathesis says how many cases it made", generated, output)
     tally.passed += int(generated[1]) if generated and ran.returncode == 0 else 0
-    tally.check("schemathesis finds nothing", ran.returncode == 0, ran.stdout + ran.stderr)
     tally.end_of("schemathesis")
 
 
@@ -268,8 +280,37 @@ def disagreement(here, document, log):
     return "\n".join(one["message"] for answer in answers for one in answer.get("validation", []))
 
 
+def stopped(action):
+    """The message with which the referee would end."""
+    try:
+        action()
+    except SystemExit as end:
+        return str(end)
+    return ""
+
+
+def start(*program, seconds):
+    with simulator(*program, seconds=seconds):
+        pass
+
+
+def stall_checks():
+    """Whatever stalls is given up, with a message."""
+    stalls = ("tail", "-f", os.devnull)
+    found = completed(stalls, 0.2)
+    noticed = found.returncode is None and "longer than 0.2 s" in found.stderr
+    tally.check("notices a program that stalls", noticed, found)
+    found = stopped(lambda: start(*stalls, seconds=0.2))
+    tally.check("notices a simulator that does not start", "did not start" in found, found)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
+        found = stopped(lambda: send("GET", url, {}, seconds=0.2))
+    tally.check("notices a server that does not answer", "no answer within" in found, found)
+
+
 def self_checks(tight):
     """The referee notices what it is there to notice."""
+    stall_checks()
     document = json.loads(tight.read_text(encoding="utf-8"))
     with simulator(SIMULATOR) as here:
         found = disagreement(here, tight, "agreed.log")
@@ -297,6 +338,9 @@ def self_checks(tight):
         ran = schemathesis(here, known_document(here), "--include-method", "GET")
         noticed = ran.returncode == 1 and "null is not of type" in ran.stdout
         tally.check("schemathesis notices it too", noticed, ran.stdout + ran.stderr)
+        found = untried(document, here.requests())
+        expected = "access-service-tokens-refresh-a-service-token: no 2xx"
+        tally.check("notices an operation that is not tried", expected in found, found)
 
     with simulator(SIMULATOR, "--lenient-answers") as here:
         found = disagreement(here, tight, "lenient.log")
@@ -316,7 +360,7 @@ def main():
     tight.write_text(json.dumps(document, indent=1), encoding="utf-8")
     mock_part()
     proxy_part(tight)
-    schemathesis_part()
+    schemathesis_part(tight)
     self_checks(tight)
     print(f"{tally.passed} passed, {tally.failed} failed")
     sys.exit(1 if tally.failed else 0)

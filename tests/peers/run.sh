@@ -43,7 +43,7 @@ python_peer() {
     install_python_packages "$installed" "$peers/requirements.txt" 'PyPI cloudflare' || return 0
     echo 'the control plane'
     against_a_simulator "$python" "$peers/control.py"
-    echo "PyPI $(cat "$peers/requirements.txt")"
+    echo "PyPI $(head -n 1 "$peers/requirements.txt")"
     against_a_simulator "$python" "$peers/service_tokens.py"
 }
 

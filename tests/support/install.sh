@@ -38,13 +38,14 @@ python_packages() {
         "$1/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "$2"
 }
 
-# Installs npm's packages of a list into "$directory/npm".
+# Installs npm's packages of a list into "$directory/npm", in the versions of the
+# package-lock.json beside the list.
 install_npm_packages() {
     local directory=$1 list=$2 what=$3
     mkdir -p "$directory/npm"
-    cp "$list" "$directory/npm/package.json"
-    install_or_skip "$what" "$directory/npm.log" npm install --prefix "$directory/npm" \
-        --no-audit --no-fund --no-package-lock --ignore-scripts
+    cp "$list" "$(dirname "$list")/package-lock.json" "$directory/npm"
+    install_or_skip "$what" "$directory/npm.log" npm ci --prefix "$directory/npm" \
+        --no-audit --no-fund --ignore-scripts
 }
 
 # Installs Debian packages on this machine.

@@ -1,10 +1,8 @@
 //! `cargo xtask`: see `cargo xtask --help`.
-#![allow(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a command talks to its user"
-)]
+#![allow(clippy::print_stderr, reason = "a command tells its user of errors")]
 
+use std::fmt;
+use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -133,6 +131,16 @@ fn run(chore: Chore) -> Result<u8> {
     }
 }
 
+/// Prints a text to the standard output. A reader that has gone, such as `head`, wants no
+/// more of it, and is no error.
+fn print(text: impl fmt::Display) -> Result<()> {
+    let mut output = io::stdout().lock();
+    match write!(output, "{text}").and_then(|()| output.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => written.context("the standard output can't be written"),
+    }
+}
+
 fn fragment() -> Result<Document> {
     let text = std::fs::read_to_string(workspace::root().join(workspace::FRAGMENT))
         .with_context(|| format!("can't read {}", workspace::FRAGMENT))?;
@@ -147,7 +155,7 @@ fn run_drift(path: &Path) -> Result<u8> {
     let allowed = allowed()?;
     let (fragment, upstream) = (fragment()?, Document::read(path)?);
     let drift = drift::drift(&fragment, &upstream, &allowed)?;
-    print!("{drift}");
+    print(&drift)?;
     Ok(match drift.verdict() {
         None => 0,
         Some(Verdict::Compatible) => 1,
@@ -161,7 +169,7 @@ fn run_slice(path: &Path, output: Option<&Path>) -> Result<u8> {
     let slice = slice::slice(&operations, &upstream.outline()?)?;
     let text = serde_json::to_string_pretty(&slice)? + "\n";
     match output {
-        None => print!("{text}"),
+        None => print(text)?,
         Some(file) => {
             std::fs::write(file, text).with_context(|| format!("can't write {}", file.display()))?
         }
@@ -177,11 +185,11 @@ fn run_generate(path: &Path, check: bool) -> Result<u8> {
     };
     Ok(match made {
         Err(cause) => {
-            println!("does not generate: {cause}");
+            print(format_args!("does not generate: {cause}\n"))?;
             1
         }
         Ok(text) => {
-            print!("{text}");
+            print(&text)?;
             u8::from(check && !text.is_empty())
         }
     })
@@ -190,7 +198,7 @@ fn run_generate(path: &Path, check: bool) -> Result<u8> {
 fn run_report(path: &Path) -> Result<u8> {
     let (fragment, upstream) = (fragment()?, Document::read(path)?);
     let report = report::report(&fragment, &upstream, &allowed()?)?;
-    print!("{}", report.as_deref().unwrap_or_default());
+    print(report.as_deref().unwrap_or_default())?;
     Ok(u8::from(report.is_some()))
 }
 
@@ -198,21 +206,21 @@ fn run_try(path: &Path) -> Result<u8> {
     let outcome = trial::run(&fragment()?, &Document::read(path)?)?;
     let generated = match &outcome {
         Outcome::NotGenerated(cause) => {
-            println!("does not generate: {cause}");
+            print(format_args!("does not generate: {cause}\n"))?;
             return Ok(1);
         }
         Outcome::NotCompiled(generated, _) | Outcome::Compiled(generated) => generated,
     };
-    println!(
-        "generates: {} lines, in {}",
+    print(format_args!(
+        "generates: {} lines, in {}\n",
         generated.lines,
         generated.file.display()
-    );
+    ))?;
     if let Outcome::NotCompiled(_, errors) = outcome {
-        println!("does not compile:\n{errors}");
+        print(format_args!("does not compile:\n{errors}\n"))?;
         return Ok(1);
     }
-    println!("compiles");
+    print("compiles\n")?;
     Ok(0)
 }
 
@@ -232,8 +240,10 @@ fn run_public_api(check: bool) -> Result<u8> {
     let mut code = 0;
     if check {
         if let Some(diff) = api.diff(&file)? {
-            println!("the public API has changed (semver: CONTRIBUTING.md, Versions):\n{diff}");
-            println!("if that is intended, run `cargo xtask public-api` and commit the file");
+            print(format_args!(
+                "the public API has changed (semver: CONTRIBUTING.md, Versions):\n{diff}\n\
+                 if that is intended, run `cargo xtask public-api` and commit the file\n"
+            ))?;
             code = 1;
         }
     } else {
@@ -241,7 +251,7 @@ fn run_public_api(check: bool) -> Result<u8> {
             .with_context(|| format!("can't write {}", file.display()))?;
     }
     for fault in api.external_faults(&workspace::root().join(workspace::EXTERNAL_TYPES))? {
-        println!("{fault}");
+        print(format_args!("{fault}\n"))?;
         code = 1;
     }
     Ok(code)

@@ -123,6 +123,51 @@ fn a_slice_goes_where_it_is_wanted() {
     assert_eq!(fs::read_to_string(file).unwrap(), printed);
 }
 
+/// As of `cargo xtask slice openapi.json | head`.
+#[test]
+fn a_reader_that_has_gone_is_no_error() {
+    let data = data();
+    for (chore, code) in [("slice", 0), ("drift", 0), ("generate", 0)] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = Command::new(env!("CARGO_BIN_EXE_xtask"))
+            .args([chore, data.to_str().unwrap()])
+            .stdout(writer)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(code), "{chore}: {output:?}");
+        assert!(output.stderr.is_empty(), "{chore}: {output:?}");
+    }
+}
+
+/// The recorded slices are byte for byte what the recipe in `facts.jq` makes of them.
+#[test]
+fn a_recorded_slice_is_what_its_recipe_makes() {
+    let directory = xtask::workspace::root().join("crates/xtask/tests/data");
+    for day in ["2024-08-06", "2026-10-03"] {
+        let file = directory.join(format!("upstream-{day}.json"));
+        let temporary = tempfile::tempdir().unwrap();
+        let slice = temporary.path().join("slice.json");
+        let (code, _, said) = xtask(&[
+            "slice",
+            file.to_str().unwrap(),
+            "--output",
+            slice.to_str().unwrap(),
+        ]);
+        assert_eq!(code, 0, "{said}");
+        let facts = Command::new("jq")
+            .args(["--indent", "1", "--sort-keys", "--arg", "day", day])
+            .arg("--from-file")
+            .arg(directory.join("facts.jq"))
+            .arg(&slice)
+            .output()
+            .unwrap();
+        assert!(facts.status.success(), "{facts:?}");
+        let facts = String::from_utf8(facts.stdout).unwrap();
+        assert!(fs::read_to_string(file).unwrap() == facts, "{day}");
+    }
+}
+
 #[test]
 fn generate_prints_the_code_or_the_types_that_change() {
     let data = data();

@@ -141,11 +141,17 @@ fn issue(issues: &str, body: &str) -> String {
 
 #[test]
 fn one_issue_holds_the_newest_report() {
-    const OURS: &str = r#"{ "number": 7, "title": "Cloudflare's OpenAPI document has changed" }"#;
-    const OTHER: &str = r#"{ "number": 8, "title": "Another" }"#;
-    let issues = format!("[{OTHER}, {OURS}]");
+    const TITLE: &str = "Cloudflare's OpenAPI document has changed";
+    let by = |number: u8, title: &str, author: &str| -> Value {
+        json!({ "number": number, "title": title, "author": { "login": author } })
+    };
+    let ours = by(7, TITLE, "app/github-actions");
+    let other = by(8, "Another", "app/github-actions");
+    // Anybody may open an issue with that title.
+    let of_somebody = by(9, TITLE, "github-actions");
+    let issues = json!([of_somebody, other, ours]).to_string();
     assert_eq!(
-        issue(&format!("[{OTHER}]"), ""),
+        issue(&json!([of_somebody, other]).to_string(), ""),
         "issue create --title the report\n"
     );
     assert_eq!(issue(&issues, "the report\r\n"), "");

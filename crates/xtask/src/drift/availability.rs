@@ -3,14 +3,23 @@
 use serde_json::Value;
 
 const DEPRECATED: &str = "deprecated";
+const AVAILABLE: &str = "generally-available";
 
 /// The change between two places, each given as the parts that speak of it, in words.
 pub fn availability_change(ours: &[&Value], theirs: &[&Value]) -> Option<String> {
     match (availability(ours), availability(theirs)) {
         (old, new) if old == new => None,
         (_, DEPRECATED) => Some("deprecated now".to_owned()),
-        (DEPRECATED, "generally-available") => Some("no longer deprecated".to_owned()),
+        (DEPRECATED, AVAILABLE) => Some("no longer deprecated".to_owned()),
         (old, new) => Some(format!("{new} now, and was {old}")),
+    }
+}
+
+/// What a new place says of itself in a list: nothing, if it may be relied on.
+pub fn added_availability(part: &Value) -> String {
+    match availability(&[part]) {
+        AVAILABLE => String::new(),
+        word => format!(", {word}"),
     }
 }
 
@@ -22,5 +31,5 @@ fn availability<'a>(parts: &[&'a Value]) -> &'a str {
     let mut stated = parts
         .iter()
         .filter_map(|part| part["x-fern-availability"].as_str());
-    stated.next_back().unwrap_or("generally-available")
+    stated.next_back().unwrap_or(AVAILABLE)
 }

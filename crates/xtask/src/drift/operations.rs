@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
-use super::availability::availability_change;
+use super::availability::{added_availability, availability_change};
 use super::change::{Changes, Direction, Verdict};
 use super::compare::Comparison;
 use super::edit::{Edit, inlined};
@@ -67,7 +67,8 @@ pub fn compare(ours: &Value, theirs: &Value) -> Result<Changes> {
             fields.insert("parameters".to_owned(), parameters);
         }
         let (name, place) = (their_one.name(), their_one.pointer());
-        let what = format!("the operation {name} was added");
+        let availability = added_availability(side.operation.value);
+        let what = format!("the operation {name} was added{availability}");
         let edit = Edit::Put(place.clone(), operation);
         changes.add("", Verdict::Compatible, what, &place, &place, [edit]);
     }

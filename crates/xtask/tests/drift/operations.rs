@@ -161,8 +161,15 @@ fn availability_is_said_in_two_ways() {
 #[test]
 fn a_way_to_authenticate_comes_or_goes() {
     const OLD: &str = "header X-Auth-Email and header X-Auth-Key";
+    fn add_api_token(document: &mut Value) {
+        let schemes = &mut document["components"]["securitySchemes"];
+        schemes["api_token"] = json!({ "type": "http", "scheme": "bearer" });
+    }
     let rotate = |security: Value| {
-        after(|document| document["paths"][ROTATE]["post"]["security"] = security)
+        after(|document| {
+            add_api_token(document);
+            document["paths"][ROTATE]["post"]["security"] = security;
+        })
     };
     let removed = format!("breaking: the operation no longer accepts {OLD}");
     let accepts = |words: &str| format!("compatible: the operation now accepts {words}");
@@ -182,6 +189,7 @@ fn a_way_to_authenticate_comes_or_goes() {
 
     let default = |security: Value| {
         after(|document| {
+            add_api_token(document);
             document["security"] = security;
             object(&mut document["paths"][ROTATE]["post"]).remove("security");
         })

@@ -40,6 +40,44 @@ fn nothing_is_new_in_the_slice_of_2026() {
     }
 }
 
+/// The zone level is left out because it is deprecated. Whatever comes there that isn't,
+/// must not hide behind that.
+#[test]
+fn what_is_new_at_the_zone_level_is_reported() {
+    const ZONE: &str = "/zones/{zone_id}/access/service_tokens/{service_token_id}";
+    const AT_ZONE: &str = "/paths/~1zones~1{zone_id}~1access~1service_tokens~1{service_token_id}";
+
+    let mut document: Value = serde_json::from_str(OF_2026).unwrap();
+    let id = "zone-level-access-service-tokens-rotate-a-service-token";
+    let rotate = json!({ "operationId": id, "responses": {} });
+    document["paths"][format!("{ZONE}/rotate")] = json!({ "post": rotate });
+    let rotate = format!(
+        "compatible  the operation {id} was added\n            fragment {AT_ZONE}~1rotate/post\n"
+    );
+    let report = printed(&document.to_string(), &list());
+    assert!(report.starts_with(&rotate), "{report}");
+    assert!(
+        report.ends_with("\n0 breaking, 1 compatible, 49 allowed\n"),
+        "{report}"
+    );
+
+    let mut document: Value = serde_json::from_str(OF_2026).unwrap();
+    let get = &mut document["paths"][ZONE]["get"];
+    for extension in ["x-fern-availability", "x-fern-ignore"] {
+        get.as_object_mut().unwrap().remove(extension).unwrap();
+    }
+    let id = "zone-level-access-service-tokens-get-a-service-token";
+    let get =
+        format!("compatible  the operation {id} was added\n            fragment {AT_ZONE}/get\n");
+    let report = printed(&document.to_string(), &list());
+    assert!(report.starts_with(&get), "{report}");
+    let dead = format!(
+        "\nunused      the allowed difference `the operation {id} was added, deprecated` at \
+         {AT_ZONE}/get no longer exists\n0 breaking, 1 compatible, 48 allowed\n"
+    );
+    assert!(report.ends_with(&dead), "{report}");
+}
+
 /// All that Cloudflare has added since the day of the slice, and nothing else.
 #[test]
 fn what_is_new_since_the_slice_of_2024() {
