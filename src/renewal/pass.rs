@@ -61,8 +61,7 @@ pub enum RenewalEvent {
         decision: Decision,
     },
     /// A token was renewed, or could not be. This comes once for every token whose
-    /// [`Decision`] is to renew it, however often it was listed, unless the policy asks
-    /// for a dry run.
+    /// [`Decision`] is to renew it, unless the policy asks for a dry run.
     Settled(TokenRenewal),
     /// The pass is over.
     Finished(RenewalReport),
@@ -191,9 +190,6 @@ pub(super) struct Pass {
     stage: Stage,
     /// The tokens that were listed, are due, and are not being renewed yet.
     due: VecDeque<Due>,
-    /// The ids of all tokens that were due. A token may be listed twice, since
-    /// pages shift when tokens are made or deleted.
-    due_ids: BTreeSet<String>,
     /// Tasks rather than futures, so that a caller that polls rarely costs no renewal
     /// its time. They are aborted when the pass is dropped.
     in_flight: JoinSet<Tried>,
@@ -225,7 +221,6 @@ impl Pass {
         Self {
             stage: Stage::Listing(tokens.list().stream()),
             due: VecDeque::new(),
-            due_ids: BTreeSet::new(),
             in_flight: JoinSet::new(),
             unmatched: policy.named(),
             report: RenewalReport::new(tokens.clock().now()),
@@ -279,7 +274,6 @@ impl Pass {
         let now = self.tokens.clock().now();
         let decision = self.policy.decide_since(&token, now, self.since);
         match decision {
-            Decision::Renew(_) if !self.is_new(&token) => {}
             Decision::Renew(reason) if self.policy.dry_run => {
                 self.note(&token, Some(reason), RenewalOutcome::Planned);
             }
@@ -302,12 +296,6 @@ impl Pass {
             token: Box::new(token),
             decision,
         }
-    }
-
-    /// Notes the token's id; whether it was not due before in this pass.
-    fn is_new(&mut self, token: &ServiceToken) -> bool {
-        let id = token.id.clone().unwrap_or_default();
-        self.due_ids.insert(id)
     }
 
     /// Handles a listing that broke off. The tokens that are known to be due are renewed

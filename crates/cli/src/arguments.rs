@@ -37,7 +37,7 @@ With an API token that has the permission \"Access: Service Tokens Write\":
 /// Keep Cloudflare Access service tokens alive.
 ///
 /// A service token lets a machine pass Cloudflare Access. It expires a year after it
-/// was created, and then the app behind Access responds with a bare 403. `renew` moves
+/// was created, and then the app behind Access refuses it with 401 or 403. `renew` moves
 /// the expiry of every due token to a year from now; the secret stays the same.
 /// `rotate` makes a new secret and stores it safely.
 ///
