@@ -5,19 +5,35 @@
 
 mod generated;
 
+pub mod answer {
+    pub mod envelope {
+        #[derive(Clone, Debug, serde::Deserialize)]
+        pub struct Envelope<T> {
+            pub result: Option<T>,
+        }
+
+        #[derive(Clone, Debug, serde::Deserialize)]
+        pub struct Failure;
+    }
+
+    pub mod message {
+        #[derive(Clone, Debug, PartialEq, serde::Deserialize, serde::Serialize)]
+        pub struct ApiMessage;
+
+        #[derive(Clone, Debug, PartialEq, serde::Deserialize, serde::Serialize)]
+        pub struct ApiMessageSource;
+    }
+
+    pub mod wire {
+        #[derive(Clone, Debug)]
+        pub struct Exchange;
+
+        impl progenitor_client::ClientHooks<Exchange> for crate::generated::Client {}
+    }
+}
+
 pub mod duration {
     pub type TokenDuration = String;
-}
-
-pub mod envelope {
-    pub type IssuedServiceTokenEnvelope = super::issued::IssuedServiceToken;
-}
-
-pub mod exchange {
-    #[derive(Clone, Debug)]
-    pub struct Exchange;
-
-    impl progenitor_client::ClientHooks<Exchange> for crate::generated::Client {}
 }
 
 pub mod id {
@@ -33,8 +49,13 @@ pub mod issued {
 pub mod operation {
     pub struct Operation {
         pub id: &'static str,
-        pub method: &'static str,
+        pub method: http::Method,
         pub path: &'static str,
         pub idempotent: bool,
     }
+}
+
+pub mod page {
+    #[derive(Clone, Debug, PartialEq, serde::Deserialize, serde::Serialize)]
+    pub struct ServiceTokenPage;
 }
