@@ -126,17 +126,29 @@ def undocumented(document, requests):
     return found
 
 
+def mock_document():
+    """The document, with the form of a Client Secret: the SDK refuses a text that can be none."""
+    document = json.loads(DOCUMENT.read_text(encoding="utf-8"))
+    secret = document["components"]["schemas"]["access_client_secret"]
+    # The example is for fixed answers, the pattern for random ones.
+    secret.update(example="0123456789abcdef" * 4, pattern="^[0-9a-f]{64}$")
+    path = WORK / "mock-document.json"
+    path.write_text(json.dumps(document, indent=1), encoding="utf-8")
+    return path
+
+
 def mock_part():
     """Each call of the SDK is valid for the document, and can read what it allows."""
     fixed, random = [], ["--dynamic", "--seed", "7"]
     api_token = {"CLOUDFLARE_API_TOKEN": "any"}
     global_key = {"CLOUDFLARE_EMAIL": "a@example.com", "CLOUDFLARE_API_KEY": "any"}
+    document = mock_document()
     for kind, options, credentials in (
         ("fixed answers", fixed, api_token),
         ("random answers", random, api_token),
         ("the global key", fixed, global_key),
     ):
-        with prism(PRISM, WORK / "mock.log", "mock", DOCUMENT, *options) as mock:
+        with prism(PRISM, WORK / "mock.log", "mock", document, *options) as mock:
             variables = {
                 **credentials,
                 "CLOUDFLARE_BASE_URL": mock.url(),
