@@ -140,7 +140,15 @@ impl Answer {
         // The whole is redacted before it is cut, so that no part of a secret
         // is left at the cut.
         let text = redactor.redact(&String::from_utf8_lossy(&self.body));
-        let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let mut line = String::new();
+        for word in text.split_whitespace() {
+            line.push_str(if line.is_empty() { "" } else { " " });
+            line.push_str(word);
+            // A character has at most four bytes.
+            if line.len() > 4 * MAX_EXCERPT {
+                break;
+            }
+        }
         match line.char_indices().nth(MAX_EXCERPT) {
             Some((end, _)) => format!("{}…", &line[..end]),
             None => line,

@@ -15,7 +15,8 @@ use crate::error::Error;
 /// [`ClientBuilder::on_event`](crate::ClientBuilder::on_event) sets.
 ///
 /// The operation is the name of the API's operation, such as
-/// `refresh_account_service_token`. No event holds a secret.
+/// `refresh_account_service_token`. No event prints a secret; the body of an answer, which
+/// an error keeps, may hold one.
 ///
 /// ```
 /// use std::sync::{Arc, Mutex};

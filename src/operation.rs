@@ -19,7 +19,7 @@ pub(crate) struct Operation {
 impl Operation {
     /// Whether the call changes nothing.
     pub(crate) fn is_read(&self) -> bool {
-        self.method == Method::GET
+        self.method.is_safe()
     }
 
     /// Whether the call is about one token, which its path names.

@@ -220,6 +220,10 @@ impl RateLimiter {
                 wait
             };
             if now.saturating_add(wait) >= give_up_at {
+                if has_waited {
+                    // The room that this waiter was woken for is another's.
+                    self.change.notify_one();
+                }
                 return Err(wait);
             }
             has_waited = true;

@@ -219,9 +219,7 @@ impl RawRequest {
     /// Returns the whole URL, if it stays below the base URL.
     fn url(&self) -> Result<Url, Error> {
         let refuse = |fault: &str| {
-            // A query may hold a secret, and so may a path that was mistaken for one.
-            let end = self.path.find(['?', '#']).unwrap_or(self.path.len());
-            let path = self.transport.redactor.redact(&self.path[..end]);
+            let path = self.shown_path();
             Err(Error::invalid_request(format!("the path {path:?} {fault}")))
         };
         if !self.path.starts_with('/') {
@@ -245,12 +243,21 @@ impl RawRequest {
     }
 }
 
+impl RawRequest {
+    /// Returns the path without a query or a fragment, which may hold a secret, and
+    /// without credentials.
+    fn shown_path(&self) -> String {
+        let end = self.path.find(['?', '#']).unwrap_or(self.path.len());
+        self.transport.redactor.redact(&self.path[..end])
+    }
+}
+
 impl fmt::Debug for RawRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Neither the query nor the body: they may hold a secret.
+        // Neither the query nor the body, nor a credential in the path.
         f.debug_struct("RawRequest")
             .field("method", &self.method)
-            .field("path", &self.path)
+            .field("path", &self.shown_path())
             .field("idempotent", &self.idempotent)
             .finish_non_exhaustive()
     }

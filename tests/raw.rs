@@ -79,6 +79,8 @@ async fn whether_it_may_have_been_applied_depends_on_the_method() {
     let server = RawServer::start("HTTP/1.1 502 Bad Gateway\r\n\r\n", Then::Close).await;
     for (method, may_have) in [
         (Method::GET, false),
+        (Method::HEAD, false),
+        (Method::OPTIONS, false),
         (Method::POST, true),
         (Method::DELETE, true),
     ] {
@@ -275,12 +277,10 @@ async fn a_path_that_is_refused_is_shown_without_its_secrets() {
         "/apps/an-api-token-12345//x".to_owned(),
         format!("{secret}/apps"),
     ] {
-        let error = client
-            .request(Method::GET, path)
-            .send::<()>()
-            .await
-            .unwrap_err();
-        let shown = format!("{error} {error:?}");
+        let request = client.request(Method::GET, path);
+        let described = format!("{request:?}");
+        let error = request.send::<()>().await.unwrap_err();
+        let shown = format!("{error} {error:?} {described}");
         assert!(error.is_invalid_request(), "{shown}");
         assert!(
             !shown.contains(&secret) && !shown.contains("12345"),

@@ -459,3 +459,23 @@ async fn report(watch: &mut Watch) -> RenewalReport {
         }
     }
 }
+
+#[tokio::test]
+async fn a_token_that_has_expired_does_not_keep_it_from_hurrying_for_another() {
+    let clock = JumpingClock::new();
+    let token = |name: &str, minutes| {
+        let expiry = TimeDelta::minutes(minutes);
+        SeedToken::new(name).duration("1h").expires_in(expiry)
+    };
+    let simulator = simulator(&clock, vec![token("expired", -5), token("expires", 29)]).await;
+    let refused = Injection::new(Fault::Status(400)).on(Operation::Update);
+    simulator.inject(refused.always());
+    let policy = RenewalPolicy::new().by(RenewBy::Duration);
+    let mut watch = tokens_at(&simulator, clock.clone()).watch(&policy);
+    let expires_at = simulator.tokens()[1].expires_at;
+    while expires_at - clock.now() > TimeDelta::minutes(2) {
+        let left = expires_at - clock.now();
+        let (_, until) = pass(&mut watch).await;
+        assert!(until - clock.now() <= left / 2, "{left}: {until}");
+    }
+}

@@ -173,7 +173,9 @@ impl RenewalReport {
     /// Notes what became of a token that should be renewed.
     pub(super) fn note(&mut self, token: TokenRenewal) {
         if token.outcome.is_at_risk() {
-            self.looks_after(None, token.expires_at);
+            // A token that has expired already hurries nobody for the others.
+            let expires_at = token.expires_at.filter(|at| *at > self.started_at);
+            self.looks_after(None, expires_at);
         }
         self.tokens.push(token);
     }

@@ -204,7 +204,9 @@ impl Watch {
             self.since = report.started_at;
         }
         // A pass that broke off may not have seen the token that expires first.
-        let known = self.next_expiry.filter(|_| report.error.is_some());
+        let known = self
+            .next_expiry
+            .filter(|at| report.error.is_some() && *at > now);
         self.next_expiry = known.into_iter().chain(report.next_expiry).min();
 
         let pause = longest_pause(self.failures, self.tokens.random())

@@ -100,18 +100,18 @@ fn command() -> Command {
                 .long("listen")
                 .value_name("ADDRESS")
                 .value_parser(value_parser!(SocketAddr))
-                .help("The address to listen on [default: 127.0.0.1:0, a free port]")
+                .help("Address to listen on [default: 127.0.0.1:0, a free port]")
                 .long_help(
-                    "The address to listen on. Other machines and containers reach any other \
-                     than a loopback address, such as 0.0.0.0:8787. Don't expose it beyond a \
-                     network of tests: anyone can guess the credentials of the simulator. \
+                    "Address to listen on. Other machines and containers can reach an address \
+                     that isn't a loopback one, such as 0.0.0.0:8787. Don't expose it outside \
+                     a test network: anyone can guess the credentials of the simulator. \
                      [default: 127.0.0.1:0, a free port]",
                 ),
         )
         .arg(
             flag(
                 "control",
-                "Turn the control plane on, also beyond loopback addresses",
+                "Turn the control plane on, also if other machines can reach it",
             )
             .long_help(
                 "Turn the control plane on, under /_simulator/. By default it is on if the \

@@ -557,7 +557,7 @@ async fn it_is_off_beyond_loopback_unless_asked_for() {
     let api = Api::start(asked_for).await;
     let request = bare_control(&api, Method::GET, "/clock").header("X-Simulator-Control", "1");
     let reply = send(request.header("host", "example.com")).await;
-    assert_fails(&reply, StatusCode::FORBIDDEN, "Host is a loopback one");
+    assert_fails(&reply, StatusCode::FORBIDDEN, "with a loopback Host");
 }
 
 #[tokio::test]
