@@ -268,6 +268,7 @@ async fn an_answer_to_head_has_no_body() {
 async fn a_path_that_is_refused_is_shown_without_its_secrets() {
     let client = Client::builder()
         .api_token("an-api-token-12345")
+        .base_url("http://127.0.0.1:9/client/v4")
         .build()
         .unwrap();
     let secret = format!("cfast_{}", "a1B2c3D4".repeat(6));
