@@ -4,7 +4,7 @@
 mod support;
 
 use cf_service_tokens::{
-    Client, CreateServiceToken, Error, IssuedServiceToken, Response, Retry, RotateServiceToken,
+    CreateServiceToken, Error, IssuedServiceToken, Response, Retry, RotateServiceToken,
     ServiceTokenCredentials, UpdateServiceToken,
 };
 use cf_service_tokens_simulator::{SeedToken, Simulator};
@@ -437,15 +437,7 @@ async fn an_update_that_rotates_hands_out_the_new_secret_if_the_answer_holds_one
             builder = builder.lenient_answers();
         }
         let simulator = builder.start().await.unwrap();
-        let client = Client::builder()
-            .api_token(simulator.api_token())
-            .base_url(simulator.base_url())
-            .build()
-            .unwrap();
-        let tokens = client
-            .account(simulator.account_id())
-            .unwrap()
-            .service_tokens();
+        let tokens = support::tokens_of(&simulator);
         let id = simulator.tokens()[0].id.clone();
 
         let raise = UpdateServiceToken::new().client_secret_version(2);

@@ -4,7 +4,7 @@
 
 mod support;
 
-use cf_service_tokens::{Client, Error, ServiceToken, ServiceTokens};
+use cf_service_tokens::{Error, ServiceToken, ServiceTokens};
 use cf_service_tokens_simulator::{SeedToken, Simulator};
 use futures_util::TryStreamExt;
 use serde_json::{Value, json};
@@ -144,15 +144,7 @@ async fn an_ordinary_account_costs_one_request() {
         builder = builder.token(SeedToken::new(format!("token {index}")));
     }
     let simulator = builder.start().await.unwrap();
-    let client = Client::builder()
-        .api_token(simulator.api_token())
-        .base_url(simulator.base_url())
-        .build()
-        .unwrap();
-    let tokens = client
-        .account(simulator.account_id())
-        .unwrap()
-        .service_tokens();
+    let tokens = support::tokens_of(&simulator);
     let listed: Vec<ServiceToken> = tokens.list().stream().try_collect().await.unwrap();
     assert_eq!(listed.len(), 50);
     assert_eq!(simulator.requests().len(), 1);

@@ -8,6 +8,7 @@ use reqwest::Url;
 
 use crate::answer::Answer;
 use crate::answer::envelope::{Envelope, Failure, Payload, Undecodable, Unreadable};
+use crate::answer::meaning::Meaning;
 use crate::answer::problem::{self, Problem};
 use crate::answer::redact::Redactor;
 use crate::answer::rescue;
@@ -119,7 +120,7 @@ impl Attempt<'_> {
             return Kind::Refused;
         }
         answer.problem = Problem::read(answer, self.redactor);
-        if answer.status == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
+        if answer.means(Meaning::ProxyAuthentication) {
             Kind::Proxy
         } else if problem::is_blocked(answer) {
             Kind::Blocked

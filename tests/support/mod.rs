@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use cf_service_tokens::{Client, ClientBuilder, Error, ManualClock, Retry, ServiceTokens};
+use cf_service_tokens_simulator::Simulator;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
@@ -122,6 +123,17 @@ impl RawServer {
             .unwrap()
             .service_tokens()
     }
+}
+
+/// The service tokens of a simulator's account, by a client with default settings.
+pub fn tokens_of(simulator: &Simulator) -> ServiceTokens {
+    let client = Client::builder()
+        .api_token(simulator.api_token())
+        .base_url(simulator.base_url())
+        .build()
+        .unwrap();
+    let account = client.account(simulator.account_id()).unwrap();
+    account.service_tokens()
 }
 
 async fn serve(mut socket: TcpStream, seen: Arc<Mutex<Vec<String>>>, answer: Arc<Answer>) {
