@@ -1,14 +1,18 @@
 //! The client: where calls begin.
 
+pub(crate) mod builder;
+pub(crate) mod credentials;
+pub(crate) mod environment;
+
 use std::fmt;
 use std::sync::Arc;
 
 use http::{Method, header};
 
 use crate::answer::redact::Redactor;
-use crate::client_builder::ClientBuilder;
-use crate::credentials::Credentials;
-use crate::environment::ACCOUNT_ID;
+use crate::client::builder::ClientBuilder;
+use crate::client::credentials::Credentials;
+use crate::client::environment::ACCOUNT_ID;
 use crate::error::Error;
 use crate::id::AccountId;
 use crate::options::CallOptions;

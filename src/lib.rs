@@ -7,11 +7,8 @@ mod answer;
 #[cfg_attr(docsrs, doc(cfg(feature = "blocking")))]
 pub mod blocking;
 mod client;
-mod client_builder;
 mod clock;
-mod credentials;
 mod duration;
-mod environment;
 mod error;
 mod event;
 #[cfg(any(test, fuzzing))]
@@ -39,10 +36,10 @@ mod transport;
 
 pub use answer::message::{ApiMessage, ApiMessageSource};
 pub use answer::problem::Problem;
+pub use client::builder::ClientBuilder;
+pub use client::credentials::Credentials;
 pub use client::{Account, Client};
-pub use client_builder::ClientBuilder;
 pub use clock::{Clock, ManualClock};
-pub use credentials::Credentials;
 pub use duration::{
     DurationRangeError, GoDuration, ParseDurationError, ParseDurationErrorKind, TokenDuration,
 };

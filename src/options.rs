@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-use crate::credentials;
+use crate::client::credentials;
 use crate::error::Error;
 
 /// Options that override the client's settings for some calls; passed to the function

@@ -11,9 +11,9 @@ use secrecy::SecretString;
 
 use crate::answer::redact::Redactor;
 use crate::client::Client;
+use crate::client::credentials::Credentials;
+use crate::client::environment::{ACCOUNT_ID, BASE_URL, Environment};
 use crate::clock::{Clock, SystemClock};
-use crate::credentials::Credentials;
-use crate::environment::{ACCOUNT_ID, BASE_URL, Environment};
 use crate::error::Error;
 use crate::event::{Event, Listener};
 use crate::id::AccountId;

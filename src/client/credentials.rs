@@ -3,7 +3,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::environment::{API_KEY, API_TOKEN, EMAIL, Environment, USER_SERVICE_KEY};
+use crate::client::environment::{API_KEY, API_TOKEN, EMAIL, Environment, USER_SERVICE_KEY};
 use crate::error::Error;
 
 const X_AUTH_EMAIL: HeaderName = HeaderName::from_static("x-auth-email");
