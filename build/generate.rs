@@ -109,7 +109,7 @@ fn settings() -> GenerationSettings {
         );
     for id in ["AccountId", "ServiceTokenId"] {
         let impls = [TypeImpl::Display, TypeImpl::FromStr].into_iter();
-        settings.with_replacement(id, format!("crate::id::{id}"), impls);
+        settings.with_replacement(id, format!("crate::tokens::id::{id}"), impls);
     }
     // The envelopes are one generic type, which reads answers leniently; an entry of
     // their lists has a field that is not documented; and a type that holds a secret is
@@ -120,18 +120,21 @@ fn settings() -> GenerationSettings {
             "ApiMessageSource",
             "crate::answer::message::ApiMessageSource",
         ),
-        ("IssuedServiceToken", "crate::issued::IssuedServiceToken"),
+        (
+            "IssuedServiceToken",
+            "crate::tokens::issued::IssuedServiceToken",
+        ),
         (
             "ServiceTokenEnvelope",
             "crate::answer::envelope::Envelope<crate::generated::types::ServiceToken>",
         ),
         (
             "ServiceTokenListEnvelope",
-            "crate::answer::envelope::Envelope<crate::page::ServiceTokenPage>",
+            "crate::answer::envelope::Envelope<crate::tokens::page::ServiceTokenPage>",
         ),
         (
             "IssuedServiceTokenEnvelope",
-            "crate::answer::envelope::Envelope<crate::issued::IssuedServiceToken>",
+            "crate::answer::envelope::Envelope<crate::tokens::issued::IssuedServiceToken>",
         ),
         ("FailureEnvelope", "crate::answer::envelope::Failure"),
     ] {

@@ -14,12 +14,12 @@ use crate::client::builder::ClientBuilder;
 use crate::client::credentials::Credentials;
 use crate::client::environment::ACCOUNT_ID;
 use crate::error::Error;
-use crate::id::AccountId;
 use crate::options::CallOptions;
 use crate::rate_limit::RateLimiter;
 use crate::raw::RawRequest;
 use crate::retry::Retrier;
-use crate::service_tokens::ServiceTokens;
+use crate::tokens::ServiceTokens;
+use crate::tokens::id::AccountId;
 use crate::transport::Transport;
 
 /// A client of Cloudflare's API for service tokens.

@@ -21,10 +21,10 @@ use crate::answer::verdict::Attempt;
 use crate::answer::wire::BodyEnd;
 use crate::duration::{GoDuration, TokenDuration};
 use crate::generated::operations::{LIST_ACCOUNT_SERVICE_TOKENS, ROTATE_ACCOUNT_SERVICE_TOKEN};
-use crate::issued::IssuedServiceToken;
 use crate::operation::Operation;
-use crate::page::ServiceTokenPage;
 use crate::rate_limit::{Policies, Standing};
+use crate::tokens::issued::IssuedServiceToken;
+use crate::tokens::page::ServiceTokenPage;
 
 /// Durations: what is read prints so that it reads the same.
 pub fn duration(data: &[u8]) {

@@ -17,20 +17,14 @@ pub mod fuzzing;
 mod generated;
 #[cfg(doctest)]
 mod guide;
-mod id;
-mod issued;
-mod list;
 mod operation;
 mod options;
-mod page;
 mod rate_limit;
 mod raw;
 pub mod renewal;
-mod request;
 mod response;
 mod retry;
-mod service_tokens;
-mod token;
+mod tokens;
 mod trace;
 mod transport;
 
@@ -48,17 +42,17 @@ pub use event::{Event, WaitReason};
 pub use futures_util::stream::Stream;
 pub use generated::types::{ResultInfo, ServiceToken};
 pub use http::Method;
-pub use id::{AccountId, ServiceTokenId, ToServiceTokenId};
-pub use issued::{IssuedServiceToken, ServiceTokenCredentials};
-pub use list::{ListServiceTokens, ServiceTokenStream};
 pub use options::CallOptions;
-pub use page::ServiceTokenPage;
 pub use rate_limit::RateLimit;
 pub use raw::RawRequest;
-pub use request::{CreateServiceToken, RotateServiceToken, UpdateServiceToken};
 pub use response::Response;
 pub use retry::Retry;
-pub use service_tokens::ServiceTokens;
+pub use tokens::ServiceTokens;
+pub use tokens::id::{AccountId, ServiceTokenId, ToServiceTokenId};
+pub use tokens::issued::{IssuedServiceToken, ServiceTokenCredentials};
+pub use tokens::list::{ListServiceTokens, ServiceTokenStream};
+pub use tokens::page::ServiceTokenPage;
+pub use tokens::requests::{CreateServiceToken, RotateServiceToken, UpdateServiceToken};
 
 /// The crates whose types occur in this crate's signatures.
 ///

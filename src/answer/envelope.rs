@@ -16,8 +16,8 @@ use serde_json::value::RawValue;
 use crate::answer::message::{ApiMessage, ApiMessageSource};
 use crate::answer::rescue;
 use crate::generated::types::{ResultInfo, ServiceToken};
-use crate::issued::IssuedServiceToken;
-use crate::page::ServiceTokenPage;
+use crate::tokens::issued::IssuedServiceToken;
+use crate::tokens::page::ServiceTokenPage;
 
 /// The most service tokens on one page. The API documents 1000.
 const MAX_TOKENS: usize = 10_000;

@@ -16,10 +16,10 @@ use crate::client::environment::{ACCOUNT_ID, BASE_URL, Environment};
 use crate::clock::{Clock, SystemClock};
 use crate::error::Error;
 use crate::event::{Event, Listener};
-use crate::id::AccountId;
 use crate::options::CallOptions;
 use crate::rate_limit::{RateLimit, RateLimiter};
 use crate::retry::{Retrier, Retry};
+use crate::tokens::id::AccountId;
 use crate::trace::Server;
 use crate::transport::Transport;
 

@@ -6,7 +6,7 @@ use std::env;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::error::Error;
-use crate::id::AccountId;
+use crate::tokens::id::AccountId;
 
 pub(crate) const API_TOKEN: &str = "CLOUDFLARE_API_TOKEN";
 pub(crate) const EMAIL: &str = "CLOUDFLARE_EMAIL";

@@ -15,13 +15,13 @@ use tracing::instrument::WithSubscriber;
 
 use crate::error::Error;
 use crate::generated::types::ServiceToken;
-use crate::list::ServiceTokenStream;
 use crate::renewal::decision::{Decision, RenewReason, SkipReason};
 use crate::renewal::outcome::{RenewalError, RenewalOutcome, TokenRenewal, verified};
 use crate::renewal::policy::{RenewBy, RenewalPolicy};
 use crate::renewal::report::RenewalReport;
-use crate::request::UpdateServiceToken;
-use crate::service_tokens::ServiceTokens;
+use crate::tokens::ServiceTokens;
+use crate::tokens::list::ServiceTokenStream;
+use crate::tokens::requests::UpdateServiceToken;
 
 /// How long each call may take where neither the client nor the call sets a deadline.
 /// An account may have more tokens than the rate

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::renewal::decision::{SkipReason, UnableReason};
 use crate::renewal::outcome::{RenewalError, RenewalOutcome, TokenRenewal};
-use crate::token::printable;
+use crate::tokens::token::printable;
 
 /// The report of a pass over an account.
 ///

@@ -12,7 +12,7 @@ use futures_util::stream::Stream;
 use crate::renewal::pass::{Pass, RenewalEvent};
 use crate::renewal::policy::RenewalPolicy;
 use crate::renewal::report::RenewalReport;
-use crate::service_tokens::ServiceTokens;
+use crate::tokens::ServiceTokens;
 
 /// The longest pause after a pass that did all it should.
 const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);

@@ -10,8 +10,8 @@ use serde::ser::{Serialize, Serializer};
 
 use crate::error::Error;
 use crate::generated::types::ServiceToken;
-use crate::issued::IssuedServiceToken;
 use crate::response::Response;
+use crate::tokens::issued::IssuedServiceToken;
 
 /// A service token that a call is about: its id, as text or as a [`ServiceTokenId`], or
 /// the token itself.

@@ -10,9 +10,9 @@ use futures_util::stream::{self, BoxStream, Stream, StreamExt, TryStreamExt};
 
 use crate::error::Error;
 use crate::generated::types::ServiceToken;
-use crate::page::{Filter, MAX_PER_PAGE, ServiceTokenPage};
 use crate::response::Response;
-use crate::service_tokens::ServiceTokens;
+use crate::tokens::ServiceTokens;
+use crate::tokens::page::{Filter, MAX_PER_PAGE, ServiceTokenPage};
 
 /// Ends a listing of a server that invents new tokens without end.
 const MAX_TOKENS: u64 = 1_000_000;

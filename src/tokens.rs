@@ -1,5 +1,12 @@
 //! The calls for the service tokens of an account.
 
+pub(crate) mod id;
+pub(crate) mod issued;
+pub(crate) mod list;
+pub(crate) mod page;
+pub(crate) mod requests;
+pub(crate) mod token;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -8,13 +15,13 @@ use crate::error::Error;
 use crate::generated::Client;
 use crate::generated::operations::*;
 use crate::generated::types::ServiceToken;
-use crate::id::{AccountId, ToServiceTokenId};
-use crate::issued::IssuedServiceToken;
-use crate::list::ListServiceTokens;
 use crate::options::CallOptions;
-use crate::page::{Filter, ServiceTokenPage};
-use crate::request::{CreateServiceToken, RotateServiceToken, UpdateServiceToken};
 use crate::response::Response;
+use crate::tokens::id::{AccountId, ToServiceTokenId};
+use crate::tokens::issued::IssuedServiceToken;
+use crate::tokens::list::ListServiceTokens;
+use crate::tokens::page::{Filter, ServiceTokenPage};
+use crate::tokens::requests::{CreateServiceToken, RotateServiceToken, UpdateServiceToken};
 use crate::transport::Transport;
 
 /// The service tokens of an account; returned by
