@@ -20,7 +20,7 @@ pub fn rust(fragment: &Fragment) -> Result<String, FragmentError> {
 
         /// The operations, with what a call has to know of each.
         pub mod operations {
-            use crate::operation::Operation;
+            use crate::call::operation::Operation;
             #(#operations)*
         }
     })

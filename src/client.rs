@@ -10,17 +10,17 @@ use std::sync::Arc;
 use http::{Method, header};
 
 use crate::answer::redact::Redactor;
+use crate::call::Transport;
+use crate::call::custom::RawRequest;
+use crate::call::options::CallOptions;
+use crate::call::rate_limit::RateLimiter;
+use crate::call::retry::Retrier;
 use crate::client::builder::ClientBuilder;
 use crate::client::credentials::Credentials;
 use crate::client::environment::ACCOUNT_ID;
 use crate::error::Error;
-use crate::options::CallOptions;
-use crate::rate_limit::RateLimiter;
-use crate::raw::RawRequest;
-use crate::retry::Retrier;
 use crate::tokens::ServiceTokens;
 use crate::tokens::id::AccountId;
-use crate::transport::Transport;
 
 /// A client of Cloudflare's API for service tokens.
 ///

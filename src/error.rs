@@ -13,7 +13,7 @@ use crate::answer::Answer;
 use crate::answer::meaning::Meaning;
 use crate::answer::message::ApiMessage;
 use crate::answer::problem::Problem;
-use crate::operation::Operation;
+use crate::call::operation::Operation;
 pub use kind::ErrorKind;
 pub(crate) use kind::{Decode, Kind};
 

@@ -19,10 +19,10 @@ use crate::answer::Answer;
 use crate::answer::redact::Redactor;
 use crate::answer::verdict::Attempt;
 use crate::answer::wire::BodyEnd;
+use crate::call::operation::Operation;
+use crate::call::rate_limit::{Policies, Standing};
 use crate::duration::{GoDuration, TokenDuration};
 use crate::generated::operations::{LIST_ACCOUNT_SERVICE_TOKENS, ROTATE_ACCOUNT_SERVICE_TOKEN};
-use crate::operation::Operation;
-use crate::rate_limit::{Policies, Standing};
 use crate::tokens::issued::IssuedServiceToken;
 use crate::tokens::page::ServiceTokenPage;
 

@@ -6,47 +6,39 @@ mod answer;
 #[cfg(feature = "blocking")]
 #[cfg_attr(docsrs, doc(cfg(feature = "blocking")))]
 pub mod blocking;
+mod call;
 mod client;
-mod clock;
 mod duration;
 mod error;
-mod event;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
 mod generated;
 #[cfg(doctest)]
 mod guide;
-mod operation;
-mod options;
-mod rate_limit;
-mod raw;
 pub mod renewal;
 mod response;
-mod retry;
 mod tokens;
-mod trace;
-mod transport;
 
 pub use answer::message::{ApiMessage, ApiMessageSource};
 pub use answer::problem::Problem;
+pub use call::clock::{Clock, ManualClock};
+pub use call::custom::RawRequest;
+pub use call::event::{Event, WaitReason};
+pub use call::options::CallOptions;
+pub use call::rate_limit::RateLimit;
+pub use call::retry::Retry;
 pub use client::builder::ClientBuilder;
 pub use client::credentials::Credentials;
 pub use client::{Account, Client};
-pub use clock::{Clock, ManualClock};
 pub use duration::{
     DurationRangeError, GoDuration, ParseDurationError, ParseDurationErrorKind, TokenDuration,
 };
 pub use error::{Error, ErrorKind};
-pub use event::{Event, WaitReason};
 pub use futures_util::stream::Stream;
 pub use generated::types::{ResultInfo, ServiceToken};
 pub use http::Method;
-pub use options::CallOptions;
-pub use rate_limit::RateLimit;
-pub use raw::RawRequest;
 pub use response::Response;
-pub use retry::Retry;
 pub use tokens::ServiceTokens;
 pub use tokens::id::{AccountId, ServiceTokenId, ToServiceTokenId};
 pub use tokens::issued::{IssuedServiceToken, ServiceTokenCredentials};

@@ -10,8 +10,8 @@ use crate::answer::Answer;
 use crate::answer::envelope::{Undecodable, exactly};
 use crate::answer::message::ApiMessage;
 use crate::answer::redact::Redactor;
+use crate::call::operation::Operation;
 use crate::error::{Decode, Error, Kind};
-use crate::operation::Operation;
 
 /// The answer to a call: the value, and the response that it came in.
 ///

@@ -10,19 +10,19 @@ pub(crate) mod token;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::clock::Clock;
+use crate::call::Transport;
+use crate::call::clock::Clock;
+use crate::call::options::CallOptions;
 use crate::error::Error;
 use crate::generated::Client;
 use crate::generated::operations::*;
 use crate::generated::types::ServiceToken;
-use crate::options::CallOptions;
 use crate::response::Response;
 use crate::tokens::id::{AccountId, ToServiceTokenId};
 use crate::tokens::issued::IssuedServiceToken;
 use crate::tokens::list::ListServiceTokens;
 use crate::tokens::page::{Filter, ServiceTokenPage};
 use crate::tokens::requests::{CreateServiceToken, RotateServiceToken, UpdateServiceToken};
-use crate::transport::Transport;
 
 /// The service tokens of an account; returned by
 /// [`Account::service_tokens`](crate::Account::service_tokens).

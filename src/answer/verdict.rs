@@ -13,8 +13,8 @@ use crate::answer::problem::{self, Problem};
 use crate::answer::redact::Redactor;
 use crate::answer::rescue;
 use crate::answer::wire::BodyEnd;
+use crate::call::operation::Operation;
 use crate::error::{Decode, Error, Kind};
-use crate::operation::Operation;
 use crate::response::Response;
 
 /// The attempt that is judged.

@@ -17,9 +17,9 @@ use reqwest::{Request, ResponseBuilderExt, Url};
 use tracing::Span;
 
 use crate::answer::Answer;
-use crate::clock::Clock;
+use crate::call::clock::Clock;
+use crate::call::trace;
 use crate::generated;
-use crate::trace;
 
 /// The most memory that is reserved by the length that an answer claims.
 const MAX_RESERVED: usize = 64 * 1024;

@@ -10,18 +10,18 @@ use reqwest::Url;
 use secrecy::SecretString;
 
 use crate::answer::redact::Redactor;
+use crate::call::Transport;
+use crate::call::clock::{Clock, SystemClock};
+use crate::call::event::{Event, Listener};
+use crate::call::options::CallOptions;
+use crate::call::rate_limit::{RateLimit, RateLimiter};
+use crate::call::retry::{Retrier, Retry};
+use crate::call::trace::Server;
 use crate::client::Client;
 use crate::client::credentials::Credentials;
 use crate::client::environment::{ACCOUNT_ID, BASE_URL, Environment};
-use crate::clock::{Clock, SystemClock};
 use crate::error::Error;
-use crate::event::{Event, Listener};
-use crate::options::CallOptions;
-use crate::rate_limit::{RateLimit, RateLimiter};
-use crate::retry::{Retrier, Retry};
 use crate::tokens::id::AccountId;
-use crate::trace::Server;
-use crate::transport::Transport;
 
 const CLOUDFLARE: &str = "https://api.cloudflare.com/client/v4";
 const USER_AGENT: &str = concat!("cf-service-tokens/", env!("CARGO_PKG_VERSION"));

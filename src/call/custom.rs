@@ -10,12 +10,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::answer::envelope::Strict;
+use crate::call::Transport;
+use crate::call::operation::Operation;
+use crate::call::options::CallOptions;
 use crate::error::Error;
 use crate::generated;
-use crate::operation::Operation;
-use crate::options::CallOptions;
 use crate::response::Response;
-use crate::transport::Transport;
 
 /// A call to an endpoint of Cloudflare's API that this crate has no method for;
 /// made by [`Client::request`](crate::Client::request).

@@ -8,7 +8,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use http::StatusCode;
 
-use crate::clock::Clock;
+use crate::call::clock::Clock;
 use crate::error::Error;
 
 /// What happens in a call, as it happens; passed to the function that

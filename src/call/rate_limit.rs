@@ -17,8 +17,8 @@ use http::StatusCode;
 use tokio::sync::Notify;
 
 use crate::answer::Answer;
-use crate::clock::Clock;
-use crate::trace;
+use crate::call::clock::Clock;
+use crate::call::trace;
 
 pub(crate) use standing::{Policies, Standing};
 use window::Window;

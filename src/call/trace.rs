@@ -7,8 +7,8 @@ use std::time::Duration;
 use reqwest::Url;
 use tracing::{Span, debug, debug_span, field};
 
+use crate::call::operation::Operation;
 use crate::error::Error;
-use crate::operation::Operation;
 use crate::response::Response;
 
 /// What spans and events are filtered by.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use sfv::{BareItem, List, ListEntry, Parameters, Parser};
 
-use crate::rate_limit::{LONGEST_WAIT, Rule};
+use crate::call::rate_limit::{LONGEST_WAIT, Rule};
 
 const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");

@@ -3,8 +3,8 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::call::operation::Operation;
 use crate::error::Error;
-use crate::operation::Operation;
 
 /// The number of attempts, and the pauses between them.
 ///

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::rate_limit::Rule;
-use crate::rate_limit::standing::Standing;
+use crate::call::rate_limit::Rule;
+use crate::call::rate_limit::standing::Standing;
 
 /// The API tells its time in whole seconds, and does not say how it rounds.
 const ROUNDING: Duration = Duration::from_secs(1);

@@ -1,5 +1,14 @@
 //! The way of a call: attempts, the pauses between them, and their bounds.
 
+pub(crate) mod clock;
+pub(crate) mod custom;
+pub(crate) mod event;
+pub(crate) mod operation;
+pub(crate) mod options;
+pub(crate) mod rate_limit;
+pub(crate) mod retry;
+pub(crate) mod trace;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,16 +20,16 @@ use crate::answer::envelope::{Envelope, Failure, Payload};
 use crate::answer::redact::Redactor;
 use crate::answer::verdict::Attempt;
 use crate::answer::wire::{Exchange, Kept};
-use crate::clock::Clock;
+use crate::call::clock::Clock;
+use crate::call::event::{Event, Listener, WaitReason};
+use crate::call::operation::Operation;
+use crate::call::options::CallOptions;
+use crate::call::rate_limit::{RateLimit, RateLimiter};
+use crate::call::retry::Retrier;
+use crate::call::trace::Server;
 use crate::error::Error;
-use crate::event::{Event, Listener, WaitReason};
 use crate::generated;
-use crate::operation::Operation;
-use crate::options::CallOptions;
-use crate::rate_limit::{RateLimit, RateLimiter};
 use crate::response::Response;
-use crate::retry::Retrier;
-use crate::trace::{self, Server};
 
 /// How long a call may take where nothing else is set.
 /// It lets a `Retry-After` of two minutes, which Cloudflare documents, pass once.
