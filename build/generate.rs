@@ -130,7 +130,7 @@ fn settings() -> GenerationSettings {
         ),
         (
             "ServiceTokenListEnvelope",
-            "crate::answer::envelope::Envelope<crate::tokens::page::ServiceTokenPage>",
+            "crate::answer::envelope::Envelope<crate::tokens::list::ServiceTokenPage>",
         ),
         (
             "IssuedServiceTokenEnvelope",

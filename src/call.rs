@@ -26,7 +26,7 @@ use crate::call::operation::Operation;
 use crate::call::options::CallOptions;
 use crate::call::rate_limit::{RateLimit, RateLimiter};
 use crate::call::retry::Retrier;
-use crate::call::trace::Server;
+use crate::client::base_url::BaseUrl;
 use crate::error::Error;
 use crate::generated;
 use crate::response::Response;
@@ -41,9 +41,7 @@ pub(crate) type Generated<T> = Result<ResponseValue<Envelope<T>>, generated::Err
 /// The state that all calls of a client share.
 pub(crate) struct Transport {
     pub(crate) http: reqwest::Client,
-    /// Without a slash at its end.
-    pub(crate) base_url: String,
-    pub(crate) server: Server,
+    pub(crate) base_url: BaseUrl,
     /// The headers of every request: the credentials and the user agent.
     pub(crate) headers: Arc<HeaderMap>,
     /// How long one attempt may take, the answer's body included.
@@ -130,7 +128,7 @@ impl Transport {
                 return Err(error);
             }
             let timeout = call.timeout.min(left);
-            let span = trace::attempt(call.operation, &self.server, attempt);
+            let span = trace::attempt(call.operation, &self.base_url, attempt);
             self.listener.notify(&Event::AttemptStarted {
                 operation: id,
                 attempt,
@@ -197,7 +195,7 @@ impl Transport {
     {
         let kept = Kept::default();
         let client = generated::Client {
-            baseurl: self.base_url.clone(),
+            baseurl: self.base_url.as_str().to_owned(),
             client: self.http.clone(),
             inner: Exchange {
                 headers: Arc::clone(&call.headers),

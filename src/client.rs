@@ -1,5 +1,6 @@
 //! The client: where calls begin.
 
+pub(crate) mod base_url;
 pub(crate) mod builder;
 pub(crate) mod credentials;
 pub(crate) mod environment;
@@ -206,7 +207,6 @@ impl Client {
             transport: Arc::new(Transport {
                 http: transport.http.clone(),
                 base_url: transport.base_url.clone(),
-                server: transport.server.clone(),
                 headers: Arc::new(headers),
                 timeout: transport.timeout,
                 deadline: transport.deadline,
@@ -301,7 +301,7 @@ impl fmt::Debug for Account {
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client")
-            .field("base_url", &self.transport.base_url)
+            .field("base_url", &self.transport.base_url.as_str())
             .field("default_account", &self.default_account)
             .finish_non_exhaustive()
     }

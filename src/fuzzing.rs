@@ -21,10 +21,11 @@ use crate::answer::verdict::Attempt;
 use crate::answer::wire::BodyEnd;
 use crate::call::operation::Operation;
 use crate::call::rate_limit::{Policies, Standing};
+use crate::client::base_url::BaseUrl;
 use crate::duration::{GoDuration, TokenDuration};
 use crate::generated::operations::{LIST_ACCOUNT_SERVICE_TOKENS, ROTATE_ACCOUNT_SERVICE_TOKEN};
 use crate::tokens::issued::IssuedServiceToken;
-use crate::tokens::page::ServiceTokenPage;
+use crate::tokens::list::ServiceTokenPage;
 
 /// Durations: what is read prints so that it reads the same.
 pub fn duration(data: &[u8]) {
@@ -96,11 +97,14 @@ pub fn response(data: &[u8]) {
 /// Reads an answer as two calls would, and shows whatever comes of it.
 fn response_of(status: StatusCode, headers: HeaderMap, body: &[u8]) {
     let redactor = Redactor::new([]);
+    let Ok(base_url) = BaseUrl::cloudflare() else {
+        unreachable!("the URL is a constant");
+    };
     let attempt = |operation| Attempt {
         operation,
         timeout: Duration::from_secs(1),
         body_limit: 1024,
-        base_url: "https://api.cloudflare.com/client/v4",
+        base_url: &base_url,
         redactor: &redactor,
     };
     let (list, rotate): (&Operation, &Operation) =

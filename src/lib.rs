@@ -42,8 +42,7 @@ pub use response::Response;
 pub use tokens::ServiceTokens;
 pub use tokens::id::{AccountId, ServiceTokenId, ToServiceTokenId};
 pub use tokens::issued::{IssuedServiceToken, ServiceTokenCredentials};
-pub use tokens::list::{ListServiceTokens, ServiceTokenStream};
-pub use tokens::page::ServiceTokenPage;
+pub use tokens::list::{ListServiceTokens, ServiceTokenPage, ServiceTokenStream};
 pub use tokens::requests::{CreateServiceToken, RotateServiceToken, UpdateServiceToken};
 
 /// The crates whose types occur in this crate's signatures.

@@ -3,7 +3,6 @@
 pub(crate) mod id;
 pub(crate) mod issued;
 pub(crate) mod list;
-pub(crate) mod page;
 pub(crate) mod requests;
 pub(crate) mod token;
 
@@ -20,8 +19,7 @@ use crate::generated::types::ServiceToken;
 use crate::response::Response;
 use crate::tokens::id::{AccountId, ToServiceTokenId};
 use crate::tokens::issued::IssuedServiceToken;
-use crate::tokens::list::ListServiceTokens;
-use crate::tokens::page::{Filter, ServiceTokenPage};
+use crate::tokens::list::{Filter, ListServiceTokens, ServiceTokenPage};
 use crate::tokens::requests::{CreateServiceToken, RotateServiceToken, UpdateServiceToken};
 
 /// The service tokens of an account; returned by

@@ -17,7 +17,7 @@ use crate::answer::message::{ApiMessage, ApiMessageSource};
 use crate::answer::rescue;
 use crate::generated::types::{ResultInfo, ServiceToken};
 use crate::tokens::issued::IssuedServiceToken;
-use crate::tokens::page::ServiceTokenPage;
+use crate::tokens::list::ServiceTokenPage;
 
 /// The most service tokens on one page. The API documents 1000.
 const MAX_TOKENS: usize = 10_000;

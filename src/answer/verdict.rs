@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use http::{Method, StatusCode};
-use reqwest::Url;
 
 use crate::answer::Answer;
 use crate::answer::envelope::{Envelope, Failure, Payload, Undecodable, Unreadable};
@@ -14,6 +13,7 @@ use crate::answer::redact::Redactor;
 use crate::answer::rescue;
 use crate::answer::wire::BodyEnd;
 use crate::call::operation::Operation;
+use crate::client::base_url::BaseUrl;
 use crate::error::{Decode, Error, Kind};
 use crate::response::Response;
 
@@ -22,7 +22,7 @@ pub(crate) struct Attempt<'a> {
     pub(crate) operation: &'a Operation,
     pub(crate) timeout: Duration,
     pub(crate) body_limit: usize,
-    pub(crate) base_url: &'a str,
+    pub(crate) base_url: &'a BaseUrl,
     pub(crate) redactor: &'a Redactor,
 }
 
@@ -101,10 +101,7 @@ impl Attempt<'_> {
 
     /// Returns the host that a redirect leads to, if its target can be parsed.
     fn redirect_host(&self, answer: &Answer) -> Option<String> {
-        let target = Url::parse(self.base_url)
-            .ok()?
-            .join(answer.location()?)
-            .ok()?;
+        let target = self.base_url.join(answer.location()?)?;
         target.host_str().map(ToOwned::to_owned)
     }
 
@@ -191,7 +188,7 @@ impl Attempt<'_> {
 }
 
 /// Returns why there is no connection: TLS, a proxy, or any other reason.
-fn connection_fault(error: &reqwest::Error, base_url: &str) -> Kind {
+fn connection_fault(error: &reqwest::Error, base_url: &BaseUrl) -> Kind {
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {
         if is_tls(cause) {
@@ -211,17 +208,7 @@ fn connection_fault(error: &reqwest::Error, base_url: &str) -> Kind {
             None => cause.source(),
         };
     }
-    Kind::Connect(server(base_url).unwrap_or_default())
-}
-
-/// Returns the host and the port of a URL.
-fn server(base_url: &str) -> Option<String> {
-    let url = Url::parse(base_url).ok()?;
-    Some(format!(
-        "{}:{}",
-        url.host_str()?,
-        url.port_or_known_default()?
-    ))
+    Kind::Connect(base_url.host_and_port())
 }
 
 #[cfg(feature = "rustls")]

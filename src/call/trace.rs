@@ -8,28 +8,12 @@ use reqwest::Url;
 use tracing::{Span, debug, debug_span, field};
 
 use crate::call::operation::Operation;
+use crate::client::base_url::BaseUrl;
 use crate::error::Error;
 use crate::response::Response;
 
 /// What spans and events are filtered by.
 const TARGET: &str = "cf_service_tokens";
-
-/// Where requests go, as the conventions name it.
-#[derive(Clone)]
-pub(crate) struct Server {
-    address: String,
-    port: Option<u16>,
-}
-
-impl Server {
-    /// The server that a base URL leads to.
-    pub(crate) fn of(base_url: &Url) -> Self {
-        Self {
-            address: base_url.host_str().unwrap_or_default().to_owned(),
-            port: base_url.port_or_known_default(),
-        }
-    }
-}
 
 /// The span of a call, around all its attempts.
 pub(crate) fn call(operation: &Operation) -> Span {
@@ -68,7 +52,7 @@ fn record_error(span: &Span, error: &Error) {
 }
 
 /// The span of one attempt, from the request to the end of the answer's body.
-pub(crate) fn attempt(operation: &Operation, server: &Server, attempt: u32) -> Span {
+pub(crate) fn attempt(operation: &Operation, base_url: &BaseUrl, attempt: u32) -> Span {
     debug_span!(
         target: TARGET,
         "http.client.request",
@@ -80,8 +64,8 @@ pub(crate) fn attempt(operation: &Operation, server: &Server, attempt: u32) -> S
         http.response.status_code = field::Empty,
         url.full = field::Empty,
         url.template = Some(operation.path).filter(|path| !path.is_empty()),
-        server.address = server.address,
-        server.port = server.port,
+        server.address = base_url.host(),
+        server.port = base_url.port(),
         error.r#type = field::Empty,
         cloudflare.ray_id = field::Empty,
     )

@@ -1,12 +1,10 @@
 //! The builder of a client.
 
 use std::fmt;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderValue, header};
-use reqwest::Url;
 use secrecy::SecretString;
 
 use crate::answer::redact::Redactor;
@@ -16,14 +14,13 @@ use crate::call::event::{Event, Listener};
 use crate::call::options::CallOptions;
 use crate::call::rate_limit::{RateLimit, RateLimiter};
 use crate::call::retry::{Retrier, Retry};
-use crate::call::trace::Server;
 use crate::client::Client;
+use crate::client::base_url::BaseUrl;
 use crate::client::credentials::Credentials;
 use crate::client::environment::{ACCOUNT_ID, BASE_URL, Environment};
 use crate::error::Error;
 use crate::tokens::id::AccountId;
 
-const CLOUDFLARE: &str = "https://api.cloudflare.com/client/v4";
 const USER_AGENT: &str = concat!("cf-service-tokens/", env!("CARGO_PKG_VERSION"));
 const TIMEOUT: Duration = Duration::from_secs(30);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -358,10 +355,10 @@ impl ClientBuilder {
             None => Ok(None),
         };
         let base_url = match self.base_url {
-            Some(url) => checked_base_url(&url, "the base URL", self.allow_http)?,
+            Some(url) => BaseUrl::parse(&url, "the base URL", self.allow_http)?,
             None => match from_environment(BASE_URL)? {
-                Some(url) => checked_base_url(&url, BASE_URL, self.allow_http)?,
-                None => checked_base_url(CLOUDFLARE, "the base URL", self.allow_http)?,
+                Some(url) => BaseUrl::parse(&url, BASE_URL, self.allow_http)?,
+                None => BaseUrl::cloudflare()?,
             },
         };
         let default_account = match self.account_id {
@@ -390,8 +387,7 @@ impl ClientBuilder {
         Ok(Client {
             transport: Arc::new(Transport {
                 http,
-                server: Server::of(&base_url),
-                base_url: base_url.as_str().trim_end_matches('/').to_owned(),
+                base_url,
                 headers: Arc::new(headers),
                 timeout: self.timeout,
                 deadline: self.deadline,
@@ -426,49 +422,12 @@ impl fmt::Debug for ClientBuilder {
     }
 }
 
-/// The URL, if credentials may be sent there.
-fn checked_base_url(text: &str, what: &str, allow_http: bool) -> Result<Url, Error> {
-    // The text is not shown: it may hold a password.
-    let refuse = |fault: &str| Err(Error::configuration(format!("{what} {fault}")));
-    let Ok(url) = Url::parse(text) else {
-        return refuse("is no URL; it should look like https://api.cloudflare.com/client/v4");
-    };
-    if !url.username().is_empty() || url.password().is_some() {
-        return refuse("holds a user name or a password; leave them out");
-    }
-    if url.query().is_some() || url.fragment().is_some() {
-        return refuse("holds a query or a fragment; leave them out");
-    }
-    match url.scheme() {
-        "https" => {}
-        "http" if allow_http || is_loopback(&url) => {}
-        "http" => {
-            return refuse(
-                "is http, which would show the credentials to the network; use https, or allow it with `allow_http`",
-            );
-        }
-        _ => return refuse("is neither https nor http; use https"),
-    }
-    Ok(url)
-}
-
-fn is_loopback(url: &Url) -> bool {
-    let Some(host) = url.host_str() else {
-        return false;
-    };
-    let address = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost"
-        || address
-            .parse()
-            .is_ok_and(|address: IpAddr| address.is_loopback())
-}
-
 fn http_client(
-    base_url: &Url,
+    base_url: &BaseUrl,
     timeout: Duration,
     settings: Option<HttpSettings>,
 ) -> Result<reqwest::Client, Error> {
-    if cfg!(not(feature = "rustls")) && base_url.scheme() == "https" && settings.is_none() {
+    if cfg!(not(feature = "rustls")) && base_url.needs_tls() && settings.is_none() {
         return Err(Error::configuration(
             "https needs TLS: turn on the feature `rustls`, or set up TLS with `http_client`",
         ));
@@ -480,7 +439,7 @@ fn http_client(
     #[cfg(feature = "rustls")]
     let builder = builder.tls_version_min(reqwest::tls::Version::TLS_1_2);
     // Requests to this machine may be plain HTTP, which must not reach a proxy.
-    let builder = if is_loopback(base_url) {
+    let builder = if base_url.is_loopback() {
         builder.no_proxy()
     } else {
         builder

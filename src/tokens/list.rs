@@ -9,13 +9,27 @@ use std::task::{Context, Poll};
 use futures_util::stream::{self, BoxStream, Stream, StreamExt, TryStreamExt};
 
 use crate::error::Error;
-use crate::generated::types::ServiceToken;
+use crate::generated::types::{ResultInfo, ServiceToken};
 use crate::response::Response;
 use crate::tokens::ServiceTokens;
-use crate::tokens::page::{Filter, MAX_PER_PAGE, ServiceTokenPage};
+
+/// The documented maximum of `per_page`, which is also its default.
+pub(crate) const MAX_PER_PAGE: u32 = 1000;
 
 /// Ends a listing of a server that invents new tokens without end.
 const MAX_TOKENS: u64 = 1_000_000;
+
+/// One page of service tokens.
+///
+/// See the example of [`ListServiceTokens::page`](crate::ListServiceTokens::page).
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct ServiceTokenPage {
+    /// The tokens of the page.
+    pub tokens: Vec<ServiceToken>,
+    /// The page's number and the API's counts, if the API gave them.
+    pub result_info: Option<ResultInfo>,
+}
 
 /// A listing of service tokens; made by [`ServiceTokens::list`].
 ///
@@ -43,6 +57,31 @@ const MAX_TOKENS: u64 = 1_000_000;
 pub struct ListServiceTokens {
     tokens: ServiceTokens,
     filter: Filter,
+}
+
+/// The filter of a listing.
+#[derive(Clone, Debug)]
+pub(crate) struct Filter {
+    pub(crate) name: Option<String>,
+    pub(crate) search: Option<String>,
+    pub(crate) per_page: u32,
+}
+
+impl Default for Filter {
+    fn default() -> Self {
+        Self {
+            name: None,
+            search: None,
+            per_page: MAX_PER_PAGE,
+        }
+    }
+}
+
+impl Filter {
+    /// Whether it leaves out any token.
+    pub(crate) fn narrows(&self) -> bool {
+        self.name.is_some() || self.search.is_some()
+    }
 }
 
 impl ListServiceTokens {

@@ -36,26 +36,30 @@ pub mod duration {
     pub type TokenDuration = String;
 }
 
-pub mod id {
-    pub type AccountId = String;
-    pub type ServiceTokenId = String;
-}
+pub mod tokens {
+    pub mod id {
+        pub type AccountId = String;
+        pub type ServiceTokenId = String;
+    }
 
-pub mod issued {
-    #[derive(Clone, Debug, PartialEq, serde::Deserialize, serde::Serialize)]
-    pub struct IssuedServiceToken;
-}
+    pub mod issued {
+        #[derive(Clone, Debug, PartialEq, serde::Deserialize, serde::Serialize)]
+        pub struct IssuedServiceToken;
+    }
 
-pub mod operation {
-    pub struct Operation {
-        pub id: &'static str,
-        pub method: http::Method,
-        pub path: &'static str,
-        pub idempotent: bool,
+    pub mod list {
+        #[derive(Clone, Debug, PartialEq, serde::Deserialize, serde::Serialize)]
+        pub struct ServiceTokenPage;
     }
 }
 
-pub mod page {
-    #[derive(Clone, Debug, PartialEq, serde::Deserialize, serde::Serialize)]
-    pub struct ServiceTokenPage;
+pub mod call {
+    pub mod operation {
+        pub struct Operation {
+            pub id: &'static str,
+            pub method: http::Method,
+            pub path: &'static str,
+            pub idempotent: bool,
+        }
+    }
 }
