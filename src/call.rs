@@ -1,11 +1,11 @@
 //! The way of a call: attempts, the pauses between them, and their bounds.
 
 pub(crate) mod clock;
-pub(crate) mod custom;
 pub(crate) mod event;
 pub(crate) mod operation;
 pub(crate) mod options;
 pub(crate) mod rate_limit;
+pub(crate) mod raw;
 pub(crate) mod retry;
 pub(crate) mod trace;
 

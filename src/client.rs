@@ -12,9 +12,9 @@ use http::{Method, header};
 
 use crate::answer::redact::Redactor;
 use crate::call::Transport;
-use crate::call::custom::RawRequest;
 use crate::call::options::CallOptions;
 use crate::call::rate_limit::RateLimiter;
+use crate::call::raw::RawRequest;
 use crate::call::retry::Retrier;
 use crate::client::builder::ClientBuilder;
 use crate::client::credentials::Credentials;

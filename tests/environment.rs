@@ -180,7 +180,7 @@ fn base_urls_that_would_leak_or_lead_nowhere() {
     for (url, words) in [
         ("http://api.example.com", "would show the credentials"),
         ("ftp://api.example.com", "neither https nor http"),
-        ("api.example.com", "is no URL"),
+        ("api.example.com", "is not a URL"),
         (
             "https://me:canary@api.example.com",
             "a user name or a password",
