@@ -83,7 +83,7 @@ operations:
 
 # Watches so many accounts for ten years of virtual time each.
 ten-years seeds="100":
-    TEN_YEARS_SEEDS={{seeds}} cargo test --release --test ten_years -- --nocapture
+    TEN_YEARS_SEEDS={{seeds}} cargo test --release --test renewal ten_years -- --nocapture
 
 # Runs so many random schedules of calls and faults.
 soak schedules="10000":

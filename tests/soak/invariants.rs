@@ -6,7 +6,7 @@ use std::fmt;
 use cf_service_tokens::{Error, ServiceToken};
 use cf_service_tokens_simulator::{Operation, Token};
 
-use crate::calls::{Success, is_true};
+use crate::every_call::{Success, is_true};
 use crate::life::{Door, Life, Made, Outcome};
 use crate::schedule::name;
 use crate::support::CANARY;

@@ -12,7 +12,7 @@ use cf_service_tokens_simulator::{Operation, SeedToken, Simulator, Token};
 use chrono::TimeDelta;
 use futures_util::{StreamExt, stream};
 
-use crate::calls::{CALLS, Call, Success, opens_the_app};
+use crate::every_call::{CALLS, Call, Success, opens_the_app};
 use crate::invariants;
 use crate::schedule::{Schedule, Scheme, Step, name};
 use crate::support::{self, CANARY};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use cf_service_tokens_simulator::Operation;
 use fastrand::Rng;
 
-use crate::calls::{CALLS, Call};
+use crate::every_call::{CALLS, Call};
 
 /// What one client does, and what it meets.
 pub struct Schedule {

@@ -236,13 +236,13 @@ const TASK: &str = "CF_SERVICE_TOKENS_TEST_TASK";
 /// What a child's answer begins with among the lines that it prints.
 const ANSWER: &str = "the child says: ";
 
-/// Runs the test `child` of this test program once more, in a process that has
-/// these environment variables and no others, and gives what it says.
+/// Runs a test of this program, such as `tls::child`, in a process that has only these
+/// environment variables, and returns what it answers.
 ///
 /// A process can't safely change its own environment while it runs.
-pub fn in_a_child(task: &str, variables: &[(&str, &str)]) -> String {
+pub fn in_a_child(test: &str, task: &str, variables: &[(&str, &str)]) -> String {
     let output = Command::new(env::current_exe().unwrap())
-        .args(["--exact", "child", "--nocapture"])
+        .args(["--exact", test, "--nocapture"])
         .env_clear()
         .envs(variables.iter().copied())
         .env(TASK, task)

@@ -1,0 +1,82 @@
+//! Which headers prove who the client is: those of one scheme, and no others.
+
+use crate::support::{ACCOUNT, RawServer, TOKEN, Then, json};
+use cf_service_tokens::{Client, ClientBuilder, ErrorKind};
+
+const ANSWER: &str = r#"{"success":true,"errors":[],"messages":[],"result":{"name":"ci"}}"#;
+const ALL: [&str; 4] = [
+    "authorization",
+    "x-auth-email",
+    "x-auth-key",
+    // Service keys are dead: nothing may send one.
+    "x-auth-user-service-key",
+];
+
+/// The credentials that a client built so sends, as `name: value` lines.
+async fn sent(builder: ClientBuilder) -> Vec<String> {
+    let server = RawServer::start(json("200 OK", ANSWER), Then::Close).await;
+    let client = builder.base_url(server.base_url()).build().unwrap();
+    client
+        .account(ACCOUNT)
+        .unwrap()
+        .service_tokens()
+        .get(TOKEN)
+        .await
+        .unwrap();
+    let mut lines: Vec<String> = server
+        .request()
+        .lines()
+        .filter(|line| ALL.iter().any(|name| line.starts_with(&format!("{name}:"))))
+        .map(ToOwned::to_owned)
+        .collect();
+    lines.sort();
+    lines
+}
+
+#[tokio::test]
+async fn each_scheme_sends_its_own_headers_alone() {
+    assert_eq!(
+        sent(Client::builder().api_token("token")).await,
+        ["authorization: Bearer token"]
+    );
+    assert_eq!(
+        sent(Client::builder().global_key("me@example.com", "key")).await,
+        ["x-auth-email: me@example.com", "x-auth-key: key"]
+    );
+}
+
+#[test]
+fn what_cannot_be_one_scheme_is_refused() {
+    let cases = [
+        Client::builder(),
+        Client::builder().api_token("a").api_token("b"),
+        Client::builder()
+            .api_token("a")
+            .global_key("me@example.com", "b"),
+        Client::builder()
+            .api_token("a")
+            .global_key("me@example.com", "b")
+            .api_token("c"),
+        Client::builder().api_token(""),
+        Client::builder().global_key("", "key"),
+        Client::builder().global_key("me@example.com", ""),
+        Client::builder().api_token("clé"),
+    ];
+    let mut said = Vec::new();
+    for builder in cases {
+        let error = builder.build().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Credentials, "{error}");
+        assert!(error.is_configuration());
+        said.push(error.to_string());
+    }
+    insta::assert_snapshot!(said.join("\n"), @"
+    no credentials are configured; give the builder an API token with `api_token`
+    an API token and an API token are configured, but a request can carry one of them only; leave the others out
+    an API token and an e-mail address with a global key are configured, but a request can carry one of them only; leave the others out
+    an API token, an e-mail address with a global key and an API token are configured, but a request can carry one of them only; leave the others out
+    an API token is configured, but a part of it is empty; copy it again, whole and alone
+    an e-mail address with a global key is configured, but a part of it is empty; copy it again, whole and alone
+    an e-mail address with a global key is configured, but a part of it is empty; copy it again, whole and alone
+    an API token is configured, but a part of it holds a space, a line break or a character that is not ASCII; copy it again, whole and alone
+    ");
+}

@@ -1,0 +1,857 @@
+//! What a caller learns when a call fails, for every way an answer can be wrong.
+
+use std::time::Duration;
+
+use crate::support::{ACCOUNT, CANARY, RawServer, TOKEN, Then, answer, json};
+use cf_service_tokens::{Client, Error, ErrorKind, RateLimit, Retry};
+
+const HTML: &str = "<!DOCTYPE html>\n<title>Attention Required! | Cloudflare</title>";
+const RAY_ID: Option<&str> = Some("8f2b1c9d0e1f2a3b-FRA");
+
+/// Refreshes a token at a server that gives this answer, which must fail.
+async fn failure(answer: impl Into<Vec<u8>>, then: Then) -> Error {
+    let server = RawServer::start(answer, then).await;
+    server.tokens().refresh(TOKEN).await.unwrap_err()
+}
+
+/// Checks what every failure with a response must carry.
+fn assert_carries_the_response(error: &Error, status: u16) {
+    assert_eq!(error.status().map(|status| status.as_u16()), Some(status));
+    assert_eq!(error.ray_id(), RAY_ID);
+    assert_eq!(error.attempts(), 1);
+    let ray_id = error.headers().and_then(|headers| headers.get("cf-ray"));
+    assert_eq!(ray_id.map(|id| id.to_str().unwrap()), RAY_ID);
+}
+
+/// The predicates that hold of an error.
+fn predicates(error: &Error) -> String {
+    let all = [
+        ("configuration", error.is_configuration()),
+        ("invalid id", error.is_invalid_id()),
+        ("invalid request", error.is_invalid_request()),
+        ("connect", error.is_connect()),
+        ("timeout", error.is_timeout()),
+        ("interrupted", error.is_interrupted()),
+        ("body too large", error.is_body_too_large()),
+        ("redirect", error.is_redirect()),
+        ("refused", error.is_refused()),
+        ("decode", error.is_decode()),
+        ("auth", error.is_auth()),
+        ("unauthenticated", error.is_unauthenticated()),
+        ("not found", error.is_not_found()),
+        ("token not found", error.is_token_not_found()),
+        ("rate limited", error.is_rate_limited()),
+        ("transient", error.is_transient()),
+    ];
+    let held = all.iter().filter(|(_, holds)| *holds);
+    held.map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
+}
+
+#[tokio::test]
+async fn each_failure_has_its_predicates_and_no_others() {
+    let refusal = |status: &str, code: u32| {
+        let body = format!(
+            r#"{{"success":false,"errors":[{{"code":{code},"message":"no"}}],"messages":[],"result":null}}"#
+        );
+        json(status, &body)
+    };
+    for (answer, expected) in [
+        (String::new(), "interrupted, transient"),
+        (answer("302 Found", "text/plain", ""), "redirect"),
+        (answer("200 OK", "text/html", HTML), "decode"),
+        (json("200 OK", r#"{"success":true}"#), "decode"),
+        (json("200 OK", r#"{"success":true,"result":1}"#), "decode"),
+        (refusal("200 OK", 12130), "refused"),
+        (
+            answer("401 Unauthorized", "text/plain", ""),
+            "auth, unauthenticated",
+        ),
+        (
+            refusal("400 Bad Request", 9109),
+            "refused, auth, unauthenticated",
+        ),
+        (
+            refusal("403 Forbidden", 10000),
+            "refused, auth, unauthenticated",
+        ),
+        (refusal("403 Forbidden", 12130), "refused, auth"),
+        (answer("403 Forbidden", "text/html", HTML), ""),
+        (
+            answer("404 Not Found", "text/plain", ""),
+            "not found, token not found",
+        ),
+        (refusal("404 Not Found", 7000), "refused, not found"),
+        (refusal("404 Not Found", 7003), "refused, not found"),
+        (
+            answer("429 Too Many Requests", "text/plain", ""),
+            "rate limited, transient",
+        ),
+        (
+            refusal("400 Bad Request", 971),
+            "refused, rate limited, transient",
+        ),
+        (answer("502 Bad Gateway", "text/html", HTML), "transient"),
+    ] {
+        let error = failure(answer.as_str(), Then::Close).await;
+        assert_eq!(predicates(&error), expected, "{answer}");
+    }
+
+    let builder = || Client::builder().base_url("http://127.0.0.1:1");
+    let error = builder().build().unwrap_err();
+    assert_eq!(predicates(&error), "configuration");
+    let client = builder().api_token("t").timeout(Duration::ZERO).build();
+    assert_eq!(predicates(&client.unwrap_err()), "configuration");
+    let client = builder().api_token("t").build().unwrap();
+    assert_eq!(predicates(&client.account("").unwrap_err()), "invalid id");
+    let list = client.account(ACCOUNT).unwrap().service_tokens().list();
+    let error = list.page(0).await.unwrap_err();
+    assert_eq!(predicates(&error), "invalid request");
+}
+
+#[tokio::test]
+async fn a_failure_under_http_200() {
+    let body = r#"{"success":false,"errors":[{"code":12130,"message":"access.api.error.invalid_request","documentation_url":"https://example.com/12130","source":{"pointer":"/duration"}}],"messages":[{"code":1001,"message":"look here"}],"result":null}"#;
+    let error = failure(json("200 OK", body), Then::Close).await;
+    assert!(error.is_refused());
+    assert!(!error.is_decode());
+    assert_carries_the_response(&error, 200);
+    assert_eq!(error.body(), Some(body.as_bytes()));
+    assert!(error.may_have_been_applied());
+
+    let [api_error] = error.api_errors() else {
+        panic!("one error was sent");
+    };
+    assert_eq!(api_error.code, 12130);
+    assert_eq!(
+        api_error.documentation_url.as_deref(),
+        Some("https://example.com/12130")
+    );
+    let source = api_error.source.as_ref().unwrap();
+    assert_eq!(source.pointer.as_deref(), Some("/duration"));
+    assert_eq!(error.api_messages()[0].code, 1001);
+    insta::assert_snapshot!(error, @"refresh account service token: the API refused the call (HTTP 200, ray id 8f2b1c9d0e1f2a3b-FRA): 12130 access.api.error.invalid_request at /duration; the call may have taken effect; look at the token to be sure");
+}
+
+#[tokio::test]
+async fn a_success_without_a_result() {
+    for body in [
+        r#"{"success":true,"errors":[],"messages":[]}"#,
+        r#"{"success":true,"errors":[],"messages":[],"result":null}"#,
+    ] {
+        let error = failure(json("200 OK", body), Then::Close).await;
+        assert!(error.is_decode());
+        assert!(error.may_have_been_applied());
+        assert_carries_the_response(&error, 200);
+        if body.contains("null") {
+            insta::assert_snapshot!(error, @"refresh account service token: the answer says success but holds no result (HTTP 200, ray id 8f2b1c9d0e1f2a3b-FRA, application/json, 56 bytes); the call may have taken effect; look at the token to be sure");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_failure_envelope() {
+    let body = r#"{"success":false,"errors":[{"code":10000,"message":"Authentication error"}],"messages":[],"result":null}"#;
+    let error = failure(json("403 Forbidden", body), Then::Close).await;
+    assert!(error.is_refused());
+    assert!(error.is_auth());
+    assert!(!error.may_have_been_applied());
+    assert_carries_the_response(&error, 403);
+    insta::assert_snapshot!(error, @r#"refresh account service token: the API refused the call (HTTP 403, ray id 8f2b1c9d0e1f2a3b-FRA): 10000 Authentication error; check that the credentials are right, that they have the permission "Access: Service Tokens Write", and that they belong to the account"#);
+}
+
+#[tokio::test]
+async fn a_failure_envelope_with_null_lists_and_odd_entries() {
+    let body = r#"{"success":false,"errors":[{"code":7003,"message":"no route","source":7},{"code":"x"},{"code":7000,"message":"no route either"}],"messages":null}"#;
+    let error = failure(json("404 Not Found", body), Then::Close).await;
+    let codes: Vec<i64> = error.api_errors().iter().map(|error| error.code).collect();
+    assert_eq!(codes, [7003, 7000]);
+    assert!(error.is_not_found());
+    assert!(!error.is_token_not_found(), "there is no such route");
+    assert!(error.is_refused());
+    insta::assert_snapshot!(error, @"refresh account service token: the API refused the call (HTTP 404, ray id 8f2b1c9d0e1f2a3b-FRA): 7003 no route, 7000 no route either; check the base URL and the ids");
+}
+
+#[tokio::test]
+async fn an_unknown_caller_is_told_from_a_missing_permission_and_a_token_from_a_route() {
+    let envelope = |code: i64| {
+        format!(r#"{{"success":false,"errors":[{{"code":{code},"message":"no"}}],"result":null}}"#)
+    };
+    for (status, code, unauthenticated, no_token) in [
+        ("401 Unauthorized", 1000, true, false),
+        ("403 Forbidden", 10_000, true, false),
+        ("403 Forbidden", 9109, true, false),
+        ("403 Forbidden", 1000, false, false),
+        ("404 Not Found", 12_130, false, true),
+        ("404 Not Found", 7003, false, false),
+        ("400 Bad Request", 12_130, false, false),
+    ] {
+        let server = RawServer::start(json(status, &envelope(code)), Then::Close).await;
+        let error = server.tokens().refresh(TOKEN).await.unwrap_err();
+        assert_eq!(error.is_unauthenticated(), unauthenticated, "{error}");
+        assert_eq!(error.is_token_not_found(), no_token, "{error}");
+        let listed = server.tokens().list().page(1).await.unwrap_err();
+        assert_eq!(listed.is_unauthenticated(), unauthenticated, "{listed}");
+        assert!(!listed.is_token_not_found(), "{listed}");
+    }
+}
+
+/// A failure with whatever stands for its result, or without a word of success.
+#[tokio::test]
+async fn a_failure_is_read_whatever_its_result_is() {
+    for result in [
+        "[]",
+        r#""""#,
+        "false",
+        "7",
+        "{}",
+        "[[]]",
+        r#"{"id":7}"#,
+        "null",
+    ] {
+        let body = format!(
+            r#"{{"success":false,"errors":[{{"code":10000,"message":"Authentication error"}}],"messages":[{{"code":1001,"message":"look here"}}],"result":{result}}}"#
+        );
+        for status in ["200 OK", "403 Forbidden", "500 Internal Server Error"] {
+            let server = RawServer::start(json(status, &body), Then::Close).await;
+            let tokens = server.tokens();
+            let listed = tokens.list().page(1).await.unwrap_err();
+            for error in [tokens.refresh(TOKEN).await.unwrap_err(), listed] {
+                assert!(error.is_refused(), "{status} {result}: {error}");
+                assert!(error.is_auth(), "{status} {result}: {error}");
+                assert_eq!(error.api_errors()[0].code, 10_000);
+                assert_eq!(error.api_messages()[0].code, 1001);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_an_answer_says_is_kept_where_it_says_nothing_of_success() {
+    for (status, success) in [
+        ("403 Forbidden", ""),
+        ("403 Forbidden", r#""success":"no","#),
+        ("403 Forbidden", r#""success":true,"#),
+        ("200 OK", ""),
+        ("200 OK", r#""success":"no","#),
+    ] {
+        let body = format!(
+            r#"{{{success}"errors":[{{"code":10000,"message":"Authentication error"}}],"messages":[{{"code":1001,"message":"look here"}}],"result":[]}}"#
+        );
+        let error = failure(json(status, &body), Then::Close).await;
+        assert!(!error.is_refused(), "{status} {success}: {error}");
+        assert_eq!(error.is_decode(), status == "200 OK", "{error}");
+        assert!(error.is_auth(), "{error}");
+        assert_eq!(error.api_errors()[0].code, 10_000);
+        assert_eq!(error.api_messages()[0].code, 1001);
+        if success.is_empty() && status != "200 OK" {
+            insta::assert_snapshot!(error, @r#"refresh account service token: the answer is an error, though its envelope does not say so (HTTP 403, ray id 8f2b1c9d0e1f2a3b-FRA, application/json, 121 bytes): 10000 Authentication error; check that the credentials are right, that they have the permission "Access: Service Tokens Write", and that they belong to the account"#);
+        }
+    }
+}
+
+#[tokio::test]
+async fn codes_that_are_numbers_with_a_point_and_an_error_outside_of_a_list() {
+    let body = r#"{"success":false,"errors":[{"code":10000.0,"message":"a"},{"code":1.5,"message":"b"},{"code":1e300,"message":"c"},[1000,null,"d",null]],"messages":{"code":1001,"message":"alone"}}"#;
+    for status in ["200 OK", "403 Forbidden"] {
+        let error = failure(json(status, body), Then::Close).await;
+        let codes: Vec<i64> = error.api_errors().iter().map(|error| error.code).collect();
+        assert_eq!(codes, [10_000]);
+        assert!(error.is_refused() && error.is_auth(), "{error}");
+        assert_eq!(error.api_messages()[0].message, "alone");
+    }
+}
+
+#[tokio::test]
+async fn a_code_beyond_sixteen_bits() {
+    let body = r#"{"success":false,"errors":[{"code":1000117,"message":"a new one"}],"messages":[],"result":null}"#;
+    let error = failure(json("400 Bad Request", body), Then::Close).await;
+    assert_eq!(error.api_errors()[0].code, 1_000_117);
+    assert_carries_the_response(&error, 400);
+    insta::assert_snapshot!(error, @"refresh account service token: the API refused the call (HTTP 400, ray id 8f2b1c9d0e1f2a3b-FRA): 1000117 a new one");
+}
+
+#[tokio::test]
+async fn a_failure_envelope_under_http_500() {
+    let body = r#"{"success":false,"errors":[{"code":12000,"message":"internal"}],"messages":[],"result":null}"#;
+    let error = failure(json("500 Internal Server Error", body), Then::Close).await;
+    assert!(error.is_refused());
+    assert_eq!(error.api_errors()[0].code, 12000);
+    assert!(error.may_have_been_applied());
+}
+
+#[tokio::test]
+async fn too_many_calls() {
+    let envelope = r#"{"success":false,"errors":[{"code":971,"message":"Please wait"}],"messages":[],"result":null}"#;
+    let head = json("429 Too Many Requests", envelope);
+    for (retry_after, wait) in [
+        ("300", Some(Duration::from_secs(300))),
+        ("Sun, 06 Nov 1994 08:49:37 GMT", Some(Duration::ZERO)),
+        ("soon", None),
+        ("-1", None),
+    ] {
+        let answer = head.replacen("\r\n", &format!("\r\nretry-after: {retry_after}\r\n"), 1);
+        let error = failure(answer, Then::Close).await;
+        assert!(error.is_rate_limited());
+        assert_eq!(error.retry_after(), wait, "{retry_after}");
+        assert!(!error.may_have_been_applied());
+        if retry_after == "300" {
+            insta::assert_snapshot!(error, @"refresh account service token: the API refused the call (HTTP 429, ray id 8f2b1c9d0e1f2a3b-FRA, retry after 300s): 971 Please wait; wait as long as `Retry-After` says, or five minutes");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_page_under_http_200() {
+    let error = failure(answer("200 OK", "text/html", HTML), Then::Close).await;
+    assert!(error.is_decode());
+    assert!(error.may_have_been_applied());
+    assert_carries_the_response(&error, 200);
+    assert_eq!(error.body(), Some(HTML.as_bytes()));
+    insta::assert_snapshot!(error, @"refresh account service token: the answer is not JSON (HTTP 200, ray id 8f2b1c9d0e1f2a3b-FRA, text/html, 63 bytes); the call may have taken effect; look at the token to be sure");
+}
+
+#[tokio::test]
+async fn a_page_under_http_403() {
+    let error = failure(answer("403 Forbidden", "text/html", HTML), Then::Close).await;
+    assert!(!error.is_refused());
+    assert!(
+        !error.is_auth(),
+        "the page comes from the edge, not from the API"
+    );
+    assert!(!error.may_have_been_applied());
+    assert_carries_the_response(&error, 403);
+    assert_eq!(error.body(), Some(HTML.as_bytes()));
+    assert!(error.api_errors().is_empty());
+    insta::assert_snapshot!(error, @r#"refresh account service token: the answer is an error without the API's envelope (HTTP 403, ray id 8f2b1c9d0e1f2a3b-FRA, text/html, 63 bytes): "<!DOCTYPE html> <title>Attention Required! | Cloudflare</title>""#);
+}
+
+#[tokio::test]
+async fn an_empty_http_502() {
+    let error = failure(answer("502 Bad Gateway", "text/plain", ""), Then::Close).await;
+    assert!(!error.is_decode());
+    assert!(error.may_have_been_applied());
+    assert_carries_the_response(&error, 502);
+    assert_eq!(error.body(), Some(&b""[..]));
+    insta::assert_snapshot!(error, @"refresh account service token: the answer is an error without the API's envelope (HTTP 502, ray id 8f2b1c9d0e1f2a3b-FRA, text/plain, 0 bytes); the call may have taken effect; look at the token to be sure");
+}
+
+#[tokio::test]
+async fn an_empty_http_200() {
+    let error = failure(json("200 OK", ""), Then::Close).await;
+    assert!(error.is_decode());
+    assert_carries_the_response(&error, 200);
+    insta::assert_snapshot!(error, @"refresh account service token: the answer is not JSON (HTTP 200, ray id 8f2b1c9d0e1f2a3b-FRA, application/json, 0 bytes); the call may have taken effect; look at the token to be sure");
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed() {
+    let elsewhere = RawServer::start(json("200 OK", "{}"), Then::Close).await;
+    let redirect = json("307 Temporary Redirect", "").replacen(
+        "\r\n",
+        &format!("\r\nlocation: {}\r\n", elsewhere.base_url()),
+        1,
+    );
+    let error = failure(redirect, Then::Close).await;
+    assert!(error.is_redirect());
+    assert!(!error.may_have_been_applied());
+    assert_carries_the_response(&error, 307);
+    assert_eq!(elsewhere.requests(), [""; 0]);
+    insta::assert_snapshot!(error, @r#"refresh account service token: the answer is a redirect to "127.0.0.1", which is not followed (HTTP 307, ray id 8f2b1c9d0e1f2a3b-FRA); check the base URL"#);
+}
+
+#[tokio::test]
+async fn a_redirect_to_what_was_done_may_tell_of_a_success() {
+    let see_other = json("303 See Other", "").replacen("\r\n", "\r\nlocation: /done\r\n", 1);
+    let error = failure(see_other, Then::Close).await;
+    assert!(error.is_redirect());
+    assert!(error.may_have_been_applied());
+}
+
+#[tokio::test]
+async fn what_is_not_found_may_be_looked_for_in_the_wrong_place() {
+    let no_route = r#"{"success":false,"errors":[{"code":7003,"message":"no route"}],"messages":[],"result":null}"#;
+    for answer in [
+        answer("404 Not Found", "text/plain", ""),
+        json("400 Bad Request", no_route),
+    ] {
+        let server = RawServer::start(answer.as_str(), Then::Close).await;
+        let error = server.tokens().list().page(1).await.unwrap_err();
+        let advice = "; check the base URL and the ids";
+        assert!(error.to_string().ends_with(advice), "{error}");
+    }
+}
+
+#[test]
+fn a_secret_in_the_place_of_an_id_is_not_shown() {
+    let client = Client::builder().base_url("http://127.0.0.1:1");
+    let client = client.api_token("t").build().unwrap();
+    let error = client.account("cfast_aB3dE5gH7jK9mN1p").unwrap_err();
+    assert!(!error.to_string().contains("aB3d"), "{error}");
+}
+
+#[tokio::test]
+async fn what_an_id_that_can_be_none_is_told() {
+    let nowhere = Client::builder().base_url("http://127.0.0.1:1");
+    let client = nowhere.api_token("t").build().unwrap();
+    let account = client.account("").unwrap_err();
+    let tokens = client.account(ACCOUNT).unwrap().service_tokens();
+    let client_id = "88bf3b6d86161464f6509f7219099e57.access.example.com";
+    let token = tokens.refresh(client_id).await.unwrap_err();
+    insta::assert_snapshot!(format!("{account}\n{token}"), @r#"
+    "" is no account id: it is empty; the dashboard shows it under the account's overview
+    what was given is no service token id: '.' at byte 32 is none of the ASCII letters, digits and `-` that an id is made of; it is the token's `id`, not its `client_id`
+    "#);
+}
+
+/// The client's own limit has no room before the deadline.
+#[tokio::test]
+async fn a_call_that_is_held_up_for_too_long() {
+    let server = RawServer::start(
+        json("200 OK", include_str!("../data/refreshed.json")),
+        Then::Close,
+    )
+    .await;
+    let one = RateLimit::new(1, Duration::from_secs(300));
+    let client = server
+        .builder()
+        .rate_limit(one)
+        .clock(crate::support::clock());
+    let tokens = client
+        .build()
+        .unwrap()
+        .account(ACCOUNT)
+        .unwrap()
+        .service_tokens();
+    let mut calls = 0;
+    let error = loop {
+        match tokens.refresh(TOKEN).await {
+            Ok(_) => calls += 1,
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(server.requests().len(), calls);
+    assert!(error.is_rate_limited());
+    assert_eq!(error.attempts(), 0);
+    assert_eq!(error.status(), None);
+    assert!(!error.may_have_been_applied());
+    let wait = format!("{:?}", error.retry_after().unwrap());
+    insta::assert_snapshot!(error.to_string().replace(&wait, "WAIT"), @"refresh account service token: the rate limit delays the call by WAIT, which is past its deadline; wait, or give the call a longer deadline");
+}
+
+#[tokio::test]
+async fn a_truncated_body() {
+    let whole = json("200 OK", r#"{"success":true,"errors":[],"messages":[]}"#);
+    let error = failure(&whole.as_bytes()[..whole.len() - 10], Then::Close).await;
+    assert!(!error.is_timeout());
+    assert!(!error.is_connect());
+    assert!(error.may_have_been_applied());
+    assert_carries_the_response(&error, 200);
+    assert_eq!(
+        error.body(),
+        Some(&br#"{"success":true,"errors":[],"mes"#[..])
+    );
+    insta::assert_snapshot!(error, @"refresh account service token: the connection broke before the answer was complete (HTTP 200, ray id 8f2b1c9d0e1f2a3b-FRA); the call may have taken effect; look at the token to be sure");
+}
+
+#[tokio::test]
+async fn a_connection_closed_without_an_answer() {
+    let error = failure("", Then::Close).await;
+    assert!(!error.is_connect(), "the request was sent");
+    assert!(error.may_have_been_applied());
+    assert_eq!(error.status(), None);
+    insta::assert_snapshot!(error, @"refresh account service token: the connection broke before the answer was complete; the call may have taken effect; look at the token to be sure");
+}
+
+#[tokio::test]
+async fn an_answer_that_stalls() {
+    let head_alone =
+        "HTTP/1.1 200 OK\r\ncf-ray: 8f2b1c9d0e1f2a3b-FRA\r\ncontent-length: 10\r\n\r\n{";
+    for (answer, status) in [("", None), ("HTTP/1.1 200", None), (head_alone, Some(200))] {
+        let server = RawServer::start(answer, Then::Stall).await;
+        let stalled = async |timeout| {
+            let client = server.builder().timeout(timeout).build();
+            let tokens = client.unwrap().account(ACCOUNT).unwrap().service_tokens();
+            tokens.refresh(TOKEN).await.unwrap_err()
+        };
+        let error = match status {
+            None => stalled(Duration::from_millis(50)).await,
+            Some(_) => crate::support::with_time_for_a_head(stalled).await,
+        };
+        assert_eq!(
+            predicates(&error),
+            "timeout, transient",
+            "{answer:?}: {error}"
+        );
+        assert!(error.may_have_been_applied());
+        assert_eq!(error.status().map(|status| status.as_u16()), status);
+        if status.is_some() {
+            assert_carries_the_response(&error, 200);
+            assert_eq!(error.body(), Some(&b"{"[..]));
+            let shown = error.to_string();
+            let (_, timeout) = shown.split_once("within ").unwrap();
+            let (timeout, _) = timeout.split_once(" (").unwrap();
+            insta::assert_snapshot!(shown.replace(timeout, "TIMEOUT"), @"refresh account service token: no complete answer within TIMEOUT (HTTP 200, ray id 8f2b1c9d0e1f2a3b-FRA); the call may have taken effect; look at the token to be sure");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_endless_body() {
+    let head = "HTTP/1.1 200 OK\r\ncf-ray: 8f2b1c9d0e1f2a3b-FRA\r\n\r\n ";
+    let server = RawServer::start(head, Then::Repeat).await;
+    let client = server.builder().body_limit(100_000).build().unwrap();
+    let error = client
+        .account(ACCOUNT)
+        .unwrap()
+        .service_tokens()
+        .refresh(TOKEN)
+        .await
+        .unwrap_err();
+    assert_eq!(predicates(&error), "body too large");
+    assert!(error.may_have_been_applied());
+    assert_carries_the_response(&error, 200);
+    assert_eq!(error.body().map(<[u8]>::len), Some(100_000));
+    insta::assert_snapshot!(error, @"refresh account service token: the answer's body is larger than the 100000 bytes allowed (HTTP 200, ray id 8f2b1c9d0e1f2a3b-FRA); the call may have taken effect; look at the token to be sure");
+
+    let error = server.tokens().refresh(TOKEN).await.unwrap_err();
+    assert_eq!(error.body().map(<[u8]>::len), Some(4 * 1024 * 1024));
+}
+
+#[tokio::test]
+async fn a_body_just_within_the_limit() {
+    let body = include_str!("../data/refreshed.json");
+    let server = RawServer::start(json("200 OK", body), Then::Close).await;
+    let tokens = |limit| {
+        let client = server.builder().body_limit(limit).build().unwrap();
+        client.account(ACCOUNT).unwrap().service_tokens()
+    };
+    assert!(tokens(body.len()).refresh(TOKEN).await.is_ok());
+    let error = tokens(body.len() - 1).refresh(TOKEN).await.unwrap_err();
+    assert!(error.is_body_too_large());
+}
+
+#[tokio::test]
+async fn json_of_another_shape() {
+    for (body, path) in [
+        (
+            r#"{"success":"yes","errors":[],"messages":[],"result":{}}"#,
+            "success",
+        ),
+        (
+            r#"{"success":true,"errors":[],"messages":[],"result":[]}"#,
+            "result",
+        ),
+        (
+            r#"{"success":true,"errors":[],"messages":[],"result":"text"}"#,
+            "result",
+        ),
+        (r#"{"errors":[],"messages":[],"result":{}}"#, "success"),
+        // Lists that hold what an object would, in the order of its fields.
+        (
+            r#"{"success":true,"errors":[],"messages":[],"result":["a",1,null,null,true,null,null,null,"ci",null]}"#,
+            "result",
+        ),
+        (r#"[[],[],{"id":"a"},true]"#, "."),
+        ("[]", "."),
+        ("7", "."),
+    ] {
+        let error = failure(json("200 OK", body), Then::Close).await;
+        assert!(error.is_decode(), "{body}: {error}");
+        assert!(error.may_have_been_applied());
+        assert_carries_the_response(&error, 200);
+        assert!(error.to_string().contains(&format!("`{path}`")), "{error}");
+        if body.contains("yes") {
+            insta::assert_snapshot!(error, @"refresh account service token: the answer can't be read at `success`: expected a boolean (HTTP 200, ray id 8f2b1c9d0e1f2a3b-FRA, application/json, 55 bytes); the call may have taken effect; look at the token to be sure");
+        }
+    }
+}
+
+#[tokio::test]
+async fn null_in_every_optional_field() {
+    let body = r#"{"success":true,"errors":null,"messages":null,"result":{"id":null,"client_id":null,"name":null,"duration":null,"enabled":null,"client_secret_version":null,"expires_at":null,"created_at":null,"updated_at":null,"last_seen_at":null}}"#;
+    let server = RawServer::start(json("200 OK", body), Then::Close).await;
+    let token = server.tokens().refresh(TOKEN).await.unwrap();
+    assert_eq!(*token, cf_service_tokens::ServiceToken::default());
+    assert!(token.unreadable().is_empty());
+    assert_eq!(token.ray_id(), RAY_ID);
+}
+
+#[tokio::test]
+async fn fields_that_nobody_knows() {
+    let body = r#"{"success":true,"errors":[],"messages":[],"trace":{"a":1},"result":{"name":"ci","owner":{"id":7},"tags":[1]}}"#;
+    let server = RawServer::start(json("200 OK", body), Then::Close).await;
+    let token = server.tokens().refresh(TOKEN).await.unwrap();
+    assert_eq!(token.name.as_deref(), Some("ci"));
+    assert!(token.unreadable().is_empty());
+}
+
+#[tokio::test]
+async fn fields_that_cannot_be_read_do_not_hide_the_others() {
+    let body = r#"{"success":true,"errors":[],"messages":"none","result":{"id":5,"name":"ci","duration":"1 year","enabled":"no","expires_at":"tomorrow","last_seen_at":1700000000}}"#;
+    let server = RawServer::start(json("200 OK", body), Then::Close).await;
+    let token = server.tokens().refresh(TOKEN).await.unwrap();
+    assert_eq!(token.name.as_deref(), Some("ci"));
+    let duration = token.duration.as_ref().unwrap();
+    assert_eq!(duration.as_str(), "1 year");
+    assert_eq!(duration.finite(), None);
+    let mut unreadable = token.unreadable().to_vec();
+    unreadable.sort();
+    assert_eq!(
+        unreadable,
+        [
+            "messages",
+            "result.enabled",
+            "result.expires_at",
+            "result.id",
+            "result.last_seen_at"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_result_without_any_field_is_a_token_without_any() {
+    let body = r#"{"success":true,"errors":[],"messages":[],"result":{}}"#;
+    let server = RawServer::start(json("200 OK", body), Then::Close).await;
+    let token = server.tokens().refresh(TOKEN).await.unwrap();
+    assert_eq!(*token, cf_service_tokens::ServiceToken::default());
+}
+
+#[tokio::test]
+async fn a_version_that_is_a_number_with_a_point() {
+    for (version, read) in [("2.0", Some(2)), ("2.5", None), ("1e300", None)] {
+        let body = format!(
+            r#"{{"success":true,"errors":[],"messages":[],"result":{{"id":"a","client_secret_version":{version}}}}}"#
+        );
+        let server = RawServer::start(json("200 OK", &body), Then::Close).await;
+        let token = server.tokens().refresh(TOKEN).await.unwrap();
+        assert_eq!(token.client_secret_version, read);
+        assert_eq!(token.unreadable().is_empty(), read.is_some());
+    }
+}
+
+#[tokio::test]
+async fn an_undocumented_success_status_is_a_success() {
+    let body = r#"{"success":true,"errors":[],"messages":[],"result":{"name":"ci"}}"#;
+    let server = RawServer::start(json("202 Accepted", body), Then::Close).await;
+    let token = server.tokens().refresh(TOKEN).await.unwrap();
+    assert_eq!(token.status(), 202);
+    assert_eq!(token.name.as_deref(), Some("ci"));
+}
+
+#[tokio::test]
+async fn nobody_listens() {
+    let (_held, address) = crate::support::closed_port();
+    let client = Client::builder()
+        .api_token(CANARY)
+        .base_url(format!("http://{address}"))
+        .retry(Retry::none())
+        .build();
+    let tokens = client.unwrap().account(ACCOUNT).unwrap().service_tokens();
+    let error = tokens.refresh(TOKEN).await.unwrap_err();
+    assert_eq!(predicates(&error), "connect, transient");
+    assert!(!error.may_have_been_applied());
+    assert_eq!(error.status(), None);
+    assert!(std::error::Error::source(&error).is_some());
+    let shown = error.to_string().replace(&address.to_string(), "HOST:PORT");
+    insta::assert_snapshot!(shown, @"refresh account service token: could not connect to HOST:PORT; check the network, the proxy settings and the base URL");
+}
+
+#[cfg(feature = "rustls")]
+#[tokio::test]
+async fn no_common_ground_for_tls() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base_url = format!("https://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        tokio::io::AsyncWriteExt::write_all(&mut socket, b"this is not TLS at all\r\n")
+            .await
+            .unwrap();
+        std::future::pending::<()>().await;
+    });
+    let client = Client::builder()
+        .api_token(CANARY)
+        .base_url(base_url)
+        .retry(Retry::none())
+        .build();
+    let tokens = client.unwrap().account(ACCOUNT).unwrap().service_tokens();
+    let error = tokens.refresh(TOKEN).await.unwrap_err();
+    assert_eq!(predicates(&error), "connect", "{error:?}");
+    assert_eq!(error.kind(), ErrorKind::Tls);
+    assert!(!error.may_have_been_applied());
+    insta::assert_snapshot!(error, @"refresh account service token: could not set up a secure connection; check the system's certificates and clock, and the base URL");
+}
+
+#[tokio::test]
+async fn the_cause_of_refused_headers_is_shown_and_counts() {
+    for (code, message) in [
+        (6111, "Invalid format for Authorization header"),
+        (6103, "Invalid format for X-Auth-Key header"),
+    ] {
+        let body = format!(
+            r#"{{"success":false,"errors":[{{"code":6003,"message":"Invalid request headers","error_chain":[{{"code":{code},"message":"{message}"}}]}}],"messages":[],"result":null}}"#
+        );
+        let error = failure(json("400 Bad Request", &body), Then::Close).await;
+        assert!(error.is_auth() && error.is_unauthenticated(), "{error}");
+        assert_eq!(error.api_errors()[0].error_chain[0].code, code);
+        if code == 6111 {
+            insta::assert_snapshot!(error, @r#"refresh account service token: the API refused the call (HTTP 400, ray id 8f2b1c9d0e1f2a3b-FRA): 6003 Invalid request headers: 6111 Invalid format for Authorization header; check that the credentials are right, that they have the permission "Access: Service Tokens Write", and that they belong to the account"#);
+        }
+    }
+    let body = r#"{"success":false,"errors":[{"code":6003,"message":"Invalid request headers"}]}"#;
+    let error = failure(json("400 Bad Request", body), Then::Close).await;
+    assert!(!error.is_auth(), "another header may be meant");
+}
+
+#[tokio::test]
+async fn the_edges_problem_json_gives_title_and_detail() {
+    let problem = |status: u16, code: u16| {
+        format!(
+            r#"{{"type":"https://developers.cloudflare.com/support/troubleshooting/http-status-codes/cloudflare-1xxx-errors/error-{code}/","title":"Error {code}: A title","status":{status},"detail":"It can't be done.","instance":"8f2b1c9d0e1f2a3b","error_code":{code},"retryable":false,"cloudflare_error":true}}"#
+        )
+    };
+    for (status, code, kind) in [
+        ("403 Forbidden", 1020, ErrorKind::Blocked),
+        ("502 Bad Gateway", 502, ErrorKind::Status),
+        ("530 Origin DNS", 1016, ErrorKind::Status),
+    ] {
+        let body = problem(status[..3].parse().unwrap(), code);
+        let answer = answer(status, "application/problem+json", &body);
+        let error = failure(answer, Then::Close).await;
+        assert_eq!(error.kind(), kind);
+        let problem = error.problem().unwrap();
+        assert_eq!(
+            problem.title.as_deref(),
+            Some(format!("Error {code}: A title").as_str())
+        );
+        assert_eq!(problem.detail.as_deref(), Some("It can't be done."));
+        assert_eq!(problem.error_code, Some(i64::from(code)));
+        assert_eq!(problem.retryable, Some(false));
+        match code {
+            1020 => {
+                insta::assert_snapshot!(error, @"refresh account service token: Cloudflare's edge blocked the request before it reached the API (HTTP 403, ray id 8f2b1c9d0e1f2a3b-FRA): Error 1020: A title: It can't be done; call from another IP address, or ask Cloudflare's support with the ray id")
+            }
+            502 => {
+                insta::assert_snapshot!(error, @"refresh account service token: the answer is an error without the API's envelope (HTTP 502, ray id 8f2b1c9d0e1f2a3b-FRA, application/problem+json, 280 bytes): Error 502: A title: It can't be done; the call may have taken effect; look at the token to be sure")
+            }
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_caller_that_the_edge_blocks_is_told_so() {
+    let challenge = answer("403 Forbidden", "text/html", HTML).replacen(
+        "\r\n",
+        "\r\ncf-mitigated: challenge\r\n",
+        1,
+    );
+    let mut said = Vec::new();
+    for answer in [
+        answer("403 Forbidden", "text/plain", "error code: 1010"),
+        answer("403 Forbidden", "text/plain", "error code: 1006\n"),
+        answer("429 Too Many Requests", "text/plain", "error code: 1015"),
+        challenge,
+    ] {
+        let error = failure(answer, Then::Close).await;
+        assert_eq!(error.kind(), ErrorKind::Blocked, "{error}");
+        assert!(!error.is_auth() && !error.is_refused() && !error.may_have_been_applied());
+        let is_rate = error.status().unwrap() == 429;
+        assert_eq!(
+            (error.is_transient(), error.is_rate_limited()),
+            (is_rate, is_rate)
+        );
+        said.push(error.to_string());
+    }
+    insta::assert_snapshot!(said.join("\n"), @"
+    refresh account service token: Cloudflare's edge blocked the request before it reached the API (HTTP 403, ray id 8f2b1c9d0e1f2a3b-FRA): error code 1010; send a `User-Agent` that names your program, and check that no proxy changes the request
+    refresh account service token: Cloudflare's edge blocked the request before it reached the API (HTTP 403, ray id 8f2b1c9d0e1f2a3b-FRA): error code 1006; call from another IP address, or ask Cloudflare's support with the ray id
+    refresh account service token: Cloudflare's edge blocked the request before it reached the API (HTTP 429, ray id 8f2b1c9d0e1f2a3b-FRA): error code 1015; send fewer requests from this IP address, and wait as long as `Retry-After` says
+    refresh account service token: Cloudflare's edge blocked the request before it reached the API (HTTP 403, a challenge for browsers, ray id 8f2b1c9d0e1f2a3b-FRA); call from an IP address with a better reputation, with a `User-Agent` that names your program
+    ");
+    for other in ["error code: 502", "error code: x"] {
+        let error = failure(answer("502 Bad Gateway", "text/plain", other), Then::Close).await;
+        assert_eq!(error.kind(), ErrorKind::Status, "{error}");
+    }
+}
+
+#[tokio::test]
+async fn an_account_without_access_and_a_forbidden_address_have_their_own_advice() {
+    let refused = |code: i64, message: &str| {
+        format!(
+            r#"{{"success":false,"errors":[{{"code":{code},"message":"{message}"}}],"messages":[],"result":null}}"#
+        )
+    };
+    let not_enabled = refused(
+        9999,
+        "access.api.error.not_enabled: Access is not enabled. Visit the Access dashboard and click the 'Enable Access' button.",
+    );
+    let error = failure(json("403 Forbidden", &not_enabled), Then::Close).await;
+    assert!(!error.is_auth() && error.is_refused());
+    insta::assert_snapshot!(error, @"refresh account service token: the API refused the call (HTTP 403, ray id 8f2b1c9d0e1f2a3b-FRA): 9999 access.api.error.not_enabled: Access is not enabled. Visit the Access dashboard and click the 'Enable Access' button; enable Access for the account: open Zero Trust in Cloudflare's dashboard");
+    let address = refused(
+        9109,
+        "Cannot use the access token from location: 203.0.113.7",
+    );
+    let error = failure(json("403 Forbidden", &address), Then::Close).await;
+    assert!(error.is_auth() && error.is_unauthenticated());
+    insta::assert_snapshot!(error, @"refresh account service token: the API refused the call (HTTP 403, ray id 8f2b1c9d0e1f2a3b-FRA): 9109 Cannot use the access token from location: 203.0.113.7; call from an IP address that the API token allows, or change the token's client IP address filter");
+}
+
+#[tokio::test]
+async fn a_message_is_shown_as_prose() {
+    let body = r#"{"success":false,"errors":[{"code":1000,"message":"can't \"é\"\u001b[2J\n"}]}"#;
+    let error = failure(json("400 Bad Request", body), Then::Close).await;
+    let shown = error.to_string();
+    assert!(shown.ends_with(r#": 1000 can't "é"\u{1b}[2J\n"#), "{shown}");
+}
+
+#[tokio::test]
+async fn a_proxy_that_wants_a_password_is_asked_once() {
+    let refusal = "HTTP/1.1 407 Proxy Authentication Required\r\nproxy-authenticate: Basic\r\ncontent-length: 0\r\n\r\n";
+    for base_url in ["https://api.example.com", "http://api.example.com"] {
+        if base_url.starts_with("https") && cfg!(not(feature = "rustls")) {
+            continue; // without TLS there is no client for it
+        }
+        let server = RawServer::start(refusal, Then::Close).await;
+        let proxy = server.base_url().replace("/client/v4", "");
+        let proxy = reqwest::Proxy::all(proxy).unwrap();
+        let client = Client::builder()
+            .api_token(CANARY)
+            .base_url(base_url)
+            .allow_http()
+            .http_client(move |http| http.proxy(proxy.clone()))
+            .clock(crate::support::clock())
+            .build()
+            .unwrap();
+        let tokens = client.account(ACCOUNT).unwrap().service_tokens();
+        let error = tokens.refresh(TOKEN).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Proxy, "{error:?}");
+        assert!(error.is_connect() && !error.is_transient() && !error.may_have_been_applied());
+        assert_eq!((error.attempts(), server.requests().len()), (1, 1));
+        if base_url.starts_with("https") {
+            insta::assert_snapshot!(error, @"refresh account service token: could not use the proxy; check HTTPS_PROXY and ALL_PROXY: the proxy's URL begins with `http://` or `https://`, and holds the user name and the password that the proxy wants");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_error_is_cheap_to_clone_and_reads_well_from_main() {
+    let (_held, address) = crate::support::closed_port();
+    let client = Client::builder()
+        .api_token(CANARY)
+        .base_url(format!("http://{address}"))
+        .retry(Retry::none())
+        .build();
+    let tokens = client.unwrap().account(ACCOUNT).unwrap().service_tokens();
+    let error = tokens.refresh(TOKEN).await.unwrap_err();
+    let copy = error.clone();
+    assert_eq!(copy.to_string(), error.to_string());
+    let shown = format!("{copy:#?}");
+    let shown = shown.replace(&address.to_string(), "HOST:PORT");
+    assert_eq!(shown.lines().count(), 1);
+    assert!(
+        shown.starts_with("refresh account service token: could not connect to HOST:PORT; "),
+        "{shown}"
+    );
+    assert!(shown.contains("; cause: ") && shown.len() < 400, "{shown}");
+}

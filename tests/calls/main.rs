@@ -1,0 +1,29 @@
+//! Calls, whatever the server, the network and the caller do.
+#![allow(
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test may panic and print"
+)]
+
+#[path = "../support/calls.rs"]
+mod every_call;
+#[path = "../support/mod.rs"]
+mod support;
+
+mod authentication;
+#[cfg(feature = "blocking")]
+mod blocking;
+mod bounds;
+mod environment;
+#[cfg(feature = "rustls")]
+mod fault_matrix;
+mod faults;
+mod options;
+mod rate_limit;
+mod raw;
+mod retry;
+mod secrets;
+#[cfg(feature = "rustls")]
+mod tls;
+mod trace;

@@ -1,0 +1,107 @@
+//! A client that makes many calls at once stays below the API's limit, also one
+//! that it learns of only from answers. All waiting is on a virtual clock.
+
+use std::time::Duration;
+
+use crate::support::{ACCOUNT, RawServer, TOKEN, Then};
+use cf_service_tokens::{Client, ClientBuilder, Clock, RateLimit, Retry, ServiceTokens};
+use cf_service_tokens_simulator::{SeedToken, Simulator};
+use chrono::TimeDelta;
+use futures_util::future::join_all;
+
+const CALLERS: usize = 64;
+const CALLS_OF_EACH: usize = 20;
+
+/// Has many callers refresh a token, all at the same time and each again and
+/// again. The statuses that the API answered with, in the order of the requests.
+async fn refresh_by_many(quota: u32, used_by_others: u32) -> Vec<u16> {
+    let clock = crate::support::clock();
+    let simulator = Simulator::builder()
+        .enforce_rate_limit(quota, TimeDelta::minutes(1))
+        .clock(clock.reader())
+        .token(SeedToken::new("deploy"))
+        .start()
+        .await
+        .unwrap();
+    simulator.spend(used_by_others);
+    let client = Client::builder()
+        .api_token(simulator.api_token())
+        .base_url(simulator.base_url())
+        .retry(Retry::default().seed(1))
+        .clock(clock)
+        // Waiters compete: one may wait for as long as all calls take together.
+        .deadline(Duration::from_secs(3600))
+        .build();
+    let tokens = client
+        .unwrap()
+        .account(simulator.account_id())
+        .unwrap()
+        .service_tokens();
+    let id = &simulator.tokens()[0].id;
+    let calls = async |tokens: ServiceTokens| {
+        for _ in 0..CALLS_OF_EACH {
+            tokens.refresh(id).await.unwrap();
+        }
+    };
+    join_all((0..CALLERS).map(|_| calls(tokens.clone()))).await;
+    let log = simulator.requests();
+    log.iter().map(|request| request.status.unwrap()).collect()
+}
+
+fn refused(statuses: &[u16]) -> usize {
+    statuses.iter().filter(|status| **status == 429).count()
+}
+
+#[tokio::test]
+async fn none_of_many_concurrent_calls_goes_past_the_limit() {
+    // The client believes in Cloudflare's limit until the first answer.
+    let statuses = refresh_by_many(200, 100).await;
+    assert_eq!(statuses, vec![200; CALLERS * CALLS_OF_EACH]);
+}
+
+#[tokio::test]
+async fn once_the_limit_is_known_nothing_more_is_refused_and_nothing_is_lost() {
+    // The first requests are more than the limit, before any answer tells it.
+    let statuses = refresh_by_many(40, 10).await;
+    let (before, after) = statuses.split_at(CALLERS);
+    assert_eq!(refused(before), CALLERS - (40 - 10));
+    assert_eq!(refused(after), 0, "{statuses:?}");
+    let succeeded = statuses.len() - refused(before);
+    assert_eq!(succeeded, CALLERS * CALLS_OF_EACH);
+}
+
+/// How long the second of two calls that fail had to wait.
+async fn wait_after_a_failure(builder: ClientBuilder) -> Duration {
+    let clock = crate::support::clock();
+    let client = builder.retry(Retry::none()).clock(clock.clone()).build();
+    let tokens = client.unwrap().account(ACCOUNT).unwrap().service_tokens();
+    for _ in 0..2 {
+        tokens.refresh(TOKEN).await.unwrap_err();
+    }
+    clock.elapsed()
+}
+
+#[tokio::test]
+async fn what_failed_counts_unless_it_was_never_sent() {
+    let minute = Duration::from_secs(60);
+    let one_a_minute = |builder: ClientBuilder| builder.rate_limit(RateLimit::new(1, minute));
+    let failure = crate::support::answer("500 Oops", "text/plain", "");
+    for answer in [failure, String::new()] {
+        let server = RawServer::start(answer.as_str(), Then::Close).await;
+        let wait = wait_after_a_failure(one_a_minute(server.builder())).await;
+        assert_eq!(wait, minute, "{answer:?}");
+    }
+    let (_held, address) = crate::support::closed_port();
+    let nowhere = Client::builder().base_url(format!("http://{address}"));
+    let wait = wait_after_a_failure(one_a_minute(nowhere.api_token("t"))).await;
+    assert_eq!(wait, Duration::ZERO);
+}
+
+#[tokio::test]
+async fn a_lock_out_that_one_call_is_told_holds_for_the_next() {
+    let locked = crate::support::answer("429 Too Many Requests", "text/plain", "");
+    let locked = locked.replacen("\r\n", "\r\nretry-after: 100\r\n", 1);
+    let server = RawServer::start(locked, Then::Close).await;
+    let wait = wait_after_a_failure(server.builder()).await;
+    assert_eq!(wait, Duration::from_secs(100));
+}

@@ -1,0 +1,268 @@
+//! Whom the client trusts, and through which proxies it goes: what the system
+//! and the environment say.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use crate::support::{ACCOUNT, CANARY, RawServer, TOKEN, Then, in_a_child, json};
+use cf_service_tokens::{Client, ClientBuilder, Error, ErrorKind, Retry, RotateServiceToken};
+use rcgen::{CertifiedKey, generate_simple_self_signed};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::aws_lc_rs;
+use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+
+const FINE: &str = r#"{"success":true,"errors":[],"messages":[],"result":{"name":"ci"}}"#;
+
+/// Gets a token, and says in a few words what became of it.
+async fn get(builder: ClientBuilder) -> Result<String, Error> {
+    let client = builder.retry(Retry::none()).build()?;
+    let token = client.account(ACCOUNT)?.service_tokens().get(TOKEN).await?;
+    Ok(token.name.clone().unwrap_or_default())
+}
+
+/// The child's side of the tests that need an environment of their own.
+#[test]
+fn child() {
+    crate::support::be_a_child(|base_url| {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let builder = Client::builder().api_token(CANARY).base_url(base_url);
+        match runtime.block_on(get(builder)) {
+            Ok(name) => format!("got {name}"),
+            Err(error) if error.kind() == ErrorKind::Tls => "no TLS".to_owned(),
+            Err(error) => error.to_string(),
+        }
+    });
+}
+
+/// A proxy that notes what it is asked to connect to, and connects to `target`
+/// instead.
+async fn proxy(target: String) -> (String, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let noted = Arc::clone(&asked);
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let (noted, target) = (Arc::clone(&noted), target.clone());
+            tokio::spawn(async move {
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") {
+                    head.push(client.read_u8().await.unwrap());
+                }
+                let head = String::from_utf8(head).unwrap();
+                noted.lock().unwrap().push(head);
+                client
+                    .write_all(b"HTTP/1.1 200 Connected\r\n\r\n")
+                    .await
+                    .unwrap();
+                let mut server = TcpStream::connect(target).await.unwrap();
+                let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+            });
+        }
+    });
+    (address, asked)
+}
+
+/// A server that speaks TLS with a certificate of its own for `host`, and
+/// answers every request alike; its address, and the certificate as PEM.
+async fn tls_server(host: &str) -> (String, String) {
+    let CertifiedKey { cert, signing_key } =
+        generate_simple_self_signed([host.to_owned()]).unwrap();
+    let key = PrivateKeyDer::try_from(signing_key.serialize_der()).unwrap();
+    let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![cert.der().clone()], key)
+        .unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    tokio::spawn(async move {
+        while let Ok((socket, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                let Ok(mut stream) = acceptor.accept(socket).await else {
+                    return;
+                };
+                let mut request = [0; 4096];
+                let _ = stream.read(&mut request).await;
+                let _ = stream.write_all(json("200 OK", FINE).as_bytes()).await;
+                let _ = stream.shutdown().await;
+            });
+        }
+    });
+    (address, cert.pem())
+}
+
+/// A file in the folder that cargo keeps for tests.
+fn file(name: &str, text: &str) -> String {
+    let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::write(&path, text).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_systems_certificates_decide() {
+    let (address, pem) = tls_server("localhost").await;
+    let base_url = format!("https://localhost:{}", address.rsplit(':').next().unwrap());
+    // This variable is one of the ways to tell a Linux system what to trust.
+    let trusted = file("trusted.pem", &pem);
+    let (_, another) = tls_server("localhost").await;
+    let distrusted = file("distrusted.pem", &another);
+
+    let with = |store: String, base_url: String| async move {
+        tokio::task::spawn_blocking(move || {
+            in_a_child("tls::child", &base_url, &[("SSL_CERT_FILE", &store)])
+        })
+        .await
+        .unwrap()
+    };
+    assert_eq!(with(trusted.clone(), base_url.clone()).await, "got ci");
+    assert_eq!(with(distrusted, base_url.clone()).await, "no TLS");
+    // The certificate is for the name, not for the address.
+    let by_address = base_url.replace("localhost", "127.0.0.1");
+    assert_eq!(with(trusted, by_address).await, "no TLS");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn proxies_of_the_environment_are_used_and_avoided() {
+    let (address, pem) = tls_server("api.example.test").await;
+    let (proxy, asked) = proxy(address).await;
+    let store = file("proxied.pem", &pem);
+    let base_url = "https://api.example.test/client/v4";
+    // Nobody listens here, but the proxy takes it all the same. The address means
+    // this machine, and is not one of its loopback addresses.
+    let (_held, address) = crate::support::closed_port();
+    let here = format!("https://0.0.0.0:{}", address.port());
+    let through = |base_url: &str, variables: &[(&'static str, &str)]| {
+        let base_url = base_url.to_owned();
+        let variables: Vec<(&str, String)> = variables
+            .iter()
+            .map(|(name, value)| (*name, (*value).to_owned()))
+            .collect();
+        tokio::task::spawn_blocking(move || {
+            let variables: Vec<(&str, &str)> = variables
+                .iter()
+                .map(|(name, value)| (*name, value.as_str()))
+                .collect();
+            in_a_child("tls::child", &base_url, &variables)
+        })
+    };
+
+    let proxied = [("HTTPS_PROXY", &*proxy), ("SSL_CERT_FILE", &*store)];
+    assert_eq!(through(base_url, &proxied).await.unwrap(), "got ci");
+    let heads = asked.lock().unwrap().clone();
+    let [head] = &heads[..] else {
+        panic!("one connection: {heads:?}");
+    };
+    assert!(
+        head.starts_with("CONNECT api.example.test:443 HTTP/1.1"),
+        "{head}"
+    );
+    assert!(!head.contains(CANARY), "the proxy sees no credential");
+
+    // The server that the proxy leads to has no certificate for this one.
+    assert_eq!(through(&here, &proxied).await.unwrap(), "no TLS");
+    assert_eq!(asked.lock().unwrap().len(), 2);
+    let avoided = [
+        ("HTTPS_PROXY", &*proxy),
+        ("NO_PROXY", "0.0.0.0"),
+        ("SSL_CERT_FILE", &*store),
+    ];
+    let said = through(&here, &avoided).await.unwrap();
+    assert!(said.contains("could not connect"), "{said}");
+    assert_eq!(asked.lock().unwrap().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_proxy_is_used_to_this_machine() {
+    let server = RawServer::start(json("200 OK", FINE), Then::Close).await;
+    let (proxy, asked) = proxy("127.0.0.1:1".to_owned()).await;
+    for variable in ["HTTP_PROXY", "http_proxy", "ALL_PROXY"] {
+        let (base_url, proxy) = (server.base_url(), proxy.clone());
+        let child = move || in_a_child("tls::child", &base_url, &[(variable, &proxy)]);
+        let said = tokio::task::spawn_blocking(child).await.unwrap();
+        assert_eq!(said, "got ci", "{variable}");
+    }
+    assert_eq!(asked.lock().unwrap()[..], [""; 0]);
+}
+
+#[test]
+fn a_proxy_of_an_unsupported_scheme_is_named_as_the_fault() {
+    let said = in_a_child(
+        "tls::child",
+        "https://api.example.test",
+        &[("ALL_PROXY", "socks5h://127.0.0.1:1080")],
+    );
+    insta::assert_snapshot!(said, @"get account service token: could not use the proxy; check HTTPS_PROXY and ALL_PROXY: the proxy's URL begins with `http://` or `https://`, and holds the user name and the password that the proxy wants");
+}
+
+#[tokio::test]
+async fn versions_before_tls_1_2_are_not_offered() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base_url = format!("https://{}", listener.local_addr().unwrap());
+    let hello = tokio::spawn(async move {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        let mut record = [0; 5];
+        socket.read_exact(&mut record).await.unwrap();
+        let mut hello = vec![0; usize::from(u16::from_be_bytes([record[3], record[4]]))];
+        socket.read_exact(&mut hello).await.unwrap();
+        hello
+    });
+    let builder = Client::builder().api_token(CANARY).base_url(base_url);
+    assert!(get(builder).await.unwrap_err().is_connect());
+    assert_eq!(offered_versions(&hello.await.unwrap()), [0x0303, 0x0304]);
+}
+
+/// The versions that a ClientHello offers (RFC 8446, sections 4.1.2 and 4.2.1), in
+/// order.
+fn offered_versions(hello: &[u8]) -> Vec<u16> {
+    let number = |at: usize| usize::from(u16::from_be_bytes([hello[at], hello[at + 1]]));
+    // Type and length, version, random.
+    let session_id = 4 + 2 + 32;
+    let cipher_suites = session_id + 1 + usize::from(hello[session_id]);
+    let compressions = cipher_suites + 2 + number(cipher_suites);
+    let mut extension = compressions + 1 + usize::from(hello[compressions]) + 2;
+    loop {
+        let (kind, length) = (number(extension), number(extension + 2));
+        if kind == 43 {
+            let list = &hello[extension + 5..extension + 4 + length];
+            let mut versions: Vec<u16> = list
+                .chunks(2)
+                .map(|version| u16::from_be_bytes([version[0], version[1]]))
+                .collect();
+            versions.sort_unstable();
+            return versions;
+        }
+        extension += 4 + length;
+    }
+}
+
+#[tokio::test]
+async fn a_handshake_that_never_ends_is_no_connection() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base_url = format!("https://{}", listener.local_addr().unwrap());
+    let client = Client::builder()
+        .api_token(CANARY)
+        .base_url(base_url)
+        .http_client(|http| http.connect_timeout(Duration::from_millis(50)))
+        .retry(Retry::default().attempts(2))
+        .clock(crate::support::clock())
+        .build()
+        .unwrap();
+    let tokens = client.account(ACCOUNT).unwrap().service_tokens();
+    let rotate = RotateServiceToken::revoke_now();
+    let error = tokens.rotate(TOKEN, &rotate).await.unwrap_err();
+    assert!(error.is_connect(), "{error}");
+    assert!(!error.is_timeout(), "{error}");
+    assert!(!error.may_have_been_applied());
+    assert_eq!(
+        error.attempts(),
+        2,
+        "nothing was sent, so it was tried again"
+    );
+}

@@ -1,0 +1,33 @@
+//! The memory that a hostile answer takes.
+
+use tokio::runtime::Runtime;
+
+use crate::support::{self, RawServer, TOKEN, Then};
+
+/// Prints how many bytes of memory an answer of ten gigabytes takes at most. It is
+/// measured in a process of its own, where nothing else allocates.
+#[test]
+fn child() {
+    support::be_a_child(|_| Runtime::new().unwrap().block_on(growth()).to_string());
+}
+
+async fn growth() -> usize {
+    // The first call sets up what later calls share.
+    let small = RawServer::start(support::json("200 OK", "{}"), Then::Close).await;
+    small.tokens().refresh(TOKEN).await.unwrap_err();
+    let idle = support::peak_memory();
+
+    let head = "HTTP/1.1 200 OK\r\ncontent-length: 10737418240\r\n\r\n ";
+    let server = RawServer::start(head, Then::Repeat).await;
+    let error = server.tokens().refresh(TOKEN).await.unwrap_err();
+    assert!(error.is_body_too_large());
+    support::peak_memory() - idle
+}
+
+#[test]
+fn ten_gigabytes_are_cut_at_the_limit() {
+    let growth: usize = support::in_a_child("bodies::child", "measure", &[])
+        .parse()
+        .unwrap();
+    assert!(growth < 20 * 1024 * 1024, "{growth} bytes more than idle");
+}

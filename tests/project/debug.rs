@@ -1,0 +1,266 @@
+//! What the `Debug` of each public type shows, and that none of it is a secret.
+
+use std::fmt::Debug;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use crate::support::{ACCOUNT, CANARY, RawServer, TOKEN, Then, json};
+use cf_service_tokens::renewal::{
+    RenewBy, RenewReason, RenewalEvent, RenewalPolicy, Shard, SkipReason, UnableReason, WatchEvent,
+};
+use cf_service_tokens::{
+    AccountId, CreateServiceToken, Credentials, GoDuration, ManualClock, Method, RateLimit, Retry,
+    RotateServiceToken, ServiceToken, ServiceTokenId, TokenDuration, UpdateServiceToken,
+    WaitReason,
+};
+use chrono::{DateTime, Utc};
+use http::{HeaderName, HeaderValue};
+
+/// What a type shows of itself, under its name.
+struct Shown {
+    sections: Vec<String>,
+    text: String,
+}
+
+impl Shown {
+    fn new() -> Self {
+        Self {
+            sections: Vec::new(),
+            text: String::new(),
+        }
+    }
+
+    fn add(&mut self, name: &str, value: &dyn Debug) {
+        let debug = format!("{value:#?}");
+        assert!(!debug.contains(CANARY), "{name} shows the secret: {debug}");
+        assert!(!format!("{value:?}").contains(CANARY), "{name}");
+        self.text += &format!("# {name}\n{debug}\n\n");
+        self.sections.push(name.to_owned());
+    }
+
+    /// The text, without what differs from run to run.
+    fn stable(&self, server: &RawServer) -> String {
+        self.text
+            .replace(&server.base_url(), "http://127.0.0.1:PORT/client/v4")
+    }
+}
+
+fn noon() -> DateTime<Utc> {
+    "2026-11-24T12:00:00Z".parse().unwrap()
+}
+
+/// An answer that holds a secret wherever the API could have put one.
+fn answer_with_secrets() -> String {
+    json(
+        "200 OK",
+        &format!(
+            r#"{{"success":true,"errors":[],"messages":[{{"code":1001,"message":"for {CANARY}","documentation_url":"https://example.com/?key={CANARY}","source":{{"pointer":"/{CANARY}"}}}}],"result":{{"id":"{TOKEN}","client_id":"88bf3b6d86161464f6509f7219099e57.access.example.com","client_secret":"{CANARY}","name":"ci","duration":"8760h","enabled":true,"expires_at":"2026-12-03T12:00:00Z"}}}}"#
+        ),
+    )
+}
+
+fn list_of_one() -> String {
+    json(
+        "200 OK",
+        &format!(
+            r#"{{"success":true,"errors":[],"messages":[],"result":[{{"id":"{TOKEN}","name":"ci","expires_at":"2026-12-03T12:00:00Z"}}],"result_info":{{"count":1,"page":1,"per_page":50,"total_count":1}}}}"#
+        ),
+    )
+}
+
+#[tokio::test]
+async fn every_public_type() {
+    let server = RawServer::start(answer_with_secrets(), Then::Close).await;
+    let builder = server
+        .builder()
+        .account_id(ACCOUNT)
+        .retry(Retry::default().attempts(2).seed(7))
+        .clock(crate::support::clock());
+    let mut shown = Shown::new();
+    shown.add("ClientBuilder", &builder);
+    let client = builder.build().unwrap();
+    shown.add("Client", &client);
+    shown.add("Retry", &Retry::none());
+    shown.add("RateLimit", &RateLimit::none());
+    shown.add("ManualClock", &ManualClock::new(noon()));
+    client.clone().with(|call| {
+        let call = call.timeout(Duration::from_secs(1)).header(
+            HeaderName::from_static("x-gateway-key"),
+            HeaderValue::from_static(CANARY),
+        );
+        shown.add("CallOptions", &call);
+        call
+    });
+    let request = client
+        .request(Method::POST, "/user/tokens")
+        .query("key", CANARY)
+        .json(CANARY);
+    shown.add("RawRequest", &request);
+
+    shown.add("AccountId", &AccountId::new(ACCOUNT).unwrap());
+    shown.add("ServiceTokenId", &ServiceTokenId::new(TOKEN).unwrap());
+    shown.add("GoDuration", &GoDuration::from_hours(8760).unwrap());
+    let thirty_days = "30d".parse::<GoDuration>().unwrap_err();
+    shown.add("ParseDurationErrorKind", &thirty_days.kind());
+    shown.add("ParseDurationError", &thirty_days);
+    let too_long = GoDuration::try_from(Duration::MAX).unwrap_err();
+    shown.add("DurationRangeError", &too_long);
+    shown.add("TokenDuration", &TokenDuration::FOREVER);
+
+    shown.add(
+        "CreateServiceToken",
+        &CreateServiceToken::new("ci").enabled(true),
+    );
+    shown.add("UpdateServiceToken", &UpdateServiceToken::new().name("ci"));
+    let a_day = RotateServiceToken::grace(Duration::from_secs(86_400));
+    shown.add("RotateServiceToken", &a_day);
+
+    shown.add("Credentials", &Credentials::ApiToken(CANARY.into()));
+    let events = Arc::new(Mutex::new(String::new()));
+    let log = Arc::clone(&events);
+    let told = server
+        .builder()
+        .on_event(move |event| *log.lock().unwrap() = format!("{event:#?}"))
+        .build()
+        .unwrap();
+    let told = told.account(ACCOUNT).unwrap().service_tokens();
+    told.get(TOKEN).await.unwrap();
+    shown.add("Event", &format_args!("{}", events.lock().unwrap()));
+    shown.add("WaitReason", &WaitReason::Backoff);
+    let account = client.default_account().unwrap();
+    shown.add("Account", &account);
+    let tokens = account.service_tokens();
+    shown.add("ServiceTokens", &tokens);
+    shown.add("ListServiceTokens", &tokens.list().search("ci"));
+    shown.add("ServiceTokenStream", &tokens.list().stream());
+
+    let rotated = tokens.rotate(TOKEN, &a_day).await.unwrap();
+    shown.add("Response", &rotated);
+    shown.add("ApiMessage", &rotated.messages()[0]);
+    let source = rotated.messages()[0].source.as_ref().unwrap();
+    shown.add("ApiMessageSource", source);
+    shown.add("ServiceTokenCredentials", rotated.credentials());
+    let issued = rotated.into_inner();
+    shown.add("IssuedServiceToken", &issued);
+    let token: ServiceToken = issued.token().clone();
+    shown.add("ServiceToken", &token);
+
+    let failure = format!(
+        r#"{{"success":false,"errors":[{{"code":6111,"message":"Bearer {CANARY}","documentation_url":"https://example.com/?key={CANARY}","source":{{"pointer":"/{CANARY}"}}}}],"messages":[],"result":null}}"#
+    );
+    let refusing = RawServer::start(json("400 Bad Request", &failure), Then::Close).await;
+    let error = refusing.tokens().refresh(TOKEN).await.unwrap_err();
+    assert!(!error.to_string().contains(CANARY), "{error}");
+    shown.add("Error", &error);
+    shown.add("ErrorKind", &error.kind());
+    let blocked = format!(
+        r#"{{"title":"Error 1020: {CANARY}","detail":"Bearer {CANARY}","error_code":1020,"cloudflare_error":true}}"#
+    );
+    let blocking = RawServer::start(json("403 Forbidden", &blocked), Then::Close).await;
+    let error = blocking.tokens().refresh(TOKEN).await.unwrap_err();
+    assert!(!error.to_string().contains(CANARY), "{error}");
+    shown.add("Problem", error.problem().unwrap());
+
+    let listing = RawServer::start(list_of_one(), Then::Close).await;
+    let tokens = listing
+        .builder()
+        .clock(crate::support::clock())
+        .build()
+        .unwrap()
+        .account(ACCOUNT)
+        .unwrap()
+        .service_tokens();
+    let page = tokens.list().page(1).await.unwrap().into_inner();
+    shown.add("ResultInfo", page.result_info.as_ref().unwrap());
+    shown.add("ServiceTokenPage", &page);
+
+    let policy = RenewalPolicy::new()
+        .by(RenewBy::Duration)
+        .shard(Shard::new(0, 4).unwrap())
+        .dry_run(true);
+    shown.add("RenewalPolicy", &policy);
+    shown.add("RenewBy", &RenewBy::Refresh);
+    shown.add("Shard", &Shard::new(0, 4).unwrap());
+    shown.add("Decision", &RenewalPolicy::new().decide(&token, noon()));
+    shown.add("RenewReason", &RenewReason::Due);
+    shown.add("SkipReason", &SkipReason::NotDue);
+    shown.add("UnableReason", &UnableReason::NoExpiry);
+    shown.add("Watch", &tokens.watch(&policy));
+    shown.add("WatchEvent", &WatchEvent::Waiting { until: noon() });
+
+    // The list is all that this server has to answer a refresh with.
+    let mut renewal = tokens.renew(&RenewalPolicy::new());
+    shown.add("Renewal", &renewal);
+    shown.add("RenewalEvent", &renewal.next().await.unwrap());
+    let Some(RenewalEvent::Settled(settled)) = renewal.next().await else {
+        panic!("one token is due");
+    };
+    shown.add("RenewalOutcome", &settled.outcome);
+    let cf_service_tokens::renewal::RenewalOutcome::Failed { error } = &settled.outcome else {
+        panic!("the answer was no token");
+    };
+    shown.add("RenewalError", error);
+    shown.add("TokenRenewal", &settled);
+    let report = renewal.await;
+    shown.add("RenewalReport", &report);
+    shown.add("RenewalFailure", &report.into_result().unwrap_err());
+
+    assert_complete(&shown.sections);
+    insta::assert_snapshot!(shown.stable(&server));
+}
+
+/// The types that the crate's root and `renewal` re-export are all shown.
+fn assert_complete(sections: &[String]) {
+    let sources = [
+        include_str!("../../src/lib.rs"),
+        include_str!("../../src/renewal.rs"),
+    ];
+    let exports = sources
+        .iter()
+        .flat_map(|source| source.split("pub use ").skip(1))
+        .filter_map(|rest| rest.split(';').next())
+        .flat_map(|export| {
+            export
+                .rsplit("::")
+                .next()
+                .unwrap_or_default()
+                .split([',', '{', '}'])
+        })
+        .map(str::trim)
+        // Traits, and what belongs to other crates.
+        .filter(|name| {
+            name.starts_with(char::is_uppercase)
+                && !["Clock", "Method", "ToServiceTokenId", "Stream"].contains(name)
+        });
+    for name in exports {
+        assert!(
+            sections.iter().any(|section| section == name),
+            "{name} is public, and its `Debug` is not looked at here"
+        );
+    }
+}
+
+#[cfg(feature = "blocking")]
+#[test]
+fn every_blocking_type() {
+    let client = cf_service_tokens::blocking::Client::builder()
+        .api_token(CANARY)
+        .base_url("http://127.0.0.1:1/client/v4")
+        .account_id(ACCOUNT)
+        .build()
+        .unwrap();
+    let mut shown = Shown::new();
+    shown.add("Client", &client);
+    let account = client.default_account().unwrap();
+    shown.add("Account", &account);
+    let tokens = account.service_tokens();
+    shown.add("ServiceTokens", &tokens);
+    shown.add("ListServiceTokens", &tokens.list());
+    shown.add("ServiceTokenIter", &tokens.list().iter());
+    let request = client
+        .request(Method::POST, "/user/tokens")
+        .query("key", CANARY)
+        .json(CANARY);
+    shown.add("RawRequest", &request);
+    insta::assert_snapshot!(shown.text);
+}

@@ -1,0 +1,118 @@
+//! The programs of README.md, run as they stand there.
+
+use std::fs;
+
+use cf_service_tokens::ServiceTokenCredentials;
+use cf_service_tokens_simulator::{Fault, Injection, SeedToken, Simulator};
+use chrono::{TimeDelta, Utc};
+use tokio::runtime::Runtime;
+
+/// A program of README.md, as a module that can run it.
+macro_rules! program {
+    ($name:ident, $file:literal) => {
+        mod $name {
+            include!($file);
+
+            pub fn run() -> String {
+                match main() {
+                    Ok(()) => "ok".to_owned(),
+                    Err(error) => format!("Error: {error:?}"),
+                }
+            }
+        }
+    };
+}
+
+program!(refresh, "../readme/refresh.rs");
+program!(renew, "../readme/renew.rs");
+program!(rotate, "../readme/rotate.rs");
+
+#[test]
+fn child() {
+    crate::support::be_a_child(|program| match program {
+        "refresh" => refresh::run(),
+        "renew" => renew::run(),
+        _ => rotate::run(),
+    });
+}
+
+/// A simulator with one token that is due, in a runtime that runs it.
+fn simulator() -> (Runtime, Simulator) {
+    let runtime = Runtime::new().unwrap();
+    let token = SeedToken::new("deploy").expires_in(TimeDelta::days(9));
+    let simulator = runtime.block_on(Simulator::builder().token(token).start());
+    (runtime, simulator.unwrap())
+}
+
+/// Runs a program in a process of its own, as somebody would who has set the variables.
+fn run(program: &str, simulator: &Simulator) -> String {
+    let secret_file = secret_file(program);
+    crate::support::in_a_child(
+        "readme::child",
+        program,
+        &[
+            ("CLOUDFLARE_API_TOKEN", simulator.api_token()),
+            ("CLOUDFLARE_BASE_URL", simulator.base_url()),
+            ("CLOUDFLARE_ACCOUNT_ID", simulator.account_id()),
+            ("SECRET_FILE", &secret_file),
+        ],
+    )
+}
+
+fn secret_file(program: &str) -> String {
+    format!("{}/readme-{program}.secret", env!("CARGO_TARGET_TMPDIR"))
+}
+
+#[test]
+fn readme_has_the_programs_as_they_are_run_here() {
+    let readme = include_str!("../../README.md");
+    for program in [
+        include_str!("../readme/refresh.rs"),
+        include_str!("../readme/renew.rs"),
+        include_str!("../readme/rotate.rs"),
+    ] {
+        assert!(readme.contains(program), "README.md lacks:\n{program}");
+    }
+}
+
+#[test]
+fn refresh_a_token_by_its_name() {
+    let (_runtime, simulator) = simulator();
+    assert_eq!(run("refresh", &simulator), "ok");
+    let next_year = Utc::now() + TimeDelta::days(364);
+    assert!(simulator.tokens()[0].expires_at > next_year);
+    assert_eq!(
+        simulator.requests().len(),
+        2,
+        "one finds it, one refreshes it"
+    );
+}
+
+#[test]
+fn renew_an_account() {
+    let (_runtime, simulator) = simulator();
+    simulator.inject(Injection::new(Fault::Status(400)).always());
+    let failed = run("renew", &simulator);
+    assert!(
+        failed.starts_with("Error: the renewal is incomplete"),
+        "{failed}"
+    );
+    simulator.clear_faults();
+    assert_eq!(run("renew", &simulator), "ok");
+    let next_year = Utc::now() + TimeDelta::days(364);
+    assert!(simulator.tokens()[0].expires_at > next_year);
+}
+
+#[test]
+fn rotate_a_token_and_store_its_secret() {
+    let (runtime, simulator) = simulator();
+    assert_eq!(run("rotate", &simulator), "ok");
+    let file = secret_file("rotate");
+    let secret = fs::read_to_string(&file).unwrap();
+    fs::remove_file(file).unwrap();
+    let client_id = simulator.tokens()[0].client_id.clone();
+    let credentials = ServiceTokenCredentials::new(client_id, secret);
+    let app = reqwest::Client::new().get(simulator.protected_url());
+    let app = app.headers(credentials.headers().unwrap()).send();
+    assert_eq!(runtime.block_on(app).unwrap().status(), 200);
+}

@@ -1,0 +1,15 @@
+//! Renewal: the policy, one pass, and the watch.
+#![allow(
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test may panic and print"
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod decision;
+mod pass;
+mod ten_years;
+mod watch;

@@ -1,0 +1,441 @@
+//! Ten years of watching an account, in seconds: the API is down for hours and
+//! days, answers wrongly, and locks the watcher out; the watcher is restarted and
+//! suspended, and its clock is wrong; tokens come and go. Through all of it no
+//! token of the policy lapses, and what is reported as renewed is.
+//!
+//! Each world comes from a seed. Two are lived through by default. More of them,
+//! or a certain one once again:
+//!
+//! ```sh
+//! TEN_YEARS_SEEDS=100 cargo test --release --test renewal ten_years -- --nocapture
+//! TEN_YEARS_SEED=17 cargo test --release --test renewal ten_years -- --nocapture
+//! ```
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock};
+use std::time::Duration;
+
+use cf_service_tokens::renewal::{
+    RenewBy, RenewalEvent, RenewalOutcome, RenewalPolicy, RenewalReport, SkipReason, WatchEvent,
+};
+use cf_service_tokens::{Client, Clock, CreateServiceToken, Retry, ServiceTokens, TokenDuration};
+use cf_service_tokens_simulator::{Fault, Injection, SeedToken, Simulator, WrongJson};
+use chrono::{DateTime, TimeDelta, Utc};
+use fastrand::Rng;
+
+const YEARS: i64 = 10;
+const DURATIONS: [&str; 6] = ["720h", "2160h", "8760h", "17520h", "87600h", "forever"];
+/// With the shortest duration, half of which is the window: half a month. The
+/// longest outage leaves some of that.
+const LONGEST_OUTAGE: i64 = 11 * 24;
+
+static START: LazyLock<DateTime<Utc>> = LazyLock::new(|| "2026-11-24T12:00:00Z".parse().unwrap());
+
+/// What happens to the world.
+#[derive(Debug)]
+enum Event {
+    Outage,
+    Recovery,
+    /// The next calls meet this.
+    Spell(Injection),
+    Restart,
+    /// The machine sleeps until shortly before the first token lapses.
+    Suspension,
+    /// The machine's clock is off by this.
+    Skew(TimeDelta),
+    NewToken,
+    TokenRemoved,
+}
+
+/// The time: as it is, and as the watcher's machine has it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Time {
+    /// How long the machine has been awake.
+    awake: Duration,
+    asleep: TimeDelta,
+    skew: TimeDelta,
+}
+
+impl Time {
+    fn true_now(&self) -> DateTime<Utc> {
+        *START + self.awake + self.asleep
+    }
+}
+
+struct World {
+    seed: u64,
+    time: Arc<Mutex<Time>>,
+    simulator: OnceLock<Simulator>,
+    state: Mutex<State>,
+}
+
+struct State {
+    random: Rng,
+    /// What is still to come, by the time that the machine has been awake.
+    events: VecDeque<(Duration, Event)>,
+    is_down: bool,
+    must_restart: bool,
+    lived_through: usize,
+    renewed: usize,
+    /// The last things that happened, for whoever looks into a failure.
+    history: VecDeque<String>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap()
+}
+
+fn hours(hours: i64) -> Duration {
+    TimeDelta::hours(hours).to_std().unwrap()
+}
+
+/// A fault that the API may have for a while.
+fn bad_spell(random: &mut Rng) -> Injection {
+    let faults = [
+        Fault::StaleAnswer,
+        Fault::ResetAfterRequest,
+        Fault::ResetAfterHead,
+        Fault::ResetDuringAnswer,
+        Fault::TruncatedBody,
+        Fault::SuccessFalse,
+        Fault::HtmlPage(502),
+        Fault::Status(500),
+        Fault::Status(503),
+        Fault::Redirect,
+        Fault::LockOut,
+        Fault::TooManyRequests {
+            retry_after_seconds: Some(30),
+        },
+        Fault::WrongJson(WrongJson::ResultNull),
+        Fault::WrongJson(WrongJson::Truncated),
+        Fault::WrongJson(WrongJson::FieldsOfAnotherType),
+    ];
+    let fault = faults[random.usize(..faults.len())].clone();
+    let injection = Injection::new(fault).times(random.u32(1..30));
+    if random.bool() {
+        injection.taking_effect()
+    } else {
+        injection
+    }
+}
+
+/// Ten years of events. Between two outages there is some time.
+fn fate(random: &mut Rng) -> VecDeque<(Duration, Event)> {
+    let mut events = VecDeque::new();
+    let mut at = 0;
+    while at < YEARS * 365 * 24 {
+        at += random.i64(24..60 * 24);
+        let event = match random.u8(..10) {
+            0..3 => {
+                events.push_back((hours(at), Event::Outage));
+                // More of hours than of days.
+                let share = random.f64();
+                at += 1 + (LONGEST_OUTAGE as f64 * share * share) as i64;
+                Event::Recovery
+            }
+            3..6 => Event::Spell(bad_spell(random)),
+            6 => Event::Restart,
+            7 => Event::Suspension,
+            8 => Event::Skew(TimeDelta::minutes(random.i64(-2880..2880))),
+            _ if random.bool() => Event::NewToken,
+            _ => Event::TokenRemoved,
+        };
+        events.push_back((hours(at), event));
+    }
+    events
+}
+
+impl World {
+    async fn new(seed: u64) -> Arc<Self> {
+        let mut random = Rng::with_seed(seed);
+        let share = random.f64();
+        let count = match seed {
+            0 => 1_000,
+            // More small accounts than large ones.
+            _ => 5 + (195.0 * share.powi(3)) as usize,
+        };
+        let time = Arc::<Mutex<Time>>::default();
+        let clock = Arc::clone(&time);
+        let mut builder = Simulator::builder()
+            .seed(seed)
+            .enforce_rate_limit(1_200, TimeDelta::minutes(5))
+            .clock(move || lock(&clock).true_now());
+        for number in 0..count {
+            let duration = DURATIONS[random.usize(..DURATIONS.len())];
+            let token = SeedToken::new(format!("token {number}")).duration(duration);
+            let token = match random.u8(..20) {
+                0 => token.disabled(),
+                _ => token.expires_in(TimeDelta::hours(random.i64(12..8760))),
+            };
+            builder = builder.token(token);
+        }
+        let world = Self {
+            seed,
+            time,
+            simulator: OnceLock::new(),
+            state: Mutex::new(State {
+                events: fate(&mut random),
+                random,
+                is_down: false,
+                must_restart: false,
+                lived_through: 0,
+                renewed: 0,
+                history: VecDeque::new(),
+            }),
+        };
+        assert!(world.simulator.set(builder.start().await.unwrap()).is_ok());
+        Arc::new(world)
+    }
+
+    fn simulator(&self) -> &Simulator {
+        self.simulator.get().unwrap()
+    }
+
+    fn tokens(&self, clock: impl Clock + 'static) -> ServiceTokens {
+        let client = Client::builder()
+            .api_token(self.simulator().api_token())
+            .base_url(self.simulator().base_url())
+            .retry(Retry::default().seed(self.seed))
+            .clock(clock)
+            .build();
+        client
+            .unwrap()
+            .account(self.simulator().account_id())
+            .unwrap()
+            .service_tokens()
+    }
+
+    /// Lets the machine be awake for so long.
+    async fn pass_time(&self, duration: Duration) {
+        let until = lock(&self.time).awake + duration;
+        loop {
+            let event = {
+                let mut state = lock(&self.state);
+                let is_next = state.events.front().is_some_and(|(at, _)| *at <= until);
+                if is_next {
+                    state.events.pop_front()
+                } else {
+                    None
+                }
+            };
+            let Some((at, event)) = event else {
+                break;
+            };
+            self.be_awake_until(at);
+            lock(&self.state).lived_through += 1;
+            self.remember(format!("{event:?}"));
+            self.undergo(event).await;
+        }
+        self.be_awake_until(until);
+    }
+
+    fn be_awake_until(&self, until: Duration) {
+        let mut time = lock(&self.time);
+        time.awake = time.awake.max(until);
+    }
+
+    fn remember(&self, what: String) {
+        let now = lock(&self.time).true_now();
+        let history = &mut lock(&self.state).history;
+        if history.len() == 40 {
+            history.pop_front();
+        }
+        history.push_back(format!("{} {what}", now.format("%F %T")));
+    }
+
+    async fn undergo(&self, event: Event) {
+        match event {
+            Event::Outage => {
+                self.simulator().go_offline().await.unwrap();
+                lock(&self.state).is_down = true;
+            }
+            Event::Recovery => {
+                self.simulator().come_back().await.unwrap();
+                lock(&self.state).is_down = false;
+            }
+            Event::Spell(injection) => self.simulator().inject(injection),
+            Event::Restart => lock(&self.state).must_restart = true,
+            Event::Suspension => self.suspend(),
+            Event::Skew(skew) => lock(&self.time).skew = skew,
+            Event::NewToken | Event::TokenRemoved if lock(&self.state).is_down => {}
+            Event::NewToken => self.create().await,
+            Event::TokenRemoved => self.remove().await,
+        }
+    }
+
+    /// Sleeps until half an hour before the first token lapses. Nothing else is
+    /// wrong on waking up, or nobody could renew it in time.
+    fn suspend(&self) {
+        self.simulator().clear_faults();
+        let first = self.simulator().tokens().into_iter();
+        let first = first.filter(|token| token.enabled && token.duration != "forever");
+        let Some(first) = first.map(|token| token.expires_at).min() else {
+            return;
+        };
+        let mut time = lock(&self.time);
+        time.skew = TimeDelta::zero();
+        let sleep = first - TimeDelta::minutes(30) - time.true_now();
+        time.asleep += sleep.max(TimeDelta::zero());
+    }
+
+    async fn create(&self) {
+        let (name, duration) = {
+            let random = &mut lock(&self.state).random;
+            let duration: TokenDuration = DURATIONS[random.usize(..5)].parse().unwrap();
+            (format!("new {}", random.u32(..)), duration)
+        };
+        let request = CreateServiceToken::new(name).duration(duration);
+        // In a bad spell it may fail; then there is no new token, or one more.
+        let _ = self.tokens(Still).create(&request).await;
+    }
+
+    async fn remove(&self) {
+        let tokens = self.simulator().tokens();
+        if tokens.len() > 3 {
+            let index = lock(&self.state).random.usize(..tokens.len());
+            let _ = self.tokens(Still).delete(&tokens[index].id).await;
+        }
+    }
+
+    /// What is said to be renewed is, and no token lapsed.
+    fn check(&self, report: &RenewalReport) {
+        let has_expired = report.skipped.contains_key(&SkipReason::Expired);
+        if report.listed > 0 && report.tokens.is_empty() && !has_expired {
+            return;
+        }
+        self.remember(report.to_string());
+        let now = lock(&self.time).true_now();
+        let tokens = self.simulator().tokens();
+        for token in &tokens {
+            let lives = !token.enabled || token.duration == "forever" || token.expires_at > now;
+            assert!(lives, "{self}: lapsed: {token:?}");
+        }
+        for renewal in &report.tokens {
+            if let RenewalOutcome::Renewed { expires_at } = renewal.outcome {
+                lock(&self.state).renewed += 1;
+                // Nor had it lapsed before this pass, which takes less than an hour.
+                let before = now - TimeDelta::hours(1);
+                assert!(renewal.expires_at > Some(before), "{self}: {renewal:?}");
+                let token = tokens
+                    .iter()
+                    .find(|token| Some(&token.id) == renewal.id.as_ref());
+                assert_eq!(token.unwrap().expires_at, expires_at, "{self}: {renewal:?}");
+            }
+        }
+    }
+}
+
+impl fmt::Display for World {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "seed {}, {:?}", self.seed, lock(&self.time))?;
+        let state = lock(&self.state);
+        state
+            .history
+            .iter()
+            .try_for_each(|line| writeln!(f, "{line}"))
+    }
+}
+
+/// The clock of the watcher's machine.
+struct MachineClock(Arc<World>);
+
+impl Clock for MachineClock {
+    fn now(&self) -> DateTime<Utc> {
+        let time = lock(&self.0.time);
+        time.true_now() + time.skew
+    }
+
+    fn elapsed(&self) -> Duration {
+        lock(&self.0.time).awake
+    }
+
+    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        let world = Arc::clone(&self.0);
+        Box::pin(async move { world.pass_time(duration).await })
+    }
+}
+
+/// A clock that stands still, for calls that happen in no time.
+#[derive(Debug)]
+struct Still;
+
+impl Clock for Still {
+    fn now(&self) -> DateTime<Utc> {
+        DateTime::UNIX_EPOCH
+    }
+
+    fn elapsed(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    fn sleep(&self, _: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(std::future::ready(()))
+    }
+}
+
+async fn live(seed: u64) {
+    let world = World::new(seed).await;
+    let tokens = world.tokens(MachineClock(Arc::clone(&world)));
+    let by = if seed.is_multiple_of(2) {
+        RenewBy::Refresh
+    } else {
+        RenewBy::Duration
+    };
+    let policy = RenewalPolicy::new().by(by);
+    let end = lock(&world.time).true_now() + TimeDelta::days(YEARS * 365);
+    let (mut watch, mut passes) = (tokens.watch(&policy), 0);
+    while lock(&world.time).true_now() < end {
+        if let WatchEvent::Renewal(RenewalEvent::Finished(report)) = watch.next().await {
+            world.check(&report);
+            passes += 1;
+        }
+        if std::mem::take(&mut lock(&world.state).must_restart) {
+            // A new program remembers nothing of the old one.
+            let tokens = world.tokens(MachineClock(Arc::clone(&world)));
+            watch = tokens.watch(&policy);
+        }
+    }
+    let (tokens, state) = (world.simulator().tokens().len(), lock(&world.state));
+    println!(
+        "seed {seed}: {by:?}, {tokens} tokens, {passes} passes, {} renewals, {} events",
+        state.renewed, state.lived_through
+    );
+    assert!(state.renewed >= tokens, "little was renewed");
+}
+
+fn number(variable: &str) -> Option<u64> {
+    let text = std::env::var(variable).ok()?;
+    Some(
+        text.parse()
+            .unwrap_or_else(|_| panic!("{variable} is no number: {text}")),
+    )
+}
+
+#[test]
+fn no_token_lapses() {
+    let seeds: VecDeque<u64> = match number("TEN_YEARS_SEED") {
+        Some(seed) => [seed].into(),
+        None => (1..=number("TEN_YEARS_SEEDS").unwrap_or(2))
+            .rev()
+            // The hundredth is the one with a thousand tokens.
+            .map(|seed| if seed == 100 { 0 } else { seed })
+            .collect(),
+    };
+    let seeds = Mutex::new(seeds);
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..cores {
+            scope.spawn(|| {
+                let runtime = tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build();
+                let runtime = runtime.unwrap();
+                while let Some(seed) = { lock(&seeds).pop_front() } {
+                    runtime.block_on(live(seed));
+                }
+            });
+        }
+    });
+}
