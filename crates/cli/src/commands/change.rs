@@ -9,9 +9,9 @@ use crate::commands::confirm;
 use crate::connect::Connection;
 use crate::exit::Exit;
 use crate::explain::{self, Failure};
-use crate::journal::Journal;
 use crate::output::Output;
 use crate::records::{ChangeRecord, TokenRecord};
+use crate::secret::journal::Journal;
 
 pub(crate) async fn refresh(
     connection: &Connection,

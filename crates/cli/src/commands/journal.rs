@@ -5,12 +5,13 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use crate::arguments::JournalCommand;
-use crate::commands::{confirm, issue, left_behind};
+use crate::commands::confirm;
 use crate::exit::Exit;
 use crate::explain::{self, Failure};
-use crate::journal::{Answer, Entry, Found, Journal, Operation};
 use crate::output::{Cell, Output, Record};
-use crate::sink::Sink;
+use crate::secret::journal::{Answer, Entry, Found, Journal, Operation};
+use crate::secret::sink::Sink;
+use crate::secret::{deliver, recover};
 use crate::when;
 
 pub(crate) fn run(
@@ -43,15 +44,16 @@ fn finish(
 ) -> Result<Exit, Failure> {
     let mut entry = find(journal, name)?;
     let Some(Answer::Secret(secret)) = entry.answer.take() else {
-        return Err(Failure::new(Exit::Failed, "this entry holds no secret")
-            .next(left_behind::advice(&entry)));
+        return Err(
+            Failure::new(Exit::Failed, "this entry holds no secret").next(recover::advice(&entry))
+        );
     };
     let sink = match secret_to {
         Some(sink) => sink.absolute(),
         None => entry.intent.sink.parse().map_err(Failure::usage)?,
     };
     let proved = sink.prove()?;
-    issue::deliver(&entry, proved, secret).map_err(|error| {
+    deliver::deliver(&entry, proved, secret).map_err(|error| {
         Failure::new(
             Exit::Failed,
             format!("could not store the secret in {sink}"),
@@ -65,7 +67,7 @@ fn finish(
         &output,
         entry,
         true,
-        &format!("the secret {}", issue::whereabouts(&sink)),
+        &format!("the secret {}", deliver::whereabouts(&sink)),
     )
 }
 
@@ -89,7 +91,7 @@ fn settled(
 ) -> Result<Exit, Failure> {
     let name = entry.intent.entry.clone();
     remove_leftover(&entry.intent.sink);
-    left_behind::end(journal, entry, took_place)?;
+    recover::end(journal, entry, took_place)?;
     if output.is_table() && !output.quiet {
         output.line(&format!("{name}: {words}"))?;
     }
@@ -151,7 +153,7 @@ impl EntryRecord {
             },
             secret_to: intent.sink.clone(),
             old_secret_valid_until: intent.old_secret_valid_until,
-            next: left_behind::advice(entry),
+            next: recover::advice(entry),
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::explain::Failure;
 use crate::output::{Cell, Output, Record};
 use crate::page;
 use crate::records::{State, expiry_cell};
-use crate::replace::Replacement;
+use crate::secret::file::Replacement;
 use crate::when;
 
 pub(crate) async fn report(

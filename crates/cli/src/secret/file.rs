@@ -1,12 +1,62 @@
-//! Replaces a file as a whole: whoever looks sees the old one or the new one, and
-//! a crash leaves one of the two.
+//! Files that belong to this user alone, and how one is replaced as a whole.
+//!
+//! One run at a time has such a file: a run renames or removes it only while it holds the
+//! file's lock, and only after it has checked that the file is still the one at its path.
+//! So no run takes away a file that another one writes to.
 
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use crate::own_file;
+use fs4::{FileExt, TryLockError};
+use rustix::fs::OFlags;
+
+/// To open a file that nobody but its owner can read, and not through a link.
+pub(crate) fn options() -> OpenOptions {
+    // Opening a pipe would wait for its other end.
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let mut options = OpenOptions::new();
+    options.mode(0o600);
+    options.custom_flags(i32::try_from(flags.bits()).unwrap_or_default());
+    options
+}
+
+/// Locks the file for as long as it is open.
+pub(crate) fn lock(file: &File) -> io::Result<()> {
+    FileExt::try_lock(file).map_err(|error| match error {
+        TryLockError::WouldBlock => busy(),
+        TryLockError::Error(error) => error,
+    })
+}
+
+/// That another run has the file.
+pub(crate) fn busy() -> io::Error {
+    let what = "another run is using it";
+    io::Error::new(io::ErrorKind::ResourceBusy, what)
+}
+
+/// Whether the open file is the one at this path.
+pub(crate) fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    let open = file.metadata()?;
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        found => found.map(|found| (found.dev(), found.ino()) == (open.dev(), open.ino())),
+    }
+}
+
+/// Makes sure that nobody else can have written it, nor can.
+pub(crate) fn require_own(metadata: &Metadata) -> io::Result<()> {
+    let fault = if metadata.uid() != rustix::process::geteuid().as_raw() {
+        "it belongs to another user, who could have tampered with it"
+    } else if metadata.mode() & 0o022 != 0 {
+        "other users can write to it; run chmod go-w on it"
+    } else {
+        return Ok(());
+    };
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, fault))
+}
 
 /// A file that is to be replaced, and the new one beside it, still empty and locked
 /// until it is in place.
@@ -33,17 +83,14 @@ impl Replacement {
         remove_leftover(path)?;
         let new_path = new_path(path)?;
         // Never an existing file, which may be another user's.
-        let opened = own_file::options()
-            .write(true)
-            .create_new(true)
-            .open(&new_path);
+        let opened = options().write(true).create_new(true).open(&new_path);
         let new = match opened {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                return Err(own_file::busy());
+                return Err(busy());
             }
             opened => opened?,
         };
-        own_file::lock(&new)?;
+        lock(&new)?;
         let mut replacement = Self {
             path: path.to_owned(),
             new_path,
@@ -52,7 +99,7 @@ impl Replacement {
         };
         // Before it was locked, another run may have taken it for a leftover.
         if !replacement.is_in_place()? {
-            return Err(own_file::busy());
+            return Err(busy());
         }
         let new = &mut replacement.new;
         new.write_all(b"proof")?;
@@ -79,7 +126,7 @@ impl Replacement {
     }
 
     fn is_in_place(&self) -> io::Result<bool> {
-        own_file::is_at(&self.new, &self.new_path)
+        is_at(&self.new, &self.new_path)
     }
 }
 
@@ -100,7 +147,7 @@ impl Drop for Replacement {
 /// One of the kind `ResourceBusy`, if another run is about to replace the file.
 pub(crate) fn remove_leftover(path: &Path) -> io::Result<()> {
     let new_path = new_path(path)?;
-    let left = match own_file::options().read(true).open(&new_path) {
+    let left = match options().read(true).open(&new_path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => {
             let at = format!("{}: {error}", new_path.display());
@@ -108,10 +155,10 @@ pub(crate) fn remove_leftover(path: &Path) -> io::Result<()> {
         }
         Ok(left) => left,
     };
-    own_file::lock(&left)?;
-    match own_file::is_at(&left, &new_path)? {
+    lock(&left)?;
+    match is_at(&left, &new_path)? {
         true => fs::remove_file(&new_path),
-        false => Err(own_file::busy()),
+        false => Err(busy()),
     }
 }
 

@@ -10,9 +10,9 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::own_file;
-use crate::replace;
-use crate::sink::IssuedSecret;
+use crate::secret::file;
+
+use crate::secret::sink::IssuedSecret;
 
 /// The interrupted operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,10 +69,7 @@ pub(crate) struct Entry {
 impl Entry {
     /// Makes the entry, locks it, and brings the intent to disk.
     pub(super) fn begin(path: &Path, intent: Intent) -> io::Result<Self> {
-        let file = own_file::options()
-            .append(true)
-            .create_new(true)
-            .open(path)?;
+        let file = file::options().append(true).create_new(true).open(path)?;
         FileExt::try_lock(&file)?;
         let mut entry = Self {
             path: path.to_owned(),
@@ -82,7 +79,7 @@ impl Entry {
         };
         let line = Zeroizing::new(serde_json::to_string(&entry.intent)?);
         entry.append(&line)?;
-        replace::sync_directory(path)?;
+        file::sync_directory(path)?;
         Ok(entry)
     }
 
@@ -131,7 +128,7 @@ impl Entry {
     /// Removes the entry: the sink has the secret, or there is none.
     pub(crate) fn clear(self) -> io::Result<()> {
         fs::remove_file(&self.path)?;
-        replace::sync_directory(&self.path)
+        file::sync_directory(&self.path)
     }
 
     fn append_answer(&mut self, answer: &AnswerLine) -> io::Result<()> {

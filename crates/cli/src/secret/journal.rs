@@ -27,8 +27,7 @@ pub(crate) use token_lock::TokenLock;
 use crate::arguments::Global;
 use crate::exit::Exit;
 use crate::explain::Failure;
-use crate::own_file;
-use crate::replace;
+use crate::secret::file;
 
 /// The directory with the entries, which nobody else can read.
 #[derive(Debug)]
@@ -160,12 +159,12 @@ impl Journal {
             return Ok(None);
         }
         let _guard = self.guard()?;
-        let file = match own_file::options().read(true).append(true).open(path) {
+        let file = match file::options().read(true).append(true).open(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             file => file?,
         };
-        own_file::require_own(&file.metadata()?)?;
-        match own_file::lock(&file) {
+        file::require_own(&file.metadata()?)?;
+        match file::lock(&file) {
             Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
                 return Ok(Some(Found::Busy));
             }
@@ -178,7 +177,7 @@ impl Journal {
     fn guard(&self) -> io::Result<File> {
         self.require_own()?;
         let path = self.directory.join("lock");
-        let file = own_file::options()
+        let file = file::options()
             .write(true)
             .create(true)
             .truncate(false)
@@ -197,13 +196,13 @@ impl Journal {
             .collect();
         builder.create(&self.directory)?;
         self.require_own()?;
-        replace::sync_directory(&self.directory)?;
-        missing.into_iter().try_for_each(replace::sync_directory)
+        file::sync_directory(&self.directory)?;
+        missing.into_iter().try_for_each(file::sync_directory)
     }
 
     /// Files of another user are not trusted: an entry may name a command.
     fn require_own(&self) -> io::Result<()> {
-        own_file::require_own(&fs::metadata(&self.directory)?)
+        file::require_own(&fs::metadata(&self.directory)?)
     }
 
     fn path(&self, name: &str) -> PathBuf {

@@ -6,7 +6,7 @@ use cf_service_tokens::ServiceToken;
 use crate::connect::Connection;
 use crate::exit::Exit;
 use crate::explain::{self, Failure};
-use crate::journal::{Answer, Entry, Found, Intent, Journal, Operation, TokenLock};
+use crate::secret::journal::{Answer, Entry, Found, Intent, Journal, Operation, TokenLock};
 use crate::when;
 
 /// Reports the entries that were left behind.

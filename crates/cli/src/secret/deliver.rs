@@ -22,14 +22,14 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
 use crate::arguments::{Create, Rotate};
-use crate::commands::left_behind;
 use crate::connect::Connection;
 use crate::exit::Exit;
 use crate::explain::{self, Failure};
-use crate::journal::{Entry, Intent, Journal, Operation, TokenLock};
 use crate::output::{Cell, Output};
 use crate::records::expiry_cell;
-use crate::sink::{IssuedSecret, ProvedSink, Sink};
+use crate::secret::journal::{Entry, Intent, Journal, Operation, TokenLock};
+use crate::secret::recover;
+use crate::secret::sink::{IssuedSecret, ProvedSink, Sink};
 use crate::when;
 
 /// How long to wait for the expiry of a new token, whose secret is safe already.
@@ -42,7 +42,7 @@ pub(crate) async fn create(
     arguments: Create,
 ) -> Result<Exit, Failure> {
     let (sink, proved) = proved(connection, arguments.delivery.secret_to)?;
-    left_behind::settle_create(connection, journal, &arguments.name).await?;
+    recover::settle_create(connection, journal, &arguments.name).await?;
 
     let mut request = CreateServiceToken::new(&arguments.name);
     if let Some(duration) = arguments.duration {
@@ -85,9 +85,9 @@ pub(crate) async fn rotate(
     // and does not answer.
     let token = connection.tokens.get(&arguments.id).await?;
     let entry_name = format!("rotate-{}", arguments.id);
-    left_behind::settle_rotate(journal, &entry_name, &token)?;
+    recover::settle_rotate(journal, &entry_name, &token)?;
     if !(arguments.end_grace || arguments.revoke_now) {
-        left_behind::require_no_grace(journal, &mut lock)?;
+        recover::require_no_grace(journal, &mut lock)?;
     }
 
     let now = Utc::now();
@@ -165,7 +165,7 @@ fn bring_home(
         )
         .because(noted)
         .because(error)
-        .next(left_behind::advice_for_lost(&entry.intent))),
+        .next(recover::advice_for_lost(&entry.intent))),
         (_, Ok(())) => {
             let noted = match lock {
                 Some(lock) => lock.note_grace(entry.intent.old_secret_valid_until),
@@ -211,7 +211,7 @@ fn failed(mut entry: Entry, error: &Error) -> Failure {
             Err(lost) => failure.because(format!("can't save the response: {lost}")),
         };
     }
-    let next = left_behind::advice_for_lost(&entry.intent);
+    let next = recover::advice_for_lost(&entry.intent);
     failure.next(next)
 }
 

@@ -14,7 +14,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::exit::Exit;
 use crate::explain::Failure;
-use crate::replace::{self, Replacement};
+use crate::secret::file::{self, Replacement};
 
 pub(crate) use env_file::credentials as credentials_in_env_file;
 
@@ -90,7 +90,7 @@ impl Sink {
     /// the secret.
     pub(crate) fn remove_leftover(&self) -> io::Result<()> {
         match self {
-            Self::File(path) | Self::EnvFile(path) => replace::remove_leftover(path),
+            Self::File(path) | Self::EnvFile(path) => file::remove_leftover(path),
             Self::Command(_) | Self::Stdout => Ok(()),
         }
     }

@@ -10,8 +10,7 @@ use cf_service_tokens::ServiceTokenId;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::own_file;
-use crate::replace;
+use crate::secret::file;
 
 /// The lock on a token, for as long as this value lives.
 #[derive(Debug)]
@@ -32,16 +31,16 @@ impl TokenLock {
     /// Takes the lock, if no other run has it.
     pub(super) fn acquire(path: &Path, token_id: &ServiceTokenId) -> io::Result<Self> {
         loop {
-            let file = own_file::options()
+            let file = file::options()
                 .read(true)
                 .write(true)
                 .create(true)
                 .truncate(false)
                 .open(path)?;
-            own_file::require_own(&file.metadata()?)?;
-            own_file::lock(&file)?;
+            file::require_own(&file.metadata()?)?;
+            file::lock(&file)?;
             // The previous holder may have removed the file before this lock.
-            if own_file::is_at(&file, path)? {
+            if file::is_at(&file, path)? {
                 return Ok(Self {
                     path: path.to_owned(),
                     file,
@@ -80,7 +79,7 @@ impl TokenLock {
             writeln!(self.file, "{line}")?;
         }
         self.file.sync_all()?;
-        replace::sync_directory(&self.path)
+        file::sync_directory(&self.path)
     }
 }
 
