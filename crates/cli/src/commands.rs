@@ -2,11 +2,14 @@
 
 mod change;
 mod confirm;
+mod create;
+mod issued;
 mod journal;
 mod list;
 mod paper;
 mod renew;
 mod report;
+mod rotate;
 mod simulate;
 mod verify;
 mod watch;
@@ -19,7 +22,7 @@ use crate::exit::Exit;
 use crate::explain::Failure;
 use crate::output::Output;
 use crate::secret::journal::Journal;
-use crate::secret::{deliver, recover};
+use crate::secret::recover;
 
 /// Carries the command out.
 pub(crate) async fn run(arguments: Arguments) -> Result<Exit, Failure> {
@@ -43,7 +46,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Show(token) => list::show(&connect().await?, &output, &token.id).await,
         Command::Create(arguments) => {
             let connection = Connection::open(&global, retry.clone()).await?;
-            deliver::create(&connection, &journal?, output, arguments).await
+            create::create(&connection, &journal?, output, arguments).await
         }
         Command::Update(arguments) => {
             change::update(&connect().await?, journal, &output, arguments).await
@@ -58,7 +61,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Refresh(tokens) => change::refresh(&connect().await?, &output, &tokens.ids).await,
         Command::Rotate(arguments) => {
             let connection = Connection::open(&global, retry.clone()).await?;
-            deliver::rotate(&connection, &journal?, output, arguments).await
+            rotate::rotate(&connection, &journal?, output, arguments).await
         }
         Command::Renew(arguments) if arguments.watch => {
             watch::watch(&connect().await?, &output, &arguments, global.verbose).await

@@ -7,11 +7,16 @@
 use std::ffi::OsString;
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use fs4::{FileExt, TryLockError};
 use rustix::fs::OFlags;
+
+/// How long another process may take to read a file.
+const READING: Duration = Duration::from_millis(1);
 
 /// To open a file that nobody but its owner can read, and not through a link.
 pub(crate) fn options() -> OpenOptions {
@@ -23,16 +28,37 @@ pub(crate) fn options() -> OpenOptions {
     options
 }
 
-/// Locks the file for as long as it is open.
+/// Locks the file for as long as it is open, once all who only read it have.
+///
+/// # Errors
+///
+/// One of the kind `ResourceBusy`, if another run has it.
 pub(crate) fn lock(file: &File) -> io::Result<()> {
-    FileExt::try_lock(file).map_err(|error| match error {
+    loop {
+        match FileExt::try_lock(file) {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::Error(error)) => return Err(error),
+            Err(TryLockError::WouldBlock) => {}
+        }
+        lock_shared(file)?;
+        FileExt::unlock(file)?;
+        thread::sleep(READING);
+    }
+}
+
+/// Keeps runs from changing the file while it is read.
+///
+/// # Errors
+///
+/// One of the kind `ResourceBusy`, if a run has it.
+pub(crate) fn lock_shared(file: &File) -> io::Result<()> {
+    FileExt::try_lock_shared(file).map_err(|error| match error {
         TryLockError::WouldBlock => busy(),
         TryLockError::Error(error) => error,
     })
 }
 
-/// That another run has the file.
-pub(crate) fn busy() -> io::Error {
+fn busy() -> io::Error {
     let what = "another run is using it";
     io::Error::new(io::ErrorKind::ResourceBusy, what)
 }
@@ -69,16 +95,31 @@ pub(crate) struct Replacement {
 }
 
 impl Replacement {
-    /// Creates the new file beside the old one, readable by its owner alone, and
-    /// proves that it can be written and kept.
+    /// Creates the new file beside the old one, and proves that it can be written and
+    /// kept.
+    ///
+    /// # Errors
+    ///
+    /// One of the kind `ResourceBusy`, if another run is about to replace the file.
+    pub(crate) fn prepare(path: &Path) -> io::Result<Self> {
+        let mut replacement = Self::create(path)?;
+        let new = &mut replacement.new;
+        new.write_all(b"proof")?;
+        new.sync_all()?;
+        new.set_len(0)?;
+        io::Seek::rewind(new)?;
+        Ok(replacement)
+    }
+
+    /// Creates the new file beside the old one, readable by its owner alone.
     ///
     /// The new file's name is always the same, so that what a crash has left behind
     /// is removed by the next attempt and lies nowhere for ever.
     ///
     /// # Errors
     ///
-    /// One of the kind `ResourceBusy`, if another run is about to replace the file.
-    pub(crate) fn prepare(path: &Path) -> io::Result<Self> {
+    /// As for [`prepare`](Self::prepare).
+    pub(crate) fn create(path: &Path) -> io::Result<Self> {
         refuse_what_is_no_file(path)?;
         remove_leftover(path)?;
         let new_path = new_path(path)?;
@@ -91,27 +132,22 @@ impl Replacement {
             opened => opened?,
         };
         lock(&new)?;
-        let mut replacement = Self {
+        let replacement = Self {
             path: path.to_owned(),
             new_path,
             new,
             is_renamed: false,
         };
         // Before it was locked, another run may have taken it for a leftover.
-        if !replacement.is_in_place()? {
-            return Err(busy());
+        match replacement.is_in_place()? {
+            true => Ok(replacement),
+            false => Err(busy()),
         }
-        let new = &mut replacement.new;
-        new.write_all(b"proof")?;
-        new.sync_all()?;
-        new.set_len(0)?;
-        io::Seek::rewind(new)?;
-        Ok(replacement)
     }
 
     /// Puts the new file, with this in it, in the old one's place, and waits until
-    /// a crash can't undo it.
-    pub(crate) fn finish(mut self, content: &[u8]) -> io::Result<()> {
+    /// a crash can't undo it. Returns the file, still locked.
+    pub(crate) fn finish(mut self, content: &[u8]) -> io::Result<File> {
         self.new.write_all(content)?;
         self.new.sync_all()?;
         if !self.is_in_place()? {
@@ -122,7 +158,8 @@ impl Replacement {
         }
         fs::rename(&self.new_path, &self.path)?;
         self.is_renamed = true;
-        sync_directory(&self.path)
+        sync_directory(&self.path)?;
+        self.new.try_clone()
     }
 
     fn is_in_place(&self) -> io::Result<bool> {
@@ -160,6 +197,18 @@ pub(crate) fn remove_leftover(path: &Path) -> io::Result<()> {
         true => fs::remove_file(&new_path),
         false => Err(busy()),
     }
+}
+
+/// Creates a directory that nobody else can enter, unless it exists, and waits until a
+/// crash can't undo it.
+pub(crate) fn create_directory(path: &Path) -> io::Result<()> {
+    let missing: Vec<_> = path
+        .ancestors()
+        .take_while(|parent| !(parent.as_os_str().is_empty() || parent.exists()))
+        .collect();
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true).mode(0o700).create(path)?;
+    missing.into_iter().try_for_each(sync_directory)
 }
 
 /// Waits until the directory's entry for this path can't be lost to a crash.

@@ -1,52 +1,64 @@
-//! Records on disk what `create` and `rotate` do, so that a run that is killed at any
-//! moment loses no secret and leaves a trace of every change.
-//!
-//! Each run has an append-only file of its own: first its intent, before it calls the
-//! API; then the response, before it does anything else with it. The file is locked
-//! during the run, and removed once the sink has the secret. An unlocked file was left
-//! by a run that was killed or failed.
-//!
-//! Beside the entries, a token that is being rotated, or that has a running grace
-//! period, has a file without any secret.
-
-mod entry;
-mod token_lock;
+//! The directory with the records of `create` and `rotate`, one file per token.
 
 use std::env;
-use std::fs::{self, File};
+use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use cf_service_tokens::ServiceTokenId;
-use fs4::FileExt;
+use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
-
-pub(crate) use entry::{Answer, Entry, Intent, Operation};
-pub(crate) use token_lock::TokenLock;
 
 use crate::arguments::Global;
 use crate::exit::Exit;
 use crate::explain::Failure;
 use crate::secret::file;
+use crate::secret::record::Record;
 
-/// The directory with the entries, which nobody else can read.
+const EXTENSION: &str = "jsonl";
+
+/// The directory with the records, which nobody else can read.
 #[derive(Debug)]
 pub(crate) struct Journal {
     directory: PathBuf,
-    /// Of a simulated account, the journal ends with the account.
+    /// The journal of a simulated account ends with the account.
     _simulated: Option<TempDir>,
 }
 
-/// An entry that is there already.
-pub(crate) enum Found {
-    /// Another run is at work on it.
-    Busy,
-    /// A run left it behind.
-    Left(Box<Entry>),
+/// The name of a record: `rotate-` and the token's id, or `create-` and a hash of the
+/// account and the token's name. The journal touches no file with any other name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RecordName(String);
+
+impl RecordName {
+    pub(crate) fn rotate(id: &ServiceTokenId) -> Self {
+        Self(format!("rotate-{id}"))
+    }
+
+    /// A token's name may be longer than a file's, and may have any character.
+    pub(crate) fn create(account_id: &str, name: &str) -> Self {
+        let hash = Sha256::digest(format!("{account_id}\0{name}"));
+        let short: String = hash.iter().take(8).map(|b| format!("{b:02x}")).collect();
+        Self(format!("create-{short}"))
+    }
+
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let is_id = |id| ServiceTokenId::new(id).is_ok();
+        let is_hash = |hash: &str| hash.len() == 16 && hash.bytes().all(|b| b.is_ascii_hexdigit());
+        let is_name = text.strip_prefix("rotate-").is_some_and(is_id)
+            || text.strip_prefix("create-").is_some_and(is_hash);
+        is_name.then(|| Self(text.to_owned()))
+    }
+}
+
+impl std::fmt::Display for RecordName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
 }
 
 impl Journal {
-    /// The journal's directory as the arguments and the environment say.
+    /// Returns the journal in the directory that the arguments and the environment name.
     pub(crate) fn locate(global: &Global) -> Result<Self, Failure> {
         if global.simulate {
             let directory = TempDir::new().map_err(|error| {
@@ -72,165 +84,110 @@ impl Journal {
         })
     }
 
-    /// Keeps other runs from rotating the token, until the lock is dropped.
-    pub(crate) fn lock_token(&self, id: &ServiceTokenId) -> Result<TokenLock, Failure> {
-        let path = self.directory.join(format!("{id}.lock"));
-        self.create_directory()
-            .and_then(|()| TokenLock::acquire(&path, id))
-            .map_err(|error| match error.kind() {
-                io::ErrorKind::ResourceBusy => Failure::new(
-                    Exit::Failed,
-                    format!("another run is rotating the token {id}"),
-                )
-                .next("nothing was changed; wait for it to end"),
-                _ => self.unwritable(&error),
-            })
+    /// Locks the record of this name, and creates it if there is none.
+    pub(crate) fn lock(&self, name: &RecordName) -> Result<Record, Failure> {
+        file::create_directory(&self.directory)
+            .and_then(|()| self.require_own())
+            .and_then(|()| Record::lock(name.clone(), self.path(name)))
+            .map_err(|error| self.failure(name, &error))
     }
 
-    /// Begins an entry: once this returns, what is about to be done is on disk.
-    pub(crate) fn begin(&self, intent: Intent) -> Result<Entry, Failure> {
-        self.create_directory()
-            .and_then(|()| {
-                let _guard = self.guard()?;
-                Entry::begin(&self.path(&intent.entry), intent)
-            })
-            .map_err(|error| self.unwritable(&error))
-    }
-
-    /// The entry of this name, if there is one.
-    pub(crate) fn find(&self, name: &str) -> Result<Option<Found>, Failure> {
-        if name.contains(['/', '\\']) {
-            return Ok(None);
+    /// Locks the record of this name if it holds an interrupted run.
+    pub(crate) fn find(&self, name: &str) -> Result<Record, Failure> {
+        let none = || {
+            Failure::usage(format!("the journal has no entry {name:?}"))
+                .next("`cf-service-tokens journal` lists the entries")
+        };
+        let name = RecordName::parse(name).ok_or_else(none)?;
+        if !self.path(&name).exists() {
+            return Err(none());
         }
-        let found = self.open(&self.path(name));
-        found.map_err(|error| self.unreadable(&error))
+        let record = self.lock(&name)?;
+        match record.run() {
+            Some(_) => Ok(record),
+            None => Err(none()),
+        }
     }
 
-    /// All entries that were left behind, the oldest first.
-    pub(crate) fn left(&self) -> Result<Vec<Entry>, Failure> {
+    /// Returns the records of interrupted runs, the oldest first.
+    pub(crate) fn left(&self) -> Result<Vec<Record>, Failure> {
         let all = self.left_or_unreadable();
         all.into_iter()
-            .map(|entry| entry.map_err(|error| self.unreadable(&error)))
+            .map(|record| record.map_err(|error| self.unusable(&error)))
             .collect()
     }
 
-    /// All entries that were left behind, the oldest first, after why others can't
-    /// be read.
-    pub(crate) fn left_or_unreadable(&self) -> Vec<io::Result<Entry>> {
-        let paths = match self.paths() {
-            Ok(paths) => paths,
+    /// Returns the records of interrupted runs, the oldest first, after the errors of
+    /// those that can't be read. The record of a run that is still at work is left out.
+    pub(crate) fn left_or_unreadable(&self) -> Vec<io::Result<Record>> {
+        let names = match self.names() {
+            Ok(names) => names,
             Err(error) => return vec![Err(error)],
         };
-        let found = paths.iter().map(|path| self.open(path));
-        let mut left: Vec<_> = found
-            .filter_map(|found| match found {
-                Ok(Some(Found::Left(entry))) => Some(Ok(*entry)),
-                Ok(Some(Found::Busy) | None) => None,
-                Err(error) => Some(Err(error)),
-            })
-            .collect();
-        left.sort_by_key(|entry| entry.as_ref().ok().map(|entry| entry.intent.started_at));
+        let mut left = Vec::new();
+        for name in names {
+            match Record::read(name.clone(), self.path(&name)) {
+                Ok(Some(record)) if record.run().is_some() => left.push(Ok(record)),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {}
+                Err(error) => left.push(Err(error)),
+            }
+        }
+        left.sort_by_key(|record| {
+            let run = record.as_ref().ok().and_then(Record::run);
+            run.map(|run| run.intent.started_at)
+        });
         left
     }
 
-    fn paths(&self) -> io::Result<Vec<PathBuf>> {
+    fn names(&self) -> io::Result<Vec<RecordName>> {
         let files = match fs::read_dir(&self.directory) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             files => files?,
         };
         self.require_own()?;
-        let paths = files.map(|file| Ok(file?.path()));
-        let is_entry = |path: &PathBuf| path.extension().is_some_and(|ext| ext == EXTENSION);
-        paths
-            .filter(|path| !path.as_ref().is_ok_and(|path| !is_entry(path)))
-            .collect()
-    }
-
-    /// The entry at this path. The error names it.
-    fn open(&self, path: &Path) -> io::Result<Option<Found>> {
-        self.open_unnamed(path)
-            .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
-    }
-
-    fn open_unnamed(&self, path: &Path) -> io::Result<Option<Found>> {
-        if let Err(error) = path.symlink_metadata()
-            && error.kind() == io::ErrorKind::NotFound
-        {
-            return Ok(None);
+        let mut names = Vec::new();
+        for file in files {
+            let name = file?.file_name();
+            let name = name.to_str().and_then(|name| {
+                let stem = name.strip_suffix(EXTENSION)?.strip_suffix('.')?;
+                RecordName::parse(stem)
+            });
+            names.extend(name);
         }
-        let _guard = self.guard()?;
-        let file = match file::options().read(true).append(true).open(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            file => file?,
-        };
-        file::require_own(&file.metadata()?)?;
-        match file::lock(&file) {
-            Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
-                return Ok(Some(Found::Busy));
-            }
-            locked => locked?,
-        }
-        Ok(Entry::read(path, file)?.map(|entry| Found::Left(Box::new(entry))))
+        Ok(names)
     }
 
-    /// Keeps other runs from looking at an entry between its making and its lock.
-    fn guard(&self) -> io::Result<File> {
-        self.require_own()?;
-        let path = self.directory.join("lock");
-        let file = file::options()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(path)?;
-        FileExt::lock(&file)?;
-        Ok(file)
-    }
-
-    fn create_directory(&self) -> io::Result<()> {
-        let mut builder = fs::DirBuilder::new();
-        builder.recursive(true);
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        let parents = self.directory.ancestors().skip(1);
-        let missing: Vec<_> = parents
-            .take_while(|parent| !(parent.as_os_str().is_empty() || parent.exists()))
-            .collect();
-        builder.create(&self.directory)?;
-        self.require_own()?;
-        file::sync_directory(&self.directory)?;
-        missing.into_iter().try_for_each(file::sync_directory)
-    }
-
-    /// Files of another user are not trusted: an entry may name a command.
+    /// Refuses another user's directory: a record may name a command.
     fn require_own(&self) -> io::Result<()> {
         file::require_own(&fs::metadata(&self.directory)?)
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    fn path(&self, name: &RecordName) -> PathBuf {
         self.directory.join(format!("{name}.{EXTENSION}"))
     }
 
-    pub(crate) fn unwritable(&self, error: &io::Error) -> Failure {
-        Failure::usage(format!(
-            "can't write the journal in {}",
-            self.directory.display()
-        ))
-        .because(error)
-        .next("nothing was changed; use --journal with another directory")
+    fn failure(&self, name: &RecordName, error: &io::Error) -> Failure {
+        match error.kind() {
+            io::ErrorKind::ResourceBusy => {
+                Failure::new(Exit::Failed, format!("another run is using {name}"))
+                    .next("nothing was changed; wait for it to end")
+            }
+            _ => self.unusable(error),
+        }
     }
 
-    pub(crate) fn unreadable(&self, error: &io::Error) -> Failure {
+    pub(crate) fn unusable(&self, error: &io::Error) -> Failure {
         Failure::usage(format!(
-            "can't read the journal in {}",
+            "can't use the journal in {}",
             self.directory.display()
         ))
         .because(error)
-        .next("check it, or use --journal with another directory")
+        .next("nothing was changed; fix the cause, or use --journal with another directory")
     }
 }
 
-const EXTENSION: &str = "jsonl";
-
-/// Where programs keep what must outlive them.
+/// Returns where programs keep what must outlive them.
 fn default_directory() -> Option<PathBuf> {
     let set = |name| env::var_os(name).filter(|value| !value.is_empty());
     // A service's own, of which systemd may name several.
@@ -243,4 +200,36 @@ fn default_directory() -> Option<PathBuf> {
         .filter(|directory| directory.is_absolute())
         .or_else(|| Some(PathBuf::from(set("HOME")?).join(".local/state")))?;
     Some(state.join("cf-service-tokens"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_name_of_its_own_form_names_a_record() {
+        let id = ServiceTokenId::new("f174e90a-fafe-4643-bbbc-4a0ed4fc8415").unwrap();
+        let long = "n".repeat(350);
+        for name in [
+            RecordName::rotate(&id),
+            RecordName::create("account", &long),
+            RecordName::create("account", "../deploy"),
+        ] {
+            assert_eq!(RecordName::parse(&name.to_string()), Some(name));
+        }
+        assert_ne!(
+            RecordName::create("account", "a"),
+            RecordName::create("account", "b")
+        );
+        for text in [
+            "",
+            "data",
+            "rotate-",
+            "rotate-../x",
+            "create-deploy",
+            "lock",
+        ] {
+            assert_eq!(RecordName::parse(text), None, "{text}");
+        }
+    }
 }
