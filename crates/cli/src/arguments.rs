@@ -14,7 +14,7 @@ use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use crate::sink::Sink;
+use crate::secret::sink::Sink;
 
 /// The exit codes, as the help shows them; the README has the same.
 const EXIT_CODES: &str = "\

@@ -2,13 +2,14 @@
 
 mod change;
 mod confirm;
-mod issue;
+mod create;
+mod issued;
 mod journal;
-mod left_behind;
 mod list;
 mod paper;
 mod renew;
 mod report;
+mod rotate;
 mod simulate;
 mod verify;
 mod watch;
@@ -19,8 +20,9 @@ use crate::arguments::{Arguments, Command};
 use crate::connect::Connection;
 use crate::exit::Exit;
 use crate::explain::Failure;
-use crate::journal::Journal;
 use crate::output::Output;
+use crate::secret::journal::Journal;
+use crate::secret::recover;
 
 /// Carries the command out.
 pub(crate) async fn run(arguments: Arguments) -> Result<Exit, Failure> {
@@ -35,7 +37,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<Exit, Failure> {
     let connect = async || {
         let connection = Connection::open(&global, retry.clone()).await?;
         if let Ok(journal) = &journal {
-            left_behind::tell(journal);
+            recover::tell(journal);
         }
         Ok::<_, Failure>(connection)
     };
@@ -44,7 +46,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Show(token) => list::show(&connect().await?, &output, &token.id).await,
         Command::Create(arguments) => {
             let connection = Connection::open(&global, retry.clone()).await?;
-            issue::create(&connection, &journal?, output, arguments).await
+            create::create(&connection, &journal?, output, arguments).await
         }
         Command::Update(arguments) => {
             change::update(&connect().await?, journal, &output, arguments).await
@@ -59,7 +61,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Refresh(tokens) => change::refresh(&connect().await?, &output, &tokens.ids).await,
         Command::Rotate(arguments) => {
             let connection = Connection::open(&global, retry.clone()).await?;
-            issue::rotate(&connection, &journal?, output, arguments).await
+            rotate::rotate(&connection, &journal?, output, arguments).await
         }
         Command::Renew(arguments) if arguments.watch => {
             watch::watch(&connect().await?, &output, &arguments, global.verbose).await

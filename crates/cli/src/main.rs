@@ -10,16 +10,14 @@ mod commands;
 mod connect;
 mod exit;
 mod explain;
-mod journal;
 mod monitor;
 mod output;
-mod own_file;
 mod page;
 mod progress;
 mod records;
-mod replace;
+mod secret;
 mod signal;
-mod sink;
+
 mod tracing;
 mod when;
 

@@ -127,10 +127,9 @@ fn an_unknown_time_of_update_leaves_it_open_whether_the_rotate_took_effect() {
 
     let world = World::new();
     interrupt(&world, &ROTATE, lost());
-    let entry = world.journal().join(format!("rotate-{ID}.jsonl"));
-    let mut intent: serde_json::Value = serde_json::from_str(&read(&entry)).unwrap();
-    intent["updated_at"] = serde_json::Value::Null;
-    fs::write(&entry, format!("{intent}\n")).unwrap();
+    let mut line: serde_json::Value = serde_json::from_str(&read(&world.record())).unwrap();
+    line["intent"]["updated_at"] = serde_json::Value::Null;
+    fs::write(world.record(), format!("{line}\n")).unwrap();
     assert_not_repeated(&world, &world.run(&ROTATE), why);
     assert_eq!(rotates(&world), 1);
 }

@@ -37,20 +37,16 @@ fn can_give_away() -> bool {
     chown(file.path(), Some(12_345), None).is_ok()
 }
 
-fn entry(world: &World) -> std::path::PathBuf {
-    world.journal().join(format!("rotate-{ID}.jsonl"))
-}
-
 #[test]
 fn what_another_user_may_have_written_is_not_trusted() {
     let faults: [Fault; 5] = [
         ("can write", |world| allow(&world.journal(), 0o777)),
-        ("can write", |world| allow(&entry(world), 0o620)),
+        ("can write", |world| allow(&world.record(), 0o620)),
         ("another user", |world| give_away(&world.journal())),
-        ("another user", |world| give_away(&entry(world))),
+        ("another user", |world| give_away(&world.record())),
         ("symbolic link", |world| {
-            fs::rename(entry(world), world.path("elsewhere")).unwrap();
-            symlink(world.path("elsewhere"), entry(world)).unwrap();
+            fs::rename(world.record(), world.path("elsewhere")).unwrap();
+            symlink(world.path("elsewhere"), world.record()).unwrap();
         }),
     ];
     for (said, fault) in faults {
@@ -137,12 +133,12 @@ fn no_secret_stays_beside_a_sink_that_was_given_up() {
     ] {
         let world = world_with_secret_for("cat >got");
         // As a run that was killed just before it put the file in place leaves it.
-        let text = read(&entry(&world));
+        let text = read(&world.record());
         let sink = world.path("secret");
         let begin = text.find("command:").unwrap();
         let end = begin + text[begin..].find('"').unwrap();
         let text = format!("{}file:{}{}", &text[..begin], sink.display(), &text[end..]);
-        fs::write(entry(&world), text).unwrap();
+        fs::write(world.record(), text).unwrap();
         let leftover = world.path(".secret.cf-service-tokens.new");
         fs::write(&leftover, "the secret").unwrap();
         let ran = world.run(settle);

@@ -38,7 +38,7 @@ fn a_second_rotate_within_the_grace_is_not_made_unasked() {
     assert_eq!(leaked.code, Some(0), "{}", leaked.shown());
     assert!(!world.opens(&first));
     // Now there is no old secret, which a rotate could end.
-    let noted = world.journal().join(format!("{ID}.lock"));
+    let noted = world.record();
     assert!(!noted.exists());
     let again = world.run(&rotate("secret", &[]));
     assert_eq!(again.code, Some(0), "{}", again.shown());

@@ -9,9 +9,9 @@ use crate::commands::confirm;
 use crate::connect::Connection;
 use crate::exit::Exit;
 use crate::explain::{self, Failure};
-use crate::journal::Journal;
 use crate::output::Output;
 use crate::records::{ChangeRecord, TokenRecord};
+use crate::secret::journal::{Journal, RecordName};
 
 pub(crate) async fn refresh(
     connection: &Connection,
@@ -72,21 +72,22 @@ pub(crate) async fn update(
     if let Some(until) = arguments.old_secret_until {
         let until = point(until)?;
         request = request.previous_client_secret_expires_at(until);
-        let journal = journal?;
         // Keeps out a concurrent rotate, which sets a grace period of its own.
-        let mut lock = journal.lock_token(&arguments.id.parse()?)?;
-        let known = lock.grace().map_err(|error| journal.unreadable(&error))?;
+        let journal = journal?;
+        let mut record = journal.lock(&RecordName::rotate(&arguments.id.parse()?))?;
+        let known = record.grace();
         // If the response is lost, either end may be the real one.
-        lock.note_grace(known.max(Some(until)))
-            .map_err(|error| journal.unwritable(&error))?;
-        moved = Some((lock, known, until));
+        record
+            .set_grace(known.max(Some(until)))
+            .map_err(|error| journal.unusable(&error))?;
+        moved = Some((record, known, until));
     }
     let answer = connection.tokens.update(&arguments.id, &request).await;
-    if let Some((mut lock, known, until)) = moved {
+    if let Some((mut record, known, until)) = moved {
         let noted = match &answer {
-            Ok(_) => lock.note_grace(Some(until)),
+            Ok(_) => record.set_grace(Some(until).filter(|until| *until > Utc::now())),
             Err(error) if error.may_have_been_applied() => Ok(()),
-            Err(_) => lock.note_grace(known),
+            Err(_) => record.set_grace(known),
         };
         if let Err(error) = noted {
             explain::remark(format!(

@@ -5,12 +5,14 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use crate::arguments::JournalCommand;
-use crate::commands::{confirm, issue, left_behind};
+use crate::commands::confirm;
 use crate::exit::Exit;
-use crate::explain::{self, Failure};
-use crate::journal::{Answer, Entry, Found, Journal, Operation};
-use crate::output::{Cell, Output, Record};
-use crate::sink::Sink;
+use crate::explain::Failure;
+use crate::output::{self, Cell, Output};
+use crate::secret::journal::Journal;
+use crate::secret::record::{Answer, Operation, Record};
+use crate::secret::recover;
+use crate::secret::sink::Sink;
 use crate::when;
 
 pub(crate) fn run(
@@ -27,7 +29,7 @@ pub(crate) fn run(
 
 fn list(journal: &Journal, output: &Output) -> Result<Exit, Failure> {
     let left = journal.left()?;
-    let records: Vec<_> = left.iter().map(EntryRecord::new).collect();
+    let records: Vec<_> = left.iter().filter_map(EntryRecord::new).collect();
     output.records(&records)?;
     if output.is_table() && records.is_empty() && !output.quiet {
         output.line("the journal is empty")?;
@@ -41,82 +43,27 @@ fn finish(
     name: &str,
     secret_to: Option<Sink>,
 ) -> Result<Exit, Failure> {
-    let mut entry = find(journal, name)?;
-    let Some(Answer::Secret(secret)) = entry.answer.take() else {
-        return Err(Failure::new(Exit::Failed, "this entry holds no secret")
-            .next(left_behind::advice(&entry)));
-    };
-    let sink = match secret_to {
-        Some(sink) => sink.absolute(),
-        None => entry.intent.sink.parse().map_err(Failure::usage)?,
-    };
-    let proved = sink.prove()?;
-    issue::deliver(&entry, proved, secret).map_err(|error| {
-        Failure::new(
-            Exit::Failed,
-            format!("could not store the secret in {sink}"),
-        )
-        .because(error)
-        .next("it is still in the journal; try again with another --secret-to")
-    })?;
+    let sink = recover::finish(journal.find(name)?, secret_to)?;
     let output = output.beside_secret(sink == Sink::Stdout);
-    settled(
-        journal,
-        &output,
-        entry,
-        true,
-        &format!("the secret {}", issue::whereabouts(&sink)),
-    )
+    settled(&output, name, &format!("the secret {}", sink.whereabouts()))
 }
 
 fn discard(journal: &Journal, output: &Output, name: &str, yes: bool) -> Result<Exit, Failure> {
-    let entry = find(journal, name)?;
-    let question = match &entry.answer {
-        Some(_) => "This deletes the secret in the entry for good. Discard it?",
-        None => "Discard the entry?",
+    let record = journal.find(name)?;
+    let question = match record.run().is_some_and(|run| run.answer.is_some()) {
+        true => "This deletes the secret in the entry for good. Discard it?",
+        false => "Discard the entry?",
     };
     confirm::ask(question, yes)?;
-    let took_place = entry.answer.is_some();
-    settled(journal, output, entry, took_place, "discarded")
+    recover::discard(record)?;
+    settled(output, name, "discarded")
 }
 
-fn settled(
-    journal: &Journal,
-    output: &Output,
-    entry: Entry,
-    took_place: bool,
-    words: &str,
-) -> Result<Exit, Failure> {
-    let name = entry.intent.entry.clone();
-    remove_leftover(&entry.intent.sink);
-    left_behind::end(journal, entry, took_place)?;
+fn settled(output: &Output, name: &str, words: &str) -> Result<Exit, Failure> {
     if output.is_table() && !output.quiet {
         output.line(&format!("{name}: {words}"))?;
     }
     Ok(Exit::Success)
-}
-
-/// Removes a temporary file that the run may have left beside its sink.
-fn remove_leftover(sink: &str) {
-    let removed = sink.parse::<Sink>().map(|sink| sink.remove_leftover());
-    if let Ok(Err(error)) = removed {
-        explain::remark(format!(
-            "can't remove the temporary file beside {sink}, which may hold the secret: {error}"
-        ));
-    }
-}
-
-fn find(journal: &Journal, name: &str) -> Result<Entry, Failure> {
-    match journal.find(name)? {
-        Some(Found::Left(entry)) => Ok(*entry),
-        Some(Found::Busy) => Err(Failure::new(
-            Exit::Failed,
-            format!("another run is using {name}"),
-        )
-        .next("wait for it to end")),
-        None => Err(Failure::usage(format!("the journal has no entry {name:?}"))
-            .next("`cf-service-tokens journal` lists the entries")),
-    }
 }
 
 /// An entry, without its secret.
@@ -135,28 +82,29 @@ struct EntryRecord {
 }
 
 impl EntryRecord {
-    fn new(entry: &Entry) -> Self {
-        let intent = &entry.intent;
-        Self {
-            entry: intent.entry.clone(),
+    fn new(record: &Record) -> Option<Self> {
+        let run = record.run()?;
+        let intent = &run.intent;
+        Some(Self {
+            entry: record.name.to_string(),
             operation: intent.operation,
             account_id: intent.account_id.clone(),
             token_id: intent.token_id.clone(),
             name: intent.name.clone(),
             started_at: intent.started_at,
-            holds: match entry.answer {
+            holds: match run.answer {
                 Some(Answer::Secret(_)) => "secret",
-                Some(Answer::Unread) => "answer",
+                Some(Answer::Kept) => "answer",
                 None => "intent",
             },
             secret_to: intent.sink.clone(),
             old_secret_valid_until: intent.old_secret_valid_until,
-            next: left_behind::advice(entry),
-        }
+            next: recover::advice(record, run),
+        })
     }
 }
 
-impl Record for EntryRecord {
+impl output::Record for EntryRecord {
     const COLUMNS: &'static [&'static str] = &["ENTRY", "TOKEN", "STARTED", "HOLDS", "NEXT"];
 
     fn cells(&self, now: DateTime<Utc>) -> Vec<Cell> {

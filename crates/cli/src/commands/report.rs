@@ -12,7 +12,7 @@ use crate::explain::Failure;
 use crate::output::{Cell, Output, Record};
 use crate::page;
 use crate::records::{State, expiry_cell};
-use crate::replace::Replacement;
+use crate::secret::file::Replacement;
 use crate::when;
 
 pub(crate) async fn report(
@@ -53,7 +53,7 @@ pub(crate) async fn report(
         };
         return Replacement::prepare(file)
             .and_then(|file| file.finish(page::html(&report).as_bytes()))
-            .map(|()| Exit::Success)
+            .map(|_| Exit::Success)
             .map_err(|error| {
                 let what = format!("can't write the page to {}", file.display());
                 Failure::usage(what).because(error)

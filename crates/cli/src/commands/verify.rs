@@ -19,7 +19,7 @@ use crate::connect::Connection;
 use crate::exit::Exit;
 use crate::explain::Failure;
 use crate::output::{Cell, Output};
-use crate::sink;
+use crate::secret::sink;
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 

@@ -153,7 +153,7 @@ impl World {
         self.path("journal")
     }
 
-    /// What the journal's entries have of the token, the files' whole text.
+    /// The whole text of the records that hold a run; a grace is not one.
     pub fn journal_text(&self) -> String {
         let Ok(files) = std::fs::read_dir(self.journal()) else {
             return String::new();
@@ -161,9 +161,15 @@ impl World {
         files
             .map(|file| file.unwrap().path())
             .filter(|path| path.extension().is_some_and(|ext| ext == "jsonl"))
-            .map(|path| read(&path))
+            .map(|path| String::from_utf8_lossy(&std::fs::read(path).unwrap()).into_owned())
+            .filter(|text| text.contains("{\"intent\""))
             .collect::<Vec<_>>()
             .join("\n")
+    }
+
+    /// The record of the token.
+    pub fn record(&self) -> std::path::PathBuf {
+        self.journal().join(format!("rotate-{ID}.jsonl"))
     }
 
     /// Whether the secret opens the app behind Access.

@@ -14,7 +14,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::exit::Exit;
 use crate::explain::Failure;
-use crate::replace::{self, Replacement};
+use crate::secret::file::{self, Replacement};
 
 pub(crate) use env_file::credentials as credentials_in_env_file;
 
@@ -86,11 +86,21 @@ impl Sink {
         )
     }
 
+    /// Describes where a secret is that was brought there.
+    pub(crate) fn whereabouts(&self) -> String {
+        match self {
+            Self::File(path) | Self::EnvFile(path) => format!("is in {}", path.display()),
+            // Only the command knows whether it stored the secret, or even read it.
+            Self::Command(command) => format!("was piped to {command:?} (exit 0)"),
+            Self::Stdout => "is on standard output".to_owned(),
+        }
+    }
+
     /// Removes what a run that was killed has left beside the sink, and which may hold
     /// the secret.
     pub(crate) fn remove_leftover(&self) -> io::Result<()> {
         match self {
-            Self::File(path) | Self::EnvFile(path) => replace::remove_leftover(path),
+            Self::File(path) | Self::EnvFile(path) => file::remove_leftover(path),
             Self::Command(_) | Self::Stdout => Ok(()),
         }
     }
@@ -119,10 +129,10 @@ impl ProvedSink {
     pub(crate) fn deliver(self, issued: &IssuedSecret) -> io::Result<()> {
         let secret = issued.client_secret.expose_secret();
         match self {
-            Self::File(replacement) => replacement.finish(secret.as_bytes()),
+            Self::File(replacement) => replacement.finish(secret.as_bytes()).map(drop),
             Self::EnvFile { path, replacement } => {
                 let content = env_file::content(&path, issued)?;
-                replacement.finish(content.as_bytes())
+                replacement.finish(content.as_bytes()).map(drop)
             }
             Self::Command(command) => command::deliver(&command, issued),
             Self::Stdout(stdout) => stdout.deliver(secret),

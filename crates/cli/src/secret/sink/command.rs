@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use secrecy::ExposeSecret as _;
 
-use crate::sink::IssuedSecret;
+use crate::secret::sink::IssuedSecret;
 
 /// The variables with credentials that this command reads.
 const CREDENTIALS: [&str; 4] = [

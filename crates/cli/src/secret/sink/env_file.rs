@@ -8,7 +8,7 @@ use cf_service_tokens::ServiceTokenCredentials;
 use secrecy::ExposeSecret as _;
 use zeroize::Zeroizing;
 
-use crate::sink::IssuedSecret;
+use crate::secret::sink::IssuedSecret;
 
 const CLIENT_ID: &str = "CF_ACCESS_CLIENT_ID";
 const CLIENT_SECRET: &str = "CF_ACCESS_CLIENT_SECRET";

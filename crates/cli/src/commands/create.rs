@@ -1,0 +1,82 @@
+//! `create`: makes a token, and stores its secret.
+
+use std::time::Duration;
+
+use cf_service_tokens::{CreateServiceToken, ServiceToken};
+use chrono::Utc;
+
+use crate::arguments::Create;
+use crate::commands::issued;
+use crate::connect::Connection;
+use crate::exit::Exit;
+use crate::explain::{self, Failure};
+use crate::output::Output;
+use crate::secret::deliver::Delivery;
+use crate::secret::journal::{Journal, RecordName};
+use crate::secret::record::{Intent, Operation};
+use crate::secret::recover;
+use crate::secret::sink::Sink;
+
+/// How long to wait for the expiry of a new token, whose secret is safe already.
+const READ_DEADLINE: Duration = Duration::from_secs(10);
+
+pub(crate) async fn create(
+    connection: &Connection,
+    journal: &Journal,
+    output: Output,
+    arguments: Create,
+) -> Result<Exit, Failure> {
+    let Create {
+        name,
+        delivery,
+        duration,
+    } = arguments;
+    let delivery = Delivery::prepare(connection, delivery.secret_to)?;
+    let sink = delivery.sink.clone();
+    let mut record = journal.lock(&RecordName::create(connection.account_id(), &name))?;
+    recover::settle_create(connection, &mut record, &name).await?;
+
+    let mut request = CreateServiceToken::new(&name);
+    if let Some(duration) = duration {
+        request = request.duration(duration);
+    }
+    let intent = Intent {
+        operation: Operation::Create,
+        account_id: connection.account_id().to_owned(),
+        token_id: None,
+        name: Some(name),
+        client_id: None,
+        updated_at: None,
+        old_secret_valid_until: None,
+        started_at: Utc::now(),
+        sink: sink.to_string(),
+    };
+    let call = connection.tokens.create(&request);
+    let created = delivery.carry_out(record, intent, call).await?;
+    let output = output.beside_secret(sink == Sink::Stdout);
+    if !issued::shows_result(&output) {
+        return Ok(Exit::Success);
+    }
+    let token = with_expiry(connection, created).await;
+    issued::show(&output, &sink, &token, None)
+}
+
+/// Reads a new token, unless its expiry is known: the API documents none in the answer
+/// to create. The secret is safe, so a failure to read is a note.
+async fn with_expiry(connection: &Connection, created: ServiceToken) -> ServiceToken {
+    if created.never_expires() || created.expires_at.is_some() {
+        return created;
+    }
+    // Without an id, which the API does not promise either, the call fails unsent.
+    let id = created.id.as_deref().unwrap_or_default();
+    let hurried = connection.tokens.with(|call| call.deadline(READ_DEADLINE));
+    match hurried.get(id).await {
+        Ok(token) => token.into_inner(),
+        Err(error) => {
+            explain::remark(format!(
+                "the secret is safe, but the new token can't be read, so its expiry is unknown: {error}"
+            ));
+            created
+        }
+    }
+}

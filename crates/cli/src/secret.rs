@@ -1,0 +1,19 @@
+//! New secrets: how `create` and `rotate` make one and store it safely.
+//!
+//! 1. Test the sink.
+//! 2. Lock the token's record, and settle what an interrupted run left in it.
+//! 3. Record the intent.
+//! 4. Call the API.
+//! 5. Record the secret, unless there certainly is none.
+//! 6. Deliver the secret to the sink.
+//! 7. Reduce the record to the time at which the old secret expires.
+//!
+//! A run that is killed in between leaves the secret in the sink or in the record, or a
+//! record that names the token.
+
+pub(crate) mod deliver;
+pub(crate) mod file;
+pub(crate) mod journal;
+pub(crate) mod record;
+pub(crate) mod recover;
+pub(crate) mod sink;

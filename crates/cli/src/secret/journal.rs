@@ -1,0 +1,235 @@
+//! The directory with the records of `create` and `rotate`, one file per token.
+
+use std::env;
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+
+use cf_service_tokens::ServiceTokenId;
+use sha2::{Digest as _, Sha256};
+use tempfile::TempDir;
+
+use crate::arguments::Global;
+use crate::exit::Exit;
+use crate::explain::Failure;
+use crate::secret::file;
+use crate::secret::record::Record;
+
+const EXTENSION: &str = "jsonl";
+
+/// The directory with the records, which nobody else can read.
+#[derive(Debug)]
+pub(crate) struct Journal {
+    directory: PathBuf,
+    /// The journal of a simulated account ends with the account.
+    _simulated: Option<TempDir>,
+}
+
+/// The name of a record: `rotate-` and the token's id, or `create-` and a hash of the
+/// account and the token's name. The journal touches no file with any other name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RecordName(String);
+
+impl RecordName {
+    pub(crate) fn rotate(id: &ServiceTokenId) -> Self {
+        Self(format!("rotate-{id}"))
+    }
+
+    /// A token's name may be longer than a file's, and may have any character.
+    pub(crate) fn create(account_id: &str, name: &str) -> Self {
+        let hash = Sha256::digest(format!("{account_id}\0{name}"));
+        let short: String = hash.iter().take(8).map(|b| format!("{b:02x}")).collect();
+        Self(format!("create-{short}"))
+    }
+
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let is_id = |id| ServiceTokenId::new(id).is_ok();
+        let is_hash = |hash: &str| hash.len() == 16 && hash.bytes().all(|b| b.is_ascii_hexdigit());
+        let is_name = text.strip_prefix("rotate-").is_some_and(is_id)
+            || text.strip_prefix("create-").is_some_and(is_hash);
+        is_name.then(|| Self(text.to_owned()))
+    }
+}
+
+impl std::fmt::Display for RecordName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Journal {
+    /// Returns the journal in the directory that the arguments and the environment name.
+    pub(crate) fn locate(global: &Global) -> Result<Self, Failure> {
+        if global.simulate {
+            let directory = TempDir::new().map_err(|error| {
+                Failure::usage("can't create a temporary journal").because(error)
+            })?;
+            return Ok(Self {
+                directory: directory.path().to_owned(),
+                _simulated: Some(directory),
+            });
+        }
+        let named = global.journal.clone();
+        let directory = named
+            .filter(|directory| !directory.as_os_str().is_empty())
+            .or_else(default_directory);
+        let directory = directory.ok_or_else(|| {
+            Failure::usage("no directory for the journal: HOME is not set").next(
+                "set --journal or CF_SERVICE_TOKENS_JOURNAL to a directory that survives a crash",
+            )
+        })?;
+        Ok(Self {
+            directory,
+            _simulated: None,
+        })
+    }
+
+    /// Locks the record of this name, and creates it if there is none.
+    pub(crate) fn lock(&self, name: &RecordName) -> Result<Record, Failure> {
+        file::create_directory(&self.directory)
+            .and_then(|()| self.require_own())
+            .and_then(|()| Record::lock(name.clone(), self.path(name)))
+            .map_err(|error| self.failure(name, &error))
+    }
+
+    /// Locks the record of this name if it holds an interrupted run.
+    pub(crate) fn find(&self, name: &str) -> Result<Record, Failure> {
+        let none = || {
+            Failure::usage(format!("the journal has no entry {name:?}"))
+                .next("`cf-service-tokens journal` lists the entries")
+        };
+        let name = RecordName::parse(name).ok_or_else(none)?;
+        if !self.path(&name).exists() {
+            return Err(none());
+        }
+        let record = self.lock(&name)?;
+        match record.run() {
+            Some(_) => Ok(record),
+            None => Err(none()),
+        }
+    }
+
+    /// Returns the records of interrupted runs, the oldest first.
+    pub(crate) fn left(&self) -> Result<Vec<Record>, Failure> {
+        let all = self.left_or_unreadable();
+        all.into_iter()
+            .map(|record| record.map_err(|error| self.unusable(&error)))
+            .collect()
+    }
+
+    /// Returns the records of interrupted runs, the oldest first, after the errors of
+    /// those that can't be read. The record of a run that is still at work is left out.
+    pub(crate) fn left_or_unreadable(&self) -> Vec<io::Result<Record>> {
+        let names = match self.names() {
+            Ok(names) => names,
+            Err(error) => return vec![Err(error)],
+        };
+        let mut left = Vec::new();
+        for name in names {
+            match Record::read(name.clone(), self.path(&name)) {
+                Ok(Some(record)) if record.run().is_some() => left.push(Ok(record)),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {}
+                Err(error) => left.push(Err(error)),
+            }
+        }
+        left.sort_by_key(|record| {
+            let run = record.as_ref().ok().and_then(Record::run);
+            run.map(|run| run.intent.started_at)
+        });
+        left
+    }
+
+    fn names(&self) -> io::Result<Vec<RecordName>> {
+        let files = match fs::read_dir(&self.directory) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            files => files?,
+        };
+        self.require_own()?;
+        let mut names = Vec::new();
+        for file in files {
+            let name = file?.file_name();
+            let name = name.to_str().and_then(|name| {
+                let stem = name.strip_suffix(EXTENSION)?.strip_suffix('.')?;
+                RecordName::parse(stem)
+            });
+            names.extend(name);
+        }
+        Ok(names)
+    }
+
+    /// Refuses another user's directory: a record may name a command.
+    fn require_own(&self) -> io::Result<()> {
+        file::require_own(&fs::metadata(&self.directory)?)
+    }
+
+    fn path(&self, name: &RecordName) -> PathBuf {
+        self.directory.join(format!("{name}.{EXTENSION}"))
+    }
+
+    fn failure(&self, name: &RecordName, error: &io::Error) -> Failure {
+        match error.kind() {
+            io::ErrorKind::ResourceBusy => {
+                Failure::new(Exit::Failed, format!("another run is using {name}"))
+                    .next("nothing was changed; wait for it to end")
+            }
+            _ => self.unusable(error),
+        }
+    }
+
+    pub(crate) fn unusable(&self, error: &io::Error) -> Failure {
+        Failure::usage(format!(
+            "can't use the journal in {}",
+            self.directory.display()
+        ))
+        .because(error)
+        .next("nothing was changed; fix the cause, or use --journal with another directory")
+    }
+}
+
+/// Returns where programs keep what must outlive them.
+fn default_directory() -> Option<PathBuf> {
+    let set = |name| env::var_os(name).filter(|value| !value.is_empty());
+    // A service's own, of which systemd may name several.
+    if let Some(directories) = set("STATE_DIRECTORY") {
+        return env::split_paths(&directories).find(|directory| directory.is_absolute());
+    }
+    let state = set("XDG_STATE_HOME")
+        .map(PathBuf::from)
+        // As its specification says.
+        .filter(|directory| directory.is_absolute())
+        .or_else(|| Some(PathBuf::from(set("HOME")?).join(".local/state")))?;
+    Some(state.join("cf-service-tokens"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_name_of_its_own_form_names_a_record() {
+        let id = ServiceTokenId::new("f174e90a-fafe-4643-bbbc-4a0ed4fc8415").unwrap();
+        let long = "n".repeat(350);
+        for name in [
+            RecordName::rotate(&id),
+            RecordName::create("account", &long),
+            RecordName::create("account", "../deploy"),
+        ] {
+            assert_eq!(RecordName::parse(&name.to_string()), Some(name));
+        }
+        assert_ne!(
+            RecordName::create("account", "a"),
+            RecordName::create("account", "b")
+        );
+        for text in [
+            "",
+            "data",
+            "rotate-",
+            "rotate-../x",
+            "create-deploy",
+            "lock",
+        ] {
+            assert_eq!(RecordName::parse(text), None, "{text}");
+        }
+    }
+}

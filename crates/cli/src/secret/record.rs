@@ -1,0 +1,366 @@
+//! A record: the file of one token, locked for as long as a run works on it.
+//!
+//! A run appends its intent before it calls the API, and the answer before it does
+//! anything else with it. Once the sink has the secret, only the grace period stays,
+//! if one runs; otherwise the file is removed. A record with an intent that is not
+//! locked was left by a run that was killed or failed.
+//!
+//! The lines are JSON: `{"grace":…}`, `{"intent":…}`, and then `{"secret":…}`, or
+//! `{"answer":…}` before the raw bytes of an answer that holds no documented secret.
+
+use std::fs::{self, File};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, Utc};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use crate::secret::file::{self, Replacement};
+use crate::secret::journal::RecordName;
+use crate::secret::sink::IssuedSecret;
+
+/// The room that is taken for the answer before the call, so that a full disk can't
+/// lose it.
+const RESERVED: usize = 64 * 1024;
+/// The most that is kept of an answer, in bytes.
+const MAX_KEPT: usize = 1024 * 1024;
+
+/// The recorded operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Operation {
+    Create,
+    Rotate,
+}
+
+/// What a run is about to do.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Intent {
+    pub(crate) operation: Operation,
+    pub(crate) account_id: String,
+    pub(crate) token_id: Option<String>,
+    pub(crate) name: Option<String>,
+    pub(crate) client_id: Option<String>,
+    /// When the token was last updated before the call. As long as the API says the
+    /// same, the rotate had no effect; a later time may come from another change.
+    pub(crate) updated_at: Option<DateTime<Utc>>,
+    pub(crate) old_secret_valid_until: Option<DateTime<Utc>>,
+    pub(crate) started_at: DateTime<Utc>,
+    pub(crate) sink: String,
+}
+
+/// The API's answer.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// The documented answer, with the token's secret.
+    Secret(IssuedSecret),
+    /// Another answer, which may hold a secret.
+    Kept,
+}
+
+/// A run of `create` or `rotate`.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) intent: Intent,
+    /// `None` as long as none has arrived.
+    pub(crate) answer: Option<Answer>,
+}
+
+/// A line as it is written.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Line {
+    Grace {
+        old_secret_valid_until: DateTime<Utc>,
+    },
+    Intent(Intent),
+    Secret {
+        client_id: Option<String>,
+        client_secret: Zeroizing<String>,
+    },
+    Answer {
+        bytes: usize,
+    },
+}
+
+/// A token's record, locked for as long as this value lives.
+#[derive(Debug)]
+pub(crate) struct Record {
+    pub(crate) name: RecordName,
+    pub(crate) path: PathBuf,
+    file: File,
+    content: Content,
+}
+
+#[derive(Debug, Default)]
+struct Content {
+    grace: Option<DateTime<Utc>>,
+    run: Option<Run>,
+    /// The lines of the run, as they are written.
+    lines: Zeroizing<Vec<u8>>,
+}
+
+impl Record {
+    /// Locks the record for a run, and creates it if there is none.
+    ///
+    /// # Errors
+    ///
+    /// One of the kind `ResourceBusy`, if another run has it.
+    pub(super) fn lock(name: RecordName, path: PathBuf) -> io::Result<Self> {
+        loop {
+            let mut options = file::options();
+            let file = options
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .open(&path)
+                .map_err(|error| about(&path, &error))?;
+            file::lock(&file)?;
+            // Its last owner may have removed or replaced it before this lock.
+            if file::is_at(&file, &path)? {
+                return Self::of(name, path, file);
+            }
+        }
+    }
+
+    /// Reads the record, if there is one. Others can read it at the same time.
+    ///
+    /// # Errors
+    ///
+    /// One of the kind `ResourceBusy`, if a run has it.
+    pub(super) fn read(name: RecordName, path: PathBuf) -> io::Result<Option<Self>> {
+        let file = match file::options().read(true).open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            file => file.map_err(|error| about(&path, &error))?,
+        };
+        file::lock_shared(&file)?;
+        Self::of(name, path, file).map(Some)
+    }
+
+    fn of(name: RecordName, path: PathBuf, mut file: File) -> io::Result<Self> {
+        let mut read = || {
+            file::require_own(&file.metadata()?)?;
+            let length = usize::try_from(file.metadata()?.len()).unwrap_or_default();
+            // Large enough from the start, so that no copy is left behind.
+            let mut bytes = Zeroizing::new(Vec::with_capacity(length + 1));
+            file.read_to_end(&mut bytes)?;
+            Content::parse(&bytes)
+        };
+        let content = read().map_err(|error| about(&path, &error))?;
+        Ok(Self {
+            name,
+            path,
+            file,
+            content,
+        })
+    }
+
+    /// Returns the run that is not settled.
+    pub(crate) fn run(&self) -> Option<&Run> {
+        self.content.run.as_ref()
+    }
+
+    /// Returns until when the secret before the newest one works, as far as this journal
+    /// knows.
+    pub(crate) fn grace(&self) -> Option<DateTime<Utc>> {
+        self.content.grace
+    }
+
+    /// Records what is about to be done. When this returns, it is on disk, with room for
+    /// the answer.
+    pub(crate) fn begin(&mut self, intent: Intent) -> io::Result<()> {
+        self.content.lines = line(&Line::Intent(intent.clone()))?;
+        self.content.run = Some(Run {
+            intent,
+            answer: None,
+        });
+        let begun = self.write(RESERVED);
+        if begun.is_err() {
+            self.content.run = None;
+        }
+        begun
+    }
+
+    /// Records the secret, before anything else is done with it.
+    pub(crate) fn note_secret(&mut self, secret: &IssuedSecret) -> io::Result<()> {
+        let text = secret.client_secret.expose_secret();
+        let answer = line(&Line::Secret {
+            client_id: secret.client_id.clone(),
+            client_secret: Zeroizing::new(text.to_owned()),
+        })?;
+        self.note(&answer)
+    }
+
+    /// Keeps the bytes of an answer that holds no documented secret.
+    pub(crate) fn note_answer(&mut self, body: &[u8]) -> io::Result<()> {
+        let body = body.get(..MAX_KEPT).unwrap_or(body);
+        let mut answer = line(&Line::Answer { bytes: body.len() })?;
+        answer.reserve_exact(body.len());
+        answer.extend_from_slice(body);
+        self.note(&answer)
+    }
+
+    /// Forgets a run that had no effect.
+    pub(crate) fn forget(&mut self) -> io::Result<()> {
+        let grace = self.content.grace;
+        self.settle(grace)
+    }
+
+    /// Ends the run: its secret is in its sink, or given up. What stays is the grace, if
+    /// there is one.
+    pub(crate) fn settle(&mut self, grace: Option<DateTime<Utc>>) -> io::Result<()> {
+        self.content.run = None;
+        self.content.lines.clear();
+        self.set_grace(grace)
+    }
+
+    /// Sets until when the secret before the newest one works.
+    pub(crate) fn set_grace(&mut self, grace: Option<DateTime<Utc>>) -> io::Result<()> {
+        self.content.grace = grace;
+        if grace.is_some() || self.content.run.is_some() {
+            return self.write(0);
+        }
+        match fs::remove_file(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed.and_then(|()| file::sync_directory(&self.path)),
+        }
+    }
+
+    /// Writes the answer into the reserved room, or anew if that fails.
+    fn note(&mut self, answer: &[u8]) -> io::Result<()> {
+        let end = self.content.bytes()?.len();
+        self.content.lines.extend_from_slice(answer);
+        let in_place = self
+            .file
+            .seek(SeekFrom::Start(end as u64))
+            .and_then(|_| self.file.write_all(answer))
+            .and_then(|()| self.file.sync_all());
+        if in_place.is_ok() && file::is_at(&self.file, &self.path).unwrap_or_default() {
+            // The rest of the room is only blanks.
+            let _ = self.file.set_len((end + answer.len()) as u64);
+            return Ok(());
+        }
+        // The journal may have been removed while the API was at work.
+        self.write(0)
+    }
+
+    /// Replaces the file by one with all lines, and keeps the lock.
+    fn write(&mut self, room: usize) -> io::Result<()> {
+        let mut content = self.content.bytes()?;
+        let length = content.len() + room;
+        content.resize(length, b' ');
+        if let Some(directory) = self.path.parent() {
+            file::create_directory(directory)?;
+        }
+        self.file = Replacement::create(&self.path)?.finish(&content)?;
+        Ok(())
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        let is_empty = self.content.grace.is_none() && self.content.run.is_none();
+        if is_empty && file::is_at(&self.file, &self.path).unwrap_or_default() {
+            // The next run removes it too.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+impl Content {
+    /// Reads the grace, the run and its lines. The last line may lack its line break.
+    fn parse(bytes: &[u8]) -> io::Result<Self> {
+        let mut grace = None;
+        let mut run: Option<Run> = None;
+        let mut lines = bytes;
+        let mut rest = bytes;
+        while !rest.trim_ascii_start().is_empty() {
+            let length = rest.iter().position(|byte| *byte == b'\n');
+            let (line, after) = rest.split_at(length.map_or(rest.len(), |length| length + 1));
+            match (serde_json::from_slice(line), &mut run) {
+                (
+                    Ok(Line::Grace {
+                        old_secret_valid_until,
+                    }),
+                    None,
+                ) => {
+                    grace = Some(old_secret_valid_until);
+                    lines = after;
+                }
+                (Ok(Line::Intent(intent)), None) => {
+                    run = Some(Run {
+                        intent,
+                        answer: None,
+                    });
+                }
+                (
+                    Ok(Line::Secret {
+                        client_id,
+                        client_secret,
+                    }),
+                    Some(run),
+                ) => {
+                    run.answer = Some(Answer::Secret(IssuedSecret {
+                        client_id,
+                        client_secret: SecretString::from(client_secret.as_str()),
+                    }));
+                    break;
+                }
+                // Also an answer that was cut off: a part of a secret may be in it.
+                (Ok(Line::Answer { .. }) | Err(_), Some(run)) => {
+                    run.answer = Some(Answer::Kept);
+                    break;
+                }
+                _ => {
+                    return Err(io::Error::new(
+                        io::ErrorKind::InvalidData,
+                        "it is not a record of this version",
+                    ));
+                }
+            }
+            rest = after;
+        }
+        let mut kept = Zeroizing::new(Vec::with_capacity(lines.len() + 1));
+        match &run {
+            Some(run) if run.answer.is_some() => kept.extend_from_slice(lines),
+            Some(_) => {
+                // Without the room for the answer.
+                kept.extend_from_slice(lines.trim_ascii_end());
+                kept.push(b'\n');
+            }
+            None => {}
+        }
+        Ok(Self {
+            grace,
+            run,
+            lines: kept,
+        })
+    }
+
+    fn bytes(&self) -> io::Result<Zeroizing<Vec<u8>>> {
+        let mut bytes = match self.grace {
+            Some(old_secret_valid_until) => line(&Line::Grace {
+                old_secret_valid_until,
+            })?,
+            None => Zeroizing::default(),
+        };
+        bytes.reserve_exact(self.lines.len() + RESERVED);
+        bytes.extend_from_slice(&self.lines);
+        Ok(bytes)
+    }
+}
+
+fn line(line: &Line) -> io::Result<Zeroizing<Vec<u8>>> {
+    // Large enough from the start, so that no copy of a secret is left behind.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(8 * 1024));
+    serde_json::to_writer(&mut *bytes, line)?;
+    bytes.push(b'\n');
+    Ok(bytes)
+}
+
+fn about(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}
