@@ -99,8 +99,8 @@ impl SimulatorBuilder {
     /// loopback address, and off on any other.
     ///
     /// On a loopback address it answers requests with a loopback `Host` alone. On any other
-    /// address it answers whatever the `Host` is, so whoever can reach the port can use it:
-    /// other machines, and a web page whose name leads there. The header
+    /// address it accepts any `Host`, so anyone who can reach the port can use it: other
+    /// machines, and a web page whose host name resolves to it. The header
     /// `X-Simulator-Control` is needed on each address.
     ///
     /// ```

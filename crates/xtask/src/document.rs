@@ -1,7 +1,7 @@
-//! An OpenAPI document, read only as far as it is asked for.
+//! Reads an OpenAPI document, one part at a time.
 //!
-//! Cloudflare's whole document is 27 MB, and what is wanted of it a thousandth of that.
-//! So its text stays text; only the parts that are reached are parsed.
+//! Cloudflare's document is 27 MB, and a command needs about a thousandth of it. The
+//! document stays text, and a part is parsed when a command reaches it.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -131,7 +131,7 @@ impl<'a> Outline<'a> {
         self.top
             .paths
             .iter()
-            // What does not begin so is an extension, which may be anything.
+            // Any other field is an extension, which may have any form.
             .filter(|(path, _)| path.starts_with('/'))
             .map(|(path, item)| (path.as_str(), *item))
     }

@@ -129,7 +129,7 @@ mod tests {
             let mut document = in_a_document(&later, "3.1.0");
             rewrite(&mut document);
             assert_eq!(document, in_a_document(&earlier, "3.0.3"));
-            // What is of 3.0 already stays as it is.
+            // A document of 3.0 stays as it is.
             rewrite(&mut document);
             assert_eq!(document, in_a_document(&earlier, "3.0.3"));
         }

@@ -177,8 +177,8 @@ fn without_members(path: &str) -> String {
 }
 
 impl PublicApi {
-    /// What has changed since the listing was written down, as a diff; nothing if
-    /// nothing has.
+    /// Compares the public API with the recorded listing, and returns a diff if they
+    /// differ.
     ///
     /// # Errors
     ///

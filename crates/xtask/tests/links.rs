@@ -84,7 +84,7 @@ fn destination<'l>(document: &Path, link: &'l str) -> Option<(PathBuf, Option<&'
     Some((file, anchor))
 }
 
-/// What is wrong with a link of a document, if anything is.
+/// Returns the fault of a link, if it has one.
 fn fault(document: &Path, link: &str) -> Option<String> {
     let (file, anchor) = destination(document, link)?;
     if !file.exists() {

@@ -1,4 +1,4 @@
-//! What `cargo xtask generate` makes of a document that the fragment would follow.
+//! Tests `cargo xtask generate` on upstream documents.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use serde_json::{Value, json};

@@ -1,6 +1,5 @@
-//! What the generated code needs around it to compile, and no more: for the root
-//! crate's own types, which are written by hand, stands the least that will do. `cargo
-//! xtask try` copies this file to the crate that it compiles.
+//! The least that the generated code needs to compile: stand-ins for the root crate's
+//! handwritten types. `cargo xtask try` copies this file to the crate that it compiles.
 #![allow(warnings)]
 
 mod generated;

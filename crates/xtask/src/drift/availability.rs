@@ -1,4 +1,4 @@
-//! Whether something may be relied on: `deprecated` and `x-fern-availability`.
+//! Compares `deprecated` and `x-fern-availability`.
 
 use serde_json::Value;
 
@@ -15,7 +15,7 @@ pub fn availability_change(ours: &[&Value], theirs: &[&Value]) -> Option<String>
     }
 }
 
-/// What a new place says of itself in a list: nothing, if it may be relied on.
+/// Returns the suffix that a new item of a list gets; empty if it is generally available.
 pub fn added_availability(part: &Value) -> String {
     match availability(&[part]) {
         AVAILABLE => String::new(),

@@ -18,7 +18,7 @@ use crate::pointer;
 enum Stricter {
     Lower,
     Higher,
-    /// One can't tell, except that any limit is stricter than none.
+    /// Two limits can't be compared; any limit is stricter than none.
     Unknown,
 }
 
@@ -253,8 +253,8 @@ impl<'a, 'c> Comparison<'a, 'c> {
         }
     }
 
-    /// A default is what the API does when a caller says nothing; in an answer it is
-    /// no more than words.
+    /// Compares defaults. The default of a request decides what the API does when a
+    /// caller leaves the field out; that of a response has no effect.
     fn default(&mut self, ours: &Schema<'_>, theirs: &Schema<'_>) {
         if self.direction == Direction::Response {
             return;

@@ -52,8 +52,8 @@ impl Edit {
     }
 }
 
-/// Puts a value at a pointer, and objects on the way there where nothing is. The token
-/// `-` is the place behind the last item of an array.
+/// Puts a value at a pointer and creates missing objects on the way. The token `-`
+/// stands for the place behind the last item of an array.
 fn put(document: &mut Value, pointer: &str, value: Value) {
     let mut place = document;
     for token in pointer::tokens(pointer) {
@@ -75,9 +75,8 @@ fn put(document: &mut Value, pointer: &str, value: Value) {
     *place = value;
 }
 
-/// What a JSON pointer points to, with all that it refers to in the place of the
-/// references, so that it can stand in another document. Where it contains itself,
-/// anything may be.
+/// Returns the value at a JSON pointer with its references resolved, so that it can
+/// stand in another document. A reference to itself becomes an unrestricted schema.
 pub fn inlined(document: &Value, pointer: &str) -> Value {
     let value = document.pointer(pointer).unwrap_or(&Value::Null);
     inline(document, value, &mut BTreeSet::new())

@@ -104,7 +104,7 @@ impl<'a> Side<'a> {
         let item = paths.child(&operation.path).context("no such path")?;
         let located = item.child(&operation.method).context("no such method")?;
         let mut parameters = BTreeMap::new();
-        // Those of the operation come last, since they go before those of the item.
+        // The operation's parameters come last, because they override the path item's.
         for parameter in [&item, &located]
             .into_iter()
             .filter_map(|place| place.child("parameters"))

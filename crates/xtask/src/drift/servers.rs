@@ -15,8 +15,8 @@ pub struct Servers {
 }
 
 impl Servers {
-    /// Those of the first place that names any: the operation's go before the path
-    /// item's, and these before the document's.
+    /// Returns the servers of the first place that names any: the operation's override
+    /// the path item's, which override the document's.
     pub fn in_force(places: &[&Located<'_>]) -> Self {
         let mut lists = places.iter().filter_map(|place| place.child("servers"));
         let Some(list) = lists.find(|list| list.items().next().is_some()) else {

@@ -1,4 +1,4 @@
-//! What `cargo xtask drift` says of documents that differ from the fragment.
+//! Tests `cargo xtask drift` on documents that differ from the fragment.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod operations;
@@ -18,7 +18,7 @@ fn upstream() -> Value {
     serde_json::from_str(UPSTREAM).unwrap()
 }
 
-/// What has changed between two documents, a line each.
+/// Returns the changes between two documents, one a line.
 fn between(ours: &Value, theirs: &Value) -> Vec<String> {
     let ours = Document::new("ours", ours.to_string());
     let theirs = Document::new("theirs", theirs.to_string());
@@ -29,7 +29,7 @@ fn between(ours: &Value, theirs: &Value) -> Vec<String> {
         .collect()
 }
 
-/// What has changed after a change of the upstream document by hand.
+/// Returns the changes after an edit of the upstream document.
 fn after(change: impl FnOnce(&mut Value)) -> Vec<String> {
     let mut changed = upstream();
     change(&mut changed);

@@ -1,4 +1,4 @@
-//! What goes around the bodies: operations, parameters, responses, security, servers.
+//! Everything around the bodies: operations, parameters, responses, security, servers.
 
 use serde_json::{Value, json};
 use xtask::document::Document;

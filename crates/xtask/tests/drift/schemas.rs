@@ -1,4 +1,4 @@
-//! What the bodies are: fields, types, limits, alternatives.
+//! The bodies: fields, types, limits, alternatives.
 
 use serde_json::{Value, json};
 

@@ -15,7 +15,7 @@ fn list() -> Vec<Allowed> {
     allowed(&xtask::workspace::root().join(xtask::workspace::ALLOWED)).unwrap()
 }
 
-/// What `cargo xtask drift` prints of a document, without the lines in the files.
+/// Returns the output of `cargo xtask drift` without the line numbers.
 fn printed(upstream: &str, list: &[Allowed]) -> String {
     let fragment = Document::new("fragment", FRAGMENT.to_owned());
     let upstream = Document::new("upstream", upstream.to_owned());
