@@ -17,9 +17,8 @@ mod watch;
 use cf_service_tokens::Retry;
 
 use crate::arguments::{Arguments, Command};
-use crate::connect::Connection;
-use crate::exit::Exit;
-use crate::explain::Failure;
+use crate::connection::Connection;
+use crate::failure::{Exit, Failure};
 use crate::output::Output;
 use crate::secret::journal::Journal;
 use crate::secret::recover;

@@ -7,9 +7,8 @@ compile_error!("the command supports Linux and macOS; the SDK also works elsewhe
 
 mod arguments;
 mod commands;
-mod connect;
-mod exit;
-mod explain;
+mod connection;
+mod failure;
 mod monitor;
 mod output;
 mod page;
@@ -17,17 +16,15 @@ mod progress;
 mod records;
 mod secret;
 mod signal;
-
+mod time;
 mod tracing;
-mod when;
 
 use std::process::ExitCode;
 
 use clap::Parser as _;
 
 use crate::arguments::Arguments;
-use crate::exit::Exit;
-use crate::explain::Failure;
+use crate::failure::{Exit, Failure};
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();

@@ -3,16 +3,19 @@
 mod json;
 mod table;
 
+use std::fmt::Display;
 use std::io::{self, Write};
 
+use anstyle::{AnsiColor, Style};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 pub(crate) use table::Cell;
 
 use crate::arguments::{Format, Global};
-use crate::exit::Exit;
-use crate::explain::Failure;
+use crate::failure::{Exit, Failure};
+
+const YELLOW: Style = AnsiColor::Yellow.on_default().bold();
 
 /// A row among others, which every format can show. An unknown field is `null`, never
 /// left out.
@@ -165,4 +168,14 @@ fn flushed(
 
 fn unwritable(error: io::Error) -> Failure {
     Failure::new(Exit::Failed, "can't write the result").because(error)
+}
+
+/// Prints a note beside the result on standard error.
+pub(crate) fn remark(words: impl Display) {
+    let _ = writeln!(anstream::stderr(), "{YELLOW}note{YELLOW:#}: {words}");
+}
+
+/// Prints the progress of the command on standard error.
+pub(crate) fn progress(words: &str) {
+    let _ = writeln!(anstream::stderr(), "{words}");
 }

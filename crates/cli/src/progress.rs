@@ -7,7 +7,7 @@ use std::time::Duration;
 use cf_service_tokens::renewal::{Decision, RenewalEvent, TokenRenewal};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::explain;
+use crate::output;
 
 const LISTING: &str = "{spinner} {msg}";
 const RENEWING: &str = "[{bar:30}] {pos}/{len} {wide_msg}";
@@ -44,7 +44,7 @@ impl Progress {
     /// Notes what has happened.
     pub(crate) fn note(&mut self, event: &RenewalEvent) {
         match (self, event) {
-            (Self::Lines, RenewalEvent::Settled(token)) => explain::progress(&words(token)),
+            (Self::Lines, RenewalEvent::Settled(token)) => output::progress(&words(token)),
             (Self::Bar { bar, listed, due }, RenewalEvent::Decided { decision, .. }) => {
                 *listed += 1;
                 *due += u64::from(matches!(decision, Decision::Renew(_)));

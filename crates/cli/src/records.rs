@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use crate::output::{Cell, Record};
-use crate::when;
+use crate::time;
 
 /// A token as it stands.
 #[derive(Debug, Serialize)]
@@ -74,7 +74,7 @@ impl TokenRecord {
     pub(crate) fn fields(&self, now: DateTime<Utc>) -> Vec<(&'static str, Cell)> {
         let at = |time: Option<DateTime<Utc>>| {
             Cell::maybe(
-                time.map(|time| format!("{} ({})", when::minute(time), when::distance(time - now))),
+                time.map(|time| format!("{} ({})", time::minute(time), time::distance(time - now))),
             )
         };
         vec![
@@ -106,9 +106,9 @@ pub(crate) fn expiry_cell(
     match expires_at {
         _ if never_expires => Cell::plain("never"),
         None => Cell::plain("-"),
-        Some(at) if at <= now => Cell::bad(when::date_and_distance(at, now)),
-        Some(at) if (at - now).num_days() < 30 => Cell::warning(when::date_and_distance(at, now)),
-        Some(at) => Cell::plain(when::date_and_distance(at, now)),
+        Some(at) if at <= now => Cell::bad(time::date_and_distance(at, now)),
+        Some(at) if (at - now).num_days() < 30 => Cell::warning(time::date_and_distance(at, now)),
+        Some(at) => Cell::plain(time::date_and_distance(at, now)),
     }
 }
 
@@ -119,7 +119,7 @@ impl Record for TokenRecord {
     const SPARE: &'static [&'static str] = &["LAST SEEN", "DURATION"];
 
     fn cells(&self, now: DateTime<Utc>) -> Vec<Cell> {
-        let last_seen = self.last_seen_at.map(|at| when::distance(at - now));
+        let last_seen = self.last_seen_at.map(|at| time::distance(at - now));
         vec![
             Cell::maybe(self.name.clone()),
             Cell::maybe(self.id.clone()),

@@ -2,8 +2,7 @@
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::exit::Exit;
-use crate::explain::Failure;
+use crate::failure::{Exit, Failure};
 
 /// Completes when the command receives a signal to end. Once this returns, a signal does
 /// not kill the process.

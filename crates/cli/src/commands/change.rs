@@ -6,10 +6,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::arguments::{Delete, Format, Update, When};
 use crate::commands::confirm;
-use crate::connect::Connection;
-use crate::exit::Exit;
-use crate::explain::{self, Failure};
-use crate::output::Output;
+use crate::connection::Connection;
+use crate::failure::{Exit, Failure};
+use crate::output::{self, Output};
 use crate::records::{ChangeRecord, TokenRecord};
 use crate::secret::journal::{Journal, RecordName};
 
@@ -90,7 +89,7 @@ pub(crate) async fn update(
             Err(_) => record.set_grace(known),
         };
         if let Err(error) = noted {
-            explain::remark(format!(
+            output::remark(format!(
                 "can't record in the journal when the old secret expires: {error}; the next rotate may \
                  be refused for too long, or not be refused: make sure that none runs too early"
             ));

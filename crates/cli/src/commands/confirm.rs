@@ -2,8 +2,7 @@
 
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 
-use crate::exit::Exit;
-use crate::explain::Failure;
+use crate::failure::{Exit, Failure};
 
 /// Asks on the terminal, unless `yes` is set.
 pub(crate) fn ask(question: &str, yes: bool) -> Result<(), Failure> {

@@ -7,10 +7,9 @@ use chrono::Utc;
 
 use crate::arguments::Create;
 use crate::commands::issued;
-use crate::connect::Connection;
-use crate::exit::Exit;
-use crate::explain::{self, Failure};
-use crate::output::Output;
+use crate::connection::Connection;
+use crate::failure::{Exit, Failure};
+use crate::output::{self, Output};
 use crate::secret::deliver::Delivery;
 use crate::secret::journal::{Journal, RecordName};
 use crate::secret::record::{Intent, Operation};
@@ -73,7 +72,7 @@ async fn with_expiry(connection: &Connection, created: ServiceToken) -> ServiceT
     match hurried.get(id).await {
         Ok(token) => token.into_inner(),
         Err(error) => {
-            explain::remark(format!(
+            output::remark(format!(
                 "the secret is safe, but the new token can't be read, so its expiry is unknown: {error}"
             ));
             created

@@ -4,12 +4,11 @@ use cf_service_tokens::ServiceToken;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use crate::exit::Exit;
-use crate::explain::Failure;
+use crate::failure::{Exit, Failure};
 use crate::output::{Cell, Output};
 use crate::records::expiry_cell;
 use crate::secret::sink::Sink;
-use crate::when;
+use crate::time;
 
 /// A secret that was made and has arrived.
 #[derive(Debug, Serialize)]
@@ -80,7 +79,7 @@ pub(crate) fn show(
             "Old secret",
             match valid_until {
                 Some(at) => {
-                    Cell::warning(format!("works until {}", when::date_and_distance(at, now)))
+                    Cell::warning(format!("works until {}", time::date_and_distance(at, now)))
                 }
                 None => Cell::bad("no longer works"),
             },

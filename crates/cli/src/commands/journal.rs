@@ -6,14 +6,13 @@ use serde::Serialize;
 
 use crate::arguments::JournalCommand;
 use crate::commands::confirm;
-use crate::exit::Exit;
-use crate::explain::Failure;
+use crate::failure::{Exit, Failure};
 use crate::output::{self, Cell, Output};
 use crate::secret::journal::Journal;
 use crate::secret::record::{Answer, Operation, Record};
 use crate::secret::recover;
 use crate::secret::sink::Sink;
-use crate::when;
+use crate::time;
 
 pub(crate) fn run(
     journal: &Journal,
@@ -116,7 +115,7 @@ impl output::Record for EntryRecord {
         vec![
             Cell::plain(self.entry.clone()),
             Cell::maybe(self.name.clone()),
-            Cell::plain(when::date_and_distance(self.started_at, now)),
+            Cell::plain(time::date_and_distance(self.started_at, now)),
             holds,
             Cell::plain(self.next.clone()),
         ]

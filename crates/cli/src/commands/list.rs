@@ -3,9 +3,8 @@
 use chrono::Utc;
 
 use crate::arguments::List;
-use crate::connect::Connection;
-use crate::exit::Exit;
-use crate::explain::Failure;
+use crate::connection::Connection;
+use crate::failure::{Exit, Failure};
 use crate::output::Output;
 use crate::records::TokenRecord;
 

@@ -5,8 +5,7 @@ use std::io::{self, Write as _};
 use clap::CommandFactory as _;
 
 use crate::arguments::{Arguments, Completions, Man};
-use crate::exit::Exit;
-use crate::explain::Failure;
+use crate::failure::{Exit, Failure};
 use crate::output::Output;
 
 pub(crate) fn completions(output: &Output, arguments: &Completions) -> Result<Exit, Failure> {

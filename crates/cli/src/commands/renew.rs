@@ -8,12 +8,11 @@ use cf_service_tokens::renewal::{
 use chrono::Utc;
 
 use crate::arguments::{By, Format, Renew};
-use crate::connect::Connection;
-use crate::exit::Exit;
-use crate::explain::Failure;
+use crate::connection::Connection;
+use crate::failure::{Exit, Failure};
 use crate::output::Output;
 use crate::progress::Progress;
-use crate::when;
+use crate::time;
 
 use record::Document;
 pub(crate) use record::{Event, RenewalRecord, Summary};
@@ -119,7 +118,7 @@ fn show(
 /// One line, and when to come back.
 fn summary_line(report: &RenewalReport) -> String {
     let next_due = report.next_due.map(|at| {
-        let distance = when::date_and_distance(at, Utc::now());
+        let distance = time::date_and_distance(at, Utc::now());
         format!("; the next one is due {distance}")
     });
     format!("{}{}", counts(report), next_due.unwrap_or_default())

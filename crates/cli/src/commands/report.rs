@@ -6,14 +6,13 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use crate::arguments::Report;
-use crate::connect::Connection;
-use crate::exit::Exit;
-use crate::explain::Failure;
+use crate::connection::Connection;
+use crate::failure::{Exit, Failure};
 use crate::output::{Cell, Output, Record};
 use crate::page;
 use crate::records::{State, expiry_cell};
 use crate::secret::file::Replacement;
-use crate::when;
+use crate::time;
 
 pub(crate) async fn report(
     connection: &Connection,
@@ -77,7 +76,7 @@ fn summary(tokens: &[(ServiceToken, Decision)], arguments: &Report) -> String {
         "{} token{plural}: {} due within {}, {} expired",
         tokens.len(),
         count(|decision| matches!(decision, Decision::Renew(_))),
-        when::length(arguments.window.within),
+        time::length(arguments.window.within),
         count(|decision| {
             matches!(
                 decision,
@@ -148,13 +147,13 @@ impl Record for ReportRecord {
             ("renew", _) => Cell::warning(self.words.clone()),
             _ => Cell::plain(self.words.clone()),
         };
-        let last_seen = self.last_seen_at.map(|at| when::distance(at - now));
+        let last_seen = self.last_seen_at.map(|at| time::distance(at - now));
         vec![
             expiry_cell(self.expires_at, self.never_expires, now),
             Cell::maybe(self.name.clone().or_else(|| self.id.clone())),
             Cell::maybe(due.map(|at| match at <= now {
                 true => "now".to_owned(),
-                false => when::distance(at - now),
+                false => time::distance(at - now),
             })),
             status,
             Cell::plain(last_seen.unwrap_or_else(|| "never".to_owned())),

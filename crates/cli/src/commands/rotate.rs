@@ -5,9 +5,8 @@ use chrono::{TimeDelta, Utc};
 
 use crate::arguments::Rotate;
 use crate::commands::issued;
-use crate::connect::Connection;
-use crate::exit::Exit;
-use crate::explain::Failure;
+use crate::connection::Connection;
+use crate::failure::{Exit, Failure};
 use crate::output::Output;
 use crate::secret::deliver::Delivery;
 use crate::secret::journal::{Journal, RecordName};

@@ -6,9 +6,8 @@ use cf_service_tokens_simulator::{ReceivedRequest, Simulator};
 use chrono::Utc;
 
 use crate::arguments::Simulate;
-use crate::exit::Exit;
-use crate::explain::{self, Failure};
-use crate::output::Output;
+use crate::failure::{Exit, Failure};
+use crate::output::{self, Output};
 
 pub(crate) async fn simulate(output: &Output, arguments: &Simulate) -> Result<Exit, Failure> {
     if !arguments.listen.ip().is_loopback() {
@@ -24,7 +23,7 @@ pub(crate) async fn simulate(output: &Output, arguments: &Simulate) -> Result<Ex
         .listen(arguments.listen)
         .on_request(move |request| {
             if !quiet {
-                explain::progress(&words(request));
+                output::progress(&words(request));
             }
         })
         .start()

@@ -15,9 +15,8 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use crate::arguments::{Global, Verify};
-use crate::connect::Connection;
-use crate::exit::Exit;
-use crate::explain::Failure;
+use crate::connection::Connection;
+use crate::failure::{Exit, Failure};
 use crate::output::{Cell, Output};
 use crate::secret::sink;
 

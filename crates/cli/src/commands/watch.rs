@@ -10,13 +10,12 @@ use tracing_subscriber::layer::SubscriberExt as _;
 
 use crate::arguments::{Format, Renew};
 use crate::commands::renew::{self, Event, RenewalRecord, Summary};
-use crate::connect::Connection;
-use crate::exit::Exit;
-use crate::explain::{Failure, remark};
+use crate::connection::Connection;
+use crate::failure::{Exit, Failure};
 use crate::monitor::Monitor;
-use crate::output::Output;
+use crate::output::{self, Output};
 use crate::signal;
-use crate::when;
+use crate::time;
 
 pub(crate) async fn watch(
     connection: &Connection,
@@ -68,7 +67,7 @@ async fn serve(
                     .next("use another address or port; port 0 selects a free one")
             })?;
             if let (Ok(address), false) = (listener.local_addr(), output.quiet) {
-                remark(format!(
+                output::remark(format!(
                     "the report is at http://{address}/, the metrics at http://{address}/metrics"
                 ));
             }
@@ -116,7 +115,7 @@ fn note(output: &Output, event: &WatchEvent) -> Result<(), Failure> {
             is_news.then(|| report.to_string())
         }
         WatchEvent::Waiting { until } => (!output.quiet)
-            .then(|| format!("next pass {}", when::date_and_distance(*until, Utc::now()))),
+            .then(|| format!("next pass {}", time::date_and_distance(*until, Utc::now()))),
         _ => None,
     };
     match words {

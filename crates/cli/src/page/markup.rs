@@ -9,7 +9,7 @@ use super::assets::{ICON, SCRIPT, STYLE, content_security_policy};
 use super::state::{State, detail};
 use super::timeline::Axis;
 use super::{Report, Token};
-use crate::when;
+use crate::time;
 
 /// The whole document.
 pub(super) fn document(report: &Report) -> Markup {
@@ -70,7 +70,7 @@ fn header(report: &Report) -> Markup {
             dl {
                 div { dt { "Account" } dd { code { (report.account) } } }
                 div { dt { "As of" } dd { (time(report.time)) } }
-                div { dt { "Renewed" } dd { (when::length(report.window)) " before they expire" } }
+                div { dt { "Renewed" } dd { (time::length(report.window)) " before they expire" } }
             }
         }
     }
@@ -78,7 +78,7 @@ fn header(report: &Report) -> Markup {
 
 fn time(time: DateTime<Utc>) -> Markup {
     html! {
-        time datetime=(machine(time)) { (when::minute(time)) }
+        time datetime=(machine(time)) { (time::minute(time)) }
     }
 }
 
@@ -181,7 +181,7 @@ fn row(report: &Report, axis: &Axis, token: &Token, state: State) -> Markup {
                 @if token.never_expires {
                     span class="relative" { "never" }
                 } @else if let Some(at) = token.expires_at {
-                    span class="relative" { (when::distance(at - report.time)) }
+                    span class="relative" { (time::distance(at - report.time)) }
                     " "
                     time datetime=(machine(at)) { (at.format("%Y-%m-%d %H:%M")) }
                 } @else {
@@ -234,7 +234,7 @@ fn life(report: &Report, axis: &Axis, token: &Token, state: State) -> Markup {
 fn story(report: &Report, token: &Token) -> String {
     let made = token.created_at.map_or_else(
         || "created at an unknown time".to_owned(),
-        |at| format!("created {}", when::minute(at)),
+        |at| format!("created {}", time::minute(at)),
     );
     let end = match token.expires_at {
         _ if token.never_expires => "never expires".to_owned(),
@@ -245,8 +245,8 @@ fn story(report: &Report, token: &Token) -> String {
             } else {
                 "expires"
             };
-            let relative = when::distance(at - report.time);
-            format!("{verb} {}, {relative}", when::minute(at))
+            let relative = time::distance(at - report.time);
+            format!("{verb} {}, {relative}", time::minute(at))
         }
     };
     format!("{made}, {end}")
@@ -295,7 +295,7 @@ fn legend(report: &Report) -> Markup {
         footer {
             p {
                 span class="swatch window" {}
-                " The window of " (when::length(report.window)) ": a token that expires in it is due. An arrow "
+                " The window of " (time::length(report.window)) ": a token that expires in it is due. An arrow "
                 "means that a token's lifetime continues beyond the page. All times are UTC."
             }
         }

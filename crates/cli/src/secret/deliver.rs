@@ -4,9 +4,8 @@ use std::io;
 
 use cf_service_tokens::{Error, IssuedServiceToken, Response, ServiceToken};
 
-use crate::connect::Connection;
-use crate::exit::Exit;
-use crate::explain::Failure;
+use crate::connection::Connection;
+use crate::failure::{Exit, Failure};
 use crate::secret::record::{Intent, Record};
 use crate::secret::recover;
 use crate::secret::sink::{IssuedSecret, ProvedSink, Sink};

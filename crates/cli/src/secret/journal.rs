@@ -10,8 +10,7 @@ use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
 use crate::arguments::Global;
-use crate::exit::Exit;
-use crate::explain::Failure;
+use crate::failure::{Exit, Failure};
 use crate::secret::file;
 use crate::secret::record::Record;
 

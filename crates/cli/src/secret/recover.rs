@@ -4,13 +4,13 @@
 use cf_service_tokens::ServiceToken;
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::connect::Connection;
-use crate::exit::Exit;
-use crate::explain::{self, Failure};
+use crate::connection::Connection;
+use crate::failure::{Exit, Failure};
+use crate::output;
 use crate::secret::journal::{Journal, RecordName};
 use crate::secret::record::{Answer, Intent, Operation, Record, Run};
 use crate::secret::sink::Sink;
-use crate::when;
+use crate::time;
 
 /// Reports the runs that were interrupted.
 pub(crate) fn tell(journal: &Journal) {
@@ -22,7 +22,7 @@ pub(crate) fn tell(journal: &Journal) {
             )),
         };
         if let Some(words) = words {
-            explain::remark(format!(
+            output::remark(format!(
                 "{words}; `cf-service-tokens journal` says what to do"
             ));
         }
@@ -45,7 +45,7 @@ fn words(run: &Run) -> String {
     format!(
         "a {what} {:?}, started at {}, was interrupted: {came}",
         token.unwrap_or("-"),
-        when::minute(intent.started_at)
+        time::minute(intent.started_at)
     )
 }
 
@@ -71,7 +71,7 @@ pub(crate) fn advice_for_lost(name: &RecordName, intent: &Intent) -> String {
         ),
         Operation::Rotate => {
             let old = match intent.old_secret_valid_until {
-                Some(at) => format!("works until {}", when::minute(at)),
+                Some(at) => format!("works until {}", time::minute(at)),
                 None => "no longer works if the first one took effect".to_owned(),
             };
             format!(
@@ -92,10 +92,10 @@ pub(crate) fn settle_rotate(record: &mut Record, token: &ServiceToken) -> Result
         return Err(unsettled(record, run));
     }
     let intent = &run.intent;
-    let started_at = when::minute(intent.started_at);
+    let started_at = time::minute(intent.started_at);
     let why = match (intent.updated_at, token.updated_at) {
         (Some(before), Some(now)) if before == now => {
-            explain::remark(format!(
+            output::remark(format!(
                 "an earlier rotate, started at {started_at}, had no effect; nothing was lost"
             ));
             return forget(record);
@@ -103,7 +103,7 @@ pub(crate) fn settle_rotate(record: &mut Record, token: &ServiceToken) -> Result
         (Some(_), Some(now)) => format!(
             "the token has been updated since, at {}, by that rotate or by another change such as \
              an update or a refresh",
-            when::minute(now)
+            time::minute(now)
         ),
         _ => "the API does not say when the token was last updated".to_owned(),
     };
@@ -114,7 +114,7 @@ pub(crate) fn settle_rotate(record: &mut Record, token: &ServiceToken) -> Result
              rotate ends it at once. When the token's users are ready for a new secret, run: \
              cf-service-tokens journal discard {name}, then rotate with --end-grace. To change \
              over slowly, create a second token",
-            when::minute(at)
+            time::minute(at)
         ),
         None => format!(
             "if it took effect, its new secret is lost and the old one no longer works; `verify` \
@@ -136,7 +136,7 @@ pub(crate) fn require_no_grace(record: &Record, now: DateTime<Utc>) -> Result<()
         Exit::Failed,
         format!(
             "the grace period of an earlier rotate runs until {}; another rotate would end its old secret at once",
-            when::minute(until)
+            time::minute(until)
         ),
     )
     .next(
@@ -165,7 +165,7 @@ pub(crate) async fn settle_create(
         .iter()
         .find(|token| token.created_at.is_none_or(|at| at >= since));
     let Some(token) = made else {
-        explain::remark("an earlier create of this name had no effect");
+        output::remark("an earlier create of this name had no effect");
         return forget(record);
     };
     let id = token.id.as_deref().unwrap_or("ID");
@@ -228,7 +228,7 @@ fn remove_leftover(intent: &Intent) {
     let sink = &intent.sink;
     let removed = sink.parse::<Sink>().map(|sink| sink.remove_leftover());
     if let Ok(Err(error)) = removed {
-        explain::remark(format!(
+        output::remark(format!(
             "can't remove the temporary file beside {sink}, which may hold the secret: {error}"
         ));
     }

@@ -12,8 +12,7 @@ use std::str::FromStr;
 
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::exit::Exit;
-use crate::explain::Failure;
+use crate::failure::{Exit, Failure};
 use crate::secret::file::{self, Replacement};
 
 pub(crate) use env_file::credentials as credentials_in_env_file;

@@ -11,8 +11,7 @@ use secrecy::SecretString;
 use zeroize::Zeroizing;
 
 use crate::arguments::Global;
-use crate::exit::Exit;
-use crate::explain::Failure;
+use crate::failure::{Exit, Failure};
 
 /// The tokens that a command works on, and the simulator that has them, if any.
 pub(crate) struct Connection {
