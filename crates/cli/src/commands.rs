@@ -7,12 +7,10 @@ mod issued;
 mod journal;
 mod list;
 mod paper;
-mod renew;
 mod report;
 mod rotate;
 mod simulate;
 mod verify;
-mod watch;
 
 use cf_service_tokens::Retry;
 
@@ -20,6 +18,7 @@ use crate::arguments::{Arguments, Command};
 use crate::connection::Connection;
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
+use crate::renew;
 use crate::secret::journal::Journal;
 use crate::secret::recover;
 
@@ -63,9 +62,11 @@ pub(crate) async fn run(arguments: Arguments) -> Result<Exit, Failure> {
             rotate::rotate(&connection, &journal?, output, arguments).await
         }
         Command::Renew(arguments) if arguments.watch => {
-            watch::watch(&connect().await?, &output, &arguments, global.verbose).await
+            renew::watch::watch(&connect().await?, &output, &arguments, global.verbose).await
         }
-        Command::Renew(arguments) => renew::renew(&connect().await?, &output, &arguments).await,
+        Command::Renew(arguments) => {
+            renew::once::renew(&connect().await?, &output, &arguments).await
+        }
         Command::Verify(arguments) => verify::verify(&global, &output, arguments).await,
         Command::Report(arguments) => report::report(&connect().await?, &output, &arguments).await,
         Command::Journal(arguments) => journal::run(&journal?, output, arguments.command),

@@ -9,9 +9,9 @@ use crate::arguments::Report;
 use crate::connection::Connection;
 use crate::failure::{Exit, Failure};
 use crate::output::{Cell, Output, Record};
-use crate::page;
 use crate::records::{State, expiry_cell};
 use crate::secret::file::Replacement;
+use crate::serve::page;
 use crate::time;
 
 pub(crate) async fn report(

@@ -9,7 +9,7 @@ import sys
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as prometheus
 
-# What the names of the tokens are; see hostile_names() in src/monitor/tests.rs.
+# What the names of the tokens are; see hostile_names() in src/serve/tests.rs.
 NAMES = {'<b>"bold"</b>', "line\nfeed", "back\\slash", "\u202e", "", "ünïcode 🦀"}
 
 

@@ -14,7 +14,7 @@ mkdir -p "$METRICS"
 
 # With the workspace's features, so that what `cargo test --workspace` built is used.
 cargo test --quiet --workspace --bins -- --ignored --exact \
-    monitor::tests::writes_metrics >"$work/cargo.log" 2>&1 || {
+    serve::tests::writes_metrics >"$work/cargo.log" 2>&1 || {
     cat "$work/cargo.log" >&2
     exit 1
 }

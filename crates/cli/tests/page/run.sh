@@ -35,7 +35,7 @@ fi
 
 # With the workspace's features, so that what `cargo test --workspace` built is used.
 cargo test --quiet --workspace --bins -- --ignored --exact \
-    page::tests::writes_pages >"$work/cargo.log" 2>&1 || {
+    serve::page::tests::writes_pages >"$work/cargo.log" 2>&1 || {
     cat "$work/cargo.log" >&2
     exit 1
 }

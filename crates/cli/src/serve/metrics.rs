@@ -15,8 +15,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit};
 
+use super::account::Account;
 use super::lock;
-use super::state::State;
 
 /// The prefix of all names.
 const PREFIX: &str = "cf_service_tokens";
@@ -66,7 +66,7 @@ struct Wait {
 }
 
 impl Metrics {
-    pub(super) fn new(state: &Arc<Mutex<State>>) -> Self {
+    pub(super) fn new(state: &Arc<Mutex<Account>>) -> Self {
         let renewals = Counter::default();
         let failures: Family<Failure, Counter> = Family::default();
         // From zero on, so that the first failure is seen as one more.
@@ -178,7 +178,7 @@ impl Format {
 
 /// The metrics of the state. Each scrape reads them, so that a deleted token leaves
 /// none.
-struct OfState(Arc<Mutex<State>>);
+struct OfState(Arc<Mutex<Account>>);
 
 impl Collector for OfState {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {

@@ -9,11 +9,12 @@ use tokio::net::TcpListener;
 use tracing_subscriber::layer::SubscriberExt as _;
 
 use crate::arguments::{Format, Renew};
-use crate::commands::renew::{self, Event, RenewalRecord, Summary};
 use crate::connection::Connection;
 use crate::failure::{Exit, Failure};
-use crate::monitor::Monitor;
 use crate::output::{self, Output};
+use crate::renew::once;
+use crate::renew::record::{Event, RenewalRecord, Summary};
+use crate::serve::Monitor;
 use crate::signal;
 use crate::time;
 
@@ -33,7 +34,7 @@ pub(crate) async fn watch(
     let monitor = Monitor::new(tokens.account_id(), arguments.window.within);
     let serving = serve(&monitor, output, arguments.listen).await?;
     let mut end = std::pin::pin!(signal::end()?);
-    let mut watch = tokens.watch(&renew::policy(arguments));
+    let mut watch = tokens.watch(&once::policy(arguments));
     let watching = async {
         loop {
             let event = watch.next().await;

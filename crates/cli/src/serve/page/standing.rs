@@ -7,7 +7,7 @@ use super::Token;
 
 /// How a token stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum State {
+pub(super) enum Standing {
     /// It should have been renewed, and was not or can't be.
     Trouble,
     /// The token has expired.
@@ -24,7 +24,7 @@ pub(super) enum State {
     LeftOut,
 }
 
-impl State {
+impl Standing {
     /// All of them, those first that call for a look.
     pub(super) const ALL: [Self; 7] = [
         Self::Trouble,
@@ -83,14 +83,14 @@ impl State {
 }
 
 /// Returns details about a token beyond its state's word, if any.
-pub(super) fn detail(token: &Token, state: State) -> Option<String> {
+pub(super) fn detail(token: &Token, state: Standing) -> Option<String> {
     if let Some(problem) = &token.problem {
         return Some(problem.clone());
     }
     match token.decision {
         Decision::Unable(reason) => Some(reason.to_string()),
         Decision::Renew(RenewReason::Expired) => Some("will be renewed".to_owned()),
-        Decision::Skip(reason) if matches!(state, State::LeftOut | State::Expired) => {
+        Decision::Skip(reason) if matches!(state, Standing::LeftOut | Standing::Expired) => {
             let is_plain = matches!(reason, SkipReason::Expired | SkipReason::NotDue);
             (!is_plain).then(|| reason.to_string())
         }

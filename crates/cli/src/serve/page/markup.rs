@@ -6,17 +6,17 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::assets::{ICON, SCRIPT, STYLE, content_security_policy};
-use super::state::{State, detail};
+use super::standing::{Standing, detail};
 use super::timeline::Axis;
 use super::{Report, Token};
 use crate::time;
 
 /// The whole document.
 pub(super) fn document(report: &Report) -> Markup {
-    let mut tokens: Vec<(&Token, State)> = report
+    let mut tokens: Vec<(&Token, Standing)> = report
         .tokens
         .iter()
-        .map(|token| (token, State::of(token, report.time)))
+        .map(|token| (token, Standing::of(token, report.time)))
         .collect();
     tokens.sort_by_key(|(token, _)| {
         // An unknown expiry may be soon, so it comes first; tokens that never expire come last.
@@ -89,8 +89,8 @@ fn machine(time: DateTime<Utc>) -> String {
 
 /// How many tokens there are of each state. With the script, these are buttons
 /// that show those alone.
-fn toolbar(tokens: &[(&Token, State)]) -> Markup {
-    let mut counts: BTreeMap<State, i64> = BTreeMap::new();
+fn toolbar(tokens: &[(&Token, Standing)]) -> Markup {
+    let mut counts: BTreeMap<Standing, i64> = BTreeMap::new();
     for (_, state) in tokens {
         *counts.entry(*state).or_default() += 1;
     }
@@ -101,7 +101,7 @@ fn toolbar(tokens: &[(&Token, State)]) -> Markup {
                 button type="button" data-state="" aria-pressed="true" disabled {
                     b { (grouped(all)) } " All"
                 }
-                @for state in State::ALL {
+                @for state in Standing::ALL {
                     @if let Some(count) = counts.get(&state) {
                         button type="button" class=(state.class()) data-state=(state.class())
                             aria-pressed="false" disabled {
@@ -120,7 +120,7 @@ fn toolbar(tokens: &[(&Token, State)]) -> Markup {
     }
 }
 
-fn table(report: &Report, axis: &Axis, tokens: &[(&Token, State)]) -> Markup {
+fn table(report: &Report, axis: &Axis, tokens: &[(&Token, Standing)]) -> Markup {
     let heading = |key: &str, words: &str, sort: Option<&str>| {
         html! {
             th role="columnheader" scope="col" class=(key) aria-sort=[sort] {
@@ -150,7 +150,7 @@ fn table(report: &Report, axis: &Axis, tokens: &[(&Token, State)]) -> Markup {
     }
 }
 
-fn row(report: &Report, axis: &Axis, token: &Token, state: State) -> Markup {
+fn row(report: &Report, axis: &Axis, token: &Token, state: Standing) -> Markup {
     // As numbers that sort as the page does: unknown first, forever last.
     let expires = match token.expires_at {
         _ if token.never_expires => i64::MAX.to_string(),
@@ -193,7 +193,7 @@ fn row(report: &Report, axis: &Axis, token: &Token, state: State) -> Markup {
 }
 
 /// The token's life on the axis.
-fn life(report: &Report, axis: &Axis, token: &Token, state: State) -> Markup {
+fn life(report: &Report, axis: &Axis, token: &Token, state: Standing) -> Markup {
     let (past, rest) = axis.life(token.created_at, token.expires_at);
     let is_over_before = token.expires_at.is_some_and(|at| axis.is_before(at));
     let goes_on = token.never_expires || token.expires_at.is_some_and(|at| axis.is_beyond(at));

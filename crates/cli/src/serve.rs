@@ -22,10 +22,11 @@
 //! }
 //! ```
 
+mod account;
 mod health;
 mod metrics;
+pub(crate) mod page;
 mod server;
-mod state;
 #[cfg(test)]
 mod tests;
 mod traces;
@@ -42,8 +43,8 @@ use tracing::Subscriber;
 use tracing_subscriber::Layer;
 use tracing_subscriber::registry::LookupSpan;
 
+use account::Account;
 use metrics::Metrics;
-use state::State;
 
 /// The state of a watcher, as served over HTTP. Clones share it.
 #[derive(Clone)]
@@ -52,7 +53,7 @@ pub(crate) struct Monitor {
 }
 
 struct Shared {
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<Account>>,
     metrics: Metrics,
     time: Box<dyn Fn() -> Moment + Send + Sync>,
 }
@@ -83,7 +84,7 @@ impl Monitor {
         window: Duration,
         time: impl Fn() -> Moment + Send + Sync + 'static,
     ) -> Self {
-        let state = State::new(account, window, time().elapsed);
+        let state = Account::new(account, window, time().elapsed);
         let state = Arc::new(Mutex::new(state));
         Self {
             shared: Arc::new(Shared {
@@ -143,6 +144,6 @@ impl fmt::Debug for Monitor {
 
 /// Locks. No change to the state can panic halfway, so a poisoned lock guards
 /// nothing broken.
-fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+fn lock(state: &Mutex<Account>) -> MutexGuard<'_, Account> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,7 +1,5 @@
 //! `renew`: all tokens that fall due, once.
 
-mod record;
-
 use cf_service_tokens::renewal::{
     RenewBy, RenewalError, RenewalEvent, RenewalOutcome, RenewalPolicy, RenewalReport, TokenRenewal,
 };
@@ -14,8 +12,7 @@ use crate::output::Output;
 use crate::progress::Progress;
 use crate::time;
 
-use record::Document;
-pub(crate) use record::{Event, RenewalRecord, Summary};
+use crate::renew::record::{Document, Event, RenewalRecord, Summary};
 
 pub(crate) async fn renew(
     connection: &Connection,

@@ -15,8 +15,8 @@ use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 
 use super::metrics::Format;
+use super::page;
 use super::{Monitor, lock};
-use crate::page;
 
 /// Returns the four routes. On a loopback address they serve only this machine.
 pub(super) fn routes(monitor: Monitor, is_loopback: bool) -> Router {

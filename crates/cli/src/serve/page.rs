@@ -20,7 +20,7 @@
 
 mod assets;
 mod markup;
-mod state;
+mod standing;
 #[cfg(test)]
 mod tests;
 mod timeline;

@@ -11,11 +11,11 @@ use chrono::{DateTime, Utc};
 
 use super::Moment;
 use super::health::Pulse;
-use crate::page;
+use super::page;
 
 /// The known state of the account and of the watcher.
 #[derive(Debug)]
-pub(super) struct State {
+pub(super) struct Account {
     account: String,
     window: Duration,
     tokens: BTreeMap<Key, Listed>,
@@ -44,7 +44,7 @@ struct Listed {
     pass: u64,
 }
 
-impl State {
+impl Account {
     pub(super) fn new(account: &AccountId, window: Duration, elapsed: Duration) -> Self {
         Self {
             account: account.to_string(),
