@@ -47,6 +47,9 @@ pub(crate) struct Answer {
     /// The start of the body as one line without secrets; empty where no part of the
     /// body may be shown.
     pub(crate) excerpt: String,
+    /// The places of the body at which a new client secret may be, if the call that
+    /// makes one failed.
+    pub(crate) secret_places: Vec<String>,
 }
 
 impl Answer {
@@ -66,6 +69,7 @@ impl Answer {
             messages: Vec::new(),
             problem: None,
             excerpt: String::new(),
+            secret_places: Vec::new(),
         }
     }
 
@@ -133,6 +137,12 @@ impl Answer {
                 self.headers.remove(name);
             }
         }
+    }
+
+    /// Notes where a new client secret may be.
+    fn find_secrets(&mut self, redactor: &Redactor) {
+        let places = rescue::places(&self.body).paths;
+        self.secret_places = places.iter().map(|place| redactor.redact(place)).collect();
     }
 
     /// Returns the first characters of the body as one line, without secrets.

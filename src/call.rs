@@ -1,6 +1,7 @@
 //! The way of a call: attempts, the pauses between them, and their bounds.
 
 pub(crate) mod clock;
+pub(crate) mod connect;
 pub(crate) mod event;
 pub(crate) mod operation;
 pub(crate) mod options;
@@ -112,8 +113,12 @@ impl Transport {
         loop {
             attempt = attempt.saturating_add(1);
             let id = call.operation.id;
-            let clock = self.listener.watch(&*self.clock, id, WaitReason::RateLimit);
-            let permit = match self.rate_limiter.enter(&clock, self.left(call)).await {
+            let clock = &*self.clock;
+            let wait = |reason| move |time| self.listener.wait(clock, id, reason, time);
+            let entering =
+                self.rate_limiter
+                    .enter(clock, self.left(call), wait(WaitReason::RateLimit));
+            let permit = match entering.await {
                 Ok(permit) => permit,
                 Err(wait) => {
                     trace::rate_limited(wait);
@@ -121,11 +126,11 @@ impl Transport {
                 }
             };
             let left = self.left(call);
-            // A timer that fires late may leave no time; an attempt without time would
-            // fail without being sent, and hide the error that is known.
-            if let Some(error) = earlier.take_if(|_| left.is_zero()) {
+            // A timer that fires late may leave no time. An attempt without time would
+            // not be sent, and its error would hide the one that is known.
+            if left.is_zero() {
                 permit.unsent();
-                return Err(error);
+                return Err(earlier.unwrap_or_else(|| Error::out_of_time(call.operation)));
             }
             let timeout = call.timeout.min(left);
             let span = trace::attempt(call.operation, &self.base_url, attempt);
@@ -137,13 +142,17 @@ impl Transport {
                 .attempt(call, timeout, &span, &send)
                 .instrument(span.clone())
                 .await;
+            let outcome = match outcome {
+                Ok(response) => Ok(response.after(attempt)),
+                Err(error) => Err(error.after(attempt, earlier.as_ref())),
+            };
             trace::outcome(&span, &outcome);
             match &outcome {
-                Ok(response) => permit.answered(&*self.clock, &response.answer),
+                Ok(response) => permit.answered(clock, &response.answer),
                 Err(error) if error.is_connect() => permit.unsent(),
                 Err(error) => {
                     if let Some(answer) = error.answer() {
-                        permit.answered(&*self.clock, answer);
+                        permit.answered(clock, answer);
                     }
                 }
             }
@@ -161,16 +170,16 @@ impl Transport {
             let error = match outcome {
                 Ok(response) => {
                     self.retrier.succeeded();
-                    return Ok(response.after(attempt));
+                    return Ok(response);
                 }
-                Err(error) => error.after(attempt, earlier.as_ref()),
+                Err(error) => error,
             };
             let left = self.left(call);
             let Some(pause) = self.retrier.pause(call.operation, &error, attempt, left) else {
                 return Err(error);
             };
             trace::retry(&error, attempt, pause);
-            let clock = self.listener.watch(&*self.clock, id, WaitReason::Backoff);
+            let _wait = wait(WaitReason::Backoff)(pause);
             clock.sleep(pause).await;
             earlier = Some(error);
         }
@@ -203,14 +212,12 @@ impl Transport {
                 body_limit: self.body_limit,
                 clock: Arc::clone(&self.clock),
                 kept: kept.clone(),
+                redactor: self.redactor.clone(),
                 span: span.clone(),
             },
         };
-        // The hook has kept the answer; the method only knows whether sending failed.
-        let failure = match send(client).await {
-            Err(generated::Error::CommunicationError(error)) => Some(error),
-            _ => None,
-        };
+        // The hook keeps what came of the attempt, so the method's own result says no more.
+        let _ = send(client).await;
         let attempt = Attempt {
             operation: call.operation,
             timeout,
@@ -218,7 +225,7 @@ impl Transport {
             base_url: &self.base_url,
             redactor: &self.redactor,
         };
-        attempt.judge(kept.take(), failure)
+        attempt.judge(kept.take())
     }
 }
 

@@ -160,6 +160,11 @@ impl Error {
         Self::call(Kind::Throttled(wait), operation, None).after(0, None)
     }
 
+    /// A call that has no time left before its first attempt.
+    pub(crate) fn out_of_time(operation: &Operation) -> Self {
+        Self::call(Kind::Timeout(Duration::ZERO), operation, None).after(0, None)
+    }
+
     /// Sets the number of attempts, and takes over what is known of the earlier ones.
     pub(crate) fn after(mut self, attempts: u32, earlier: Option<&Self>) -> Self {
         if let Some(call) = &mut Arc::make_mut(&mut self.0).call {
@@ -572,12 +577,13 @@ impl Error {
         self.answer()?.problem.as_ref()
     }
 
-    /// Returns the paths in the answer's JSON at which a new client secret may be,
-    /// such as `result[0].client_secret`.
+    /// Returns the paths in the body's JSON at which a new client secret may be, such as
+    /// `result[0].client_secret`; or `body`, if a secret is somewhere in a body that is not
+    /// JSON.
     ///
-    /// The API documents the secret at `result.client_secret`. If there is none, an
-    /// answer to create or rotate is an error, and [`body`](Self::body) keeps all of
-    /// it. A text at one of these paths may be the secret, or may not: only a person
+    /// The API documents the secret at `result.client_secret` of a success. In any other
+    /// case a call that makes a secret is an error, and [`body`](Self::body) keeps all that
+    /// arrived. A text at one of these paths may be the secret, or may not: only a person
     /// can tell.
     ///
     /// ```
@@ -592,10 +598,7 @@ impl Error {
     /// # }
     /// ```
     pub fn secret_places(&self) -> &[String] {
-        match &self.0.kind {
-            Kind::Decode(decode) => &decode.secret_places,
-            _ => &[],
-        }
+        self.answer().map_or(&[], |answer| &answer.secret_places)
     }
 
     /// Returns the number of attempts to send the request; 0 where the call failed
@@ -645,7 +648,7 @@ impl Error {
                 && status != StatusCode::SEE_OTHER
                 && status != StatusCode::REQUEST_TIMEOUT
         });
-        let is_unsent = self.is_connect() || matches!(self.0.kind, Kind::Throttled(_));
+        let is_unsent = self.is_connect() || self.attempts() == 0;
         !call.operation.is_read() && !is_unsent && !is_rejected
     }
 

@@ -18,7 +18,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use crate::answer::Answer;
 use crate::answer::redact::Redactor;
 use crate::answer::verdict::Attempt;
-use crate::answer::wire::BodyEnd;
+use crate::answer::wire::{BodyEnd, Exchanged};
 use crate::call::operation::Operation;
 use crate::call::rate_limit::{Policies, Standing};
 use crate::client::base_url::BaseUrl;
@@ -110,14 +110,22 @@ fn response_of(status: StatusCode, headers: HeaderMap, body: &[u8]) {
     let (list, rotate): (&Operation, &Operation) =
         (&LIST_ACCOUNT_SERVICE_TOKENS, &ROTATE_ACCOUNT_SERVICE_TOKEN);
     let body = Bytes::copy_from_slice(body);
-    for body_end in [BodyEnd::Complete, BodyEnd::TooLarge] {
-        let answer = Answer::new(status, headers.clone(), body.clone(), DateTime::UNIX_EPOCH);
-        let answer = Some((answer, body_end));
-        if let Err(error) = attempt(list).judge::<ServiceTokenPage>(answer.clone(), None) {
+    for is_complete in [true, false] {
+        let exchanged = || {
+            let at = DateTime::UNIX_EPOCH;
+            let answer = Answer::new(status, headers.clone(), body.clone(), at);
+            let body_end = if is_complete {
+                BodyEnd::Complete
+            } else {
+                BodyEnd::TooLarge
+            };
+            Some(Exchanged::Answered(Box::new(answer), body_end))
+        };
+        if let Err(error) = attempt(list).judge::<ServiceTokenPage>(exchanged()) {
             assert!(!error.may_have_been_applied(), "a listing changes nothing");
             let _ = format!("{error} {error:?}");
         }
-        match attempt(rotate).judge::<IssuedServiceToken>(answer, None) {
+        match attempt(rotate).judge::<IssuedServiceToken>(exchanged()) {
             Ok(issued) => {
                 let secret = issued.credentials().expose_secret();
                 let shown = format!("{issued:?}");

@@ -23,6 +23,8 @@ use crate::tokens::list::ServiceTokenPage;
 const MAX_TOKENS: usize = 10_000;
 /// The most entries of `errors` or `messages` that are kept.
 const MAX_MESSAGES: usize = 1_000;
+/// The most levels of causes below an entry that are kept.
+const MAX_CHAIN_DEPTH: usize = 10;
 /// The most fields of an object that are looked at one by one.
 const MAX_FIELDS: usize = 1_000;
 /// The most paths of unreadable parts that are kept.
@@ -193,7 +195,7 @@ fn messages(list: Option<&RawValue>, name: &str, unreadable: &mut Unreadable) ->
     messages
 }
 
-/// Reads one entry of `errors` or `messages`, which needs its code and its words.
+/// Reads one entry of `errors`, `messages` or a chain, which needs its code.
 fn message(entry: &RawValue, path: &str, unreadable: &mut Unreadable) -> Option<ApiMessage> {
     #[derive(Default, PartialEq, Deserialize)]
     struct Parts {
@@ -201,27 +203,40 @@ fn message(entry: &RawValue, path: &str, unreadable: &mut Unreadable) -> Option<
         message: Option<String>,
         documentation_url: Option<String>,
         source: Option<ApiMessageSource>,
-        error_chain: Option<Vec<ApiMessage>>,
     }
     let mut left_out = Unreadable::default();
     let parts = lenient_object::<Parts>(entry, path, &mut left_out).ok();
-    let message = parts.and_then(|parts| {
-        Some(ApiMessage {
-            code: parts.code?,
-            message: parts.message?,
-            documentation_url: parts.documentation_url,
-            source: parts.source,
-            error_chain: parts.error_chain.unwrap_or_default(),
-        })
-    });
-    match message {
-        Some(_) => left_out
-            .0
-            .into_iter()
-            .for_each(|path| unreadable.push(|| path)),
-        None => unreadable.push(|| path.to_owned()),
+    let Some((code, parts)) = parts.and_then(|parts| Some((parts.code?, parts))) else {
+        unreadable.push(|| path.to_owned());
+        return None;
+    };
+    for path in left_out.0 {
+        unreadable.push(|| path);
     }
-    message
+    Some(ApiMessage {
+        code,
+        message: parts.message.unwrap_or_default(),
+        documentation_url: parts.documentation_url,
+        source: parts.source,
+        error_chain: causes(entry, path, unreadable),
+    })
+}
+
+/// Reads the `error_chain` of an entry.
+fn causes(entry: &RawValue, path: &str, unreadable: &mut Unreadable) -> Vec<ApiMessage> {
+    let mut chain = None;
+    for_each_field(entry, |name, value| {
+        if name == "error_chain" && value.get() != "null" {
+            chain = Some(value);
+        }
+    });
+    let path = format!("{path}.error_chain");
+    // Each level is scanned once more than the one above it.
+    if chain.is_some() && path.matches("error_chain").count() > MAX_CHAIN_DEPTH {
+        unreadable.push(|| path);
+        return Vec::new();
+    }
+    messages(chain, &path, unreadable)
 }
 
 impl Payload for ServiceToken {
@@ -537,17 +552,12 @@ mod tests {
         );
         assert_eq!(envelope.success, Some(false));
         let codes: Vec<i64> = envelope.errors.iter().map(|error| error.code).collect();
-        assert_eq!(codes, [6003, 1002, 1003]);
+        assert_eq!(codes, [6003, 1000, 1002, 1003]);
         assert_eq!(envelope.errors[0].error_chain[0].code, 6111);
         assert_eq!(envelope.messages[0].message, "alone");
         assert_eq!(
             envelope.unreadable.0,
-            [
-                "errors[0].source",
-                "errors[1]",
-                "errors[3]",
-                "errors[4].error_chain"
-            ]
+            ["errors[0].source", "errors[3]", "errors[4].error_chain[0]"]
         );
     }
 
@@ -585,7 +595,8 @@ mod tests {
         );
         let body = body.replace(":}", ":null}");
         let envelope: Envelope<ServiceToken> = read(&body);
-        assert_eq!(envelope.unreadable.0, ["errors[0].error_chain"]);
+        let deepest = format!("errors[0]{}", ".error_chain[0]".repeat(MAX_CHAIN_DEPTH));
+        assert_eq!(envelope.unreadable.0, [format!("{deepest}.error_chain")]);
         let body = format!(r#"{{"result":{}}}"#, deep(1_000));
         let envelope: Envelope<Strict<serde_json::Value>> = read(&body);
         let fault = envelope.result.err().unwrap();

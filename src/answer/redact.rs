@@ -105,6 +105,12 @@ pub(crate) fn is_client_secret(text: &str) -> bool {
     }
 }
 
+/// Whether a word of a text is a client secret.
+pub(crate) fn holds_client_secret(text: &str) -> bool {
+    text.split(|character| !is_word(character))
+        .any(is_client_secret)
+}
+
 /// Whether something in the text looks like a client secret, or like a part of one.
 fn is_like_client_secret(text: &str) -> bool {
     text.contains(CLIENT_SECRET_PREFIX)

@@ -11,12 +11,14 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::answer::envelope::for_each_field;
-use crate::answer::redact::is_client_secret;
+use crate::answer::redact::{holds_client_secret, is_client_secret};
 
 /// The field that holds the secret.
 const CLIENT_SECRET: &str = "client_secret";
 /// The most places that are reported.
 const MAX_PLACES: usize = 10;
+/// The place of a secret that is found only in the text of a body.
+const BODY: &str = "body";
 /// A secret is longer than this: both known forms have more than fifty characters.
 const MIN_SECRET_LEN: usize = 16;
 
@@ -56,20 +58,31 @@ fn is_plausible(text: &str) -> bool {
         && !text.bytes().all(|byte| Some(byte) == first)
 }
 
-/// Returns the paths of all that may be a client secret in an answer of any shape, and
-/// whether the whole answer could be searched.
-pub(crate) fn places(body: &[u8]) -> (Vec<String>, bool) {
+/// The places of all that may be a client secret in a body.
+pub(crate) struct Places {
+    pub(crate) paths: Vec<String>,
+    /// Whether all of the body could be searched.
+    pub(crate) is_whole: bool,
+}
+
+/// Searches a body of any shape for client secrets.
+pub(crate) fn places(body: &[u8]) -> Places {
+    let text = String::from_utf8_lossy(body);
     let mut search = Search {
         path: Vec::new(),
         places: Vec::new(),
     };
-    let mut deserializer = serde_json::Deserializer::from_slice(body);
     let whole = Part {
         search: &mut search,
         is_named: false,
     };
+    let mut deserializer = serde_json::Deserializer::from_str(&text);
     let is_whole = whole.deserialize(&mut deserializer).is_ok();
-    (search.places, is_whole)
+    let mut paths = search.places;
+    if paths.is_empty() && !is_whole && holds_client_secret(&text) {
+        paths.push(BODY.to_owned());
+    }
+    Places { paths, is_whole }
 }
 
 struct Search {
@@ -223,19 +236,23 @@ mod tests {
             r#"{{"errors":["{FORMED}"],"result":[{{"client_id":"{FORMED}","n":1e2,"token":"{FORMED}",
                 "clientSecret":{{"hint":"x","value":"cfsec2_0123456789"}}}}]}}"#
         );
-        let (found, is_whole) = places(body.as_bytes());
-        assert_eq!(found, ["result[0].token", "result[0].clientSecret.value"]);
-        assert!(is_whole);
-        let (found, is_whole) = places(&body.as_bytes()[..body.len() - 4]);
-        assert_eq!((found.len(), is_whole), (2, false), "the end is missing");
-        assert_eq!(places(b"<html>"), (vec![], false));
+        let found = places(body.as_bytes());
+        assert_eq!(
+            found.paths,
+            ["result[0].token", "result[0].clientSecret.value"]
+        );
+        assert!(found.is_whole);
+        let cut = places(&body.as_bytes()[..body.len() - 4]);
+        assert_eq!((cut.paths.len(), cut.is_whole), (2, false));
+        let page = places(b"<html>");
+        assert_eq!((page.paths.len(), page.is_whole), (0, false));
     }
 
     #[test]
     fn the_search_has_an_end() {
         let deep = "[".repeat(1_000_000);
-        assert_eq!(places(deep.as_bytes()), (vec![], false));
+        assert_eq!(places(deep.as_bytes()).paths, [""; 0]);
         let many = format!("[{}]", vec![format!("{FORMED:?}"); 1000].join(","));
-        assert_eq!(places(many.as_bytes()).0.len(), MAX_PLACES);
+        assert_eq!(places(many.as_bytes()).paths.len(), MAX_PLACES);
     }
 }

@@ -11,7 +11,7 @@ use crate::answer::meaning::Meaning;
 use crate::answer::problem::{self, Problem};
 use crate::answer::redact::Redactor;
 use crate::answer::rescue;
-use crate::answer::wire::BodyEnd;
+use crate::answer::wire::{BodyEnd, Exchanged};
 use crate::call::operation::Operation;
 use crate::client::base_url::BaseUrl;
 use crate::error::{Decode, Error, Kind};
@@ -27,15 +27,21 @@ pub(crate) struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
-    /// Judges an attempt by what came back of it, and by what reqwest says of a failure
-    /// on the way.
+    /// Judges an attempt by what came of it.
     pub(crate) fn judge<T: Payload>(
         &self,
-        answer: Option<(Answer, BodyEnd)>,
-        failure: Option<reqwest::Error>,
+        exchanged: Option<Exchanged>,
     ) -> Result<Response<T>, Error> {
-        let Some((mut answer, body_end)) = answer else {
-            return Err(self.incomplete(None, failure));
+        let (mut answer, body_end) = match exchanged {
+            Some(Exchanged::Answered(answer, body_end)) => (*answer, body_end),
+            Some(Exchanged::Unanswered(error)) => return Err(self.interrupted(None, error)),
+            Some(Exchanged::Unconnected(error)) => {
+                let kind = connection_fault(&error, self.base_url);
+                return Err(self.failed(kind, None).with_source(error.without_url()));
+            }
+            // A generated method fails without sending only where it can't make a
+            // request of its arguments, which ids and base URL rule out.
+            None => return Err(self.failed(Kind::Interrupted, None)),
         };
         answer.drop_headers_with_secrets(self.redactor);
         if self.may_quote(&answer) {
@@ -43,18 +49,18 @@ impl Attempt<'_> {
         }
         match body_end {
             BodyEnd::Complete => {}
-            BodyEnd::Broken => return Err(self.incomplete(Some(answer), failure)),
+            BodyEnd::Broken(error) => return Err(self.interrupted(Some(answer), error)),
             BodyEnd::TooLarge => {
-                return Err(self.failed(Kind::BodyTooLarge(self.body_limit), answer));
+                return Err(self.failed(Kind::BodyTooLarge(self.body_limit), Some(answer)));
             }
         }
         if answer.status.is_redirection() {
             let kind = Kind::Redirect(self.redirect_host(&answer));
-            return Err(self.failed(kind, answer));
+            return Err(self.failed(kind, Some(answer)));
         }
         if !answer.status.is_success() {
             let kind = self.refusal(&mut answer);
-            return Err(self.failed(kind, answer));
+            return Err(self.failed(kind, Some(answer)));
         }
         match self.result(&mut answer) {
             Ok((value, unreadable)) => Ok(Response {
@@ -65,30 +71,28 @@ impl Attempt<'_> {
                 redactor: self.redactor.clone(),
                 answer,
             }),
-            Err(kind) => Err(self.failed(kind, answer)),
+            Err(kind) => Err(self.failed(kind, Some(answer))),
         }
     }
 
-    /// A request that got no answer, or only the beginning of one.
-    fn incomplete(&self, answer: Option<Answer>, failure: Option<reqwest::Error>) -> Error {
-        let Some(failure) = failure else {
-            // The generated code fails without sending only where it can't make
-            // a request of its arguments, which ids and base URL rule out.
-            return Error::call(Kind::Interrupted, self.operation, answer);
-        };
-        // A connection that times out is both; nothing was sent.
-        let kind = if failure.is_connect() {
-            connection_fault(&failure, self.base_url)
-        } else if failure.is_timeout() {
+    /// Returns the error of a request that got no answer, or only the start of one.
+    fn interrupted(&self, answer: Option<Answer>, error: reqwest::Error) -> Error {
+        let kind = if error.is_timeout() {
             Kind::Timeout(self.timeout)
         } else {
             Kind::Interrupted
         };
-        Error::call(kind, self.operation, answer).with_source(failure.without_url())
+        self.failed(kind, answer).with_source(error.without_url())
     }
 
-    fn failed(&self, kind: Kind, answer: Answer) -> Error {
-        Error::call(kind, self.operation, Some(answer))
+    fn failed(&self, kind: Kind, mut answer: Option<Answer>) -> Error {
+        // A call that makes a secret is not idempotent.
+        if !self.operation.idempotent
+            && let Some(answer) = &mut answer
+        {
+            answer.find_secrets(self.redactor);
+        }
+        Error::call(kind, self.operation, answer)
     }
 
     /// Whether the start of the body may be shown.
@@ -157,25 +161,13 @@ impl Attempt<'_> {
         Err(self.undecodable::<T>(answer, fault))
     }
 
-    /// An answer without a readable result, with the places of what may be a secret.
     fn undecodable<T: Payload>(&self, answer: &Answer, mut fault: Undecodable) -> Kind {
-        let mut secret_places = Vec::new();
-        if T::IS_SHOWN_ONCE {
-            let (places, is_whole) = rescue::places(&answer.body);
-            secret_places = places;
-            for place in &mut secret_places {
-                *place = self.redactor.redact(place);
-            }
-            if !is_whole && !fault.path.is_empty() {
-                fault.fault += ", and the answer is nested too deeply to be searched for it";
-            }
+        // An answer of which a part can be read is JSON, so only its depth stops the search.
+        if T::IS_SHOWN_ONCE && !fault.path.is_empty() && !rescue::places(&answer.body).is_whole {
+            fault.fault += ", and the answer is nested too deeply to be searched for it";
         }
         fault.path = self.redactor.redact(&fault.path);
-        Kind::Decode(Decode {
-            fault,
-            secret_places,
-            is_callers_type: false,
-        })
+        Kind::Decode(Decode::new(fault))
     }
 
     fn keep_messages<T>(&self, answer: &mut Answer, envelope: &Envelope<T>) {

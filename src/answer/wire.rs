@@ -17,8 +17,9 @@ use reqwest::{Request, ResponseBuilderExt, Url};
 use tracing::Span;
 
 use crate::answer::Answer;
+use crate::answer::redact::Redactor;
 use crate::call::clock::Clock;
-use crate::call::trace;
+use crate::call::{connect, trace};
 use crate::generated;
 
 /// The most memory that is reserved by the length that an answer claims.
@@ -37,31 +38,41 @@ pub(crate) struct Exchange {
     pub(crate) body_limit: usize,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) kept: Kept,
+    pub(crate) redactor: Redactor,
     /// The attempt's span. Where it is disabled, the current one is a caller's.
     pub(crate) span: Span,
 }
 
-/// The place where the hook leaves the answer.
+/// The place where the hook leaves what came of the attempt.
 #[derive(Clone, Default)]
-pub(crate) struct Kept(Arc<Mutex<Option<(Answer, BodyEnd)>>>);
+pub(crate) struct Kept(Arc<Mutex<Option<Exchanged>>>);
 
 impl Kept {
-    fn keep(&self, answer: Answer, body_end: BodyEnd) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((answer, body_end));
+    fn keep(&self, exchanged: Exchanged) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(exchanged);
     }
 
-    /// Takes the answer, if there was one.
-    pub(crate) fn take(&self) -> Option<(Answer, BodyEnd)> {
+    /// Takes what the hook left, if it ran.
+    pub(crate) fn take(&self) -> Option<Exchanged> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.take()
     }
 }
 
+/// What came of an attempt.
+pub(crate) enum Exchanged {
+    /// The attempt ended without a connection, so nothing was sent.
+    Unconnected(reqwest::Error),
+    /// The request may have been sent, and no answer came.
+    Unanswered(reqwest::Error),
+    /// An answer, or the start of one.
+    Answered(Box<Answer>, BodyEnd),
+}
+
 /// How reading a body ended.
-#[derive(Clone, Copy)]
 pub(crate) enum BodyEnd {
     Complete,
-    Broken,
+    Broken(reqwest::Error),
     TooLarge,
 }
 
@@ -76,20 +87,45 @@ impl ClientHooks<Exchange> for generated::Client {
         // Cloudflare's API does not know.
         request.headers_mut().remove("api-version");
         extend(request.headers_mut(), &exchange.headers);
-        trace::request(&exchange.span, request.url());
+        trace::request(&exchange.span, request.url(), &exchange.redactor);
         *request.timeout_mut() = Some(exchange.timeout);
 
-        let mut response = self.client.execute(request).await?;
-        let received_at = exchange.clock.now();
-        let (status, url) = (response.status(), response.url().clone());
+        let url = request.url().clone();
+        let sent = connect::watch(self.client.execute(request)).await;
+        exchange.kept.keep(match sent {
+            (Ok(response), _) => exchange.read(response).await,
+            (Err(error), is_unconnected) if is_unconnected || error.is_connect() => {
+                Exchanged::Unconnected(error)
+            }
+            (Err(error), _) => Exchanged::Unanswered(error),
+        });
+        Ok(nothing_to_decode(url))
+    }
+}
+
+impl Exchange {
+    /// Reads an answer, with its body up to the limit.
+    async fn read(&self, mut response: reqwest::Response) -> Exchanged {
+        let received_at = self.clock.now();
         let headers = mem::take(response.headers_mut());
-        let (body, body_end, error) = read_body(response, exchange.body_limit).await;
-        let answer = Answer::new(status, headers, body, received_at);
-        exchange.kept.keep(answer, body_end);
-        match error {
-            Some(error) => Err(error),
-            None => Ok(nothing_to_decode(url)),
-        }
+        let mut answer = Answer::new(response.status(), headers, Bytes::new(), received_at);
+        let announced = response.content_length().unwrap_or_default();
+        let room = usize::try_from(announced).unwrap_or(usize::MAX);
+        let mut body = BytesMut::with_capacity(room.min(self.body_limit).min(MAX_RESERVED));
+        let end = loop {
+            let room = self.body_limit - body.len();
+            match response.chunk().await {
+                Ok(Some(chunk)) if chunk.len() > room => {
+                    body.extend_from_slice(&chunk[..room]);
+                    break BodyEnd::TooLarge;
+                }
+                Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+                Ok(None) => break BodyEnd::Complete,
+                Err(error) => break BodyEnd::Broken(error),
+            }
+        };
+        answer.body = body.freeze();
+        Exchanged::Answered(Box::new(answer), end)
     }
 }
 
@@ -100,27 +136,6 @@ fn extend(headers: &mut HeaderMap, others: &HeaderMap) {
     }
     for (name, value) in others {
         headers.append(name, value.clone());
-    }
-}
-
-/// Reads a body up to `limit` bytes. Returns what arrived, how that ended, and why.
-async fn read_body(
-    mut response: reqwest::Response,
-    limit: usize,
-) -> (Bytes, BodyEnd, Option<reqwest::Error>) {
-    let announced = response.content_length().unwrap_or_default();
-    let room = usize::try_from(announced).unwrap_or(usize::MAX);
-    let mut body = BytesMut::with_capacity(room.min(limit).min(MAX_RESERVED));
-    loop {
-        match response.chunk().await {
-            Ok(Some(chunk)) if body.len() + chunk.len() > limit => {
-                body.extend_from_slice(&chunk[..limit - body.len()]);
-                return (body.freeze(), BodyEnd::TooLarge, None);
-            }
-            Ok(Some(chunk)) => body.extend_from_slice(&chunk),
-            Ok(None) => return (body.freeze(), BodyEnd::Complete, None),
-            Err(error) => return (body.freeze(), BodyEnd::Broken, Some(error)),
-        }
     }
 }
 
@@ -153,7 +168,7 @@ mod tests {
         let clone = kept.clone();
         let at = DateTime::UNIX_EPOCH;
         let answer = Answer::new(StatusCode::OK, HeaderMap::new(), Bytes::new(), at);
-        clone.keep(answer, BodyEnd::Complete);
+        clone.keep(Exchanged::Answered(Box::new(answer), BodyEnd::Complete));
         assert!(kept.take().is_some());
         assert!(clone.take().is_none(), "it is taken once");
     }

@@ -1,11 +1,10 @@
 //! The events of a call: its attempts, and its waits.
 
 use std::fmt;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use http::StatusCode;
 
 use crate::call::clock::Clock;
@@ -135,15 +134,23 @@ impl Listener {
         }
     }
 
-    /// Returns the clock, whose sleeps are reported as waits of the operation.
-    pub(crate) fn watch<'a>(
-        &'a self,
-        clock: &'a dyn Clock,
+    /// Reports the start of a wait, and its end when the returned value is dropped.
+    pub(crate) fn wait(
+        &self,
+        clock: &dyn Clock,
         operation: &'static str,
         reason: WaitReason,
-    ) -> WatchedClock<'a> {
-        WatchedClock {
-            clock,
+        duration: Duration,
+    ) -> Wait<'_> {
+        let until = TimeDelta::from_std(duration)
+            .ok()
+            .and_then(|duration| clock.now().checked_add_signed(duration));
+        self.notify(&Event::WaitStarted {
+            operation,
+            reason,
+            until: until.unwrap_or(DateTime::<Utc>::MAX_UTC),
+        });
+        Wait {
             listener: self,
             operation,
             reason,
@@ -151,55 +158,14 @@ impl Listener {
     }
 }
 
-pub(crate) struct WatchedClock<'a> {
-    clock: &'a dyn Clock,
+/// A wait that goes on until this is dropped.
+pub(crate) struct Wait<'a> {
     listener: &'a Listener,
     operation: &'static str,
     reason: WaitReason,
 }
 
-impl Clock for WatchedClock<'_> {
-    fn now(&self) -> DateTime<Utc> {
-        self.clock.now()
-    }
-
-    fn elapsed(&self) -> Duration {
-        self.clock.elapsed()
-    }
-
-    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        let sleep = self.clock.sleep(duration);
-        if self.listener.0.is_none() {
-            return sleep;
-        }
-        let until = chrono::TimeDelta::from_std(duration)
-            .ok()
-            .and_then(|duration| self.clock.now().checked_add_signed(duration));
-        self.listener.notify(&Event::WaitStarted {
-            operation: self.operation,
-            reason: self.reason,
-            until: until.unwrap_or(DateTime::<Utc>::MAX_UTC),
-        });
-        let wait = Wait {
-            listener: self.listener.clone(),
-            operation: self.operation,
-            reason: self.reason,
-        };
-        Box::pin(async move {
-            let _wait = wait;
-            sleep.await;
-        })
-    }
-}
-
-/// A wait, whose end is reported when it is dropped.
-struct Wait {
-    listener: Listener,
-    operation: &'static str,
-    reason: WaitReason,
-}
-
-impl Drop for Wait {
+impl Drop for Wait<'_> {
     fn drop(&mut self) {
         self.listener.notify(&Event::WaitEnded {
             operation: self.operation,

@@ -26,6 +26,10 @@ use window::Window;
 /// No answer shuts the client for longer than this, whatever it says.
 const LONGEST_WAIT: Duration = Duration::from_secs(60 * 60);
 
+/// A waiter looks at the limit at least this often, since the wake-up for the room that
+/// it waits for may have gone to a waiter that nobody polls.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
 /// How many requests a client sends in a window of time.
 ///
 /// Calls beyond that wait for the next window, in no particular order; a call that
@@ -179,56 +183,71 @@ impl RateLimiter {
         }
     }
 
-    /// Waits until a request may be sent.
+    /// Waits until a request may be sent. Before it waits, it calls `announce` with the
+    /// time that this takes, and keeps the result until it has waited.
     ///
     /// # Errors
     ///
-    /// How long that would be, at once, if it is not shorter than `patience`.
-    pub(crate) async fn enter(
+    /// The time to wait, at once, if it is not shorter than `patience`.
+    pub(crate) async fn enter<W>(
         &self,
         clock: &dyn Clock,
         patience: Duration,
+        announce: impl Fn(Duration) -> W,
     ) -> Result<Permit<'_>, Duration> {
-        let Some(limits) = &self.limits else {
-            return Ok(Permit {
-                limiter: self,
-                own_epoch: 0,
-                api_epoch: 0,
-            });
-        };
         let arrived_at = clock.elapsed();
         let give_up_at = arrived_at.saturating_add(patience);
-        let mut has_waited = false;
+        let mut announced: Option<(Duration, W)> = None;
         loop {
             let change = pin!(self.change.notified());
             let now = clock.elapsed();
-            let wait = {
-                let mut limits = lock(limits);
-                let wait = limits.wait(now);
-                if wait.is_zero() && !(has_waited && now >= give_up_at) {
-                    let permit = Permit {
-                        limiter: self,
-                        own_epoch: limits.own.enter(now),
-                        api_epoch: limits.api.enter(now),
-                    };
-                    drop(limits);
-                    if has_waited {
+            let is_late = announced.is_some() && now >= give_up_at;
+            let wait = match self.permit(now) {
+                Ok(permit) if is_late => {
+                    permit.unsent();
+                    return Err(Duration::ZERO);
+                }
+                Ok(permit) => {
+                    if announced.is_some() {
                         trace::waited_for_room(now.saturating_sub(arrived_at));
                     }
                     return Ok(permit);
                 }
-                wait
+                Err(wait) => wait,
             };
-            if now.saturating_add(wait) >= give_up_at {
-                if has_waited {
+            let end = now.saturating_add(wait);
+            if end >= give_up_at {
+                if announced.is_some() {
                     // The room that this waiter was woken for is another's.
                     self.change.notify_one();
                 }
                 return Err(wait);
             }
-            has_waited = true;
-            select(change, clock.sleep(wait)).await;
+            if announced.as_ref().is_none_or(|(known, _)| *known != end) {
+                drop(announced.take());
+                announced = Some((end, announce(wait)));
+            }
+            select(change, clock.sleep(wait.min(LOOK_AGAIN))).await;
         }
+    }
+
+    /// Lets a request through, or returns how long it has to wait.
+    fn permit(&self, now: Duration) -> Result<Permit<'_>, Duration> {
+        let (mut own_epoch, mut api_epoch) = (0, 0);
+        if let Some(limits) = &self.limits {
+            let mut limits = lock(limits);
+            let wait = limits.wait(now);
+            if !wait.is_zero() {
+                return Err(wait);
+            }
+            own_epoch = limits.own.enter(now);
+            api_epoch = limits.api.enter(now);
+        }
+        Ok(Permit {
+            limiter: self,
+            own_epoch,
+            api_epoch,
+        })
     }
 }
 

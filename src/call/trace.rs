@@ -7,6 +7,7 @@ use std::time::Duration;
 use reqwest::Url;
 use tracing::{Span, debug, debug_span, field};
 
+use crate::answer::redact::Redactor;
 use crate::call::operation::Operation;
 use crate::client::base_url::BaseUrl;
 use crate::error::Error;
@@ -91,12 +92,11 @@ pub(crate) fn outcome<T>(span: &Span, outcome: &Result<Response<T>, Error>) {
     }
 }
 
-/// Notes on the attempt's span where the request goes.
-pub(crate) fn request(span: &Span, url: &Url) {
+/// Records the URL of a request, without its query, which may hold anything.
+pub(crate) fn request(span: &Span, url: &Url, redactor: &Redactor) {
     if !span.is_disabled() {
-        // A query may hold what is not for everyone to read.
         let url = url.as_str().split('?').next().unwrap_or_default();
-        span.record("url.full", url);
+        span.record("url.full", redactor.redact(url));
     }
 }
 

@@ -10,6 +10,7 @@ use secrecy::SecretString;
 use crate::answer::redact::Redactor;
 use crate::call::Transport;
 use crate::call::clock::{Clock, SystemClock};
+use crate::call::connect::WatchConnector;
 use crate::call::event::{Event, Listener};
 use crate::call::options::CallOptions;
 use crate::call::rate_limit::{RateLimit, RateLimiter};
@@ -383,7 +384,7 @@ impl ClientBuilder {
                 "the timeout or the deadline is zero, so no call could succeed; set a longer one",
             ));
         }
-        let http = http_client(&base_url, self.timeout, self.http)?;
+        let http = http_client(&base_url, self.http)?;
         Ok(Client {
             transport: Arc::new(Transport {
                 http,
@@ -424,7 +425,6 @@ impl fmt::Debug for ClientBuilder {
 
 fn http_client(
     base_url: &BaseUrl,
-    timeout: Duration,
     settings: Option<HttpSettings>,
 ) -> Result<reqwest::Client, Error> {
     if cfg!(not(feature = "rustls")) && base_url.needs_tls() && settings.is_none() {
@@ -433,8 +433,8 @@ fn http_client(
         ));
     }
     let builder = reqwest::Client::builder()
-        // Sooner than the attempt's own timeout, which can't tell that nothing was sent.
-        .connect_timeout(CONNECT_TIMEOUT.min(timeout.mul_f64(0.9)))
+        .connect_timeout(CONNECT_TIMEOUT)
+        .connector_layer(WatchConnector)
         .referer(false);
     #[cfg(feature = "rustls")]
     let builder = builder.tls_version_min(reqwest::tls::Version::TLS_1_2);

@@ -10,10 +10,17 @@ use crate::answer::message::ApiMessage;
 
 /// How many characters of a text of the other side are shown.
 const MAX_PROSE: usize = 500;
+/// How many entries of `errors`, with their causes, are shown.
+const MAX_MESSAGES: usize = 10;
 
 impl Error {
     /// Returns the reader's next step.
     fn advice(&self) -> Option<&'static str> {
+        if !self.secret_places().is_empty() {
+            return Some(
+                "the call may have taken effect; keep the body of the answer, and look there for the secret",
+            );
+        }
         if self.means(Meaning::AddressNotAllowed) {
             return Some(
                 "call from an IP address that the API token allows, or change the token's client IP address filter",
@@ -56,9 +63,6 @@ impl Error {
             Kind::Redirect(_) => Some("check the base URL"),
             // The caller holds the answer.
             Kind::Decode(decode) if decode.is_callers_type => None,
-            Kind::Decode(decode) if !decode.secret_places.is_empty() => Some(
-                "the call may have taken effect; keep the body of the answer, and look there for the secret",
-            ),
             _ if self.may_have_been_applied() => {
                 Some("the call may have taken effect; look at the token to be sure")
             }
@@ -94,6 +98,9 @@ impl Error {
             Kind::Connect(server) => write!(f, "could not connect to {server}"),
             Kind::Tls => f.write_str("could not set up a secure connection"),
             Kind::Proxy => f.write_str("could not use the proxy"),
+            Kind::Timeout(_) if self.attempts() == 0 => {
+                f.write_str("the deadline passed before the request could be sent")
+            }
             Kind::Timeout(limit) => {
                 let limit = limit.as_millis();
                 write!(f, "no complete answer within {limit} ms")
@@ -131,14 +138,6 @@ impl Error {
                 } else {
                     write!(f, "the answer can't be read at `{}`: {fault}", Prose(path))?;
                 }
-                for (index, place) in decode.secret_places.iter().enumerate() {
-                    let separator = if index == 0 {
-                        "; a secret may be at"
-                    } else {
-                        " or"
-                    };
-                    write!(f, "{separator} `{}`", Prose(place))?;
-                }
                 Ok(())
             }
         }
@@ -163,10 +162,7 @@ impl Error {
             write!(f, ", {} bytes", answer.body.len())?;
         }
         f.write_str(")")?;
-        for (index, error) in answer.errors.iter().enumerate() {
-            f.write_str(if index == 0 { ": " } else { ", " })?;
-            fmt_message(error, f)?;
-        }
+        fmt_messages(&answer.errors, f)?;
         if !answer.errors.is_empty() {
             return Ok(());
         }
@@ -188,21 +184,32 @@ impl Error {
     }
 }
 
-/// Writes an entry of `errors`, and its causes behind it.
-fn fmt_message(error: &ApiMessage, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    for (index, message) in error.with_chain().enumerate() {
-        let separator = if index == 0 { "" } else { ": " };
-        write!(
-            f,
-            "{separator}{} {}",
-            message.code,
-            sentence(&message.message)
-        )?;
-        if let Some(pointer) = message.source.as_ref().and_then(|s| s.pointer.as_ref()) {
-            write!(f, " at {}", Prose(pointer))?;
+/// Writes the entries of `errors`, each with its causes behind it.
+fn fmt_messages(errors: &[ApiMessage], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let mut count = 0;
+    for error in errors {
+        for (depth, message) in error.with_chain().enumerate() {
+            count += 1;
+            if count > MAX_MESSAGES {
+                continue;
+            }
+            let separator = match (count, depth) {
+                (1, _) | (_, 1..) => ": ",
+                _ => ", ",
+            };
+            write!(f, "{separator}{}", message.code)?;
+            if !message.message.is_empty() {
+                write!(f, " {}", sentence(&message.message))?;
+            }
+            if let Some(pointer) = message.source.as_ref().and_then(|s| s.pointer.as_ref()) {
+                write!(f, " at {}", Prose(pointer))?;
+            }
         }
     }
-    Ok(())
+    match count.saturating_sub(MAX_MESSAGES) {
+        0 => Ok(()),
+        left_out => write!(f, ", and {left_out} more"),
+    }
 }
 
 /// A sentence of the other side without its point: this one goes on.
@@ -246,6 +253,14 @@ impl fmt::Display for Error {
         }
         if let Some(answer) = self.answer() {
             self.fmt_answer(answer, f)?;
+        }
+        for (index, place) in self.secret_places().iter().enumerate() {
+            let separator = if index == 0 {
+                "; a secret may be at"
+            } else {
+                " or"
+            };
+            write!(f, "{separator} `{}`", Prose(place))?;
         }
         if let Some(advice) = self.advice() {
             write!(f, "; {advice}")?;

@@ -127,8 +127,6 @@ pub(crate) enum Kind {
 #[derive(Clone)]
 pub(crate) struct Decode {
     pub(crate) fault: Undecodable,
-    /// The paths at which a new client secret may be.
-    pub(crate) secret_places: Vec<String>,
     /// Whether the call succeeded, and its answer is only not of the type that the
     /// caller asked for.
     pub(crate) is_callers_type: bool,
@@ -138,7 +136,6 @@ impl Decode {
     pub(crate) fn new(fault: Undecodable) -> Self {
         Self {
             fault,
-            secret_places: Vec::new(),
             is_callers_type: false,
         }
     }

@@ -703,6 +703,63 @@ async fn the_cause_of_refused_headers_is_shown_and_counts() {
 }
 
 #[tokio::test]
+async fn a_cause_that_is_only_a_code_is_kept() {
+    let body = r#"{"success":false,"errors":[
+        {"code":6003,"message":"Invalid request headers","error_chain":[
+            {"code":1,"message":"m","source":7,"error_chain":[{"code":2.0}]},
+            {"message":"no code"},
+            {"code":6111}]},
+        {"code":1000}]}"#;
+    let error = failure(json("400 Bad Request", body), Then::Close).await;
+    assert!(error.is_auth(), "{error}");
+    let [first, second] = error.api_errors() else {
+        panic!("two errors: {error}");
+    };
+    let codes: Vec<i64> = first.error_chain.iter().map(|cause| cause.code).collect();
+    assert_eq!(codes, [1, 6111]);
+    assert_eq!(first.error_chain[0].error_chain[0].code, 2);
+    assert_eq!((second.code, second.message.as_str()), (1000, ""));
+    let shown = error.to_string();
+    assert!(
+        shown.contains("): 6003 Invalid request headers: 1 m: 2: 6111, 1000; check"),
+        "{shown}"
+    );
+}
+
+#[tokio::test]
+async fn the_text_of_an_error_is_short_however_many_messages_there_are() {
+    let words = "x".repeat(600);
+    let many = |count: usize| {
+        let one = format!(r#"{{"code":1,"message":"{words}"}}"#);
+        vec![one; count].join(",")
+    };
+    let last = r#"{"code":6111,"message":"Invalid format for Authorization header"}"#;
+    for errors in [
+        format!(r#"{},{last}"#, many(1000)),
+        format!(
+            r#"{{"code":6003,"message":"headers","error_chain":[{},{last}]}}"#,
+            many(999)
+        ),
+    ] {
+        let body = format!(r#"{{"success":false,"errors":[{errors}]}}"#);
+        let error = failure(json("400 Bad Request", &body), Then::Close).await;
+        let shown = error.to_string();
+        assert!(shown.len() < 7000, "{}", shown.len());
+        let left_out = if errors.starts_with(r#"{"code":6003"#) {
+            991
+        } else {
+            990
+        };
+        assert!(shown.contains(&format!(" and {left_out} more")), "{shown}");
+        assert_eq!(
+            error.is_auth(),
+            left_out == 991,
+            "a list has up to 1000 entries"
+        );
+    }
+}
+
+#[tokio::test]
 async fn the_edges_problem_json_gives_title_and_detail() {
     let problem = |status: u16, code: u16| {
         format!(

@@ -15,6 +15,7 @@ mod authentication;
 #[cfg(feature = "blocking")]
 mod blocking;
 mod bounds;
+mod connecting;
 mod environment;
 #[cfg(feature = "rustls")]
 mod fault_matrix;

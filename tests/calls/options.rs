@@ -238,6 +238,39 @@ async fn events_tell_of_attempts_and_of_waits_with_their_end() {
     ");
 }
 
+#[tokio::test]
+async fn the_error_of_an_event_knows_the_attempts_before_it() {
+    let lost = json("404 Not Found", r#"{"success":false,"errors":[]}"#);
+    let server = RawServer::in_turn(&[String::new(), lost]).await;
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&told);
+    let client = server
+        .builder()
+        .clock(crate::support::clock())
+        .retry(Retry::default())
+        .on_event(move |event| {
+            if let Event::AttemptEnded {
+                error: Some(error), ..
+            } = event
+            {
+                let facts = (error.attempts(), error.may_have_been_applied());
+                log.lock().unwrap().push((facts, error.to_string()));
+            }
+        })
+        .build()
+        .unwrap();
+    let tokens = client.account(ACCOUNT).unwrap().service_tokens();
+    let error = tokens.delete(TOKEN).await.unwrap_err();
+    let told = told.lock().unwrap();
+    assert_eq!(told[0].0, (1, true));
+    assert_eq!(
+        told[1].0,
+        (2, true),
+        "the first attempt may have deleted it"
+    );
+    assert_eq!(told[1].1, error.to_string());
+}
+
 fn line(event: &Event<'_>) -> String {
     match event {
         Event::AttemptStarted {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::support::{ACCOUNT, CANARY, RawServer, TOKEN, Then, answer, json};
-use cf_service_tokens::{Client, CreateServiceToken, RateLimit, Retry, RotateServiceToken};
+use cf_service_tokens::{Client, CreateServiceToken, Method, RateLimit, Retry, RotateServiceToken};
 use tracing::Level;
 use tracing_subscriber::fmt::format::FmtSpan;
 
@@ -169,6 +169,34 @@ async fn no_secret_at_any_level() {
         "{}",
         text.lines().find(|line| line.contains(CANARY)).unwrap()
     );
+}
+
+#[tokio::test]
+async fn a_path_is_traced_without_secrets() {
+    let recorder = Recorder::start();
+    let server = RawServer::start(json("200 OK", r#"{"success":true}"#), Then::Close).await;
+    let client = server.builder().build().unwrap();
+    let formed = format!("cfast_{}", "a1B2c3D4".repeat(6));
+    for secret in [CANARY, &formed] {
+        let path = format!("/accounts/a/{secret}/apps");
+        let request = client.request(Method::GET, path).query("q", secret);
+        request.send::<()>().await.unwrap();
+    }
+    let ours: Vec<String> = recorder
+        .text()
+        .lines()
+        .filter(|line| line.contains(": cf_service_tokens: "))
+        .map(ToOwned::to_owned)
+        .collect();
+    assert!(
+        !ours.is_empty()
+            && ours
+                .iter()
+                .any(|line| line.contains("/accounts/a/[redacted]/apps"))
+    );
+    for line in ours {
+        assert!(!line.contains(CANARY) && !line.contains(&formed), "{line}");
+    }
 }
 
 /// Keeps what is recorded on any span.

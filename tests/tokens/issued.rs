@@ -1,9 +1,11 @@
 //! New secrets: shown once by the API, never lost and never printed here.
 
 use crate::support::{ACCOUNT, CANARY, RawServer, TOKEN, Then, answer, json};
+use std::time::Duration;
+
 use cf_service_tokens::{
-    CreateServiceToken, Error, IssuedServiceToken, Response, Retry, RotateServiceToken,
-    ServiceTokenCredentials, UpdateServiceToken,
+    ClientBuilder, CreateServiceToken, Error, IssuedServiceToken, Method, Response, Retry,
+    RotateServiceToken, ServiceToken, ServiceTokenCredentials, UpdateServiceToken,
 };
 use cf_service_tokens_simulator::{SeedToken, Simulator};
 use secrecy::ExposeSecret;
@@ -172,7 +174,131 @@ async fn a_secret_in_another_place_is_no_success_and_its_place_is_named() {
         }
     }
     let error = rotate(json("200 OK", &filled_in(MISPLACED[1].0)), Then::Close).await;
-    insta::assert_snapshot!(error.unwrap_err(), @"rotate account service token: the answer can't be read at `result.client_secret`: expected a client secret; a secret may be at `result[0].client_secret` (HTTP 200, ray id 8f2b1c9d0e1f2a3b-FRA, application/json, 163 bytes); the call may have taken effect; keep the body of the answer, and look there for the secret");
+    insta::assert_snapshot!(error.unwrap_err(), @"rotate account service token: the answer can't be read at `result.client_secret`: expected a client secret (HTTP 200, ray id 8f2b1c9d0e1f2a3b-FRA, application/json, 163 bytes); a secret may be at `result[0].client_secret`; the call may have taken effect; keep the body of the answer, and look there for the secret");
+}
+
+/// Makes a call of each kind that makes a secret, at a server with this answer.
+async fn failures_of_calls_that_make_a_secret(
+    answer: &[u8],
+    then: Then,
+    set: impl Fn(ClientBuilder) -> ClientBuilder,
+) -> [Error; 4] {
+    let server = RawServer::start(answer, then).await;
+    let client = set(server.builder()).build().unwrap();
+    let tokens = client.account(ACCOUNT).unwrap().service_tokens();
+    let update = UpdateServiceToken::new().client_secret_version(2);
+    let path = format!("/accounts/{ACCOUNT}/access/service_tokens/{TOKEN}/rotate");
+    [
+        tokens
+            .create(&CreateServiceToken::new("ci"))
+            .await
+            .unwrap_err(),
+        tokens
+            .rotate(TOKEN, &RotateServiceToken::revoke_now())
+            .await
+            .unwrap_err(),
+        tokens.update(TOKEN, &update).await.unwrap_err(),
+        client
+            .request(Method::POST, path)
+            .send::<ServiceToken>()
+            .await
+            .unwrap_err(),
+    ]
+}
+
+#[tokio::test]
+async fn an_error_of_any_kind_names_the_places_of_a_secret() {
+    let whole = filled_in(
+        r#"{"success":true,"errors":[],"messages":[],"result":{"client_secret":"SECRET","id":"x","name":"ci"}}"#,
+    );
+    let refused = whole.replace("true", "false");
+    let mut not_utf8 = json("200 OK", &whole.replace("ci", "c?")).into_bytes();
+    let question = not_utf8.iter().position(|byte| *byte == b'?').unwrap();
+    not_utf8[question] = 0xff;
+    let cut = |answer: String| answer.as_bytes()[..answer.len() - 5].to_vec();
+    let long = json("200 OK", &format!("{whole}{}", " ".repeat(5000)));
+    let place = "result.client_secret";
+    for (what, answer, then, place) in [
+        (
+            "a broken connection",
+            cut(json("200 OK", &whole)),
+            Then::Close,
+            place,
+        ),
+        ("a timeout", cut(json("200 OK", &whole)), Then::Stall, place),
+        ("invalid UTF-8", not_utf8, Then::Close, place),
+        (
+            "half of the JSON",
+            json("200 OK", &whole[..whole.len() - 5]).into(),
+            Then::Close,
+            place,
+        ),
+        (
+            "success: false",
+            json("200 OK", &refused).into(),
+            Then::Close,
+            place,
+        ),
+        (
+            "HTTP 500",
+            json("500 Oops", &whole).into(),
+            Then::Close,
+            place,
+        ),
+        (
+            "a refusal",
+            json("409 Conflict", &refused).into(),
+            Then::Close,
+            place,
+        ),
+        (
+            "a redirect",
+            json("302 Found", &whole).into(),
+            Then::Close,
+            place,
+        ),
+        ("a body beyond the limit", long.into(), Then::Close, place),
+        (
+            "a text",
+            answer("200 OK", "text/plain", FORMED).into(),
+            Then::Close,
+            "body",
+        ),
+        (
+            "a page",
+            answer("502 Oops", "text/html", &format!("<p>{FORMED}</p>")).into(),
+            Then::Close,
+            "body",
+        ),
+    ] {
+        let set = |builder: ClientBuilder| {
+            // Enough for the head and the body's start on any machine.
+            let timeout = match then {
+                Then::Stall => Duration::from_secs(1),
+                _ => Duration::from_secs(30),
+            };
+            builder.body_limit(4000).timeout(timeout)
+        };
+        for error in failures_of_calls_that_make_a_secret(&answer, then, set).await {
+            assert_eq!(error.secret_places(), [place], "{what}: {error}");
+            let body = String::from_utf8_lossy(error.body().unwrap()).into_owned();
+            assert!(body.contains(CANARY) || body.contains(FORMED), "{what}");
+            let shown = format!("{error} {error:?}");
+            assert!(
+                shown.contains(&format!("a secret may be at `{place}`")),
+                "{what}: {shown}"
+            );
+            assert!(shown.contains("keep the body"), "{what}: {shown}");
+            assert!(
+                !shown.contains(CANARY) && !shown.contains(FORMED),
+                "{what}: {shown}"
+            );
+        }
+    }
+    // A refresh makes no secret, so its answer is not searched for one.
+    let server = RawServer::start(json("500 Oops", &whole), Then::Close).await;
+    let error = server.tokens().refresh(TOKEN).await.unwrap_err();
+    assert_eq!(error.secret_places(), [""; 0]);
 }
 
 #[tokio::test]

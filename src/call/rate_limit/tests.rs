@@ -64,6 +64,14 @@ fn answer(status: StatusCode, fields: &[(&'static str, &str)]) -> Answer {
     Answer::new(status, headers, Bytes::new(), DateTime::UNIX_EPOCH)
 }
 
+async fn enter<'a>(
+    limiter: &'a RateLimiter,
+    clock: &dyn Clock,
+    patience: Duration,
+) -> Result<Permit<'a>, Duration> {
+    limiter.enter(clock, patience, |_| ()).await
+}
+
 fn limiter(quota: u32, window: u64) -> Arc<RateLimiter> {
     Arc::new(RateLimiter::new(&RateLimit::new(quota, seconds(window))))
 }
@@ -82,7 +90,7 @@ fn caller(
 ) -> tokio::task::JoinHandle<()> {
     let (limiter, clock, log) = (Arc::clone(limiter), clock.clone(), Arc::clone(log));
     tokio::spawn(async move {
-        let entered = limiter.enter(&clock, seconds(patience)).await;
+        let entered = enter(&limiter, &clock, seconds(patience)).await;
         let entered = entered.map(|permit| permit.answered(&clock, &answer(StatusCode::OK, &[])));
         let entered = entered.map_err(|wait| wait.as_secs());
         log.lock().unwrap().push((name, entered));
@@ -195,7 +203,7 @@ async fn a_waiter_that_nobody_polls_blocks_no_other() {
     let (limiter, clock, log) = (limiter(1, 300), HandClock::new(), Log::default());
     caller(0, &limiter, &clock, 10, &log);
     settle().await;
-    let parked = limiter.enter(&clock, seconds(9000));
+    let parked = enter(&limiter, &clock, seconds(9000));
     let mut parked = pin!(parked);
     assert!(parked.as_mut().now_or_never().is_none());
     for name in 1..4 {
@@ -210,6 +218,23 @@ async fn a_waiter_that_nobody_polls_blocks_no_other() {
     assert!(parked.as_mut().now_or_never().is_none());
     clock.set(seconds(1200)).await;
     assert!(parked.now_or_never().unwrap().is_ok());
+}
+
+#[tokio::test]
+async fn waiters_that_nobody_polls_keep_no_room_from_another() {
+    let (limiter, clock, log) = (limiter(1, 300), HandClock::new(), Log::default());
+    let permit = enter(&limiter, &clock, seconds(1)).await.ok().unwrap();
+    let mut parked = [0, 1].map(|_| Box::pin(enter(&limiter, &clock, seconds(9000))));
+    for waiter in &mut parked {
+        assert!(waiter.as_mut().now_or_never().is_none());
+    }
+    caller(3, &limiter, &clock, 2000, &log);
+    settle().await;
+    // The wake-ups for the room go to the two that came first.
+    permit.unsent();
+    drop(permit);
+    clock.set(LOOK_AGAIN).await;
+    assert_eq!(taken(&log), [(3, Ok(()))]);
 }
 
 /// A clock that counts how often a waiter looks at it.
@@ -233,7 +258,7 @@ impl Clock for CountingClock {
 async fn looks_of_unsent_calls(calls: usize) -> usize {
     let (limiter, clock) = (limiter(10, 1), CountingClock::default());
     let call = async || {
-        let permit = limiter.enter(&clock, seconds(100)).await.ok().unwrap();
+        let permit = enter(&limiter, &clock, seconds(100)).await.ok().unwrap();
         tokio::task::yield_now().await; // the connection is refused
         permit.unsent();
     };
@@ -268,7 +293,7 @@ async fn both_limits_hold() {
     let policy = r#""default";q=3;w=300"#;
     for (at, remaining) in [(0, 2), (0, 1), (60, 0)] {
         clock.set(seconds(at)).await;
-        let permit = limiter.enter(&clock, seconds(1)).await.ok().unwrap();
+        let permit = enter(&limiter, &clock, seconds(1)).await.ok().unwrap();
         let left = format!(r#""default";r={remaining};t={}"#, 300 - at);
         let fields = [("ratelimit", left.as_str()), ("ratelimit-policy", policy)];
         permit.answered(&clock, &answer(StatusCode::OK, &fields));
@@ -276,16 +301,16 @@ async fn both_limits_hold() {
     // The caller's limit of two a minute has room again, the API's has not.
     clock.set(seconds(120)).await;
     assert_eq!(
-        limiter.enter(&clock, seconds(1)).await.err(),
+        enter(&limiter, &clock, seconds(1)).await.err(),
         Some(seconds(180))
     );
     clock.set(seconds(300)).await;
-    let first = limiter.enter(&clock, seconds(1)).await;
-    let second = limiter.enter(&clock, seconds(1)).await;
+    let first = enter(&limiter, &clock, seconds(1)).await;
+    let second = enter(&limiter, &clock, seconds(1)).await;
     assert!(first.is_ok() && second.is_ok());
     // Now it is the other way round.
     assert_eq!(
-        limiter.enter(&clock, seconds(1)).await.err(),
+        enter(&limiter, &clock, seconds(1)).await.err(),
         Some(seconds(60))
     );
 }
@@ -296,7 +321,7 @@ async fn who_waits_learns_that_the_window_ends_earlier_than_was_known() {
     let (clock, log) = (HandClock::new(), Log::default());
     let mut permits = Vec::new();
     for _ in 0..CLOUDFLARE.quota {
-        permits.push(limiter.enter(&clock, seconds(1)).await.ok().unwrap());
+        permits.push(enter(&limiter, &clock, seconds(1)).await.ok().unwrap());
     }
     caller(0, &limiter, &clock, 1000, &log);
     settle().await;
@@ -323,21 +348,21 @@ async fn a_lock_out_holds_until_it_is_over_and_not_for_ever() {
             &[("retry-after", retry_after)],
         )
     };
-    let permit = limiter.enter(&clock, seconds(1)).await.ok().unwrap();
+    let permit = enter(&limiter, &clock, seconds(1)).await.ok().unwrap();
     permit.answered(&clock, &locked("7"));
     permit.answered(&clock, &locked("3"));
     assert_eq!(
-        limiter.enter(&clock, seconds(1)).await.err(),
+        enter(&limiter, &clock, seconds(1)).await.err(),
         Some(seconds(7))
     );
     clock.set(seconds(7)).await;
     assert!(
-        limiter.enter(&clock, seconds(1)).await.is_ok(),
+        enter(&limiter, &clock, seconds(1)).await.is_ok(),
         "before its window is over"
     );
     permit.answered(&clock, &locked("99999999999"));
     assert_eq!(
-        limiter.enter(&clock, seconds(1)).await.err(),
+        enter(&limiter, &clock, seconds(1)).await.err(),
         Some(LONGEST_WAIT)
     );
 }
@@ -347,21 +372,20 @@ async fn what_was_never_sent_does_not_count() {
     let clock = HandClock::new();
     let limiter = limiter(1, 300);
     for _ in 0..3 {
-        limiter
-            .enter(&clock, seconds(1))
+        enter(&limiter, &clock, seconds(1))
             .await
             .ok()
             .unwrap()
             .unsent();
     }
-    drop(limiter.enter(&clock, seconds(1)).await.ok().unwrap());
-    assert!(limiter.enter(&clock, seconds(1)).await.is_err());
+    drop(enter(&limiter, &clock, seconds(1)).await.ok().unwrap());
+    assert!(enter(&limiter, &clock, seconds(1)).await.is_err());
 }
 
 #[tokio::test]
 async fn room_that_was_taken_and_not_used_goes_to_who_waits() {
     let (limiter, clock, log) = (limiter(1, 300), HandClock::new(), Log::default());
-    let permit = limiter.enter(&clock, seconds(1)).await.ok().unwrap();
+    let permit = enter(&limiter, &clock, seconds(1)).await.ok().unwrap();
     caller(1, &limiter, &clock, 1000, &log);
     settle().await;
     assert_eq!(taken(&log), []);
@@ -376,8 +400,7 @@ async fn without_a_limit_nobody_waits() {
     let limiter = RateLimiter::new(&RateLimit::none());
     for _ in 0..10_000 {
         assert!(
-            limiter
-                .enter(&HandClock::new(), Duration::ZERO)
+            enter(&limiter, &HandClock::new(), Duration::ZERO)
                 .await
                 .is_ok()
         );
