@@ -92,17 +92,18 @@ impl Client {
     /// Returns an account. Nothing is sent.
     ///
     /// ```
+    /// use cf_service_tokens::ErrorKind;
     /// # let client = cf_service_tokens::Client::builder().api_token("token").build()?;
     /// let account = client.account("023e105f4ecef8ad9ca31a8372d0c353")?;
     /// let tokens = account.service_tokens();
-    /// assert!(client.account("").unwrap_err().is_invalid_id());
+    /// assert_eq!(client.account("").unwrap_err().kind(), ErrorKind::InvalidId);
     /// # Ok::<(), cf_service_tokens::Error>(())
     /// ```
     ///
     /// # Errors
     ///
-    /// An error for which [`Error::is_invalid_id`] holds, if the text can't be an
-    /// account's id.
+    /// An error of the kind [`InvalidId`](crate::ErrorKind::InvalidId), if the text can't
+    /// be an account's id.
     pub fn account(&self, id: impl AsRef<str>) -> Result<Account, Error> {
         Ok(self.account_of(AccountId::new(id)?))
     }

@@ -54,7 +54,7 @@ pub(crate) use kind::{Decode, Kind};
 /// # What the API said
 ///
 /// ```
-/// # use cf_service_tokens::Client;
+/// # use cf_service_tokens::{Client, ErrorKind};
 /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -63,7 +63,7 @@ pub(crate) use kind::{Decode, Kind};
 /// # let tokens = client.account(simulator.account_id())?.service_tokens();
 /// # let id = simulator.tokens()[0].id.clone();
 /// let error = tokens.refresh("00000000-0000-0000-0000-000000000000").await.unwrap_err();
-/// assert!(error.is_not_found() && error.is_refused());
+/// assert!(error.is_not_found() && error.kind() == ErrorKind::Refused);
 /// assert_eq!(error.status().map(|status| status.as_u16()), Some(404));
 /// assert_eq!(error.api_errors()[0].message, "access.api.error.service_token_not_found");
 /// assert!(error.api_messages().is_empty());
@@ -244,23 +244,6 @@ impl Error {
         matches!(self.0.kind, Kind::Configuration(_) | Kind::Credentials(_))
     }
 
-    /// Whether a text can't be the id that it should be; no call was made.
-    ///
-    /// ```
-    /// let error = cf_service_tokens::AccountId::new("example.com").unwrap_err();
-    /// assert!(error.is_invalid_id());
-    /// ```
-    pub fn is_invalid_id(&self) -> bool {
-        matches!(self.0.kind, Kind::InvalidId(_))
-    }
-
-    /// Whether the API could not accept the request; no call was made.
-    ///
-    /// See the example of [`UpdateServiceToken::new`](crate::UpdateServiceToken::new).
-    pub fn is_invalid_request(&self) -> bool {
-        matches!(self.0.kind, Kind::InvalidRequest(_))
-    }
-
     /// Whether there was no connection to the API, so that nothing was sent: the
     /// network, TLS or a proxy failed.
     ///
@@ -285,51 +268,6 @@ impl Error {
     /// ```
     pub fn is_connect(&self) -> bool {
         matches!(self.0.kind, Kind::Connect(_) | Kind::Tls | Kind::Proxy)
-    }
-
-    /// Whether there was no complete answer in time.
-    ///
-    /// See the example of [`CallOptions::deadline`](crate::CallOptions::deadline).
-    pub fn is_timeout(&self) -> bool {
-        matches!(self.0.kind, Kind::Timeout(_))
-    }
-
-    /// Whether the connection broke before the answer was complete.
-    ///
-    /// See the example of [`kind`](Self::kind).
-    pub fn is_interrupted(&self) -> bool {
-        matches!(self.0.kind, Kind::Interrupted)
-    }
-
-    /// Whether the body was larger than the client accepts.
-    ///
-    /// See the example of [`ClientBuilder::body_limit`](crate::ClientBuilder::body_limit).
-    pub fn is_body_too_large(&self) -> bool {
-        matches!(self.0.kind, Kind::BodyTooLarge(_))
-    }
-
-    /// Whether the answer was a redirect, which is never followed.
-    ///
-    /// See the example of [`kind`](Self::kind).
-    pub fn is_redirect(&self) -> bool {
-        matches!(self.0.kind, Kind::Redirect(_))
-    }
-
-    /// Whether the API itself refused the call, in an envelope with
-    /// [`api_errors`](Self::api_errors).
-    ///
-    /// See the example of [`kind`](Self::kind).
-    pub fn is_refused(&self) -> bool {
-        matches!(self.0.kind, Kind::Refused)
-    }
-
-    /// Whether the answer could not be read: it is not JSON, or JSON of another shape than
-    /// the API documents or the caller asked for, or a success without a result, or part
-    /// of a listing without end.
-    ///
-    /// See the example of [`kind`](Self::kind).
-    pub fn is_decode(&self) -> bool {
-        matches!(self.0.kind, Kind::Decode(_))
     }
 
     /// Whether the same call may succeed later, without a change on the caller's side:
@@ -391,7 +329,7 @@ impl Error {
     /// ```
     pub fn is_auth(&self) -> bool {
         let is_forbidden = self.means(Meaning::Forbidden)
-            && self.is_refused()
+            && self.kind() == ErrorKind::Refused
             && !self.means(Meaning::AccessNotEnabled);
         self.is_unauthenticated() || is_forbidden
     }
@@ -439,13 +377,6 @@ impl Error {
     /// See the example of [what the API said](Self#what-the-api-said).
     pub fn is_not_found(&self) -> bool {
         self.means(Meaning::NotFound) || matches!(self.0.kind, Kind::NoMatch(_))
-    }
-
-    /// Whether [`find`](crate::ServiceTokens::find) found several tokens of the name.
-    ///
-    /// See the example of [`find`](crate::ServiceTokens::find).
-    pub fn is_ambiguous(&self) -> bool {
-        matches!(self.0.kind, Kind::Ambiguous(_))
     }
 
     /// Whether there is no service token of the id that the call was given: HTTP
@@ -643,11 +574,8 @@ impl Error {
         if call.an_earlier_attempt_may_have_been_applied {
             return true;
         }
-        let is_rejected = self.status().is_some_and(|status| {
-            (300..500).contains(&status.as_u16())
-                && status != StatusCode::SEE_OTHER
-                && status != StatusCode::REQUEST_TIMEOUT
-        });
+        let meaning = self.status().and_then(Meaning::of_status);
+        let is_rejected = meaning.is_some_and(Meaning::is_rejection);
         let is_unsent = self.is_connect() || self.attempts() == 0;
         !call.operation.is_read() && !is_unsent && !is_rejected
     }

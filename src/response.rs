@@ -54,7 +54,7 @@ use crate::error::{Decode, Error, Kind};
 /// assert!(token.ray_id().is_some());
 /// assert!(token.headers().contains_key("ratelimit"));
 /// assert!(token.body().starts_with(b"{"));
-/// assert!(token.api_errors().is_empty() && token.messages().is_empty());
+/// assert!(token.api_errors().is_empty() && token.api_messages().is_empty());
 /// # Ok(())
 /// # }
 /// ```
@@ -120,7 +120,7 @@ impl<T> Response<T> {
     /// Returns the `messages` of the envelope: remarks of the API beside the result.
     ///
     /// See the example of [`Response`].
-    pub fn messages(&self) -> &[ApiMessage] {
+    pub fn api_messages(&self) -> &[ApiMessage] {
         &self.answer.messages
     }
 
@@ -186,7 +186,7 @@ impl<T> Response<T> {
     /// lacks. The body is the whole envelope, not its `result` alone.
     ///
     /// ```
-    /// # use cf_service_tokens::Client;
+    /// # use cf_service_tokens::{Client, ErrorKind};
     /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -201,15 +201,15 @@ impl<T> Response<T> {
     ///
     /// let token = tokens.get(&id).await?;
     /// assert!(token.json::<Envelope>()?.success);
-    /// assert!(token.json::<Vec<u8>>().unwrap_err().is_decode());
+    /// assert_eq!(token.json::<Vec<u8>>().unwrap_err().kind(), ErrorKind::Decode);
     /// # Ok(())
     /// # }
     /// ```
     ///
     /// # Errors
     ///
-    /// An error for which [`Error::is_decode`] holds, with the path to the part that does
-    /// not fit `U`. The call itself has succeeded.
+    /// An error of the kind [`Decode`](crate::ErrorKind::Decode), with the path to the
+    /// part that does not fit `U`. The call itself has succeeded.
     pub fn json<U: DeserializeOwned>(&self) -> Result<U, Error> {
         exactly(self.body()).map_err(|Undecodable { path, fault }| {
             let fault = Undecodable::at(self.redactor.redact(&path), fault);
@@ -260,7 +260,7 @@ impl<T: fmt::Debug> fmt::Debug for Response<T> {
             .field("ray_id", &self.ray_id())
             .field("attempts", &self.attempts)
             .field("api_errors", &self.api_errors())
-            .field("messages", &self.messages())
+            .field("api_messages", &self.api_messages())
             .field("unreadable", &self.unreadable)
             .finish_non_exhaustive()
     }

@@ -127,7 +127,7 @@ impl ServiceTokens {
     /// Returns the service token that has exactly this name.
     ///
     /// ```
-    /// # use cf_service_tokens::Client;
+    /// # use cf_service_tokens::{Client, ErrorKind};
     /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -139,7 +139,7 @@ impl ServiceTokens {
     /// tokens.refresh(&token).await?;
     ///
     /// assert!(tokens.find("backup").await.unwrap_err().is_not_found());
-    /// assert!(tokens.find("twin").await.unwrap_err().is_ambiguous());
+    /// assert_eq!(tokens.find("twin").await.unwrap_err().kind(), ErrorKind::Ambiguous);
     /// # Ok(())
     /// # }
     /// ```
@@ -147,8 +147,8 @@ impl ServiceTokens {
     /// # Errors
     ///
     /// An error for which [`Error::is_not_found`] holds, if no token has the name;
-    /// [`Error::is_ambiguous`] if several have it, whose message names their ids;
-    /// otherwise any failure of the [listing](Self::list).
+    /// [`Ambiguous`](crate::ErrorKind::Ambiguous) if several have it, whose message names
+    /// their ids; otherwise any failure of the [listing](Self::list).
     pub async fn find(&self, name: &str) -> Result<ServiceToken, Error> {
         let mut stream = self.list().name(name).stream();
         let mut found = Vec::new();
@@ -222,10 +222,10 @@ impl ServiceTokens {
     ///
     /// # Errors
     ///
-    /// Before anything is sent, an error for which [`Error::is_invalid_request`]
-    /// holds, if the API can't accept the request; otherwise any failure of the call.
-    /// If [`Error::may_have_been_applied`] holds, look for the token by its name
-    /// before you create another.
+    /// Before anything is sent, an error of the kind
+    /// [`InvalidRequest`](crate::ErrorKind::InvalidRequest), if the API can't accept the
+    /// request; otherwise any failure of the call. If [`Error::may_have_been_applied`]
+    /// holds, look for the token by its name before you create another.
     pub async fn create(
         &self,
         request: &CreateServiceToken,
@@ -244,7 +244,7 @@ impl ServiceTokens {
     /// Returns one service token, without its secret.
     ///
     /// ```
-    /// # use cf_service_tokens::Client;
+    /// # use cf_service_tokens::{Client, ErrorKind};
     /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -256,16 +256,17 @@ impl ServiceTokens {
     /// assert_eq!(token.name.as_deref(), Some("deploy"));
     ///
     /// let client_id = simulator.tokens()[0].client_id.clone();
-    /// assert!(tokens.get(client_id).await.unwrap_err().is_invalid_id());
+    /// assert_eq!(tokens.get(client_id).await.unwrap_err().kind(), ErrorKind::InvalidId);
     /// # Ok(())
     /// # }
     /// ```
     ///
     /// # Errors
     ///
-    /// Before anything is sent, an error for which [`Error::is_invalid_id`] holds, if
-    /// the token has no id, or the text can't be one; [`Error::is_not_found`] if there is
-    /// no such token; otherwise any failure of the call.
+    /// Before anything is sent, an error of the kind
+    /// [`InvalidId`](crate::ErrorKind::InvalidId), if the token has no id, or the text
+    /// can't be one; [`Error::is_not_found`] if there is no such token; otherwise any
+    /// failure of the call.
     pub async fn get(&self, token: impl ToServiceTokenId) -> Result<Response<ServiceToken>, Error> {
         let id = &token.to_id()?;
         let send = |client: Client| async move {
@@ -299,9 +300,10 @@ impl ServiceTokens {
     ///
     /// # Errors
     ///
-    /// Before anything is sent, an error for which [`Error::is_invalid_id`] or
-    /// [`Error::is_invalid_request`] holds; otherwise any failure of the call. The
-    /// same update can be sent twice without harm, unless it raises the
+    /// Before anything is sent, an error of the kind
+    /// [`InvalidId`](crate::ErrorKind::InvalidId) or
+    /// [`InvalidRequest`](crate::ErrorKind::InvalidRequest); otherwise any failure of the
+    /// call. The same update can be sent twice without harm, unless it raises the
     /// [`client_secret_version`](UpdateServiceToken::client_secret_version): then it
     /// makes a new secret, which only the first answer may hold.
     pub async fn update(
@@ -342,10 +344,10 @@ impl ServiceTokens {
     ///
     /// # Errors
     ///
-    /// Before anything is sent, an error for which [`Error::is_invalid_id`] holds, if
-    /// the token has no id, or the text can't be one; an API error with code 12139 while
-    /// a policy, a group or the SCIM configuration of an app uses the token; otherwise
-    /// any failure of the call.
+    /// Before anything is sent, an error of the kind
+    /// [`InvalidId`](crate::ErrorKind::InvalidId), if the token has no id, or the text
+    /// can't be one; an API error with code 12139 while a policy, a group or the SCIM
+    /// configuration of an app uses the token; otherwise any failure of the call.
     pub async fn delete(
         &self,
         token: impl ToServiceTokenId,
@@ -387,8 +389,9 @@ impl ServiceTokens {
     ///
     /// # Errors
     ///
-    /// Before anything is sent, an error for which [`Error::is_invalid_id`] holds, if
-    /// the token has no id, or the text can't be one; otherwise any failure of the call.
+    /// Before anything is sent, an error of the kind
+    /// [`InvalidId`](crate::ErrorKind::InvalidId), if the token has no id, or the text
+    /// can't be one; otherwise any failure of the call.
     pub async fn refresh(
         &self,
         token: impl ToServiceTokenId,
@@ -436,11 +439,12 @@ impl ServiceTokens {
     ///
     /// # Errors
     ///
-    /// Before anything is sent, an error for which [`Error::is_invalid_id`] or
-    /// [`Error::is_invalid_request`] holds; otherwise any failure of the call. If
-    /// [`Error::may_have_been_applied`] holds, the token may have a secret that nobody
-    /// has seen. With a grace period, the old secret still works until that ends. A
-    /// second rotation makes another secret and ends the old one at once, since a token
+    /// Before anything is sent, an error of the kind
+    /// [`InvalidId`](crate::ErrorKind::InvalidId) or
+    /// [`InvalidRequest`](crate::ErrorKind::InvalidRequest); otherwise any failure of the
+    /// call. If [`Error::may_have_been_applied`] holds, the token may have a secret that
+    /// nobody has seen. With a grace period, the old secret still works until that ends.
+    /// A second rotation makes another secret and ends the old one at once, since a token
     /// keeps only its newest secret and the one before.
     pub async fn rotate(
         &self,

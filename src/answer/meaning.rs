@@ -32,6 +32,8 @@ pub(crate) enum Meaning {
     AddressBlocked,
     /// The edge counted too many requests from the caller's IP address.
     RateBlocked,
+    /// The other side did nothing, for a reason of no further consequence here.
+    Rejected,
 }
 
 impl Meaning {
@@ -44,8 +46,16 @@ impl Meaning {
             407 => Self::ProxyAuthentication,
             408 | 500 | 502 | 503 | 504 | 520..=524 => Self::Transient,
             429 => Self::RateLimited,
+            // A redirect to the result of a call that was carried out.
+            303 => return None,
+            300..=499 => Self::Rejected,
             _ => return None,
         })
+    }
+
+    /// Whether a status of this meaning says that the call had no effect.
+    pub(crate) fn is_rejection(self) -> bool {
+        self != Self::Transient
     }
 
     /// The meaning of an entry of the envelope's `errors`, or of its chain.
@@ -70,5 +80,20 @@ impl Meaning {
             1015 => Self::RateBlocked,
             _ => return None,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn client_errors_and_redirects_reject_the_call_but_for_two() {
+        for code in 200..600 {
+            let status = StatusCode::from_u16(code).unwrap();
+            let is_rejection = Meaning::of_status(status).is_some_and(Meaning::is_rejection);
+            let expected = (300..500).contains(&code) && ![303, 408].contains(&code);
+            assert_eq!(is_rejection, expected, "{code}");
+        }
     }
 }

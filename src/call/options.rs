@@ -44,7 +44,7 @@ impl CallOptions {
     /// is refused before it is sent.
     ///
     /// ```
-    /// # use cf_service_tokens::Client;
+    /// # use cf_service_tokens::{Client, ErrorKind};
     /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -55,7 +55,7 @@ impl CallOptions {
     /// use std::time::Duration;
     ///
     /// let never = tokens.with(|call| call.timeout(Duration::ZERO));
-    /// assert!(never.get(&id).await.unwrap_err().is_invalid_request());
+    /// assert_eq!(never.get(&id).await.unwrap_err().kind(), ErrorKind::InvalidRequest);
     /// # Ok(())
     /// # }
     /// ```
@@ -68,7 +68,7 @@ impl CallOptions {
     /// A call with a deadline of zero is refused before it is sent.
     ///
     /// ```
-    /// # use cf_service_tokens::Client;
+    /// # use cf_service_tokens::{Client, ErrorKind};
     /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -81,7 +81,7 @@ impl CallOptions {
     ///
     /// simulator.inject(Fault::StalledBody);
     /// let hurried = tokens.with(|call| call.deadline(Duration::from_millis(100)));
-    /// assert!(hurried.get(&id).await.unwrap_err().is_timeout());
+    /// assert_eq!(hurried.get(&id).await.unwrap_err().kind(), ErrorKind::Timeout);
     /// # Ok(())
     /// # }
     /// ```
@@ -103,7 +103,7 @@ impl CallOptions {
     /// travel in is refused before it is sent.
     ///
     /// ```
-    /// # use cf_service_tokens::Client;
+    /// # use cf_service_tokens::{Client, ErrorKind};
     /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -115,7 +115,7 @@ impl CallOptions {
     ///
     /// let own = HeaderValue::from_static("Bearer other");
     /// let other = tokens.with(|call| call.header(AUTHORIZATION, own));
-    /// assert!(other.get(&id).await.unwrap_err().is_invalid_request());
+    /// assert_eq!(other.get(&id).await.unwrap_err().kind(), ErrorKind::InvalidRequest);
     /// # Ok(())
     /// # }
     /// ```

@@ -156,7 +156,7 @@ impl RawRequest {
     /// other types.
     ///
     /// ```
-    /// use cf_service_tokens::{Method, ServiceToken};
+    /// use cf_service_tokens::{ErrorKind, Method, ServiceToken};
     /// # use cf_service_tokens::Client;
     /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
     /// # #[tokio::main(flavor = "current_thread")]
@@ -171,17 +171,18 @@ impl RawRequest {
     /// assert_eq!(token.name.as_deref(), Some("deploy"));
     ///
     /// let elsewhere = client.request(Method::GET, "/../v3").send::<()>().await;
-    /// assert!(elsewhere.unwrap_err().is_invalid_request());
+    /// assert_eq!(elsewhere.unwrap_err().kind(), ErrorKind::InvalidRequest);
     /// # Ok(())
     /// # }
     /// ```
     ///
     /// # Errors
     ///
-    /// Before anything is sent, an error for which [`Error::is_invalid_request`] holds, if
-    /// the path leads elsewhere or the body can't be JSON; an error for which
-    /// [`Error::is_decode`] holds, if the result does not fit `T`; otherwise any failure
-    /// of the call.
+    /// Before anything is sent, an error of the kind
+    /// [`InvalidRequest`](crate::ErrorKind::InvalidRequest), if the path leads elsewhere
+    /// or the body can't be JSON; an error of the kind
+    /// [`Decode`](crate::ErrorKind::Decode), if the result does not fit `T`; otherwise
+    /// any failure of the call.
     pub async fn send<T: DeserializeOwned>(self) -> Result<Response<T>, Error> {
         let url = self.url()?;
         let body = self.body.transpose().map_err(|error| {

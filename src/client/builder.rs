@@ -264,11 +264,12 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets the most bytes that an answer's body may have; 4 MiB by default.
+    /// Sets the most bytes that an answer's body may have; 4 MiB by default. Zero is
+    /// refused by [`build`](Self::build).
     ///
     /// ```
     /// use cf_service_tokens_simulator::{Fault, Simulator};
-    /// # use cf_service_tokens::Client;
+    /// # use cf_service_tokens::{Client, ErrorKind};
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let simulator = Simulator::builder().start().await?;
@@ -277,7 +278,7 @@ impl ClientBuilder {
     /// let client = builder.body_limit(64 * 1024).build()?;
     /// simulator.inject(Fault::EndlessBody);
     /// let error = client.account(simulator.account_id())?.service_tokens().list().page(1).await.unwrap_err();
-    /// assert!(error.is_body_too_large());
+    /// assert_eq!(error.kind(), ErrorKind::BodyTooLarge);
     /// # Ok(())
     /// # }
     /// ```
@@ -347,9 +348,10 @@ impl ClientBuilder {
     ///
     /// # Errors
     ///
-    /// An error for which [`Error::is_configuration`] holds, which names the setting
-    /// or variable that can't be used, and says why; or [`Error::is_invalid_id`] for the id
-    /// given to [`account_id`](Self::account_id).
+    /// An error for which [`Error::is_configuration`] holds, which names the setting or
+    /// variable that can't be used, and says why; or
+    /// [`InvalidId`](crate::ErrorKind::InvalidId) for the id given to
+    /// [`account_id`](Self::account_id).
     pub fn build(self) -> Result<Client, Error> {
         let from_environment = |name| match &self.environment {
             Some(environment) => environment.text(name),
@@ -379,10 +381,15 @@ impl ClientBuilder {
         })?;
         headers.insert(header::USER_AGENT, user_agent);
 
-        if self.timeout.is_zero() || self.deadline == Some(Duration::ZERO) {
-            return Err(Error::configuration(
-                "the timeout or the deadline is zero, so no call could succeed; set a longer one",
-            ));
+        let zero = [
+            ("timeout", self.timeout.is_zero()),
+            ("deadline", self.deadline == Some(Duration::ZERO)),
+            ("body limit", self.body_limit == 0),
+        ];
+        if let Some((setting, _)) = zero.iter().find(|(_, is_zero)| *is_zero) {
+            return Err(Error::configuration(format!(
+                "the {setting} is zero, so no call can succeed; set a larger one"
+            )));
         }
         let http = http_client(&base_url, self.http)?;
         Ok(Client {

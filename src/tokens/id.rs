@@ -16,9 +16,9 @@ use crate::tokens::issued::IssuedServiceToken;
 /// A service token that a call is about: its id, as text or as a [`ServiceTokenId`], or
 /// the token itself.
 ///
-/// The calls of [`ServiceTokens`](crate::ServiceTokens) take it. A token without an id
-/// is an error for which [`Error::is_invalid_id`] holds, before anything is sent. This
-/// trait is sealed: only this crate implements it.
+/// The calls of [`ServiceTokens`](crate::ServiceTokens) take it. A token without an id is
+/// an error of the kind [`InvalidId`](crate::ErrorKind::InvalidId), before anything is
+/// sent. This trait is sealed: only this crate implements it.
 ///
 /// ```
 /// use cf_service_tokens::ServiceTokenId;
@@ -113,8 +113,8 @@ macro_rules! id {
             ///
             /// # Errors
             ///
-            /// An error for which [`Error::is_invalid_id`] holds, if the text is
-            /// empty, longer than [`MAX_LEN`](Self::MAX_LEN), or holds anything
+            /// An error of the kind [`InvalidId`](crate::ErrorKind::InvalidId), if the
+            /// text is empty, longer than [`MAX_LEN`](Self::MAX_LEN), or holds anything
             /// but ASCII letters, digits and `-`.
             pub fn new(id: impl AsRef<str>) -> Result<Self, Error> {
                 let id = id.as_ref();
@@ -223,11 +223,11 @@ id! {
     /// The id of a Cloudflare account: 32 hexadecimal digits in practice.
     ///
     /// ```
-    /// use cf_service_tokens::AccountId;
+    /// use cf_service_tokens::{AccountId, ErrorKind};
     ///
     /// let id: AccountId = "023e105f4ecef8ad9ca31a8372d0c353".parse()?;
     /// assert_eq!(id.as_str().len(), 32);
-    /// assert!(AccountId::new("../user").unwrap_err().is_invalid_id());
+    /// assert_eq!(AccountId::new("../user").unwrap_err().kind(), ErrorKind::InvalidId);
     /// # Ok::<(), cf_service_tokens::Error>(())
     /// ```
     AccountId, "account", 32, "the dashboard shows it under the account's overview"

@@ -147,7 +147,7 @@ impl ListServiceTokens {
     /// Returns one page; the first is page 1.
     ///
     /// ```
-    /// # use cf_service_tokens::Client;
+    /// # use cf_service_tokens::{Client, ErrorKind};
     /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -160,16 +160,17 @@ impl ListServiceTokens {
     /// let info = page.result_info.as_ref().ok_or("the API said nothing of pages")?;
     /// assert_eq!((info.per_page, info.total_count), (Some(10.0), Some(1.0)));
     ///
-    /// assert!(tokens.list().page(0).await.unwrap_err().is_invalid_request());
+    /// assert_eq!(tokens.list().page(0).await.unwrap_err().kind(), ErrorKind::InvalidRequest);
     /// # Ok(())
     /// # }
     /// ```
     ///
     /// # Errors
     ///
-    /// Before anything is sent, an error for which [`Error::is_invalid_request`]
-    /// holds, if the page is zero or [`per_page`](Self::per_page) is not from 1 to
-    /// 1000; otherwise any failure of the call.
+    /// Before anything is sent, an error of the kind
+    /// [`InvalidRequest`](crate::ErrorKind::InvalidRequest), if the page is zero or
+    /// [`per_page`](Self::per_page) is not from 1 to 1000; otherwise any failure of the
+    /// call.
     pub async fn page(&self, page: u32) -> Result<Response<ServiceTokenPage>, Error> {
         if page == 0 {
             return Err(Error::invalid_request(
@@ -195,9 +196,10 @@ impl ListServiceTokens {
     /// until a page holds no new token. No token comes twice. Tokens that are created
     /// or deleted meanwhile may be missed, since the API numbers its pages.
     ///
-    /// After an error the stream ends. An error for which [`Error::is_decode`] holds
-    /// says that the listing is incomplete: a page without a new token came although
-    /// the API counts more tokens, or new tokens came without end.
+    /// After an error the stream ends. An error of the kind
+    /// [`Decode`](crate::ErrorKind::Decode) says that the listing is incomplete: a page
+    /// without a new token came although the API counts more tokens, or new tokens came
+    /// without end.
     ///
     /// ```
     /// # use cf_service_tokens::Client;

@@ -67,7 +67,7 @@ impl CreateServiceToken {
     ///
     /// ```
     /// use std::time::Duration;
-    /// use cf_service_tokens::CreateServiceToken;
+    /// use cf_service_tokens::{CreateServiceToken, ErrorKind};
     /// use chrono::TimeDelta;
     /// # use cf_service_tokens::Client;
     /// # use cf_service_tokens_simulator::Simulator;
@@ -82,7 +82,7 @@ impl CreateServiceToken {
     /// assert_eq!(day, CreateServiceToken::new("deploy").duration(TimeDelta::days(1)));
     ///
     /// let error = tokens.create(&CreateServiceToken::new("deploy").duration("1d")).await.unwrap_err();
-    /// assert!(error.is_invalid_request());
+    /// assert_eq!(error.kind(), ErrorKind::InvalidRequest);
     /// assert!(error.to_string().contains("use h, m, s, ms, us or ns"));
     /// # Ok(())
     /// # }
@@ -118,7 +118,7 @@ impl CreateServiceToken {
     /// Sets the version of the first secret; 1 by default.
     ///
     /// ```
-    /// use cf_service_tokens::CreateServiceToken;
+    /// use cf_service_tokens::{CreateServiceToken, ErrorKind};
     /// # use cf_service_tokens::Client;
     /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
     /// # #[tokio::main(flavor = "current_thread")]
@@ -132,7 +132,7 @@ impl CreateServiceToken {
     /// tokens.create(&third).await?;
     ///
     /// let none = CreateServiceToken::new("backup").client_secret_version(0);
-    /// assert!(tokens.create(&none).await.unwrap_err().is_invalid_request());
+    /// assert_eq!(tokens.create(&none).await.unwrap_err().kind(), ErrorKind::InvalidRequest);
     /// # Ok(())
     /// # }
     /// ```
@@ -201,7 +201,7 @@ impl UpdateServiceToken {
     /// is set.
     ///
     /// ```
-    /// use cf_service_tokens::UpdateServiceToken;
+    /// use cf_service_tokens::{ErrorKind, UpdateServiceToken};
     /// # use cf_service_tokens::Client;
     /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
     /// # #[tokio::main(flavor = "current_thread")]
@@ -212,7 +212,7 @@ impl UpdateServiceToken {
     /// # let id = simulator.tokens()[0].id.clone();
     ///
     /// let error = tokens.update(&id, &UpdateServiceToken::new()).await.unwrap_err();
-    /// assert!(error.is_invalid_request(), "it changes nothing");
+    /// assert_eq!(error.kind(), ErrorKind::InvalidRequest, "it changes nothing");
     /// # Ok(())
     /// # }
     /// ```
@@ -409,7 +409,7 @@ impl RotateServiceToken {
     /// Keeps the old secret valid until this instant.
     ///
     /// ```
-    /// use cf_service_tokens::RotateServiceToken;
+    /// use cf_service_tokens::{ErrorKind, RotateServiceToken};
     /// # use chrono::{TimeDelta, Utc};
     /// # use cf_service_tokens::Client;
     /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
@@ -421,7 +421,7 @@ impl RotateServiceToken {
     /// # let id = simulator.tokens()[0].id.clone();
     ///
     /// let an_hour_ago = RotateServiceToken::grace_until(Utc::now() - TimeDelta::hours(1));
-    /// assert!(tokens.rotate(&id, &an_hour_ago).await.unwrap_err().is_invalid_request());
+    /// assert_eq!(tokens.rotate(&id, &an_hour_ago).await.unwrap_err().kind(), ErrorKind::InvalidRequest);
     /// # Ok(())
     /// # }
     /// ```

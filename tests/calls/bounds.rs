@@ -61,7 +61,11 @@ async fn no_credential_follows_a_redirect() {
                 tokens.get(TOKEN).await.unwrap_err(),
                 tokens.refresh(TOKEN).await.unwrap_err(),
             ] {
-                assert!(error.is_redirect(), "{code} {location}: {error}");
+                assert_eq!(
+                    error.kind(),
+                    ErrorKind::Redirect,
+                    "{code} {location}: {error}"
+                );
                 assert_eq!(error.status().unwrap().as_u16(), *code, "{location}");
                 let named = host.map(|host| format!("{host:?}"));
                 assert!(
@@ -82,7 +86,7 @@ async fn an_answer_that_drips_is_cut_at_the_timeout() {
     let server = RawServer::start(head, Then::Drip).await;
     let error = crate::support::with_time_for_a_head(async |timeout| {
         let error = get(server.builder().timeout(timeout)).await.unwrap_err();
-        assert!(error.is_timeout(), "{error}");
+        assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
         error
     })
     .await;
@@ -100,7 +104,7 @@ async fn too_many_or_too_large_headers_are_an_error() {
         )
         .await;
         let error = get(server.builder()).await.unwrap_err();
-        assert!(error.is_interrupted(), "{error}");
+        assert_eq!(error.kind(), ErrorKind::Interrupted, "{error}");
     }
 }
 

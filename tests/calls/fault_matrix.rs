@@ -200,7 +200,7 @@ impl Row {
             Ok(success) => (success.attempts, false),
             Err(error) => (
                 error.attempts(),
-                error.is_timeout() && error.status().is_none(),
+                error.kind() == ErrorKind::Timeout && error.status().is_none(),
             ),
         };
         let attempts = attempts as usize;
@@ -322,14 +322,14 @@ fn describe(error: &Error) -> String {
     let kinds = [
         (error.kind() == ErrorKind::Tls, "no TLS"),
         (error.is_connect(), "no connection"),
-        (error.is_timeout(), "timeout"),
-        (error.is_interrupted(), "interrupted"),
-        (error.is_body_too_large(), "body too large"),
-        (error.is_redirect(), "redirect"),
+        (error.kind() == ErrorKind::Timeout, "timeout"),
+        (error.kind() == ErrorKind::Interrupted, "interrupted"),
+        (error.kind() == ErrorKind::BodyTooLarge, "body too large"),
+        (error.kind() == ErrorKind::Redirect, "redirect"),
         (error.is_rate_limited(), "rate limited"),
         (error.is_not_found(), "not found"),
-        (error.is_refused(), "refused"),
-        (error.is_decode(), "unreadable"),
+        (error.kind() == ErrorKind::Refused, "refused"),
+        (error.kind() == ErrorKind::Decode, "unreadable"),
     ];
     let kind = kinds.iter().find(|(holds, _)| *holds);
     let kind = kind.map_or("bare status", |(_, kind)| kind);

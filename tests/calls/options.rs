@@ -7,7 +7,9 @@ use std::task::{Context, Waker};
 use std::time::Duration;
 
 use crate::support::{ACCOUNT, CANARY, RawServer, TOKEN, Then, json};
-use cf_service_tokens::{Client, Credentials, Event, RateLimit, Retry, ServiceTokens, WaitReason};
+use cf_service_tokens::{
+    Client, Credentials, ErrorKind, Event, RateLimit, Retry, ServiceTokens, WaitReason,
+};
 use http::{HeaderName, HeaderValue};
 
 const ANSWER: &str = r#"{"success":true,"errors":[],"messages":[],"result":{"name":"ci"}}"#;
@@ -21,7 +23,7 @@ async fn a_timeout_of_its_own() {
             _ => call.deadline(Duration::from_millis(50)),
         });
         let error = hurried.refresh(TOKEN).await.unwrap_err();
-        assert!(error.is_timeout(), "{set}: {error}");
+        assert_eq!(error.kind(), ErrorKind::Timeout, "{set}: {error}");
     }
 }
 
@@ -86,7 +88,7 @@ async fn credentials_cannot_be_set_for_a_call() {
             )
         });
         let error = tokens.refresh(TOKEN).await.unwrap_err();
-        assert!(error.is_invalid_request(), "{name}: {error}");
+        assert_eq!(error.kind(), ErrorKind::InvalidRequest, "{name}: {error}");
         assert!(error.to_string().contains(name), "{error}");
     }
     assert_eq!(server.requests(), [""; 0]);
@@ -101,7 +103,7 @@ async fn a_call_that_has_no_time_is_not_sent() {
             _ => call.deadline(Duration::ZERO),
         });
         let error = tokens.refresh(TOKEN).await.unwrap_err();
-        assert!(error.is_invalid_request(), "{set}: {error}");
+        assert_eq!(error.kind(), ErrorKind::InvalidRequest, "{set}: {error}");
         assert!(!error.may_have_been_applied());
     }
     assert_eq!(server.requests(), [""; 0]);
@@ -148,7 +150,7 @@ async fn settings_of_the_http_client_cannot_switch_redirects_or_retries_on() {
         .unwrap();
     let tokens = client.account(ACCOUNT).unwrap().service_tokens();
     let error = tokens.refresh(TOKEN).await.unwrap_err();
-    assert!(error.is_redirect(), "{error}");
+    assert_eq!(error.kind(), ErrorKind::Redirect, "{error}");
     assert_eq!(server.requests().len(), 1);
     assert_eq!(other.requests(), [""; 0], "the key went to another host");
 }

@@ -1,7 +1,7 @@
 //! Calls to endpoints that the fragment lacks, and answers read in other types.
 
 use crate::support::{RawServer, TOKEN, Then, answer};
-use cf_service_tokens::{Client, Method, Retry, ServiceToken};
+use cf_service_tokens::{Client, ErrorKind, Method, Retry, ServiceToken};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -133,16 +133,16 @@ async fn a_success_that_has_nothing_to_tell() {
         let server = RawServer::start(answer.clone(), Then::Close).await;
         let call = || client(&server).request(Method::DELETE, "/x");
         let nothing = call().send::<()>().await.unwrap();
-        assert_eq!(nothing.messages().is_empty(), answer.contains("204"));
+        assert_eq!(nothing.api_messages().is_empty(), answer.contains("204"));
         assert_eq!(*call().send::<Option<App>>().await.unwrap(), None);
         assert_eq!(*call().send::<Value>().await.unwrap(), Value::Null);
         let error = call().send::<App>().await.unwrap_err();
         assert!(
-            error.is_decode() && error.may_have_been_applied(),
+            error.kind() == ErrorKind::Decode && error.may_have_been_applied(),
             "{error}"
         );
         let error = server.tokens().refresh(TOKEN).await.unwrap_err();
-        assert!(error.is_decode(), "{error}");
+        assert_eq!(error.kind(), ErrorKind::Decode, "{error}");
     }
     let server = server(
         "200 OK",
@@ -150,7 +150,10 @@ async fn a_success_that_has_nothing_to_tell() {
     )
     .await;
     let call = client(&server).request(Method::DELETE, "/x");
-    assert!(call.send::<()>().await.unwrap_err().is_refused());
+    assert_eq!(
+        call.send::<()>().await.unwrap_err().kind(),
+        ErrorKind::Refused
+    );
 }
 
 #[tokio::test]
@@ -175,7 +178,7 @@ async fn paths_that_lead_elsewhere_never_reach_the_wire() {
             .send::<Value>()
             .await
             .unwrap_err();
-        assert!(error.is_invalid_request(), "{path}: {error}");
+        assert_eq!(error.kind(), ErrorKind::InvalidRequest, "{path}: {error}");
         said.push(error.to_string());
     }
     assert_eq!(server.requests(), [""; 0]);
@@ -200,7 +203,7 @@ async fn a_body_that_json_cannot_hold() {
     let body = std::collections::HashMap::from([((1, 2), 3)]);
     let call = client(&server).request(Method::POST, "/a").json(&body);
     let error = call.send::<Value>().await.unwrap_err();
-    assert!(error.is_invalid_request());
+    assert_eq!(error.kind(), ErrorKind::InvalidRequest);
     assert!(std::error::Error::source(&error).is_some());
 }
 
@@ -227,7 +230,7 @@ async fn an_answer_in_a_type_of_the_callers_own() {
     assert_eq!(token.json::<Envelope>().unwrap().result.tags, ["a"]);
 
     let error = token.json::<Vec<Value>>().unwrap_err();
-    assert!(error.is_decode());
+    assert_eq!(error.kind(), ErrorKind::Decode);
     assert_eq!(error.ray_id(), token.ray_id());
 
     #[derive(Debug, Deserialize)]
@@ -282,7 +285,7 @@ async fn a_path_that_is_refused_is_shown_without_its_secrets() {
         let described = format!("{request:?}");
         let error = request.send::<()>().await.unwrap_err();
         let shown = format!("{error} {error:?} {described}");
-        assert!(error.is_invalid_request(), "{shown}");
+        assert_eq!(error.kind(), ErrorKind::InvalidRequest, "{shown}");
         assert!(
             !shown.contains(&secret) && !shown.contains("12345"),
             "{shown}"
@@ -308,7 +311,7 @@ async fn a_result_is_read_strictly_in_the_callers_own_type() {
         .await
         .unwrap_err();
     assert!(
-        error.is_decode() && error.to_string().contains("`result.max_age`"),
+        error.kind() == ErrorKind::Decode && error.to_string().contains("`result.max_age`"),
         "{error}"
     );
     let null = json!({ "success": true, "errors": [], "messages": [], "result": [null, 1] });
@@ -354,7 +357,7 @@ async fn json_beyond_all_depth_has_its_own_error() {
         let error = call.send::<Value>().await.unwrap_err();
         let shown = error.to_string();
         assert!(
-            error.is_decode() && shown.contains("nested too deeply"),
+            error.kind() == ErrorKind::Decode && shown.contains("nested too deeply"),
             "{shown}"
         );
         assert!(shown.len() < 2000, "{}", shown.len());

@@ -5,7 +5,7 @@ use std::fmt::{Debug, Display};
 
 use crate::support::{ACCOUNT, CANARY, RawServer, TOKEN, Then, answer, json};
 use cf_service_tokens::{
-    Client, CreateServiceToken, Error, RotateServiceToken, UpdateServiceToken,
+    Client, CreateServiceToken, Error, ErrorKind, RotateServiceToken, UpdateServiceToken,
 };
 
 /// Checks every way in which something shows itself.
@@ -128,7 +128,7 @@ async fn a_response_shows_no_credentials() {
     let server = RawServer::start(json("200 OK", &body), Then::Close).await;
     let response = server.tokens().refresh(TOKEN).await.unwrap();
     assert_clean("the response", &response, None);
-    assert_clean("its messages", &response.messages(), None);
+    assert_clean("its messages", &response.api_messages(), None);
     insta::assert_debug_snapshot!(response, @r#"
     Response {
         value: ServiceToken {
@@ -151,7 +151,7 @@ async fn a_response_shows_no_credentials() {
         ),
         attempts: 1,
         api_errors: [],
-        messages: [
+        api_messages: [
             ApiMessage {
                 code: 1,
                 message: "Bearer [redacted]",
@@ -182,7 +182,7 @@ async fn a_secret_that_is_cut_off_is_redacted() {
         let broken = &whole.as_bytes()[..whole.len() - cut];
         let server = RawServer::start(broken, Then::Close).await;
         let error = server.tokens().refresh(TOKEN).await.unwrap_err();
-        assert!(error.is_interrupted(), "{error}");
+        assert_eq!(error.kind(), ErrorKind::Interrupted, "{error}");
         let shown = format!("{error} {error:?}");
         assert!(!shown.contains(&CANARY[..8]), "{shown}");
         assert!(shown.contains("Bearer [redacted]"), "{shown}");

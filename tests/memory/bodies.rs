@@ -1,5 +1,6 @@
 //! The memory that a hostile answer takes.
 
+use cf_service_tokens::ErrorKind;
 use tokio::runtime::Runtime;
 
 use crate::support::{self, RawServer, TOKEN, Then};
@@ -20,7 +21,7 @@ async fn growth() -> usize {
     let head = "HTTP/1.1 200 OK\r\ncontent-length: 10737418240\r\n\r\n ";
     let server = RawServer::start(head, Then::Repeat).await;
     let error = server.tokens().refresh(TOKEN).await.unwrap_err();
-    assert!(error.is_body_too_large());
+    assert_eq!(error.kind(), ErrorKind::BodyTooLarge);
     support::peak_memory() - idle
 }
 

@@ -136,8 +136,8 @@ async fn every_public_type() {
 
     let rotated = tokens.rotate(TOKEN, &a_day).await.unwrap();
     shown.add("Response", &rotated);
-    shown.add("ApiMessage", &rotated.messages()[0]);
-    let source = rotated.messages()[0].source.as_ref().unwrap();
+    shown.add("ApiMessage", &rotated.api_messages()[0]);
+    let source = rotated.api_messages()[0].source.as_ref().unwrap();
     shown.add("ApiMessageSource", source);
     shown.add("ServiceTokenCredentials", rotated.credentials());
     let issued = rotated.into_inner();

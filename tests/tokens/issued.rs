@@ -4,8 +4,8 @@ use crate::support::{ACCOUNT, CANARY, RawServer, TOKEN, Then, answer, json};
 use std::time::Duration;
 
 use cf_service_tokens::{
-    ClientBuilder, CreateServiceToken, Error, IssuedServiceToken, Method, Response, Retry,
-    RotateServiceToken, ServiceToken, ServiceTokenCredentials, UpdateServiceToken,
+    ClientBuilder, CreateServiceToken, Error, ErrorKind, IssuedServiceToken, Method, Response,
+    Retry, RotateServiceToken, ServiceToken, ServiceTokenCredentials, UpdateServiceToken,
 };
 use cf_service_tokens_simulator::{SeedToken, Simulator};
 use secrecy::ExposeSecret;
@@ -157,7 +157,7 @@ async fn a_secret_in_another_place_is_no_success_and_its_place_is_named() {
         ] {
             let error = issued.expect_err(&body);
             assert!(
-                error.is_decode() && error.may_have_been_applied(),
+                error.kind() == ErrorKind::Decode && error.may_have_been_applied(),
                 "{error}"
             );
             assert_eq!(error.body(), Some(body.as_bytes()));
@@ -345,7 +345,7 @@ async fn what_only_mentions_a_secret_is_not_taken_for_one() {
         let error = rotate(json("200 OK", &body), Then::Close)
             .await
             .unwrap_err();
-        assert!(error.is_decode(), "{error}");
+        assert_eq!(error.kind(), ErrorKind::Decode, "{error}");
         assert_eq!(error.body(), Some(body.as_bytes()));
         assert_eq!(error.api_messages()[0].code, 1001);
         let shown = format!("{error} {error:?}");
@@ -373,7 +373,7 @@ async fn the_lists_of_an_odd_answer_are_kept() {
             Ok(issued) => {
                 assert_eq!(issued.credentials().expose_secret(), CANARY);
                 assert_eq!(issued.unreadable(), unreadable.as_slice());
-                (issued.api_errors().to_vec(), issued.messages().to_vec())
+                (issued.api_errors().to_vec(), issued.api_messages().to_vec())
             }
             Err(error) => {
                 assert_eq!(unreadable, None, "{error}");
@@ -515,7 +515,7 @@ async fn undocumented_fields_are_decoded_all_the_same() {
         ),
         attempts: 1,
         api_errors: [],
-        messages: [],
+        api_messages: [],
         unreadable: [],
         ..
     }

@@ -2,7 +2,7 @@
 //! incomplete ends with an error, whatever the API says about its pages.
 
 use crate::support::RawServer;
-use cf_service_tokens::{Error, ServiceToken, ServiceTokens};
+use cf_service_tokens::{Error, ErrorKind, ServiceToken, ServiceTokens};
 use cf_service_tokens_simulator::{SeedToken, Simulator};
 use futures_util::TryStreamExt;
 use serde_json::{Value, json};
@@ -288,7 +288,7 @@ async fn a_page_that_comes_again_in_place_of_more_tokens_is_an_error() {
         let listed = all(&server, server.tokens(), 10).await;
         assert_eq!((listed.names.len(), listed.pages), (10, 2), "{info}");
         let error = listed.error.unwrap();
-        assert!(error.is_decode() && !error.is_invalid_request());
+        assert!(error.kind() == ErrorKind::Decode && error.kind() != ErrorKind::InvalidRequest);
         assert!(!error.may_have_been_applied());
         assert_eq!(error.ray_id(), Some("8f2b1c9d0e1f2a3b-FRA"));
         if info["total_pages"].is_null() {
@@ -327,7 +327,7 @@ async fn an_empty_page_in_place_of_promised_tokens_is_an_error() {
         let listed = all(&server, server.tokens(), 10).await;
         assert_eq!((listed.names.len(), listed.pages), (25, 4));
         let error = listed.error.unwrap();
-        assert!(error.is_decode(), "{error}");
+        assert_eq!(error.kind(), ErrorKind::Decode, "{error}");
         assert!(error.to_string().contains(words), "{error}");
     }
 }
@@ -490,7 +490,7 @@ async fn an_entry_that_is_no_token_is_an_error_not_a_gap() {
         let body = format!(r#"{{"success":true,"errors":[],"messages":[],"result":{tokens}}}"#);
         let server = RawServer::answering(move |_| crate::support::json("200 OK", &body)).await;
         let error = server.tokens().list().page(1).await.unwrap_err();
-        assert!(error.is_decode(), "{error}");
+        assert_eq!(error.kind(), ErrorKind::Decode, "{error}");
         assert!(error.to_string().contains(&format!("`{path}`")), "{error}");
         assert!(!error.may_have_been_applied(), "a listing changes nothing");
     }
@@ -531,9 +531,9 @@ async fn a_token_is_found_by_its_exact_name() {
     );
 
     let none = tokens.find("DEPLOY").await.unwrap_err();
-    assert!(none.is_not_found() && !none.is_ambiguous());
+    assert!(none.is_not_found() && none.kind() != ErrorKind::Ambiguous);
     insta::assert_snapshot!(none, @r#"no service token has the name "DEPLOY" in the account 023e105f4ecef8ad9ca31a8372d0c353; check the name and the account"#);
     let several = tokens.find("twin").await.unwrap_err();
-    assert!(several.is_ambiguous() && !several.is_not_found());
+    assert!(several.kind() == ErrorKind::Ambiguous && !several.is_not_found());
     insta::assert_snapshot!(several, @r#"2 service tokens have the name "twin": a, c; give the id of one of them"#);
 }

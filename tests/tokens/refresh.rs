@@ -1,7 +1,9 @@
 //! Refreshing a service token: what goes over the wire, and what comes back.
 
 use crate::support::{ACCOUNT, RawServer, TOKEN, Then, json};
-use cf_service_tokens::{AccountId, Client, ServiceToken, ServiceTokenId, TokenDuration};
+use cf_service_tokens::{
+    AccountId, Client, ErrorKind, ServiceToken, ServiceTokenId, TokenDuration,
+};
 use chrono::{DateTime, Utc};
 
 /// The answer in Cloudflare's documentation of the call, byte for byte.
@@ -39,7 +41,7 @@ async fn the_documented_answer_shows_all_its_fields() {
         panic!("one error is documented, beside a success");
     };
     assert_eq!((error.code, error.message.as_str()), (1000, "message"));
-    let [message] = token.messages() else {
+    let [message] = token.api_messages() else {
         panic!("one message is documented");
     };
     assert_eq!((message.code, message.message.as_str()), (1000, "message"));
@@ -114,10 +116,14 @@ async fn a_wrong_id_never_reaches_the_wire() {
             .refresh(id)
             .await
             .unwrap_err();
-        assert!(error.is_invalid_id(), "{id:?}: {error}");
+        assert_eq!(error.kind(), ErrorKind::InvalidId, "{id:?}: {error}");
         assert_eq!(error.attempts(), 0);
         assert!(!error.may_have_been_applied());
-        assert!(client.account(id).unwrap_err().is_invalid_id(), "{id:?}");
+        assert_eq!(
+            client.account(id).unwrap_err().kind(),
+            ErrorKind::InvalidId,
+            "{id:?}"
+        );
     }
     assert!(client.account("a".repeat(33)).is_err());
     assert!(client.account("a".repeat(32)).is_ok());
@@ -167,7 +173,7 @@ async fn a_token_without_an_id_is_an_error_before_the_wire() {
     insta::assert_snapshot!(error, @"the service token has no id; list the tokens, and take it from there");
     token.name = Some("de\nploy".to_owned());
     let error = tokens.delete(&token).await.unwrap_err();
-    assert!(error.is_invalid_id());
+    assert_eq!(error.kind(), ErrorKind::InvalidId);
     insta::assert_snapshot!(error, @r#"the service token "de\nploy" has no id; list the tokens, and take it from there"#);
     assert_eq!(server.requests(), [""; 0]);
 }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::support::{ACCOUNT, RawServer, TOKEN, Then, json};
 use cf_service_tokens::{
-    CreateServiceToken, GoDuration, RotateServiceToken, TokenDuration, UpdateServiceToken,
+    CreateServiceToken, ErrorKind, GoDuration, RotateServiceToken, TokenDuration,
+    UpdateServiceToken,
 };
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -202,7 +203,7 @@ async fn what_the_api_cannot_accept_never_reaches_the_wire() {
     let mut said = Vec::new();
     for request in creates {
         let error = tokens.create(&request).await.unwrap_err();
-        assert!(error.is_invalid_request(), "{error}");
+        assert_eq!(error.kind(), ErrorKind::InvalidRequest, "{error}");
         said.push(error.to_string());
     }
     let updates = [
@@ -216,7 +217,7 @@ async fn what_the_api_cannot_accept_never_reaches_the_wire() {
     ];
     for request in updates {
         let error = tokens.update(TOKEN, &request).await.unwrap_err();
-        assert!(error.is_invalid_request(), "{error}");
+        assert_eq!(error.kind(), ErrorKind::InvalidRequest, "{error}");
         said.push(error.to_string());
     }
     let rotates = [
@@ -226,7 +227,7 @@ async fn what_the_api_cannot_accept_never_reaches_the_wire() {
     ];
     for request in rotates {
         let error = tokens.rotate(TOKEN, &request).await.unwrap_err();
-        assert!(error.is_invalid_request(), "{error}");
+        assert_eq!(error.kind(), ErrorKind::InvalidRequest, "{error}");
         assert!(!error.may_have_been_applied());
         said.push(error.to_string());
     }
@@ -236,7 +237,7 @@ async fn what_the_api_cannot_accept_never_reaches_the_wire() {
         tokens.list().per_page(1001).page(1).await,
     ] {
         let error = list.unwrap_err();
-        assert!(error.is_invalid_request(), "{error}");
+        assert_eq!(error.kind(), ErrorKind::InvalidRequest, "{error}");
         said.push(error.to_string());
     }
     assert_eq!(server.requests(), [""; 0]);

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use cf_service_tokens::{
-    Client, Clock, CreateServiceToken, ManualClock, RotateServiceToken, ServiceTokenCredentials,
-    ServiceTokens, TokenDuration, UpdateServiceToken,
+    Client, Clock, CreateServiceToken, ErrorKind, ManualClock, RotateServiceToken,
+    ServiceTokenCredentials, ServiceTokens, TokenDuration, UpdateServiceToken,
 };
 use cf_service_tokens_simulator::{SeedToken, Simulator};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -175,7 +175,7 @@ async fn in_an_account() {
     assert_eq!(world.at_the_app(&third).await, 401);
     let error = tokens.get(&id).await.unwrap_err();
     assert!(error.is_not_found());
-    assert!(error.is_refused());
+    assert_eq!(error.kind(), ErrorKind::Refused);
     assert_eq!(names(&tokens).await, ["other"]);
 }
 
@@ -214,7 +214,7 @@ async fn the_commonest_mistakes_say_what_to_do() {
     let seeded = simulator.tokens();
 
     let error = tokens.get(&seeded[0].client_id).await.unwrap_err();
-    assert!(error.is_invalid_id());
+    assert_eq!(error.kind(), ErrorKind::InvalidId);
     assert!(error.to_string().contains("not its `client_id`"), "{error}");
 
     let stranger = Client::builder()

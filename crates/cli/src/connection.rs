@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use cf_service_tokens::{
-    Client, ClientBuilder, Error, ListServiceTokens, Retry, ServiceToken, ServiceTokens,
+    Client, ClientBuilder, Error, ErrorKind, ListServiceTokens, Retry, ServiceToken, ServiceTokens,
 };
 use cf_service_tokens_simulator::Simulator;
 use secrecy::SecretString;
@@ -92,9 +92,11 @@ fn tokens(client: &Client) -> Result<ServiceTokens, Failure> {
 /// elsewhere a token's.
 fn unusable(error: &Error) -> Failure {
     let failure = Failure::from(error);
-    match error.is_invalid_id() {
-        true => failure.next("copy the account's id from its overview page in the dashboard"),
-        false => failure,
+    match error.kind() {
+        ErrorKind::InvalidId => {
+            failure.next("copy the account's id from its overview page in the dashboard")
+        }
+        _ => failure,
     }
 }
 

@@ -32,11 +32,13 @@ pub(crate) enum Exit {
 impl Exit {
     /// The code that belongs to a failed call.
     pub(crate) fn of(error: &Error) -> Self {
-        if error.kind() == ErrorKind::Credentials || error.is_auth() {
-            return Self::Credentials;
-        }
-        if error.is_configuration() || error.is_invalid_id() || error.is_invalid_request() {
-            return Self::Usage;
+        match error.kind() {
+            ErrorKind::Credentials => return Self::Credentials,
+            ErrorKind::Configuration | ErrorKind::InvalidId | ErrorKind::InvalidRequest => {
+                return Self::Usage;
+            }
+            _ if error.is_auth() => return Self::Credentials,
+            _ => {}
         }
         let cannot_answer = error.is_connect()
             || error.is_transient()
@@ -163,7 +165,7 @@ fn next(error: &Error) -> Option<&'static str> {
              \"Access: Service Tokens Write\" (\"Read\" is enough for list, show and report) for this account",
         );
     }
-    if error.is_invalid_id() || error.is_token_not_found() {
+    if error.kind() == ErrorKind::InvalidId || error.is_token_not_found() {
         return Some(
             "`cf-service-tokens list` shows the id of each service token; \
              the client id, which ends in `.access`, is not the id",
