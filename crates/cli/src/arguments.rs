@@ -20,11 +20,11 @@ use crate::secret::sink::Sink;
 const EXIT_CODES: &str = "\
 Exit codes:
   0  all is well
-  1  failure: a token was not found, not renewed, or is refused by the app
+  1  failure: a token was not found or not renewed, has expired, or is refused by the app
   2  invalid usage; nothing was changed
   3  the credentials are missing, not accepted, or lack a permission
   4  the API, or the app of `verify`, is unreachable or unavailable; try again later
-  5  --dry-run found due tokens
+  5  --dry-run found due tokens, and no failure
 
 Try it with nothing configured:
   cf-service-tokens --simulate list
@@ -83,7 +83,7 @@ pub(crate) struct Global {
     #[arg(long, global = true)]
     pub(crate) simulate: bool,
     /// Print only results and errors; a table of several tokens shows only those
-    /// that failed
+    /// that failed, or are due
     #[arg(long, short, global = true)]
     pub(crate) quiet: bool,
     /// Show each request to the API on standard error, without secrets
@@ -279,9 +279,10 @@ pub(crate) struct Window {
 
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
-A token that expired less than the window ago is renewed like any other due token.
-Older ones need --include-expired: they may have been left to expire on purpose. Each
-renewal is verified: the expiry must have moved.
+A token that expired less than the window ago is renewed like any other due token. An
+older one needs --include-expired. Until it is renewed, deleted, disabled or excluded,
+the command names it and exits with 1. Each renewal is verified: the expiry must have
+moved.
 
 Daily from cron, which sends mail only if something failed:
   17 4 * * *  $HOME/.cargo/bin/cf-service-tokens renew --quiet
@@ -365,6 +366,9 @@ pub(crate) struct Report {
     /// Write the report as an HTML page to this file instead of a table
     #[arg(long, value_name = "FILE")]
     pub(crate) html: Option<PathBuf>,
+    /// Exit with 1 if a token is due or has expired
+    #[arg(long)]
+    pub(crate) check: bool,
 }
 
 #[derive(Args, Debug)]

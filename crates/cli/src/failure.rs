@@ -7,6 +7,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
+use cf_service_tokens::renewal::RenewalError;
 use cf_service_tokens::{Error, ErrorKind};
 
 const RED: Style = AnsiColor::Red.on_default().bold();
@@ -25,7 +26,7 @@ pub(crate) enum Exit {
     Credentials = 3,
     /// The API, or the app of `verify`, could not be reached or could not answer now.
     Unreachable = 4,
-    /// `--dry-run` found tokens that are due, whatever else it found.
+    /// `--dry-run` found tokens that are due, and nothing that can't be renewed.
     Due = 5,
 }
 
@@ -48,6 +49,19 @@ impl Exit {
         match cannot_answer {
             true => Self::Unreachable,
             false => Self::Failed,
+        }
+    }
+
+    /// The code of a command that has done its work, but could perhaps not write all of
+    /// its output. That is a failure beside the others, and a lesser one.
+    pub(crate) fn unless_unwritten(self, written: Result<(), Failure>) -> Result<Self, Failure> {
+        match (self, written) {
+            (exit, Ok(())) => Ok(exit),
+            (Self::Success | Self::Due, Err(failure)) => Err(failure),
+            (exit, Err(failure)) => {
+                failure.show();
+                Ok(exit)
+            }
         }
     }
 
@@ -149,6 +163,26 @@ impl From<&Error> for Failure {
         failure.next = next(error).map(str::to_owned);
         failure
     }
+}
+
+impl From<&RenewalError> for Failure {
+    fn from(error: &RenewalError) -> Self {
+        match error {
+            RenewalError::Call(error) => Self::from(error),
+            error => Self::new(Exit::Failed, error),
+        }
+    }
+}
+
+/// Returns an error and its causes in one line, for logs and for programs.
+pub(crate) fn with_causes(error: &dyn StdError) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        line += &format!("; cause: {error}");
+        cause = error.source();
+    }
+    line
 }
 
 /// Returns what the user can do, beyond what the error says.

@@ -33,7 +33,7 @@ pub(crate) trait Record: Serialize {
     fn cells(&self, now: DateTime<Utc>) -> Vec<Cell>;
 
     /// Whether a quiet table shows it all the same.
-    fn is_failure(&self) -> bool {
+    fn is_news(&self) -> bool {
         false
     }
 }
@@ -66,12 +66,12 @@ impl Output {
         self.format == Format::Table
     }
 
-    /// Shows what became of tokens, one a row; if quiet, the table has only those
-    /// that failed.
+    /// Shows what became of tokens, one a row; a quiet table has only those that
+    /// somebody must know about.
     pub(crate) fn outcomes<R: Record>(&self, records: &[R]) -> Result<(), Failure> {
         if self.is_table() && self.quiet {
-            let failed = records.iter().filter(|record| record.is_failure());
-            return self.write(|out, style| table::rows(out, style, failed, Utc::now()));
+            let news = records.iter().filter(|record| record.is_news());
+            return self.write(|out, style| table::rows(out, style, news, Utc::now()));
         }
         self.records(records)
     }

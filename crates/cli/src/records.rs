@@ -1,9 +1,11 @@
 //! The output of the commands about tokens, in every format.
 
+use cf_service_tokens::renewal::RenewalError;
 use cf_service_tokens::{Error, ServiceToken, ServiceTokenId};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
+use crate::failure::with_causes;
 use crate::output::{Cell, Record};
 use crate::time;
 
@@ -143,10 +145,22 @@ pub(crate) struct Fault {
 impl From<&Error> for Fault {
     fn from(error: &Error) -> Self {
         Self {
-            error: Some(error.to_string()),
+            error: Some(with_causes(error)),
             error_status: error.status().map(|status| status.as_u16()),
             error_code: error.api_errors().first().map(|error| error.code),
             ray_id: error.ray_id().map(str::to_owned),
+        }
+    }
+}
+
+impl From<&RenewalError> for Fault {
+    fn from(error: &RenewalError) -> Self {
+        match error {
+            RenewalError::Call(error) => Self::from(error),
+            error => Self {
+                error: Some(error.to_string()),
+                ..Self::default()
+            },
         }
     }
 }
@@ -180,7 +194,7 @@ impl ChangeRecord {
         }
     }
 
-    pub(crate) fn failed(id: &str, error: &Error) -> Self {
+    pub(crate) fn failed(id: &str, error: &RenewalError) -> Self {
         Self {
             outcome: "failed",
             fault: Fault::from(error),
@@ -211,7 +225,7 @@ impl Record for ChangeRecord {
     fn cells(&self, now: DateTime<Utc>) -> Vec<Cell> {
         let outcome = match self.outcome {
             "not_tried" => Cell::bad("not tried"),
-            outcome if self.is_failure() => Cell::bad(outcome),
+            outcome if self.is_news() => Cell::bad(outcome),
             outcome => Cell::good(outcome),
         };
         vec![
@@ -222,7 +236,7 @@ impl Record for ChangeRecord {
         ]
     }
 
-    fn is_failure(&self) -> bool {
+    fn is_news(&self) -> bool {
         matches!(self.outcome, "failed" | "not_tried")
     }
 }

@@ -5,7 +5,7 @@ mod support;
 
 use std::fs;
 
-use cf_service_tokens_simulator::{Fault, Injection, Operation, SeedToken, Simulator, TokenField};
+use cf_service_tokens_simulator::{Fault, Injection, Operation, SeedToken, Simulator};
 use support::{CLIENT_ID, ID, Ran, World, command, simulated};
 
 #[test]
@@ -274,22 +274,6 @@ fn a_renewal_that_failed_says_why_the_token_was_due() {
         assert_eq!(failed["outcome"], "failed", "{}", ran.shown());
         assert_eq!(failed["reason"], reason, "{}", ran.shown());
     }
-}
-
-#[test]
-fn a_dry_run_tells_of_what_is_due_beside_what_can_not_be_renewed() {
-    let soon = || SeedToken::new("soon").expires_in(chrono::TimeDelta::days(3));
-    let odd = || SeedToken::new("odd").null(TokenField::ExpiresAt);
-    let both = World::with(Simulator::builder().token(soon()).token(odd()));
-    let ran = both.run(&["renew", "--dry-run"]);
-    assert_eq!(ran.code, Some(5), "{}", ran.shown());
-    assert!(ran.stdout.contains("can't renew"), "{}", ran.shown());
-    assert_eq!(both.run(&["renew"]).code, Some(1));
-    assert_eq!(
-        both.run(&["renew", "--dry-run"]).code,
-        Some(1),
-        "none is due now"
-    );
 }
 
 #[test]

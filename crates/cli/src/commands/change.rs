@@ -1,7 +1,8 @@
 //! `update`, and the commands that change several tokens: `refresh`, `enable`,
 //! `disable`, `delete`.
 
-use cf_service_tokens::{Error, Response, ServiceToken, ServiceTokenId, UpdateServiceToken};
+use cf_service_tokens::renewal::RenewalError;
+use cf_service_tokens::{ServiceToken, ServiceTokenId, ServiceTokens, UpdateServiceToken};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::arguments::{Delete, Format, Update, When};
@@ -12,15 +13,38 @@ use crate::output::{self, Output};
 use crate::records::{ChangeRecord, TokenRecord};
 use crate::secret::journal::{Journal, RecordName};
 
+/// A refreshed token expires in a year, give or take the difference of two clocks.
+const NEARLY_A_YEAR: TimeDelta = TimeDelta::days(364);
+
 pub(crate) async fn refresh(
     connection: &Connection,
     output: &Output,
     ids: &[String],
 ) -> Result<Exit, Failure> {
     each(output, ids, "refreshed", async |id| {
-        connection.tokens.refresh(id).await
+        refreshed(&connection.tokens, id).await
     })
     .await
+}
+
+/// Refreshes a token, and checks that it expires in a year.
+async fn refreshed(tokens: &ServiceTokens, id: &str) -> Result<ServiceToken, RenewalError> {
+    let is_refreshed = |token: &ServiceToken| {
+        let in_a_year = Utc::now() + NEARLY_A_YEAR;
+        token.never_expires() || token.expires_at.is_some_and(|at| at >= in_a_year)
+    };
+    let answer = tokens.refresh(id).await.map_err(RenewalError::Call)?;
+    if is_refreshed(&answer) {
+        return Ok(answer.into_inner());
+    }
+    // The token itself may show what the response does not.
+    let token = tokens.get(id).await.map_err(RenewalError::Call)?;
+    match is_refreshed(&token) {
+        true => Ok(token.into_inner()),
+        false => Err(RenewalError::NotExtended {
+            expires_at: token.expires_at,
+        }),
+    }
 }
 
 pub(crate) async fn enable(
@@ -32,7 +56,8 @@ pub(crate) async fn enable(
     let request = UpdateServiceToken::new().enabled(enabled);
     let outcome = if enabled { "enabled" } else { "disabled" };
     each(output, ids, outcome, async |id| {
-        connection.tokens.update(id, &request).await
+        let answer = connection.tokens.update(id, &request).await;
+        Ok(answer.map_err(RenewalError::Call)?.into_inner())
     })
     .await
 }
@@ -49,7 +74,8 @@ pub(crate) async fn delete(
     );
     confirm::ask(&question, arguments.yes)?;
     each(output, ids, "deleted", async |id| {
-        connection.tokens.delete(id).await
+        let answer = connection.tokens.delete(id).await;
+        Ok(answer.map_err(RenewalError::Call)?.into_inner())
     })
     .await
 }
@@ -114,13 +140,14 @@ fn point(when: When) -> Result<DateTime<Utc>, Failure> {
 
 /// Changes one token after the other, and shows the outcome of each. A failure stops no
 /// other token, unless the API does not accept the credentials: then the remaining
-/// tokens are shown as not tried.
+/// tokens are shown as not tried. Nor does output that can't be written.
 async fn each(
     output: &Output,
     ids: &[String],
     outcome: &'static str,
-    change: impl AsyncFn(&str) -> Result<Response<ServiceToken>, Error>,
+    change: impl AsyncFn(&str) -> Result<ServiceToken, RenewalError>,
 ) -> Result<Exit, Failure> {
+    let mut shown = Ok(());
     let mut records = Vec::new();
     let mut failures = Vec::new();
     let mut exits = Vec::new();
@@ -142,21 +169,22 @@ async fn each(
                     }
                     exits.push(failure.exit);
                     failures.push(failure);
-                    is_over = error.is_unauthenticated();
+                    is_over =
+                        matches!(&error, RenewalError::Call(error) if error.is_unauthenticated());
                     ChangeRecord::failed(id, &error)
                 }
             }
         };
         match output.format {
-            Format::Jsonl => output.json_line(&record)?,
+            Format::Jsonl => shown = shown.and(output.json_line(&record)),
             _ => records.push(record),
         }
     }
     if output.format != Format::Jsonl {
-        output.outcomes(&records)?;
+        shown = output.outcomes(&records);
     }
     for failure in &failures {
         failure.show();
     }
-    Ok(Exit::of_all(exits))
+    Exit::of_all(exits).unless_unwritten(shown)
 }

@@ -39,6 +39,10 @@ pub(crate) async fn report(
             token.name.clone(),
         )
     });
+    let exit = match arguments.check && tokens.iter().any(|(_, decision)| is_alarming(*decision)) {
+        true => Exit::Failed,
+        false => Exit::Success,
+    };
     if let Some(file) = &arguments.html {
         let report = page::Report {
             account: connection.account_id().to_owned(),
@@ -52,7 +56,7 @@ pub(crate) async fn report(
         };
         return Replacement::prepare(file)
             .and_then(|file| file.finish(page::html(&report).as_bytes()))
-            .map(|_| Exit::Success)
+            .map(|_| exit)
             .map_err(|error| {
                 let what = format!("can't write the page to {}", file.display());
                 Failure::usage(what).because(error)
@@ -66,7 +70,15 @@ pub(crate) async fn report(
     if output.is_table() && !output.quiet {
         output.line(&format!("\n{}", summary(&tokens, arguments)))?;
     }
-    Ok(Exit::Success)
+    Ok(exit)
+}
+
+/// Whether `--check` fails for the token: it is due, has expired, or may have.
+fn is_alarming(decision: Decision) -> bool {
+    matches!(
+        decision,
+        Decision::Renew(_) | Decision::Unable(_) | Decision::Skip(SkipReason::Expired)
+    )
 }
 
 fn summary(tokens: &[(ServiceToken, Decision)], arguments: &Report) -> String {

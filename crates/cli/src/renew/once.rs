@@ -1,7 +1,7 @@
 //! `renew`: all tokens that fall due, once.
 
 use cf_service_tokens::renewal::{
-    RenewBy, RenewalError, RenewalEvent, RenewalOutcome, RenewalPolicy, RenewalReport, TokenRenewal,
+    Decision, RenewBy, RenewalEvent, RenewalOutcome, RenewalPolicy, RenewalReport, SkipReason,
 };
 use chrono::Utc;
 
@@ -20,19 +20,24 @@ pub(crate) async fn renew(
     arguments: &Renew,
 ) -> Result<Exit, Failure> {
     let mut progress = Progress::new(output.quiet || !output.is_table());
+    let mut shown = Ok(());
     let mut skipped = Vec::new();
+    let mut expired = Vec::new();
     let mut renewal = connection.tokens.renew(&policy(arguments));
     let mut finished = None;
     while let Some(event) = renewal.next().await {
         progress.note(&event);
         match event {
             RenewalEvent::Decided { token, decision } => {
-                if let Some(record) = RenewalRecord::skipped(&token, decision) {
-                    skipped.push(record);
+                if decision == Decision::Skip(SkipReason::Expired) {
+                    expired.push(token.name.clone().or_else(|| token.id.clone()));
                 }
+                skipped.extend(RenewalRecord::skipped(&token, decision));
             }
             RenewalEvent::Settled(token) if output.format == Format::Jsonl => {
-                output.json_line(&Event::Token(&RenewalRecord::new(&token)))?;
+                // Output that can't be written stops no renewal.
+                let record = RenewalRecord::new(&token);
+                shown = shown.and(output.json_line(&Event::Token(&record)));
             }
             RenewalEvent::Finished(report) => finished = Some(report),
             _ => {}
@@ -40,7 +45,7 @@ pub(crate) async fn renew(
     }
     let report =
         finished.ok_or_else(|| Failure::new(Exit::Failed, "the renewal did not complete"))?;
-    show(output, arguments, &report, skipped)?;
+    shown = shown.and(show(output, arguments, &report, skipped));
     if let Some(failure) = stopped_early(&report) {
         failure.show();
     }
@@ -52,7 +57,34 @@ pub(crate) async fn renew(
         .next("`cf-service-tokens list` shows the names and ids")
         .show();
     }
-    Ok(exit(&report))
+    let expired: Vec<String> = expired.into_iter().flatten().collect();
+    if let Some(failure) = long_expired(&expired) {
+        failure.show();
+    }
+    exit(&report, !expired.is_empty()).unless_unwritten(shown)
+}
+
+/// Names the tokens that expired too long ago to be renewed unasked: nothing that should
+/// work and does not is passed over in silence.
+fn long_expired(names: &[String]) -> Option<Failure> {
+    const MAX_NAMES: usize = 10;
+    let (first, others) = names.split_at(names.len().min(MAX_NAMES));
+    let mut named: Vec<String> = first.iter().map(|name| format!("{name:?}")).collect();
+    if !others.is_empty() {
+        named.push(format!("and {} more", others.len()));
+    }
+    let (tokens, was) = match names.len() {
+        0 => return None,
+        1 => ("1 token".to_owned(), "was"),
+        count => (format!("{count} tokens"), "were"),
+    };
+    let what = format!(
+        "{tokens} expired longer ago than the window and {was} not renewed: {}",
+        named.join(", ")
+    );
+    let next = "renew it with --include-expired; if it is no longer used, delete or disable it, or \
+                exclude it with --except";
+    Some(Failure::new(Exit::Failed, what).next(next))
 }
 
 /// Returns the policy of the arguments.
@@ -130,31 +162,21 @@ fn counts(report: &RenewalReport) -> String {
 }
 
 fn stopped_early(report: &RenewalReport) -> Option<Failure> {
-    match report.error.as_deref()? {
-        RenewalError::Call(error) => Some(Failure::from(error)),
-        error => Some(Failure::new(Exit::Failed, error)),
-    }
+    report.error.as_deref().map(Failure::from)
 }
 
 /// The exit code: what stopped the pass, or else what became of the tokens.
-fn exit(report: &RenewalReport) -> Exit {
+fn exit(report: &RenewalReport, has_long_expired: bool) -> Exit {
     if let Some(failure) = stopped_early(report) {
         return failure.exit;
     }
-    if !report.unmatched.is_empty() {
+    if has_long_expired || !report.unmatched.is_empty() {
         return Exit::Failed;
-    }
-    // A dry run tries nothing that could fail: that something is due is its answer.
-    let planned = |token: &TokenRenewal| matches!(token.outcome, RenewalOutcome::Planned);
-    if report.tokens.iter().any(planned) {
-        return Exit::Due;
     }
     Exit::of_all(report.tokens.iter().map(|token| match &token.outcome {
         RenewalOutcome::Renewed { .. } => Exit::Success,
-        RenewalOutcome::Failed { error } => match &**error {
-            RenewalError::Call(error) => Exit::of(error),
-            _ => Exit::Failed,
-        },
+        RenewalOutcome::Planned => Exit::Due,
+        RenewalOutcome::Failed { error } => Failure::from(&**error).exit,
         _ => Exit::Failed,
     }))
 }

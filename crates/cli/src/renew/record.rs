@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use cf_service_tokens::ServiceToken;
 use cf_service_tokens::renewal::{
-    Decision, RenewReason, RenewalError, RenewalOutcome, RenewalReport, TokenRenewal,
+    Decision, RenewReason, RenewalOutcome, RenewalReport, SkipReason, TokenRenewal,
 };
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
+use crate::failure::with_causes;
 use crate::output::{Cell, Record};
 use crate::records::{Fault, expiry_cell};
 
@@ -32,16 +33,7 @@ pub(crate) struct RenewalRecord {
 impl RenewalRecord {
     pub(crate) fn new(token: &TokenRenewal) -> Self {
         let (fault, why) = match &token.outcome {
-            RenewalOutcome::Failed { error } => {
-                let fault = match &**error {
-                    RenewalError::Call(error) => Fault::from(error),
-                    other => Fault {
-                        error: Some(other.to_string()),
-                        ..Fault::default()
-                    },
-                };
-                (fault, error.to_string())
-            }
+            RenewalOutcome::Failed { error } => (Fault::from(&**error), with_causes(&**error)),
             RenewalOutcome::Unable { reason } => (Fault::default(), reason.to_string()),
             RenewalOutcome::NotTried => (
                 Fault::default(),
@@ -96,6 +88,7 @@ impl Record for RenewalRecord {
         let outcome = match self.outcome {
             "renewed" => Cell::good("renewed"),
             "planned" => Cell::warning("due"),
+            "skipped" if self.reason == Some(SkipReason::Expired.as_str()) => Cell::bad("skipped"),
             "skipped" => Cell::faint("skipped"),
             "not_tried" => Cell::bad("not tried"),
             "unable" => Cell::bad("can't renew"),
@@ -114,8 +107,8 @@ impl Record for RenewalRecord {
         ]
     }
 
-    fn is_failure(&self) -> bool {
-        matches!(self.outcome, "failed" | "not_tried" | "unable")
+    fn is_news(&self) -> bool {
+        matches!(self.outcome, "failed" | "not_tried" | "unable" | "planned")
     }
 }
 
@@ -148,7 +141,7 @@ impl Summary {
             counts,
             next_due: report.next_due,
             unmatched: report.unmatched.clone(),
-            error: report.error.as_ref().map(ToString::to_string),
+            error: report.error.as_deref().map(|error| with_causes(error)),
         }
     }
 }

@@ -1,0 +1,290 @@
+//! What `renew`, `report` and `refresh` say of tokens that are due or have expired, and
+//! what happens if nobody can hear it.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod support;
+
+use std::fs::OpenOptions;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use cf_service_tokens_simulator::{
+    Fault, Injection, Operation, SeedToken, Simulator, SimulatorBuilder, TokenField,
+};
+use chrono::{TimeDelta, Utc};
+use support::{ID, Ran, World, known_token};
+
+fn token(name: &str, days: i64) -> SeedToken {
+    SeedToken::new(name)
+        .id(name)
+        .expires_in(TimeDelta::days(days))
+}
+
+fn account(tokens: impl IntoIterator<Item = SeedToken>) -> SimulatorBuilder {
+    tokens
+        .into_iter()
+        .fold(Simulator::builder(), SimulatorBuilder::token)
+}
+
+/// Whether the token works for most of a year.
+fn is_renewed(world: &World, id: &str) -> bool {
+    world.simulator.token(id).unwrap().expires_at > Utc::now() + TimeDelta::days(360)
+}
+
+#[test]
+fn a_recently_expired_token_is_renewed_without_a_word() {
+    let world = World::with(account([token("partner", -3)]));
+    assert_eq!(world.run(&["renew", "-q"]).shown(), "exit code 0\n");
+    assert!(is_renewed(&world, "partner"));
+}
+
+#[test]
+fn a_token_that_expired_long_ago_is_named_whatever_its_age() {
+    for days in [-31, -400] {
+        let world = World::with(account([token("partner", days)]));
+        let ran = world.run(&["renew", "--quiet"]);
+        assert_eq!(ran.code, Some(1), "{}", ran.shown());
+        assert_eq!(ran.stdout, "");
+        let errors: Vec<_> = ran.stderr.lines().filter(|l| l.contains("error")).collect();
+        assert_eq!(errors.len(), 1, "{}", ran.shown());
+        assert!(errors[0].contains("partner"), "{}", ran.shown());
+        assert!(ran.stderr.contains("--include-expired"), "{}", ran.shown());
+        assert!(!is_renewed(&world, "partner"));
+
+        let renewed = world.run(&["renew", "--quiet", "--include-expired"]);
+        assert_eq!(renewed.shown(), "exit code 0\n");
+        assert!(is_renewed(&world, "partner"));
+    }
+}
+
+#[test]
+fn an_expired_token_that_is_disabled_or_left_out_is_no_failure() {
+    let world = World::with(account([
+        token("disabled", -400).disabled(),
+        token("left out", -400).id("left-out"),
+    ]));
+    let ran = world.run(&["renew", "--quiet", "--except", "left-out"]);
+    assert_eq!(ran.shown(), "exit code 0\n");
+    let ran = world.run(&["report", "--check", "--quiet"]);
+    assert_eq!(ran.code, Some(1), "report has no --except: {}", ran.shown());
+}
+
+#[test]
+fn a_long_expired_token_and_its_way_out_in_every_format() {
+    let world = World::with(account([token("partner", -400), token("well", 200)]));
+    assert_shown!("long-expired-table", world.run(&["renew"]).shown());
+    assert_shown!("long-expired-report", world.run(&["report"]).shown());
+    for format in ["json", "jsonl"] {
+        let ran = world.run(&["renew", "-o", format]);
+        assert_eq!(ran.code, Some(1), "{}", ran.shown());
+        assert!(ran.stdout.contains("\"expired\""), "{}", ran.shown());
+    }
+}
+
+#[test]
+fn a_dry_run_says_what_is_due_even_if_quiet() {
+    let world = World::with(account([token("due", 3), token("well", 200)]));
+    let ran = world.run(&["renew", "--dry-run", "--quiet"]);
+    assert_eq!(ran.code, Some(5), "{}", ran.shown());
+    assert!(ran.stdout.contains("due"), "{}", ran.shown());
+    assert!(!ran.stdout.contains("well"), "{}", ran.shown());
+    assert!(!is_renewed(&world, "due"));
+}
+
+#[test]
+fn a_failure_takes_precedence_over_due_tokens() {
+    for broken in [
+        token("partner", -400),
+        token("partner", 3).null(TokenField::ExpiresAt),
+    ] {
+        let world = World::with(account([token("due", 3), broken]).null_timestamps());
+        let ran = world.run(&["renew", "--dry-run", "--quiet"]);
+        assert_eq!(ran.code, Some(1), "{}", ran.shown());
+        for name in ["due", "partner"] {
+            assert!(ran.shown().contains(name), "{}", ran.shown());
+        }
+    }
+    let world = World::with(account([token("due", 3)]));
+    let ran = world.run(&[
+        "renew",
+        "--dry-run",
+        "--quiet",
+        "--only",
+        "due",
+        "--only",
+        "x",
+    ]);
+    assert_eq!(ran.code, Some(1), "{}", ran.shown());
+}
+
+#[test]
+fn report_checks_that_nothing_is_due_or_expired() {
+    for (days, code) in [(200, 0), (3, 1), (-3, 1), (-400, 1)] {
+        let world = World::with(account([token("a", days)]));
+        for format in ["table", "json", "jsonl"] {
+            let ran = world.run(&["report", "--check", "-o", format]);
+            assert_eq!(ran.code, Some(code), "{}", ran.shown());
+            assert!(ran.stdout.contains('a'), "{}", ran.shown());
+            let ran = world.run(&["report", "-o", format]);
+            assert_eq!(ran.code, Some(0), "{}", ran.shown());
+        }
+        let ran = world.run(&["report", "--check", "--html", "page.html"]);
+        assert_eq!(ran.code, Some(code), "{}", ran.shown());
+    }
+    let world = World::with(account([token("a", 20)]));
+    let ran = world.run(&["report", "--check", "--within", "14d"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.shown());
+    let disabled = World::with(account([token("a", 3).disabled()]));
+    assert_eq!(disabled.run(&["report", "--check"]).code, Some(0));
+    let unknown = account([token("a", 3).null(TokenField::ExpiresAt)]).null_timestamps();
+    assert_eq!(
+        World::with(unknown).run(&["report", "--check"]).code,
+        Some(1)
+    );
+}
+
+#[test]
+fn a_refresh_that_moved_nothing_is_a_failure() {
+    let due = || World::with(account([known_token().expires_in(TimeDelta::days(3))]));
+    let world = due();
+    let stale = Injection::new(Fault::StaleAnswer).on(Operation::Refresh);
+    world.simulator.inject(stale.clone());
+    let ran = world.run(&["refresh", ID]);
+    assert_shown!("refresh-unmoved", ran.shown());
+    assert!(!is_renewed(&world, ID));
+
+    let world = due();
+    world.simulator.inject(stale.clone());
+    let ran = world.run(&["refresh", ID, "-o", "json"]);
+    assert_eq!(ran.code, Some(1), "{}", ran.shown());
+    assert!(ran.stdout.contains("\"failed\""), "{}", ran.shown());
+
+    // The token itself may show what a stale answer does not.
+    let world = due();
+    world.simulator.inject(stale.taking_effect());
+    let ran = world.run(&["refresh", ID]);
+    assert_eq!(ran.code, Some(0), "{}", ran.shown());
+    assert!(is_renewed(&world, ID));
+}
+
+#[test]
+fn a_token_that_never_expires_can_be_refreshed() {
+    let world = World::with(account([known_token().duration("forever")]));
+    let ran = world.run(&["refresh", ID]);
+    assert_eq!(ran.code, Some(0), "{}", ran.shown());
+}
+
+/// Twenty due tokens, more than are renewed at a time.
+fn due() -> World {
+    let names: Vec<_> = (0..20).map(|number| format!("due-{number}")).collect();
+    World::with(account(names.iter().map(|name| token(name, 3))))
+}
+
+fn assert_all_renewed(world: &World, ran: &Ran, what: &str) {
+    for token in world.simulator.tokens() {
+        assert!(is_renewed(world, &token.id), "{what}: {}", ran.shown());
+    }
+    assert_eq!(world.simulator.count(Operation::Refresh), 20, "{what}");
+}
+
+fn writing_to(path: &Path, command: &mut Command) -> Ran {
+    let file = OpenOptions::new().append(true).create(true).open(path);
+    let file = file.unwrap();
+    let child = command.stdout(file).stderr(Stdio::piped()).spawn().unwrap();
+    let output = child.wait_with_output().unwrap();
+    Ran {
+        stdout: String::new(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+        code: output.status.code(),
+    }
+}
+
+#[test]
+fn output_that_can_not_be_written_stops_no_renewal() {
+    for format in ["table", "json", "jsonl"] {
+        for extra in [&[][..], &["-v"]] {
+            let world = due();
+            let mut renew = world.command();
+            renew.args(["renew", "-o", format]).args(extra);
+            let ran = writing_to(Path::new("/dev/full"), &mut renew);
+            assert_all_renewed(&world, &ran, format);
+            assert_eq!(ran.code, Some(1), "{}", ran.shown());
+            let said = ran.stderr.matches("can't write the result").count();
+            assert_eq!(said, 1, "{}", ran.shown());
+            assert!(ran.stderr.contains("No space left"), "{}", ran.shown());
+        }
+    }
+}
+
+#[test]
+fn a_failure_is_told_beside_output_that_can_not_be_written() {
+    let world = World::with(account([token("due", 3), token("partner", -400)]));
+    let mut renew = world.command();
+    let ran = writing_to(Path::new("/dev/full"), renew.args(["renew", "-o", "jsonl"]));
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.stderr.contains("partner"), "{}", ran.shown());
+    assert!(
+        ran.stderr.contains("can't write the result"),
+        "{}",
+        ran.shown()
+    );
+}
+
+#[test]
+fn standard_error_that_can_not_be_written_stops_no_renewal() {
+    for format in ["table", "jsonl"] {
+        let world = due();
+        let mut renew = world.command();
+        renew.args(["renew", "-v", "-o", format]);
+        let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let ran = Ran::of_status(&renew.stderr(full).stdout(Stdio::null()).status().unwrap());
+        assert_all_renewed(&world, &ran, format);
+        assert_eq!(ran.code, Some(0), "{format}");
+    }
+}
+
+#[test]
+fn a_closed_pipe_stops_no_renewal() {
+    for format in ["table", "json", "jsonl"] {
+        let world = due();
+        let mut renew = world.command();
+        renew.args(["renew", "-o", format]);
+        renew.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = renew.spawn().unwrap();
+        drop(child.stdout.take());
+        drop(child.stderr.take());
+        let ran = Ran::of_status(&child.wait().unwrap());
+        assert_all_renewed(&world, &ran, format);
+        assert_eq!(ran.code, Some(0), "{format}");
+    }
+}
+
+/// Needs the right to mount, which CI's containers have.
+#[test]
+fn a_full_disk_stops_no_renewal() {
+    let world = due();
+    let disk = world.path("disk");
+    std::fs::create_dir(&disk).unwrap();
+    let mut mount = Command::new("mount");
+    mount
+        .args(["-t", "tmpfs", "-o", "size=4k", "tmpfs"])
+        .arg(&disk);
+    let is_mounted = mount
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success());
+    if !is_mounted {
+        return;
+    }
+    let mut renew = world.command();
+    let ran = writing_to(&disk.join("log"), renew.args(["renew", "-o", "jsonl"]));
+    let unmounted = Command::new("umount")
+        .arg("-l")
+        .arg(&disk)
+        .status()
+        .unwrap();
+    assert!(unmounted.success());
+    assert_all_renewed(&world, &ran, "tmpfs");
+    assert_eq!(ran.code, Some(1), "{}", ran.shown());
+}
