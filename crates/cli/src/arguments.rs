@@ -9,21 +9,23 @@ use std::time::Duration;
 
 use cf_service_tokens::TokenDuration;
 use cf_service_tokens::renewal::Shard;
-use chrono::{DateTime, Utc};
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use crate::commands::Verify;
 use crate::secret::sink::Sink;
+use crate::time;
 
 /// The exit codes, as the help shows them; the README has the same.
 const EXIT_CODES: &str = "\
 Exit codes:
   0  all is well
-  1  failure: a token was not found or not renewed, has expired, or is refused by the app
+  1  failure: a token was not found or not renewed, has expired, or does not open the app
   2  invalid usage; nothing was changed
   3  the credentials are missing, not accepted, or lack a permission
-  4  the API, or the app of `verify`, is unreachable or unavailable; try again later
+  4  the API, or the app of `verify`, is unreachable or unavailable, or its answer is
+     unclear; try again later
   5  --dry-run found due tokens, and no failure
 
 Try it with nothing configured:
@@ -44,7 +46,7 @@ With an API token that has the permission \"Access: Service Tokens Write\":
 /// Credentials come from the environment (CLOUDFLARE_API_TOKEN, or
 /// CLOUDFLARE_EMAIL with CLOUDFLARE_API_KEY) or from a file (--api-token-file),
 /// never from the command line, which other users of the machine can read. Times
-/// are in UTC.
+/// are in UTC. A SPAN of time has the units w, d, h, m and s, such as 30d or 1d12h.
 #[derive(Debug, Parser)]
 #[command(name = "cf-service-tokens", version, after_long_help = EXIT_CODES, max_term_width = 100)]
 #[command(disable_help_subcommand = true, propagate_version = true)]
@@ -181,14 +183,14 @@ pub(crate) struct Tokens {
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
 Example:
-  cf-service-tokens create deploy --duration 720h --secret-to env-file:deploy.env")]
+  cf-service-tokens create deploy --duration 90d --secret-to env-file:deploy.env")]
 pub(crate) struct Create {
     /// The display name of the token
     pub(crate) name: String,
     #[command(flatten)]
     pub(crate) delivery: Delivery,
-    /// How long the token is valid, such as 8760h or `forever` [default: a year]
-    #[arg(long)]
+    /// How long the token is valid: a span, such as 90d, or `forever` [default: a year]
+    #[arg(long, value_name = "SPAN", value_parser = time::token_duration)]
     pub(crate) duration: Option<TokenDuration>,
 }
 
@@ -221,13 +223,13 @@ pub(crate) struct Update {
     /// A new name
     #[arg(long, group = "change")]
     pub(crate) name: Option<String>,
-    /// How long the token is valid from now on, such as 8760h or `forever`
-    #[arg(long, group = "change")]
+    /// How long the token is valid from now on: a span, such as 90d, or `forever`
+    #[arg(long, group = "change", value_name = "SPAN", value_parser = time::token_duration)]
     pub(crate) duration: Option<TokenDuration>,
-    /// When the previous secret expires: a time such as 2027-01-31T12:00:00Z, or a span
-    /// from now such as 2h; 0s ends it at once
-    #[arg(long, group = "change", value_name = "WHEN", value_parser = time_or_span)]
-    pub(crate) old_secret_until: Option<When>,
+    /// When the previous secret expires: a time such as 2027-01-31T12:00:00Z, a date, or a
+    /// span from now such as 2h; 0s ends it at once
+    #[arg(long, group = "change", value_name = "WHEN", value_parser = time::When::parse)]
+    pub(crate) old_secret_until: Option<time::When>,
 }
 
 #[derive(Args, Debug)]
@@ -257,8 +259,8 @@ pub(crate) struct Rotate {
     pub(crate) id: String,
     #[command(flatten)]
     pub(crate) delivery: Delivery,
-    /// Grace period in which the old secret still works
-    #[arg(long, value_name = "SPAN", default_value = "24h", value_parser = humantime::parse_duration)]
+    /// Grace period in which the old secret still works, from 10m to 365d
+    #[arg(long, value_name = "SPAN", default_value = "24h", value_parser = time::grace)]
     pub(crate) grace: Duration,
     /// Rotate during the grace period of an earlier rotate; the previous secret expires
     /// at once
@@ -272,8 +274,8 @@ pub(crate) struct Rotate {
 /// The window in which tokens are due.
 #[derive(Args, Debug)]
 pub(crate) struct Window {
-    /// How long before its expiry a token is due
-    #[arg(long, value_name = "SPAN", default_value = "30d", value_parser = humantime::parse_duration)]
+    /// How long before its expiry a token is due, from 1h to 364d
+    #[arg(long, value_name = "SPAN", default_value = "30d", value_parser = time::window)]
     pub(crate) within: Duration,
 }
 
@@ -329,34 +331,6 @@ pub(crate) enum By {
     Refresh,
     /// To the token's own duration from now
     Duration,
-}
-
-#[derive(Args, Debug)]
-#[command(after_long_help = "\
-The credentials come from CF_ACCESS_CLIENT_ID and CF_ACCESS_CLIENT_SECRET, unless a
-file is named. With only --simulate, the command tries a new token on a simulated app.
-
-Examples:
-  cf-service-tokens verify --url https://app.example.com --env-file deploy.env
-  cf-service-tokens verify --url https://app.example.com \\
-    --client-id 88bf3b6d.access.example.com --secret-file /etc/deploy/secret")]
-pub(crate) struct Verify {
-    /// The URL of the app behind Access
-    #[arg(long)]
-    pub(crate) url: Option<String>,
-    /// A file with CF_ACCESS_CLIENT_ID=... and CF_ACCESS_CLIENT_SECRET=..., as
-    /// `--secret-to env-file:` writes it
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["client_id", "secret_file"])]
-    pub(crate) env_file: Option<PathBuf>,
-    /// The client id for --secret-file
-    #[arg(long, value_name = "ID", requires = "secret_file")]
-    pub(crate) client_id: Option<String>,
-    /// A file that holds only the secret, as `--secret-to FILE` writes it
-    #[arg(long, value_name = "FILE", requires = "client_id")]
-    pub(crate) secret_file: Option<PathBuf>,
-    /// Send both in this one header, for an app that is configured to read it
-    #[arg(long, value_name = "NAME")]
-    pub(crate) single_header: Option<String>,
 }
 
 #[derive(Args, Debug)]
@@ -439,26 +413,8 @@ pub(crate) struct Man {
     pub(crate) to: Option<PathBuf>,
 }
 
-/// A point in time, or how far it is from now.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum When {
-    At(DateTime<Utc>),
-    In(Duration),
-}
-
 fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| {
         "expected an IP address and a port, such as 127.0.0.1:9464 or [::1]:9464".to_owned()
     })
-}
-
-fn time_or_span(text: &str) -> Result<When, String> {
-    if let Ok(at) = text.parse() {
-        return Ok(When::At(at));
-    }
-    humantime::parse_duration(text)
-        .map(When::In)
-        .map_err(|error| {
-            format!("expected a time such as 2027-01-31T12:00:00Z or a span such as 2h: {error}")
-        })
 }

@@ -22,6 +22,8 @@ use crate::renew;
 use crate::secret::journal::Journal;
 use crate::secret::recover;
 
+pub(crate) use verify::Verify;
+
 /// Carries the command out.
 pub(crate) async fn run(arguments: Arguments) -> Result<Exit, Failure> {
     let Arguments { global, command } = arguments;

@@ -8,6 +8,7 @@ compile_error!("the command supports Linux and macOS; the SDK also works elsewhe
 mod arguments;
 mod commands;
 mod connection;
+mod credential;
 mod failure;
 mod output;
 mod progress;

@@ -1,8 +1,9 @@
-//! Times as people speak of them: the date, and how far off it is.
+//! Times and spans of time, as people read and type them.
 
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use cf_service_tokens::{GoDuration, TokenDuration};
+use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
 
 /// The date in UTC and how far off it is, such as `2026-12-15 in 21 days`; with
 /// the time of day where the day alone says too little.
@@ -53,6 +54,136 @@ pub(crate) fn minute(at: DateTime<Utc>) -> String {
     at.format("%Y-%m-%d %H:%M UTC").to_string()
 }
 
+const HOUR: Duration = Duration::from_secs(3_600);
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// The shortest window: hourly runs still notice a token in time.
+const MIN_WINDOW: Duration = HOUR;
+/// The longest window: a refreshed token expires in a year, and would be due at once.
+const MAX_WINDOW: Duration = DAY.saturating_mul(364);
+/// The shortest grace period, in which all users of a token get its new secret.
+const MIN_GRACE: Duration = Duration::from_secs(600);
+const MAX_GRACE: Duration = DAY.saturating_mul(365);
+
+/// Parses a span of time: the grammar of Go, which the API has, with days and weeks.
+pub(crate) fn span(text: &str) -> Result<Duration, String> {
+    let wrong = |fault: &str| {
+        format!("{fault}; write numbers with the units w, d, h, m or s, such as 30d or 1d12h")
+    };
+    if text == "0" {
+        return Ok(Duration::ZERO);
+    }
+    let mut in_hours = String::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let is_digit = |c: char| c.is_ascii_digit() || c == '.';
+        let (number, tail) = rest.split_at(rest.find(|c| !is_digit(c)).unwrap_or(rest.len()));
+        let (unit, tail) = tail.split_at(tail.find(is_digit).unwrap_or(tail.len()));
+        let hours = match unit {
+            _ if number.is_empty() => return Err(wrong("a number is missing")),
+            "" => return Err(wrong("a unit is missing")),
+            "w" => 168,
+            "d" => 24,
+            "h" | "m" | "s" => {
+                in_hours.extend([number, unit]);
+                rest = tail;
+                continue;
+            }
+            "y" | "M" | "mo" => {
+                return Err(wrong("years and months differ in length, so count days"));
+            }
+            _ => return Err(wrong("unknown unit")),
+        };
+        let number: u64 = number
+            .parse()
+            .map_err(|_| wrong("days and weeks are whole numbers"))?;
+        let number = number.checked_mul(hours).ok_or("the span is too long")?;
+        in_hours += &format!("{number}h");
+        rest = tail;
+    }
+    let duration: GoDuration = in_hours.parse().map_err(|_| wrong("not a span of time"))?;
+    duration.try_into().map_err(|_| wrong("not a span of time"))
+}
+
+/// Parses how long a token is valid. Days and weeks become hours, which the API knows.
+pub(crate) fn token_duration(text: &str) -> Result<TokenDuration, String> {
+    if text == TokenDuration::FOREVER.as_str() {
+        return Ok(TokenDuration::FOREVER);
+    }
+    let span = span(text).map_err(|fault| format!("{fault}, or `forever`"))?;
+    if span.is_zero() {
+        return Err("such a token would expire at once".to_owned());
+    }
+    span.try_into()
+        .map_err(|_| "the API knows no duration longer than 292 years".to_owned())
+}
+
+/// Parses how long before its expiry a token is due.
+pub(crate) fn window(text: &str) -> Result<Duration, String> {
+    let window = span(text)?;
+    if window < MIN_WINDOW {
+        let minutes = if text.ends_with('m') { MINUTES } else { "" };
+        return Err(format!("the shortest window is 1h{minutes}"));
+    }
+    if window > MAX_WINDOW {
+        return Err(
+            "the longest window is 364d: a refreshed token expires in a year, so it would be due again at once"
+                .to_owned(),
+        );
+    }
+    Ok(window)
+}
+
+/// Parses how long an old secret still works.
+pub(crate) fn grace(text: &str) -> Result<Duration, String> {
+    let grace = span(text)?;
+    if grace.is_zero() {
+        return Err("to end the old secret at once, use --revoke-now".to_owned());
+    }
+    in_grace(text, grace)
+}
+
+/// Holds a span against the limits of a grace period.
+fn in_grace(text: &str, grace: Duration) -> Result<Duration, String> {
+    if grace < MIN_GRACE {
+        let minutes = if text.ends_with('m') { MINUTES } else { "" };
+        return Err(format!("the shortest grace period is 10m{minutes}"));
+    }
+    if grace > MAX_GRACE {
+        return Err("the longest grace period is 365d".to_owned());
+    }
+    Ok(grace)
+}
+
+const MINUTES: &str = "; `m` means minutes, so write 30d for a month";
+
+/// A point in time, or how far it is from now.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum When {
+    At(DateTime<Utc>),
+    In(Duration),
+}
+
+impl When {
+    /// Parses a time, a date, which means its first moment in UTC, or a span from now;
+    /// `0s` is now.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        if let Ok(at) = text.parse() {
+            return Ok(Self::At(at));
+        }
+        if let Ok(date) = text.parse::<NaiveDate>() {
+            return Ok(Self::At(date.and_time(NaiveTime::MIN).and_utc()));
+        }
+        let span = span(text).map_err(|fault| {
+            format!("not a time such as 2027-01-31T12:00:00Z, a date, or a span: {fault}")
+        })?;
+        match span.is_zero() {
+            true => Ok(Self::In(span)),
+            false => in_grace(text, span).map(Self::In),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -90,5 +221,96 @@ mod tests {
             date_and_distance(now + TimeDelta::days(9), now),
             "2026-12-03 in 9 days"
         );
+    }
+
+    #[test]
+    fn every_option_has_one_grammar_of_time() {
+        for (text, seconds) in [
+            ("0", 0),
+            ("0s", 0),
+            ("90s", 90),
+            ("90m", 5_400),
+            ("1.5h", 5_400),
+            ("30d", 2_592_000),
+            ("2w", 1_209_600),
+            ("1d12h", 129_600),
+            ("1w1d1h1m1s", 694_861),
+        ] {
+            assert_eq!(span(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        for text in [
+            "",
+            " ",
+            "30",
+            "d",
+            "1y",
+            "1M",
+            "1mo",
+            "1month",
+            "30 d",
+            "30d ",
+            "-1h",
+            "+1h",
+            "1.5d",
+            "1e3h",
+            "10ms",
+            "forever",
+            "99999999999999999999d",
+            "9999999999999w",
+            "9999999h",
+            "1\u{1b}[2J",
+        ] {
+            let fault = span(text).unwrap_err();
+            assert!(fault.chars().all(|c| !c.is_control()), "{fault}");
+        }
+    }
+
+    #[test]
+    fn a_duration_is_sent_in_the_units_of_the_api() {
+        for (text, sent) in [
+            ("30d", "720h"),
+            ("1w", "168h"),
+            ("1d12h", "36h"),
+            ("60m", "1h"),
+            ("8760h", "8760h"),
+            ("forever", "forever"),
+        ] {
+            assert_eq!(token_duration(text).unwrap().as_str(), sent);
+        }
+        for text in ["0", "0s", "-1h", "forever1h"] {
+            token_duration(text).unwrap_err();
+        }
+    }
+
+    #[test]
+    fn windows_and_graces_have_limits() {
+        assert_eq!(window("1h"), Ok(HOUR));
+        assert_eq!(window("52w"), Ok(MAX_WINDOW));
+        assert!(window("1m").unwrap_err().contains("30d for a month"));
+        for text in ["0s", "59m", "365d", "9999d"] {
+            window(text).unwrap_err();
+        }
+        assert_eq!(grace("10m"), Ok(MIN_GRACE));
+        assert_eq!(grace("365d"), Ok(MAX_GRACE));
+        assert!(grace("0").unwrap_err().contains("--revoke-now"));
+        assert!(grace("1m").unwrap_err().contains("30d for a month"));
+        grace("366d").unwrap_err();
+    }
+
+    #[test]
+    fn a_time_is_also_a_date_or_a_span() {
+        let at = |text: &str| When::At(text.parse().unwrap());
+        for (text, when) in [
+            ("2027-01-31T12:00:00Z", at("2027-01-31T12:00:00Z")),
+            ("2027-01-31T12:00:00+02:00", at("2027-01-31T10:00:00Z")),
+            ("2027-01-31", at("2027-01-31T00:00:00Z")),
+            ("2h", When::In(HOUR * 2)),
+            ("0s", When::In(Duration::ZERO)),
+        ] {
+            assert_eq!(When::parse(text), Ok(when));
+        }
+        for text in ["tomorrow", "2027-02-31", "1m", "10000d"] {
+            When::parse(text).unwrap_err();
+        }
     }
 }

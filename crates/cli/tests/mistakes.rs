@@ -155,9 +155,12 @@ fn nobody_is_there_to_confirm() {
 fn values_that_can_not_be_read() {
     for arguments in [
         &["renew", "--within", "30"][..],
+        &["renew", "--within", "0s"],
+        &["report", "--within", "365d"],
+        &["rotate", ID, "--secret-to", "s", "--grace", "10y"],
         &["renew", "--shard", "4/4"],
         &["renew", "--listen", "127.0.0.1:9464"],
-        &["create", "deploy", "--secret-to", "s", "--duration", "30d"],
+        &["create", "deploy", "--secret-to", "s", "--duration", "1y"],
         &["create", "deploy"],
         &["rotate", ID, "--secret-to", "vault:secret/app"],
         &[
@@ -185,6 +188,44 @@ fn values_that_can_not_be_read() {
         assert_eq!(ran.stdout, "", "{arguments:?}");
         assert!(!ran.stderr.is_empty());
     }
+}
+
+#[test]
+fn a_span_has_one_grammar_and_limits_in_every_option() {
+    let mut said = String::new();
+    for arguments in [
+        &["renew", "--within", "1m"][..],
+        &["renew", "--within", "1M"],
+        &["report", "--within", "9999d"],
+        &["rotate", ID, "--secret-to", "s", "--grace", "0"],
+        &["rotate", ID, "--secret-to", "s", "--grace", "1m"],
+        &["create", "x", "--secret-to", "s", "--duration", "1y"],
+        &["update", ID, "--old-secret-until", "tomorrow"],
+    ] {
+        let ran = simulated(arguments);
+        assert_eq!(ran.code, Some(2), "{arguments:?}: {}", ran.shown());
+        said += ran.stderr.lines().next().unwrap();
+        said += "\n";
+    }
+    assert_shown!(said);
+
+    let world = World::new();
+    let sent = |arguments: &[&str], text: &str| {
+        let ran = world.run(arguments);
+        assert_eq!(ran.code, Some(0), "{}", ran.shown());
+        let token = world.simulator.tokens().pop().unwrap();
+        assert_eq!(token.duration, text, "{arguments:?}");
+    };
+    sent(&["update", ID, "--duration", "30d"], "720h");
+    sent(&["update", ID, "--duration", "1w"], "168h");
+    sent(
+        &["create", "x", "--secret-to", "s", "--duration", "90d"],
+        "2160h",
+    );
+    sent(
+        &["create", "y", "--secret-to", "t", "--duration", "forever"],
+        "forever",
+    );
 }
 
 #[test]

@@ -5,13 +5,14 @@ use cf_service_tokens::renewal::RenewalError;
 use cf_service_tokens::{ServiceToken, ServiceTokenId, ServiceTokens, UpdateServiceToken};
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::arguments::{Delete, Format, Update, When};
+use crate::arguments::{Delete, Format, Update};
 use crate::commands::confirm;
 use crate::connection::Connection;
 use crate::failure::{Exit, Failure};
 use crate::output::{self, Output};
 use crate::records::{ChangeRecord, TokenRecord};
 use crate::secret::journal::{Journal, RecordName};
+use crate::time::When;
 
 /// A refreshed token expires in a year, give or take the difference of two clocks.
 const NEARLY_A_YEAR: TimeDelta = TimeDelta::days(364);

@@ -1,26 +1,97 @@
-//! `verify`: does a token's secret open the app behind Access?
+//! `verify`: does a token open the app behind Access?
 
-use std::env;
-use std::fs;
-use std::io;
+mod token;
+mod verdict;
+
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use cf_service_tokens::{CreateServiceToken, Retry, ServiceTokenCredentials};
-use reqwest::header::{HeaderMap, HeaderName, LOCATION};
-use reqwest::{StatusCode, Url};
-use secrecy::SecretString;
+use cf_service_tokens::Retry;
+use clap::Args;
+use reqwest::header::{HOST, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Client, Url};
 use serde::Serialize;
-use zeroize::Zeroizing;
+use tokio::time::{Instant, sleep};
 
-use crate::arguments::{Global, Verify};
+use crate::arguments::Global;
 use crate::connection::Connection;
 use crate::failure::{Exit, Failure};
-use crate::output::{Cell, Output};
-use crate::secret::sink;
+use crate::output::{self, Cell, Output};
+use crate::time;
+use token::Token;
+use verdict::{Answer, Outcome};
 
 const TIMEOUT: Duration = Duration::from_secs(30);
+const USER_AGENT: &str = concat!("cf-service-tokens/", env!("CARGO_PKG_VERSION"));
+/// Enough for the page of an error, which names its code.
+const BODY_LIMIT: usize = 32 * 1024;
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const MAX_PAUSE: Duration = Duration::from_secs(5);
+
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+The command first sends a request without the token, and sends the token only if Access
+answers that one. It follows no redirect.
+
+Outcomes:
+  accepted       Access lets the token in
+  refused        the token can't authenticate, or without strict service token
+                 authentication, perhaps no policy allows it
+  not_allowed    the token can authenticate, but no policy allows it
+  login          Access redirects to a login, as for callers without a token
+  not_protected  the app answers without a token
+  unclear        the answer proves nothing about the token
+
+The token comes from CF_ACCESS_CLIENT_ID and CF_ACCESS_CLIENT_SECRET, unless a file is
+named. CLOUDFLARE_ACCESS_CLIENT_ID and _SECRET, as wrangler has them, and
+TUNNEL_SERVICE_TOKEN_ID and _SECRET, as cloudflared has them, also work, in a file too.
+With only --simulate, the command tries a new token on a simulated app.
+
+Examples:
+  cf-service-tokens verify --url https://app.example.com --env-file deploy.env
+  cf-service-tokens verify --url https://app.example.com \\
+    --client-id 88bf3b6d.access.example.com --secret-file /etc/deploy/secret")]
+pub(crate) struct Verify {
+    /// The URL of the app behind Access
+    #[arg(long)]
+    url: Option<String>,
+    /// A file with CF_ACCESS_CLIENT_ID=... and CF_ACCESS_CLIENT_SECRET=..., as
+    /// `--secret-to env-file:` writes it
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["client_id", "secret_file"])]
+    env_file: Option<PathBuf>,
+    /// The client id for --secret-file
+    #[arg(long, value_name = "ID", requires = "secret_file")]
+    client_id: Option<String>,
+    /// A file that holds only the secret, as `--secret-to FILE` writes it
+    #[arg(long, value_name = "FILE", requires = "client_id")]
+    secret_file: Option<PathBuf>,
+    /// Send both in this one header, for an app that is configured to read it
+    #[arg(long, value_name = "NAME")]
+    single_header: Option<HeaderName>,
+    /// Send this header too, such as 'User-Agent: probe/1'; may be repeated
+    #[arg(long = "header", value_name = "NAME: VALUE", value_parser = header)]
+    headers: Vec<(HeaderName, HeaderValue)>,
+    /// How long to retry while Access refuses the token: a new secret takes a while to
+    /// work
+    #[arg(long, value_name = "SPAN", default_value = "1m", value_parser = time::span)]
+    wait: Duration,
+}
+
+fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
+    let (name, value) = text
+        .split_once(':')
+        .ok_or("expected a name, a colon and a value")?;
+    let name: HeaderName = name
+        .parse()
+        .map_err(|_| "the name is not that of a header")?;
+    if name == HOST || name.as_str().starts_with("cf-access-") {
+        return Err(format!("`{name}` can't be set: the command sends its own"));
+    }
+    let value = HeaderValue::from_str(value.trim())
+        .map_err(|_| "the value holds a character that can't be sent in a header")?;
+    Ok((name, value))
+}
 
 pub(crate) async fn verify(
     global: &Global,
@@ -32,18 +103,15 @@ pub(crate) async fn verify(
         false => None,
     };
     let url = url(&arguments, simulation.as_ref())?;
-    let credentials = credentials(&arguments, simulation.as_ref()).await?;
-    let headers = headers(&credentials, arguments.single_header.as_deref())?;
-    let record = attempt(url, headers).await?;
-    let fields = [
-        ("App", Cell::plain(record.url.clone())),
-        ("Outcome", record.outcome()),
-        ("Meaning", Cell::plain(record.meaning)),
-    ];
-    output.record(&record, &fields)?;
+    let token = Token::find(&arguments, simulation.as_ref(), output.quiet).await?;
+    let trial = Trial::new(url, &arguments, &token)?;
+    let record = trial.run(arguments.wait, output.quiet).await?;
+    output.record(&record, &record.fields(&token.source))?;
     Ok(match record.outcome {
         Outcome::Accepted => Exit::Success,
-        Outcome::Refused | Outcome::Login => Exit::Failed,
+        Outcome::Refused | Outcome::NotAllowed | Outcome::Login | Outcome::NotProtected => {
+            Exit::Failed
+        }
         // As where the app can't be reached at all: nothing is known of the token.
         Outcome::Unclear => Exit::Unreachable,
     })
@@ -83,145 +151,146 @@ fn is_loopback(url: &Url) -> bool {
             .is_ok_and(|address: IpAddr| address.is_loopback())
 }
 
-/// The credentials to try; of a simulated account, those of a new token.
-async fn credentials(
-    arguments: &Verify,
-    simulation: Option<&Connection>,
-) -> Result<ServiceTokenCredentials, Failure> {
-    if let Some(path) = &arguments.env_file {
-        return sink::credentials_in_env_file(path).map_err(|error| unreadable(path, &error));
-    }
-    if let (Some(client_id), Some(path)) = (&arguments.client_id, &arguments.secret_file) {
-        let secret = fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
-        let secret = Zeroizing::new(secret);
-        return Ok(ServiceTokenCredentials::new(
-            client_id.as_str(),
-            SecretString::from(secret.trim_end()),
-        ));
-    }
-    let variable = |name| {
-        env::var(name)
-            .ok()
-            .filter(|value: &String| !value.is_empty())
-    };
-    match (
-        variable("CF_ACCESS_CLIENT_ID"),
-        variable("CF_ACCESS_CLIENT_SECRET"),
-        simulation,
-    ) {
-        (Some(client_id), Some(secret), _) => Ok(ServiceTokenCredentials::new(client_id, secret)),
-        (None, None, Some(connection)) => {
-            let issued = connection
-                .tokens
-                .create(&CreateServiceToken::new("verify"))
-                .await?;
-            Ok(issued.credentials().clone())
-        }
-        _ => Err(Failure::new(Exit::Usage, "no token given").next(
-            "set CF_ACCESS_CLIENT_ID and CF_ACCESS_CLIENT_SECRET, or use --env-file, \
-             or --client-id with --secret-file",
-        )),
-    }
+/// A token on trial at an app.
+struct Trial<'a> {
+    token: &'a Token,
+    http: Client,
+    url: Url,
+    /// The headers of the requests with the token.
+    credentials: HeaderMap,
 }
 
-fn unreadable(path: &Path, error: &io::Error) -> Failure {
-    Failure::usage(format!("can't read credentials from {}", path.display())).because(error)
-}
-
-fn headers(
-    credentials: &ServiceTokenCredentials,
-    single: Option<&str>,
-) -> Result<HeaderMap, Failure> {
-    let Some(name) = single else {
-        return Ok(credentials.headers()?);
-    };
-    let name: HeaderName = name
-        .parse()
-        .map_err(|error| Failure::usage(format!("{name:?} is not a header name")).because(error))?;
-    Ok(HeaderMap::from_iter([(name, credentials.single_header()?)]))
-}
-
-async fn attempt(url: Url, headers: HeaderMap) -> Result<VerifyRecord, Failure> {
-    // A redirect followed would carry the secret along.
-    let builder = reqwest::Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
-        .retry(reqwest::retry::never())
-        .tls_version_min(reqwest::tls::Version::TLS_1_2)
-        .timeout(TIMEOUT);
-    // A loopback URL may be plain HTTP, so the request must not go through a proxy.
-    let builder = match is_loopback(&url) {
-        true => builder.no_proxy(),
-        false => builder,
-    };
-    let http = builder
-        .build()
-        .map_err(|error| Failure::new(Exit::Failed, "can't send a request").because(error))?;
-    let shown = shown(&url);
-    let answer = http
-        .get(url.clone())
-        .headers(headers)
-        .send()
-        .await
-        .map_err(|error| {
-            let failure = Failure::new(Exit::Unreachable, format!("could not reach {shown}"));
-            failure
-                .because_of_all(Some(&error.without_url()))
-                .next("check the URL and the network")
-        })?;
-    let status = answer.status();
-    let location = answer
-        .headers()
-        .get(LOCATION)
-        .and_then(|to| to.to_str().ok());
-    let redirect = location.and_then(|location| url.join(location).ok());
-    let (outcome, meaning) = judge(status, redirect.as_ref());
-    Ok(VerifyRecord {
-        url: shown,
-        outcome,
-        status: status.as_u16(),
-        redirected_to: redirect.as_ref().map(self::shown),
-        meaning,
-    })
-}
-
-/// Judges the token by the app's response.
-fn judge(status: StatusCode, redirect: Option<&Url>) -> (Outcome, &'static str) {
-    if status.is_redirection() {
-        return match redirect.is_some_and(leads_to_login) {
-            true => (
-                Outcome::Login,
-                "Access redirects to a login page: the token is unknown, expired or disabled, its secret \
-                 is wrong, or no policy with the action Service Auth allows it",
-            ),
-            false => (Outcome::Accepted, "the app itself responds with a redirect"),
+impl<'a> Trial<'a> {
+    fn new(url: Url, arguments: &Verify, token: &'a Token) -> Result<Self, Failure> {
+        let credentials = match &arguments.single_header {
+            None => token.credentials.headers()?,
+            Some(name) => {
+                HeaderMap::from_iter([(name.clone(), token.credentials.single_header()?)])
+            }
         };
+        let mut headers = HeaderMap::new();
+        for (name, value) in &arguments.headers {
+            if credentials.contains_key(name) {
+                return Err(Failure::usage(format!(
+                    "--header and --single-header both set `{name}`"
+                )));
+            }
+            headers.append(name, value.clone());
+        }
+        // A followed redirect would carry the secret along.
+        let builder = Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .tls_version_min(reqwest::tls::Version::TLS_1_2)
+            .timeout(TIMEOUT)
+            .user_agent(USER_AGENT)
+            .default_headers(headers);
+        // A loopback URL may be plain HTTP, so the request must not go through a proxy.
+        let builder = match is_loopback(&url) {
+            true => builder.no_proxy(),
+            false => builder,
+        };
+        let http = builder
+            .build()
+            .map_err(|error| Failure::new(Exit::Failed, "can't send a request").because(error))?;
+        Ok(Self {
+            token,
+            http,
+            url,
+            credentials,
+        })
     }
-    match status.as_u16() {
-        // The app behind Access may answer either as well.
-        401 => (
-            Outcome::Refused,
-            "the token can't authenticate: it is unknown, expired or disabled, or its secret is wrong; or \
-             the app itself responded with 401",
-        ),
-        403 => (
-            Outcome::Refused,
-            "no policy with the action Service Auth allows the token; without strict service token \
-             authentication, it may also be unknown, expired or disabled, or its secret may be wrong; or \
-             the app itself responded with 403",
-        ),
-        500.. => (
-            Outcome::Unclear,
-            "the app fails, which says nothing about the token; try again later",
-        ),
-        _ => (Outcome::Accepted, "the app accepts the token"),
-    }
-}
 
-/// Whether Access sends a caller here to log in.
-fn leads_to_login(url: &Url) -> bool {
-    let is_access =
-        |host: &str| host == "cloudflareaccess.com" || host.ends_with(".cloudflareaccess.com");
-    url.host_str().is_some_and(is_access) || url.path().starts_with("/cdn-cgi/access/")
+    /// Tries the token, and while Access refuses it, retries it for `wait`.
+    async fn run(&self, wait: Duration, quiet: bool) -> Result<Record, Failure> {
+        let without = self.request(HeaderMap::new()).await?;
+        if let Some((outcome, meaning)) = without.before() {
+            return Ok(self.record(&without, None, outcome, meaning));
+        }
+        let deadline = Instant::now() + wait;
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let with = self.request(self.credentials.clone()).await?;
+            let (outcome, mut meaning) = with.after(&without);
+            let left = deadline.saturating_duration_since(Instant::now());
+            let is_final = !matches!(outcome, Outcome::Refused | Outcome::Login);
+            if is_final || left.is_zero() {
+                if !is_final && !self.token.has_known_form() {
+                    meaning += "; its secret has an unknown form: a secret is `cfast_` and 48 \
+                                letters and digits, or 64 hexadecimal digits";
+                }
+                return Ok(self.record(&without, Some(&with), outcome, meaning));
+            }
+            if pause == FIRST_PAUSE && !quiet {
+                output::remark(format!(
+                    "Access refuses the token (HTTP {}); trying for {} more, since a new secret \
+                     takes a while to work",
+                    with.status.as_u16(),
+                    time::length(wait)
+                ));
+            }
+            sleep(pause.min(left)).await;
+            pause = (pause * 2).min(MAX_PAUSE);
+        }
+    }
+
+    async fn request(&self, headers: HeaderMap) -> Result<Answer, Failure> {
+        let request = self.http.get(self.url.clone()).headers(headers);
+        let mut response = request.send().await.map_err(|error| self.failure(error))?;
+        let mut body = Vec::new();
+        // Only an error's page says more. A body that breaks off has said enough.
+        while !response.status().is_success() && body.len() < BODY_LIMIT {
+            match response.chunk().await {
+                Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+                Ok(None) | Err(_) => break,
+            }
+        }
+        Ok(Answer::new(
+            &self.url,
+            response.status(),
+            response.headers(),
+            &body,
+        ))
+    }
+
+    fn failure(&self, error: reqwest::Error) -> Failure {
+        let what = format!("could not reach {}", shown(&self.url));
+        let mut failure = Failure::new(Exit::Unreachable, what);
+        let error = error.without_url();
+        let mut cause: Option<&dyn std::error::Error> = Some(&error);
+        while let Some(error) = cause {
+            let words = error.to_string();
+            // The app has seen the secret, and may have put it into a certificate.
+            if !self.token.is_in(&words) {
+                failure = failure.because(words);
+            }
+            cause = error.source();
+        }
+        failure.next("check the URL and the network")
+    }
+
+    fn record(
+        &self,
+        without: &Answer,
+        with: Option<&Answer>,
+        outcome: Outcome,
+        meaning: String,
+    ) -> Record {
+        let redirect = with.unwrap_or(without).redirect.as_ref();
+        let host = redirect.and_then(Url::host_str);
+        Record {
+            url: shown(&self.url),
+            client_id: self.token.client_id().map(str::to_owned),
+            outcome,
+            status: with.map(|answer| answer.status.as_u16()),
+            status_without_token: without.status.as_u16(),
+            // The app chooses the host, and has seen the secret.
+            redirected_to: host
+                .filter(|host| !self.token.is_in(host))
+                .map(str::to_owned),
+            meaning,
+        }
+    }
 }
 
 /// The URL without what may be a secret in it.
@@ -235,60 +304,45 @@ fn shown(url: &Url) -> String {
     url.into()
 }
 
-/// The app's verdict on the token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-enum Outcome {
-    Accepted,
-    Refused,
-    Login,
-    Unclear,
-}
-
 #[derive(Debug, Serialize)]
-struct VerifyRecord {
+struct Record {
     url: String,
+    client_id: Option<String>,
     outcome: Outcome,
-    status: u16,
+    status: Option<u16>,
+    status_without_token: u16,
     redirected_to: Option<String>,
-    meaning: &'static str,
+    meaning: String,
 }
 
-impl VerifyRecord {
-    fn outcome(&self) -> Cell {
-        let status = self.status;
-        match self.outcome {
-            Outcome::Accepted => Cell::good(format!("accepted (HTTP {status})")),
-            Outcome::Refused => Cell::bad(format!("refused (HTTP {status})")),
-            Outcome::Login => Cell::bad(format!("redirected to a login (HTTP {status})")),
-            Outcome::Unclear => Cell::warning(format!("unclear (HTTP {status})")),
+impl Record {
+    fn fields(&self, source: &str) -> Vec<(&'static str, Cell)> {
+        let client_id = self.client_id.as_deref().unwrap_or("a token");
+        let mut fields = vec![
+            ("App", Cell::plain(self.url.clone())),
+            ("Token", Cell::plain(format!("{client_id} from {source}"))),
+            ("Outcome", self.outcome()),
+        ];
+        if let Some(host) = &self.redirected_to {
+            fields.push(("Redirect", Cell::plain(format!("to {host}"))));
         }
+        fields.push(("Meaning", Cell::plain(self.meaning.clone())));
+        fields
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn answers_are_told_apart() {
-        let login: Url = "https://team.cloudflareaccess.com/cdn-cgi/access/login/x"
-            .parse()
-            .unwrap();
-        let local: Url = "http://127.0.0.1/cdn-cgi/access/login/app".parse().unwrap();
-        let elsewhere: Url = "https://notcloudflareaccess.com/start".parse().unwrap();
-        for (status, redirect, outcome) in [
-            (200, None, Outcome::Accepted),
-            (404, None, Outcome::Accepted),
-            (403, None, Outcome::Refused),
-            (401, None, Outcome::Refused),
-            (302, Some(&login), Outcome::Login),
-            (302, Some(&local), Outcome::Login),
-            (302, Some(&elsewhere), Outcome::Accepted),
-            (502, None, Outcome::Unclear),
-        ] {
-            let status = StatusCode::from_u16(status).unwrap();
-            assert_eq!(judge(status, redirect).0, outcome, "{status} {redirect:?}");
+    fn outcome(&self) -> Cell {
+        let without = self.status_without_token;
+        let http = match self.status {
+            Some(status) => format!("(HTTP {status}, without the token HTTP {without})"),
+            None => format!("(without the token HTTP {without})"),
+        };
+        match self.outcome {
+            Outcome::Accepted => Cell::good(format!("accepted {http}")),
+            Outcome::Refused => Cell::bad(format!("refused {http}")),
+            Outcome::NotAllowed => Cell::bad(format!("not allowed {http}")),
+            Outcome::Login => Cell::bad(format!("redirected to a login {http}")),
+            Outcome::NotProtected => Cell::bad(format!("not protected {http}")),
+            Outcome::Unclear => Cell::warning(format!("unclear {http}")),
         }
     }
 }

@@ -15,7 +15,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use crate::failure::{Exit, Failure};
 use crate::secret::file::{self, Replacement};
 
-pub(crate) use env_file::credentials as credentials_in_env_file;
+pub(crate) use env_file::variable as variable_in;
 
 /// Where a new secret goes, as the command line names it.
 #[derive(Clone, Debug, PartialEq, Eq)]

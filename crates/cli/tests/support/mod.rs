@@ -12,7 +12,7 @@ use tokio::runtime::Runtime;
 /// The token that the tests rotate, and the secret that its users have.
 pub const ID: &str = "faaaddeb-6111-4a48-805d-3f126e371f62";
 pub const CLIENT_ID: &str = "51408d71e4102ab080064395de53aba2.access";
-pub const OLD_SECRET: &str = "cfast_oldoldoldoldoldoldoldoldoldoldoldoldoldoldold";
+pub const OLD_SECRET: &str = "cfast_oldoldoldoldoldoldoldoldoldoldoldoldoldoldoldold";
 
 /// The command, in an environment without any setting.
 pub fn command() -> Command {

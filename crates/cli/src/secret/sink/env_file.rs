@@ -4,7 +4,6 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use cf_service_tokens::ServiceTokenCredentials;
 use secrecy::ExposeSecret as _;
 use zeroize::Zeroizing;
 
@@ -29,24 +28,11 @@ pub(super) fn content(path: &Path, issued: &IssuedSecret) -> io::Result<Zeroizin
     Ok(content)
 }
 
-/// The credentials in such a file. Of several values the last one counts, as it does
+/// Returns the value of a variable. Of several values the last one counts, as it does
 /// for a shell.
-pub(crate) fn credentials(path: &Path) -> io::Result<ServiceTokenCredentials> {
-    let content = Zeroizing::new(fs::read_to_string(path)?);
-    let value = |name| {
-        let mut lines = content.lines().rev();
-        let value = lines.find_map(|line| value_of(line, name)).ok_or_else(|| {
-            io::Error::new(
-                io::ErrorKind::InvalidData,
-                format!("it does not set {name}"),
-            )
-        });
-        value.map(unquoted)
-    };
-    Ok(ServiceTokenCredentials::new(
-        value(CLIENT_ID)?.as_str(),
-        value(CLIENT_SECRET)?.as_str(),
-    ))
+pub(crate) fn variable(content: &str, name: &str) -> Option<Zeroizing<String>> {
+    let mut lines = content.lines().rev();
+    lines.find_map(|line| value_of(line, name)).map(unquoted)
 }
 
 /// Returns the content of the file to rewrite; empty if there is no file.
@@ -143,23 +129,18 @@ mod tests {
                 client_secret: secret.into(),
             };
             fs::write(&path, content(&path, &written).unwrap()).unwrap();
-            let read = credentials(&path).unwrap();
-            assert_eq!(read.client_id(), Some("id.access"));
-            assert_eq!(read.expose_secret(), secret);
+            let text = fs::read_to_string(&path).unwrap();
+            let read = |name| variable(&text, name).unwrap();
+            assert_eq!(read(CLIENT_ID).as_str(), "id.access");
+            assert_eq!(read(CLIENT_SECRET).as_str(), secret);
         }
-        fs::write(&path, "A=1\n").unwrap();
-        let error = credentials(&path).unwrap_err().to_string();
-        assert_eq!(error, "it does not set CF_ACCESS_CLIENT_ID");
-        let error = credentials(&directory.path().join("none")).unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+        assert_eq!(variable("A=1\n", CLIENT_ID), None);
     }
 
     #[test]
     fn of_several_assignments_the_last_one_counts() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("env");
         let text = "CF_ACCESS_CLIENT_SECRET=old\nCF_ACCESS_CLIENT_ID=id\nexport CF_ACCESS_CLIENT_SECRET=new\n";
-        fs::write(&path, text).unwrap();
-        assert_eq!(credentials(&path).unwrap().expose_secret(), "new");
+        let secret = variable(text, CLIENT_SECRET).unwrap();
+        assert_eq!(secret.as_str(), "new");
     }
 }
