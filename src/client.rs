@@ -4,6 +4,7 @@ pub(crate) mod base_url;
 pub(crate) mod builder;
 pub(crate) mod credentials;
 pub(crate) mod environment;
+pub(crate) mod tls;
 
 use std::fmt;
 use std::sync::Arc;

@@ -14,6 +14,7 @@ use crate::answer::rescue;
 use crate::answer::wire::{BodyEnd, Exchanged};
 use crate::call::operation::Operation;
 use crate::client::base_url::BaseUrl;
+use crate::client::tls;
 use crate::error::{Decode, Error, Kind};
 use crate::response::Response;
 
@@ -183,7 +184,7 @@ impl Attempt<'_> {
 fn connection_fault(error: &reqwest::Error, base_url: &BaseUrl) -> Kind {
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {
-        if is_tls(cause) {
+        if tls::is_fault(cause) {
             return Kind::Tls;
         }
         // The HTTP client has no types for these.
@@ -201,15 +202,4 @@ fn connection_fault(error: &reqwest::Error, base_url: &BaseUrl) -> Kind {
         };
     }
     Kind::Connect(base_url.host_and_port())
-}
-
-#[cfg(feature = "rustls")]
-fn is_tls(error: &(dyn std::error::Error + 'static)) -> bool {
-    error.is::<rustls::Error>()
-}
-
-/// Without TLS of its own, the client can't tell it from other failures.
-#[cfg(not(feature = "rustls"))]
-fn is_tls(_: &(dyn std::error::Error + 'static)) -> bool {
-    false
 }

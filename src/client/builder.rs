@@ -19,6 +19,7 @@ use crate::client::Client;
 use crate::client::base_url::BaseUrl;
 use crate::client::credentials::Credentials;
 use crate::client::environment::{ACCOUNT_ID, BASE_URL, Environment};
+use crate::client::tls;
 use crate::error::Error;
 use crate::tokens::id::AccountId;
 
@@ -434,17 +435,12 @@ fn http_client(
     base_url: &BaseUrl,
     settings: Option<HttpSettings>,
 ) -> Result<reqwest::Client, Error> {
-    if cfg!(not(feature = "rustls")) && base_url.needs_tls() && settings.is_none() {
-        return Err(Error::configuration(
-            "https needs TLS: turn on the feature `rustls`, or set up TLS with `http_client`",
-        ));
-    }
+    tls::check(base_url, settings.is_some())?;
     let builder = reqwest::Client::builder()
         .connect_timeout(CONNECT_TIMEOUT)
         .connector_layer(WatchConnector)
         .referer(false);
-    #[cfg(feature = "rustls")]
-    let builder = builder.tls_version_min(reqwest::tls::Version::TLS_1_2);
+    let builder = tls::select(builder);
     // Requests to this machine may be plain HTTP, which must not reach a proxy.
     let builder = if base_url.is_loopback() {
         builder.no_proxy()

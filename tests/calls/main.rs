@@ -25,6 +25,6 @@ mod rate_limit;
 mod raw;
 mod retry;
 mod secrets;
-#[cfg(feature = "rustls")]
+#[cfg(any(feature = "rustls-no-provider", feature = "native-tls"))]
 mod tls;
 mod trace;

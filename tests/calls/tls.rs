@@ -1,12 +1,13 @@
-//! Whom the client trusts, and through which proxies it goes: what the system
-//! and the environment say.
+//! Certificates, proxies and TLS versions, with each library that the features select.
 
+use std::error::Error as StdError;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use std::{io, iter};
 
 use crate::support::{ACCOUNT, CANARY, RawServer, TOKEN, Then, in_a_child, json};
 use cf_service_tokens::{Client, ClientBuilder, Error, ErrorKind, Retry, RotateServiceToken};
-use rcgen::{CertifiedKey, generate_simple_self_signed};
+use rcgen::{CertificateParams, KeyPair};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
@@ -16,11 +17,34 @@ use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
 const FINE: &str = r#"{"success":true,"errors":[],"messages":[],"result":{"name":"ci"}}"#;
 
-/// Gets a token, and says in a few words what became of it.
+/// Returns the name of a token.
 async fn get(builder: ClientBuilder) -> Result<String, Error> {
+    install_provider();
     let client = builder.retry(Retry::none()).build()?;
     let token = client.account(ACCOUNT)?.service_tokens().get(TOKEN).await?;
     Ok(token.name.clone().unwrap_or_default())
+}
+
+/// The task of the child that installs no crypto provider.
+const NO_PROVIDER: &str = "no provider";
+
+/// Installs the crypto provider that `rustls-no-provider` needs.
+fn install_provider() {
+    let _ = aws_lc_rs::default_provider().install_default();
+}
+
+/// Returns an error and its causes. An `io::Error` has the source of the error that it
+/// holds, and not that error.
+fn causes<'a>(error: &'a (dyn StdError + 'static)) -> Vec<&'a (dyn StdError + 'static)> {
+    let next = |error: &&'a (dyn StdError + 'static)| {
+        let error = *error;
+        let held = error
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref);
+        held.map(|held| held as &(dyn StdError + 'static))
+            .or_else(|| error.source())
+    };
+    iter::successors(Some(error), next).collect()
 }
 
 /// The child's side of the tests that need an environment of their own.
@@ -28,7 +52,24 @@ async fn get(builder: ClientBuilder) -> Result<String, Error> {
 fn child() {
     crate::support::be_a_child(|base_url| {
         let runtime = tokio::runtime::Runtime::new().unwrap();
-        let builder = Client::builder().api_token(CANARY).base_url(base_url);
+        let builder = Client::builder().api_token(CANARY);
+        if base_url == NO_PROVIDER {
+            let built = [
+                builder.build(),
+                Client::builder()
+                    .api_token(CANARY)
+                    .base_url("http://127.0.0.1:1")
+                    .http_client(|http| http.no_proxy())
+                    .build(),
+            ];
+            return built
+                .map(|client| match client {
+                    Ok(_) => "built".to_owned(),
+                    Err(error) => format!("{error} ({:?})", error.kind()),
+                })
+                .join("; ");
+        }
+        let builder = builder.base_url(base_url);
         match runtime.block_on(get(builder)) {
             Ok(name) => format!("got {name}"),
             Err(error) if error.kind() == ErrorKind::Tls => "no TLS".to_owned(),
@@ -66,11 +107,15 @@ async fn proxy(target: String) -> (String, Arc<Mutex<Vec<String>>>) {
     (address, asked)
 }
 
-/// A server that speaks TLS with a certificate of its own for `host`, and
-/// answers every request alike; its address, and the certificate as PEM.
+/// Starts a server with a certificate of its own for `host`, which gives every request the
+/// same response; returns its address, and the certificate as PEM.
 async fn tls_server(host: &str) -> (String, String) {
-    let CertifiedKey { cert, signing_key } =
-        generate_simple_self_signed([host.to_owned()]).unwrap();
+    tls_server_with(CertificateParams::new([host.to_owned()]).unwrap()).await
+}
+
+async fn tls_server_with(params: CertificateParams) -> (String, String) {
+    let signing_key = KeyPair::generate().unwrap();
+    let cert = params.self_signed(&signing_key).unwrap();
     let key = PrivateKeyDer::try_from(signing_key.serialize_der()).unwrap();
     let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
@@ -126,6 +171,87 @@ async fn the_systems_certificates_decide() {
     // The certificate is for the name, not for the address.
     let by_address = base_url.replace("localhost", "127.0.0.1");
     assert_eq!(with(trusted, by_address).await, "no TLS");
+
+    let mut expired = CertificateParams::new(["localhost".to_owned()]).unwrap();
+    expired.not_before = rcgen::date_time_ymd(2019, 1, 1);
+    expired.not_after = rcgen::date_time_ymd(2020, 1, 1);
+    let (address, pem) = tls_server_with(expired).await;
+    let base_url = format!("https://localhost:{}", address.rsplit(':').next().unwrap());
+    let trusted = file("expired.pem", &pem);
+    assert_eq!(with(trusted, base_url).await, "no TLS");
+}
+
+/// Starts a server that reads the client's first bytes, does this with each connection and
+/// drops it; returns its base URL.
+async fn broken_server<F: Future<Output = ()> + Send>(
+    serve: impl Fn(TcpStream) -> F + Send + 'static,
+) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base_url = format!("https://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            let _ = socket.read(&mut [0; 4096]).await;
+            serve(socket).await;
+        }
+    });
+    base_url
+}
+
+#[tokio::test]
+async fn rustls_takes_precedence_over_the_systems_library() {
+    let base_url = broken_server(async |mut socket: TcpStream| {
+        socket
+            .write_all(b"this is not TLS at all\r\n")
+            .await
+            .unwrap();
+    })
+    .await;
+    let error = get(Client::builder().api_token(CANARY).base_url(base_url))
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Tls, "{error:?}");
+    assert!(!error.is_transient() && !error.may_have_been_applied());
+    insta::assert_snapshot!(error, @"get account service token: could not set up a secure connection; check the system's certificates and clock, and the base URL");
+    let causes = causes(&error);
+    #[cfg(feature = "rustls-no-provider")]
+    assert!(
+        causes.iter().any(|cause| cause.is::<rustls::Error>()),
+        "{error:?}"
+    );
+    #[cfg(not(feature = "rustls-no-provider"))]
+    assert!(
+        causes.iter().any(|cause| cause.is::<native_tls::Error>()),
+        "{error:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_during_the_handshake_is_retried() {
+    let closed = broken_server(async |_| ()).await;
+    let reset = broken_server(async |socket| socket.set_zero_linger().unwrap()).await;
+    install_provider();
+    for base_url in [closed, reset] {
+        let client = Client::builder()
+            .api_token(CANARY)
+            .base_url(base_url)
+            .retry(Retry::default().attempts(2))
+            .clock(crate::support::clock());
+        let account = client.build().unwrap().account(ACCOUNT).unwrap();
+        let error = account.service_tokens().get(TOKEN).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Connect, "{error:?}");
+        assert_eq!(error.attempts(), 2);
+    }
+}
+
+#[test]
+fn a_missing_crypto_provider_is_a_configuration_error() {
+    let said = in_a_child("tls::child", NO_PROVIDER, &[]);
+    if cfg!(all(feature = "rustls-no-provider", not(feature = "rustls"))) {
+        let expected = "rustls has no crypto provider: install one before the client is built, such as with `rustls::crypto::ring::default_provider().install_default()`, or turn on the feature `rustls`, which has one (Configuration)";
+        assert_eq!(said, format!("{expected}; {expected}"));
+    } else {
+        assert_eq!(said, "built; built");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -191,6 +317,8 @@ async fn no_proxy_is_used_to_this_machine() {
     assert_eq!(asked.lock().unwrap()[..], [""; 0]);
 }
 
+// With native-tls, reqwest takes a proxy of any scheme for an HTTP proxy.
+#[cfg(feature = "rustls-no-provider")]
 #[test]
 fn a_proxy_of_an_unsupported_scheme_is_named_as_the_fault() {
     let said = in_a_child(
@@ -246,6 +374,7 @@ fn offered_versions(hello: &[u8]) -> Vec<u16> {
 async fn a_handshake_that_never_ends_is_no_connection() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base_url = format!("https://{}", listener.local_addr().unwrap());
+    install_provider();
     let client = Client::builder()
         .api_token(CANARY)
         .base_url(base_url)

@@ -1,0 +1,61 @@
+//! TLS: the library that the features select, and how its errors are recognised.
+//!
+//! The feature `rustls` includes `rustls-no-provider`.
+
+use std::error::Error as StdError;
+
+use crate::client::base_url::BaseUrl;
+use crate::error::Error;
+
+/// Reports TLS that is needed and missing.
+///
+/// # Errors
+///
+/// A configuration error: no feature turns TLS on, or rustls has no crypto provider, for
+/// which reqwest would panic.
+pub(crate) fn check(base_url: &BaseUrl, has_settings: bool) -> Result<(), Error> {
+    let is_on = cfg!(any(feature = "rustls-no-provider", feature = "native-tls"));
+    if !is_on && base_url.needs_tls() && !has_settings {
+        return Err(Error::configuration(
+            "https needs TLS: turn on the feature `rustls`, `rustls-no-provider` or `native-tls` of cf-service-tokens, or set up TLS with `http_client`",
+        ));
+    }
+    // reqwest sets rustls up for every base URL.
+    #[cfg(all(feature = "rustls-no-provider", not(feature = "rustls")))]
+    if rustls::crypto::CryptoProvider::get_default().is_none() {
+        return Err(Error::configuration(
+            "rustls has no crypto provider: install one before the client is built, such as with `rustls::crypto::ring::default_provider().install_default()`, or turn on the feature `rustls`, which has one",
+        ));
+    }
+    Ok(())
+}
+
+/// Selects the library, also where another crate turns on a second one of reqwest's.
+pub(crate) fn select(builder: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
+    #[cfg(feature = "rustls-no-provider")]
+    let builder = builder.tls_backend_rustls();
+    #[cfg(all(feature = "native-tls", not(feature = "rustls-no-provider")))]
+    let builder = builder.tls_backend_native();
+    #[cfg(any(feature = "rustls-no-provider", feature = "native-tls"))]
+    let builder = builder.tls_version_min(reqwest::tls::Version::TLS_1_2);
+    builder
+}
+
+/// Whether an error is a failure of TLS, and not of the connection below it.
+pub(crate) fn is_fault(error: &(dyn StdError + 'static)) -> bool {
+    #[cfg(feature = "rustls-no-provider")]
+    if error.is::<rustls::Error>() {
+        return true;
+    }
+    #[cfg(feature = "native-tls")]
+    if error.is::<native_tls::Error>() {
+        // A connection that breaks during the handshake; the end of one has no type.
+        let is_broken = error
+            .source()
+            .is_some_and(<dyn StdError>::is::<std::io::Error>)
+            || error.to_string() == "unexpected EOF";
+        return !is_broken;
+    }
+    let _ = error;
+    false
+}
