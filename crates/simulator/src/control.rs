@@ -349,7 +349,8 @@ fn done() -> Response<Body> {
 
 fn respond(status: StatusCode, body: &(impl Serialize + ?Sized)) -> Response<Body> {
     let (status, body) = match serde_json::to_vec(body) {
-        Ok(json) => (status, Bytes::from(json)),
+        // The newline is for people who call it with curl.
+        Ok(json) => (status, Bytes::from([&json[..], b"\n"].concat())),
         Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, Bytes::new()),
     };
     let mut response = Response::new(Body::from(body));
