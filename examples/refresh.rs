@@ -1,14 +1,13 @@
 //! Refreshes a service token and shows what changed.
 //!
-//! With nothing configured it does so on a simulator of Cloudflare's API that it
-//! starts itself:
+//! Without credentials it starts a simulator of Cloudflare's API:
 //!
 //! ```sh
 //! cargo run --example refresh
 //! ```
 //!
-//! With credentials and an account in the environment it refreshes a real token,
-//! at Cloudflare or wherever `CLOUDFLARE_BASE_URL` says:
+//! With credentials and an account in the environment it refreshes a token of that account,
+//! at Cloudflare or at `CLOUDFLARE_BASE_URL`:
 //!
 //! ```sh
 //! export CLOUDFLARE_API_TOKEN=... CLOUDFLARE_ACCOUNT_ID=...
@@ -19,16 +18,16 @@
 use std::env;
 use std::error::Error;
 
-use cf_service_tokens::{Client, ServiceToken, ServiceTokens};
+use cf_service_tokens::{Client, ServiceTokens};
 use cf_service_tokens_simulator::{SeedToken, Simulator};
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     match env::args().nth(1) {
         Some(id) => refresh(&Client::from_env()?.default_account()?.service_tokens(), &id).await,
         None if env::var_os("CLOUDFLARE_API_TOKEN").is_some() => {
-            Err("CLOUDFLARE_API_TOKEN is set: name the token to refresh, as in `cargo run --example refresh -- <token id>`, or unset it to use the simulator".into())
+            Err("CLOUDFLARE_API_TOKEN is set, but no token is named: run `cargo run --example refresh -- <token id>`, or unset the variable to use a simulator".into())
         }
         None => refresh_at_simulator().await,
     }
@@ -40,7 +39,7 @@ async fn refresh_at_simulator() -> Result<(), Box<dyn Error>> {
         .start()
         .await?;
     println!(
-        "Nothing is configured, so this is a simulator at {}\n",
+        "CLOUDFLARE_API_TOKEN is not set, so this is a simulator at {}\n",
         simulator.base_url()
     );
     let client = Client::builder()
@@ -57,34 +56,7 @@ async fn refresh_at_simulator() -> Result<(), Box<dyn Error>> {
 }
 
 async fn refresh(tokens: &ServiceTokens, id: &str) -> Result<(), Box<dyn Error>> {
-    let before = tokens.get(id).await?;
-    let after = tokens.refresh(id).await?;
-    println!("         {:<20} {:<10} expires", "name", "duration");
-    show("before", &before);
-    show("after", &after);
+    println!("before: {}", tokens.get(id).await?);
+    println!("after:  {}", tokens.refresh(id).await?);
     Ok(())
-}
-
-fn show(when: &str, token: &ServiceToken) {
-    let name = token.name.as_deref().unwrap_or("(no name)");
-    let duration = token
-        .duration
-        .as_ref()
-        .map_or("(none)", |duration| duration.as_str());
-    println!(
-        "{when:<8} {name:<20} {duration:<10} {}",
-        expiry(token, Utc::now())
-    );
-}
-
-fn expiry(token: &ServiceToken, now: DateTime<Utc>) -> String {
-    match (token.expires_at, token.expires_in(now)) {
-        _ if token.never_expires() => "never".to_owned(),
-        (Some(at), Some(left)) => {
-            // Half a day more rounds to the nearest day.
-            let days = (left + TimeDelta::hours(12)).num_days();
-            format!("{}, in {days} days", at.format("%Y-%m-%d %H:%M UTC"))
-        }
-        _ => "at a time that the API did not tell".to_owned(),
-    }
 }

@@ -1,14 +1,14 @@
-//! Renews the service tokens of an account that fall due, and says what was done
-//! with each, and why.
+//! Renews the service tokens of an account, and shows each decision, its reason and its
+//! outcome.
 //!
-//! It does so on a simulator of Cloudflare's API, whose account has tokens of all
-//! kinds, and then once more, to show that nothing is left to do:
+//! On a simulator of Cloudflare's API, it renews an account with tokens of all kinds, and
+//! then once more, to show that nothing is left to do:
 //!
 //! ```sh
 //! cargo run --example renew
 //! ```
 //!
-//! Asked to, it renews the account that the environment names:
+//! On the account in the environment:
 //!
 //! ```sh
 //! export CLOUDFLARE_API_TOKEN=... CLOUDFLARE_ACCOUNT_ID=...
@@ -20,7 +20,7 @@ use std::env;
 use std::error::Error;
 
 use cf_service_tokens::renewal::{Decision, RenewalEvent, RenewalPolicy};
-use cf_service_tokens::{Client, ServiceToken, ServiceTokens, TokenDuration};
+use cf_service_tokens::{Client, ServiceTokens};
 use cf_service_tokens_simulator::Simulator;
 
 #[tokio::main(flavor = "current_thread")]
@@ -47,43 +47,20 @@ async fn renew(tokens: &ServiceTokens) -> Result<(), Box<dyn Error>> {
     while let Some(event) = renewal.next().await {
         match event {
             RenewalEvent::Decided { token, decision } => {
-                println!(
-                    "{:<24} {:<10} {:<11} {}",
-                    name(&token),
-                    duration(&token),
-                    expiry(&token),
-                    words(decision)
-                );
+                println!("{token} ({})", words(decision));
             }
             RenewalEvent::Settled(token) => {
                 println!(
-                    "{:<47} {}",
+                    "{}: {}",
                     token.name.as_deref().unwrap_or("-"),
                     token.outcome
                 );
             }
-            RenewalEvent::Finished(report) if report.is_success() => println!("\n{report}"),
-            RenewalEvent::Finished(report) => return Err(report.to_string().into()),
+            RenewalEvent::Finished(report) => println!("\n{}", report.into_result()?),
             _ => {}
         }
     }
     Ok(())
-}
-
-fn name(token: &ServiceToken) -> &str {
-    token.name.as_deref().unwrap_or("-")
-}
-
-fn duration(token: &ServiceToken) -> &str {
-    token.duration.as_ref().map_or("-", TokenDuration::as_str)
-}
-
-fn expiry(token: &ServiceToken) -> String {
-    match token.expires_at {
-        _ if token.never_expires() => "never".to_owned(),
-        Some(expires_at) => expires_at.format("%Y-%m-%d").to_string(),
-        None => "-".to_owned(),
-    }
 }
 
 fn words(decision: Decision) -> String {
@@ -91,6 +68,6 @@ fn words(decision: Decision) -> String {
         Decision::Renew(reason) => format!("renew: {reason}"),
         Decision::Skip(reason) => format!("skip: {reason}"),
         Decision::Unable(reason) => format!("can't renew: {reason}"),
-        _ => "-".to_owned(),
+        _ => "unknown decision".to_owned(),
     }
 }

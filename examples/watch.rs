@@ -1,13 +1,12 @@
-//! Keeps the service tokens of an account alive, for as long as it runs.
+//! Watches an account, and renews each service token before it expires.
 //!
-//! It watches a simulator of Cloudflare's API, where three years pass in seconds:
+//! On a simulator of Cloudflare's API, three years pass within seconds:
 //!
 //! ```sh
 //! cargo run --example watch
 //! ```
 //!
-//! Asked to, it watches the account that the environment names, until it is
-//! interrupted:
+//! On the account in the environment, it runs until it is interrupted:
 //!
 //! ```sh
 //! export CLOUDFLARE_API_TOKEN=... CLOUDFLARE_ACCOUNT_ID=...
@@ -58,7 +57,7 @@ async fn watch(tokens: &ServiceTokens, end: DateTime<Utc>, now: impl Fn() -> Dat
         match watch.next().await {
             WatchEvent::Renewal(RenewalEvent::Settled(token)) => {
                 let name = token.name.as_deref().unwrap_or("-");
-                println!("{}  {name:<24} {}", now().format("%Y-%m-%d"), token.outcome);
+                println!("{}  {name}: {}", now().format("%Y-%m-%d"), token.outcome);
             }
             WatchEvent::Renewal(RenewalEvent::Finished(report)) if !report.is_success() => {
                 println!("{}  {report}", now().format("%Y-%m-%d"));

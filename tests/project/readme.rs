@@ -23,6 +23,7 @@ macro_rules! program {
     };
 }
 
+program!(lifecycle, "../readme/lifecycle.rs");
 program!(refresh, "../readme/refresh.rs");
 program!(renew, "../readme/renew.rs");
 program!(rotate, "../readme/rotate.rs");
@@ -30,6 +31,7 @@ program!(rotate, "../readme/rotate.rs");
 #[test]
 fn child() {
     crate::support::be_a_child(|program| match program {
+        "lifecycle" => lifecycle::run(),
         "refresh" => refresh::run(),
         "renew" => renew::run(),
         _ => rotate::run(),
@@ -44,9 +46,11 @@ fn simulator() -> (Runtime, Simulator) {
     (runtime, simulator.unwrap())
 }
 
-/// Runs a program in a process of its own, as somebody would who has set the variables.
+/// Runs a program in a process of its own, with the variables that README.md names.
 fn run(program: &str, simulator: &Simulator) -> String {
     let secret_file = secret_file(program);
+    // The programs refuse to overwrite a file, such as one of a failed run.
+    let _ = fs::remove_file(&secret_file);
     crate::support::in_a_child(
         "readme::child",
         program,
@@ -55,6 +59,7 @@ fn run(program: &str, simulator: &Simulator) -> String {
             ("CLOUDFLARE_BASE_URL", simulator.base_url()),
             ("CLOUDFLARE_ACCOUNT_ID", simulator.account_id()),
             ("SECRET_FILE", &secret_file),
+            ("APP_URL", simulator.protected_url()),
         ],
     )
 }
@@ -67,12 +72,41 @@ fn secret_file(program: &str) -> String {
 fn readme_has_the_programs_as_they_are_run_here() {
     let readme = include_str!("../../README.md");
     for program in [
+        include_str!("../readme/lifecycle.rs"),
         include_str!("../readme/refresh.rs"),
         include_str!("../readme/renew.rs"),
         include_str!("../readme/rotate.rs"),
     ] {
         assert!(readme.contains(program), "README.md lacks:\n{program}");
     }
+}
+
+/// GitHub and crates.io show the lines that rustdoc hides.
+#[test]
+fn readme_has_no_lines_that_rustdoc_hides() {
+    let readme = include_str!("../../README.md");
+    let hidden: Vec<&str> = readme
+        .split("```")
+        .filter(|block| block.starts_with("rust"))
+        .flat_map(str::lines)
+        .filter(|line| line.trim_start().starts_with("# "))
+        .collect();
+    assert_eq!(hidden, [""; 0]);
+}
+
+#[test]
+fn create_use_list_update_and_delete_a_token() {
+    let (_runtime, simulator) = simulator();
+    assert_eq!(run("lifecycle", &simulator), "ok");
+    let file = secret_file("lifecycle");
+    assert_ne!(fs::read_to_string(&file).unwrap(), "");
+    fs::remove_file(file).unwrap();
+    let names: Vec<String> = simulator
+        .tokens()
+        .into_iter()
+        .map(|token| token.name)
+        .collect();
+    assert_eq!(names, ["deploy"], "the new token is deleted");
 }
 
 #[test]
