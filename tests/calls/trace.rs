@@ -1,7 +1,7 @@
 //! What a call tells by `tracing`: names and numbers, and no secret at any level.
 
 use std::io::Write;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Once};
 use std::time::Duration;
 
 use crate::support::{ACCOUNT, CANARY, RawServer, TOKEN, Then, answer, json};
@@ -28,6 +28,18 @@ impl Write for Writer {
     }
 }
 
+/// Records what this thread traces, until the guard is dropped.
+fn set_default(subscriber: impl Into<tracing::Dispatch>) -> tracing::subscriber::DefaultGuard {
+    // Where there is one subscriber, tracing asks only the thread that reaches a call site
+    // first whether to record it, and that may be the thread of another test.
+    static SECOND: Once = Once::new();
+    SECOND.call_once(|| {
+        let nothing = tracing::subscriber::NoSubscriber::default();
+        tracing::subscriber::set_global_default(nothing).unwrap();
+    });
+    tracing::dispatcher::set_default(&subscriber.into())
+}
+
 impl Recorder {
     fn start() -> Self {
         let text = Arc::new(Mutex::new(Vec::new()));
@@ -41,7 +53,7 @@ impl Recorder {
             .finish();
         Self {
             text,
-            _guard: tracing::subscriber::set_default(subscriber),
+            _guard: set_default(subscriber),
         }
     }
 
@@ -223,7 +235,7 @@ async fn nothing_is_recorded_on_a_span_of_the_caller() {
     let subscriber = tracing_subscriber::registry()
         .with(tracing_subscriber::filter::LevelFilter::INFO)
         .with(Fields(Arc::clone(&recorded)));
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let _guard = set_default(subscriber);
     let fine = json(
         "200 OK",
         r#"{"success":true,"errors":[],"messages":[],"result":{"name":"ci"}}"#,
