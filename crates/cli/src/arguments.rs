@@ -14,7 +14,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use crate::commands::Verify;
-use crate::secret::sink::Sink;
+use crate::secret::sink::{API_CREDENTIALS, Sink};
 use crate::time;
 
 /// The exit codes, as the help shows them; the README has the same.
@@ -197,22 +197,35 @@ pub(crate) struct Create {
 /// Where a new secret goes.
 #[derive(Args, Debug)]
 pub(crate) struct Delivery {
-    /// Where the secret goes: FILE, env-file:FILE, command:COMMAND or stdout
+    /// Where the secret goes: FILE, env-file:FILE, command:COMMAND, github-env or stdout
     ///
     /// The API shows a secret only once. So the command tests the destination before it
     /// calls the API, and keeps the secret in the journal until it is stored.
     ///
-    ///   FILE, file:FILE   holds only the secret, without a line break
+    ///   FILE              holds only the secret, without a line break; a file that holds
+    ///                     anything else is refused
+    ///   file:FILE         the same, whatever the file holds
     ///   env-file:FILE     CF_ACCESS_CLIENT_ID=... and CF_ACCESS_CLIENT_SECRET=...;
     ///                     other lines of the file stay
-    ///   command:COMMAND   run by `sh -c`, with the secret on its standard input and
-    ///                     CF_ACCESS_CLIENT_ID in its environment; it must fail if it
-    ///                     could not store the secret
+    ///   command:COMMAND   run by `sh -c`, with the secret on its standard input
+    ///   github-env        the same variables as in an env-file, for the later steps of
+    ///                     this GitHub Actions job; not enough for `rotate`
     ///   stdout, -         standard output; everything else goes to standard error
     ///
-    /// A file is readable only by its owner (0600) and replaced as a whole.
+    /// A new file is readable only by its owner (0600). A file is replaced as a whole, and
+    /// keeps its owner, group and mode.
+    ///
+    /// A command must read all of its input, and fail if it could not store the secret. It
+    /// finds CF_ACCESS_CLIENT_ID, CF_SERVICE_TOKEN_ID, CF_SERVICE_TOKEN_NAME,
+    /// CF_SERVICE_TOKEN_SECRET_VERSION and CF_SERVICE_TOKEN_OLD_SECRET_UNTIL in its
+    /// environment, as far as they are known. CLOUDFLARE_API_TOKEN, CLOUDFLARE_API_KEY,
+    /// CLOUDFLARE_EMAIL and CF_ACCESS_CLIENT_SECRET are removed from it; see --keep-env.
     #[arg(long, value_name = "SINK", verbatim_doc_comment)]
     pub(crate) secret_to: Sink,
+    /// Keep this API credential, such as CLOUDFLARE_API_TOKEN, in the environment of
+    /// command:COMMAND; may be repeated
+    #[arg(long, value_name = "NAME", value_parser = API_CREDENTIALS, hide_possible_values = true)]
+    pub(crate) keep_env: Vec<String>,
 }
 
 #[derive(Args, Debug)]
@@ -366,6 +379,10 @@ pub(crate) enum JournalCommand {
         /// Another sink than that of the entry
         #[arg(long, value_name = "SINK")]
         secret_to: Option<Sink>,
+        /// Keep this API credential, such as CLOUDFLARE_API_TOKEN, in the environment of
+        /// command:COMMAND; may be repeated
+        #[arg(long, value_name = "NAME", value_parser = API_CREDENTIALS, hide_possible_values = true)]
+        keep_env: Vec<String>,
     },
     /// Remove an entry, and the secret in it
     Discard {

@@ -23,7 +23,7 @@ use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 use support::{ID, OLD_SECRET, World, known_token, read, secrets_in};
 
-const ROTATE: [&str; 4] = ["rotate", ID, "--secret-to", "secret"];
+const ROTATE: [&str; 4] = ["rotate", ID, "--secret-to", "file:secret"];
 
 /// The system calls that are points, with their names.
 const POINTS: &[(libc::c_long, &str)] = &[
@@ -269,7 +269,7 @@ fn killed_by_its_own_sink() {
             "finish",
             &format!("rotate-{ID}"),
             "--secret-to",
-            "secret",
+            "file:secret",
         ]);
         assert_eq!(finished.code, Some(0), "{}", finished.shown());
         assert_eq!(read(&world.path("secret")), secret);

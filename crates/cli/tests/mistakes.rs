@@ -233,7 +233,7 @@ fn a_sink_that_can_not_be_written_is_found_before_the_api_is_called() {
     let world = World::new();
     fs::create_dir(world.path("directory")).unwrap();
     fs::write(world.path("target"), "").unwrap();
-    fs::write(world.path("latin-1"), [0xe9]).unwrap();
+    fs::write(world.path("binary"), [0]).unwrap();
     std::os::unix::fs::symlink("target", world.path("link")).unwrap();
     let mut said = String::new();
     for sink in [
@@ -241,7 +241,7 @@ fn a_sink_that_can_not_be_written_is_found_before_the_api_is_called() {
         "directory",
         "link",
         "/dev/full",
-        "env-file:latin-1",
+        "env-file:binary",
         "command:no-such-command",
         "command:cat | (",
         "/proc/secret",

@@ -21,16 +21,14 @@ fn mode(path: &std::path::Path) -> u32 {
 }
 
 #[test]
-fn a_file_is_replaced_as_a_whole_and_is_its_owners_alone() {
+fn a_file_is_replaced_as_a_whole() {
     let world = World::new();
     let path = world.path("secret");
     fs::write(&path, "a longer text than any secret ".repeat(9)).unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
     // What a crash left behind is in nobody's way.
     fs::write(world.path(".secret.cf-service-tokens.new"), "half").unwrap();
-    let ran = rotate(&world, "secret");
+    let ran = rotate(&world, "file:secret");
     assert!(world.opens(&read(&path)));
-    assert_eq!(mode(&path), 0o600);
     assert_eq!(mode(&world.journal()), 0o700);
     assert!(secrets_in(&ran.shown()).is_empty(), "{}", ran.shown());
     let left: Vec<_> = fs::read_dir(world.directory.path())
@@ -73,56 +71,147 @@ fn an_env_file_keeps_its_other_lines() {
 }
 
 #[test]
-fn a_command_reads_the_secret_and_is_told_whose_it_is() {
-    let world = World::new();
-    let ran = rotate(
-        &world,
-        "command:cat >got; echo $CF_ACCESS_CLIENT_ID >whose; echo noise",
-    );
-    assert!(world.opens(&read(&world.path("got"))));
-    assert_eq!(read(&world.path("whose")).trim(), CLIENT_ID);
-    assert!(ran.stdout.lines().all(|line| line != "noise"));
-    assert!(ran.stderr.lines().any(|line| line == "noise"));
-    assert!(secrets_in(&ran.shown()).is_empty());
+fn a_command_reads_the_secret() {
+    for command in [
+        "cat >got; echo noise",
+        "read got; printf %s \"$got\" >got; echo noise",
+        "head -c 9 >got; cat >>got; echo noise",
+    ] {
+        let world = World::new();
+        let ran = rotate(&world, &format!("command:{command}"));
+        assert!(world.opens(&read(&world.path("got"))), "{}", ran.shown());
+        assert!(ran.stdout.lines().all(|line| line != "noise"));
+        assert!(ran.stderr.lines().any(|line| line == "noise"));
+        assert!(secrets_in(&ran.shown()).is_empty());
+    }
 }
 
 #[test]
-fn a_command_gets_none_of_the_credentials() {
-    let world = World::new();
-    fs::write(world.path("token"), world.simulator.api_token()).unwrap();
+fn a_command_that_did_not_read_the_secret_has_not_stored_it() {
+    for (command, left) in [
+        ("true", 54),
+        ("sleep 0.1", 54),
+        ("exec 3<&0; sleep 0 <&3; true", 54),
+        ("exec <&-", 54),
+        ("head -c 9 >part", 45),
+        ("cat >got &", 54),
+    ] {
+        let world = World::new();
+        let ran = world.run(&["rotate", ID, "--secret-to", &format!("command:{command}")]);
+        assert_eq!(ran.code, Some(1), "{command}: {}", ran.shown());
+        let unread = format!("left {left} bytes of the secret unread");
+        assert!(ran.stderr.contains(&unread), "{command}: {}", ran.shown());
+        let finish = format!("journal finish rotate-{ID}");
+        assert!(ran.stderr.contains(&finish), "{command}: {}", ran.shown());
+        let [secret] = &secrets_in(&world.journal_text())[..] else {
+            panic!("{command}: {}", ran.shown());
+        };
+        assert!(world.opens(secret), "{command}");
+    }
+}
+
+/// The environment of a command, without what a shell sets by itself.
+fn environment(path: &std::path::Path) -> Vec<String> {
+    let mut lines: Vec<_> = read(path).lines().map(str::to_owned).collect();
+    lines.retain(|line| line.starts_with("CF_ACCESS_") || line.starts_with("CF_SERVICE_TOKEN_"));
+    lines.sort();
+    lines
+}
+
+#[test]
+fn a_command_is_told_whose_secret_it_has() {
+    let world = World::with(support::builder().lenient_answers());
     let mut command = world.command();
-    let arguments = ["rotate", ID, "--api-token-file", "token", "--secret-to"];
+    let sink = "command:cat >got; env >environment; exit 7";
     command
-        .args(arguments)
-        .arg("command:cat >got; env >environment");
+        .args(["rotate", ID, "--grace", "2h", "--secret-to", sink])
+        // As a command of another run would have it.
+        .env("CF_SERVICE_TOKEN_NAME", "stale")
+        .env("CF_ACCESS_CLIENT_SECRET", "stale");
+    assert_eq!(support::Ran::of(&mut command).code, Some(1));
+    let first = environment(&world.path("environment"));
+    let [client_id, id, name, until, version] = &first[..] else {
+        panic!("{first:?}");
+    };
+    assert_eq!(client_id, &format!("CF_ACCESS_CLIENT_ID={CLIENT_ID}"));
+    assert_eq!(id, &format!("CF_SERVICE_TOKEN_ID={ID}"));
+    assert_eq!(name, "CF_SERVICE_TOKEN_NAME=Grafana scraper");
+    assert_eq!(version, "CF_SERVICE_TOKEN_SECRET_VERSION=2");
+    let until = until
+        .strip_prefix("CF_SERVICE_TOKEN_OLD_SECRET_UNTIL=")
+        .unwrap();
+    let until: chrono::DateTime<chrono::Utc> = until.parse().unwrap();
+    let grace = until - chrono::Utc::now();
+    assert!(grace <= chrono::TimeDelta::hours(2), "{grace}");
+    assert!(grace > chrono::TimeDelta::minutes(119), "{grace}");
+
+    // So is one that finishes an interrupted run.
+    let finish = ["journal", "finish", &format!("rotate-{ID}"), "--secret-to"];
+    let sink = "command:cat >got; env >environment";
+    let finished = world.run(&[&finish[..], &[sink]].concat());
+    assert_eq!(finished.code, Some(0), "{}", finished.shown());
+    assert_eq!(environment(&world.path("environment")), first);
+
+    // What is unknown is absent.
+    let world = World::new();
+    let mut command = world.command();
+    command
+        .args(["rotate", ID, "--revoke-now", "--secret-to", sink])
+        .env("CF_SERVICE_TOKEN_SECRET_VERSION", "stale")
+        .env("CF_SERVICE_TOKEN_OLD_SECRET_UNTIL", "stale");
+    let ran = support::Ran::of(&mut command);
+    assert_eq!(ran.code, Some(0), "{}", ran.shown());
+    assert_eq!(environment(&world.path("environment")).len(), 3);
+
+    // A new token has an id that only the answer tells.
+    let created = world.run(&["create", "new", "--secret-to", sink]);
+    assert_eq!(created.code, Some(0), "{}", created.shown());
+    let id = format!("CF_SERVICE_TOKEN_ID={}", world.simulator.tokens()[1].id);
+    assert!(environment(&world.path("environment")).contains(&id));
+}
+
+#[test]
+fn a_command_gets_only_the_credentials_that_it_is_to_keep() {
     let credentials = [
         "CLOUDFLARE_API_TOKEN",
         "CLOUDFLARE_API_KEY",
         "CLOUDFLARE_EMAIL",
         "CF_ACCESS_CLIENT_SECRET",
     ];
-    for name in credentials {
-        command.env(name, "a-credential");
+    let sink = "command:cat >got; env >environment";
+    for kept in [&[][..], &["CLOUDFLARE_API_TOKEN"], &credentials[..3]] {
+        let world = World::new();
+        fs::write(world.path("token"), world.simulator.api_token()).unwrap();
+        let mut command = world.command();
+        let arguments = ["rotate", ID, "--api-token-file", "token", "--secret-to"];
+        command.args(arguments).arg(sink);
+        for name in kept {
+            command.args(["--keep-env", name]);
+        }
+        for name in credentials {
+            command.env(name, "a-credential");
+        }
+        let ran = support::Ran::of(&mut command);
+        assert_eq!(ran.code, Some(0), "{}", ran.shown());
+        let environment = read(&world.path("environment"));
+        assert!(environment.contains(CLIENT_ID), "{environment}");
+        for name in credentials {
+            let has_it = environment.contains(&format!("{name}=a-credential"));
+            assert_eq!(has_it, kept.contains(&name), "{environment}");
+        }
     }
-    let ran = support::Ran::of(&mut command);
-    assert_eq!(ran.code, Some(0), "{}", ran.shown());
-    let environment = read(&world.path("environment"));
-    assert!(environment.contains(CLIENT_ID), "{environment}");
-    for name in credentials {
-        assert!(!environment.contains(name), "{environment}");
-    }
-}
-
-#[test]
-fn a_command_that_ends_well_is_not_said_to_have_the_secret() {
     let world = World::new();
-    let ran = rotate(&world, "command:exec 3<&0; sleep 0 <&3; true");
-    assert!(
-        ran.stdout.contains("sleep 0 <&3; true\" (exit 0)"),
-        "{}",
-        ran.stdout
-    );
-    assert!(!ran.stdout.contains("taken"), "{}", ran.stdout);
+    for (sink, name) in [
+        (sink, "CF_ACCESS_CLIENT_SECRET"),
+        (sink, "PATH"),
+        ("secret", "CLOUDFLARE_API_TOKEN"),
+        ("stdout", "CLOUDFLARE_API_TOKEN"),
+    ] {
+        let ran = world.run(&["rotate", ID, "--secret-to", sink, "--keep-env", name]);
+        assert_eq!(ran.code, Some(2), "{}", ran.shown());
+        assert!(ran.stderr.contains("--keep-env"), "{}", ran.shown());
+    }
+    assert!(world.simulator.requests().is_empty());
 }
 
 #[test]
@@ -136,6 +225,32 @@ fn standard_output_has_the_secret_and_nothing_else() {
         assert!(secrets_in(&ran.stderr).is_empty());
         assert!(!world.path("-").exists());
     }
+}
+
+#[test]
+fn a_standard_output_that_keeps_nothing_is_refused() {
+    let world = World::new();
+    fs::write(world.path("file"), "").unwrap();
+    let redirected = |path: &str| {
+        let file = fs::File::options().write(true).open(path).unwrap();
+        std::process::Stdio::from(file)
+    };
+    let unwritable = fs::File::open(world.path("file")).unwrap();
+    for stdout in [
+        redirected("/dev/null"),
+        redirected("/dev/zero"),
+        redirected("/dev/full"),
+        unwritable.into(),
+    ] {
+        let mut command = world.command();
+        command
+            .args(["rotate", ID, "--secret-to", "stdout"])
+            .stdout(stdout);
+        let ran = support::Ran::of(&mut command);
+        assert_eq!(ran.code, Some(2), "{}", ran.shown());
+        assert!(ran.stderr.contains("standard output is"), "{}", ran.shown());
+    }
+    assert!(world.simulator.requests().is_empty());
 }
 
 #[test]

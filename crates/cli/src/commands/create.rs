@@ -30,7 +30,7 @@ pub(crate) async fn create(
         delivery,
         duration,
     } = arguments;
-    let delivery = Delivery::prepare(connection, delivery.secret_to)?;
+    let delivery = Delivery::prepare(connection, journal, delivery)?;
     let sink = delivery.sink.clone();
     let mut record = journal.lock(&RecordName::create(connection.account_id(), &name))?;
     recover::settle_create(connection, &mut record, &name).await?;

@@ -21,7 +21,11 @@ pub(crate) fn run(
 ) -> Result<Exit, Failure> {
     match command.unwrap_or(JournalCommand::List) {
         JournalCommand::List => list(journal, &output),
-        JournalCommand::Finish { entry, secret_to } => finish(journal, output, &entry, secret_to),
+        JournalCommand::Finish {
+            entry,
+            secret_to,
+            keep_env,
+        } => finish(journal, output, &entry, secret_to, keep_env),
         JournalCommand::Discard { entry, yes } => discard(journal, &output, &entry, yes),
     }
 }
@@ -41,8 +45,9 @@ fn finish(
     output: Output,
     name: &str,
     secret_to: Option<Sink>,
+    keep_env: Vec<String>,
 ) -> Result<Exit, Failure> {
-    let sink = recover::finish(journal.find(name)?, secret_to)?;
+    let sink = recover::finish(journal.find(name)?, secret_to, keep_env)?;
     let output = output.beside_secret(sink == Sink::Stdout);
     settled(&output, name, &format!("the secret {}", sink.whereabouts()))
 }

@@ -54,7 +54,7 @@ pub(crate) async fn report(
                 .map(|(token, decision)| page::Token::new(token, *decision))
                 .collect(),
         };
-        return Replacement::prepare(file)
+        return Replacement::prepare(file, 0)
             .and_then(|file| file.finish(page::html(&report).as_bytes()))
             .map(|_| exit)
             .map_err(|error| {

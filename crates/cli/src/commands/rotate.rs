@@ -21,7 +21,8 @@ pub(crate) async fn rotate(
     arguments: Rotate,
 ) -> Result<Exit, Failure> {
     let id: ServiceTokenId = arguments.id.parse()?;
-    let delivery = Delivery::prepare(connection, arguments.delivery.secret_to)?;
+    arguments.delivery.secret_to.require_lasting()?;
+    let delivery = Delivery::prepare(connection, journal, arguments.delivery)?;
     let sink = delivery.sink.clone();
     // Before the token is read, so that no other run changes it afterwards.
     let mut record = journal.lock(&RecordName::rotate(&id))?;

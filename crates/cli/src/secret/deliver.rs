@@ -4,8 +4,10 @@ use std::io;
 
 use cf_service_tokens::{Error, IssuedServiceToken, Response, ServiceToken};
 
+use crate::arguments;
 use crate::connection::Connection;
 use crate::failure::{Exit, Failure};
+use crate::secret::journal::Journal;
 use crate::secret::record::{Intent, Record};
 use crate::secret::recover;
 use crate::secret::sink::{IssuedSecret, ProvedSink, Sink};
@@ -19,12 +21,19 @@ pub(crate) struct Delivery {
 
 impl Delivery {
     /// Tests the sink, which must also be harmless if the secret is made up.
-    pub(crate) fn prepare(connection: &Connection, sink: Sink) -> Result<Self, Failure> {
-        let sink = sink.absolute();
+    pub(crate) fn prepare(
+        connection: &Connection,
+        journal: &Journal,
+        arguments: arguments::Delivery,
+    ) -> Result<Self, Failure> {
+        let sink = arguments
+            .secret_to
+            .absolute()
+            .keep_env(arguments.keep_env)?;
         if connection.simulator.is_some() {
             sink.require_harmless()?;
         }
-        let proved = sink.prove()?;
+        let proved = sink.prove(journal.directory())?;
         Ok(Self { sink, proved })
     }
 
@@ -58,10 +67,12 @@ impl Delivery {
                 .map(str::to_owned)
                 .or_else(|| intent.client_id.clone()),
             client_secret: credentials.client_secret().clone(),
+            token_id: token.id.clone(),
+            version: token.client_secret_version,
         };
         let noted = record.note_secret(&secret);
         // The journal is a net. Without it the sink is all there is.
-        let delivered = self.proved.deliver(&secret);
+        let delivered = self.proved.deliver(&secret, intent);
         match (noted, delivered) {
             (Ok(()), Err(error)) => Err(Failure::new(
                 Exit::Failed,

@@ -4,9 +4,11 @@
 //! file's lock, and only after it has checked that the file is still the one at its path.
 //! So no run takes away a file that another one writes to.
 
+mod replaceable;
+
 use std::ffi::OsString;
 use std::fs::{self, File, Metadata, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -14,6 +16,13 @@ use std::time::Duration;
 
 use fs4::{FileExt, TryLockError};
 use rustix::fs::OFlags;
+use zeroize::Zeroizing;
+
+/// The end of the name of a file that is to replace another one.
+const SUFFIX: &str = ".cf-service-tokens.new";
+
+/// The most that is read of a file that is to be replaced, in bytes.
+const MAX_READ: u64 = 1024 * 1024;
 
 /// How long another process may take to read a file.
 const READING: Duration = Duration::from_millis(1);
@@ -84,6 +93,44 @@ pub(crate) fn require_own(metadata: &Metadata) -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::PermissionDenied, fault))
 }
 
+/// Reads a file that a sink replaces or adds to. Returns `None` if there is none.
+///
+/// # Errors
+///
+/// Also if it is no regular file, which could hold this up or have no end, or if it is
+/// larger than 1 MiB.
+pub(crate) fn read(path: &Path) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
+    if replaceable::require(path)?.is_none() {
+        return Ok(None);
+    }
+    let file = options().read(true).open(path)?;
+    // At its final size from the start, so that no copy is left behind.
+    let length = usize::try_from(file.metadata()?.len().min(MAX_READ)).unwrap_or_default();
+    let mut content = Zeroizing::new(Vec::with_capacity(length + 1));
+    file.take(MAX_READ + 1).read_to_end(&mut content)?;
+    if content.len() as u64 > MAX_READ {
+        let what = "it is larger than 1 MiB";
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, what));
+    }
+    Ok(Some(content))
+}
+
+/// Whether the path is in the directory, or in one beneath it.
+pub(crate) fn is_within(path: &Path, within: &Path) -> io::Result<bool> {
+    // Nothing is in a directory that is not there.
+    let Ok(within) = fs::metadata(within) else {
+        return Ok(false);
+    };
+    let parent = fs::canonicalize(directory(path))?;
+    for parent in parent.ancestors() {
+        let parent = fs::metadata(parent)?;
+        if (parent.dev(), parent.ino()) == (within.dev(), within.ino()) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// A file that is to be replaced, and the new one beside it, still empty and locked
 /// until it is in place.
 #[derive(Debug)]
@@ -95,18 +142,24 @@ pub(crate) struct Replacement {
 }
 
 impl Replacement {
-    /// Creates the new file beside the old one, and proves that it can be written and
-    /// kept.
+    /// Creates the new file beside the old one, with the old one's owner, group and mode,
+    /// and proves that it can be written, kept and put in place.
+    ///
+    /// The file takes `room` bytes until then, so that a full disk is noticed now.
     ///
     /// # Errors
     ///
     /// One of the kind `ResourceBusy`, if another run is about to replace the file.
-    pub(crate) fn prepare(path: &Path) -> io::Result<Self> {
-        let mut replacement = Self::create(path)?;
+    pub(crate) fn prepare(path: &Path, room: usize) -> io::Result<Self> {
+        let old = replaceable::require(path)?;
+        let mut replacement =
+            Self::create(path).map_err(|error| replaceable::explain(error, path))?;
         let new = &mut replacement.new;
-        new.write_all(b"proof")?;
+        if let Some(old) = old {
+            replaceable::keep_access(path, &old, new)?;
+        }
+        new.write_all(&vec![b' '; room])?;
         new.sync_all()?;
-        new.set_len(0)?;
         io::Seek::rewind(new)?;
         Ok(replacement)
     }
@@ -120,7 +173,6 @@ impl Replacement {
     ///
     /// As for [`prepare`](Self::prepare).
     pub(crate) fn create(path: &Path) -> io::Result<Self> {
-        refuse_what_is_no_file(path)?;
         remove_leftover(path)?;
         let new_path = new_path(path)?;
         // Never an existing file, which may be another user's.
@@ -149,6 +201,7 @@ impl Replacement {
     /// a crash can't undo it. Returns the file, still locked.
     pub(crate) fn finish(mut self, content: &[u8]) -> io::Result<File> {
         self.new.write_all(content)?;
+        self.new.set_len(content.len() as u64)?;
         self.new.sync_all()?;
         if !self.is_in_place()? {
             return Err(io::Error::other(format!(
@@ -216,7 +269,8 @@ pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
     File::open(directory(path))?.sync_all()
 }
 
-fn directory(path: &Path) -> &Path {
+/// Returns the directory that a path's last part is in.
+pub(crate) fn directory(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
@@ -230,25 +284,6 @@ fn new_path(path: &Path) -> io::Result<PathBuf> {
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the path names no file"))?;
     let mut new_name = OsString::from(".");
     new_name.push(name);
-    new_name.push(".cf-service-tokens.new");
+    new_name.push(SUFFIX);
     Ok(directory(path).join(new_name))
-}
-
-/// Only a file can be replaced. A link would be replaced by a file, and what it
-/// leads to would keep the old content.
-fn refuse_what_is_no_file(path: &Path) -> io::Result<()> {
-    let kind = match fs::symlink_metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        found => found?.file_type(),
-    };
-    let fault = if kind.is_file() {
-        return Ok(());
-    } else if kind.is_dir() {
-        "it is a directory; use a file in it"
-    } else if kind.is_symlink() {
-        "it is a symbolic link; use the file that it points to"
-    } else {
-        "it is not a regular file; to write to a pipe or device, use command:'cat > ...'"
-    };
-    Err(io::Error::new(io::ErrorKind::InvalidInput, fault))
 }

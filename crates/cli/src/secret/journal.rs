@@ -3,7 +3,7 @@
 use std::env;
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use cf_service_tokens::ServiceTokenId;
 use sha2::{Digest as _, Sha256};
@@ -81,6 +81,10 @@ impl Journal {
             directory,
             _simulated: None,
         })
+    }
+
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
     }
 
     /// Locks the record of this name, and creates it if there is none.

@@ -79,6 +79,8 @@ enum Line {
     Secret {
         client_id: Option<String>,
         client_secret: Zeroizing<String>,
+        token_id: Option<String>,
+        version: Option<i64>,
     },
     Answer {
         bytes: usize,
@@ -158,6 +160,11 @@ impl Record {
         })
     }
 
+    /// Returns the journal's directory.
+    pub(crate) fn directory(&self) -> &Path {
+        file::directory(&self.path)
+    }
+
     /// Returns the run that is not settled.
     pub(crate) fn run(&self) -> Option<&Run> {
         self.content.run.as_ref()
@@ -190,6 +197,8 @@ impl Record {
         let answer = line(&Line::Secret {
             client_id: secret.client_id.clone(),
             client_secret: Zeroizing::new(text.to_owned()),
+            token_id: secret.token_id.clone(),
+            version: secret.version,
         })?;
         self.note(&answer)
     }
@@ -300,12 +309,16 @@ impl Content {
                     Ok(Line::Secret {
                         client_id,
                         client_secret,
+                        token_id,
+                        version,
                     }),
                     Some(run),
                 ) => {
                     run.answer = Some(Answer::Secret(IssuedSecret {
                         client_id,
                         client_secret: SecretString::from(client_secret.as_str()),
+                        token_id,
+                        version,
                     }));
                     break;
                 }

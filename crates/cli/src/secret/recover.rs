@@ -181,7 +181,11 @@ pub(crate) async fn settle_create(
 }
 
 /// Brings the secret of an interrupted run to a sink, and settles the record.
-pub(crate) fn finish(mut record: Record, sink: Option<Sink>) -> Result<Sink, Failure> {
+pub(crate) fn finish(
+    mut record: Record,
+    sink: Option<Sink>,
+    keep_env: Vec<String>,
+) -> Result<Sink, Failure> {
     let Some(run) = record.run() else {
         return Err(Failure::new(Exit::Failed, "this entry holds no secret"));
     };
@@ -194,7 +198,12 @@ pub(crate) fn finish(mut record: Record, sink: Option<Sink>) -> Result<Sink, Fai
         Some(sink) => sink.absolute(),
         None => run.intent.sink.parse().map_err(Failure::usage)?,
     };
-    sink.prove()?.deliver(secret).map_err(|error| {
+    if run.intent.operation == Operation::Rotate {
+        sink.require_lasting()?;
+    }
+    let sink = sink.keep_env(keep_env)?;
+    let proved = sink.prove(record.directory())?;
+    proved.deliver(secret, &run.intent).map_err(|error| {
         Failure::new(
             Exit::Failed,
             format!("could not store the secret in {sink}"),

@@ -111,7 +111,7 @@ pub struct World {
 impl World {
     /// With a token whose old secret is known.
     pub fn new() -> Self {
-        Self::with(Simulator::builder().token(known_token()))
+        Self::with(builder())
     }
 
     pub fn with(builder: SimulatorBuilder) -> Self {
@@ -198,6 +198,11 @@ impl World {
     pub fn go_offline(&self) {
         self.runtime.block_on(self.simulator.go_offline()).unwrap();
     }
+}
+
+/// A simulator with the known token.
+pub fn builder() -> SimulatorBuilder {
+    Simulator::builder().token(known_token())
 }
 
 pub fn known_token() -> SeedToken {

@@ -1,24 +1,24 @@
 //! A command that reads the secret from its standard input.
 
-use std::io::{self, Write as _};
+use std::io::{self, PipeReader, Write as _};
 use std::process::{Command, Stdio};
 
 use secrecy::ExposeSecret as _;
 
-use crate::secret::sink::IssuedSecret;
+use crate::secret::record::Intent;
+use crate::secret::sink::{CLIENT_ID, CLIENT_SECRET, IssuedSecret};
 
-/// The variables with credentials that this command reads.
-const CREDENTIALS: [&str; 4] = [
+/// The variables with API credentials that this command reads.
+pub(crate) const API_CREDENTIALS: [&str; 3] = [
     "CLOUDFLARE_API_TOKEN",
     "CLOUDFLARE_API_KEY",
     "CLOUDFLARE_EMAIL",
-    "CF_ACCESS_CLIENT_SECRET",
 ];
 
 /// Makes sure, as far as that can be known, that the command can be run: the shell
 /// understands it, and knows the first word.
 pub(super) fn prove(command: &str) -> io::Result<()> {
-    let syntax = shell().args(["-n", "-c", command]).output()?;
+    let syntax = shell(&[]).args(["-n", "-c", command]).output()?;
     if !syntax.status.success() {
         let said = String::from_utf8_lossy(&syntax.stderr).trim().to_owned();
         return Err(io::Error::new(io::ErrorKind::InvalidInput, said));
@@ -29,7 +29,7 @@ pub(super) fn prove(command: &str) -> io::Result<()> {
     if first.is_empty() || !first.chars().all(is_plain) {
         return Ok(());
     }
-    let known = shell()
+    let known = shell(&[])
         .args(["-c", "command -v -- \"$1\"", "sh", first])
         .output()?;
     match known.status.success() {
@@ -43,38 +43,80 @@ pub(super) fn prove(command: &str) -> io::Result<()> {
 
 /// Runs the command with the secret on its standard input, and waits for it. Its output
 /// goes to standard error: standard output is for the result.
-pub(super) fn deliver(command: &str, issued: &IssuedSecret) -> io::Result<()> {
-    let mut child = shell();
+///
+/// # Errors
+///
+/// Also if the command left a part of its input unread.
+pub(super) fn deliver(
+    command: &str,
+    keep_env: &[String],
+    issued: &IssuedSecret,
+    intent: &Intent,
+) -> io::Result<()> {
+    let input = pipe_with(issued.client_secret.expose_secret().as_bytes())?;
+    let mut child = shell(keep_env);
     child
         .args(["-c", command])
-        .stdin(Stdio::piped())
+        .stdin(Stdio::from(input.try_clone()?))
         .stdout(io::stderr());
-    if let Some(client_id) = &issued.client_id {
-        child.env("CF_ACCESS_CLIENT_ID", client_id);
+    for (name, value) in variables(issued, intent) {
+        // The parent may be such a command itself.
+        match value.filter(|value| !value.contains('\0')) {
+            Some(value) => child.env(name, value),
+            None => child.env_remove(name),
+        };
     }
-    let mut child = child.spawn()?;
-    let written = match child.stdin.take() {
-        Some(mut stdin) => stdin.write_all(issued.client_secret.expose_secret().as_bytes()),
-        None => Ok(()),
-    };
-    let status = child.wait()?;
+    let status = child.spawn()?.wait()?;
     if !status.success() {
         return Err(io::Error::other(format!("the command failed ({status})")));
     }
-    written.map_err(|error| {
-        io::Error::new(
-            error.kind(),
-            "the command exited with 0, but did not read the secret from its standard input",
-        )
-    })
+    match rustix::io::ioctl_fionread(&input)? {
+        0 => Ok(()),
+        left => Err(io::Error::other(format!(
+            "the command exited with 0, but left {left} bytes of the secret unread on its standard \
+             input"
+        ))),
+    }
 }
 
-/// The shell, without the credentials that this command was given: the sink's command
-/// needs none of them.
-fn shell() -> Command {
+/// Returns a pipe that holds the input, and then ends.
+fn pipe_with(input: &[u8]) -> io::Result<PipeReader> {
+    let (reader, mut writer) = io::pipe()?;
+    // A pipe holds at least 4,096 bytes. Nothing reads it yet, so a write that does not
+    // fit must not wait.
+    rustix::io::ioctl_fionbio(&writer, true)?;
+    writer.write_all(input)?;
+    Ok(reader)
+}
+
+/// Returns what the command can know beside the secret.
+fn variables(issued: &IssuedSecret, intent: &Intent) -> [(&'static str, Option<String>); 5] {
+    let id = issued.token_id.as_ref().or(intent.token_id.as_ref());
+    let until = intent.old_secret_valid_until;
+    [
+        (CLIENT_ID, issued.client_id.clone()),
+        ("CF_SERVICE_TOKEN_ID", id.cloned()),
+        ("CF_SERVICE_TOKEN_NAME", intent.name.clone()),
+        (
+            "CF_SERVICE_TOKEN_SECRET_VERSION",
+            issued.version.map(|version| version.to_string()),
+        ),
+        (
+            "CF_SERVICE_TOKEN_OLD_SECRET_UNTIL",
+            until.map(|until| until.format("%Y-%m-%dT%H:%M:%SZ").to_string()),
+        ),
+    ]
+}
+
+/// Returns the shell, without the credentials in this command's environment except those
+/// to keep. A service token's secret never stays: it is not the new one.
+fn shell(keep_env: &[String]) -> Command {
     let mut shell = Command::new("sh");
-    for name in CREDENTIALS {
-        shell.env_remove(name);
+    for name in API_CREDENTIALS {
+        if !keep_env.iter().any(|kept| kept == name) {
+            shell.env_remove(name);
+        }
     }
+    shell.env_remove(CLIENT_SECRET);
     shell
 }

@@ -1,9 +1,11 @@
 //! Standard output, which then holds the secret and nothing else.
 
 use std::fs::File;
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::os::fd::AsFd as _;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::FileTypeExt as _;
+
+use rustix::fs::OFlags;
 
 /// Standard output, without a buffer that could hold the secret back.
 pub(crate) struct Stdout(File);
@@ -14,13 +16,14 @@ impl Stdout {
     /// would be lost.
     pub(super) fn prove() -> io::Result<Self> {
         let stdout = unbuffered()?;
-        if leads_nowhere(&stdout)? {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "standard output is closed or is /dev/null",
-            ));
-        }
-        Ok(Self(stdout))
+        let fault = if is_no_destination(&stdout)? {
+            "standard output is closed, or is a device such as /dev/null"
+        } else if !rustix::fs::fcntl_getfl(&stdout)?.intersects(OFlags::WRONLY | OFlags::RDWR) {
+            "standard output is open only for reading"
+        } else {
+            return Ok(Self(stdout));
+        };
+        Err(io::Error::new(io::ErrorKind::InvalidInput, fault))
     }
 
     pub(super) fn deliver(mut self, secret: &str) -> io::Result<()> {
@@ -36,7 +39,9 @@ fn unbuffered() -> io::Result<File> {
     Ok(File::from(io::stdout().as_fd().try_clone_to_owned()?))
 }
 
-fn leads_nowhere(stdout: &File) -> io::Result<bool> {
-    let nowhere = std::fs::metadata("/dev/null")?;
-    Ok(stdout.metadata()?.rdev() == nowhere.rdev())
+/// Whether it is a device that keeps nothing, such as `/dev/null`, `/dev/zero` or
+/// `/dev/full`. Of the devices, only a terminal shows a secret.
+fn is_no_destination(stdout: &File) -> io::Result<bool> {
+    let kind = stdout.metadata()?.file_type();
+    Ok((kind.is_char_device() || kind.is_block_device()) && !stdout.is_terminal())
 }
