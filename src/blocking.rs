@@ -49,9 +49,11 @@
 //! ```
 
 use std::fmt;
+use std::panic::resume_unwind;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Waker};
+use std::thread;
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -59,6 +61,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::coop::consume_budget;
+use tracing::Instrument;
+use tracing::instrument::WithSubscriber;
 
 use crate::renewal::{RenewalPolicy, RenewalReport};
 use crate::{
@@ -67,9 +71,15 @@ use crate::{
     ServiceTokenPage, ServiceTokenStream, ToServiceTokenId, UpdateServiceToken,
 };
 
+/// The name of each thread that is started here.
+const THREAD_NAME: &str = "cf-service-tokens";
+
 /// Runs calls to their end.
 #[derive(Clone)]
-struct Waiter(Arc<OwnRuntime>);
+struct Waiter {
+    handle: Handle,
+    _runtime: Arc<OwnRuntime>,
+}
 
 /// A runtime that may be dropped anywhere.
 struct OwnRuntime(Option<Runtime>);
@@ -80,43 +90,61 @@ impl Waiter {
         // the server has closed while idle is not used again.
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
-            .thread_name("cf-service-tokens")
+            .thread_name(THREAD_NAME)
             .enable_all()
             .build()
             .map_err(|error| {
-                Error::configuration("no runtime can be started; its cause says more")
+                Error::configuration("could not start the thread of a blocking client")
                     .with_source(error)
             })?;
-        Ok(Self(Arc::new(OwnRuntime(Some(runtime)))))
+        Ok(Self {
+            handle: runtime.handle().clone(),
+            _runtime: Arc::new(OwnRuntime(Some(runtime))),
+        })
     }
 
-    fn wait<T>(&self, call: impl Future<Output = T>) -> Result<T, Error> {
-        match &self.0.0 {
-            Some(runtime) if !is_in_a_task() => Ok(runtime.block_on(call)),
-            _ => Err(Error::configuration(
-                "a blocking call was made in an asynchronous task, whose runtime it would hold up; \
-                 use the asynchronous client, or make the call inside `spawn_blocking`",
-            )),
+    fn wait<T: Send>(&self, call: impl Future<Output = T> + Send) -> Result<T, Error> {
+        if Handle::try_current().is_err() {
+            return Ok(self.handle.block_on(call));
         }
+        if is_in_a_task() {
+            return Err(Error::configuration(
+                "a blocking call was made in an asynchronous task, and would block the runtime; \
+                 use the asynchronous client, or make the call inside `spawn_blocking`",
+            ));
+        }
+        // An `unconstrained` task looks like `spawn_blocking`, but waiting in it panics.
+        // A new thread belongs to no runtime.
+        let call = call.in_current_span().with_current_subscriber();
+        thread::scope(|scope| {
+            let thread = thread::Builder::new()
+                .name(THREAD_NAME.to_owned())
+                .spawn_scoped(scope, || self.handle.block_on(call));
+            let thread = thread.map_err(|error| {
+                Error::configuration("could not start a thread for a blocking call")
+                    .with_source(error)
+            })?;
+            thread.join().map_err(|panic| resume_unwind(panic))
+        })
     }
 }
 
-/// Whether the caller is being polled by tokio, which would panic if it blocked.
+/// Returns whether the caller is being polled by a task, where waiting would block the
+/// runtime.
 ///
-/// Tokio has no function that tells. But it limits how much a task does in one poll, and
-/// sets no limit outside of tasks nor inside `spawn_blocking`. Using up the limit makes the
-/// task yield once, later.
+/// Tokio has no function for this. But it limits how much a task does in one poll, and
+/// sets no limit inside `spawn_blocking`. Using up the limit makes the task yield once,
+/// later.
 fn is_in_a_task() -> bool {
     /// More than tokio's limit, which is 128.
     const PLENTY: usize = 1024;
     let mut context = Context::from_waker(Waker::noop());
-    Handle::try_current().is_ok()
-        && (0..PLENTY).any(|_| pin!(consume_budget()).poll(&mut context).is_pending())
+    (0..PLENTY).any(|_| pin!(consume_budget()).poll(&mut context).is_pending())
 }
 
 impl Drop for OwnRuntime {
     fn drop(&mut self) {
-        // To wait for a runtime's end panics inside another runtime.
+        // Waiting for the end of a runtime panics inside another one.
         if let Some(runtime) = self.0.take() {
             runtime.shutdown_background();
         }
@@ -568,7 +596,7 @@ impl RawRequest {
     ///
     /// As the asynchronous call, and an error for which [`Error::is_configuration`]
     /// holds in an asynchronous task.
-    pub fn send<T: DeserializeOwned>(self) -> Result<Response<T>, Error> {
+    pub fn send<T: DeserializeOwned + Send>(self) -> Result<Response<T>, Error> {
         self.waiter.wait(self.inner.send())?
     }
 }

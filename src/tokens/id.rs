@@ -45,7 +45,7 @@ impl<T: sealed::ToServiceTokenId + ?Sized> ToServiceTokenId for T {}
 mod sealed {
     use super::{Error, IssuedServiceToken, Response, ServiceToken, ServiceTokenId};
 
-    pub trait ToServiceTokenId {
+    pub trait ToServiceTokenId: Send + Sync {
         /// Returns the id that the value is or has.
         fn to_id(&self) -> Result<ServiceTokenId, Error>;
     }

@@ -156,7 +156,7 @@ fn a_call_in_an_asynchronous_task_is_an_error() {
         });
     }
     errors.dedup();
-    insta::assert_snapshot!(errors.join("\n"), @"a blocking call was made in an asynchronous task, whose runtime it would hold up; use the asynchronous client, or make the call inside `spawn_blocking`");
+    insta::assert_snapshot!(errors.join("\n"), @"a blocking call was made in an asynchronous task, and would block the runtime; use the asynchronous client, or make the call inside `spawn_blocking`");
     assert_eq!(server.requests(), [""; 0]);
     tokens.refresh(TOKEN).unwrap();
 }
@@ -190,6 +190,23 @@ fn a_call_on_a_blocking_thread_of_a_runtime_works() {
     });
     in_place.unwrap().unwrap();
     assert_eq!(server.requests().len(), 5);
+}
+
+#[test]
+fn a_call_in_an_unconstrained_task_does_not_panic() {
+    let Setting {
+        server,
+        client,
+        _runtime,
+    } = setting();
+    let tokens = client.account(ACCOUNT).unwrap().service_tokens();
+    let current_thread = || Builder::new_current_thread().enable_all().build();
+    for outer in [Runtime::new(), current_thread()] {
+        let call = async { tokens.refresh(TOKEN) };
+        let refreshed = outer.unwrap().block_on(tokio::task::unconstrained(call));
+        assert_eq!(refreshed.unwrap().id.as_deref(), Some(TOKEN));
+    }
+    assert_eq!(server.requests().len(), 2);
 }
 
 #[test]
