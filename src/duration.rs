@@ -32,4 +32,5 @@ mod token;
 
 pub use error::{DurationRangeError, ParseDurationError, ParseDurationErrorKind};
 pub use go::GoDuration;
+pub(crate) use go::saturated;
 pub use token::TokenDuration;

@@ -1,5 +1,6 @@
 //! What can be wrong with a duration.
 
+use std::convert::Infallible;
 use std::fmt;
 
 /// The text is not a duration.
@@ -204,6 +205,7 @@ pub struct DurationRangeError(pub(super) RangeErrorKind);
 pub(super) enum RangeErrorKind {
     Negative,
     TooLong,
+    TooNegative,
 }
 
 impl fmt::Display for DurationRangeError {
@@ -213,8 +215,19 @@ impl fmt::Display for DurationRangeError {
             RangeErrorKind::TooLong => {
                 "the duration goes past 2562047h47m16.854775807s (292 years), use a shorter one"
             }
+            RangeErrorKind::TooNegative => {
+                "the duration goes past -2562047h47m16.854775808s (-292 years), use a shorter one"
+            }
         })
     }
 }
 
 impl std::error::Error for DurationRangeError {}
+
+impl From<Infallible> for DurationRangeError {
+    /// Lets a function take a [`GoDuration`](crate::GoDuration) beside durations that may be
+    /// out of its range.
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
+}

@@ -222,6 +222,18 @@ impl GoDuration {
     }
 }
 
+/// Converts a duration of any type, one out of range to [`GoDuration::MIN`] or
+/// [`GoDuration::MAX`].
+pub(crate) fn saturated(
+    duration: impl TryInto<GoDuration, Error: Into<DurationRangeError>>,
+) -> GoDuration {
+    match duration.try_into().map_err(Into::into) {
+        Ok(duration) => duration,
+        Err(DurationRangeError(RangeErrorKind::TooLong)) => GoDuration::MAX,
+        Err(DurationRangeError(_)) => GoDuration::MIN,
+    }
+}
+
 impl TryFrom<Duration> for GoDuration {
     type Error = DurationRangeError;
 
@@ -253,6 +265,9 @@ impl TryFrom<TimeDelta> for GoDuration {
     fn try_from(delta: TimeDelta) -> Result<Self, DurationRangeError> {
         match delta.num_nanoseconds() {
             Some(nanos) => Ok(Self(nanos)),
+            None if delta < TimeDelta::zero() => {
+                Err(DurationRangeError(RangeErrorKind::TooNegative))
+            }
             None => Err(DurationRangeError(RangeErrorKind::TooLong)),
         }
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::duration::GoDuration;
+use crate::duration::{DurationRangeError, GoDuration, saturated};
 use crate::generated::types::ServiceToken;
 use crate::renewal::shard::Shard;
 
@@ -93,11 +93,11 @@ impl RenewalPolicy {
     /// token.expires_at = Some(Utc::now() + TimeDelta::days(40));
     /// assert_eq!(week.due_at(&token), token.expires_at.map(|at| at - TimeDelta::days(7)));
     /// ```
-    pub fn window(mut self, window: impl TryInto<GoDuration>) -> Self {
-        self.window = match window.try_into() {
-            Ok(window) => window.max(GoDuration::ZERO).into(),
-            Err(_) => TimeDelta::MAX,
-        };
+    pub fn window(
+        mut self,
+        window: impl TryInto<GoDuration, Error: Into<DurationRangeError>>,
+    ) -> Self {
+        self.window = saturated(window).max(GoDuration::ZERO).into();
         self
     }
 

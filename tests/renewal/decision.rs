@@ -169,11 +169,20 @@ fn a_window_without_end_does_not_overflow() {
         .window(Duration::MAX)
         .by(RenewBy::Duration);
     let token = read(json!({ "id": "a", "expires_at": "2026-12-24T12:00:00Z" }));
-    assert_eq!(policy.due_at(&token), Some(DateTime::<Utc>::MIN_UTC));
+    assert!(policy.due_at(&token) < Some(DateTime::UNIX_EPOCH));
     let year =
         read(json!({ "id": "a", "expires_at": "2026-12-24T12:00:00Z", "duration": "8760h" }));
     let half_a_year_before = year.expires_at.map(|at| at - TimeDelta::hours(4380));
     assert_eq!(policy.due_at(&year), half_a_year_before);
+}
+
+#[test]
+fn a_negative_window_counts_as_zero() {
+    for window in [TimeDelta::MIN, TimeDelta::days(-1)] {
+        let policy = RenewalPolicy::new().window(window);
+        let token = read(json!({ "id": "a", "expires_at": "2026-12-24T12:00:00Z" }));
+        assert_eq!(policy.due_at(&token), token.expires_at, "{window}");
+    }
 }
 
 #[test]
