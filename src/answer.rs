@@ -38,6 +38,8 @@ pub(crate) struct Answer {
     pub(crate) body: Bytes,
     /// When the answer's head arrived.
     pub(crate) received_at: DateTime<Utc>,
+    /// The header `Date`, if the answer is the API's own: if it has the envelope.
+    pub(crate) api_time: Option<DateTime<Utc>>,
     /// The `errors` of the envelope.
     pub(crate) errors: Vec<ApiMessage>,
     /// The `messages` of the envelope.
@@ -65,6 +67,7 @@ impl Answer {
             headers,
             body,
             received_at,
+            api_time: None,
             errors: Vec::new(),
             messages: Vec::new(),
             problem: None,
@@ -86,9 +89,14 @@ impl Answer {
         if let Ok(seconds) = text.parse() {
             return Some(Duration::from_secs(seconds));
         }
-        let answered_at = self.text_of(header::DATE).and_then(http_date);
-        let wait = http_date(text)?.signed_duration_since(answered_at.unwrap_or(self.received_at));
+        let answered_at = self.date().unwrap_or(self.received_at);
+        let wait = http_date(text)?.signed_duration_since(answered_at);
         Some(wait.to_std().unwrap_or(Duration::ZERO))
+    }
+
+    /// Returns when the server says that it answered.
+    fn date(&self) -> Option<DateTime<Utc>> {
+        http_date(self.text_of(header::DATE)?)
     }
 
     /// Returns the target of a redirect.

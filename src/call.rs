@@ -22,6 +22,7 @@ use crate::answer::redact::Redactor;
 use crate::answer::verdict::Attempt;
 use crate::answer::wire::{Exchange, Kept};
 use crate::call::clock::Clock;
+use crate::call::clock::api::ApiClock;
 use crate::call::event::{Event, Listener, WaitReason};
 use crate::call::operation::Operation;
 use crate::call::options::CallOptions;
@@ -58,6 +59,7 @@ pub(crate) struct Transport {
     pub(crate) rate_limit: RateLimit,
     pub(crate) listener: Listener,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) api_clock: Arc<ApiClock>,
 }
 
 impl Transport {
@@ -147,14 +149,15 @@ impl Transport {
                 Err(error) => Err(error.after(attempt, earlier.as_ref())),
             };
             trace::outcome(&span, &outcome);
-            match &outcome {
-                Ok(response) => permit.answered(clock, &response.answer),
-                Err(error) if error.is_connect() => permit.unsent(),
-                Err(error) => {
-                    if let Some(answer) = error.answer() {
-                        permit.answered(clock, answer);
-                    }
-                }
+            let answer = match &outcome {
+                Ok(response) => Some(&response.answer),
+                Err(error) => error.answer(),
+            };
+            if let Some(answer) = answer {
+                self.api_clock.observe(answer);
+                permit.answered(clock, answer);
+            } else if outcome.as_ref().is_err_and(Error::is_connect) {
+                permit.unsent();
             }
             drop(permit);
             self.listener.notify(&Event::AttemptEnded {

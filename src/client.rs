@@ -219,6 +219,7 @@ impl Client {
                 rate_limit: transport.rate_limit.clone(),
                 listener: transport.listener.clone(),
                 clock: Arc::clone(&transport.clock),
+                api_clock: Arc::clone(&transport.api_clock),
             }),
             ..self.clone()
         })

@@ -9,8 +9,11 @@ pub(crate) mod token;
 use std::fmt;
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
+
 use crate::call::Transport;
 use crate::call::clock::Clock;
+use crate::call::clock::api::ApiClock;
 use crate::call::options::CallOptions;
 use crate::error::Error;
 use crate::generated::Client;
@@ -71,6 +74,41 @@ impl ServiceTokens {
     /// The clock of the client.
     pub(crate) fn clock(&self) -> &dyn Clock {
         &*self.transport.clock
+    }
+
+    /// The clock of the API.
+    pub(crate) fn api_clock(&self) -> &ApiClock {
+        &self.transport.api_clock
+    }
+
+    /// Returns the time by the API's clock, by which tokens expire.
+    ///
+    /// It is the client's own time, unless the `Date` of an earlier answer of the API
+    /// differs from that by more than five minutes. If the API's clock has jumped between
+    /// two answers, the latest of the times that it may be is returned, by which tokens
+    /// have the least left.
+    ///
+    /// ```
+    /// use cf_service_tokens::{Client, ManualClock};
+    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
+    /// use chrono::{TimeDelta, Utc};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let simulator = Simulator::builder().token(SeedToken::new("deploy").expires_in(TimeDelta::days(9))).start().await?;
+    ///
+    /// let two_days_slow = ManualClock::new(Utc::now() - TimeDelta::days(2));
+    /// let client = Client::builder().clock(two_days_slow)
+    /// #   .base_url(simulator.base_url()).api_token(simulator.api_token())
+    ///     .build()?;
+    /// let tokens = client.account(simulator.account_id())?.service_tokens();
+    /// let token = tokens.find("deploy").await?;
+    /// let left = token.expires_in(tokens.now()).ok_or("it expires")?;
+    /// assert!(TimeDelta::days(8) < left && left <= TimeDelta::days(9));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn now(&self) -> DateTime<Utc> {
+        self.api_clock().now().latest
     }
 
     /// A random number from 0 to 1, from the seed of the client's [`Retry`](crate::Retry).
@@ -411,6 +449,9 @@ impl ServiceTokens {
     /// **no later call shows again**, so store it before anything else. The request
     /// says when the old secret expires.
     ///
+    /// That goes by the API's clock. If the request has a grace period and no answer has
+    /// shown that clock yet, the client [gets](Self::get) the token first.
+    ///
     /// Cloudflare documents the answer without the expiry and the time of the last
     /// use, neither of which a rotation changes. Whatever else is odd in the answer, a
     /// secret at its documented place is returned. Without one, the call is an error,
@@ -452,7 +493,12 @@ impl ServiceTokens {
         request: &RotateServiceToken,
     ) -> Result<Response<IssuedServiceToken>, Error> {
         let id = &token.to_id()?;
-        let body = &request.checked(self.transport.clock.now())?;
+        // A grace period ends at an instant by the API's clock, which any answer shows.
+        if request.has_grace() && !self.api_clock().is_known() {
+            request.checked(self.now())?;
+            self.get(id).await?;
+        }
+        let body = &request.checked(self.now())?;
         let send = |client: Client| async move {
             client
                 .rotate_account_service_token(&self.account, id, body)

@@ -116,7 +116,7 @@ impl Attempt<'_> {
         let envelope = Failure::read(&answer.body).ok();
         let is_refused = envelope.as_ref().is_some_and(|e| e.success == Some(false));
         if let Some(envelope) = envelope {
-            self.keep_messages(answer, &envelope);
+            self.keep_envelope(answer, &envelope);
         }
         if is_refused {
             return Kind::Refused;
@@ -143,7 +143,7 @@ impl Attempt<'_> {
             Ok(envelope) => envelope,
             Err(fault) => return Err(self.undecodable::<T>(answer, fault)),
         };
-        self.keep_messages(answer, &envelope);
+        self.keep_envelope(answer, &envelope);
         // What the API itself calls a failure is one, whatever else it holds.
         if envelope.success == Some(false) {
             return Err(Kind::Refused);
@@ -171,9 +171,12 @@ impl Attempt<'_> {
         Kind::Decode(Decode::new(fault))
     }
 
-    fn keep_messages<T>(&self, answer: &mut Answer, envelope: &Envelope<T>) {
+    /// Keeps what the envelope says beside the result.
+    fn keep_envelope<T>(&self, answer: &mut Answer, envelope: &Envelope<T>) {
         answer.errors = envelope.errors.clone();
         answer.messages = envelope.messages.clone();
+        // Other servers on the way have clocks of their own.
+        answer.api_time = envelope.success.and_then(|_| answer.date());
         for message in answer.errors.iter_mut().chain(&mut answer.messages) {
             message.redact(self.redactor);
         }

@@ -1,4 +1,6 @@
-//! The clock of a client.
+//! The clock of a client, and that of the API.
+
+pub(crate) mod api;
 
 use std::fmt;
 use std::future::poll_fn;

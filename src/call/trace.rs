@@ -4,8 +4,9 @@
 
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use reqwest::Url;
-use tracing::{Span, debug, debug_span, field};
+use tracing::{Span, debug, debug_span, field, warn};
 
 use crate::answer::redact::Redactor;
 use crate::call::operation::Operation;
@@ -121,4 +122,13 @@ pub(crate) fn waited_for_room(wait: Duration) {
 /// Tells that the client's own rate limit holds a call up for too long.
 pub(crate) fn rate_limited(wait: Duration) {
     debug!(target: TARGET, ?wait, "the rate limit leaves no room before the deadline");
+}
+
+/// Tells that the client's clock is not the API's.
+pub(crate) fn clock_skew(skew: TimeDelta) {
+    warn!(
+        target: TARGET,
+        skew_minutes = skew.num_minutes(),
+        "the clock differs from the API's; set it: tokens expire by the API's"
+    );
 }

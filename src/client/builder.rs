@@ -9,6 +9,7 @@ use secrecy::SecretString;
 
 use crate::answer::redact::Redactor;
 use crate::call::Transport;
+use crate::call::clock::api::ApiClock;
 use crate::call::clock::{Clock, SystemClock};
 use crate::call::connect::WatchConnector;
 use crate::call::event::{Event, Listener};
@@ -406,6 +407,7 @@ impl ClientBuilder {
                 rate_limiter: RateLimiter::new(&self.rate_limit),
                 rate_limit: self.rate_limit,
                 listener: self.listener,
+                api_clock: Arc::new(ApiClock::new(Arc::clone(&self.clock))),
                 clock: self.clock,
             }),
             default_account,

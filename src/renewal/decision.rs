@@ -3,7 +3,7 @@
 use std::fmt;
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::generated::types::ServiceToken;
 use crate::renewal::policy::{RenewBy, RenewalPolicy};
@@ -12,7 +12,7 @@ use crate::renewal::policy::{RenewBy, RenewalPolicy};
 /// [`RenewalPolicy::decide`].
 ///
 /// See the example of [`RenewalPolicy::decide`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(tag = "decision", content = "reason", rename_all = "snake_case")]
 #[non_exhaustive]
@@ -29,7 +29,7 @@ pub enum Decision {
 macro_rules! reasons {
     ($(#[$doc:meta])* $name:ident { $($(#[$reason_doc:meta])* $reason:ident: $machine:literal, $words:literal;)+ }) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
         #[serde(rename_all = "snake_case")]
         #[non_exhaustive]
@@ -110,7 +110,9 @@ reasons! {
 }
 
 impl RenewalPolicy {
-    /// Decides what to do with a token at `now`. It is a pure function.
+    /// Decides what to do with a token at `now`, for which
+    /// [`ServiceTokens::now`](crate::ServiceTokens::now) returns the time by the API's clock.
+    /// This is a pure function.
     ///
     /// The first rule that applies decides:
     ///
@@ -147,8 +149,8 @@ impl RenewalPolicy {
         self.decide_since(token, now, now)
     }
 
-    /// As [`decide`](Self::decide), but a token stays due unless it had been expired for longer
-    /// than the window at `since`, the time at which all was last well.
+    /// Decides as [`decide`](Self::decide), but a token stays due unless it had been expired
+    /// for longer than the window at `since`, which is not after `now`.
     pub(super) fn decide_since(
         &self,
         token: &ServiceToken,
@@ -190,7 +192,7 @@ impl RenewalPolicy {
         let is_long_expired = token.expires_at.is_some_and(|expires_at| {
             let window = expires_at - due_at;
             let end = expires_at.checked_add_signed(window);
-            end.is_some_and(|end| end <= since.min(now))
+            end.is_some_and(|end| end <= since)
         });
         if is_long_expired && !self.include_expired {
             return Decision::Skip(SkipReason::Expired);

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::Error;
 use crate::generated::types::ServiceToken;
@@ -14,7 +14,7 @@ use crate::renewal::decision::{RenewReason, UnableReason};
 /// A token that should be renewed, and the outcome.
 ///
 /// See the example of [`RenewalReport::at_risk`](super::RenewalReport::at_risk).
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct TokenRenewal {
@@ -41,7 +41,7 @@ pub struct TokenRenewal {
 /// assert_eq!(outcome.as_str(), "unable");
 /// assert_eq!(outcome.to_string(), "can't be renewed: the API did not say when it expires");
 /// ```
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(tag = "status", rename_all = "snake_case")]
 #[non_exhaustive]
@@ -58,7 +58,8 @@ pub enum RenewalOutcome {
         /// Why it failed; as text in JSON.
         error: Arc<RenewalError>,
     },
-    /// It was not tried, since the credentials turned out not to be accepted.
+    /// It was not tried, since the pass stopped early; see
+    /// [`RenewalReport::error`](super::RenewalReport::error).
     NotTried,
     /// It could not be tried.
     Unable {
@@ -92,6 +93,22 @@ pub enum RenewalError {
         /// When the token expires according to the answer, if it said so.
         expires_at: Option<DateTime<Utc>>,
     },
+    /// The pass had no tokio runtime to run in: it was polled outside of one, or the one
+    /// that it ran in has shut down. A token that was being renewed may have been renewed.
+    NoRuntime,
+    /// The message of an error that was deserialized.
+    Deserialized(String),
+}
+
+impl RenewalError {
+    /// Whether every other call of the pass would fail as well.
+    pub(super) fn stops_a_pass(&self) -> bool {
+        match self {
+            Self::Call(error) => error.is_unauthenticated(),
+            Self::NoRuntime => true,
+            _ => false,
+        }
+    }
 }
 
 impl TokenRenewal {
@@ -162,7 +179,7 @@ impl fmt::Display for RenewalOutcome {
             Self::Renewed { expires_at } => write!(f, "renewed until {}", shown(*expires_at)),
             Self::Planned => f.write_str("would be renewed"),
             Self::Failed { error } => write!(f, "failed: {error}"),
-            Self::NotTried => f.write_str("not tried, since the credentials were not accepted"),
+            Self::NotTried => f.write_str("not tried, since the pass stopped early"),
             Self::Unable { reason } => write!(f, "can't be renewed: {reason}"),
         }
     }
@@ -187,6 +204,10 @@ impl fmt::Display for RenewalError {
                 "the API reported success, but the token still expires at {}; look at it in the dashboard",
                 shown(*expires_at)
             ),
+            Self::NoRuntime => f.write_str(
+                "there is no tokio runtime: the pass was polled outside of one, or its runtime has shut down; poll it inside a running runtime",
+            ),
+            Self::Deserialized(message) => f.write_str(message),
             Self::NotExtended { expires_at: None } => f.write_str(
                 "the API reported success, but did not say when the token expires now; look at it in the dashboard",
             ),
@@ -198,6 +219,13 @@ impl Serialize for RenewalError {
     /// Writes the message.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for RenewalError {
+    /// Reads the message.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(Self::Deserialized)
     }
 }
 
@@ -221,7 +249,7 @@ impl StdError for RenewalError {
         match self {
             // The call's own words are shown in place of any of this error's.
             Self::Call(error) => error.source(),
-            Self::OtherToken { .. } | Self::NotExtended { .. } => None,
+            _ => None,
         }
     }
 }

@@ -1,18 +1,21 @@
 //! One pass over an account: list, decide, renew, verify.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::fmt;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
+use std::vec;
 
 use chrono::{DateTime, Utc};
 use futures_util::stream::Stream;
-use tokio::task::JoinSet;
+use tokio::runtime::Handle;
+use tokio::task::{self, JoinSet};
 use tracing::Instrument;
 use tracing::instrument::WithSubscriber;
 
+use crate::call::clock::api::Moment;
 use crate::error::Error;
 use crate::generated::types::ServiceToken;
 use crate::renewal::decision::{Decision, RenewReason, SkipReason};
@@ -20,7 +23,7 @@ use crate::renewal::outcome::{RenewalError, RenewalOutcome, TokenRenewal, verifi
 use crate::renewal::policy::{RenewBy, RenewalPolicy};
 use crate::renewal::report::RenewalReport;
 use crate::tokens::ServiceTokens;
-use crate::tokens::list::ServiceTokenStream;
+use crate::tokens::list::{NextPage, Pages};
 use crate::tokens::requests::UpdateServiceToken;
 
 /// How long each call may take where neither the client nor the call sets a deadline.
@@ -69,12 +72,15 @@ pub enum RenewalEvent {
 
 /// A pass over an account; made by [`ServiceTokens::renew`].
 ///
-/// Await it to get the report. It is also a [`Stream`] of what happens, the last of which
-/// is the report. Nothing is done unless it is awaited or read by [`next`](Self::next). Do
-/// so inside a tokio runtime: renewals run as tasks, so
-/// that a caller may take its time between two events without holding them up. To
-/// stop, drop it: no more calls are made, and tokens that were being renewed may be
-/// renewed or not.
+/// Await it to get the report. It is also a [`Stream`] of events, the last of which holds
+/// the report. Nothing happens until it is polled.
+///
+/// Poll it inside a tokio runtime, where it runs its calls as tasks: a caller that stops
+/// polling for any time costs no call its time. Outside of a runtime, or after the runtime
+/// has shut down, the pass ends with [`RenewalError::NoRuntime`].
+///
+/// To stop a pass, drop it: no more calls are made, and tokens that were being renewed may
+/// have been renewed.
 ///
 /// ```
 /// use cf_service_tokens::renewal::{RenewalEvent, RenewalPolicy};
@@ -149,6 +155,9 @@ impl ServiceTokens {
     /// moved. One token's failure stops no other. Credentials that are not
     /// accepted stop everything at once.
     ///
+    /// Tokens fall due by the API's clock, which the listing shows; see
+    /// [`RenewalReport::clock_skew`].
+    ///
     /// Memory use grows with the number of due tokens, not with the account. Where
     /// the rate limit has no room for so many calls, they wait: each may take a
     /// quarter of an hour, unless [`with`](Self::with) or
@@ -175,7 +184,7 @@ impl ServiceTokens {
     /// ```
     pub fn renew(&self, policy: &RenewalPolicy) -> Renewal {
         Renewal {
-            pass: Pass::new(self, policy.clone(), self.clock().now()),
+            pass: Pass::new(self, policy.clone(), self.api_clock().moment()),
         }
     }
 }
@@ -184,22 +193,23 @@ impl ServiceTokens {
 pub(super) struct Pass {
     tokens: ServiceTokens,
     policy: RenewalPolicy,
+    pub(super) began: Moment,
     /// When all was last well: a token that had not been expired for longer than the
     /// window by then stays due.
-    since: DateTime<Utc>,
+    since: Moment,
     stage: Stage,
-    /// The tokens that were listed, are due, and are not being renewed yet.
+    /// The tokens that are due, and are not being renewed yet.
     due: VecDeque<Due>,
-    /// Tasks rather than futures, so that a caller that polls rarely costs no renewal
-    /// its time. They are aborted when the pass is dropped.
-    in_flight: JoinSet<Tried>,
+    in_flight: JoinSet<Result<DateTime<Utc>, RenewalError>>,
+    /// The tokens that are being renewed, by task.
+    renewing: HashMap<task::Id, Due>,
     /// The names in the policy that no token had so far.
     unmatched: BTreeSet<String>,
     report: RenewalReport,
 }
 
 enum Stage {
-    Listing(ServiceTokenStream),
+    Listing(Box<Listing>),
     Renewing,
     /// Renewals in flight are awaited; no other begins.
     Stopping,
@@ -212,21 +222,20 @@ struct Due {
     reason: RenewReason,
 }
 
-/// A token, and how its renewal ended.
-type Tried = (Due, Result<DateTime<Utc>, RenewalError>);
-
 impl Pass {
-    pub(super) fn new(tokens: &ServiceTokens, policy: RenewalPolicy, since: DateTime<Utc>) -> Self {
+    pub(super) fn new(tokens: &ServiceTokens, policy: RenewalPolicy, since: Moment) -> Self {
         let tokens = tokens.with(|call| call.default_deadline(PATIENCE));
         Self {
-            stage: Stage::Listing(tokens.list().stream()),
+            began: tokens.api_clock().moment(),
+            since,
+            stage: Stage::Listing(Box::new(Listing::new(tokens.list().pages()))),
             due: VecDeque::new(),
             in_flight: JoinSet::new(),
+            renewing: HashMap::new(),
             unmatched: policy.named(),
             report: RenewalReport::new(tokens.clock().now()),
             tokens,
             policy,
-            since,
         }
     }
 
@@ -234,7 +243,7 @@ impl Pass {
     pub(super) async fn next(&mut self) -> Option<RenewalEvent> {
         loop {
             match &mut self.stage {
-                Stage::Listing(stream) => match stream.next().await {
+                Stage::Listing(listing) => match listing.next().await {
                     Some(Ok(token)) => return Some(self.decided(token)),
                     Some(Err(error)) => self.cut_short(error),
                     None => {
@@ -242,24 +251,20 @@ impl Pass {
                         self.start_renewing();
                     }
                 },
-                Stage::Renewing => {
+                Stage::Renewing | Stage::Stopping => {
                     self.fill_up();
-                    return Some(match next_settled(&mut self.in_flight).await {
-                        Some(tried) => self.settled(tried),
-                        None => self.finished(),
-                    });
-                }
-                Stage::Stopping => {
-                    if let Some(tried) = next_settled(&mut self.in_flight).await {
-                        return Some(self.settled(tried));
-                    }
-                    return Some(match self.due.pop_front() {
-                        Some(Due { token, reason }) => {
-                            let outcome = RenewalOutcome::NotTried;
-                            RenewalEvent::Settled(self.note(&token, Some(reason), outcome))
+                    if let Some((id, result)) = next_done(&mut self.in_flight).await {
+                        let result = result.and_then(|result| result);
+                        if let Some(due) = self.renewing.remove(&id) {
+                            return Some(self.settled(&due, result));
                         }
-                        None => self.finished(),
-                    });
+                    } else if let Some(Due { token, reason }) = self.due.pop_front() {
+                        let outcome = RenewalOutcome::NotTried;
+                        let renewal = self.note(&token, Some(reason), outcome);
+                        return Some(RenewalEvent::Settled(renewal));
+                    } else {
+                        return Some(self.finished());
+                    }
                 }
                 Stage::Finished => return None,
             }
@@ -271,8 +276,10 @@ impl Pass {
         for name in [&token.id, &token.name].into_iter().flatten() {
             self.unmatched.remove(name);
         }
-        let now = self.tokens.clock().now();
-        let decision = self.policy.decide_since(&token, now, self.since);
+        let clock = self.tokens.api_clock();
+        let (now, since) = (clock.now(), clock.at(self.since));
+        let since = since.earliest.min(now.earliest);
+        let decision = self.policy.decide_since(&token, now.latest, since);
         match decision {
             Decision::Renew(reason) if self.policy.dry_run => {
                 self.note(&token, Some(reason), RenewalOutcome::Planned);
@@ -287,7 +294,7 @@ impl Pass {
             Decision::Skip(reason) => {
                 if reason == SkipReason::NotDue {
                     let due_at = self.policy.due_at(&token);
-                    self.report.looks_after(due_at, token.expires_at);
+                    self.report.note_deadlines(due_at, token.expires_at);
                 }
                 self.report.skip(reason);
             }
@@ -299,14 +306,14 @@ impl Pass {
     }
 
     /// Handles a listing that broke off. The tokens that are known to be due are renewed
-    /// all the same, unless the credentials are not accepted.
-    fn cut_short(&mut self, error: Error) {
-        if error.is_unauthenticated() {
+    /// all the same, unless no call can succeed.
+    fn cut_short(&mut self, error: RenewalError) {
+        if error.stops_a_pass() {
             self.stage = Stage::Stopping;
         } else {
             self.start_renewing();
         }
-        self.report.error = Some(Arc::new(RenewalError::Call(error)));
+        self.report.error = Some(Arc::new(error));
     }
 
     fn start_renewing(&mut self) {
@@ -317,36 +324,42 @@ impl Pass {
     }
 
     fn fill_up(&mut self) {
-        while self.in_flight.len() < self.policy.concurrency {
-            let Some(due) = self.due.pop_front() else {
-                return;
-            };
-            let renewal = renew(self.tokens.clone(), self.policy.by, due);
-            let renewal = renewal.in_current_span().with_current_subscriber();
-            self.in_flight.spawn(renewal);
+        while matches!(self.stage, Stage::Renewing)
+            && self.in_flight.len() < self.policy.concurrency
+            && let Some(due) = self.due.pop_front()
+        {
+            let renewal = renew(self.tokens.clone(), self.policy.by, due.token.clone());
+            match spawn(&mut self.in_flight, renewal) {
+                Ok(id) => {
+                    self.renewing.insert(id, due);
+                }
+                Err(error) => {
+                    self.due.push_front(due);
+                    self.cut_short(error);
+                }
+            }
         }
     }
 
-    fn settled(&mut self, (due, result): Tried) -> RenewalEvent {
-        let Due { token, reason } = due;
+    fn settled(&mut self, due: &Due, result: Result<DateTime<Utc>, RenewalError>) -> RenewalEvent {
         let outcome = match result {
             Ok(expires_at) => {
-                let mut renewed = token.clone();
+                let mut renewed = due.token.clone();
                 renewed.expires_at = Some(expires_at);
                 let due_at = self.policy.due_at(&renewed);
-                self.report.looks_after(due_at, renewed.expires_at);
+                self.report.note_deadlines(due_at, renewed.expires_at);
                 RenewalOutcome::Renewed { expires_at }
             }
             Err(error) => {
                 let error = Arc::new(error);
-                if matches!(&*error, RenewalError::Call(error) if error.is_unauthenticated()) {
+                if error.stops_a_pass() {
                     self.stage = Stage::Stopping;
                     self.report.error = Some(Arc::clone(&error));
                 }
                 RenewalOutcome::Failed { error }
             }
         };
-        RenewalEvent::Settled(self.note(&token, Some(reason), outcome))
+        RenewalEvent::Settled(self.note(&due.token, Some(due.reason), outcome))
     }
 
     fn note(
@@ -356,59 +369,113 @@ impl Pass {
         outcome: RenewalOutcome,
     ) -> TokenRenewal {
         let renewal = TokenRenewal::new(token, reason, outcome);
-        self.report.note(renewal.clone());
+        self.report.note(renewal.clone(), self.tokens.now());
         renewal
     }
 
     fn finished(&mut self) -> RenewalEvent {
         self.stage = Stage::Finished;
-        self.report.finish(self.tokens.clock().now());
+        let skew = self.tokens.api_clock().skew();
+        self.report.finish(self.tokens.clock().now(), skew);
         RenewalEvent::Finished(self.report.clone())
     }
 }
 
-/// Waits for the next renewal to end; `None` if none is in flight.
-async fn next_settled(in_flight: &mut JoinSet<Tried>) -> Option<Tried> {
-    match in_flight.join_next().await? {
-        Ok(tried) => Some(tried),
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            // Only the end of the runtime cancels a task, and with it this one.
-            Err(_) => std::future::pending().await,
-        },
+/// The listing of a pass, a page at a time.
+struct Listing {
+    /// The tokens of the page that are still to come.
+    page: vec::IntoIter<ServiceToken>,
+    /// The pages after it; `None` while a task asks for the next one.
+    pages: Option<Pages>,
+    in_flight: JoinSet<Result<NextPage, Error>>,
+}
+
+impl Listing {
+    fn new(pages: Pages) -> Self {
+        Self {
+            page: Vec::new().into_iter(),
+            pages: Some(pages),
+            in_flight: JoinSet::new(),
+        }
+    }
+
+    /// Returns the next token; `None` after the last one. This method is cancel safe.
+    async fn next(&mut self) -> Option<Result<ServiceToken, RenewalError>> {
+        loop {
+            if let Some(token) = self.page.next() {
+                return Some(Ok(token));
+            }
+            if let Some(pages) = self.pages.take()
+                && let Err(error) = spawn(&mut self.in_flight, pages.next())
+            {
+                return Some(Err(error));
+            }
+            let (_, page) = next_done(&mut self.in_flight).await?;
+            match page.and_then(|page| page.map_err(RenewalError::Call)) {
+                Ok(Some((page, pages))) => {
+                    self.page = page.into_iter();
+                    self.pages = Some(pages);
+                }
+                Ok(None) => return None,
+                Err(error) => return Some(Err(error)),
+            }
+        }
     }
 }
 
-/// Renews one token, and makes sure of it.
-async fn renew(tokens: ServiceTokens, by: RenewBy, due: Due) -> Tried {
-    let result = extend(&tokens, by, &due.token).await;
-    (due, result)
+/// Makes a call in a task, so that its time goes on while nobody polls the pass. The task
+/// is aborted when the pass is dropped.
+fn spawn<T: Send + 'static>(
+    tasks: &mut JoinSet<T>,
+    call: impl Future<Output = T> + Send + 'static,
+) -> Result<task::Id, RenewalError> {
+    let runtime = Handle::try_current().map_err(|_| RenewalError::NoRuntime)?;
+    let call = call.in_current_span().with_current_subscriber();
+    Ok(tasks.spawn_on(call, &runtime).id())
 }
 
-async fn extend(
-    tokens: &ServiceTokens,
+/// Waits for the next task to end; `None` if there is none.
+async fn next_done<T: 'static>(
+    tasks: &mut JoinSet<T>,
+) -> Option<(task::Id, Result<T, RenewalError>)> {
+    match tasks.join_next_with_id().await? {
+        Ok((id, done)) => Some((id, Ok(done))),
+        Err(error) => {
+            let id = error.id();
+            match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // Only the end of the runtime cancels a task.
+                Err(_) => Some((id, Err(RenewalError::NoRuntime))),
+            }
+        }
+    }
+}
+
+/// Renews one token, and checks that it was renewed.
+async fn renew(
+    tokens: ServiceTokens,
     by: RenewBy,
-    token: &ServiceToken,
+    token: ServiceToken,
 ) -> Result<DateTime<Utc>, RenewalError> {
-    let id = token.id.as_deref().unwrap_or_default();
     let answer = match by {
-        RenewBy::Refresh => tokens.refresh(id).await,
+        RenewBy::Refresh => tokens.refresh(&token).await,
         RenewBy::Duration => {
             let mut request = UpdateServiceToken::new();
             if let Some(duration) = &token.duration {
                 request = request.duration(duration.clone());
             }
-            tokens.update(id, &request).await
+            tokens.update(&token, &request).await
         }
     };
     let answer = answer.map_err(RenewalError::Call)?;
-    let now = tokens.clock().now();
-    match verified(token, &answer, now) {
+    // A clock that jumped ahead must not turn a success into a failure.
+    let now = tokens.api_clock().now().earliest;
+    match verified(&token, &answer, now) {
         Ok(expires_at) => Ok(expires_at),
         Err(error @ RenewalError::OtherToken { id: Some(_) }) => Err(error),
         // The token itself may show what the answer does not.
-        Err(error) => match tokens.get(id).await {
-            Ok(read) => verified(token, &read, now),
+        Err(error) => match tokens.get(&token).await {
+            Ok(read) => verified(&token, &read, now),
             Err(_) => Err(error),
         },
     }

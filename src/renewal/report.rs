@@ -5,9 +5,10 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
-use serde::Serialize;
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
 
+use crate::duration::GoDuration;
 use crate::renewal::decision::{SkipReason, UnableReason};
 use crate::renewal::outcome::{RenewalError, RenewalOutcome, TokenRenewal};
 use crate::tokens::token::printable;
@@ -37,7 +38,7 @@ use crate::tokens::token::printable;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct RenewalReport {
@@ -65,6 +66,11 @@ pub struct RenewalReport {
     /// When the first of all these tokens expires unless it is renewed, those that
     /// should have been renewed included; `None` if none ever does.
     pub next_expiry: Option<DateTime<Utc>>,
+    /// How far the client's clock is ahead of the API's, below zero if it is behind.
+    /// `None` if the two agree within five minutes, or if no answer told the API's time.
+    /// Expiry goes by the API's clock; [`started_at`](Self::started_at) and
+    /// [`finished_at`](Self::finished_at) are by the client's.
+    pub clock_skew: Option<GoDuration>,
 }
 
 impl RenewalReport {
@@ -79,6 +85,7 @@ impl RenewalReport {
             error: None,
             next_due: None,
             next_expiry: None,
+            clock_skew: None,
         }
     }
 
@@ -171,11 +178,11 @@ impl RenewalReport {
     }
 
     /// Notes what became of a token that should be renewed.
-    pub(super) fn note(&mut self, token: TokenRenewal) {
+    pub(super) fn note(&mut self, token: TokenRenewal, now: DateTime<Utc>) {
         if token.outcome.is_at_risk() {
-            // A token that has expired already hurries nobody for the others.
-            let expires_at = token.expires_at.filter(|at| *at > self.started_at);
-            self.looks_after(None, expires_at);
+            // An expired token does not hurry the next pass.
+            let expires_at = token.expires_at.filter(|at| *at > now);
+            self.note_deadlines(None, expires_at);
         }
         self.tokens.push(token);
     }
@@ -185,7 +192,7 @@ impl RenewalReport {
     }
 
     /// Notes when a token falls due and expires that is not to be renewed now.
-    pub(super) fn looks_after(
+    pub(super) fn note_deadlines(
         &mut self,
         due_at: Option<DateTime<Utc>>,
         expires_at: Option<DateTime<Utc>>,
@@ -194,8 +201,9 @@ impl RenewalReport {
         self.next_expiry = self.next_expiry.into_iter().chain(expires_at).min();
     }
 
-    pub(super) fn finish(&mut self, now: DateTime<Utc>) {
+    pub(super) fn finish(&mut self, now: DateTime<Utc>, clock_skew: Option<TimeDelta>) {
         self.finished_at = now;
+        self.clock_skew = clock_skew.and_then(|skew| skew.try_into().ok());
         let never = DateTime::<Utc>::MAX_UTC;
         let rank = |token: &TokenRenewal| {
             let expires_at = token.expires_at.unwrap_or(never);
@@ -245,6 +253,14 @@ impl fmt::Display for RenewalReport {
         }
         if !self.unmatched.is_empty() {
             write!(f, "; no such token: {}", some_of(&self.unmatched))?;
+        }
+        match self.clock_skew {
+            Some(skew) if skew < GoDuration::ZERO => {
+                let behind = skew.checked_neg().unwrap_or(GoDuration::MAX);
+                write!(f, "; the clock is {behind:#} slow by the API's")?;
+            }
+            Some(skew) => write!(f, "; the clock is {skew:#} fast by the API's")?,
+            None => {}
         }
         Ok(())
     }

@@ -9,6 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::BoxFuture;
 use futures_util::stream::Stream;
 
+use crate::call::clock::api::Moment;
 use crate::renewal::pass::{Pass, RenewalEvent};
 use crate::renewal::policy::RenewalPolicy;
 use crate::renewal::report::RenewalReport;
@@ -85,7 +86,7 @@ pub struct Watch {
     next_expiry: Option<DateTime<Utc>>,
     /// When the last pass began that left nothing to look after, or the watch itself.
     /// A token that expires after that stays due until it is renewed.
-    since: DateTime<Utc>,
+    since: Moment,
 }
 
 enum Stage {
@@ -138,7 +139,7 @@ impl ServiceTokens {
     /// # }
     /// ```
     pub fn watch(&self, policy: &RenewalPolicy) -> Watch {
-        let since = self.clock().now();
+        let since = self.api_clock().moment();
         Watch {
             tokens: self.clone(),
             policy: policy.clone(),
@@ -160,6 +161,9 @@ impl Watch {
                 Stage::Passing(pass) => match pass.next().await {
                     Some(event) => {
                         if let RenewalEvent::Finished(report) = &event {
+                            if report.is_success() {
+                                self.since = pass.began;
+                            }
                             self.pause_after(report);
                         }
                         return WatchEvent::Renewal(event);
@@ -194,15 +198,12 @@ impl Watch {
     /// Rests until the next token falls due, or until it is time to look again.
     fn pause_after(&mut self, report: &RenewalReport) {
         let clock = self.tokens.clock();
-        let now = clock.now();
+        let now = self.tokens.now();
         let is_still_due = report.next_due.is_some_and(|due_at| due_at <= now);
         self.failures = match report.is_worth_another_pass() || is_still_due {
             true => self.failures.saturating_add(1),
             false => 0,
         };
-        if report.is_success() {
-            self.since = report.started_at;
-        }
         // A pass that broke off may not have seen the token that expires first.
         let known = self
             .next_expiry
@@ -215,7 +216,7 @@ impl Watch {
         self.stage = Stage::Pausing(Pause {
             until: TimeDelta::from_std(pause)
                 .ok()
-                .and_then(|pause| now.checked_add_signed(pause))
+                .and_then(|pause| clock.now().checked_add_signed(pause))
                 .unwrap_or(DateTime::<Utc>::MAX_UTC),
             wake_at: clock.elapsed().saturating_add(pause),
             is_told: false,

@@ -220,30 +220,19 @@ impl ListServiceTokens {
     /// # }
     /// ```
     pub fn stream(self) -> ServiceTokenStream {
-        let pages = stream::try_unfold(Some(Progress::default()), move |progress| {
-            let list = self.clone();
-            async move {
-                let Some(mut progress) = progress else {
-                    return Ok(None);
-                };
-                let page = list.page(progress.page).await?;
-                let is_new = progress.note(&page);
-                let new = is_new.iter().filter(|is_new| **is_new).count();
-                let is_last = progress
-                    .judge(&page, new, list.filter.narrows())
-                    .map_err(|words| page.unusable(words))?;
-                progress.page = progress.page.saturating_add(1);
-                let mut tokens = page.into_inner().tokens;
-                let mut is_new = is_new.into_iter();
-                tokens.retain(|_| is_new.next() == Some(true));
-                Ok(Some((tokens, (!is_last).then_some(progress))))
-            }
-        });
-        let tokens = pages
+        let tokens = stream::try_unfold(self.pages(), Pages::next)
             .map_ok(|tokens| stream::iter(tokens).map(Ok))
             .try_flatten();
         ServiceTokenStream {
             tokens: tokens.boxed(),
+        }
+    }
+
+    pub(crate) fn pages(self) -> Pages {
+        Pages {
+            list: self,
+            progress: Progress::default(),
+            is_last: false,
         }
     }
 }
@@ -307,6 +296,38 @@ impl Stream for ServiceTokenStream {
 impl fmt::Debug for ServiceTokenStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ServiceTokenStream").finish_non_exhaustive()
+    }
+}
+
+/// The tokens of a page, and the pages after it.
+pub(crate) type NextPage = Option<(Vec<ServiceToken>, Pages)>;
+
+/// The pages of a listing, without the tokens that an earlier page had.
+pub(crate) struct Pages {
+    list: ListServiceTokens,
+    progress: Progress,
+    /// Whether the page before was the last one.
+    is_last: bool,
+}
+
+impl Pages {
+    /// Returns the next page; `None` after the last one.
+    pub(crate) async fn next(mut self) -> Result<NextPage, Error> {
+        if self.is_last {
+            return Ok(None);
+        }
+        let progress = &mut self.progress;
+        let page = self.list.page(progress.page).await?;
+        let is_new = progress.note(&page);
+        let new = is_new.iter().filter(|is_new| **is_new).count();
+        self.is_last = progress
+            .judge(&page, new, self.list.filter.narrows())
+            .map_err(|words| page.unusable(words))?;
+        progress.page = progress.page.saturating_add(1);
+        let mut tokens = page.into_inner().tokens;
+        let mut is_new = is_new.into_iter();
+        tokens.retain(|_| is_new.next() == Some(true));
+        Ok(Some((tokens, self)))
     }
 }
 

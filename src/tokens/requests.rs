@@ -4,7 +4,7 @@ use std::fmt;
 
 use chrono::{DateTime, Utc};
 
-use crate::duration::{GoDuration, TokenDuration};
+use crate::duration::{DurationRangeError, GoDuration, TokenDuration, saturated};
 use crate::error::Error;
 use crate::generated::types::{
     CreateServiceTokenRequest, RotateServiceTokenRequest, ServiceTokenName,
@@ -368,14 +368,13 @@ pub struct RotateServiceToken {
 #[derive(Clone, Debug, PartialEq)]
 enum OldSecret {
     Revoked,
-    /// `None` if the duration is too long.
-    ValidFor(Option<GoDuration>),
+    ValidFor(GoDuration),
     ValidUntil(DateTime<Utc>),
 }
 
 impl RotateServiceToken {
-    /// Keeps the old secret valid for this long from the moment of the call, so that its
-    /// users can change over. The dashboard offers 1 hour to 30 days. It takes a
+    /// Keeps the old secret valid for this long from the moment of the call, by the API's
+    /// clock, so that its users can change over. The dashboard offers 1 hour to 30 days. It takes a
     /// [`GoDuration`], or a duration of `std` or `chrono`. The call refuses a duration that
     /// is not above zero, or that is past 292 years.
     ///
@@ -400,13 +399,14 @@ impl RotateServiceToken {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn grace(grace: impl TryInto<GoDuration>) -> Self {
+    pub fn grace(grace: impl TryInto<GoDuration, Error: Into<DurationRangeError>>) -> Self {
         Self {
-            old_secret: OldSecret::ValidFor(grace.try_into().ok()),
+            old_secret: OldSecret::ValidFor(saturated(grace)),
         }
     }
 
-    /// Keeps the old secret valid until this instant.
+    /// Keeps the old secret valid until this instant, by the API's clock. The call refuses
+    /// an instant in the past.
     ///
     /// ```
     /// use cf_service_tokens::{ErrorKind, RotateServiceToken};
@@ -455,7 +455,13 @@ impl RotateServiceToken {
         }
     }
 
-    /// Returns the request as it is sent at `now`, if the API can accept it.
+    /// Whether the old secret stays valid for a time.
+    pub(crate) fn has_grace(&self) -> bool {
+        self.old_secret != OldSecret::Revoked
+    }
+
+    /// Returns the request as it is sent at `now` by the API's clock, if the API can
+    /// accept it.
     pub(crate) fn checked(&self, now: DateTime<Utc>) -> Result<RotateServiceTokenRequest, Error> {
         let valid_until = match self.old_secret {
             OldSecret::Revoked => None,
@@ -465,18 +471,17 @@ impl RotateServiceToken {
                 ));
             }
             OldSecret::ValidUntil(instant) => Some(instant),
-            OldSecret::ValidFor(Some(grace)) if grace <= GoDuration::ZERO => {
+            OldSecret::ValidFor(grace) if grace <= GoDuration::ZERO => {
                 return Err(Error::invalid_request(
                     "the grace period is not longer than zero; to end the old secret at once, use `revoke_now`",
                 ));
             }
-            OldSecret::ValidFor(grace) => Some(
-                grace
-                    .and_then(|grace| now.checked_add_signed(grace.into()))
-                    .ok_or_else(|| {
-                        Error::invalid_request("the grace period is too long; shorten it")
-                    })?,
-            ),
+            OldSecret::ValidFor(GoDuration::MAX) => {
+                return Err(Error::invalid_request(
+                    "the grace period is 292 years or longer; shorten it",
+                ));
+            }
+            OldSecret::ValidFor(grace) => now.checked_add_signed(grace.into()),
         };
         Ok(RotateServiceTokenRequest {
             previous_client_secret_expires_at: valid_until,

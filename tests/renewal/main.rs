@@ -9,6 +9,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod clocks;
 mod decision;
 mod pass;
 mod ten_years;

@@ -14,10 +14,11 @@ use cf_service_tokens_simulator::{
     Fault, Injection, Operation, SeedToken, Simulator, SimulatorBuilder, TokenField,
 };
 use chrono::TimeDelta;
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
+use tokio::runtime::Builder;
 use tokio::sync::{Barrier, watch};
 
 /// A simulator and a client of it that go by the same clock.
@@ -744,6 +745,112 @@ async fn a_caller_that_pauses_between_events_costs_no_renewal_its_time() {
     }
 }
 
+/// Renews for a caller that drops the first `next` once the list is asked for, and then
+/// pauses for twice as long as an attempt may take. Meanwhile the server answers. The
+/// report, and how many requests came.
+async fn renew_for_a_caller_that_pauses_while_listing(timeout: Duration) -> (String, usize) {
+    let (asked, mut is_asked) = watch::channel(0_usize);
+    let (paused, is_paused) = watch::channel(false);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base_url = format!("http://{}/client/v4", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            let (mut is_paused, asked) = (is_paused.clone(), asked.clone());
+            tokio::spawn(async move {
+                crate::support::read_request(&mut socket).await.unwrap();
+                asked.send_modify(|count| *count += 1);
+                is_paused.wait_for(|paused| *paused).await.unwrap();
+                let body = json!({
+                    "success": true, "errors": [], "messages": [],
+                    "result": [token(1, LATER)], "result_info": { "total_count": 1 },
+                });
+                let answer = crate::support::json("200 OK", &body.to_string());
+                // A client that gave up is gone.
+                let _ = socket.write_all(answer.as_bytes()).await;
+            });
+        }
+    });
+    let client = Client::builder()
+        .api_token("t")
+        .base_url(base_url)
+        .timeout(timeout)
+        .clock(crate::support::clock());
+    let client = client.build().unwrap();
+    let account = client.account(crate::support::ACCOUNT).unwrap();
+    let mut renewal = account.service_tokens().renew(&RenewalPolicy::new());
+    tokio::select! {
+        event = renewal.next() => panic!("{event:?}"),
+        _ = is_asked.wait_for(|asked| *asked > 0) => {}
+    }
+    paused.send_replace(true);
+    tokio::time::sleep(timeout * 2).await;
+    let report = renewal.await;
+    (report.to_string(), *is_asked.borrow())
+}
+
+#[tokio::test]
+async fn a_caller_that_pauses_while_listing_costs_the_page_no_time() {
+    let mut timeout = Duration::from_millis(250);
+    let expected = ("1 token: 1 skipped".to_owned(), 1);
+    loop {
+        let outcome = renew_for_a_caller_that_pauses_while_listing(timeout).await;
+        // A busy machine may need longer for the answer itself.
+        if outcome == expected {
+            break;
+        }
+        timeout *= 4;
+        assert!(timeout < Duration::from_secs(10), "{outcome:?}");
+    }
+}
+
+#[test]
+fn a_pass_ends_with_an_error_when_its_runtime_has_ended() {
+    let runtime = || Builder::new_current_thread().enable_all().build().unwrap();
+    let servers = tokio::runtime::Runtime::new().unwrap();
+    let stalled = |_, _: &str| (b"HTTP/1.1 200 OK\r\n".to_vec(), Then::Stall);
+    let stalls_at_once = servers.block_on(RawServer::scripted(stalled));
+    let stalls_after_the_list =
+        servers.block_on(account((1..=9).map(|n| token(n, SOON)).collect(), stalled));
+    for (server, events, expected) in [
+        (&stalls_at_once, 0, "0 tokens: nothing was done"),
+        (
+            &stalls_after_the_list,
+            9,
+            "9 tokens: 8 failed, 1 not tried; not renewed: token 1, token 2, token 3, token 4, \
+             token 5, token 6, token 7, token 8, token 9",
+        ),
+    ] {
+        let mut renewal = tokens_of(server).renew(&RenewalPolicy::new());
+        runtime().block_on(async {
+            for _ in 0..events {
+                renewal.next().await.unwrap();
+            }
+            let poll = tokio::time::timeout(Duration::from_millis(50), renewal.next());
+            assert!(poll.await.is_err(), "the server stalls");
+        });
+        let limit = Duration::from_secs(20);
+        let report = runtime().block_on(async { tokio::time::timeout(limit, renewal).await });
+        let report = report.unwrap();
+        let ended = "; stopped early: there is no tokio runtime: the pass was polled outside of \
+                     one, or its runtime has shut down; poll it inside a running runtime";
+        assert_eq!(report.to_string(), format!("{expected}{ended}"));
+    }
+}
+
+#[test]
+fn a_pass_outside_of_a_runtime_is_an_error() {
+    let servers = tokio::runtime::Runtime::new().unwrap();
+    let server = servers.block_on(account(vec![token(1, SOON)], |_, _| unreachable!()));
+    let mut renewal = tokens_of(&server).renew(&RenewalPolicy::new());
+    let Some(RenewalEvent::Finished(report)) = renewal.next().now_or_never().unwrap() else {
+        panic!("it has not ended");
+    };
+    assert!(matches!(
+        report.error.as_deref(),
+        Some(RenewalError::NoRuntime)
+    ));
+}
+
 #[tokio::test]
 async fn the_deadline_of_the_client_holds_for_renewals() {
     let server = RawServer::in_turn(&[crate::support::answer(
@@ -820,6 +927,11 @@ async fn a_report_as_json() {
     "#);
     assert_eq!(json["skipped"], serde_json::json!({ "not_due": 1 }));
     assert_eq!(json["started_at"], "2026-11-24T12:00:00Z");
+
+    let read: RenewalReport = serde_json::from_value(json.clone()).unwrap();
+    assert_eq!(read.to_string(), report.to_string());
+    assert_eq!(serde_json::to_value(&read).unwrap(), json);
+
     #[cfg(feature = "schemars")]
     {
         let schema = schemars::schema_for!(cf_service_tokens::renewal::RenewalReport);

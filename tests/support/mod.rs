@@ -99,10 +99,16 @@ impl RawServer {
 
     /// The one request so far, fit for a snapshot.
     pub fn request(&self) -> String {
-        let [request] = &self.requests()[..] else {
-            panic!("not one request: {:?}", self.requests());
-        };
-        request
+        let requests = self.requests();
+        assert_eq!(requests.len(), 1, "{requests:?}");
+        self.last_request()
+    }
+
+    /// The newest request, fit for a snapshot.
+    pub fn last_request(&self) -> String {
+        self.requests()
+            .pop()
+            .unwrap()
             .replace(&self.address.to_string(), "127.0.0.1:PORT")
             .replace('\r', "")
     }

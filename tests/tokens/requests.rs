@@ -150,7 +150,7 @@ async fn rotate() {
     let server = server(TOKEN_ANSWER).await;
     let request = RotateServiceToken::grace_until("2126-12-24T18:00:00Z".parse().unwrap());
     server.tokens().rotate(TOKEN, &request).await.unwrap();
-    insta::assert_snapshot!(server.request(), @r#"
+    insta::assert_snapshot!(server.last_request(), @r#"
     POST /client/v4/accounts/023e105f4ecef8ad9ca31a8372d0c353/access/service_tokens/f174e90a-fafe-4643-bbbc-4a0ed4fc8415/rotate HTTP/1.1
     accept: application/json
     content-type: application/json
@@ -170,7 +170,7 @@ async fn rotate_with_a_grace_from_now() {
     let request = RotateServiceToken::grace(Duration::from_secs(3600));
     server.tokens().rotate(TOKEN, &request).await.unwrap();
     let after = Utc::now();
-    let sent = server.request();
+    let sent = server.last_request();
     let body: serde_json::Value = serde_json::from_str(sent.split("\n\n").last().unwrap()).unwrap();
     let until = body["previous_client_secret_expires_at"].as_str().unwrap();
     let until: DateTime<Utc> = until.parse().unwrap();
@@ -222,6 +222,7 @@ async fn what_the_api_cannot_accept_never_reaches_the_wire() {
     }
     let rotates = [
         RotateServiceToken::grace(Duration::ZERO),
+        RotateServiceToken::grace(TimeDelta::MIN),
         RotateServiceToken::grace(Duration::MAX),
         RotateServiceToken::grace_until("2020-01-01T00:00:00Z".parse().unwrap()),
     ];
@@ -257,7 +258,8 @@ async fn what_the_api_cannot_accept_never_reaches_the_wire() {
     `duration`: the duration goes past 2562047h47m16.854775807s (292 years), use a shorter one
     the client secret version is -1, but versions count from 1
     the grace period is not longer than zero; to end the old secret at once, use `revoke_now`
-    the grace period is too long; shorten it
+    the grace period is not longer than zero; to end the old secret at once, use `revoke_now`
+    the grace period is 292 years or longer; shorten it
     the grace period would end in the past; to end the old secret at once, use `revoke_now`
     `page` is 0, but the first page is 1
     `per_page` is 0, but it must be from 1 to 1000
