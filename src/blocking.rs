@@ -1,7 +1,7 @@
-//! The same calls for programs without an asynchronous runtime.
+//! A blocking client, for programs without an asynchronous runtime.
 //!
 //! Each type has the name of its counterpart in the crate's root, and each call waits for
-//! its answer. In place of a stream there is an iterator, `list().iter()`.
+//! its answer. Instead of a stream there is an iterator, `list().iter()`.
 //!
 //! ```
 //! use cf_service_tokens::blocking::Client;
@@ -24,11 +24,10 @@
 //!
 //! # Inside an asynchronous runtime
 //!
-//! A blocking call holds up its thread. Inside `tokio::task::spawn_blocking` and
-//! `block_in_place` that is fine. In an asynchronous task it would hold up the task's
-//! runtime, so there a call is an error for which
-//! [`Error::is_configuration`](crate::Error::is_configuration) holds. Use the
-//! asynchronous client there.
+//! A blocking call blocks its thread, which is fine inside `tokio::task::spawn_blocking` and
+//! `block_in_place`. In an asynchronous task it would block the runtime, so there it returns
+//! an error for which [`Error::is_configuration`](crate::Error::is_configuration) holds. Use
+//! the asynchronous client in a task.
 //!
 //! ```
 //! # use cf_service_tokens::blocking::Client;
@@ -56,6 +55,7 @@ use std::task::{Context, Waker};
 use std::thread;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -74,7 +74,7 @@ use crate::{
 /// The name of each thread that is started here.
 const THREAD_NAME: &str = "cf-service-tokens";
 
-/// Runs calls to their end.
+/// Waits for calls.
 #[derive(Clone)]
 struct Waiter {
     handle: Handle,
@@ -86,8 +86,8 @@ struct OwnRuntime(Option<Runtime>);
 
 impl Waiter {
     fn new() -> Result<Self, Error> {
-        // A thread of its own polls the connections between calls, so that one that
-        // the server has closed while idle is not used again.
+        // A driver thread polls the connections between calls, so that a connection that
+        // the server closes while it is idle is not used again.
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name(THREAD_NAME)
@@ -151,9 +151,9 @@ impl Drop for OwnRuntime {
     }
 }
 
-/// Writes methods that call the asynchronous method of the same name: `set` for one that
-/// changes a builder, `set_ref` for one that returns a changed copy, and `wait` for one
-/// that makes a call.
+/// Defines methods that call the asynchronous method of the same name: `set` for a builder's
+/// method, `set_ref` for a method that returns a changed copy, `get` for one that returns a
+/// value, and `wait` for one that makes a call.
 macro_rules! forward {
     ($to:literal: $($kind:ident $name:ident($($argument:ident: $type:ty),*) $(-> $answer:ty)?;)+) => {
         $(forward! { @$kind $to, $name($($argument: $type),*) $(-> $answer)? })+
@@ -172,13 +172,19 @@ macro_rules! forward {
             Self { inner: self.inner.$name($($argument),*), waiter: self.waiter.clone() }
         }
     };
+    (@get $to:literal, $name:ident() -> $answer:ty) => {
+        #[doc = concat!("See [`", stringify!($name), "`](crate::", $to, "::", stringify!($name), ").")]
+        pub fn $name(&self) -> $answer {
+            self.inner.$name()
+        }
+    };
     (@wait $to:literal, $name:ident($($argument:ident: $type:ty),*) -> $answer:ty) => {
         #[doc = concat!("Waits for [`", stringify!($name), "`](crate::", $to, "::", stringify!($name), ").")]
         ///
         /// # Errors
         ///
-        /// As the asynchronous call, and an error for which [`Error::is_configuration`]
-        /// holds in an asynchronous task.
+        /// The same as for the asynchronous call. In an asynchronous task, an error for which
+        /// [`Error::is_configuration`] holds.
         pub fn $name(&self, $($argument: $type),*) -> Result<$answer, Error> {
             self.waiter.wait(self.inner.$name($($argument),*))?
         }
@@ -247,8 +253,8 @@ impl ClientBuilder {
     ///
     /// # Errors
     ///
-    /// As [`crate::ClientBuilder::build`], and an error for which
-    /// [`Error::is_configuration`] holds, if no thread can be started.
+    /// The same as for [`crate::ClientBuilder::build`], and an error for which
+    /// [`Error::is_configuration`] holds, if the thread can't be started.
     pub fn build(self) -> Result<Client, Error> {
         Ok(Client {
             inner: self.inner.build()?,
@@ -301,7 +307,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// As [`ClientBuilder::build`].
+    /// The same as for [`ClientBuilder::build`].
     pub fn from_env() -> Result<Self, Error> {
         ClientBuilder::from_env().build()
     }
@@ -310,12 +316,12 @@ impl Client {
         set_ref with(set: impl FnOnce(CallOptions) -> CallOptions);
     }
 
-    /// Returns a client of other credentials on the same connections; see
+    /// Returns a client with other credentials on the same connections; see
     /// [`crate::Client::with_credentials`], which has an example.
     ///
     /// # Errors
     ///
-    /// As [`crate::Client::with_credentials`].
+    /// The same as for [`crate::Client::with_credentials`].
     pub fn with_credentials(&self, credentials: Credentials) -> Result<Self, Error> {
         Ok(Self {
             inner: self.inner.with_credentials(credentials)?,
@@ -329,7 +335,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// As [`crate::Client::account`].
+    /// The same as for [`crate::Client::account`].
     pub fn account(&self, id: impl AsRef<str>) -> Result<Account, Error> {
         Ok(Account {
             inner: self.inner.account(id)?,
@@ -344,7 +350,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// As [`crate::Client::default_account`].
+    /// The same as for [`crate::Client::default_account`].
     pub fn default_account(&self) -> Result<Account, Error> {
         Ok(Account {
             inner: self.inner.default_account()?,
@@ -374,11 +380,8 @@ pub struct Account {
 }
 
 impl Account {
-    /// Returns the id of the account.
-    ///
-    /// See the example of [`crate::Account`].
-    pub fn id(&self) -> &AccountId {
-        self.inner.id()
+    forward! { "Account":
+        get id() -> &AccountId;
     }
 
     /// Returns the calls for the service tokens of the account.
@@ -427,13 +430,6 @@ pub struct ServiceTokens {
 }
 
 impl ServiceTokens {
-    /// Returns the id of the account.
-    ///
-    /// See the example of [`crate::Account`].
-    pub fn account_id(&self) -> &AccountId {
-        self.inner.account_id()
-    }
-
     /// Returns a builder for a listing, by page or as an iterator.
     ///
     /// See the example of [`ListServiceTokens`].
@@ -445,6 +441,8 @@ impl ServiceTokens {
     }
 
     forward! { "ServiceTokens":
+        get account_id() -> &AccountId;
+        get now() -> DateTime<Utc>;
         set_ref with(set: impl FnOnce(CallOptions) -> CallOptions);
         wait find(name: &str) -> ServiceToken;
         wait create(request: &CreateServiceToken) -> Response<IssuedServiceToken>;
@@ -455,14 +453,14 @@ impl ServiceTokens {
         wait rotate(token: impl ToServiceTokenId, request: &RotateServiceToken) -> Response<IssuedServiceToken>;
     }
 
-    /// Renews the tokens of the account that fall due; see
-    /// [`crate::ServiceTokens::renew`]. The report says what failed.
+    /// Renews the due tokens of the account; see [`crate::ServiceTokens::renew`]. The report
+    /// says what failed.
     ///
     /// See the example of [`ServiceTokens`].
     ///
     /// # Errors
     ///
-    /// An error for which [`Error::is_configuration`] holds in an asynchronous task.
+    /// In an asynchronous task, an error for which [`Error::is_configuration`] holds.
     pub fn renew(&self, policy: &RenewalPolicy) -> Result<RenewalReport, Error> {
         self.waiter.wait(self.inner.renew(policy).into_future())
     }
@@ -501,8 +499,8 @@ impl ListServiceTokens {
         wait page(page: u32) -> Response<ServiceTokenPage>;
     }
 
-    /// Returns an iterator over all tokens, which asks for a page when the one before is
-    /// used up; see [`crate::ListServiceTokens::stream`].
+    /// Returns an iterator over all tokens, which requests them page by page; see
+    /// [`crate::ListServiceTokens::stream`].
     ///
     /// See the example of [`ListServiceTokens`].
     pub fn iter(self) -> ServiceTokenIter {
@@ -531,7 +529,7 @@ impl ListServiceTokens {
 /// # }
 /// ```
 pub struct ServiceTokenIter {
-    /// `None` once the stream can't be waited for.
+    /// `None` after a call in an asynchronous task.
     stream: Option<ServiceTokenStream>,
     waiter: Waiter,
 }
@@ -594,8 +592,8 @@ impl RawRequest {
     ///
     /// # Errors
     ///
-    /// As the asynchronous call, and an error for which [`Error::is_configuration`]
-    /// holds in an asynchronous task.
+    /// The same as for the asynchronous call. In an asynchronous task, an error for which
+    /// [`Error::is_configuration`] holds.
     pub fn send<T: DeserializeOwned + Send>(self) -> Result<Response<T>, Error> {
         self.waiter.wait(self.inner.send())?
     }

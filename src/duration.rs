@@ -5,7 +5,7 @@
 //! same as `1h`. There is one addition, the word `forever`.
 //!
 //! - [`GoDuration`] is the length itself: nanoseconds in an `i64`, read and printed as Go does.
-//! - [`TokenDuration`] is what a token's `duration` field holds: a [`GoDuration`], `forever`, or,
+//! - [`TokenDuration`] is the value of a token's `duration` field: a [`GoDuration`], `forever`, or,
 //!   in a response, a text that this version can't read.
 //!
 //! # The grammar
@@ -17,9 +17,9 @@
 //!
 //! # Where this differs from Go
 //!
-//! Go adds the parts of a duration in a 64-bit integer, and two parts of exactly 2⁶³ nanoseconds
-//! bring it back to zero: Go reads `9223372036854775808ns9223372036854775808ns` as `0s`. Here that
-//! text is out of range, like every other one past the limit. Nothing else differs, down to the
+//! Go adds the parts of a duration in a 64-bit integer, where two parts of exactly 2⁶³ nanoseconds
+//! wrap to zero: Go reads `9223372036854775808ns9223372036854775808ns` as `0s`. Here that text is
+//! out of range, like every other text past the limit. Everything else is the same, including the
 //! rounding of fractions finer than a nanosecond.
 
 mod error;

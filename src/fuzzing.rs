@@ -1,7 +1,7 @@
-//! What the fuzzer runs, and what a short run on stable checks in the tests.
+//! The targets of the fuzzer, which the tests run for a short time.
 //!
-//! Each function takes any bytes and must not panic; what else must hold is
-//! asserted.
+//! Each function takes any bytes and must not panic; it asserts everything else that must
+//! hold.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -27,7 +27,7 @@ use crate::generated::operations::{LIST_ACCOUNT_SERVICE_TOKENS, ROTATE_ACCOUNT_S
 use crate::tokens::issued::IssuedServiceToken;
 use crate::tokens::list::ServiceTokenPage;
 
-/// Durations: what is read prints so that it reads the same.
+/// Durations: a parsed duration prints as a text that parses as the same duration.
 pub fn duration(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;
@@ -94,7 +94,7 @@ pub fn response(data: &[u8]) {
     response_of(status, headers, body);
 }
 
-/// Reads an answer as two calls would, and shows whatever comes of it.
+/// Judges an answer for two calls, and prints each result.
 fn response_of(status: StatusCode, headers: HeaderMap, body: &[u8]) {
     let redactor = Redactor::new([]);
     let Ok(base_url) = BaseUrl::cloudflare() else {
@@ -134,7 +134,11 @@ fn response_of(status: StatusCode, headers: HeaderMap, body: &[u8]) {
                 assert!(!is_nothing_else || !shown.contains(secret), "{shown}");
             }
             Err(error) => {
-                assert_eq!(error.body(), Some(body.as_ref()), "nothing is lost");
+                assert_eq!(
+                    error.body(),
+                    Some(body.as_ref()),
+                    "the error has the whole body"
+                );
                 let _ = format!("{error} {error:?}");
             }
         }
@@ -148,7 +152,7 @@ mod tests {
 
     use super::*;
 
-    /// Bytes of which most are parts of what the functions look for.
+    /// Bytes that mostly consist of the given parts.
     fn likely(parts: &'static [&'static str]) -> impl Strategy<Value = Vec<u8>> {
         let part = prop_oneof![
             8 => proptest::sample::select(parts).prop_map(|part| part.as_bytes().to_vec()),

@@ -1,8 +1,8 @@
 //! Keeps the service tokens of an account from expiring.
 //!
-//! [`ServiceTokens::renew`] goes through an account once: it lists the
-//! tokens, decides about each, renews what falls due, and checks that each
-//! renewal did what it should. [`ServiceTokens::watch`] does so for ever.
+//! [`ServiceTokens::renew`] makes one pass over an account: it lists the tokens, decides
+//! about each, renews the due ones, and checks that each renewal moved the expiry.
+//! [`ServiceTokens::watch`] repeats that without end.
 //!
 //! ```
 //! use cf_service_tokens::renewal::RenewalPolicy;

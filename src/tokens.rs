@@ -28,8 +28,7 @@ use crate::tokens::requests::{CreateServiceToken, RotateServiceToken, UpdateServ
 /// The service tokens of an account; returned by
 /// [`Account::service_tokens`](crate::Account::service_tokens).
 ///
-/// It is cheap to clone. The calls and their effects follow [Cloudflare's API
-/// documentation][docs].
+/// It is cheap to clone. [Cloudflare's API documentation][docs] describes the calls.
 ///
 /// [docs]: https://developers.cloudflare.com/api/resources/zero_trust/subresources/access/subresources/service_tokens/
 ///
@@ -71,12 +70,12 @@ impl ServiceTokens {
         &self.account
     }
 
-    /// The clock of the client.
+    /// Returns the clock of the client.
     pub(crate) fn clock(&self) -> &dyn Clock {
         &*self.transport.clock
     }
 
-    /// The clock of the API.
+    /// Returns the clock of the API.
     pub(crate) fn api_clock(&self) -> &ApiClock {
         &self.transport.api_clock
     }
@@ -111,7 +110,8 @@ impl ServiceTokens {
         self.api_clock().now().latest
     }
 
-    /// A random number from 0 to 1, from the seed of the client's [`Retry`](crate::Retry).
+    /// Returns a random number from 0 to 1, by the seed of the client's
+    /// [`Retry`](crate::Retry).
     pub(crate) fn random(&self) -> f64 {
         self.transport.retrier.random()
     }
@@ -185,13 +185,13 @@ impl ServiceTokens {
     /// # Errors
     ///
     /// An error for which [`Error::is_not_found`] holds, if no token has the name;
-    /// [`Ambiguous`](crate::ErrorKind::Ambiguous) if several have it, whose message names
-    /// their ids; otherwise any failure of the [listing](Self::list).
+    /// [`Ambiguous`](crate::ErrorKind::Ambiguous) if several tokens have it (the message
+    /// lists their ids); otherwise any failure of the [listing](Self::list).
     pub async fn find(&self, name: &str) -> Result<ServiceToken, Error> {
         let mut stream = self.list().name(name).stream();
         let mut found = Vec::new();
         while let Some(token) = stream.next().await {
-            // The API is asked for this name, but need not compare as exactly.
+            // The API may compare names less exactly.
             found.extend(Some(token?).filter(|token| token.name.as_deref() == Some(name)));
         }
         match found.len() {
@@ -213,7 +213,7 @@ impl ServiceTokens {
         }
     }
 
-    /// Asks for one page of a listing.
+    /// Requests one page of a listing.
     pub(crate) async fn page(
         &self,
         filter: &Filter,
@@ -231,14 +231,14 @@ impl ServiceTokens {
             .await
     }
 
-    /// Creates a service token. The answer holds its secret, which **no later call
-    /// shows again**, so store it before anything else.
+    /// Creates a service token. The answer contains its secret, which **no later call
+    /// returns again**, so store it before anything else.
     ///
-    /// Cloudflare documents the answer without the expiry and the time of the last
-    /// use; [`get`](Self::get) returns them. Whatever else is odd in the answer, a secret
-    /// at its documented place is returned. Without one, the call is an error, whose
-    /// [`body`](Error::body) holds the answer, and whose
-    /// [`secret_places`](Error::secret_places) name where else a secret may be.
+    /// Cloudflare documents the answer without the expiry and the time of the last use;
+    /// [`get`](Self::get) returns them. A secret at its documented place is returned even if
+    /// the rest of the answer can't be read. Without one, the call fails, and the error has
+    /// the whole answer ([`body`](Error::body)) and the places that may contain a secret
+    /// ([`secret_places`](Error::secret_places)).
     ///
     /// ```
     /// use cf_service_tokens::{CreateServiceToken, TokenDuration};
@@ -315,8 +315,7 @@ impl ServiceTokens {
             .await
     }
 
-    /// Changes the fields of a service token that the request names, and keeps all
-    /// others.
+    /// Changes the fields of a service token that the request sets.
     ///
     /// ```
     /// use cf_service_tokens::UpdateServiceToken;
@@ -331,7 +330,7 @@ impl ServiceTokens {
     ///
     /// let token = tokens.update(&id, &UpdateServiceToken::new().enabled(false)).await?;
     /// assert_eq!(token.enabled, Some(false));
-    /// assert_eq!(token.name.as_deref(), Some("deploy"), "it stays as it was");
+    /// assert_eq!(token.name.as_deref(), Some("deploy"), "it has not changed");
     /// # Ok(())
     /// # }
     /// ```
@@ -342,8 +341,8 @@ impl ServiceTokens {
     /// [`InvalidId`](crate::ErrorKind::InvalidId) or
     /// [`InvalidRequest`](crate::ErrorKind::InvalidRequest); otherwise any failure of the
     /// call. The same update can be sent twice without harm, unless it raises the
-    /// [`client_secret_version`](UpdateServiceToken::client_secret_version): then it
-    /// makes a new secret, which only the first answer may hold.
+    /// [`client_secret_version`](UpdateServiceToken::client_secret_version), which creates a
+    /// new secret that only the first answer may contain.
     pub async fn update(
         &self,
         token: impl ToServiceTokenId,
@@ -362,7 +361,7 @@ impl ServiceTokens {
         self.transport.call(&operation, &self.options, send).await
     }
 
-    /// Deletes a service token, and returns it for the last time.
+    /// Deletes a service token, and returns it.
     ///
     /// ```
     /// # use cf_service_tokens::Client;
@@ -402,11 +401,11 @@ impl ServiceTokens {
     /// Moves the expiry of a service token to one year from now, whatever its own
     /// duration.
     ///
-    /// Cloudflare's API documentation says that the expiration is refreshed, not by how
-    /// much: `expires_at` in the answer is what counts.
+    /// Cloudflare's documentation does not say by how much a refresh moves the expiry, so go by
+    /// `expires_at` in the answer.
     ///
-    /// The client secret stays the same, so clients of the token need no change. A
-    /// second refresh does no harm.
+    /// The client secret stays the same, so clients of the token need no change. A second
+    /// refresh does no harm.
     ///
     /// ```
     /// # use chrono::{TimeDelta, Utc};
@@ -445,18 +444,18 @@ impl ServiceTokens {
             .await
     }
 
-    /// Replaces the secret of a service token. The answer holds the new secret, which
-    /// **no later call shows again**, so store it before anything else. The request
-    /// says when the old secret expires.
+    /// Replaces the secret of a service token. The answer contains the new secret, which
+    /// **no later call returns again**, so store it before anything else. The request says
+    /// when the old secret expires.
     ///
     /// That goes by the API's clock. If the request has a grace period and no answer has
     /// shown that clock yet, the client [gets](Self::get) the token first.
     ///
-    /// Cloudflare documents the answer without the expiry and the time of the last
-    /// use, neither of which a rotation changes. Whatever else is odd in the answer, a
-    /// secret at its documented place is returned. Without one, the call is an error,
-    /// whose [`body`](Error::body) holds the answer, and whose
-    /// [`secret_places`](Error::secret_places) name where else a secret may be.
+    /// Cloudflare documents the answer without the expiry and the time of the last use, which
+    /// a rotation does not change. A secret at its documented place is returned even if the
+    /// rest of the answer can't be read. Without one, the call fails, and the error has the
+    /// whole answer ([`body`](Error::body)) and the places that may contain a secret
+    /// ([`secret_places`](Error::secret_places)).
     ///
     /// ```
     /// use std::time::Duration;
@@ -483,10 +482,10 @@ impl ServiceTokens {
     /// Before anything is sent, an error of the kind
     /// [`InvalidId`](crate::ErrorKind::InvalidId) or
     /// [`InvalidRequest`](crate::ErrorKind::InvalidRequest); otherwise any failure of the
-    /// call. If [`Error::may_have_been_applied`] holds, the token may have a secret that
-    /// nobody has seen. With a grace period, the old secret still works until that ends.
-    /// A second rotation makes another secret and ends the old one at once, since a token
-    /// keeps only its newest secret and the one before.
+    /// call. If [`Error::may_have_been_applied`] holds, the token may have a new secret
+    /// that is lost. With a grace period, the old secret works until that ends. A second
+    /// rotation would revoke the old one at once, since a token keeps only its two newest
+    /// secrets.
     pub async fn rotate(
         &self,
         token: impl ToServiceTokenId,

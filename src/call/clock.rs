@@ -11,12 +11,11 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-/// The clock of a client: it decides when to retry, how long a call has waited and
-/// when a rate limit ends. [`ClientBuilder::clock`] sets it, so that hours can pass
-/// at once in a test; [`ManualClock`] serves most tests.
+/// The clock of a client, for its retries, deadlines, rate limit and watches.
 ///
-/// The timeout of a single attempt does not use the clock: it is real time, since
-/// the network is real.
+/// [`ClientBuilder::clock`] sets it, so that a test does not have to wait. [`ManualClock`]
+/// is enough for most tests. The timeout of a single attempt does not use the clock, but
+/// real time.
 ///
 /// ```
 /// use std::pin::Pin;
@@ -24,7 +23,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 /// use cf_service_tokens::{Client, Clock};
 /// use chrono::{DateTime, TimeDelta, Utc};
 ///
-/// /// The clock of a machine that is a minute slow.
+/// /// A clock that is a minute slow.
 /// struct Slow(Instant);
 ///
 /// impl Clock for Slow {
@@ -48,10 +47,10 @@ pub trait Clock: Send + Sync {
     /// Returns the date and time, which may jump either way.
     fn now(&self) -> DateTime<Utc>;
 
-    /// Returns the time since some fixed moment. It never goes back.
+    /// Returns the time since some fixed moment, which never goes back.
     fn elapsed(&self) -> Duration;
 
-    /// Completes once [`elapsed`](Self::elapsed) has grown by `duration`.
+    /// Completes once [`elapsed`](Self::elapsed) has grown by at least `duration`.
     fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 }
 
@@ -69,16 +68,15 @@ impl<C: Clock + ?Sized> Clock for Arc<C> {
     }
 }
 
-/// A clock for tests, which stands still until a test moves it.
+/// A clock for tests, which stands still until a test or a sleep moves it.
 ///
-/// [`advance`](Self::advance) moves it, and so does a sleep: the clock moves to the
-/// end of the sleep, which then completes. So a retry, a wait for the rate limit and
-/// a watch take no real time, and the clock shows afterwards how long they would
-/// have taken. Sleeps that run side by side take as long as the longest of them. A
-/// sleep that is dropped before it completes moves nothing.
+/// [`advance`](Self::advance) moves it. A sleep moves it to the end of the sleep, and then
+/// completes. So retries, waits for the rate limit and watches take no real time, and the
+/// clock shows how long they would have taken. Concurrent sleeps take as long as the longest
+/// of them. A sleep that is dropped before it completes does not move the clock.
 ///
-/// It is cheap to clone, and clones share the time. [`reader`](Self::reader) hands the
-/// same time to a simulator of the API:
+/// It is cheap to clone, and clones share the time. [`reader`](Self::reader) shares the time
+/// with a simulator of the API:
 ///
 /// ```
 /// use std::time::Duration;
@@ -111,13 +109,13 @@ impl<C: Clock + ?Sized> Clock for Arc<C> {
 pub struct ManualClock(Arc<Mutex<ManualTime>>);
 
 struct ManualTime {
-    /// The date and time at which nothing has elapsed.
+    /// The date and time when `elapsed` was zero.
     start: DateTime<Utc>,
     elapsed: Duration,
 }
 
 impl ManualClock {
-    /// Creates a clock that stands at `now`.
+    /// Creates a clock that shows `now`.
     ///
     /// See the example of [`ManualClock`].
     pub fn new(now: DateTime<Utc>) -> Self {
@@ -127,7 +125,7 @@ impl ManualClock {
         })))
     }
 
-    /// Lets time pass, for the date and for [`elapsed`](Clock::elapsed).
+    /// Advances the date and [`elapsed`](Clock::elapsed).
     ///
     /// See the example of [`ManualClock`].
     pub fn advance(&self, duration: Duration) {
@@ -135,8 +133,8 @@ impl ManualClock {
         time.elapsed = time.elapsed.saturating_add(duration);
     }
 
-    /// Sets the date and time, forward or back, as somebody sets the clock of a
-    /// machine: no time passes, so [`elapsed`](Clock::elapsed) stays as it is.
+    /// Sets the date and time, forward or back, like the clock of a machine: no time
+    /// passes, so [`elapsed`](Clock::elapsed) does not change.
     ///
     /// ```
     /// use cf_service_tokens::{Clock, ManualClock};
@@ -185,7 +183,7 @@ impl Clock for ManualClock {
         let (clock, end) = (self.clone(), self.elapsed().saturating_add(duration));
         let mut is_first_poll = true;
         Box::pin(poll_fn(move |context| {
-            // Other tasks must be able to begin their sleeps before this one ends.
+            // Let other tasks start their sleeps before this one ends.
             if is_first_poll {
                 is_first_poll = false;
                 context.waker().wake_by_ref();
@@ -211,7 +209,7 @@ fn signed(duration: Duration) -> TimeDelta {
     TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX)
 }
 
-/// The clocks of the system, and tokio's timer.
+/// The system's clocks, with tokio's timer.
 pub(crate) struct SystemClock {
     started: Instant,
 }

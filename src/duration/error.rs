@@ -1,11 +1,11 @@
-//! What can be wrong with a duration.
+//! The errors of durations.
 
 use std::convert::Infallible;
 use std::fmt;
 
-/// The text is not a duration.
+/// The error of parsing a text that is not a duration.
 ///
-/// Its message says what is wrong, where, and what to write instead. It quotes no more than a few
+/// Its message says what is wrong, where, and what to write instead. It quotes at most 24
 /// characters of the text, with control characters escaped.
 ///
 /// # Examples
@@ -32,10 +32,10 @@ struct Details {
     forever_allowed: bool,
 }
 
-/// The ways in which a text can fail to be a duration.
+/// The kind of a [`ParseDurationError`].
 ///
-/// They are those of Go's `time.ParseDuration`, except that Go calls a duration out of range
-/// invalid, too.
+/// The kinds are those of Go's `time.ParseDuration`, except that Go reports a duration out of
+/// range as invalid.
 ///
 /// # Examples
 ///
@@ -51,13 +51,13 @@ struct Details {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ParseDurationErrorKind {
-    /// There is no number where one must be.
+    /// A number is missing.
     Invalid,
-    /// The duration, or a part of it, doesn't fit in 63 bits of nanoseconds: about 292 years.
+    /// The duration, or a part of it, is longer than 2⁶³ nanoseconds, about 292 years.
     OutOfRange,
     /// A number has no unit.
     MissingUnit,
-    /// A number is followed by something that is not a unit.
+    /// The text after a number is not a unit.
     UnknownUnit,
 }
 
@@ -83,13 +83,13 @@ impl ParseDurationError {
         }
     }
 
-    /// The same error, where the word `forever` would have done as well.
+    /// Returns the same error for a place where `forever` is allowed, too.
     pub(super) fn or_forever(mut self) -> Self {
         self.details.forever_allowed = true;
         self
     }
 
-    /// What is wrong.
+    /// Returns the kind of the error.
     ///
     /// See the example of [`ParseDurationErrorKind`].
     #[must_use]
@@ -97,7 +97,7 @@ impl ParseDurationError {
         self.details.kind
     }
 
-    /// Where in the text it is, in bytes: the start of the number or the unit that is wrong.
+    /// Returns the byte offset in the text at which the wrong number or unit starts.
     ///
     /// # Examples
     ///
@@ -133,7 +133,10 @@ impl fmt::Display for ParseDurationError {
             }
             ParseDurationErrorKind::OutOfRange => {
                 f.write_str("duration out of range: ")?;
-                write!(f, "{found} at byte {offset} goes past 2562047h (292 years)")?;
+                write!(
+                    f,
+                    "{found} at byte {offset} is longer than 2562047h (292 years)"
+                )?;
             }
             ParseDurationErrorKind::MissingUnit => {
                 write!(f, "missing unit in {found} at byte {offset}")?;
@@ -181,9 +184,9 @@ impl fmt::Display for Excerpt {
     }
 }
 
-/// A length of time that the other type can't hold.
+/// The error of converting a duration to a type that can't hold it.
 ///
-/// A [`std::time::Duration`] is never negative, and a [`GoDuration`](crate::GoDuration) is never
+/// A [`std::time::Duration`] can't be negative, and a [`GoDuration`](crate::GoDuration) can't be
 /// longer than about 292 years.
 ///
 /// # Examples
@@ -195,7 +198,7 @@ impl fmt::Display for Excerpt {
 /// let error = GoDuration::try_from(Duration::MAX).unwrap_err();
 /// assert_eq!(
 ///     error.to_string(),
-///     "the duration goes past 2562047h47m16.854775807s (292 years), use a shorter one"
+///     "the duration is longer than 2562047h47m16.854775807s (292 years); use a shorter one"
 /// );
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -211,12 +214,12 @@ pub(super) enum RangeErrorKind {
 impl fmt::Display for DurationRangeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0 {
-            RangeErrorKind::Negative => "the duration is negative, use one of zero or more",
+            RangeErrorKind::Negative => "the duration is negative; use one of zero or more",
             RangeErrorKind::TooLong => {
-                "the duration goes past 2562047h47m16.854775807s (292 years), use a shorter one"
+                "the duration is longer than 2562047h47m16.854775807s (292 years); use a shorter one"
             }
             RangeErrorKind::TooNegative => {
-                "the duration goes past -2562047h47m16.854775808s (-292 years), use a shorter one"
+                "the duration is below -2562047h47m16.854775808s (-292 years); use a longer one"
             }
         })
     }

@@ -1,4 +1,4 @@
-//! A length of time as Go has it.
+//! Go's type for a length of time.
 
 use std::fmt;
 use std::time::Duration;
@@ -14,14 +14,14 @@ pub(super) const SECOND: u64 = 1_000 * MILLISECOND;
 pub(super) const MINUTE: u64 = 60 * SECOND;
 pub(super) const HOUR: u64 = 60 * MINUTE;
 
-/// A length of time in whole nanoseconds, up to about 292 years either way: Go's `time.Duration`.
+/// A length of time in whole nanoseconds, from about -292 to 292 years: Go's `time.Duration`.
 ///
-/// It reads from text ([`FromStr`](std::str::FromStr)) and prints (`{}`) exactly as in Go. The
-/// alternate form (`{:#}`) leaves out trailing units that are zero: `8760h`, where Go prints
-/// `8760h0m0s`. Both read back as the same value. Width, fill and alignment apply as to any text;
-/// a precision has no effect, since a shortened text would be a different duration.
+/// It parses ([`FromStr`](std::str::FromStr)) and prints (`{}`) exactly as in Go. The alternate
+/// form (`{:#}`) omits trailing units that are zero: `8760h`, where Go prints `8760h0m0s`. Both
+/// parse as the same value. Width, fill and alignment apply as to any text; a precision has no
+/// effect, since a shortened text would be a different duration.
 ///
-/// In serde's formats it is a string, written in the short form.
+/// It serializes as a string in the short form.
 ///
 /// # Examples
 ///
@@ -39,14 +39,14 @@ pub(super) const HOUR: u64 = 60 * MINUTE;
 pub struct GoDuration(i64);
 
 impl GoDuration {
-    /// No time at all, `0s`.
+    /// The duration `0s`.
     pub const ZERO: Self = Self(0);
-    /// The most negative length, `-2562047h47m16.854775808s`.
+    /// The most negative duration, `-2562047h47m16.854775808s`.
     pub const MIN: Self = Self(i64::MIN);
-    /// The longest length, `2562047h47m16.854775807s`.
+    /// The longest duration, `2562047h47m16.854775807s`.
     pub const MAX: Self = Self(i64::MAX);
 
-    /// A length in nanoseconds.
+    /// Creates a duration from nanoseconds.
     ///
     /// # Examples
     ///
@@ -59,7 +59,7 @@ impl GoDuration {
         Self(nanos)
     }
 
-    /// A length in seconds; `None` if it is out of range.
+    /// Creates a duration from seconds; `None` if it is out of range.
     ///
     /// # Examples
     ///
@@ -73,7 +73,7 @@ impl GoDuration {
         Self::from_units(secs, SECOND)
     }
 
-    /// A length in minutes; `None` if it is out of range.
+    /// Creates a duration from minutes; `None` if it is out of range.
     ///
     /// # Examples
     ///
@@ -86,11 +86,11 @@ impl GoDuration {
         Self::from_units(mins, MINUTE)
     }
 
-    /// A length in hours; `None` if it is out of range.
+    /// Creates a duration from hours; `None` if it is out of range.
     ///
     /// # Examples
     ///
-    /// In a constant, a length out of range is a compile error:
+    /// In a constant, a duration out of range is a compile error:
     ///
     /// ```
     /// # use cf_service_tokens::GoDuration;
@@ -109,7 +109,7 @@ impl GoDuration {
         }
     }
 
-    /// The length in nanoseconds.
+    /// Returns the duration in nanoseconds.
     ///
     /// # Examples
     ///
@@ -124,7 +124,7 @@ impl GoDuration {
         self.0
     }
 
-    /// Whether this is no time at all.
+    /// Returns whether the duration is zero.
     ///
     /// # Examples
     ///
@@ -137,7 +137,7 @@ impl GoDuration {
         self.0 == 0
     }
 
-    /// Whether this is less than no time.
+    /// Returns whether the duration is below zero.
     ///
     /// # Examples
     ///
@@ -151,7 +151,7 @@ impl GoDuration {
         self.0 < 0
     }
 
-    /// The sum of both; `None` if it is out of range.
+    /// Adds two durations; `None` if the sum is out of range.
     ///
     /// # Examples
     ///
@@ -169,7 +169,7 @@ impl GoDuration {
         }
     }
 
-    /// This less the other; `None` if it is out of range.
+    /// Subtracts the other duration; `None` if the difference is out of range.
     ///
     /// # Examples
     ///
@@ -187,7 +187,7 @@ impl GoDuration {
         }
     }
 
-    /// This many times over; `None` if it is out of range.
+    /// Multiplies the duration; `None` if the product is out of range.
     ///
     /// # Examples
     ///
@@ -204,7 +204,7 @@ impl GoDuration {
         }
     }
 
-    /// The same length the other way; `None` for [`MIN`](Self::MIN).
+    /// Negates the duration; `None` for [`MIN`](Self::MIN).
     ///
     /// # Examples
     ///
@@ -222,7 +222,7 @@ impl GoDuration {
     }
 }
 
-/// Converts a duration of any type, one out of range to [`GoDuration::MIN`] or
+/// Converts a duration; one out of range becomes [`GoDuration::MIN`] or
 /// [`GoDuration::MAX`].
 pub(crate) fn saturated(
     duration: impl TryInto<GoDuration, Error: Into<DurationRangeError>>,
@@ -237,7 +237,7 @@ pub(crate) fn saturated(
 impl TryFrom<Duration> for GoDuration {
     type Error = DurationRangeError;
 
-    /// Fails past [`GoDuration::MAX`].
+    /// Fails if the duration is longer than [`GoDuration::MAX`].
     fn try_from(duration: Duration) -> Result<Self, DurationRangeError> {
         match i64::try_from(duration.as_nanos()) {
             Ok(nanos) => Ok(Self(nanos)),
@@ -249,7 +249,7 @@ impl TryFrom<Duration> for GoDuration {
 impl TryFrom<GoDuration> for Duration {
     type Error = DurationRangeError;
 
-    /// Fails for a negative length.
+    /// Fails if the duration is negative.
     fn try_from(duration: GoDuration) -> Result<Self, DurationRangeError> {
         match u64::try_from(duration.0) {
             Ok(nanos) => Ok(Self::from_nanos(nanos)),
@@ -261,7 +261,7 @@ impl TryFrom<GoDuration> for Duration {
 impl TryFrom<TimeDelta> for GoDuration {
     type Error = DurationRangeError;
 
-    /// Fails past [`GoDuration::MAX`] and [`GoDuration::MIN`].
+    /// Fails if the duration is not between [`GoDuration::MIN`] and [`GoDuration::MAX`].
     fn try_from(delta: TimeDelta) -> Result<Self, DurationRangeError> {
         match delta.num_nanoseconds() {
             Some(nanos) => Ok(Self(nanos)),

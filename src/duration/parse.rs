@@ -1,4 +1,4 @@
-//! Reads Go's duration grammar, byte by byte and without allocating.
+//! Parses Go's duration grammar, byte by byte and without allocating.
 
 use std::str::FromStr;
 
@@ -12,11 +12,11 @@ const LIMIT: u64 = i64::MIN.unsigned_abs();
 impl FromStr for GoDuration {
     type Err = ParseDurationError;
 
-    /// Reads a duration exactly as Go's `time.ParseDuration` does.
+    /// Parses a duration exactly as Go's `time.ParseDuration` does.
     ///
     /// # Errors
     ///
-    /// [`ParseDurationError`] tells what is wrong with the text, and where.
+    /// A [`ParseDurationError`] if the text is not a duration, or one out of range.
     ///
     /// # Examples
     ///
@@ -67,14 +67,14 @@ fn failure(
     text: &str,
     rest: &[u8],
 ) -> Result<GoDuration, ParseDurationError> {
-    // Nothing but a zero needs no unit.
+    // Only a lone zero needs no unit.
     if matches!(text, "0" | "+0" | "-0") {
         return Ok(GoDuration::ZERO);
     }
     Err(ParseDurationError::new(kind, text, text.len() - rest.len()))
 }
 
-/// Reads one number and its unit; gives its nanoseconds and the bytes after it.
+/// Parses a number and its unit; returns its nanoseconds and the remaining bytes.
 #[inline]
 fn part(rest: &mut &[u8]) -> Result<u64, ParseDurationErrorKind> {
     let start = *rest;
@@ -118,7 +118,7 @@ fn part(rest: &mut &[u8]) -> Result<u64, ParseDurationErrorKind> {
 struct Digits<'a> {
     start: &'a [u8],
     count: usize,
-    /// What they write as a number, modulo 2⁶⁴.
+    /// The number that they denote, modulo 2⁶⁴.
     value: u64,
     after: &'a [u8],
 }
@@ -140,7 +140,7 @@ impl<'a> Digits<'a> {
         }
     }
 
-    /// What they write as a number, or `u64::MAX` if that is more.
+    /// Returns the number that they denote, or `u64::MAX` if it is larger.
     #[inline]
     fn number(self) -> Option<u64> {
         // Any 18 digits fit.
@@ -151,7 +151,7 @@ impl<'a> Digits<'a> {
         }
     }
 
-    /// What they write after a decimal point, as that fraction of a unit: whole nanoseconds.
+    /// Returns the fraction of a unit that they denote after a decimal point, in nanoseconds.
     #[inline]
     fn of(self, unit: u64) -> u64 {
         match POWERS_OF_TEN.get(self.count) {
@@ -161,7 +161,7 @@ impl<'a> Digits<'a> {
     }
 }
 
-/// The number at the start of a text, or `u64::MAX` if it is more.
+/// Returns the number at the start of a text, or `u64::MAX` if it is larger.
 #[cold]
 fn long_number(start: &[u8]) -> Option<u64> {
     let number = leading_digits(start).fold(0, |number: u64, digit| {
@@ -170,15 +170,15 @@ fn long_number(start: &[u8]) -> Option<u64> {
     (number <= LIMIT).then_some(number)
 }
 
-/// A fraction of a unit whose last digits are worth less than a nanosecond.
+/// Returns a fraction of a unit with digits below a nanosecond.
 ///
-/// These are Go's own steps. Each of them may round, so that any other way, even an exact one,
-/// is a nanosecond off for some texts.
+/// The steps are those of Go, each of which may round. Any other algorithm, even an exact one,
+/// differs by a nanosecond for some texts.
 #[cold]
 fn fine_fraction(start: &[u8], unit: u64) -> u64 {
     let (mut value, mut scale) = (0, 1.0);
     for digit in leading_digits(start) {
-        // Digits that would take the number past 2⁶³ don't count.
+        // Go ignores digits that would make the number larger than 2⁶³.
         if value > LIMIT / 10 || value * 10 + digit > LIMIT {
             break;
         }
@@ -193,7 +193,7 @@ fn leading_digits(start: &[u8]) -> impl Iterator<Item = u64> {
     digits.map(|digit| u64::from(digit - b'0'))
 }
 
-/// 10⁰ to 10¹¹: an hour in nanoseconds ends with eleven zeros, more than the other units do.
+/// 10⁰ to 10¹¹: an hour in nanoseconds ends with eleven zeros, the most of all units.
 const POWERS_OF_TEN: [u64; 12] = [
     1,
     10,
@@ -209,7 +209,7 @@ const POWERS_OF_TEN: [u64; 12] = [
     100_000_000_000,
 ];
 
-/// Reads a unit, which runs to the next digit, point or end; gives its length in nanoseconds.
+/// Parses a unit, which ends at the next digit, point or end of text; returns its nanoseconds.
 #[inline]
 fn unit(rest: &mut &[u8]) -> Result<u64, ParseDurationErrorKind> {
     let (unit, after) = match rest {

@@ -26,7 +26,7 @@ impl Serialize for GoDuration {
     }
 }
 
-/// Writes a text at the width that is asked for.
+/// Writes a text, padded to the formatter's width.
 ///
 /// Unlike [`fmt::Formatter::pad`] it ignores the precision, which would cut the text short.
 pub(super) fn pad(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
@@ -52,24 +52,24 @@ pub(super) fn pad(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
 
 #[derive(Clone, Copy, PartialEq)]
 enum Form {
-    /// With every unit below the largest: `1h0m0s`.
+    /// Includes all units below the largest: `1h0m0s`.
     Go,
-    /// Without the last units where they are zero: `1h`.
+    /// Omits trailing units that are zero: `1h`.
     Short,
 }
 
-/// Where a duration is written, from its end to its start, before it goes out in one piece.
+/// A buffer for the text of a duration, written from its end to its start.
 ///
 /// It is aligned so that the check for UTF-8 takes eight bytes at a time.
 #[repr(align(8))]
 struct Buffer {
     bytes: [u8; Buffer::CAPACITY],
-    /// Where the text begins.
+    /// The index at which the text starts.
     start: usize,
 }
 
 impl Buffer {
-    /// The longest text, that of [`GoDuration::MIN`], takes 25 bytes.
+    /// The longest text, that of [`GoDuration::MIN`], has 25 bytes.
     const CAPACITY: usize = 32;
 
     fn new() -> Self {
@@ -104,7 +104,7 @@ impl Buffer {
         text.get(self.start..).unwrap_or_default()
     }
 
-    /// Hours, minutes and seconds, from the largest that isn't zero.
+    /// Writes hours, minutes and seconds, from the largest unit that isn't zero.
     #[inline]
     fn push_clock(&mut self, nanos: u64, form: Form) {
         let (seconds, fraction) = (nanos / SECOND, (nanos % SECOND) as u32);
@@ -135,7 +135,7 @@ impl Buffer {
         self.push_digit(number);
     }
 
-    /// So many digits after a point, without zeros at the end; nothing if there are none else.
+    /// Writes a point and this many digits, without trailing zeros; nothing if all are zero.
     #[inline]
     fn push_fraction(&mut self, mut fraction: u32, mut digits: u32) {
         if fraction == 0 {
@@ -157,13 +157,13 @@ impl Buffer {
         self.push(b'.');
     }
 
-    /// The last digit of a number.
+    /// Writes the last digit of a number.
     #[inline]
     fn push_digit(&mut self, number: u32) {
         self.push(b'0' + (number % 10) as u8);
     }
 
-    /// Bytes that come one after the other in the text.
+    /// Writes bytes in the order that they have in the text.
     #[inline]
     fn push_all(&mut self, bytes: &[u8]) {
         for byte in bytes.iter().rev() {
@@ -173,7 +173,7 @@ impl Buffer {
 
     #[inline]
     fn push(&mut self, byte: u8) {
-        // A remainder is always a place in the buffer, so that none has to be checked.
+        // The remainder is always a valid index, so that the compiler omits the bounds check.
         self.start = self.start.wrapping_sub(1) % Self::CAPACITY;
         self.bytes[self.start] = byte;
     }

@@ -1,4 +1,4 @@
-//! What a service token's `duration` field holds.
+//! The value of a service token's `duration` field.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -17,16 +17,16 @@ use super::print;
 
 /// How long a service token is valid: a [`GoDuration`], or `forever`.
 ///
-/// Cloudflare gives a token's duration back in the text that it was created with, so that text is
-/// kept, sent and printed as it is. Equality, order and hash go by what it means: `60m` equals
-/// `1h`, and `forever` is longer than everything else.
+/// Cloudflare returns a token's duration as the text that the token was created with, so this
+/// type keeps, sends and prints that text. Equality, order and hash go by its value: `60m` equals
+/// `1h`, and `forever` is longer than all other durations.
 ///
 /// # In responses
 ///
-/// Text from outside, by [`FromStr`] and [`TryFrom`], must be right. Deserializing takes any
-/// string: a duration that the API may add one day shall not make a token unreadable. Such a text
-/// is neither [finite](Self::finite) nor [forever](Self::is_forever), it equals only the same
-/// text, and it is neither longer nor shorter than any other duration.
+/// [`FromStr`] and [`TryFrom`] refuse a text that is not a duration. Deserializing accepts any
+/// string, so that a new form of duration does not make a token unreadable. Such a text is neither
+/// [finite](Self::finite) nor [forever](Self::is_forever), equals only the same text, and is
+/// neither longer nor shorter than any other duration.
 ///
 /// # Examples
 ///
@@ -46,7 +46,7 @@ pub struct TokenDuration {
     meaning: Meaning,
 }
 
-/// What a text means, in ascending order.
+/// The value of a text, in ascending order.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Meaning {
     Finite(GoDuration),
@@ -57,14 +57,13 @@ enum Meaning {
 const FOREVER: &str = "forever";
 
 impl TokenDuration {
-    /// A token that never expires, `forever`.
+    /// The duration of a token that never expires, `forever`.
     pub const FOREVER: Self = Self {
         text: Cow::Borrowed(FOREVER),
         meaning: Meaning::Forever,
     };
 
-    /// What the API, by its documentation, gives a token that is created without a duration: a
-    /// year, `8760h`.
+    /// The documented duration of a token that is created without one: a year, `8760h`.
     pub const DEFAULT: Self = Self {
         text: Cow::Borrowed("8760h"),
         meaning: match GoDuration::from_hours(8760) {
@@ -73,7 +72,7 @@ impl TokenDuration {
         },
     };
 
-    /// The text as it came, or, of a [`GoDuration`], its short form.
+    /// Returns the text: as it was given, or the short form of a [`GoDuration`].
     ///
     /// # Examples
     ///
@@ -87,7 +86,7 @@ impl TokenDuration {
         &self.text
     }
 
-    /// The length, unless the token never expires or the text is not readable.
+    /// Returns the duration; `None` if the token never expires or the text can't be read.
     ///
     /// # Examples
     ///
@@ -104,7 +103,7 @@ impl TokenDuration {
         }
     }
 
-    /// Whether the token never expires.
+    /// Returns whether the token never expires.
     ///
     /// # Examples
     ///
@@ -118,7 +117,7 @@ impl TokenDuration {
         self.meaning == Meaning::Forever
     }
 
-    /// Whether this is a length or `forever`, and not some other text from a response.
+    /// Returns whether this is a duration or `forever`, and not another text from a response.
     ///
     /// # Examples
     ///
@@ -136,7 +135,7 @@ impl TokenDuration {
         self.meaning != Meaning::Unreadable
     }
 
-    /// What equality, order and hash go by.
+    /// Returns the key of equality and hash.
     fn key(&self) -> (Meaning, &str) {
         match self.meaning {
             Meaning::Unreadable => (self.meaning, &self.text),
@@ -160,11 +159,11 @@ impl Meaning {
 impl FromStr for TokenDuration {
     type Err = ParseDurationError;
 
-    /// Reads a duration in Go's grammar, or `forever`.
+    /// Parses a duration in Go's grammar, or `forever`.
     ///
     /// # Errors
     ///
-    /// [`ParseDurationError`] tells what is wrong with the text, and where.
+    /// A [`ParseDurationError`] if the text is neither.
     fn from_str(text: &str) -> Result<Self, ParseDurationError> {
         let meaning = Meaning::read(text)?;
         Ok(Self {
@@ -207,7 +206,7 @@ impl From<GoDuration> for TokenDuration {
 impl TryFrom<Duration> for TokenDuration {
     type Error = DurationRangeError;
 
-    /// Fails past [`GoDuration::MAX`].
+    /// Fails if the duration is longer than [`GoDuration::MAX`].
     fn try_from(duration: Duration) -> Result<Self, DurationRangeError> {
         GoDuration::try_from(duration).map(Self::from)
     }
@@ -216,7 +215,7 @@ impl TryFrom<Duration> for TokenDuration {
 impl TryFrom<TimeDelta> for TokenDuration {
     type Error = DurationRangeError;
 
-    /// Fails past [`GoDuration::MAX`] and [`GoDuration::MIN`].
+    /// Fails if the duration is not between [`GoDuration::MIN`] and [`GoDuration::MAX`].
     fn try_from(delta: TimeDelta) -> Result<Self, DurationRangeError> {
         GoDuration::try_from(delta).map(Self::from)
     }
@@ -237,7 +236,7 @@ impl Hash for TokenDuration {
 }
 
 impl PartialOrd for TokenDuration {
-    /// `None` if one of them is not readable, and they are not the same text.
+    /// Returns `None` if one of the two can't be read, and they are not the same text.
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         if self == other {
             return Some(Ordering::Equal);
@@ -266,7 +265,7 @@ impl Serialize for TokenDuration {
 }
 
 impl<'de> Deserialize<'de> for TokenDuration {
-    /// Takes any string, even one that is not readable.
+    /// Accepts any string.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         let meaning = Meaning::read(&text).unwrap_or(Meaning::Unreadable);

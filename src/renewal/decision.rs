@@ -8,8 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::generated::types::ServiceToken;
 use crate::renewal::policy::{RenewBy, RenewalPolicy};
 
-/// The decision about a token; returned by
-/// [`RenewalPolicy::decide`].
+/// The decision about a token; returned by [`RenewalPolicy::decide`].
 ///
 /// See the example of [`RenewalPolicy::decide`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -17,15 +16,15 @@ use crate::renewal::policy::{RenewBy, RenewalPolicy};
 #[serde(tag = "decision", content = "reason", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Decision {
-    /// It is renewed.
+    /// The token is renewed.
     Renew(RenewReason),
-    /// It needs no renewal.
+    /// The token needs no renewal.
     Skip(SkipReason),
-    /// It needs attention, but can't be renewed.
+    /// The token can't be renewed, and somebody should look at it.
     Unable(UnableReason),
 }
 
-/// Defines the reasons of a decision: for a program, and in words.
+/// Defines an enum of reasons, each with a name for programs and words for people.
 macro_rules! reasons {
     ($(#[$doc:meta])* $name:ident { $($(#[$reason_doc:meta])* $reason:ident: $machine:literal, $words:literal;)+ }) => {
         $(#[$doc])*
@@ -38,8 +37,8 @@ macro_rules! reasons {
         }
 
         impl $name {
-            /// Returns the reason for a program, such as a metric's label; its `Display` is
-            /// for people.
+            /// Returns the reason's name for programs, such as a metric's label. Its `Display`
+            /// is for people.
             ///
             /// ```
             /// use cf_service_tokens::renewal::{SkipReason, UnableReason};
@@ -66,46 +65,46 @@ macro_rules! reasons {
 }
 
 reasons! {
-    /// Why a token is renewed.
+    /// The reason to renew a token.
     RenewReason {
-        /// It expires within the policy's window.
+        /// The token expires within the policy's window.
         Due: "due", "expires soon";
-        /// It has expired.
+        /// The token has expired.
         Expired: "expired", "has expired";
     }
 }
 
 reasons! {
-    /// Why a token is left as it is.
+    /// The reason to skip a token.
     SkipReason {
-        /// It expires, but not within the policy's window.
+        /// The token does not expire within the policy's window.
         NotDue: "not_due", "not due yet";
-        /// Its duration is `forever`.
+        /// The token's duration is `forever`.
         NeverExpires: "never_expires", "never expires";
-        /// It is disabled, and the policy leaves such tokens out.
+        /// The token is disabled, and the policy skips disabled tokens.
         Disabled: "disabled", "is disabled";
-        /// It expired longer ago than the policy's window, and the policy leaves such
-        /// tokens out.
+        /// The token expired longer ago than the policy's window, and the policy skips such
+        /// tokens.
         Expired: "expired", "expired longer ago than the window";
-        /// The policy leaves it out by its name or id.
-        Excluded: "excluded", "is left out by name or id";
-        /// The policy names tokens, and not this one.
+        /// The policy excludes the token by its name or id.
+        Excluded: "excluded", "is excluded by name or id";
+        /// The policy names other tokens.
         NotSelected: "not_selected", "is not among those named";
-        /// It is another shard's.
+        /// The token belongs to another shard.
         OtherShard: "other_shard", "belongs to another shard";
     }
 }
 
 reasons! {
-    /// Why a token can't be renewed.
+    /// The reason why a token can't be renewed.
     UnableReason {
-        /// The API did not give its id, or one that can't be an id.
-        NoId: "no_id", "the API gave no usable id";
-        /// It does not last forever, but the API did not say when it expires.
+        /// The API returned no id, or one that is invalid.
+        NoId: "no_id", "the API returned no valid id";
+        /// The API did not say when the token expires.
         NoExpiry: "no_expiry", "the API did not say when it expires";
-        /// It falls due, and is to be renewed by its own duration, but has none
-        /// that can be read.
-        UnreadableDuration: "unreadable_duration", "has no duration that it could be renewed by";
+        /// The policy renews the token by its own duration, which is missing or can't be
+        /// read.
+        UnreadableDuration: "unreadable_duration", "its duration is missing or can't be read";
     }
 }
 
@@ -120,14 +119,14 @@ impl RenewalPolicy {
     /// |---|---|
     /// | is named by `except` | [`Skip(Excluded)`](SkipReason::Excluded) |
     /// | is not named by `only`, and there is one | [`Skip(NotSelected)`](SkipReason::NotSelected) |
-    /// | has no id that can be used | [`Unable(NoId)`](UnableReason::NoId) |
-    /// | is another shard's | [`Skip(OtherShard)`](SkipReason::OtherShard) |
+    /// | has no valid id | [`Unable(NoId)`](UnableReason::NoId) |
+    /// | belongs to another shard | [`Skip(OtherShard)`](SkipReason::OtherShard) |
     /// | is disabled, and `include_disabled` is off | [`Skip(Disabled)`](SkipReason::Disabled) |
     /// | lasts forever | [`Skip(NeverExpires)`](SkipReason::NeverExpires) |
-    /// | has no time of expiry | [`Unable(NoExpiry)`](UnableReason::NoExpiry) |
+    /// | has no `expires_at` | [`Unable(NoExpiry)`](UnableReason::NoExpiry) |
     /// | expired longer ago than the window, and `include_expired` is off | [`Skip(Expired)`](SkipReason::Expired) |
     /// | is not due yet | [`Skip(NotDue)`](SkipReason::NotDue) |
-    /// | is to be renewed by its duration, which can't be read | [`Unable(UnreadableDuration)`](UnableReason::UnreadableDuration) |
+    /// | would be renewed by its duration, which can't be read | [`Unable(UnreadableDuration)`](UnableReason::UnreadableDuration) |
     /// | has expired | [`Renew(Expired)`](RenewReason::Expired) |
     /// | any other | [`Renew(Due)`](RenewReason::Due) |
     ///

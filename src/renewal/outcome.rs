@@ -1,4 +1,4 @@
-//! The outcome for a token that should be renewed.
+//! The outcome of a renewal.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -22,10 +22,10 @@ pub struct TokenRenewal {
     pub id: Option<String>,
     /// The token's name, if the API gave one.
     pub name: Option<String>,
-    /// When the token expires, as it was before.
+    /// When the token expired before the renewal.
     pub expires_at: Option<DateTime<Utc>>,
-    /// Why it should be renewed, as it was decided; `None` if the outcome is
-    /// [`Unable`](RenewalOutcome::Unable), which has a reason of its own.
+    /// Why it should be renewed; `None` if the outcome is [`Unable`](RenewalOutcome::Unable),
+    /// which has its own reason.
     pub reason: Option<RenewReason>,
     /// The outcome.
     pub outcome: RenewalOutcome,
@@ -46,29 +46,30 @@ pub struct TokenRenewal {
 #[serde(tag = "status", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum RenewalOutcome {
-    /// It was renewed: the API says that it now expires at this later time.
+    /// The token was renewed.
     Renewed {
-        /// When the token expires now.
+        /// When the token expires now, according to the API.
         expires_at: DateTime<Utc>,
     },
-    /// It would be renewed, were it not for [`dry_run`](super::RenewalPolicy::dry_run).
+    /// The token would be renewed, but the policy is a
+    /// [dry run](super::RenewalPolicy::dry_run).
     Planned,
-    /// It was tried, and failed.
+    /// The renewal failed.
     Failed {
-        /// Why it failed; as text in JSON.
+        /// Why it failed. It serializes as its message.
         error: Arc<RenewalError>,
     },
-    /// It was not tried, since the pass stopped early; see
+    /// The renewal was not tried, since the pass stopped early; see
     /// [`RenewalReport::error`](super::RenewalReport::error).
     NotTried,
-    /// It could not be tried.
+    /// The token can't be renewed.
     Unable {
-        /// Why it could not be tried.
+        /// Why it can't be renewed.
         reason: UnableReason,
     },
 }
 
-/// Why a renewal failed.
+/// The error of a renewal or a pass.
 ///
 /// ```
 /// use cf_service_tokens::renewal::RenewalError;
@@ -79,18 +80,18 @@ pub enum RenewalOutcome {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum RenewalError {
-    /// The call failed. Where [`Error::may_have_been_applied`] holds, the token
-    /// may have been renewed all the same; the next pass finds out.
+    /// The call failed. If [`Error::may_have_been_applied`] holds, the token may have been
+    /// renewed; the next pass shows.
     Call(Error),
-    /// The API reported success, but of another token.
+    /// The API reported success, but for another token.
     OtherToken {
         /// The id in the answer, if it had one.
         id: Option<String>,
     },
-    /// The API reported success, but the token's expiry is no later than it was,
-    /// or has passed.
+    /// The API reported success, but the token's expiry is not later than before, or has
+    /// passed.
     NotExtended {
-        /// When the token expires according to the answer, if it said so.
+        /// When the token expires, according to the answer.
         expires_at: Option<DateTime<Utc>>,
     },
     /// The pass had no tokio runtime to run in: it was polled outside of one, or the one
@@ -101,7 +102,7 @@ pub enum RenewalError {
 }
 
 impl RenewalError {
-    /// Whether every other call of the pass would fail as well.
+    /// Whether the other calls of the pass would fail as well.
     pub(super) fn stops_a_pass(&self) -> bool {
         match self {
             Self::Call(error) => error.is_unauthenticated(),
@@ -128,8 +129,7 @@ impl TokenRenewal {
 }
 
 impl RenewalOutcome {
-    /// Returns whether the token still expires when it did before, so that somebody should
-    /// look at it.
+    /// Returns whether the token's expiry did not move, so that somebody should look at it.
     ///
     /// See the example of [`RenewalOutcome`].
     pub fn is_at_risk(&self) -> bool {
@@ -139,7 +139,7 @@ impl RenewalOutcome {
         }
     }
 
-    /// Returns the outcome for a program, such as a metric's label.
+    /// Returns the outcome's name for programs, such as a metric's label.
     ///
     /// See the example of [`RenewalOutcome`].
     pub fn as_str(&self) -> &'static str {
@@ -153,8 +153,8 @@ impl RenewalOutcome {
     }
 }
 
-/// Checks that a renewal's answer shows this very token, with an expiry later than `before`
-/// and later than `now`.
+/// Checks that a renewal's answer is about the same token, with an expiry later than before
+/// and later than `now`. Returns that expiry.
 pub(super) fn verified(
     before: &ServiceToken,
     answer: &ServiceToken,
@@ -191,11 +191,11 @@ impl fmt::Display for RenewalError {
             Self::Call(error) => error.fmt(f),
             Self::OtherToken { id: Some(id) } => write!(
                 f,
-                "the API reported success, but of another token, {}; look at both tokens",
+                "the API reported success, but for another token, {}; look at both tokens",
                 id.escape_debug()
             ),
             Self::OtherToken { id: None } => f.write_str(
-                "the API reported success, but did not say of which token; look at the token",
+                "the API reported success, but did not name the token; look at the token",
             ),
             Self::NotExtended {
                 expires_at: Some(expires_at),
@@ -247,7 +247,7 @@ impl schemars::JsonSchema for RenewalError {
 impl StdError for RenewalError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match self {
-            // The call's own words are shown in place of any of this error's.
+            // The message is that of the call's error, so its cause comes next.
             Self::Call(error) => error.source(),
             _ => None,
         }

@@ -26,12 +26,11 @@ use crate::tokens::ServiceTokens;
 use crate::tokens::list::{NextPage, Pages};
 use crate::tokens::requests::UpdateServiceToken;
 
-/// How long each call may take where neither the client nor the call sets a deadline.
-/// An account may have more tokens than the rate
-/// limit has room for, and one that was locked out must wait for five minutes.
-const PATIENCE: Duration = Duration::from_secs(15 * 60);
+/// The deadline of each call, if neither the client nor the call sets one. A client that
+/// is locked out must wait for five minutes, and the calls of a pass share the rate limit.
+const DEADLINE: Duration = Duration::from_secs(15 * 60);
 
-/// An event of a pass over an account, as it happens.
+/// An event of a pass over an account.
 ///
 /// ```
 /// use cf_service_tokens::renewal::{Decision, RenewalEvent, RenewalPolicy, SkipReason};
@@ -56,21 +55,21 @@ const PATIENCE: Duration = Duration::from_secs(15 * 60);
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum RenewalEvent {
-    /// A token was listed, and the policy decided about it.
+    /// The pass listed a token and decided about it.
     Decided {
-        /// The token as it was listed.
+        /// The token.
         token: Box<ServiceToken>,
         /// The decision about it.
         decision: Decision,
     },
-    /// A token was renewed, or could not be. This comes once for every token whose
-    /// [`Decision`] is to renew it, unless the policy asks for a dry run.
+    /// The renewal of a token succeeded or failed. Every token with the decision
+    /// [`Renew`](Decision::Renew) has one such event, except in a dry run.
     Settled(TokenRenewal),
-    /// The pass is over.
+    /// The pass has ended.
     Finished(RenewalReport),
 }
 
-/// A pass over an account; made by [`ServiceTokens::renew`].
+/// A pass over an account; returned by [`ServiceTokens::renew`].
 ///
 /// Await it to get the report. It is also a [`Stream`] of events, the last of which holds
 /// the report. Nothing happens until it is polled.
@@ -110,7 +109,7 @@ pub struct Renewal {
 }
 
 impl Renewal {
-    /// Returns what happens next; `None` after the report. This method is cancel safe.
+    /// Returns the next event; `None` after the report. This method is cancel safe.
     ///
     /// See the examples of [`Renewal`] and [`RenewalEvent`].
     pub async fn next(&mut self) -> Option<RenewalEvent> {
@@ -122,7 +121,7 @@ impl IntoFuture for Renewal {
     type Output = RenewalReport;
     type IntoFuture = Pin<Box<dyn Future<Output = RenewalReport> + Send>>;
 
-    /// Completes the pass, and returns its report.
+    /// Runs the pass to its end, and returns its report.
     fn into_future(mut self) -> Self::IntoFuture {
         Box::pin(async move {
             while self.next().await.is_some() {}
@@ -147,22 +146,19 @@ impl fmt::Debug for Renewal {
 }
 
 impl ServiceTokens {
-    /// Renews the tokens of the account that fall due, as the policy says.
+    /// Renews the due tokens of the account, as the policy says.
     ///
-    /// The tokens are listed a page at a time. Those that are due are then
-    /// renewed, the ones that expire first before the others, and each answer is
-    /// held against what it should show: the same token, with an expiry that
-    /// moved. One token's failure stops no other. Credentials that are not
-    /// accepted stop everything at once.
+    /// The pass lists the tokens a page at a time. Then it renews the due ones in the order
+    /// in which they expire, and verifies each answer: it must be about the same token, with
+    /// an expiry that moved. A token that can't be renewed stops no other. Credentials that
+    /// the API does not accept stop the pass.
     ///
     /// Tokens fall due by the API's clock, which the listing shows; see
     /// [`RenewalReport::clock_skew`].
     ///
-    /// Memory use grows with the number of due tokens, not with the account. Where
-    /// the rate limit has no room for so many calls, they wait: each may take a
-    /// quarter of an hour, unless [`with`](Self::with) or
-    /// [`ClientBuilder::deadline`](crate::ClientBuilder::deadline) sets another
-    /// deadline.
+    /// Calls wait for the rate limit. Each call has a deadline of 15 minutes, unless
+    /// [`with`](Self::with) or [`ClientBuilder::deadline`](crate::ClientBuilder::deadline)
+    /// sets another.
     ///
     /// ```
     /// use cf_service_tokens::renewal::RenewalPolicy;
@@ -189,21 +185,21 @@ impl ServiceTokens {
     }
 }
 
-/// A pass, and how far it has come.
+/// The state of a pass.
 pub(super) struct Pass {
     tokens: ServiceTokens,
     policy: RenewalPolicy,
     pub(super) began: Moment,
-    /// When all was last well: a token that had not been expired for longer than the
-    /// window by then stays due.
+    /// The start of the last successful pass. A token that had not been expired for longer
+    /// than the window by then stays due.
     since: Moment,
     stage: Stage,
-    /// The tokens that are due, and are not being renewed yet.
+    /// The due tokens that wait for their renewal.
     due: VecDeque<Due>,
     in_flight: JoinSet<Result<DateTime<Utc>, RenewalError>>,
     /// The tokens that are being renewed, by task.
     renewing: HashMap<task::Id, Due>,
-    /// The names in the policy that no token had so far.
+    /// The names and ids in the policy that no token has had so far.
     unmatched: BTreeSet<String>,
     report: RenewalReport,
 }
@@ -211,12 +207,12 @@ pub(super) struct Pass {
 enum Stage {
     Listing(Box<Listing>),
     Renewing,
-    /// Renewals in flight are awaited; no other begins.
+    /// The pass waits for the renewals in flight, and starts no other.
     Stopping,
     Finished,
 }
 
-/// A token that is to be renewed, as it was listed, and why.
+/// A due token, and why it is renewed.
 struct Due {
     token: ServiceToken,
     reason: RenewReason,
@@ -224,7 +220,7 @@ struct Due {
 
 impl Pass {
     pub(super) fn new(tokens: &ServiceTokens, policy: RenewalPolicy, since: Moment) -> Self {
-        let tokens = tokens.with(|call| call.default_deadline(PATIENCE));
+        let tokens = tokens.with(|call| call.default_deadline(DEADLINE));
         Self {
             began: tokens.api_clock().moment(),
             since,
@@ -239,7 +235,7 @@ impl Pass {
         }
     }
 
-    /// Returns what happens next. This method is cancel safe.
+    /// Returns the next event. This method is cancel safe.
     pub(super) async fn next(&mut self) -> Option<RenewalEvent> {
         loop {
             match &mut self.stage {
@@ -305,8 +301,8 @@ impl Pass {
         }
     }
 
-    /// Handles a listing that broke off. The tokens that are known to be due are renewed
-    /// all the same, unless no call can succeed.
+    /// Handles an error of the listing. The pass still renews the tokens that are known to
+    /// be due, unless no call can succeed.
     fn cut_short(&mut self, error: RenewalError) {
         if error.stops_a_pass() {
             self.stage = Stage::Stopping;
@@ -383,9 +379,9 @@ impl Pass {
 
 /// The listing of a pass, a page at a time.
 struct Listing {
-    /// The tokens of the page that are still to come.
+    /// The remaining tokens of the current page.
     page: vec::IntoIter<ServiceToken>,
-    /// The pages after it; `None` while a task asks for the next one.
+    /// The following pages; `None` while a task requests the next one.
     pages: Option<Pages>,
     in_flight: JoinSet<Result<NextPage, Error>>,
 }
@@ -423,8 +419,8 @@ impl Listing {
     }
 }
 
-/// Makes a call in a task, so that its time goes on while nobody polls the pass. The task
-/// is aborted when the pass is dropped.
+/// Makes a call in a task, so that it goes on while the caller does not poll the pass. The
+/// task is aborted when the pass is dropped.
 fn spawn<T: Send + 'static>(
     tasks: &mut JoinSet<T>,
     call: impl Future<Output = T> + Send + 'static,

@@ -13,8 +13,8 @@ const A_YEAR: TimeDelta = TimeDelta::hours(8760);
 
 /// Which tokens of an account are renewed, when, and by how much.
 ///
-/// By default: every enabled token that expires within 30 days, or expired less than 30
-/// days ago, by a refresh.
+/// By default, every enabled token that expires within 30 days, or expired less than 30 days
+/// ago, is refreshed.
 ///
 /// ```
 /// use std::time::Duration;
@@ -41,16 +41,16 @@ pub struct RenewalPolicy {
     pub(super) concurrency: usize,
 }
 
-/// The way in which a token is renewed.
+/// The call that renews a token.
 ///
 /// See the example of [`RenewalPolicy::by`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RenewBy {
-    /// By a refresh: for one year from now, regardless of the token's own duration.
+    /// A refresh: the token is valid for one year from now, whatever its own duration.
     #[default]
     Refresh,
-    /// By an update with the token's own duration, which counts from now.
+    /// An update with the token's own duration, which counts from now.
     Duration,
 }
 
@@ -79,11 +79,11 @@ impl RenewalPolicy {
     }
 
     /// Sets how long before its expiry a token falls due; 30 days by default. It takes a
-    /// [`GoDuration`], or a duration of `std` or `chrono`; one below zero counts as zero.
+    /// [`GoDuration`], or a duration of `std` or `chrono`. A negative one counts as zero.
     ///
-    /// The window is at most half of what a renewal gives: a token that is renewed for ten
-    /// days at a time falls due when it has five left. Otherwise it would be due again right
-    /// after each renewal.
+    /// The window is at most half of the time that a renewal adds: a token that is renewed
+    /// for ten days at a time falls due when it has five left. Otherwise it would be due
+    /// again right after each renewal.
     ///
     /// ```
     /// # use cf_service_tokens::{ServiceToken, renewal::RenewalPolicy};
@@ -101,7 +101,7 @@ impl RenewalPolicy {
         self
     }
 
-    /// Sets the way in which tokens are renewed; by a refresh by default.
+    /// Sets the call that renews tokens; a refresh by default.
     ///
     /// ```
     /// # use cf_service_tokens::{ServiceToken, TokenDuration, renewal::{RenewBy, RenewalPolicy}};
@@ -164,9 +164,9 @@ impl RenewalPolicy {
         self
     }
 
-    /// Renews the tokens of these names and ids, and no others.
+    /// Renews only the tokens with these names and ids. An empty list selects no token.
     ///
-    /// The [report](super::RenewalReport::unmatched) has those that match no token.
+    /// The [report](super::RenewalReport::unmatched) lists names and ids without a token.
     ///
     /// ```
     /// # use cf_service_tokens::ServiceToken;
@@ -185,10 +185,10 @@ impl RenewalPolicy {
         self
     }
 
-    /// Leaves out the tokens of these names and ids. It takes precedence
-    /// over [`only`](Self::only).
+    /// Excludes the tokens with these names and ids. It takes precedence over
+    /// [`only`](Self::only).
     ///
-    /// The [report](super::RenewalReport::unmatched) has those that match no token.
+    /// The [report](super::RenewalReport::unmatched) lists names and ids without a token.
     ///
     /// ```
     /// # use cf_service_tokens::ServiceToken;
@@ -207,7 +207,7 @@ impl RenewalPolicy {
         self
     }
 
-    /// Renews the tokens of one shard, and leaves the others to other programs.
+    /// Renews only the tokens of one shard.
     ///
     /// ```
     /// # use cf_service_tokens::renewal::{RenewalPolicy, Shard};
@@ -220,7 +220,7 @@ impl RenewalPolicy {
         self
     }
 
-    /// Sets whether a pass only decides, and changes nothing.
+    /// Sets whether a pass only decides, without changing anything.
     ///
     /// ```
     /// use cf_service_tokens::renewal::RenewalPolicy;
@@ -280,8 +280,8 @@ impl RenewalPolicy {
         Some(due_at.unwrap_or(DateTime::<Utc>::MIN_UTC))
     }
 
-    /// How long the token would live from now on if it were renewed; `None` if
-    /// its duration does not tell.
+    /// Returns how long the token would be valid after a renewal now; `None` if that is
+    /// unknown.
     pub(super) fn gain(&self, token: &ServiceToken) -> Option<TimeDelta> {
         match self.by {
             RenewBy::Refresh => Some(A_YEAR),
@@ -292,7 +292,7 @@ impl RenewalPolicy {
         }
     }
 
-    /// The names and ids that the policy speaks of.
+    /// Returns the names and ids in `only` and `except`.
     pub(super) fn named(&self) -> BTreeSet<String> {
         self.only
             .iter()

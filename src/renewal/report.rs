@@ -15,8 +15,8 @@ use crate::tokens::token::printable;
 
 /// The report of a pass over an account.
 ///
-/// It holds the tokens that were due, and counts the others. Its `Display` is one line for
-/// people, and it can be serialized for programs.
+/// It holds the tokens that were due, and counts the others. `Display` writes one line for
+/// people; `Serialize` and `Deserialize` are for programs.
 ///
 /// ```
 /// use cf_service_tokens::renewal::{RenewalPolicy, SkipReason};
@@ -34,7 +34,7 @@ use crate::tokens::token::printable;
 /// assert_eq!(report.skipped[&SkipReason::NotDue], 1);
 /// assert_eq!(report.unmatched, ["backup"]);
 /// assert!(report.next_due < report.next_expiry);
-/// assert!(!report.is_success(), "there is no token of that name");
+/// assert!(!report.is_success(), "no token is named backup");
 /// # Ok(())
 /// # }
 /// ```
@@ -46,25 +46,25 @@ pub struct RenewalReport {
     pub started_at: DateTime<Utc>,
     /// When the pass ended.
     pub finished_at: DateTime<Utc>,
-    /// How many tokens were listed.
+    /// The number of tokens that were listed.
     pub listed: usize,
-    /// The tokens that should be renewed: first those that were not, then the
-    /// others, in both cases those first that expire first.
+    /// The tokens that were due: first the ones at risk, then the others, both in the order
+    /// in which they expire.
     pub tokens: Vec<TokenRenewal>,
-    /// How many tokens were left as they are, by reason.
+    /// The number of skipped tokens by reason.
     pub skipped: BTreeMap<SkipReason, usize>,
     /// The names and ids in the policy's [`only`](super::RenewalPolicy::only) and
-    /// [`except`](super::RenewalPolicy::except) that matched no token. Empty if
-    /// not all tokens could be listed.
+    /// [`except`](super::RenewalPolicy::except) that matched no token. Empty if the listing
+    /// is incomplete.
     pub unmatched: Vec<String>,
-    /// Why the pass ended before its end: the tokens could not all be listed, or
-    /// the credentials were not accepted.
+    /// The error that stopped the pass early: the listing failed, the API did not accept the
+    /// credentials, or the tokio runtime shut down.
     pub error: Option<Arc<RenewalError>>,
-    /// When the next of the tokens falls due that are not due now; `None` if none
-    /// ever does.
+    /// When the next token falls due, not counting the ones that are due now; `None` if no
+    /// token ever does.
     pub next_due: Option<DateTime<Utc>>,
-    /// When the first of all these tokens expires unless it is renewed, those that
-    /// should have been renewed included; `None` if none ever does.
+    /// When the first token expires unless it is renewed, including the ones at risk; `None`
+    /// if no token ever does.
     pub next_expiry: Option<DateTime<Utc>>,
     /// How far the client's clock is ahead of the API's, below zero if it is behind.
     /// `None` if the two agree within five minutes, or if no answer told the API's time.
@@ -89,8 +89,8 @@ impl RenewalReport {
         }
     }
 
-    /// Returns the tokens that should have been renewed and were not, in the order in which
-    /// they expire.
+    /// Returns the tokens that were due and were not renewed, in the order in which they
+    /// expire.
     ///
     /// ```
     /// use cf_service_tokens::renewal::RenewalPolicy;
@@ -118,8 +118,7 @@ impl RenewalReport {
             .filter(|token| token.outcome.is_at_risk())
     }
 
-    /// Returns the report if the pass [succeeded](Self::is_success), so that `?` stops a
-    /// program where something is left to do.
+    /// Returns the report, or an error if the pass did not [succeed](Self::is_success).
     ///
     /// ```
     /// use cf_service_tokens::renewal::RenewalPolicy;
@@ -144,8 +143,8 @@ impl RenewalReport {
     ///
     /// # Errors
     ///
-    /// A [`RenewalFailure`], which names what failed, if [`is_success`](Self::is_success)
-    /// does not hold.
+    /// A [`RenewalFailure`], which names what failed, unless [`is_success`](Self::is_success)
+    /// holds.
     pub fn into_result(self) -> Result<Self, RenewalFailure> {
         if self.is_success() {
             Ok(self)
@@ -154,8 +153,8 @@ impl RenewalReport {
         }
     }
 
-    /// Returns whether nothing is left to do: all tokens were listed, all that
-    /// were due are renewed (or would be), and each name in the policy is a token's.
+    /// Returns whether nothing is left to do: the listing is complete, all due tokens were
+    /// renewed (or would be, in a dry run), and each name in the policy matched a token.
     ///
     /// See the example of [`RenewalReport`].
     pub fn is_success(&self) -> bool {
@@ -166,18 +165,18 @@ impl RenewalReport {
         self.skipped.get(&reason).copied().unwrap_or_default()
     }
 
-    /// Whether something failed that another pass may put right.
+    /// Whether something failed that may succeed in another pass.
     pub(super) fn is_worth_another_pass(&self) -> bool {
         let may_pass = |token: &TokenRenewal| match token.outcome {
             RenewalOutcome::Failed { .. } | RenewalOutcome::NotTried => true,
-            // The API left out of its answer what every token has.
+            // The API omitted a field that every token has; its next answer may have it.
             RenewalOutcome::Unable { reason } => reason != UnableReason::UnreadableDuration,
             RenewalOutcome::Renewed { .. } | RenewalOutcome::Planned => false,
         };
         self.error.is_some() || self.tokens.iter().any(may_pass)
     }
 
-    /// Notes what became of a token that should be renewed.
+    /// Adds a token that was due.
     pub(super) fn note(&mut self, token: TokenRenewal, now: DateTime<Utc>) {
         if token.outcome.is_at_risk() {
             // An expired token does not hurry the next pass.
@@ -191,7 +190,7 @@ impl RenewalReport {
         *self.skipped.entry(reason).or_default() += 1;
     }
 
-    /// Notes when a token falls due and expires that is not to be renewed now.
+    /// Notes when a token that is not renewed now falls due and expires.
     pub(super) fn note_deadlines(
         &mut self,
         due_at: Option<DateTime<Utc>>,
@@ -210,7 +209,7 @@ impl RenewalReport {
             (!token.outcome.is_at_risk(), expires_at)
         };
         let names = |token: &TokenRenewal| (token.name.clone(), token.id.clone());
-        // By name as well, so that the order is not that in which answers came.
+        // Sort by name as well, so that the order does not depend on the network.
         self.tokens
             .sort_by_cached_key(|token| (rank(token), names(token)));
     }
@@ -266,11 +265,10 @@ impl fmt::Display for RenewalReport {
     }
 }
 
-/// The error of a pass that left something to do; returned by
-/// [`RenewalReport::into_result`].
+/// The error of a pass that did not succeed; returned by [`RenewalReport::into_result`].
 ///
-/// Its message names the tokens that were not renewed, and why. `Debug` shows the same
-/// message, so that it is readable where `main` returns it.
+/// Its message names the tokens that were not renewed, and why. `Debug` writes the same
+/// message, which is readable when `main` returns the error.
 ///
 /// See the example of [`RenewalReport::into_result`].
 #[derive(Clone)]
@@ -327,7 +325,7 @@ fn some_of(names: &[String]) -> String {
     some_of_by(names, ", ")
 }
 
-/// Joins the first parts, and counts the others: a report stays one line.
+/// Joins the first ten parts and counts the others, so that a report stays short.
 fn some_of_by(parts: &[String], separator: &str) -> String {
     const MAX_PARTS: usize = 10;
     let shown = parts.iter().take(MAX_PARTS).cloned().collect::<Vec<_>>();

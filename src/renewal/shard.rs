@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 use crate::error::Error;
 
-/// One of several parts into which an account's tokens are divided by their ids,
-/// so that several programs, each with an API token of its own, share the work.
+/// A share of an account's tokens, chosen by their ids, so that several programs, each with
+/// its own API token, divide the work.
 ///
 /// ```
 /// use cf_service_tokens::renewal::Shard;
@@ -28,13 +28,13 @@ pub struct Shard {
 }
 
 impl Shard {
-    /// The shard of this number, from 0, of so many.
+    /// Creates shard `index`, counted from 0, of `count` shards.
     ///
     /// See the example of [`Shard`].
     ///
     /// # Errors
     ///
-    /// One for which [`Error::is_configuration`] holds, if there is no such shard.
+    /// An error for which [`Error::is_configuration`] holds, if `index` is not below `count`.
     pub fn new(index: u32, count: u32) -> Result<Self, Error> {
         if index >= count {
             return Err(Error::configuration(format!(
@@ -45,12 +45,12 @@ impl Shard {
         Ok(Self { index, count })
     }
 
-    /// Whether the token of this id belongs to the shard. Every id belongs to
-    /// exactly one, and to the same in every version of this crate.
+    /// Returns whether the token with this id belongs to the shard. Each id belongs to
+    /// exactly one shard, and to the same one in every version of this crate.
     ///
     /// See the example of [`Shard`].
     pub fn holds(self, id: &str) -> bool {
-        // FNV-1a: short, spread well enough, and the same everywhere.
+        // FNV-1a spreads ids well enough, and is the same on every machine.
         let hash = id.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
         });
@@ -61,7 +61,7 @@ impl Shard {
 impl FromStr for Shard {
     type Err = Error;
 
-    /// Reads `I/N`, the shard I of N.
+    /// Parses `I/N`, shard I of N.
     fn from_str(text: &str) -> Result<Self, Error> {
         let numbers = text
             .split_once('/')
@@ -69,7 +69,7 @@ impl FromStr for Shard {
         match numbers {
             Some((index, count)) => Self::new(index, count),
             None => Err(Error::configuration(format!(
-                "{text:?} is no shard: write I/N, such as 0/4 for the first of four"
+                "{text:?} is not a shard: write I/N, such as 0/4 for the first of four"
             ))),
         }
     }

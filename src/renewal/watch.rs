@@ -1,4 +1,4 @@
-//! Renewal without end: a pass, a pause until something falls due, a pass.
+//! Watching an account: passes, with pauses until the next token falls due.
 
 use std::fmt;
 use std::pin::{Pin, pin};
@@ -15,37 +15,37 @@ use crate::renewal::policy::RenewalPolicy;
 use crate::renewal::report::RenewalReport;
 use crate::tokens::ServiceTokens;
 
-/// The longest pause after a pass that did all it should.
+/// The longest pause after a successful pass.
 const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
-/// The longest pause after a pass that failed, for the first time and ever after.
+/// The longest pause after the first failed pass, and after many.
 const A_MINUTE: Duration = Duration::from_secs(60);
 const AN_HOUR: Duration = Duration::from_secs(60 * 60);
 /// The shortest pause.
 const SHORTEST_PAUSE: Duration = Duration::from_secs(30);
-/// How long to sleep before looking at the date again. A timer stands still while
-/// the machine is suspended, and knows nothing of a clock that was set.
+/// The interval for checking the date during a pause. A timer does not notice that the
+/// machine was suspended or that its clock was set.
 const NAP: Duration = Duration::from_secs(15 * 60);
 
-/// An event of an account that is watched, as it happens.
+/// An event of a watched account.
 ///
 /// See the example of [`Watch`].
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum WatchEvent {
-    /// A pass goes on.
+    /// An event of a pass.
     Renewal(RenewalEvent),
-    /// The pass is over; the next one begins at this time.
+    /// The pass has ended, and the watch waits for the next one.
     Waiting {
-        /// When the next pass begins.
+        /// When the next pass begins, by the client's clock.
         until: DateTime<Utc>,
     },
 }
 
-/// An account that is watched; made by [`ServiceTokens::watch`].
+/// A watched account; returned by [`ServiceTokens::watch`].
 ///
-/// It is a [`Stream`] of what happens, which never ends. To stop, drop it: no
-/// call is made any more, and tokens that were being renewed may be renewed or
-/// not, which the next watcher finds out.
+/// It is a [`Stream`] of events, which never ends. Poll it inside a tokio runtime. To stop
+/// it, drop it: no more calls are made, and tokens that were being renewed may have been
+/// renewed, which the next watch finds out.
 ///
 /// ```
 /// use cf_service_tokens::renewal::{RenewalEvent, RenewalPolicy, WatchEvent};
@@ -80,12 +80,12 @@ pub struct Watch {
     tokens: ServiceTokens,
     policy: RenewalPolicy,
     stage: Stage,
-    /// How many passes failed one after the other.
+    /// The number of failed passes since the last successful one.
     failures: u32,
-    /// When the first token expires, as far as the last pass that knew could tell.
+    /// When the first token expires, according to the last complete pass.
     next_expiry: Option<DateTime<Utc>>,
-    /// When the last pass began that left nothing to look after, or the watch itself.
-    /// A token that expires after that stays due until it is renewed.
+    /// The start of the last successful pass, or of the watch. A token that expires later
+    /// stays due until it is renewed.
     since: Moment,
 }
 
@@ -94,14 +94,12 @@ enum Stage {
     Pausing(Pause),
 }
 
-/// A pause between two passes. It is over by the calendar or by the timer,
-/// whichever comes first.
+/// A pause between two passes. It ends by the date or by the timer, whichever is first.
 struct Pause {
     until: DateTime<Utc>,
     /// By the clock's `elapsed`.
     wake_at: Duration,
-    /// Whether the one who watches knows of it.
-    is_told: bool,
+    is_reported: bool,
     nap: Option<BoxFuture<'static, ()>>,
 }
 
@@ -109,12 +107,11 @@ impl ServiceTokens {
     /// Renews the tokens of the account whenever one falls due, until it is dropped.
     ///
     /// After a pass it waits until the next token falls due, but at most about a day, to
-    /// notice tokens changed elsewhere. After a pass that
-    /// failed in part or as a whole it tries again, after a minute at first and
-    /// after an hour at last, and sooner where a token would expire meanwhile. It
-    /// survives any outage, and when the machine was suspended, or its clock set, it
-    /// notices within a quarter of an hour. A token that expires while passes fail stays
-    /// due until it is renewed, however long that takes.
+    /// notice tokens changed elsewhere. After a failed pass it tries again within a minute,
+    /// then less and less often, at least once an hour, and sooner if a token would expire
+    /// meanwhile. It checks the date every 15 minutes, in case the machine was suspended or
+    /// its clock was set. A token that expires while passes fail stays due until it is
+    /// renewed, however long that takes.
     ///
     /// ```
     /// use cf_service_tokens::renewal::{RenewalPolicy, WatchEvent};
@@ -152,7 +149,7 @@ impl ServiceTokens {
 }
 
 impl Watch {
-    /// Returns what happens next. This method is cancel safe.
+    /// Returns the next event. This method is cancel safe.
     ///
     /// See the example of [`Watch`].
     pub async fn next(&mut self) -> WatchEvent {
@@ -170,8 +167,8 @@ impl Watch {
                     }
                     None => self.begin(),
                 },
-                Stage::Pausing(pause) if !pause.is_told => {
-                    pause.is_told = true;
+                Stage::Pausing(pause) if !pause.is_reported => {
+                    pause.is_reported = true;
                     return WatchEvent::Waiting { until: pause.until };
                 }
                 Stage::Pausing(pause) => {
@@ -195,7 +192,7 @@ impl Watch {
         self.stage = Stage::Passing(Box::new(pass));
     }
 
-    /// Rests until the next token falls due, or until it is time to look again.
+    /// Starts the pause after a pass.
     fn pause_after(&mut self, report: &RenewalReport) {
         let clock = self.tokens.clock();
         let now = self.tokens.now();
@@ -204,7 +201,7 @@ impl Watch {
             true => self.failures.saturating_add(1),
             false => 0,
         };
-        // A pass that broke off may not have seen the token that expires first.
+        // An incomplete listing may lack the token that expires first.
         let known = self
             .next_expiry
             .filter(|at| report.error.is_some() && *at > now);
@@ -219,13 +216,13 @@ impl Watch {
                 .and_then(|pause| clock.now().checked_add_signed(pause))
                 .unwrap_or(DateTime::<Utc>::MAX_UTC),
             wake_at: clock.elapsed().saturating_add(pause),
-            is_told: false,
+            is_reported: false,
             nap: None,
         });
     }
 
-    /// How soon something has to be done for a token: when the next one falls due,
-    /// and after a failure while half of the time that it has left is left.
+    /// Returns the time until the next token falls due, and after a failed pass at most half
+    /// of the time until the first token expires.
     fn time_to_act(&self, report: &RenewalReport, now: DateTime<Utc>) -> Option<Duration> {
         let until = |at: Option<DateTime<Utc>>| {
             let left = (at? - now).to_std().ok()?;
@@ -239,8 +236,8 @@ impl Watch {
     }
 }
 
-/// How long to rest at the most, after so many failed passes in a row. The random
-/// number, from 0 to 1, adds jitter.
+/// Returns the longest pause after this many failed passes in a row. The random number,
+/// from 0 to 1, adds jitter.
 fn longest_pause(failures: u32, random: f64) -> Duration {
     let Some(doublings) = failures.checked_sub(1) else {
         return A_DAY.mul_f64(0.9 + 0.1 * random);
@@ -251,11 +248,11 @@ fn longest_pause(failures: u32, random: f64) -> Duration {
 }
 
 impl Pause {
-    /// How long it still takes; `None` if it is over.
+    /// Returns the rest of the pause; `None` if it has ended.
     fn left(&self, now: DateTime<Utc>, elapsed: Duration) -> Option<Duration> {
-        let by_calendar = (self.until - now).to_std().unwrap_or_default();
+        let by_date = (self.until - now).to_std().unwrap_or_default();
         let by_timer = self.wake_at.saturating_sub(elapsed);
-        let left = by_calendar.min(by_timer);
+        let left = by_date.min(by_timer);
         (!left.is_zero()).then_some(left)
     }
 }

@@ -1,24 +1,23 @@
-//! Ids that are safe to put into a path, checked when they are made.
+//! Ids, checked when they are created, so that they are safe in a path.
 
 #[cfg(feature = "schemars")]
 use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
-use serde::de::{self, Deserialize, Deserializer};
-use serde::ser::{Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::generated::types::ServiceToken;
 use crate::response::Response;
 use crate::tokens::issued::IssuedServiceToken;
 
-/// A service token that a call is about: its id, as text or as a [`ServiceTokenId`], or
+/// A value that identifies a service token: its id, as text or as a [`ServiceTokenId`], or
 /// the token itself.
 ///
-/// The calls of [`ServiceTokens`](crate::ServiceTokens) take it. A token without an id is
-/// an error of the kind [`InvalidId`](crate::ErrorKind::InvalidId), before anything is
-/// sent. This trait is sealed: only this crate implements it.
+/// The calls of [`ServiceTokens`](crate::ServiceTokens) take it. For a token without an id,
+/// they return an error of the kind [`InvalidId`](crate::ErrorKind::InvalidId) and send
+/// nothing. This trait is sealed: only this crate implements it.
 ///
 /// ```
 /// use cf_service_tokens::ServiceTokenId;
@@ -96,25 +95,26 @@ mod sealed {
     }
 }
 
-/// Defines an id type: a checked, short piece of text.
+/// Defines the type of an id.
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident, $what:literal, $longest:literal, $hint:literal) => {
         $(#[$doc])*
-        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(try_from = "String")]
         pub struct $name(Box<str>);
 
         impl $name {
-            /// The most characters that the API allows, by its documentation.
+            /// The documented maximum length.
             pub const MAX_LEN: usize = $longest;
 
-            /// Returns the text as an id, if it can be one.
+            /// Creates an id from a text.
             ///
             /// See the example of the [type](Self).
             ///
             /// # Errors
             ///
             /// An error of the kind [`InvalidId`](crate::ErrorKind::InvalidId), if the
-            /// text is empty, longer than [`MAX_LEN`](Self::MAX_LEN), or holds anything
+            /// text is empty, is longer than [`MAX_LEN`](Self::MAX_LEN), or contains anything
             /// but ASCII letters, digits and `-`.
             pub fn new(id: impl AsRef<str>) -> Result<Self, Error> {
                 let id = id.as_ref();
@@ -161,19 +161,6 @@ macro_rules! id {
             }
         }
 
-        impl Serialize for $name {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.serialize_str(&self.0)
-            }
-        }
-
-        impl<'de> Deserialize<'de> for $name {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let id = String::deserialize(deserializer)?;
-                Self::new(id).map_err(de::Error::custom)
-            }
-        }
-
         #[cfg(feature = "schemars")]
         impl schemars::JsonSchema for $name {
             fn inline_schema() -> bool {
@@ -210,12 +197,6 @@ macro_rules! id {
                 f.pad(&self.0)
             }
         }
-
-        impl fmt::Debug for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.debug_tuple(stringify!($name)).field(&self.0).finish()
-            }
-        }
     };
 }
 
@@ -236,8 +217,7 @@ id! {
 id! {
     /// The id of a service token: a UUID in practice.
     ///
-    /// It is the token's `id`, which is not the `client_id` that the token's clients
-    /// send.
+    /// It is the token's `id`, not its `client_id`.
     ///
     /// ```
     /// use cf_service_tokens::ServiceTokenId;
@@ -252,7 +232,7 @@ id! {
     ServiceTokenId, "service token", 36, "it is the token's `id`, not its `client_id`"
 }
 
-/// Checks that a text can be an id, or returns why it can't.
+/// Checks that a text can be an id; the error says why it can't.
 fn check(id: &str, longest: usize) -> Result<(), String> {
     if id.is_empty() {
         return Err("it is empty".to_owned());
@@ -262,12 +242,12 @@ fn check(id: &str, longest: usize) -> Result<(), String> {
     if let Some(at) = id.bytes().position(|byte| !is_allowed(byte)) {
         let character = id[at..].chars().next().unwrap_or_default();
         return Err(format!(
-            "{character:?} at byte {at} is none of the ASCII letters, digits and `-` that an id is made of"
+            "{character:?} at byte {at} is not an ASCII letter, a digit or `-`"
         ));
     }
     if id.len() > longest {
         return Err(format!(
-            "it has {} characters and may have {longest} at most",
+            "it has {} characters, more than {longest}",
             id.len()
         ));
     }

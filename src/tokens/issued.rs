@@ -16,10 +16,10 @@ const CF_ACCESS_CLIENT_SECRET: HeaderName = HeaderName::from_static("cf-access-c
 
 /// A service token with its new secret.
 ///
-/// The API shows the secret in this answer and never again, so store it before
-/// anything else. The fields of the token are available by deref. Of these,
-/// `expires_at`, `last_seen_at` and `client_secret_version` are `None` in the answers
-/// that Cloudflare documents; [`get`](crate::ServiceTokens::get) returns the first two.
+/// The API returns the secret only once, so store it before anything else. The fields of the
+/// token are available by deref. Cloudflare documents the answer without `expires_at`,
+/// `last_seen_at` and `client_secret_version`; [`get`](crate::ServiceTokens::get) returns the
+/// first two.
 ///
 /// ```
 /// use cf_service_tokens::CreateServiceToken;
@@ -55,21 +55,21 @@ impl IssuedServiceToken {
         Self { token, credentials }
     }
 
-    /// Returns the token as the API shows it from now on.
+    /// Returns the token without its secret.
     ///
     /// See the example of [`into_parts`](Self::into_parts).
     pub fn token(&self) -> &ServiceToken {
         &self.token
     }
 
-    /// Returns the credentials that the token's users need.
+    /// Returns the client id and the new secret.
     ///
     /// See the example of [`into_parts`](Self::into_parts).
     pub fn credentials(&self) -> &ServiceTokenCredentials {
         &self.credentials
     }
 
-    /// Returns the token and its credentials, each on its own.
+    /// Returns the token and its credentials, each by value.
     ///
     /// ```
     /// use cf_service_tokens::CreateServiceToken;
@@ -104,11 +104,11 @@ impl Deref for IssuedServiceToken {
 }
 
 impl Response<ServiceToken> {
-    /// Returns the credentials with a new client secret, if the answer holds one. The
+    /// Returns the credentials with a new client secret, if the answer contains one. The
     /// answer to an update that raised the
-    /// [`client_secret_version`](crate::UpdateServiceToken::client_secret_version)
-    /// may hold one, although Cloudflare documents none. **No later call shows it
-    /// again**, so store it before anything else.
+    /// [`client_secret_version`](crate::UpdateServiceToken::client_secret_version) may
+    /// contain one, although Cloudflare documents none. **No later call returns it again**,
+    /// so store it before anything else.
     ///
     /// ```
     /// use cf_service_tokens::UpdateServiceToken;
@@ -139,14 +139,13 @@ impl Response<ServiceToken> {
     }
 }
 
-/// The client id and the client secret of a service token, by which a machine
-/// authenticates to an app behind Access.
+/// The client id and the client secret of a service token, which authenticate a machine to
+/// an app behind Access.
 ///
-/// No `Debug` shows the secret; only [`expose_secret`](Self::expose_secret) and the two
-/// header forms return it. Its memory is wiped on drop. The memory of the answer that it
-/// came in is not: a [`Response`](crate::Response) keeps the body until it is dropped or
-/// [taken apart](crate::Response::into_inner), and the copies of the network stack are
-/// out of reach.
+/// `Debug` does not show the secret; only [`expose_secret`](Self::expose_secret) and the two
+/// header forms return it. Its memory is wiped on drop. The memory of the answer is not: a
+/// [`Response`](crate::Response) keeps the body until it is dropped or
+/// [taken apart](crate::Response::into_inner), and the network stack keeps copies.
 ///
 /// ```
 /// use cf_service_tokens::ServiceTokenCredentials;
@@ -165,7 +164,7 @@ pub struct ServiceTokenCredentials {
 }
 
 impl ServiceTokenCredentials {
-    /// Makes credentials of a client id and a secret that were stored earlier.
+    /// Creates credentials from a client id and a secret that were stored earlier.
     ///
     /// ```
     /// # use cf_service_tokens::ServiceTokenCredentials;
@@ -180,9 +179,8 @@ impl ServiceTokenCredentials {
         }
     }
 
-    /// Returns the value of the header `CF-Access-Client-Id`. It is `None` only if the
-    /// API's answer to create or rotate lacked it; [`get`](crate::ServiceTokens::get)
-    /// returns it then.
+    /// Returns the value of the header `CF-Access-Client-Id`. It is `None` only if the API's
+    /// answer lacked it; [`get`](crate::ServiceTokens::get) returns it then.
     ///
     /// See the example of [`new`](Self::new).
     pub fn client_id(&self) -> Option<&str> {
@@ -201,7 +199,7 @@ impl ServiceTokenCredentials {
         &self.client_secret
     }
 
-    /// Returns the secret itself. Pass it only to the place where it is kept.
+    /// Returns the secret itself. Pass it only to the place that stores it.
     ///
     /// See the example of [`new`](Self::new).
     pub fn expose_secret(&self) -> &str {
@@ -222,8 +220,8 @@ impl ServiceTokenCredentials {
     ///
     /// # Errors
     ///
-    /// One for which [`Error::is_configuration`] holds, if there is no client
-    /// id, or if one of the two can't be sent in a header.
+    /// An error for which [`Error::is_configuration`] holds, if the client id is missing, or
+    /// if one of the two can't be sent in a header.
     pub fn headers(&self) -> Result<HeaderMap, Error> {
         let mut headers = HeaderMap::with_capacity(2);
         headers.insert(CF_ACCESS_CLIENT_ID, sensitive(self.known_client_id()?)?);
@@ -231,8 +229,8 @@ impl ServiceTokenCredentials {
         Ok(headers)
     }
 
-    /// Returns the value of a single header that holds both, for an app that is set up to
-    /// read them from there. The app chooses the header, often `Authorization`.
+    /// Returns the value of a single header that contains both, for an app that is configured
+    /// to read them from one header, often `Authorization`.
     ///
     /// ```
     /// # use cf_service_tokens::ServiceTokenCredentials;
@@ -245,7 +243,7 @@ impl ServiceTokenCredentials {
     ///
     /// # Errors
     ///
-    /// As for [`headers`](Self::headers).
+    /// The same as for [`headers`](Self::headers).
     pub fn single_header(&self) -> Result<HeaderValue, Error> {
         let both = serde_json::json!({
             "cf-access-client-id": self.known_client_id()?,
@@ -257,7 +255,7 @@ impl ServiceTokenCredentials {
     fn known_client_id(&self) -> Result<&str, Error> {
         self.client_id().ok_or_else(|| {
             Error::configuration(
-                "the credentials have no client id, since the API's answer had none; get the token to learn it",
+                "the credentials have no client id, since the API's answer had none; `get` returns the token with its client id",
             )
         })
     }
@@ -275,7 +273,7 @@ impl fmt::Debug for ServiceTokenCredentials {
 fn sensitive(text: &str) -> Result<HeaderValue, Error> {
     let mut value = HeaderValue::from_str(text).map_err(|_| {
         Error::configuration(
-            "the service token's credentials hold a character that can't be sent in a header; copy them again, whole and alone",
+            "the service token's credentials contain a character that can't be sent in a header; copy them again, without anything around them",
         )
     })?;
     value.set_sensitive(true);

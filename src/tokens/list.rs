@@ -16,7 +16,7 @@ use crate::tokens::ServiceTokens;
 /// The documented maximum of `per_page`, which is also its default.
 pub(crate) const MAX_PER_PAGE: u32 = 1000;
 
-/// Ends a listing of a server that invents new tokens without end.
+/// The end of a listing whose server returns new tokens without end.
 const MAX_TOKENS: u64 = 1_000_000;
 
 /// One page of service tokens.
@@ -31,7 +31,7 @@ pub struct ServiceTokenPage {
     pub result_info: Option<ResultInfo>,
 }
 
-/// A listing of service tokens; made by [`ServiceTokens::list`].
+/// A listing of service tokens; returned by [`ServiceTokens::list`].
 ///
 /// ```
 /// # use cf_service_tokens::Client;
@@ -78,7 +78,7 @@ impl Default for Filter {
 }
 
 impl Filter {
-    /// Whether it leaves out any token.
+    /// Whether it excludes any token.
     pub(crate) fn narrows(&self) -> bool {
         self.name.is_some() || self.search.is_some()
     }
@@ -92,7 +92,7 @@ impl ListServiceTokens {
         }
     }
 
-    /// Lists only the tokens that have exactly this name.
+    /// Lists only the tokens with exactly this name.
     ///
     /// ```
     /// # use cf_service_tokens::Client;
@@ -106,7 +106,7 @@ impl ListServiceTokens {
     /// let page = tokens.list().name("deploy").page(1).await?;
     /// assert_eq!(page.tokens.len(), 1);
     /// let page = tokens.list().name("dep").page(1).await?;
-    /// assert!(page.tokens.is_empty(), "it is the whole name");
+    /// assert!(page.tokens.is_empty(), "the whole name must match");
     /// # Ok(())
     /// # }
     /// ```
@@ -115,7 +115,7 @@ impl ListServiceTokens {
         self
     }
 
-    /// Lists only the tokens that the API finds by this text, in their names or ids.
+    /// Lists only the tokens with this text in their name or id, as the API searches.
     ///
     /// ```
     /// # use cf_service_tokens::Client;
@@ -189,17 +189,17 @@ impl ListServiceTokens {
     /// Returns all tokens as a stream, which asks for a page when the one before is
     /// used up and holds one page in memory.
     ///
-    /// The listing ends where the API's counts say that all tokens are listed, so
-    /// that an ordinary account costs one request. Where the API gives no counts,
-    /// or counts that don't fit, and beside a [`name`](Self::name) or
-    /// [`search`](Self::search), which the counts need not heed, the listing goes on
-    /// until a page holds no new token. No token comes twice. Tokens that are created
-    /// or deleted meanwhile may be missed, since the API numbers its pages.
+    /// The listing ends when the API's counts say that it is complete, so most accounts cost
+    /// one request. If the API returns no counts or contradictory ones, and with a
+    /// [`name`](Self::name) or [`search`](Self::search), which the counts may ignore, the
+    /// listing goes on until a page contains no new token. The stream returns each token
+    /// once. It may miss tokens that are created or deleted meanwhile, since the API numbers
+    /// its pages.
     ///
     /// After an error the stream ends. An error of the kind
     /// [`Decode`](crate::ErrorKind::Decode) says that the listing is incomplete: a page
-    /// without a new token came although the API counts more tokens, or new tokens came
-    /// without end.
+    /// contained no new token although the API counts more, or new tokens came without
+    /// end.
     ///
     /// ```
     /// # use cf_service_tokens::Client;
@@ -246,7 +246,7 @@ impl fmt::Debug for ListServiceTokens {
     }
 }
 
-/// A stream of all service tokens of a listing; made by
+/// A stream of all service tokens of a listing; returned by
 /// [`ListServiceTokens::stream`].
 ///
 /// It is a [`Stream`]; [`next`](Self::next) needs no stream library.
@@ -278,7 +278,7 @@ impl ServiceTokenStream {
     ///
     /// # Errors
     ///
-    /// Any failure of the call for a page, or a listing that is incomplete; see
+    /// Any failure of the call for a page, or an incomplete listing; see
     /// [`ListServiceTokens::stream`].
     pub async fn next(&mut self) -> Option<Result<ServiceToken, Error>> {
         self.tokens.next().await
@@ -302,7 +302,7 @@ impl fmt::Debug for ServiceTokenStream {
 /// The tokens of a page, and the pages after it.
 pub(crate) type NextPage = Option<(Vec<ServiceToken>, Pages)>;
 
-/// The pages of a listing, without the tokens that an earlier page had.
+/// The pages of a listing. Tokens that an earlier page contained are removed.
 pub(crate) struct Pages {
     list: ListServiceTokens,
     progress: Progress,
@@ -317,30 +317,27 @@ impl Pages {
             return Ok(None);
         }
         let progress = &mut self.progress;
-        let page = self.list.page(progress.page).await?;
-        let is_new = progress.note(&page);
-        let new = is_new.iter().filter(|is_new| **is_new).count();
+        let mut page = self.list.page(progress.page).await?;
+        let is_empty = page.tokens.is_empty();
+        page.value.tokens.retain(|token| progress.is_new(token));
         self.is_last = progress
-            .judge(&page, new, self.list.filter.narrows())
+            .judge(&page, is_empty, self.list.filter.narrows())
             .map_err(|words| page.unusable(words))?;
         progress.page = progress.page.saturating_add(1);
-        let mut tokens = page.into_inner().tokens;
-        let mut is_new = is_new.into_iter();
-        tokens.retain(|_| is_new.next() == Some(true));
-        Ok(Some((tokens, self)))
+        Ok(Some((page.into_inner().tokens, self)))
     }
 }
 
 /// The progress of a listing.
 struct Progress {
-    /// The page to ask for.
+    /// The number of the page to request.
     page: u32,
-    /// The number of tokens on the pages before it, each counted once.
+    /// The number of different tokens on the pages so far.
     listed: u64,
-    /// The same tokens, hashed.
+    /// The hashes of these tokens.
     seen: HashSet<u64>,
     hasher: RandomState,
-    /// The newest counts that don't contradict what was listed.
+    /// The newest counts that don't contradict the listed tokens.
     total_count: Option<u64>,
     total_pages: Option<u64>,
 }
@@ -359,27 +356,27 @@ impl Default for Progress {
 }
 
 impl Progress {
-    /// Notes the tokens of a page, and returns for each whether it is listed for the
-    /// first time.
-    fn note(&mut self, page: &ServiceTokenPage) -> Vec<bool> {
-        let hashes: Vec<u64> = page.tokens.iter().map(|token| self.hash(token)).collect();
-        hashes
-            .into_iter()
-            .map(|hash| self.seen.insert(hash))
-            .collect()
+    /// Notes a token, and returns whether it is listed for the first time. The hash is that
+    /// of its id, or of the whole token if the API returned no id.
+    fn is_new(&mut self, token: &ServiceToken) -> bool {
+        self.seen.insert(match &token.id {
+            Some(id) => self.hasher.hash_one(id),
+            None => self.hasher.hash_one(format!("{token:?}")),
+        })
     }
 
-    /// Decides whether this page, with so many new tokens, is the last one, or why the
-    /// listing can't go on.
+    /// Returns whether a page is the last one, or why the listing can't go on. The page
+    /// holds the new tokens only; it was empty if it held none at all.
     fn judge(
         &mut self,
         page: &ServiceTokenPage,
-        new: usize,
+        is_empty: bool,
         is_narrowed: bool,
     ) -> Result<bool, String> {
+        let new = page.tokens.len();
         self.listed += new as u64;
         self.note_counts(page);
-        // No count is less than what was listed. Counts that disagree end nothing.
+        // Only counts that agree end the listing.
         let has_more_tokens = self.total_count.map(|total| total > self.listed);
         let has_more_pages = self.total_pages.map(|pages| pages > u64::from(self.page));
         let counts = [has_more_tokens, has_more_pages];
@@ -391,30 +388,29 @@ impl Progress {
                 Ok(false)
             } else {
                 Err(format!(
-                    "the listing has not ended after {} service tokens; narrow it by `name` or `search`",
+                    "the listing has not ended after {} service tokens; narrow it with `name` or `search`",
                     self.listed
                 ))
             };
         }
-        // The counts are documented to be those of all tokens, whatever the search.
+        // The documented counts are those of all tokens, whatever the search.
         let promised = match (self.total_count, self.total_pages) {
             _ if is_narrowed => return Ok(true),
             (Some(total), _) if total > self.listed => format!("{total} service tokens"),
             (None, Some(pages)) => format!("{pages} pages"),
             _ => return Ok(true),
         };
-        let fault = if page.tokens.is_empty() {
-            "is empty"
-        } else {
-            "repeats earlier tokens"
+        let fault = match is_empty {
+            true => "is empty",
+            false => "repeats earlier tokens",
         };
         Err(format!(
-            "the listing is incomplete: page {} {fault} after {} service tokens, but the API counts {promised}; list again, or narrow it by `name` or `search`",
+            "the listing is incomplete: page {} {fault} after {} service tokens, but the API counts {promised}; list again, or narrow it with `name` or `search`",
             self.page, self.listed
         ))
     }
 
-    /// Keeps the counts of the page, unless more was listed than they allow for.
+    /// Keeps the counts of the page, unless more tokens were listed than they count.
     fn note_counts(&mut self, page: &ServiceTokenPage) {
         let Some(info) = &page.result_info else {
             return;
@@ -427,17 +423,9 @@ impl Progress {
         self.total_count = newest(info.total_count, self.total_count, listed);
         self.total_pages = newest(info.total_pages, self.total_pages, page);
     }
-
-    /// Hashes the token's id, or the whole token if the API gave no id.
-    fn hash(&self, token: &ServiceToken) -> u64 {
-        match &token.id {
-            Some(id) => self.hasher.hash_one(id),
-            None => self.hasher.hash_one(format!("{token:?}")),
-        }
-    }
 }
 
-/// A number of things, if the number can be one.
+/// Returns a number of the API as a count, if it is whole and not negative.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
@@ -452,7 +440,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_listing_without_end_is_given_up() {
+    fn an_endless_listing_is_an_error() {
         let page = ServiceTokenPage {
             tokens: vec![ServiceToken::default()],
             result_info: None,
@@ -461,8 +449,10 @@ mod tests {
             listed,
             ..Progress::default()
         };
-        assert_eq!(after(MAX_TOKENS - 2).judge(&page, 1, false), Ok(false));
-        let words = after(MAX_TOKENS - 1).judge(&page, 1, false).unwrap_err();
+        assert_eq!(after(MAX_TOKENS - 2).judge(&page, false, false), Ok(false));
+        let words = after(MAX_TOKENS - 1)
+            .judge(&page, false, false)
+            .unwrap_err();
         assert!(words.contains("after 1000000 service tokens"), "{words}");
     }
 }

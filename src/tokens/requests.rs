@@ -11,7 +11,7 @@ use crate::generated::types::{
     UpdateServiceTokenRequest,
 };
 
-/// A request for a new service token; passed to
+/// A request for a new service token, for
 /// [`ServiceTokens::create`](crate::ServiceTokens::create).
 ///
 /// ```
@@ -21,7 +21,7 @@ use crate::generated::types::{
 /// let forever = CreateServiceToken::new("backup").duration(TokenDuration::FOREVER);
 /// ```
 #[derive(Clone, Debug, PartialEq)]
-#[must_use = "a request does nothing until it is handed to a call"]
+#[must_use = "a request does nothing until it is passed to a call"]
 pub struct CreateServiceToken {
     name: String,
     duration: Option<RequestedDuration>,
@@ -31,8 +31,8 @@ pub struct CreateServiceToken {
 }
 
 impl CreateServiceToken {
-    /// Creates a request for a token of this name, which may have up to 350
-    /// characters. By default the API makes it valid for a year (`8760h`) and enabled.
+    /// Creates a request for a token with this name, of up to 350 characters. By default the
+    /// token is enabled and valid for a year (`8760h`).
     ///
     /// ```
     /// use cf_service_tokens::{CreateServiceToken, TokenDuration};
@@ -63,7 +63,8 @@ impl CreateServiceToken {
 
     /// Sets how long the token is valid: a text such as `720h` or `forever`, a
     /// [`TokenDuration`], a [`GoDuration`], or a duration of `std` or `chrono`. The call
-    /// refuses a text that is not a duration, and a duration below zero or past 292 years.
+    /// refuses a text that is not a duration, and a duration that is not above zero or longer
+    /// than 292 years.
     ///
     /// ```
     /// use std::time::Duration;
@@ -92,7 +93,7 @@ impl CreateServiceToken {
         self
     }
 
-    /// Sets whether the token is accepted at all.
+    /// Sets whether the token is enabled.
     ///
     /// ```
     /// use cf_service_tokens::CreateServiceToken;
@@ -176,7 +177,7 @@ impl CreateServiceToken {
     }
 }
 
-/// A request to change a service token; passed to
+/// A request to change a service token, for
 /// [`ServiceTokens::update`](crate::ServiceTokens::update). Fields that are not set stay as
 /// they are.
 ///
@@ -187,7 +188,7 @@ impl CreateServiceToken {
 /// let renamed = UpdateServiceToken::new().name("deploy (old)");
 /// ```
 #[derive(Clone, Debug, Default, PartialEq)]
-#[must_use = "a request does nothing until it is handed to a call"]
+#[must_use = "a request does nothing until it is passed to a call"]
 pub struct UpdateServiceToken {
     name: Option<String>,
     duration: Option<RequestedDuration>,
@@ -197,8 +198,7 @@ pub struct UpdateServiceToken {
 }
 
 impl UpdateServiceToken {
-    /// Returns a request that changes nothing yet. The call refuses it as long as nothing
-    /// is set.
+    /// Creates a request that changes nothing. The call refuses it until a field is set.
     ///
     /// ```
     /// use cf_service_tokens::{ErrorKind, UpdateServiceToken};
@@ -243,8 +243,8 @@ impl UpdateServiceToken {
         self
     }
 
-    /// Sets how long the token is valid **from the moment of the call**: it gets a new
-    /// expiry. This renews a token by something other than a year. It takes the same as
+    /// Sets how long the token is valid **from the moment of the call**, which moves its
+    /// expiry: a renewal by something other than a year. It takes the same types as
     /// [`CreateServiceToken::duration`].
     ///
     /// ```
@@ -270,8 +270,8 @@ impl UpdateServiceToken {
         self
     }
 
-    /// Sets whether the token is accepted at all. While it is not, neither of its secrets
-    /// authenticates; the token is kept.
+    /// Sets whether the token is enabled. A disabled token is kept, but its secrets don't
+    /// authenticate.
     ///
     /// See the example of [`update`](crate::ServiceTokens::update).
     pub fn enabled(mut self, enabled: bool) -> Self {
@@ -282,11 +282,11 @@ impl UpdateServiceToken {
     /// Sets the version of the secret. **A higher version than before rotates the
     /// secret.** Use [`rotate`](crate::ServiceTokens::rotate) instead: Cloudflare
     /// documents neither the new secret in the answer to an update nor the current
-    /// version in any answer. If the answer holds the secret all the same,
+    /// version in any answer. If the answer contains the secret,
     /// [`new_credentials`](crate::Response::new_credentials) returns it.
     ///
-    /// The client retries an update that sets this only if the request surely did
-    /// nothing: a second answer would not hold the secret of the first.
+    /// The client retries an update that sets this only if the first request had no effect,
+    /// since a second answer would not contain the secret of the first.
     ///
     /// See the example of [`new_credentials`](crate::Response::new_credentials).
     pub fn client_secret_version(mut self, version: i64) -> Self {
@@ -294,8 +294,8 @@ impl UpdateServiceToken {
         self
     }
 
-    /// Sets when the secret before the newest one expires. An instant in the past ends it
-    /// at once.
+    /// Sets when the previous secret expires, by the API's clock. An instant in the past
+    /// revokes it at once.
     ///
     /// ```
     /// use cf_service_tokens::UpdateServiceToken;
@@ -349,7 +349,7 @@ impl UpdateServiceToken {
     }
 }
 
-/// A request for a new secret, which says when the old one expires; passed to
+/// A request for a new secret, which says when the old one expires, for
 /// [`ServiceTokens::rotate`](crate::ServiceTokens::rotate).
 ///
 /// ```
@@ -360,7 +360,7 @@ impl UpdateServiceToken {
 /// let only_the_new_one_works = RotateServiceToken::revoke_now();
 /// ```
 #[derive(Clone, Debug, PartialEq)]
-#[must_use = "a request does nothing until it is handed to a call"]
+#[must_use = "a request does nothing until it is passed to a call"]
 pub struct RotateServiceToken {
     old_secret: OldSecret,
 }
@@ -374,9 +374,9 @@ enum OldSecret {
 
 impl RotateServiceToken {
     /// Keeps the old secret valid for this long from the moment of the call, by the API's
-    /// clock, so that its users can change over. The dashboard offers 1 hour to 30 days. It takes a
-    /// [`GoDuration`], or a duration of `std` or `chrono`. The call refuses a duration that
-    /// is not above zero, or that is past 292 years.
+    /// clock, so that its users have time to change. The dashboard offers 1 hour to 30 days.
+    /// It takes a [`GoDuration`], or a duration of `std` or `chrono`. The call refuses a
+    /// duration that is not above zero, or that is 292 years or longer.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -431,7 +431,7 @@ impl RotateServiceToken {
         }
     }
 
-    /// Ends the old secret at the moment of the call: clients that still send it fail.
+    /// Revokes the old secret at the moment of the call: clients that still send it fail.
     ///
     /// ```
     /// use cf_service_tokens::RotateServiceToken;
@@ -467,13 +467,13 @@ impl RotateServiceToken {
             OldSecret::Revoked => None,
             OldSecret::ValidUntil(instant) if instant <= now => {
                 return Err(Error::invalid_request(
-                    "the grace period would end in the past; to end the old secret at once, use `revoke_now`",
+                    "the grace period would end in the past; to revoke the old secret at once, use `revoke_now`",
                 ));
             }
             OldSecret::ValidUntil(instant) => Some(instant),
             OldSecret::ValidFor(grace) if grace <= GoDuration::ZERO => {
                 return Err(Error::invalid_request(
-                    "the grace period is not longer than zero; to end the old secret at once, use `revoke_now`",
+                    "the grace period is not longer than zero; to revoke the old secret at once, use `revoke_now`",
                 ));
             }
             OldSecret::ValidFor(GoDuration::MAX) => {
@@ -489,7 +489,7 @@ impl RotateServiceToken {
     }
 }
 
-/// A duration as a caller gave it, or why it is none.
+/// A duration as the caller gave it, or the error of its conversion.
 #[derive(Clone, Debug, PartialEq)]
 struct RequestedDuration(Result<TokenDuration, String>);
 
@@ -506,7 +506,7 @@ impl RequestedDuration {
         };
         let fault = match duration.finite() {
             Some(finite) if finite <= GoDuration::ZERO => "is not longer than zero",
-            None if !duration.is_forever() => "is neither a duration as Go writes it nor `forever`",
+            None if !duration.is_forever() => "is neither a Go duration nor `forever`",
             _ => return Ok(duration.clone()),
         };
         Err(Error::invalid_request(format!(
@@ -522,7 +522,7 @@ fn checked_name(name: &str) -> Result<ServiceTokenName, Error> {
             "the name is empty; give the service token a name",
         ));
     }
-    // The fragment holds the limit, and the generated type checks it.
+    // The generated type checks the limit of the fragment.
     name.parse().map_err(|fault| {
         let length = name.chars().count();
         Error::invalid_request(format!(
@@ -534,7 +534,7 @@ fn checked_name(name: &str) -> Result<ServiceTokenName, Error> {
 fn checked_version(version: i64) -> Result<i64, Error> {
     if version < 1 {
         return Err(Error::invalid_request(format!(
-            "the client secret version is {version}, but versions count from 1"
+            "the client secret version is {version}, but versions start at 1"
         )));
     }
     Ok(version)

@@ -1,4 +1,4 @@
-//! A service token: when it expires, and how it is shown.
+//! Methods of a service token: its expiry and its `Display`.
 
 use std::fmt;
 
@@ -8,10 +8,11 @@ use crate::generated::types::ServiceToken;
 use crate::response::Response;
 
 impl ServiceToken {
-    /// Returns how long the token has left at `now`; negative once it has expired.
+    /// Returns how long the token is valid after `now`; negative once it has expired.
+    /// [`ServiceTokens::now`](crate::ServiceTokens::now) returns the time by the API's clock.
     ///
-    /// `None` if it never expires, or if the API did not say when: ask
-    /// [`never_expires`](Self::never_expires) to tell the two apart.
+    /// `None` if the token never expires, or if the API did not say when it does;
+    /// [`never_expires`](Self::never_expires) tells the two apart.
     ///
     /// ```
     /// use cf_service_tokens::{ServiceToken, TokenDuration};
@@ -32,14 +33,14 @@ impl ServiceToken {
         Some(self.known_expiry()?.signed_duration_since(now))
     }
 
-    /// Returns when the token expires, if the API says so. Go writes a time that is
-    /// not set as the first instant of the year 1.
+    /// Returns when the token expires, if the API says so. In Go, a time that is not set is
+    /// the first instant of the year 1.
     pub(crate) fn known_expiry(&self) -> Option<DateTime<Utc>> {
         self.expires_at.filter(|at| at.year() > 1)
     }
 
-    /// Returns whether the token has expired at `now`. A token expires at the very instant of
-    /// [`expires_at`](Self::expires_at); one without that has not expired.
+    /// Returns whether the token has expired at `now`. A token expires at the instant of
+    /// [`expires_at`](Self::expires_at); a token without one has not expired.
     ///
     /// ```
     /// use cf_service_tokens::ServiceToken;
@@ -59,8 +60,8 @@ impl ServiceToken {
 
     /// Returns whether the token's duration is `forever`.
     ///
-    /// The duration alone decides: the API has been seen to give an
-    /// [`expires_at`](Self::expires_at) to such tokens as well.
+    /// Only the duration decides, since the API returns an
+    /// [`expires_at`](Self::expires_at) for such tokens as well.
     ///
     /// ```
     /// use cf_service_tokens::{ServiceToken, TokenDuration};
@@ -78,7 +79,7 @@ impl ServiceToken {
 }
 
 impl fmt::Display for ServiceToken {
-    /// Writes one line for people: the name, or else the id, whether the token is
+    /// Writes one line for people: the name, or the id if it has none, whether the token is
     /// enabled, and how long it is valid.
     ///
     /// ```
@@ -114,7 +115,7 @@ impl fmt::Display for ServiceToken {
     }
 }
 
-/// Returns a text from outside with control characters escaped.
+/// Returns the text with control characters escaped.
 pub(crate) fn printable(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {

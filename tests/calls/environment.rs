@@ -156,7 +156,7 @@ fn empty_and_unusable_values() {
     }
     insta::assert_snapshot!(
         build("environment", &[("CLOUDFLARE_API_TOKEN", "t"), ("CLOUDFLARE_ACCOUNT_ID", "my account")]),
-        @r#"CLOUDFLARE_ACCOUNT_ID can't be used: "my account" is no account id: ' ' at byte 2 is none of the ASCII letters, digits and `-` that an id is made of; the dashboard shows it under the account's overview; true"#
+        @r#"CLOUDFLARE_ACCOUNT_ID can't be used: "my account" is no account id: ' ' at byte 2 is not an ASCII letter, a digit or `-`; the dashboard shows it under the account's overview; true"#
     );
 }
 

@@ -423,7 +423,7 @@ async fn what_an_id_that_can_be_none_is_told() {
     let token = tokens.refresh(client_id).await.unwrap_err();
     insta::assert_snapshot!(format!("{account}\n{token}"), @r#"
     "" is no account id: it is empty; the dashboard shows it under the account's overview
-    what was given is no service token id: '.' at byte 32 is none of the ASCII letters, digits and `-` that an id is made of; it is the token's `id`, not its `client_id`
+    what was given is no service token id: '.' at byte 32 is not an ASCII letter, a digit or `-`; it is the token's `id`, not its `client_id`
     "#);
 }
 

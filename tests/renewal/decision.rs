@@ -192,7 +192,7 @@ fn shards_that_do_not_exist() {
         assert!(error.is_configuration(), "{text}: {error}");
     }
     insta::assert_snapshot!("4/4".parse::<Shard>().unwrap_err(), @"there is no shard 4 of 4: shards count from 0, so write 0/4 for the first");
-    insta::assert_snapshot!("all".parse::<Shard>().unwrap_err(), @r#""all" is no shard: write I/N, such as 0/4 for the first of four"#);
+    insta::assert_snapshot!("all".parse::<Shard>().unwrap_err(), @r#""all" is not a shard: write I/N, such as 0/4 for the first of four"#);
 }
 
 #[test]

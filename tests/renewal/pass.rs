@@ -219,7 +219,7 @@ async fn tokens_are_named_by_name_or_id() {
     4 tokens: 2 renewed, 2 skipped; no such token: for, tow
     one                    2026-11-27  renewed until 2027-11-24 12:00 UTC
     two                    2026-11-27  renewed until 2027-11-24 12:00 UTC
-    skipped: 1 is left out by name or id
+    skipped: 1 is excluded by name or id
     skipped: 1 is not among those named
     ");
     assert!(
@@ -244,7 +244,7 @@ async fn renewal_by_duration_gives_each_token_its_own() {
     let report = tokens.renew(&policy).await;
     insta::assert_snapshot!(table(&report), @"
     5 tokens: 2 renewed, 1 can't be renewed, 2 skipped; not renewed: unreadable
-    unreadable             2026-11-27  can't be renewed: has no duration that it could be renewed by
+    unreadable             2026-11-27  can't be renewed: its duration is missing or can't be read
     two years              2026-11-27  renewed until 2028-11-23 12:00 UTC
     ten days, five left    2026-11-29  renewed until 2026-12-04 12:00 UTC
     skipped: 2 not due yet
@@ -395,7 +395,7 @@ async fn a_success_that_moved_nothing_is_a_failure() {
     let (_, report) = report_of(token(2, LATER), token(2, LATER)).await;
     insta::assert_snapshot!(table(&report), @"
     1 token: 1 failed; not renewed: token 1
-    token 1                2026-11-30  failed: the API reported success, but of another token, f174e90a-fafe-4643-bbbc-000000000002; look at both tokens
+    token 1                2026-11-30  failed: the API reported success, but for another token, f174e90a-fafe-4643-bbbc-000000000002; look at both tokens
     ");
 }
 
@@ -892,7 +892,7 @@ async fn a_report_that_failed_is_an_error_that_names_what_failed() {
         .only(["fine", "odd\n", "gone"]);
     let report = tokens.renew(&policy).await;
     let failure = report.into_result().unwrap_err();
-    insta::assert_snapshot!(failure, @r#"the renewal is incomplete: odd\n can't be renewed: has no duration that it could be renewed by; no token has the name or id "gone""#);
+    insta::assert_snapshot!(failure, @r#"the renewal is incomplete: odd\n can't be renewed: its duration is missing or can't be read; no token has the name or id "gone""#);
     assert_eq!(format!("{failure:?}"), failure.to_string());
     assert_eq!(failure.report().listed, 2);
 

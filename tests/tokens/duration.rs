@@ -122,10 +122,10 @@ fn what_is_wrong_with_a_text() {
     unknown unit "d" at byte 1; use h, m, s, ms, us or ns, as in `2h45m` (a year is `8760h`)
     unknown unit "hour" at byte 1; use h, m, s, ms, us or ns, as in `2h45m` (a year is `8760h`)
     unknown unit " h" at byte 1; use h, m, s, ms, us or ns, as in `2h45m` (a year is `8760h`)
-    duration out of range: "3000000h" at byte 0 goes past 2562047h (292 years); use a shorter one
+    duration out of range: "3000000h" at byte 0 is longer than 2562047h (292 years); use a shorter one
     invalid duration: no number at byte 0, but "\u{7}"; use h, m, s, ms, us or ns, as in `2h45m` (a year is `8760h`)
     unknown unit "é" at byte 1; use h, m, s, ms, us or ns, as in `2h45m` (a year is `8760h`)
-    duration out of range: "999999999999999999999999"… at byte 0 goes past 2562047h (292 years); use a shorter one
+    duration out of range: "999999999999999999999999"… at byte 0 is longer than 2562047h (292 years); use a shorter one
     invalid duration: no number at byte 0, but "for ever"; use h, m, s, ms, us or ns, as in `2h45m` (a year is `8760h`), or `forever`
     "#);
 }

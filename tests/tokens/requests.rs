@@ -248,19 +248,19 @@ async fn what_the_api_cannot_accept_never_reaches_the_wire() {
     the name has 351 characters, but it must not be longer than 350 characters; shorten it
     the duration "0s" is not longer than zero; write it as `8760h` or `2h45m`
     the duration "-1h" is not longer than zero; write it as `8760h` or `2h45m`
-    the duration "1 year" is neither a duration as Go writes it nor `forever`; write it as `8760h` or `2h45m`
-    the client secret version is 0, but versions count from 1
+    the duration "1 year" is neither a Go duration nor `forever`; write it as `8760h` or `2h45m`
+    the client secret version is 0, but versions start at 1
     the update changes nothing; set a field
     the name is empty; give the service token a name
     the name has 1000 characters, but it must not be longer than 350 characters; shorten it
     the duration "0s" is not longer than zero; write it as `8760h` or `2h45m`
     `duration`: unknown unit " year" at byte 1; use h, m, s, ms, us or ns, as in `2h45m` (a year is `8760h`), or `forever`
-    `duration`: the duration goes past 2562047h47m16.854775807s (292 years), use a shorter one
-    the client secret version is -1, but versions count from 1
-    the grace period is not longer than zero; to end the old secret at once, use `revoke_now`
-    the grace period is not longer than zero; to end the old secret at once, use `revoke_now`
+    `duration`: the duration is longer than 2562047h47m16.854775807s (292 years); use a shorter one
+    the client secret version is -1, but versions start at 1
+    the grace period is not longer than zero; to revoke the old secret at once, use `revoke_now`
+    the grace period is not longer than zero; to revoke the old secret at once, use `revoke_now`
     the grace period is 292 years or longer; shorten it
-    the grace period would end in the past; to end the old secret at once, use `revoke_now`
+    the grace period would end in the past; to revoke the old secret at once, use `revoke_now`
     `page` is 0, but the first page is 1
     `per_page` is 0, but it must be from 1 to 1000
     `per_page` is 1001, but it must be from 1 to 1000
