@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use cf_service_tokens::renewal::{RenewalEvent, RenewalPolicy, RenewalReport, WatchEvent};
 use cf_service_tokens::{
-    Client, Clock, GoDuration, ManualClock, Retry, RotateServiceToken, ServiceTokens,
+    Client, Clock, ErrorKind, GoDuration, ManualClock, Retry, RotateServiceToken, ServiceTokens,
 };
 use cf_service_tokens_simulator::{SeedToken, Simulator};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -404,6 +404,6 @@ async fn a_grace_that_ends_in_the_past_of_the_api_is_refused() {
     let tomorrow = RotateServiceToken::grace_until(slow.now() + TimeDelta::days(1));
     let tokens = tokens_at(&server, &slow);
     let error = tokens.rotate(TOKEN, &tomorrow).await.unwrap_err();
-    assert!(error.is_invalid_request(), "{error}");
+    assert_eq!(error.kind(), ErrorKind::InvalidRequest, "{error}");
     assert_eq!(server.requests().len(), 1, "nothing is rotated");
 }
