@@ -15,7 +15,7 @@ use crate::renewal::policy::RenewalPolicy;
 use crate::renewal::report::RenewalReport;
 use crate::tokens::ServiceTokens;
 
-/// The longest pause after a successful pass.
+/// The longest pause after a successful pass, unless the caller sets a shorter one.
 const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// The longest pause after the first failed pass, and after many.
 const A_MINUTE: Duration = Duration::from_secs(60);
@@ -32,6 +32,9 @@ const NAP: Duration = Duration::from_secs(15 * 60);
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum WatchEvent {
+    /// A pass begins. Tokens that [`Watch::set_tokens`] sets now are already those of this
+    /// pass.
+    Starting,
     /// An event of a pass.
     Renewal(RenewalEvent),
     /// The pass has ended, and the watch waits for the next one.
@@ -79,6 +82,8 @@ pub enum WatchEvent {
 pub struct Watch {
     tokens: ServiceTokens,
     policy: RenewalPolicy,
+    /// The longest pause.
+    interval: Duration,
     stage: Stage,
     /// The number of failed passes since the last successful one.
     failures: u32,
@@ -90,6 +95,10 @@ pub struct Watch {
 }
 
 enum Stage {
+    Starting {
+        /// Whether the event has been returned.
+        is_reported: bool,
+    },
     Passing(Box<Pass>),
     Pausing(Pause),
 }
@@ -140,7 +149,8 @@ impl ServiceTokens {
         Watch {
             tokens: self.clone(),
             policy: policy.clone(),
-            stage: Stage::Passing(Box::new(Pass::new(self, policy.clone(), since))),
+            interval: A_DAY,
+            stage: Stage::Starting { is_reported: false },
             failures: 0,
             next_expiry: None,
             since,
@@ -149,12 +159,113 @@ impl ServiceTokens {
 }
 
 impl Watch {
+    /// Sets the longest pause between two passes: a day by default and at most. A pause is
+    /// up to a tenth shorter, at random, and never shorter than half a minute.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use cf_service_tokens::renewal::{RenewalPolicy, WatchEvent};
+    /// # use chrono::{TimeDelta, Utc};
+    /// # use cf_service_tokens::Client;
+    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
+    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
+    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
+    ///
+    /// let hour = Duration::from_secs(60 * 60);
+    /// let mut watch = tokens.watch(&RenewalPolicy::new()).interval(hour);
+    /// let until = loop {
+    ///     if let WatchEvent::Waiting { until } = watch.next().await {
+    ///         break until;
+    ///     }
+    /// };
+    /// assert!(until <= Utc::now() + TimeDelta::hours(1));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn interval(mut self, interval: Duration) -> Self {
+        self.interval = interval.min(A_DAY);
+        self
+    }
+
+    /// Begins the next pass at once, if the watch pauses. A pass that is running goes on.
+    ///
+    /// ```
+    /// use cf_service_tokens::renewal::{RenewalPolicy, WatchEvent};
+    /// # use cf_service_tokens::Client;
+    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
+    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
+    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
+    ///
+    /// let mut watch = tokens.watch(&RenewalPolicy::new());
+    /// while !matches!(watch.next().await, WatchEvent::Waiting { .. }) {}
+    /// watch.pass_now();
+    /// assert!(matches!(watch.next().await, WatchEvent::Starting));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn pass_now(&mut self) {
+        if matches!(self.stage, Stage::Pausing(_)) {
+            self.stage = Stage::Starting { is_reported: false };
+        }
+    }
+
+    /// Sets the tokens that later passes renew: those of the same account, of a client with
+    /// new [credentials](crate::Client::with_credentials). A pass that is running goes on
+    /// with the earlier ones.
+    ///
+    /// ```
+    /// use cf_service_tokens::Credentials;
+    /// use cf_service_tokens::renewal::{RenewalEvent, RenewalPolicy, WatchEvent};
+    /// # use cf_service_tokens::Client;
+    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
+    /// # let client = Client::builder().base_url(simulator.base_url()).api_token("revoked").build()?;
+    /// # let account = simulator.account_id();
+    /// # let read_api_token = || Credentials::ApiToken(simulator.api_token().into());
+    ///
+    /// let mut watch = client.account(account)?.service_tokens().watch(&RenewalPolicy::new());
+    /// loop {
+    ///     match watch.next().await {
+    ///         WatchEvent::Starting => {
+    ///             let client = client.with_credentials(read_api_token())?;
+    ///             watch.set_tokens(client.account(account)?.service_tokens());
+    ///         }
+    ///         WatchEvent::Renewal(RenewalEvent::Finished(report)) => {
+    ///             assert!(report.is_success());
+    /// #           break;
+    ///         }
+    ///         _ => {}
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn set_tokens(&mut self, tokens: ServiceTokens) {
+        self.tokens = tokens;
+    }
+
     /// Returns the next event. This method is cancel safe.
     ///
     /// See the example of [`Watch`].
     pub async fn next(&mut self) -> WatchEvent {
         loop {
             match &mut self.stage {
+                Stage::Starting { is_reported: false } => {
+                    self.stage = Stage::Starting { is_reported: true };
+                    return WatchEvent::Starting;
+                }
+                Stage::Starting { is_reported: true } => {
+                    let pass = Pass::new(&self.tokens, self.policy.clone(), self.since);
+                    self.stage = Stage::Passing(Box::new(pass));
+                }
                 Stage::Passing(pass) => match pass.next().await {
                     Some(event) => {
                         if let RenewalEvent::Finished(report) = &event {
@@ -165,7 +276,7 @@ impl Watch {
                         }
                         return WatchEvent::Renewal(event);
                     }
-                    None => self.begin(),
+                    None => self.stage = Stage::Starting { is_reported: false },
                 },
                 Stage::Pausing(pause) if !pause.is_reported => {
                     pause.is_reported = true;
@@ -180,16 +291,11 @@ impl Watch {
                         .left(clock.now(), clock.elapsed())
                         .map(|left| clock.sleep(left.min(NAP)));
                     if pause.nap.is_none() {
-                        self.begin();
+                        self.stage = Stage::Starting { is_reported: false };
                     }
                 }
             }
         }
-    }
-
-    fn begin(&mut self) {
-        let pass = Pass::new(&self.tokens, self.policy.clone(), self.since);
-        self.stage = Stage::Passing(Box::new(pass));
     }
 
     /// Starts the pause after a pass.
@@ -207,7 +313,7 @@ impl Watch {
             .filter(|at| report.error.is_some() && *at > now);
         self.next_expiry = known.into_iter().chain(report.next_expiry).min();
 
-        let pause = longest_pause(self.failures, self.tokens.random())
+        let pause = longest_pause(self.failures, self.tokens.random(), self.interval)
             .min(self.time_to_act(report, now).unwrap_or(Duration::MAX))
             .max(SHORTEST_PAUSE);
         self.stage = Stage::Pausing(Pause {
@@ -238,13 +344,13 @@ impl Watch {
 
 /// Returns the longest pause after this many failed passes in a row. The random number,
 /// from 0 to 1, adds jitter.
-fn longest_pause(failures: u32, random: f64) -> Duration {
+fn longest_pause(failures: u32, random: f64, interval: Duration) -> Duration {
     let Some(doublings) = failures.checked_sub(1) else {
-        return A_DAY.mul_f64(0.9 + 0.1 * random);
+        return interval.mul_f64(0.9 + 0.1 * random);
     };
     let factor = 1_u32.checked_shl(doublings).unwrap_or(u32::MAX);
     let longest = A_MINUTE.saturating_mul(factor).min(AN_HOUR);
-    longest.mul_f64(0.5 + 0.5 * random)
+    longest.mul_f64(0.5 + 0.5 * random).min(interval)
 }
 
 impl Pause {

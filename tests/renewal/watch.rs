@@ -12,7 +12,7 @@ use crate::support::{ACCOUNT, RawServer, Then};
 use cf_service_tokens::renewal::{
     RenewBy, RenewalEvent, RenewalPolicy, RenewalReport, Watch, WatchEvent,
 };
-use cf_service_tokens::{Client, Clock, ManualClock, Retry, ServiceTokens};
+use cf_service_tokens::{Client, Clock, Credentials, ManualClock, Retry, ServiceTokens};
 use cf_service_tokens_simulator::{Fault, Injection, Operation, SeedToken, Simulator};
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::StreamExt;
@@ -123,6 +123,73 @@ async fn it_waits_until_a_token_falls_due_or_about_a_day() {
     );
     let (renewed, _) = pass(&mut watch).await;
     assert_eq!(renewed, 1);
+}
+
+#[tokio::test]
+async fn the_caller_sets_the_longest_pause() {
+    for (interval, at_least, at_most) in [
+        (Duration::ZERO, 30, 30),
+        (Duration::from_secs(600), 540, 600),
+        (Duration::MAX, 77_760, 86_400),
+    ] {
+        let clock = JumpingClock::new();
+        let simulator = simulator(&clock, Vec::new()).await;
+        let tokens = tokens_at(&simulator, clock.clone());
+        let mut watch = tokens.watch(&RenewalPolicy::new()).interval(interval);
+        let mut begins_at = clock.now();
+        for _ in 0..20 {
+            let (_, next) = pass(&mut watch).await;
+            let pause = (next - begins_at).num_seconds();
+            assert!(pause <= at_most, "{interval:?}: {pause}");
+            // After a failure, it may be shorter.
+            let has_failed = simulator.count(Operation::List) > 1;
+            assert!(has_failed || at_least <= pause, "{interval:?}: {pause}");
+            begins_at = next;
+            simulator.inject(Injection::new(Fault::Status(400)).on(Operation::List));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_pass_begins_at_once_if_the_caller_says_so() {
+    let clock = JumpingClock::new();
+    let token = SeedToken::new("deploy").id("a");
+    let simulator = simulator(&clock, vec![token]).await;
+    let mut watch = tokens_at(&simulator, clock.clone()).watch(&RenewalPolicy::new());
+    pass(&mut watch).await;
+    simulator.expire("a").unwrap();
+    let start = clock.now();
+    watch.pass_now();
+    assert_eq!(pass(&mut watch).await.0, 1);
+    assert_eq!(clock.now(), start);
+    // A pass that is running goes on, and no second one follows.
+    let until = pass(&mut watch).await.1;
+    assert!(matches!(watch.next().await, WatchEvent::Starting));
+    watch.pass_now();
+    assert!(pass(&mut watch).await.1 > until);
+}
+
+#[tokio::test]
+async fn a_pass_uses_the_tokens_that_are_set_as_it_begins() {
+    let clock = JumpingClock::new();
+    let due = SeedToken::new("deploy").expires_in(TimeDelta::days(9));
+    let simulator = simulator(&clock, vec![due]).await;
+    let client = Client::builder()
+        .api_token("revoked")
+        .base_url(simulator.base_url())
+        .clock(clock.clone())
+        .build()
+        .unwrap();
+    let account = simulator.account_id();
+    let tokens = client.account(account).unwrap().service_tokens();
+    let mut watch = tokens.watch(&RenewalPolicy::new());
+    assert_eq!(pass(&mut watch).await.0, 0);
+    assert!(matches!(watch.next().await, WatchEvent::Starting));
+    let client = client
+        .with_credentials(Credentials::ApiToken(simulator.api_token().into()))
+        .unwrap();
+    watch.set_tokens(client.account(account).unwrap().service_tokens());
+    assert_eq!(pass(&mut watch).await.0, 1);
 }
 
 #[tokio::test]
@@ -380,17 +447,22 @@ async fn as_a_stream_it_wakes_from_a_pause() {
     pass(&mut watch).await;
     let lists = simulator.requests().len();
 
-    let watching = tokio::spawn(async move { StreamExt::next(&mut watch).await });
+    let watching = tokio::spawn(async move {
+        let first = StreamExt::next(&mut watch).await;
+        (first, StreamExt::next(&mut watch).await)
+    });
     // There are about a hundred naps in a day.
     for _ in 0..10_000 {
         clock.over.notify_one();
         tokio::task::yield_now().await;
     }
     assert!(clock.elapsed() > Duration::from_secs(21 * 60 * 60));
-    let event = watching.await.unwrap().unwrap();
     assert!(matches!(
-        event,
-        WatchEvent::Renewal(RenewalEvent::Decided { .. })
+        watching.await.unwrap(),
+        (
+            Some(WatchEvent::Starting),
+            Some(WatchEvent::Renewal(RenewalEvent::Decided { .. }))
+        )
     ));
     assert_eq!(simulator.requests().len(), lists + 1);
 }
@@ -405,6 +477,7 @@ async fn a_dropped_watch_stops() {
         .unwrap()
         .service_tokens()
         .watch(&RenewalPolicy::new());
+    assert!(matches!(watch.next().await, WatchEvent::Starting));
     while server.requests().is_empty() {
         let mut next = Box::pin(watch.next());
         let polled = next.as_mut().poll(&mut Context::from_waker(Waker::noop()));
