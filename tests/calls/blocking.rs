@@ -7,9 +7,12 @@ use std::time::Duration;
 
 use crate::support::{ACCOUNT, CANARY, RawServer, TOKEN};
 use cf_service_tokens::blocking::Client;
+use cf_service_tokens::renewal::RenewalPolicy;
 use cf_service_tokens::{
-    CreateServiceToken, Method, Retry, RotateServiceToken, UpdateServiceToken,
+    Clock, CreateServiceToken, ManualClock, Method, Retry, RotateServiceToken, UpdateServiceToken,
 };
+use cf_service_tokens_simulator::{SeedToken, Simulator};
+use chrono::TimeDelta;
 use serde_json::{Value, json};
 use tokio::runtime::{Builder, Runtime};
 
@@ -207,6 +210,29 @@ fn a_call_in_an_unconstrained_task_does_not_panic() {
         assert_eq!(refreshed.unwrap().id.as_deref(), Some(TOKEN));
     }
     assert_eq!(server.requests().len(), 2);
+}
+
+#[test]
+fn expiry_goes_by_the_clock_of_the_api() {
+    let runtime = Runtime::new().unwrap();
+    let clock = crate::support::clock();
+    let builder = Simulator::builder().clock(clock.reader());
+    let builder = builder.token(SeedToken::new("due").expires_in(TimeDelta::days(29)));
+    let builder = builder.token(SeedToken::new("not due").expires_in(TimeDelta::days(31)));
+    let simulator = runtime.block_on(builder.start()).unwrap();
+    let slow = ManualClock::new(clock.now() - TimeDelta::days(2));
+    let client = Client::builder()
+        .api_token(simulator.api_token())
+        .base_url(simulator.base_url())
+        .clock(slow)
+        .build()
+        .unwrap();
+    let account = client.account(simulator.account_id()).unwrap();
+    let tokens = account.service_tokens();
+    let report = tokens.renew(&RenewalPolicy::new()).unwrap();
+    let expected = "2 tokens: 1 renewed, 1 skipped; the clock is 48h slow by the API's";
+    assert_eq!(report.to_string(), expected);
+    assert_eq!(tokens.now(), clock.now());
 }
 
 #[test]

@@ -6,6 +6,7 @@
 mod support;
 
 use std::fs::OpenOptions;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -287,4 +288,81 @@ fn a_full_disk_stops_no_renewal() {
     assert!(unmounted.success());
     assert_all_renewed(&world, &ran, "tmpfs");
     assert_eq!(ran.code, Some(1), "{}", ran.shown());
+}
+
+/// An account by the API's clock, which is ahead of this machine's by `ahead`.
+fn by_another_clock(ahead: TimeDelta) -> World {
+    let minute = TimeDelta::minutes(1);
+    let window = TimeDelta::days(30);
+    let tokens = [("due", window - minute), ("not-due", window + minute)];
+    let tokens = tokens.map(|(name, left)| SeedToken::new(name).id(name).expires_in(left));
+    World::with(account(tokens).clock(move || Utc::now() + ahead))
+}
+
+/// The API's clock is two days ahead of a slow machine's, and behind a fast one's.
+const CLOCKS: [(TimeDelta, &str); 2] = [
+    (TimeDelta::days(2), "the clock is 48h slow by the API's"),
+    (
+        TimeDelta::minutes(-10),
+        "the clock is 10m fast by the API's",
+    ),
+];
+
+#[test]
+fn renew_and_report_go_by_the_clock_of_the_api() {
+    for (ahead, in_words) in CLOCKS {
+        let world = by_another_clock(ahead);
+        for (command, code) in [
+            (vec!["renew", "--dry-run"], 5),
+            (vec!["report", "--check"], 1),
+            (vec!["renew"], 0),
+        ] {
+            let ran = world.run(&command);
+            assert_eq!(ran.code, Some(code), "{}", ran.shown());
+            let renews = command[0] == "renew";
+            assert_eq!(ran.stdout.contains(in_words), renews, "{}", ran.shown());
+        }
+        assert!(is_renewed(&world, "due"), "{ahead}");
+        assert!(!is_renewed(&world, "not-due"), "{ahead}");
+    }
+}
+
+#[test]
+fn a_watch_goes_by_the_clock_of_the_api() {
+    for (ahead, in_words) in CLOCKS {
+        let world = by_another_clock(ahead);
+        let mut watch = world.command();
+        watch.args(["renew", "--watch"]).stdout(Stdio::piped());
+        let mut watching = watch.spawn().unwrap();
+        let mut lines = BufReader::new(watching.stdout.take().unwrap()).lines();
+        let finished = lines.find(|line| line.as_ref().is_ok_and(|line| line.contains("2 tokens")));
+        watching.kill().unwrap();
+        watching.wait().unwrap();
+        let finished = finished.unwrap().unwrap();
+        assert!(finished.contains("1 renewed, 1 skipped"), "{finished}");
+        assert!(finished.ends_with(in_words), "{finished}");
+        assert!(is_renewed(&world, "due"), "{ahead}");
+    }
+}
+
+#[test]
+fn the_end_of_an_old_secret_goes_by_the_clock_of_the_api() {
+    for (ahead, _) in CLOCKS {
+        let world = World::with(
+            Simulator::builder()
+                .token(known_token())
+                .clock(move || Utc::now() + ahead),
+        );
+        let until = || {
+            let token = world.simulator.token(ID).unwrap();
+            token.previous_client_secret_expires_at.unwrap() - (Utc::now() + ahead)
+        };
+        let is_about = |hours| (until() - TimeDelta::hours(hours)).abs() < TimeDelta::minutes(5);
+        let ran = world.run(&["rotate", ID, "--grace", "1h", "--secret-to", "file:secret"]);
+        assert_eq!(ran.code, Some(0), "{}", ran.shown());
+        assert!(is_about(1), "{ahead}: {}", until());
+        let ran = world.run(&["update", ID, "--old-secret-until", "2h"]);
+        assert_eq!(ran.code, Some(0), "{}", ran.shown());
+        assert!(is_about(2), "{ahead}: {}", until());
+    }
 }

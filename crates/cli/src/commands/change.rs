@@ -31,7 +31,7 @@ pub(crate) async fn refresh(
 /// Refreshes a token, and checks that it expires in a year.
 async fn refreshed(tokens: &ServiceTokens, id: &str) -> Result<ServiceToken, RenewalError> {
     let is_refreshed = |token: &ServiceToken| {
-        let in_a_year = Utc::now() + NEARLY_A_YEAR;
+        let in_a_year = tokens.now() + NEARLY_A_YEAR;
         token.never_expires() || token.expires_at.is_some_and(|at| at >= in_a_year)
     };
     let answer = tokens.refresh(id).await.map_err(RenewalError::Call)?;
@@ -96,7 +96,7 @@ pub(crate) async fn update(
     }
     let mut moved = None;
     if let Some(until) = arguments.old_secret_until {
-        let until = point(until)?;
+        let until = point(connection, &arguments.id, until).await?;
         request = request.previous_client_secret_expires_at(until);
         // Keeps out a concurrent rotate, which sets a grace period of its own.
         let journal = journal?;
@@ -111,7 +111,7 @@ pub(crate) async fn update(
     let answer = connection.tokens.update(&arguments.id, &request).await;
     if let Some((mut record, known, until)) = moved {
         let noted = match &answer {
-            Ok(_) => record.set_grace(Some(until).filter(|until| *until > Utc::now())),
+            Ok(_) => record.set_grace(Some(until).filter(|until| *until > connection.tokens.now())),
             Err(error) if error.may_have_been_applied() => Ok(()),
             Err(_) => record.set_grace(known),
         };
@@ -123,19 +123,23 @@ pub(crate) async fn update(
         }
     }
     let token = answer?;
-    let now = Utc::now();
+    let now = connection.tokens.now();
     let record = TokenRecord::new(&token, now);
     output.record(&record, &record.fields(now))?;
     Ok(Exit::Success)
 }
 
-fn point(when: When) -> Result<DateTime<Utc>, Failure> {
+async fn point(connection: &Connection, id: &str, when: When) -> Result<DateTime<Utc>, Failure> {
     match when {
         When::At(at) => Ok(at),
-        When::In(span) => TimeDelta::from_std(span)
-            .ok()
-            .and_then(|span| Utc::now().checked_add_signed(span))
-            .ok_or_else(|| Failure::usage("--old-secret-until is too far in the future")),
+        When::In(span) => {
+            // The answer shows the API's clock, by which the secret expires.
+            connection.tokens.get(id).await?;
+            TimeDelta::from_std(span)
+                .ok()
+                .and_then(|span| connection.tokens.now().checked_add_signed(span))
+                .ok_or_else(|| Failure::usage("--old-secret-until is too far in the future"))
+        }
     }
 }
 

@@ -1,7 +1,5 @@
 //! `list` and `show`: tokens as they stand.
 
-use chrono::Utc;
-
 use crate::arguments::List;
 use crate::connection::Connection;
 use crate::failure::{Exit, Failure};
@@ -21,7 +19,7 @@ pub(crate) async fn list(
         list = list.search(text);
     }
     let tokens = Connection::all(list).await?;
-    let now = Utc::now();
+    let now = connection.tokens.now();
     let records: Vec<_> = tokens.iter().map(|t| TokenRecord::new(t, now)).collect();
     output.records(&records)?;
     if output.is_table() && records.is_empty() && !output.quiet {
@@ -36,7 +34,7 @@ pub(crate) async fn show(
     id: &str,
 ) -> Result<Exit, Failure> {
     let token = connection.tokens.get(id).await?;
-    let now = Utc::now();
+    let now = connection.tokens.now();
     let record = TokenRecord::new(&token, now);
     output.record(&record, &record.fields(now))?;
     Ok(Exit::Success)

@@ -20,9 +20,9 @@ pub(crate) async fn report(
     arguments: &Report,
 ) -> Result<Exit, Failure> {
     let policy = RenewalPolicy::new().window(arguments.window.within);
-    let now = Utc::now();
-    let mut tokens: Vec<(ServiceToken, Decision)> = Connection::all(connection.tokens.list())
-        .await?
+    let tokens = Connection::all(connection.tokens.list()).await?;
+    let now = connection.tokens.now();
+    let mut tokens: Vec<(ServiceToken, Decision)> = tokens
         .into_iter()
         .map(|token| {
             let decision = policy.decide(&token, now);

@@ -1,7 +1,7 @@
 //! `rotate`: gives a token a new secret, and stores it.
 
 use cf_service_tokens::{RotateServiceToken, ServiceTokenId};
-use chrono::{TimeDelta, Utc};
+use chrono::TimeDelta;
 
 use crate::arguments::Rotate;
 use crate::commands::issued;
@@ -30,7 +30,7 @@ pub(crate) async fn rotate(
     // and does not answer.
     let token = connection.tokens.get(&id).await?;
     recover::settle_rotate(&mut record, &token)?;
-    let now = Utc::now();
+    let now = connection.tokens.now();
     if !(arguments.end_grace || arguments.revoke_now) {
         recover::require_no_grace(&record, now)?;
     }

@@ -3,7 +3,7 @@
 use cf_service_tokens::renewal::{
     Decision, RenewBy, RenewalEvent, RenewalOutcome, RenewalPolicy, RenewalReport, SkipReason,
 };
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 
 use crate::arguments::{By, Format, Renew};
 use crate::connection::Connection;
@@ -45,7 +45,13 @@ pub(crate) async fn renew(
     }
     let report =
         finished.ok_or_else(|| Failure::new(Exit::Failed, "the renewal did not complete"))?;
-    shown = shown.and(show(output, arguments, &report, skipped));
+    shown = shown.and(show(
+        output,
+        arguments,
+        &report,
+        skipped,
+        connection.tokens.now(),
+    ));
     if let Some(failure) = stopped_early(&report) {
         failure.show();
     }
@@ -113,6 +119,7 @@ fn show(
     arguments: &Renew,
     report: &RenewalReport,
     skipped: Vec<RenewalRecord>,
+    now: DateTime<Utc>,
 ) -> Result<(), Failure> {
     let mut records: Vec<_> = report.tokens.iter().map(RenewalRecord::new).collect();
     match output.format {
@@ -137,7 +144,7 @@ fn show(
             records.extend(skipped);
             output.outcomes(&records)?;
             if !output.quiet {
-                output.line(&format!("\n{}", summary_line(report)))?;
+                output.line(&format!("\n{}", summary_line(report, now)))?;
             }
             Ok(())
         }
@@ -145,9 +152,9 @@ fn show(
 }
 
 /// One line, and when to come back.
-fn summary_line(report: &RenewalReport) -> String {
+fn summary_line(report: &RenewalReport, now: DateTime<Utc>) -> String {
     let next_due = report.next_due.map(|at| {
-        let distance = time::date_and_distance(at, Utc::now());
+        let distance = time::date_and_distance(at, now);
         format!("; the next one is due {distance}")
     });
     format!("{}{}", counts(report), next_due.unwrap_or_default())
