@@ -13,22 +13,23 @@ pub(crate) mod trace;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue, header};
 use progenitor_client::ResponseValue;
 use tracing::{Instrument, Span};
 
 use crate::answer::envelope::{Envelope, Failure, Payload};
 use crate::answer::redact::Redactor;
 use crate::answer::verdict::Attempt;
-use crate::answer::wire::{Exchange, Kept};
+use crate::answer::wire::{self, Exchange, Kept};
 use crate::call::clock::Clock;
 use crate::call::clock::api::ApiClock;
 use crate::call::event::{Event, Listener, WaitReason};
 use crate::call::operation::Operation;
 use crate::call::options::CallOptions;
 use crate::call::rate_limit::{RateLimit, RateLimiter};
-use crate::call::retry::Retrier;
+use crate::call::retry::{Retrier, Retry};
 use crate::client::base_url::BaseUrl;
+use crate::client::credentials::Credentials;
 use crate::error::Error;
 use crate::generated;
 use crate::response::Response;
@@ -40,29 +41,47 @@ const DEADLINE: Duration = Duration::from_secs(180);
 /// The result of a generated method.
 pub(crate) type Generated<T> = Result<ResponseValue<Envelope<T>>, generated::Error<Failure>>;
 
-/// The state that all calls of a client share.
-pub(crate) struct Transport {
+/// The settings of a client, which clients of other credentials share.
+pub(crate) struct Settings {
     pub(crate) http: reqwest::Client,
     pub(crate) base_url: BaseUrl,
-    /// The headers of every request: the credentials and the user agent.
-    pub(crate) headers: Arc<HeaderMap>,
+    pub(crate) user_agent: HeaderValue,
     /// How long one attempt may take, the answer's body included.
     pub(crate) timeout: Duration,
     /// How long a call may take, from its start to its answer, if the client sets that.
     pub(crate) deadline: Option<Duration>,
     /// The most bytes that an answer's body may have.
     pub(crate) body_limit: usize,
-    pub(crate) redactor: Redactor,
-    pub(crate) retrier: Retrier,
-    pub(crate) rate_limiter: RateLimiter,
-    /// What the limiter was made from.
+    pub(crate) retry: Retry,
     pub(crate) rate_limit: RateLimit,
     pub(crate) listener: Listener,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) api_clock: Arc<ApiClock>,
+    pub(crate) api_clock: ApiClock,
+}
+
+/// The state that all calls with the same credentials share.
+pub(crate) struct Transport {
+    pub(crate) settings: Arc<Settings>,
+    /// The headers of every request: the credentials and the user agent.
+    headers: Arc<HeaderMap>,
+    pub(crate) redactor: Redactor,
+    pub(crate) retrier: Retrier,
+    rate_limiter: RateLimiter,
 }
 
 impl Transport {
+    pub(crate) fn new(settings: Arc<Settings>, credentials: &Credentials) -> Result<Self, Error> {
+        let mut headers = credentials.headers()?;
+        headers.insert(header::USER_AGENT, settings.user_agent.clone());
+        Ok(Self {
+            headers: Arc::new(headers),
+            redactor: Redactor::new(credentials.secrets()),
+            retrier: Retrier::new(settings.retry.clone()),
+            rate_limiter: RateLimiter::new(&settings.rate_limit),
+            settings,
+        })
+    }
+
     /// Carries out one operation: `send` runs its generated method, once for
     /// each attempt.
     pub(crate) async fn call<T, S, F>(
@@ -78,14 +97,14 @@ impl Transport {
     {
         let deadline = options
             .deadline
-            .or(self.deadline)
+            .or(self.settings.deadline)
             .or(options.default_deadline)
             .unwrap_or(DEADLINE);
         let call = Call {
             operation,
             headers: self.headers_with(options.checked()?),
-            timeout: options.timeout.unwrap_or(self.timeout),
-            give_up_at: self.clock.elapsed().saturating_add(deadline),
+            timeout: options.timeout.unwrap_or(self.settings.timeout),
+            give_up_at: self.settings.clock.elapsed().saturating_add(deadline),
         };
         let span = trace::call(operation);
         let outcome = self.attempts(&call, send).instrument(span.clone()).await;
@@ -115,8 +134,8 @@ impl Transport {
         loop {
             attempt = attempt.saturating_add(1);
             let id = call.operation.id;
-            let clock = &*self.clock;
-            let wait = |reason| move |time| self.listener.wait(clock, id, reason, time);
+            let clock = &*self.settings.clock;
+            let wait = |reason| move |time| self.settings.listener.wait(clock, id, reason, time);
             let entering =
                 self.rate_limiter
                     .enter(clock, self.left(call), wait(WaitReason::RateLimit));
@@ -135,8 +154,8 @@ impl Transport {
                 return Err(earlier.unwrap_or_else(|| Error::out_of_time(call.operation)));
             }
             let timeout = call.timeout.min(left);
-            let span = trace::attempt(call.operation, &self.base_url, attempt);
-            self.listener.notify(&Event::AttemptStarted {
+            let span = trace::attempt(call.operation, &self.settings.base_url, attempt);
+            self.settings.listener.notify(&Event::AttemptStarted {
                 operation: id,
                 attempt,
             });
@@ -154,13 +173,13 @@ impl Transport {
                 Err(error) => error.answer(),
             };
             if let Some(answer) = answer {
-                self.api_clock.observe(answer);
+                self.settings.api_clock.observe(answer);
                 permit.answered(clock, answer);
             } else if outcome.as_ref().is_err_and(Error::is_connect) {
                 permit.unsent();
             }
             drop(permit);
-            self.listener.notify(&Event::AttemptEnded {
+            self.settings.listener.notify(&Event::AttemptEnded {
                 operation: id,
                 attempt,
                 status: match &outcome {
@@ -190,7 +209,8 @@ impl Transport {
 
     /// How long until the call must be given up.
     fn left(&self, call: &Call<'_>) -> Duration {
-        call.give_up_at.saturating_sub(self.clock.elapsed())
+        call.give_up_at
+            .saturating_sub(self.settings.clock.elapsed())
     }
 
     async fn attempt<T, S, F>(
@@ -207,15 +227,14 @@ impl Transport {
     {
         let kept = Kept::default();
         let client = generated::Client {
-            baseurl: self.base_url.as_str().to_owned(),
-            client: self.http.clone(),
+            baseurl: self.settings.base_url.as_str().to_owned(),
+            client: self.settings.http.clone(),
             inner: Exchange {
+                settings: Arc::clone(&self.settings),
+                redactor: self.redactor.clone(),
                 headers: Arc::clone(&call.headers),
                 timeout,
-                body_limit: self.body_limit,
-                clock: Arc::clone(&self.clock),
                 kept: kept.clone(),
-                redactor: self.redactor.clone(),
                 span: span.clone(),
             },
         };
@@ -224,11 +243,12 @@ impl Transport {
         let attempt = Attempt {
             operation: call.operation,
             timeout,
-            body_limit: self.body_limit,
-            base_url: &self.base_url,
+            body_limit: self.settings.body_limit,
+            base_url: &self.settings.base_url,
             redactor: &self.redactor,
         };
-        attempt.judge(kept.take())
+        let exchanged = wire::lock(&kept).take();
+        attempt.judge(exchanged)
     }
 }
 

@@ -9,14 +9,11 @@ pub(crate) mod tls;
 use std::fmt;
 use std::sync::Arc;
 
-use http::{Method, header};
+use http::Method;
 
-use crate::answer::redact::Redactor;
 use crate::call::Transport;
 use crate::call::options::CallOptions;
-use crate::call::rate_limit::RateLimiter;
 use crate::call::raw::RawRequest;
-use crate::call::retry::Retrier;
 use crate::client::builder::ClientBuilder;
 use crate::client::credentials::Credentials;
 use crate::client::environment::ACCOUNT_ID;
@@ -136,10 +133,9 @@ impl Client {
     }
 
     fn account_of(&self, id: AccountId) -> Account {
+        let transport = Arc::clone(&self.transport);
         Account {
-            transport: Arc::clone(&self.transport),
-            id,
-            options: self.options.clone(),
+            tokens: ServiceTokens::new(transport, id, self.options.clone()),
         }
     }
 
@@ -200,27 +196,9 @@ impl Client {
     /// An error for which [`Error::is_configuration`] holds, if no request can carry the
     /// credentials.
     pub fn with_credentials(&self, credentials: Credentials) -> Result<Self, Error> {
-        let transport = &self.transport;
-        let mut headers = credentials.headers()?;
-        if let Some(user_agent) = transport.headers.get(header::USER_AGENT) {
-            headers.insert(header::USER_AGENT, user_agent.clone());
-        }
+        let settings = Arc::clone(&self.transport.settings);
         Ok(Self {
-            transport: Arc::new(Transport {
-                http: transport.http.clone(),
-                base_url: transport.base_url.clone(),
-                headers: Arc::new(headers),
-                timeout: transport.timeout,
-                deadline: transport.deadline,
-                body_limit: transport.body_limit,
-                redactor: Redactor::new(credentials.secrets()),
-                retrier: Retrier::new(transport.retrier.policy().clone()),
-                rate_limiter: RateLimiter::new(&transport.rate_limit),
-                rate_limit: transport.rate_limit.clone(),
-                listener: transport.listener.clone(),
-                clock: Arc::clone(&transport.clock),
-                api_clock: Arc::clone(&transport.api_clock),
-            }),
+            transport: Arc::new(Transport::new(settings, &credentials)?),
             ..self.clone()
         })
     }
@@ -268,9 +246,7 @@ impl Client {
 /// ```
 #[derive(Clone)]
 pub struct Account {
-    transport: Arc<Transport>,
-    id: AccountId,
-    options: CallOptions,
+    tokens: ServiceTokens,
 }
 
 impl Account {
@@ -278,25 +254,21 @@ impl Account {
     ///
     /// See the example of [`Account`].
     pub fn id(&self) -> &AccountId {
-        &self.id
+        self.tokens.account_id()
     }
 
     /// Returns the calls for the service tokens of the account.
     ///
     /// See the example of [`Account`].
     pub fn service_tokens(&self) -> ServiceTokens {
-        ServiceTokens::new(
-            Arc::clone(&self.transport),
-            self.id.clone(),
-            self.options.clone(),
-        )
+        self.tokens.clone()
     }
 }
 
 impl fmt::Debug for Account {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Account")
-            .field("id", &self.id)
+            .field("id", self.id())
             .finish_non_exhaustive()
     }
 }
@@ -304,7 +276,7 @@ impl fmt::Debug for Account {
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client")
-            .field("base_url", &self.transport.base_url.as_str())
+            .field("base_url", &self.transport.settings.base_url.as_str())
             .field("default_account", &self.default_account)
             .finish_non_exhaustive()
     }

@@ -14,8 +14,8 @@ use crate::answer::meaning::Meaning;
 use crate::answer::message::ApiMessage;
 use crate::answer::problem::Problem;
 use crate::call::operation::Operation;
+pub(crate) use display::Prose;
 pub use kind::ErrorKind;
-pub(crate) use kind::{Decode, Kind};
 
 /// The error of every call, with everything that is known of the failure.
 ///
@@ -80,7 +80,11 @@ pub struct Error(Arc<Inner>);
 
 #[derive(Clone)]
 struct Inner {
-    kind: Kind,
+    kind: ErrorKind,
+    /// What failed, and why.
+    words: String,
+    /// How long the client's own rate limit would delay the call.
+    delay: Option<Duration>,
     call: Option<Call>,
     answer: Option<Answer>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
@@ -92,108 +96,96 @@ struct Call {
     operation: Operation,
     attempts: u32,
     an_earlier_attempt_may_have_been_applied: bool,
+    /// Whether the call succeeded, and only its answer is not as asked for.
+    has_succeeded: bool,
 }
 
 impl Error {
-    pub(crate) fn configuration(words: impl Into<String>) -> Self {
-        Self::before_any_call(Kind::Configuration(words.into()))
-    }
-
-    /// Credentials that are missing, or that no request can carry.
-    pub(crate) fn credentials(words: impl Into<String>) -> Self {
-        Self::before_any_call(Kind::Credentials(words.into()))
-    }
-
-    /// Makes a faulty configuration one of the credentials.
-    pub(crate) fn about_credentials(mut self) -> Self {
-        let inner = Arc::make_mut(&mut self.0);
-        if let Kind::Configuration(words) = &mut inner.kind {
-            inner.kind = Kind::Credentials(std::mem::take(words));
-        }
-        self
-    }
-
-    pub(crate) fn invalid_id(what: &str, id: &str, fault: String, hint: &str) -> Self {
-        // An id that is a secret pasted into the wrong place must not be printed.
-        let shown = match id.len() {
-            0..=36 if !id.contains("cfast_") => format!("{id:?} "),
-            _ => "what was given ".to_owned(),
-        };
-        Self::before_any_call(Kind::InvalidId(format!(
-            "{shown}is no {what} id: {fault}; {hint}"
-        )))
-    }
-
-    pub(crate) fn invalid_request(words: impl Into<String>) -> Self {
-        Self::before_any_call(Kind::InvalidRequest(words.into()))
-    }
-
-    /// Creates the error for a token that a call is about, and whose id is not known.
-    pub(crate) fn service_token_without_id(name: Option<&str>) -> Self {
-        let name = name.map(|name| format!(" {name:?}")).unwrap_or_default();
-        Self::before_any_call(Kind::InvalidId(format!(
-            "the service token{name} has no id; list the tokens, and take it from there"
-        )))
-    }
-
-    /// Creates the error for a name that no token has.
-    pub(crate) fn no_match(words: impl Into<String>) -> Self {
-        Self::before_any_call(Kind::NoMatch(words.into()))
-    }
-
-    /// Creates the error for a name that several tokens have.
-    pub(crate) fn ambiguous(words: impl Into<String>) -> Self {
-        Self::before_any_call(Kind::Ambiguous(words.into()))
-    }
-
-    fn before_any_call(kind: Kind) -> Self {
+    /// Creates the error of something that fails before any call.
+    pub(crate) fn new(kind: ErrorKind, words: impl Into<String>) -> Self {
         Self(Arc::new(Inner {
             kind,
+            words: words.into(),
+            delay: None,
             call: None,
             answer: None,
             source: None,
         }))
     }
 
-    /// A call that the client's own rate limit would delay past its deadline.
-    pub(crate) fn throttled(operation: &Operation, wait: Duration) -> Self {
-        Self::call(Kind::Throttled(wait), operation, None).after(0, None)
+    pub(crate) fn configuration(words: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Configuration, words)
     }
 
-    /// A call that has no time left before its first attempt.
+    pub(crate) fn invalid_request(words: impl Into<String>) -> Self {
+        Self::new(ErrorKind::InvalidRequest, words)
+    }
+
+    /// Creates the error of a call, with the answer to its last attempt.
+    pub(crate) fn call(
+        kind: ErrorKind,
+        words: impl Into<String>,
+        operation: &Operation,
+        answer: Option<Answer>,
+    ) -> Self {
+        let call = Call {
+            operation: operation.clone(),
+            attempts: 1,
+            an_earlier_attempt_may_have_been_applied: false,
+            has_succeeded: false,
+        };
+        Self::new(kind, words).with(|inner| {
+            inner.call = Some(call);
+            inner.answer = answer;
+        })
+    }
+
+    /// Creates the error of a call that the client's own rate limit would delay past its
+    /// deadline.
+    pub(crate) fn throttled(operation: &Operation, delay: Duration) -> Self {
+        let words =
+            format!("the client's rate limit would delay the call by {delay:?}, past its deadline");
+        Self::call(ErrorKind::Throttled, words, operation, None)
+            .after(0, None)
+            .with(|inner| inner.delay = Some(delay))
+    }
+
+    /// Creates the error of a call that has no time left before its first attempt.
     pub(crate) fn out_of_time(operation: &Operation) -> Self {
-        Self::call(Kind::Timeout(Duration::ZERO), operation, None).after(0, None)
+        let words = "the deadline passed before the request could be sent";
+        Self::call(ErrorKind::Timeout, words, operation, None).after(0, None)
     }
 
     /// Sets the number of attempts, and takes over what is known of the earlier ones.
-    pub(crate) fn after(mut self, attempts: u32, earlier: Option<&Self>) -> Self {
-        if let Some(call) = &mut Arc::make_mut(&mut self.0).call {
-            call.attempts = attempts;
-            call.an_earlier_attempt_may_have_been_applied =
-                earlier.is_some_and(Self::may_have_been_applied);
-        }
-        self
+    pub(crate) fn after(self, attempts: u32, earlier: Option<&Self>) -> Self {
+        self.with(|inner| {
+            if let Some(call) = &mut inner.call {
+                call.attempts = attempts;
+                call.an_earlier_attempt_may_have_been_applied =
+                    earlier.is_some_and(Self::may_have_been_applied);
+            }
+        })
     }
 
-    /// A call that failed, with the answer of its last attempt.
-    pub(crate) fn call(kind: Kind, operation: &Operation, answer: Option<Answer>) -> Self {
-        Self(Arc::new(Inner {
-            kind,
-            call: Some(Call {
-                operation: operation.clone(),
-                attempts: 1,
-                an_earlier_attempt_may_have_been_applied: false,
-            }),
-            answer,
-            source: None,
-        }))
+    /// Marks the error as one of reading the answer to a call that succeeded.
+    pub(crate) fn after_success(self) -> Self {
+        self.with(|inner| {
+            if let Some(call) = &mut inner.call {
+                call.has_succeeded = true;
+            }
+        })
     }
 
-    pub(crate) fn with_source(
-        mut self,
-        source: impl Into<Box<dyn StdError + Send + Sync>>,
-    ) -> Self {
-        Arc::make_mut(&mut self.0).source = Some(Arc::from(source.into()));
+    pub(crate) fn with_kind(self, kind: ErrorKind) -> Self {
+        self.with(|inner| inner.kind = kind)
+    }
+
+    pub(crate) fn with_source(self, source: impl StdError + Send + Sync + 'static) -> Self {
+        self.with(|inner| inner.source = Some(Arc::new(source)))
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Inner)) -> Self {
+        change(Arc::make_mut(&mut self.0));
         self
     }
 
@@ -229,7 +221,7 @@ impl Error {
     /// # }
     /// ```
     pub fn kind(&self) -> ErrorKind {
-        self.0.kind.public()
+        self.0.kind
     }
 
     /// Whether the client's configuration or its credentials are faulty; no call was
@@ -241,7 +233,10 @@ impl Error {
     /// assert_eq!(error.attempts(), 0);
     /// ```
     pub fn is_configuration(&self) -> bool {
-        matches!(self.0.kind, Kind::Configuration(_) | Kind::Credentials(_))
+        matches!(
+            self.kind(),
+            ErrorKind::Configuration | ErrorKind::Credentials
+        )
     }
 
     /// Whether there was no connection to the API, so that nothing was sent: the
@@ -267,7 +262,10 @@ impl Error {
     /// # }
     /// ```
     pub fn is_connect(&self) -> bool {
-        matches!(self.0.kind, Kind::Connect(_) | Kind::Tls | Kind::Proxy)
+        matches!(
+            self.kind(),
+            ErrorKind::Connect | ErrorKind::Tls | ErrorKind::Proxy
+        )
     }
 
     /// Whether the same call may succeed later, without a change on the caller's side:
@@ -297,8 +295,8 @@ impl Error {
     /// ```
     pub fn is_transient(&self) -> bool {
         let by_kind = matches!(
-            self.0.kind,
-            Kind::Connect(_) | Kind::Timeout(_) | Kind::Interrupted | Kind::Throttled(_)
+            self.kind(),
+            ErrorKind::Connect | ErrorKind::Timeout | ErrorKind::Interrupted | ErrorKind::Throttled
         );
         by_kind || self.means(Meaning::Transient) || self.is_rate_limited()
     }
@@ -376,7 +374,7 @@ impl Error {
     ///
     /// See the example of [what the API said](Self#what-the-api-said).
     pub fn is_not_found(&self) -> bool {
-        self.means(Meaning::NotFound) || matches!(self.0.kind, Kind::NoMatch(_))
+        self.means(Meaning::NotFound) || self.kind() == ErrorKind::NoMatch
     }
 
     /// Whether there is no service token of the id that the call was given: HTTP
@@ -412,7 +410,7 @@ impl Error {
     ///
     /// See the example of [`retry_after`](Self::retry_after).
     pub fn is_rate_limited(&self) -> bool {
-        self.means(Meaning::RateLimited) || matches!(self.0.kind, Kind::Throttled(_))
+        self.means(Meaning::RateLimited) || self.kind() == ErrorKind::Throttled
     }
 
     /// Returns the HTTP status, if there was a response.
@@ -471,10 +469,9 @@ impl Error {
     /// # }
     /// ```
     pub fn retry_after(&self) -> Option<Duration> {
-        match self.0.kind {
-            Kind::Throttled(wait) => Some(wait),
-            _ => self.answer().and_then(Answer::retry_after),
-        }
+        self.0
+            .delay
+            .or_else(|| self.answer().and_then(Answer::retry_after))
     }
 
     /// Returns the `errors` of the envelope; empty where there was none.

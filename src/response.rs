@@ -11,7 +11,7 @@ use crate::answer::envelope::{Undecodable, exactly};
 use crate::answer::message::ApiMessage;
 use crate::answer::redact::Redactor;
 use crate::call::operation::Operation;
-use crate::error::{Decode, Error, Kind};
+use crate::error::{Error, ErrorKind, Prose};
 
 /// The answer to a call: the value, and the response that it came in.
 ///
@@ -212,22 +212,19 @@ impl<T> Response<T> {
     /// part that does not fit `U`. The call itself has succeeded.
     pub fn json<U: DeserializeOwned>(&self) -> Result<U, Error> {
         exactly(self.body()).map_err(|Undecodable { path, fault }| {
-            let fault = Undecodable::at(self.redactor.redact(&path), fault);
-            self.undecodable(Decode {
-                is_callers_type: true,
-                ..Decode::new(fault)
-            })
+            let path = self.redactor.redact(&path);
+            let words = format!(
+                "the call succeeded, but its answer does not have the requested type at `{}`: {fault}",
+                Prose(&path)
+            );
+            self.unusable(words).after_success()
         })
     }
 
-    /// The error of a success whose content is of no use, in words that say why.
+    /// Returns the error of a success with content of no use, in words that say why.
     pub(crate) fn unusable(&self, words: String) -> Error {
-        self.undecodable(Decode::new(Undecodable::at("", words)))
-    }
-
-    fn undecodable(&self, decode: Decode) -> Error {
         let answer = Some(self.answer.clone());
-        Error::call(Kind::Decode(decode), &self.operation, answer).after(self.attempts, None)
+        Error::call(ErrorKind::Decode, words, &self.operation, answer).after(self.attempts, None)
     }
 
     /// Returns the number of attempts that the call took.

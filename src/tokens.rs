@@ -15,7 +15,7 @@ use crate::call::Transport;
 use crate::call::clock::Clock;
 use crate::call::clock::api::ApiClock;
 use crate::call::options::CallOptions;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::generated::Client;
 use crate::generated::operations::*;
 use crate::generated::types::ServiceToken;
@@ -72,12 +72,12 @@ impl ServiceTokens {
 
     /// Returns the clock of the client.
     pub(crate) fn clock(&self) -> &dyn Clock {
-        &*self.transport.clock
+        &*self.transport.settings.clock
     }
 
     /// Returns the clock of the API.
     pub(crate) fn api_clock(&self) -> &ApiClock {
-        &self.transport.api_clock
+        &self.transport.settings.api_clock
     }
 
     /// Returns the time by the API's clock, by which tokens expire.
@@ -195,20 +195,26 @@ impl ServiceTokens {
             found.extend(Some(token?).filter(|token| token.name.as_deref() == Some(name)));
         }
         match found.len() {
-            0 => Err(Error::no_match(format!(
-                "no service token has the name {name:?} in the account {}; check the name and the account",
-                self.account
-            ))),
+            0 => Err(Error::new(
+                ErrorKind::NoMatch,
+                format!(
+                    "no service token has the name {name:?} in the account {}; check the name and the account",
+                    self.account
+                ),
+            )),
             1 => Ok(found.swap_remove(0)),
             several => {
                 let ids = found.iter().map(|token| match &token.id {
                     Some(id) => id.escape_debug().to_string(),
                     None => "one without an id".to_owned(),
                 });
-                Err(Error::ambiguous(format!(
-                    "{several} service tokens have the name {name:?}: {}; give the id of one of them",
-                    ids.collect::<Vec<_>>().join(", ")
-                )))
+                Err(Error::new(
+                    ErrorKind::Ambiguous,
+                    format!(
+                        "{several} service tokens have the name {name:?}: {}; give the id of one of them",
+                        ids.collect::<Vec<_>>().join(", ")
+                    ),
+                ))
             }
         }
     }

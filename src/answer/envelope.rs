@@ -8,9 +8,7 @@ use std::fmt;
 
 use serde::Deserialize;
 use serde::de::value::MapDeserializer;
-use serde::de::{
-    DeserializeOwned, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
-};
+use serde::de::{DeserializeOwned, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::answer::message::{ApiMessage, ApiMessageSource};
@@ -92,105 +90,85 @@ pub(crate) trait Payload: Sized {
 impl<T: Payload> Envelope<T> {
     /// Reads the envelope of a body.
     pub(crate) fn read(body: &[u8]) -> Result<Self, Undecodable> {
-        // A struct is read from a list as well, by the order of its fields.
-        if !body.trim_ascii_start().starts_with(b"{") {
-            return match serde_json::from_slice::<IgnoredAny>(body) {
-                Ok(_) => Err(Undecodable::at(".", "expected an object")),
-                Err(_) => Err(not_json()),
-            };
+        let document: &RawValue = serde_json::from_slice(body)
+            .map_err(|_| Undecodable::at("", "the answer is not JSON"))?;
+        if document.get().starts_with('{') {
+            Ok(Self::of(document))
+        } else {
+            Err(Undecodable::at(".", "expected an object"))
         }
-        serde_json::from_slice(body).map_err(|_| not_json())
     }
-}
 
-fn not_json() -> Undecodable {
-    Undecodable::at("", "the answer is not JSON")
-}
-
-impl<'de, T: Payload> Deserialize<'de> for Envelope<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let fields = deserializer.deserialize_map(FieldsVisitor)?;
+    fn of(document: &RawValue) -> Self {
+        let [
+            mut success,
+            mut errors,
+            mut messages,
+            mut result,
+            mut result_info,
+        ] = [None; 5];
+        for (name, value) in fields(document) {
+            let field = match name.as_str() {
+                "success" => &mut success,
+                "errors" => &mut errors,
+                "messages" => &mut messages,
+                "result" => &mut result,
+                "result_info" => &mut result_info,
+                _ => continue,
+            };
+            // `null` counts as absent.
+            *field = Some(value).filter(|value| value.get() != "null");
+        }
         let mut unreadable = Unreadable::default();
-        let errors = messages(fields.errors, "errors", &mut unreadable);
-        let messages = messages(fields.messages, "messages", &mut unreadable);
-        let success = fields.success.map(|raw| serde_json::from_str(raw.get()));
+        let errors = read_messages(errors, "errors", &mut unreadable);
+        let messages = read_messages(messages, "messages", &mut unreadable);
+        let success = success.map(|value| serde_json::from_str(value.get()));
         if matches!(success, Some(Err(_))) {
             unreadable.push(|| "success".to_owned());
         }
-        let result = match fields.result {
-            Some(result) => T::read(result, fields.result_info, &mut unreadable).map(Some),
-            None => Ok(None),
-        };
-        Ok(Self {
+        let result = result.map(|result| T::read(result, result_info, &mut unreadable));
+        Self {
             success: success.and_then(Result::ok),
             errors,
             messages,
-            result,
+            result: result.transpose(),
             unreadable,
-        })
-    }
-}
-
-/// The fields of an envelope as they stand in the body; `null` counts as absent.
-#[derive(Default)]
-struct Fields<'a> {
-    success: Option<&'a RawValue>,
-    errors: Option<&'a RawValue>,
-    messages: Option<&'a RawValue>,
-    result: Option<&'a RawValue>,
-    result_info: Option<&'a RawValue>,
-}
-
-struct FieldsVisitor;
-
-impl<'de> Visitor<'de> for FieldsVisitor {
-    type Value = Fields<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
-        let mut fields = Fields::default();
-        while let Some(name) = map.next_key::<String>()? {
-            let field = match name.as_str() {
-                "success" => &mut fields.success,
-                "errors" => &mut fields.errors,
-                "messages" => &mut fields.messages,
-                "result" => &mut fields.result,
-                "result_info" => &mut fields.result_info,
-                _ => {
-                    map.next_value::<IgnoredAny>()?;
-                    continue;
-                }
-            };
-            *field = Some(map.next_value::<&RawValue>()?).filter(|raw| raw.get() != "null");
         }
-        Ok(fields)
+    }
+}
+
+/// The generated methods require it, though they decode no answer.
+impl<'de, T: Payload> Deserialize<'de> for Envelope<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let document = Box::<RawValue>::deserialize(deserializer)?;
+        Ok(Self::of(&document))
     }
 }
 
 /// Reads `errors` or `messages`, of which each entry may be unreadable. One entry may
 /// stand there in place of a list.
-fn messages(list: Option<&RawValue>, name: &str, unreadable: &mut Unreadable) -> Vec<ApiMessage> {
-    let mut messages = Vec::new();
+fn read_messages(
+    list: Option<&RawValue>,
+    name: &str,
+    unreadable: &mut Unreadable,
+) -> Vec<ApiMessage> {
     let Some(list) = list else {
-        return messages;
+        return Vec::new();
     };
-    if list.get().starts_with('{') {
-        messages.extend(message(list, &format!("{name}[0]"), unreadable));
-        return messages;
-    }
-    let read = for_each_entry(list, |index, entry| {
-        if index < MAX_MESSAGES {
-            messages.extend(message(entry, &format!("{name}[{index}]"), unreadable));
-        } else if index == MAX_MESSAGES {
-            unreadable.push(|| format!("{name}[{index}]"));
-        }
-        Ok(())
-    });
-    if read.is_err() {
+    let (entries, has_more) = if list.get().starts_with('{') {
+        (vec![list], false)
+    } else if let Some(entries) = entries(list, MAX_MESSAGES) {
+        entries
+    } else {
         unreadable.push(|| name.to_owned());
+        return Vec::new();
+    };
+    let mut messages = Vec::new();
+    for (index, entry) in entries.into_iter().enumerate() {
+        messages.extend(message(entry, &format!("{name}[{index}]"), unreadable));
+    }
+    if has_more {
+        unreadable.push(|| format!("{name}[{MAX_MESSAGES}]"));
     }
     messages
 }
@@ -224,19 +202,17 @@ fn message(entry: &RawValue, path: &str, unreadable: &mut Unreadable) -> Option<
 
 /// Reads the `error_chain` of an entry.
 fn causes(entry: &RawValue, path: &str, unreadable: &mut Unreadable) -> Vec<ApiMessage> {
-    let mut chain = None;
-    for_each_field(entry, |name, value| {
-        if name == "error_chain" && value.get() != "null" {
-            chain = Some(value);
-        }
-    });
+    let chain = fields(entry)
+        .into_iter()
+        .rfind(|(name, value)| name == "error_chain" && value.get() != "null")
+        .map(|(_, value)| value);
     let path = format!("{path}.error_chain");
     // Each level is scanned once more than the one above it.
     if chain.is_some() && path.matches("error_chain").count() > MAX_CHAIN_DEPTH {
         unreadable.push(|| path);
         return Vec::new();
     }
-    messages(chain, &path, unreadable)
+    read_messages(chain, &path, unreadable)
 }
 
 impl Payload for ServiceToken {
@@ -255,20 +231,17 @@ impl Payload for ServiceTokenPage {
         result_info: Option<&RawValue>,
         unreadable: &mut Unreadable,
     ) -> Result<Self, Undecodable> {
-        let mut tokens = Vec::new();
-        for_each_entry(result, |index, entry| {
-            if index == MAX_TOKENS {
-                let fault = format!("more than {MAX_TOKENS} service tokens on one page");
-                return Err(Undecodable::at("result", fault));
-            }
-            tokens.push(lenient_object(
-                entry,
-                &format!("result[{index}]"),
-                unreadable,
-            )?);
-            Ok(())
-        })
-        .map_err(|fault| fault.unwrap_or_else(|| Undecodable::at("result", "expected a list")))?;
+        let (entries, has_more) = entries(result, MAX_TOKENS)
+            .ok_or_else(|| Undecodable::at("result", "expected a list"))?;
+        if has_more {
+            let fault = format!("more than {MAX_TOKENS} service tokens on one page");
+            return Err(Undecodable::at("result", fault));
+        }
+        let tokens = entries
+            .into_iter()
+            .enumerate()
+            .map(|(index, entry)| lenient_object(entry, &format!("result[{index}]"), unreadable));
+        let tokens = tokens.collect::<Result<Vec<_>, _>>()?;
         let result_info = result_info.and_then(|info| {
             let read: Result<ResultInfo, _> = lenient_object(info, "result_info", unreadable);
             if read.is_err() {
@@ -360,14 +333,14 @@ where
         return Ok(value);
     }
     let mut readable: Vec<(String, Box<RawValue>)> = Vec::new();
-    for_each_field(object, |name, value| {
+    for (name, value) in fields(object) {
         let field = if is_readable::<T>(&name, value) {
             value.to_owned()
         } else if let Some(whole) = whole_number(value).filter(|raw| is_readable::<T>(&name, raw)) {
             whole
         } else {
             unreadable.push(|| format!("{path}.{name}"));
-            return;
+            continue;
         };
         // A field that changes nothing is unknown, or null.
         if only::<T>(&name, &field).is_ok_and(|value| value != T::default()) {
@@ -375,7 +348,7 @@ where
             readable.retain(|(known, _)| *known != name);
             readable.push((name, field));
         }
-    });
+    }
     let fields = readable
         .iter()
         .map(|(name, field)| (name.as_str(), &**field));
@@ -406,76 +379,63 @@ fn whole_number(value: &RawValue) -> Option<Box<RawValue>> {
         .flatten()
 }
 
-/// Calls a function with each field of an object, in order. An object with more fields
-/// than any of the API's is only looked at from its start.
-pub(crate) fn for_each_field<'a>(object: &'a RawValue, each: impl FnMut(String, &'a RawValue)) {
-    struct Fields<F>(F);
+/// Returns the fields of an object, in order; none of other JSON. Of an object with more
+/// fields than any of the API's, only the first are returned.
+pub(crate) fn fields(object: &RawValue) -> Vec<(String, &RawValue)> {
+    struct Fields;
 
-    impl<'de, F: FnMut(String, &'de RawValue)> Visitor<'de> for Fields<F> {
-        type Value = ();
+    impl<'de> Visitor<'de> for Fields {
+        type Value = Vec<(String, &'de RawValue)>;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             f.write_str("an object")
         }
 
-        fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
-            for _ in 0..MAX_FIELDS {
-                match map.next_entry()? {
-                    Some((name, value)) => (self.0)(name, value),
-                    None => return Ok(()),
-                }
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut fields = Vec::new();
+            while fields.len() < MAX_FIELDS
+                && let Some(field) = map.next_entry()?
+            {
+                fields.push(field);
             }
             while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-            Ok(())
+            Ok(fields)
         }
     }
 
-    // The text is known to be JSON; of other JSON than an object there are no fields.
-    let _ = serde_json::Deserializer::from_str(object.get()).deserialize_map(Fields(each));
+    let mut deserializer = serde_json::Deserializer::from_str(object.get());
+    deserializer.deserialize_map(Fields).unwrap_or_default()
 }
 
-/// Calls a function with each entry of a list, until it fails; `Err(None)` is other
-/// JSON than a list.
-fn for_each_entry<'a>(
-    list: &'a RawValue,
-    each: impl FnMut(usize, &'a RawValue) -> Result<(), Undecodable>,
-) -> Result<(), Option<Undecodable>> {
-    struct Entries<'f, F> {
-        each: F,
-        fault: &'f mut Option<Undecodable>,
-    }
+/// Returns the first entries of a list, and whether there are more; `None` for other JSON
+/// than a list.
+fn entries(list: &RawValue, max: usize) -> Option<(Vec<&RawValue>, bool)> {
+    struct Entries(usize);
 
-    impl<'de, F> Visitor<'de> for Entries<'_, F>
-    where
-        F: FnMut(usize, &'de RawValue) -> Result<(), Undecodable>,
-    {
-        type Value = ();
+    impl<'de> Visitor<'de> for Entries {
+        type Value = (Vec<&'de RawValue>, bool);
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             f.write_str("a list")
         }
 
-        fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<(), A::Error> {
-            let mut index = 0;
-            while let Some(entry) = list.next_element()? {
-                if let Err(fault) = (self.each)(index, entry) {
-                    *self.fault = Some(fault);
-                    return Err(A::Error::custom("stopped by a fault"));
-                }
-                index += 1;
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+            let mut entries = Vec::new();
+            while entries.len() < self.0
+                && let Some(entry) = list.next_element()?
+            {
+                entries.push(entry);
             }
-            Ok(())
+            let mut has_more = false;
+            while list.next_element::<IgnoredAny>()?.is_some() {
+                has_more = true;
+            }
+            Ok((entries, has_more))
         }
     }
 
-    let mut fault = None;
-    let entries = Entries {
-        each,
-        fault: &mut fault,
-    };
-    serde_json::Deserializer::from_str(list.get())
-        .deserialize_seq(entries)
-        .map_err(|_| fault)
+    let mut deserializer = serde_json::Deserializer::from_str(list.get());
+    deserializer.deserialize_seq(Entries(max)).ok()
 }
 
 /// Returns the fault without the value that serde quotes, which may be a secret.

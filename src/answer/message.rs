@@ -1,6 +1,6 @@
 //! The entries of the envelope's lists `errors` and `messages`.
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 use crate::answer::redact::Redactor;
 
@@ -21,7 +21,7 @@ use crate::answer::redact::Redactor;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct ApiMessage {
     /// Cloudflare's number for the problem. New numbers appear at any time, so this is
@@ -30,18 +30,14 @@ pub struct ApiMessage {
     /// The problem in words.
     pub message: String,
     /// The address of Cloudflare's documentation of the problem.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub documentation_url: Option<String>,
     /// The part of the request that the entry is about.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<ApiMessageSource>,
     /// The causes of the problem. Cloudflare does not document this field; where
     /// credentials have the wrong form, the code that says so is only here.
-    #[serde(
-        default,
-        deserialize_with = "null_as_empty",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub error_chain: Vec<ApiMessage>,
 }
 
@@ -78,13 +74,6 @@ impl ApiMessage {
             cause.redact(redactor);
         }
     }
-}
-
-fn null_as_empty<'de, D>(deserializer: D) -> Result<Vec<ApiMessage>, D::Error>
-where
-    D: Deserializer<'de>,
-{
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use secrecy::SecretString;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::answer::envelope::for_each_field;
+use crate::answer::envelope::fields;
 use crate::answer::redact::{holds_client_secret, is_client_secret};
 
 /// The field that holds the secret.
@@ -26,27 +26,24 @@ const MIN_SECRET_LEN: usize = 16;
 pub(crate) fn secret_of(result: &RawValue) -> Option<SecretString> {
     let mut found: Option<String> = None;
     let mut is_ambiguous = false;
-    for_each_field(result, |name, value| {
+    for (name, value) in fields(result) {
         if name == CLIENT_SECRET {
             let text = serde_json::from_str(value.get()).ok();
             is_ambiguous |= found.is_some() && found != text;
             found = text;
         }
-    });
+    }
     let secret = found.filter(|secret| is_plausible(secret) && !is_ambiguous)?;
     Some(secret.into())
 }
 
 /// Returns the client secret at `result.client_secret` of a body, if it is plausible.
 pub(crate) fn secret_of_body(body: &[u8]) -> Option<SecretString> {
-    let document: &RawValue = serde_json::from_slice(body).ok()?;
-    let mut result = None;
-    for_each_field(document, |name, value| {
-        if name == "result" {
-            result = Some(value);
-        }
-    });
-    secret_of(result?)
+    let document = serde_json::from_slice(body).ok()?;
+    let (_, result) = fields(document)
+        .into_iter()
+        .rfind(|(name, _)| name == "result")?;
+    secret_of(result)
 }
 
 /// Whether a text can be a client secret of any form: visible ASCII, and not a word or

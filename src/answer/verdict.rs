@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use http::{Method, StatusCode};
+use reqwest::Url;
 
 use crate::answer::Answer;
 use crate::answer::envelope::{Envelope, Failure, Payload, Undecodable, Unreadable};
@@ -15,8 +16,13 @@ use crate::answer::wire::{BodyEnd, Exchanged};
 use crate::call::operation::Operation;
 use crate::client::base_url::BaseUrl;
 use crate::client::tls;
-use crate::error::{Decode, Error, Kind};
+use crate::error::{Error, ErrorKind, Prose};
 use crate::response::Response;
+
+const UNUSABLE_PROXY: &str = "could not use the proxy";
+
+/// What failed, and why.
+type Fault = (ErrorKind, String);
 
 /// The attempt that is judged.
 pub(crate) struct Attempt<'a> {
@@ -37,12 +43,12 @@ impl Attempt<'_> {
             Some(Exchanged::Answered(answer, body_end)) => (*answer, body_end),
             Some(Exchanged::Unanswered(error)) => return Err(self.interrupted(None, error)),
             Some(Exchanged::Unconnected(error)) => {
-                let kind = connection_fault(&error, self.base_url);
-                return Err(self.failed(kind, None).with_source(error.without_url()));
+                let fault = connection_fault(&error, self.base_url);
+                return Err(self.failed(fault, None).with_source(error.without_url()));
             }
             // A generated method fails without sending only where it can't make a
             // request of its arguments, which ids and base URL rule out.
-            None => return Err(self.failed(Kind::Interrupted, None)),
+            None => return Err(self.failed(broken(), None)),
         };
         answer.drop_headers_with_secrets(self.redactor);
         if self.may_quote(&answer) {
@@ -52,16 +58,18 @@ impl Attempt<'_> {
             BodyEnd::Complete => {}
             BodyEnd::Broken(error) => return Err(self.interrupted(Some(answer), error)),
             BodyEnd::TooLarge => {
-                return Err(self.failed(Kind::BodyTooLarge(self.body_limit), Some(answer)));
+                let limit = self.body_limit;
+                let words = format!("the answer's body is larger than the {limit} bytes allowed");
+                return Err(self.failed((ErrorKind::BodyTooLarge, words), Some(answer)));
             }
         }
         if answer.status.is_redirection() {
-            let kind = Kind::Redirect(self.redirect_host(&answer));
-            return Err(self.failed(kind, Some(answer)));
+            let fault = self.redirect(&answer);
+            return Err(self.failed(fault, Some(answer)));
         }
         if !answer.status.is_success() {
-            let kind = self.refusal(&mut answer);
-            return Err(self.failed(kind, Some(answer)));
+            let fault = self.refusal(&mut answer);
+            return Err(self.failed(fault, Some(answer)));
         }
         match self.result(&mut answer) {
             Ok((value, unreadable)) => Ok(Response {
@@ -72,28 +80,30 @@ impl Attempt<'_> {
                 redactor: self.redactor.clone(),
                 answer,
             }),
-            Err(kind) => Err(self.failed(kind, Some(answer))),
+            Err(fault) => Err(self.failed(fault, Some(answer))),
         }
     }
 
     /// Returns the error of a request that got no answer, or only the start of one.
     fn interrupted(&self, answer: Option<Answer>, error: reqwest::Error) -> Error {
-        let kind = if error.is_timeout() {
-            Kind::Timeout(self.timeout)
+        let fault = if error.is_timeout() {
+            let limit = self.timeout.as_millis();
+            let words = format!("timed out: no complete answer within {limit} ms");
+            (ErrorKind::Timeout, words)
         } else {
-            Kind::Interrupted
+            broken()
         };
-        self.failed(kind, answer).with_source(error.without_url())
+        self.failed(fault, answer).with_source(error.without_url())
     }
 
-    fn failed(&self, kind: Kind, mut answer: Option<Answer>) -> Error {
+    fn failed(&self, (kind, words): Fault, mut answer: Option<Answer>) -> Error {
         // A call that makes a secret is not idempotent.
         if !self.operation.idempotent
             && let Some(answer) = &mut answer
         {
             answer.find_secrets(self.redactor);
         }
-        Error::call(kind, self.operation, answer)
+        Error::call(kind, words, self.operation, answer)
     }
 
     /// Whether the start of the body may be shown.
@@ -104,35 +114,45 @@ impl Attempt<'_> {
         !answer.status.is_success() && (self.operation.idempotent || !is_json)
     }
 
-    /// Returns the host that a redirect leads to, if its target can be parsed.
-    fn redirect_host(&self, answer: &Answer) -> Option<String> {
-        let target = self.base_url.join(answer.location()?)?;
-        target.host_str().map(ToOwned::to_owned)
+    /// Returns the fault of a redirect, with the host that it leads to.
+    fn redirect(&self, answer: &Answer) -> Fault {
+        let target = answer.location().and_then(|to| self.base_url.join(to));
+        let host = target.as_ref().and_then(Url::host_str);
+        let to = host.map(|host| format!(" to {host:?}")).unwrap_or_default();
+        let words = format!("the answer is a redirect{to}, which the client does not follow");
+        (ErrorKind::Redirect, words)
     }
 
     /// Reads the answer with an error status. Whatever the rest of the body is like,
     /// the envelope's lists are kept.
-    fn refusal(&self, answer: &mut Answer) -> Kind {
+    fn refusal(&self, answer: &mut Answer) -> Fault {
         let envelope = Failure::read(&answer.body).ok();
         let is_refused = envelope.as_ref().is_some_and(|e| e.success == Some(false));
         if let Some(envelope) = envelope {
             self.keep_envelope(answer, &envelope);
         }
         if is_refused {
-            return Kind::Refused;
+            return refused();
         }
         answer.problem = Problem::read(answer, self.redactor);
-        if answer.means(Meaning::ProxyAuthentication) {
-            Kind::Proxy
+        let (kind, words) = if answer.means(Meaning::ProxyAuthentication) {
+            (ErrorKind::Proxy, UNUSABLE_PROXY)
         } else if problem::is_blocked(answer) {
-            Kind::Blocked
+            let words = "Cloudflare's edge blocked the request before it reached the API";
+            (ErrorKind::Blocked, words)
+        } else if answer.errors.is_empty() {
+            let words = "the server answered with an error that does not come from the API";
+            (ErrorKind::Status, words)
         } else {
-            Kind::Status
-        }
+            let words =
+                "the answer has an error status, but its envelope does not report a failure";
+            (ErrorKind::Status, words)
+        };
+        (kind, words.to_owned())
     }
 
     /// Reads the result of an answer that has the status of a success.
-    fn result<T: Payload>(&self, answer: &mut Answer) -> Result<(T, Unreadable), Kind> {
+    fn result<T: Payload>(&self, answer: &mut Answer) -> Result<(T, Unreadable), Fault> {
         // An answer to HEAD has no body by definition.
         let has_no_body =
             answer.status == StatusCode::NO_CONTENT || self.operation.method == Method::HEAD;
@@ -146,7 +166,7 @@ impl Attempt<'_> {
         self.keep_envelope(answer, &envelope);
         // What the API itself calls a failure is one, whatever else it holds.
         if envelope.success == Some(false) {
-            return Err(Kind::Refused);
+            return Err(refused());
         }
         let fault = match envelope.result {
             Ok(Some(result)) if envelope.success.is_some() || T::IS_SHOWN_ONCE => {
@@ -155,20 +175,27 @@ impl Attempt<'_> {
             Ok(_) if envelope.success.is_none() => Undecodable::at("success", "expected a boolean"),
             Ok(_) => match T::nothing() {
                 Some(nothing) => return Ok((nothing, envelope.unreadable)),
-                None => Undecodable::at("", "the answer says success but holds no result"),
+                None => Undecodable::at("", "the answer reports success but has no result"),
             },
             Err(fault) => fault,
         };
         Err(self.undecodable::<T>(answer, fault))
     }
 
-    fn undecodable<T: Payload>(&self, answer: &Answer, mut fault: Undecodable) -> Kind {
+    fn undecodable<T: Payload>(&self, answer: &Answer, fault: Undecodable) -> Fault {
+        let Undecodable {
+            path,
+            fault: mut words,
+        } = fault;
         // An answer of which a part can be read is JSON, so only its depth stops the search.
-        if T::IS_SHOWN_ONCE && !fault.path.is_empty() && !rescue::places(&answer.body).is_whole {
-            fault.fault += ", and the answer is nested too deeply to be searched for it";
+        if T::IS_SHOWN_ONCE && !path.is_empty() && !rescue::places(&answer.body).is_whole {
+            words += ", and the answer is nested too deeply to be searched for it";
         }
-        fault.path = self.redactor.redact(&fault.path);
-        Kind::Decode(Decode::new(fault))
+        if !path.is_empty() {
+            let path = self.redactor.redact(&path);
+            words = format!("the answer can't be read at `{}`: {words}", Prose(&path));
+        }
+        (ErrorKind::Decode, words)
     }
 
     /// Keeps what the envelope says beside the result.
@@ -183,17 +210,26 @@ impl Attempt<'_> {
     }
 }
 
+fn refused() -> Fault {
+    (ErrorKind::Refused, "the API refused the call".to_owned())
+}
+
+fn broken() -> Fault {
+    let words = "the connection broke before the answer was complete";
+    (ErrorKind::Interrupted, words.to_owned())
+}
+
 /// Returns why there is no connection: TLS, a proxy, or any other reason.
-fn connection_fault(error: &reqwest::Error, base_url: &BaseUrl) -> Kind {
+fn connection_fault(error: &reqwest::Error, base_url: &BaseUrl) -> Fault {
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {
         if tls::is_fault(cause) {
-            return Kind::Tls;
+            return (ErrorKind::Tls, "the TLS handshake failed".to_owned());
         }
         // The HTTP client has no types for these.
         let words = cause.to_string();
         if words.contains("unsupported scheme") || words.contains("proxy authorization required") {
-            return Kind::Proxy;
+            return (ErrorKind::Proxy, UNUSABLE_PROXY.to_owned());
         }
         // An `io::Error` has the source of the error that it holds, not that error.
         let held = cause
@@ -204,5 +240,6 @@ fn connection_fault(error: &reqwest::Error, base_url: &BaseUrl) -> Kind {
             None => cause.source(),
         };
     }
-    Kind::Connect(base_url.host_and_port())
+    let words = format!("could not connect to {}", base_url.host_and_port());
+    (ErrorKind::Connect, words)
 }

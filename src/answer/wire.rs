@@ -7,7 +7,7 @@
 
 use std::fmt;
 use std::mem;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -18,8 +18,7 @@ use tracing::Span;
 
 use crate::answer::Answer;
 use crate::answer::redact::Redactor;
-use crate::call::clock::Clock;
-use crate::call::{connect, trace};
+use crate::call::{Settings, connect, trace};
 use crate::generated;
 
 /// The most memory that is reserved by the length that an answer claims.
@@ -30,34 +29,19 @@ const NOT_DECODED: StatusCode = StatusCode::NO_CONTENT;
 /// One attempt: how to make it, and what came back.
 #[derive(Clone)]
 pub(crate) struct Exchange {
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) redactor: Redactor,
     /// The headers besides those of the generated code.
     pub(crate) headers: Arc<HeaderMap>,
     /// How long the attempt may take, the answer's body included.
     pub(crate) timeout: Duration,
-    /// The most bytes that the answer's body may have.
-    pub(crate) body_limit: usize,
-    pub(crate) clock: Arc<dyn Clock>,
     pub(crate) kept: Kept,
-    pub(crate) redactor: Redactor,
     /// The attempt's span. Where it is disabled, the current one is a caller's.
     pub(crate) span: Span,
 }
 
-/// The place where the hook leaves what came of the attempt.
-#[derive(Clone, Default)]
-pub(crate) struct Kept(Arc<Mutex<Option<Exchanged>>>);
-
-impl Kept {
-    fn keep(&self, exchanged: Exchanged) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(exchanged);
-    }
-
-    /// Takes what the hook left, if it ran.
-    pub(crate) fn take(&self) -> Option<Exchanged> {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.take()
-    }
-}
+/// The place where the hook leaves what came of the attempt, if it runs.
+pub(crate) type Kept = Arc<Mutex<Option<Exchanged>>>;
 
 /// What came of an attempt.
 pub(crate) enum Exchanged {
@@ -92,13 +76,14 @@ impl ClientHooks<Exchange> for generated::Client {
 
         let url = request.url().clone();
         let sent = connect::watch(self.client.execute(request)).await;
-        exchange.kept.keep(match sent {
+        let exchanged = match sent {
             (Ok(response), _) => exchange.read(response).await,
             (Err(error), is_unconnected) if is_unconnected || error.is_connect() => {
                 Exchanged::Unconnected(error)
             }
             (Err(error), _) => Exchanged::Unanswered(error),
-        });
+        };
+        *lock(&exchange.kept) = Some(exchanged);
         Ok(nothing_to_decode(url))
     }
 }
@@ -106,14 +91,15 @@ impl ClientHooks<Exchange> for generated::Client {
 impl Exchange {
     /// Reads an answer, with its body up to the limit.
     async fn read(&self, mut response: reqwest::Response) -> Exchanged {
-        let received_at = self.clock.now();
+        let limit = self.settings.body_limit;
+        let received_at = self.settings.clock.now();
         let headers = mem::take(response.headers_mut());
         let mut answer = Answer::new(response.status(), headers, Bytes::new(), received_at);
         let announced = response.content_length().unwrap_or_default();
         let room = usize::try_from(announced).unwrap_or(usize::MAX);
-        let mut body = BytesMut::with_capacity(room.min(self.body_limit).min(MAX_RESERVED));
+        let mut body = BytesMut::with_capacity(room.min(limit).min(MAX_RESERVED));
         let end = loop {
-            let room = self.body_limit - body.len();
+            let room = limit - body.len();
             match response.chunk().await {
                 Ok(Some(chunk)) if chunk.len() > room => {
                     body.extend_from_slice(&chunk[..room]);
@@ -127,6 +113,10 @@ impl Exchange {
         answer.body = body.freeze();
         Exchanged::Answered(Box::new(answer), end)
     }
+}
+
+pub(crate) fn lock(kept: &Kept) -> MutexGuard<'_, Option<Exchanged>> {
+    kept.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Adds the headers, which replace those with the same names.
@@ -153,23 +143,5 @@ fn nothing_to_decode(url: Url) -> reqwest::Response {
 impl fmt::Debug for Exchange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Exchange").finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use chrono::DateTime;
-
-    use super::*;
-
-    #[test]
-    fn the_answer_is_there_although_a_clone_of_the_client_outlives_the_call() {
-        let kept = Kept::default();
-        let clone = kept.clone();
-        let at = DateTime::UNIX_EPOCH;
-        let answer = Answer::new(StatusCode::OK, HeaderMap::new(), Bytes::new(), at);
-        clone.keep(Exchanged::Answered(Box::new(answer), BodyEnd::Complete));
-        assert!(kept.take().is_some());
-        assert!(clone.take().is_none(), "it is taken once");
     }
 }

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use tower::{Layer, Service};
+use tower::Service;
 
 tokio::task_local! {
     /// Whether the attempt dropped a connection that was still being made.
@@ -21,20 +21,9 @@ pub(crate) async fn watch<F: Future>(attempt: F) -> (F::Output, bool) {
     IS_UNCONNECTED.scope(Cell::new(false), watched).await
 }
 
-/// The layer around the HTTP client's connector.
+/// The HTTP client's connector, which notes a connection that is dropped unfinished.
 #[derive(Clone)]
-pub(crate) struct WatchConnector;
-
-impl<S> Layer<S> for WatchConnector {
-    type Service = WatchedConnector<S>;
-
-    fn layer(&self, connector: S) -> WatchedConnector<S> {
-        WatchedConnector(connector)
-    }
-}
-
-#[derive(Clone)]
-pub(crate) struct WatchedConnector<S>(S);
+pub(crate) struct WatchedConnector<S>(pub(crate) S);
 
 impl<S, R> Service<R> for WatchedConnector<S>
 where

@@ -20,7 +20,7 @@ use crate::answer::Answer;
 use crate::call::clock::Clock;
 use crate::call::trace;
 
-pub(crate) use standing::{Policies, Standing};
+pub(crate) use standing::Standing;
 use window::Window;
 
 /// No answer shuts the client for longer than this, whatever it says.
@@ -48,17 +48,10 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// ```
 #[derive(Clone, Debug)]
 pub struct RateLimit {
-    kind: Kind,
-}
-
-#[derive(Clone, Debug)]
-enum Kind {
-    /// The API's, which is Cloudflare's usual one as long as no answer has told.
-    Cloudflare,
-    /// One of the caller's own, beside the API's.
-    Own(Rule),
-    /// None at all.
-    Unlimited,
+    /// The caller's own limit.
+    own: Option<Rule>,
+    /// The API's, until an answer states it.
+    api: Option<Rule>,
 }
 
 /// 1,200 requests in five minutes.
@@ -74,7 +67,8 @@ impl Default for RateLimit {
     /// [limits]: https://developers.cloudflare.com/fundamentals/api/reference/limits/
     fn default() -> Self {
         Self {
-            kind: Kind::Cloudflare,
+            own: None,
+            api: Some(CLOUDFLARE),
         }
     }
 }
@@ -101,11 +95,13 @@ impl RateLimit {
     /// # }
     /// ```
     pub fn new(requests: u32, window: Duration) -> Self {
+        let own = Rule {
+            quota: requests.max(1),
+            window,
+        };
         Self {
-            kind: Kind::Own(Rule {
-                quota: requests.max(1),
-                window,
-            }),
+            own: Some(own),
+            api: None,
         }
     }
 
@@ -118,7 +114,8 @@ impl RateLimit {
     /// ```
     pub fn none() -> Self {
         Self {
-            kind: Kind::Unlimited,
+            own: None,
+            api: None,
         }
     }
 }
@@ -146,19 +143,9 @@ struct Limits {
     api: Window,
     /// Until when the API wants to be left alone, whatever the windows have room for.
     locked_out_until: Duration,
-    policies: Policies,
 }
 
 impl Limits {
-    fn new(own: Option<Rule>, api: Option<Rule>) -> Self {
-        Self {
-            own: Window::new(own),
-            api: Window::new(api),
-            locked_out_until: Duration::ZERO,
-            policies: Policies::default(),
-        }
-    }
-
     /// Returns how long until one more request may be sent.
     fn wait(&mut self, now: Duration) -> Duration {
         self.own.turn(now);
@@ -172,11 +159,12 @@ impl Limits {
 
 impl RateLimiter {
     pub(crate) fn new(limit: &RateLimit) -> Self {
-        let limits = match limit.kind {
-            Kind::Cloudflare => Some(Limits::new(None, Some(CLOUDFLARE))),
-            Kind::Own(rule) => Some(Limits::new(Some(rule), None)),
-            Kind::Unlimited => None,
-        };
+        let is_limited = limit.own.is_some() || limit.api.is_some();
+        let limits = is_limited.then(|| Limits {
+            own: Window::new(limit.own),
+            api: Window::new(limit.api),
+            locked_out_until: Duration::ZERO,
+        });
         Self {
             limits: limits.map(Mutex::new),
             change: Notify::new(),
@@ -266,8 +254,8 @@ impl Permit<'_> {
             return;
         };
         let now = clock.elapsed();
+        let standing = Standing::read(&answer.headers);
         let mut limits = lock(limits);
-        let standing = Standing::read(&answer.headers, &mut limits.policies);
         let wait_before = limits.wait(now);
         limits.own.answered(self.own_epoch, now);
         limits.api.answered(self.api_epoch, now);

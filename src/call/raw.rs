@@ -229,7 +229,7 @@ impl RawRequest {
         if self.path.contains(['?', '#']) {
             return refuse("holds a query or a fragment; add parameters with `query`");
         }
-        let base_url = self.transport.base_url.as_str();
+        let base_url = self.transport.settings.base_url.as_str();
         let Ok(mut url) = Url::parse(&format!("{base_url}{}", self.path)) else {
             return refuse("can't be part of a URL");
         };

@@ -161,11 +161,6 @@ impl Retrier {
         }
     }
 
-    /// Returns the policy that this was made from.
-    pub(crate) fn policy(&self) -> &Retry {
-        &self.policy
-    }
-
     /// Notes that a call succeeded.
     pub(crate) fn succeeded(&self) {
         let mut budget = self.budget.lock().unwrap_or_else(PoisonError::into_inner);

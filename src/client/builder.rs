@@ -4,18 +4,18 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderValue, header};
+use http::HeaderValue;
 use secrecy::SecretString;
+use tower::layer::layer_fn;
 
-use crate::answer::redact::Redactor;
-use crate::call::Transport;
 use crate::call::clock::api::ApiClock;
 use crate::call::clock::{Clock, SystemClock};
-use crate::call::connect::WatchConnector;
+use crate::call::connect::WatchedConnector;
 use crate::call::event::{Event, Listener};
 use crate::call::options::CallOptions;
-use crate::call::rate_limit::{RateLimit, RateLimiter};
-use crate::call::retry::{Retrier, Retry};
+use crate::call::rate_limit::RateLimit;
+use crate::call::retry::Retry;
+use crate::call::{Settings, Transport};
 use crate::client::Client;
 use crate::client::base_url::BaseUrl;
 use crate::client::credentials::Credentials;
@@ -367,22 +367,22 @@ impl ClientBuilder {
             },
         };
         let default_account = match self.account_id {
-            Some(id) => Some(id),
-            None => from_environment(ACCOUNT_ID)?,
-        }
-        .map(AccountId::new)
-        .transpose()?;
+            Some(id) => Some(AccountId::new(id)?),
+            None => from_environment(ACCOUNT_ID)?
+                .map(AccountId::new)
+                .transpose()
+                .map_err(|error| {
+                    Error::configuration(format!("{ACCOUNT_ID} can't be used: {error}"))
+                })?,
+        };
 
         let credentials = Credentials::choose(self.credentials, self.environment.as_ref())?;
-        let mut headers = credentials.headers()?;
         let user_agent = HeaderValue::from_str(&self.user_agent).map_err(|_| {
             Error::configuration(format!(
                 "the user agent {:?} can't be sent in a header; use printable ASCII",
                 self.user_agent
             ))
         })?;
-        headers.insert(header::USER_AGENT, user_agent);
-
         let zero = [
             ("timeout", self.timeout.is_zero()),
             ("deadline", self.deadline == Some(Duration::ZERO)),
@@ -393,23 +393,21 @@ impl ClientBuilder {
                 "the {setting} is zero, so no call can succeed; set a larger one"
             )));
         }
-        let http = http_client(&base_url, self.http)?;
+        let settings = Settings {
+            http: http_client(&base_url, self.http)?,
+            base_url,
+            user_agent,
+            timeout: self.timeout,
+            deadline: self.deadline,
+            body_limit: self.body_limit,
+            retry: self.retry,
+            rate_limit: self.rate_limit,
+            listener: self.listener,
+            api_clock: ApiClock::new(Arc::clone(&self.clock)),
+            clock: self.clock,
+        };
         Ok(Client {
-            transport: Arc::new(Transport {
-                http,
-                base_url,
-                headers: Arc::new(headers),
-                timeout: self.timeout,
-                deadline: self.deadline,
-                body_limit: self.body_limit,
-                redactor: Redactor::new(credentials.secrets()),
-                retrier: Retrier::new(self.retry),
-                rate_limiter: RateLimiter::new(&self.rate_limit),
-                rate_limit: self.rate_limit,
-                listener: self.listener,
-                api_clock: Arc::new(ApiClock::new(Arc::clone(&self.clock))),
-                clock: self.clock,
-            }),
+            transport: Arc::new(Transport::new(Arc::new(settings), &credentials)?),
             default_account,
             options: CallOptions::default(),
         })
@@ -440,7 +438,7 @@ fn http_client(
     tls::check(base_url, settings.is_some())?;
     let builder = reqwest::Client::builder()
         .connect_timeout(CONNECT_TIMEOUT)
-        .connector_layer(WatchConnector)
+        .connector_layer(layer_fn(WatchedConnector))
         .referer(false);
     let builder = tls::select(builder);
     // Requests to this machine may be plain HTTP, which must not reach a proxy.

@@ -4,7 +4,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::client::environment::{API_KEY, API_TOKEN, EMAIL, Environment, USER_SERVICE_KEY};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 
 const X_AUTH_EMAIL: HeaderName = HeaderName::from_static("x-auth-email");
 const X_AUTH_KEY: HeaderName = HeaderName::from_static("x-auth-key");
@@ -38,52 +38,52 @@ pub enum Credentials {
 }
 
 impl Credentials {
-    /// The credentials to use: those given to the builder, or else those of
-    /// the environment. The two are never mixed.
+    /// Returns the credentials of the builder, or else those of the environment. The two
+    /// are never mixed.
     pub(crate) fn choose(
         explicit: Vec<Self>,
         environment: Option<&Environment>,
     ) -> Result<Self, Error> {
         match (<[Self; 1]>::try_from(explicit), environment) {
             (Ok([credentials]), _) => Ok(credentials),
-            (Err(several), _) if !several.is_empty() => Err(Error::credentials(format!(
-                "{} are configured, but a request can carry one of them only; leave the others out",
+            (Err(several), _) if !several.is_empty() => Err(unusable(format!(
+                "{} are configured, but a request can carry only one of them; leave the others out",
                 list(several.iter().map(Self::scheme))
             ))),
             (Err(_), Some(environment)) => Self::from_environment(environment),
-            (Err(_), None) => Err(Error::credentials(
+            (Err(_), None) => Err(unusable(
                 "no credentials are configured; give the builder an API token with `api_token`",
             )),
         }
     }
 
     fn from_environment(environment: &Environment) -> Result<Self, Error> {
-        let secret = |name| environment.secret(name).map_err(Error::about_credentials);
-        let api_token = secret(API_TOKEN)?;
-        let email = secret(EMAIL)?.map(|email| email.expose_secret().to_owned());
-        let api_key = secret(API_KEY)?;
-        match (api_token, email, api_key) {
-            (Some(token), None, None) => {
-                usable(API_TOKEN, token.expose_secret())?;
-                Ok(Self::ApiToken(token))
+        let read = |name| {
+            let value = environment.secret(name);
+            let value = value.map_err(|error| error.with_kind(ErrorKind::Credentials))?;
+            match &value {
+                Some(secret) => check(secret.expose_secret(), name).map(|()| value),
+                None => Ok(None),
             }
-            (None, Some(email), Some(key)) => {
-                usable(EMAIL, &email)?;
-                usable(API_KEY, key.expose_secret())?;
-                Ok(Self::GlobalKey { email, key })
-            }
+        };
+        match (read(API_TOKEN)?, read(EMAIL)?, read(API_KEY)?) {
+            (Some(token), None, None) => Ok(Self::ApiToken(token)),
+            (None, Some(email), Some(key)) => Ok(Self::GlobalKey {
+                email: email.expose_secret().to_owned(),
+                key,
+            }),
             (Some(_), email, api_key) => {
                 let others = [(EMAIL, email.is_some()), (API_KEY, api_key.is_some())];
                 let others = others.iter().filter(|(_, is_set)| *is_set);
                 let found = [API_TOKEN].into_iter().chain(others.map(|(name, _)| *name));
-                Err(Error::credentials(format!(
+                Err(unusable(format!(
                     "{} are set together, but a request can carry only one kind of credentials; \
                      keep {API_TOKEN} and unset the others",
                     list(found)
                 )))
             }
-            (None, _, None) if environment.is_set(USER_SERVICE_KEY) => {
-                Err(Error::credentials(format!(
+            (None, _, None) if !matches!(environment.secret(USER_SERVICE_KEY), Ok(None)) => {
+                Err(unusable(format!(
                     "{USER_SERVICE_KEY} is set, but service keys stopped working on 2026-09-30; \
                      create an API token with the permission \"Access: Service Tokens Write\" \
                      and set {API_TOKEN} to it"
@@ -95,20 +95,20 @@ impl Credentials {
         }
     }
 
-    /// The headers that carry the credentials, marked as sensitive.
+    /// Returns the headers that carry the credentials, marked as sensitive.
     pub(crate) fn headers(&self) -> Result<HeaderMap, Error> {
         let mut headers = HeaderMap::new();
         match self {
             Self::ApiToken(token) => {
-                let bearer = SecretString::from(format!("Bearer {}", checked(token, self)?));
-                headers.insert(header::AUTHORIZATION, value(&bearer, self)?);
+                check(token.expose_secret(), "the API token")?;
+                let bearer = SecretString::from(format!("Bearer {}", token.expose_secret()));
+                headers.insert(header::AUTHORIZATION, sensitive(bearer.expose_secret())?);
             }
             Self::GlobalKey { email, key } => {
-                let email = SecretString::from(email.as_str());
-                checked(&email, self)?;
-                checked(key, self)?;
-                headers.insert(X_AUTH_EMAIL, value(&email, self)?);
-                headers.insert(X_AUTH_KEY, value(key, self)?);
+                check(email, "the e-mail address")?;
+                check(key.expose_secret(), "the global API key")?;
+                headers.insert(X_AUTH_EMAIL, sensitive(email)?);
+                headers.insert(X_AUTH_KEY, sensitive(key.expose_secret())?);
             }
         }
         Ok(headers)
@@ -130,71 +130,53 @@ impl Credentials {
     }
 }
 
+/// Returns the error of credentials that are missing, or that no request can carry.
+fn unusable(words: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Credentials, words)
+}
+
 fn half_of_a_global_key(set: &str, missing: &str) -> Error {
-    Error::credentials(format!(
+    unusable(format!(
         "{set} is set without {missing}; set both, or set {API_TOKEN} alone"
     ))
 }
 
-/// The error of an environment that holds no credentials at all.
+/// Returns the error of an environment without credentials.
 fn none(environment: &Environment) -> Error {
     let variables = [API_TOKEN, EMAIL, API_KEY];
     let empty = variables.iter().find(|name| environment.is_empty(name));
-    Error::credentials(match empty {
+    unusable(match empty {
         // CI systems set the variable of a secret that is missing to nothing.
         Some(name) => format!("{name} is set but empty; give it a value or unset it"),
         None => format!(
-            "no credentials in the environment: looked at {}; set {API_TOKEN}",
+            "the environment has no credentials in {}; set {API_TOKEN}",
             list(variables)
         ),
     })
 }
 
-/// The secret as text, if it can be one.
-fn checked<'a>(secret: &'a SecretString, credentials: &Credentials) -> Result<&'a str, Error> {
-    let text = secret.expose_secret();
-    match fault(text) {
-        None => Ok(text),
-        Some(fault) => Err(Error::credentials(format!(
-            "{} is configured, but a part of it {fault}; copy it again, whole and alone",
-            credentials.scheme()
-        ))),
-    }
-}
-
-/// Checks what a variable holds, so that the error can name the variable.
-fn usable(variable: &str, text: &str) -> Result<(), Error> {
-    match fault(text) {
-        None => Ok(()),
-        Some(fault) => Err(Error::credentials(format!(
-            "{variable} {fault}; set it again, whole and alone"
-        ))),
-    }
-}
-
-/// Why a text can't be sent as a credential.
-fn fault(text: &str) -> Option<&'static str> {
-    if text.is_empty() {
-        Some("is empty")
+/// Checks that a text can be sent as a credential; `what` names it in the error.
+fn check(text: &str, what: &str) -> Result<(), Error> {
+    let fault = if text.is_empty() {
+        "is empty"
     } else if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-        Some("holds a space, a line break or a character that is not ASCII")
+        "contains a space, a line break or a character that is not ASCII"
     } else {
-        None
-    }
+        return Ok(());
+    };
+    Err(unusable(format!(
+        "{what} {fault}; copy the whole value and nothing else"
+    )))
 }
 
-fn value(secret: &SecretString, credentials: &Credentials) -> Result<HeaderValue, Error> {
-    let mut value = HeaderValue::from_str(secret.expose_secret()).map_err(|_| {
-        Error::credentials(format!(
-            "{} is configured, but can't be sent in a header",
-            credentials.scheme()
-        ))
-    })?;
+fn sensitive(text: &str) -> Result<HeaderValue, Error> {
+    let mut value = HeaderValue::from_str(text)
+        .map_err(|_| unusable("the credentials can't be sent in a header"))?;
     value.set_sensitive(true);
     Ok(value)
 }
 
-/// `a, b and c`.
+/// Joins names as in `a, b and c`.
 fn list<'a>(items: impl IntoIterator<Item = &'a str>) -> String {
     let items: Vec<&str> = items.into_iter().collect();
     match items.split_last() {

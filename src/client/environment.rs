@@ -6,7 +6,6 @@ use std::env;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::error::Error;
-use crate::tokens::id::AccountId;
 
 pub(crate) const API_TOKEN: &str = "CLOUDFLARE_API_TOKEN";
 pub(crate) const EMAIL: &str = "CLOUDFLARE_EMAIL";
@@ -55,30 +54,12 @@ impl Environment {
     /// Returns the value of a variable that holds no secret; `None` if it is unset or
     /// empty.
     pub(crate) fn text(&self, name: &str) -> Result<Option<String>, Error> {
-        let Some(value) = self.secret(name)? else {
-            return Ok(None);
-        };
-        let text = value.expose_secret();
-        // An id that is not the caller's own must be traced to its variable.
-        if name == ACCOUNT_ID {
-            AccountId::new(text).map_err(|error| {
-                Error::configuration(format!("{ACCOUNT_ID} can't be used: {error}"))
-            })?;
-        }
-        Ok(Some(text.to_owned()))
+        let value = self.secret(name)?;
+        Ok(value.map(|value| value.expose_secret().to_owned()))
     }
 
     /// Whether the variable is set to the empty text.
     pub(crate) fn is_empty(&self, name: &str) -> bool {
         matches!(self.variables.get(name), Some(Ok(value)) if value.expose_secret().is_empty())
-    }
-
-    /// Whether the variable is set to anything, which need not be text.
-    pub(crate) fn is_set(&self, name: &str) -> bool {
-        match self.variables.get(name) {
-            Some(Ok(value)) => !value.expose_secret().is_empty(),
-            Some(Err(env::VarError::NotUnicode(_))) => true,
-            Some(Err(env::VarError::NotPresent)) | None => false,
-        }
     }
 }

@@ -3,7 +3,7 @@
 use std::error::Error as _;
 use std::fmt::{self, Write as _};
 
-use super::{Error, Kind};
+use super::{Error, ErrorKind};
 use crate::answer::Answer;
 use crate::answer::meaning::Meaning;
 use crate::answer::message::ApiMessage;
@@ -18,7 +18,7 @@ impl Error {
     fn advice(&self) -> Option<&'static str> {
         if !self.secret_places().is_empty() {
             return Some(
-                "the call may have taken effect; keep the body of the answer, and look there for the secret",
+                "the call may have taken effect; keep the body of the answer, and look for the secret there",
             );
         }
         if self.means(Meaning::AddressNotAllowed) {
@@ -36,35 +36,35 @@ impl Error {
                 "check that the credentials are right, that they have the permission \"Access: Service Tokens Write\", and that they belong to the account",
             );
         }
-        match &self.0.kind {
-            Kind::Throttled(_) => return Some("wait, or give the call a longer deadline"),
-            Kind::Blocked => return Some(self.advice_to_blocked()),
+        match self.kind() {
+            ErrorKind::Throttled => return Some("retry later, or give the call a longer deadline"),
+            ErrorKind::Blocked => return Some(self.advice_to_blocked()),
             _ => {}
         }
         if self.is_rate_limited() {
-            return Some("wait as long as `Retry-After` says, or five minutes");
+            return Some("wait for as long as `Retry-After` says, or for five minutes");
         }
         if self.is_token_not_found() {
             return Some("check the id: a service token's `client_id` is not its `id`");
         }
         // `find` has words of its own.
-        if matches!(self.0.kind, Kind::NoMatch(_)) {
+        if self.kind() == ErrorKind::NoMatch {
             return None;
         }
         if self.is_not_found() || self.means(Meaning::NoRoute) {
             return Some("check the base URL and the ids");
         }
-        match &self.0.kind {
-            Kind::Connect(_) => Some("check the network, the proxy settings and the base URL"),
-            Kind::Tls => Some("check the system's certificates and clock, and the base URL"),
-            Kind::Proxy => Some(
-                "check HTTPS_PROXY and ALL_PROXY: the proxy's URL begins with `http://` or `https://`, and holds the user name and the password that the proxy wants",
+        match self.kind() {
+            ErrorKind::Connect => Some("check the network, the proxy settings and the base URL"),
+            ErrorKind::Tls => Some("check the system's certificates and clock, and the base URL"),
+            ErrorKind::Proxy => Some(
+                "check HTTPS_PROXY and ALL_PROXY: the proxy's URL begins with `http://` or `https://`, and contains the user name and the password that the proxy requires",
             ),
-            Kind::Redirect(_) => Some("check the base URL"),
+            ErrorKind::Redirect => Some("check the base URL"),
             // The caller holds the answer.
-            Kind::Decode(decode) if decode.is_callers_type => None,
+            _ if self.0.call.as_ref().is_some_and(|call| call.has_succeeded) => None,
             _ if self.may_have_been_applied() => {
-                Some("the call may have taken effect; look at the token to be sure")
+                Some("the call may have taken effect; check the token to be sure")
             }
             _ => None,
         }
@@ -77,69 +77,9 @@ impl Error {
         } else if self.means(Meaning::AddressBlocked) {
             "call from another IP address, or ask Cloudflare's support with the ray id"
         } else if self.means(Meaning::RateBlocked) || self.is_rate_limited() {
-            "send fewer requests from this IP address, and wait as long as `Retry-After` says"
+            "send fewer requests from this IP address, and wait for as long as `Retry-After` says"
         } else {
             "call from an IP address with a better reputation, with a `User-Agent` that names your program"
-        }
-    }
-
-    fn fmt_kind(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0.kind {
-            Kind::Configuration(words)
-            | Kind::Credentials(words)
-            | Kind::InvalidId(words)
-            | Kind::InvalidRequest(words)
-            | Kind::NoMatch(words)
-            | Kind::Ambiguous(words) => f.write_str(words),
-            Kind::Throttled(wait) => write!(
-                f,
-                "the rate limit delays the call by {wait:?}, which is past its deadline"
-            ),
-            Kind::Connect(server) => write!(f, "could not connect to {server}"),
-            Kind::Tls => f.write_str("could not set up a secure connection"),
-            Kind::Proxy => f.write_str("could not use the proxy"),
-            Kind::Timeout(_) if self.attempts() == 0 => {
-                f.write_str("the deadline passed before the request could be sent")
-            }
-            Kind::Timeout(limit) => {
-                let limit = limit.as_millis();
-                write!(f, "no complete answer within {limit} ms")
-            }
-            Kind::Interrupted => f.write_str("the connection broke before the answer was complete"),
-            Kind::BodyTooLarge(limit) => write!(
-                f,
-                "the answer's body is larger than the {limit} bytes allowed"
-            ),
-            Kind::Redirect(Some(host)) => write!(
-                f,
-                "the answer is a redirect to {host:?}, which is not followed"
-            ),
-            Kind::Redirect(None) => f.write_str("the answer is a redirect, which is not followed"),
-            Kind::Blocked => {
-                f.write_str("Cloudflare's edge blocked the request before it reached the API")
-            }
-            Kind::Refused => f.write_str("the API refused the call"),
-            Kind::Status if self.api_errors().is_empty() => {
-                f.write_str("the answer is an error without the API's envelope")
-            }
-            Kind::Status => {
-                f.write_str("the answer is an error, though its envelope does not say so")
-            }
-            Kind::Decode(decode) => {
-                let (path, fault) = (&decode.fault.path, &decode.fault.fault);
-                if path.is_empty() {
-                    f.write_str(fault)?;
-                } else if decode.is_callers_type {
-                    write!(
-                        f,
-                        "the call succeeded, but its answer is not of the type asked for at `{}`: {fault}",
-                        Prose(path)
-                    )?;
-                } else {
-                    write!(f, "the answer can't be read at `{}`: {fault}", Prose(path))?;
-                }
-                Ok(())
-            }
         }
     }
 
@@ -154,7 +94,7 @@ impl Error {
         if let Some(wait) = answer.retry_after() {
             write!(f, ", retry after {wait:?}")?;
         }
-        if matches!(self.0.kind, Kind::Decode(_) | Kind::Status) {
+        if matches!(self.kind(), ErrorKind::Decode | ErrorKind::Status) {
             match answer.content_type() {
                 Some(content_type) => write!(f, ", {}", Prose(content_type))?,
                 None => f.write_str(", no content type")?,
@@ -218,7 +158,7 @@ fn sentence(text: &str) -> Prose<'_> {
 }
 
 /// A text of the other side as prose: cut, and without control characters.
-struct Prose<'a>(&'a str);
+pub(crate) struct Prose<'a>(pub(crate) &'a str);
 
 impl fmt::Display for Prose<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -247,9 +187,9 @@ impl fmt::Display for Error {
         if let Some(call) = &self.0.call {
             write!(f, "{}: ", call.operation.words())?;
         }
-        self.fmt_kind(f)?;
+        f.write_str(&self.0.words)?;
         if self.attempts() > 1 {
-            write!(f, ", at the last of {} attempts", self.attempts())?;
+            write!(f, ", after {} attempts", self.attempts())?;
         }
         if let Some(answer) = self.answer() {
             self.fmt_answer(answer, f)?;

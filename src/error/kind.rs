@@ -1,9 +1,6 @@
 //! The kinds of failure.
 
 use std::fmt;
-use std::time::Duration;
-
-use crate::answer::envelope::Undecodable;
 
 /// The kind of a failure; returned by [`Error::kind`](crate::Error::kind).
 ///
@@ -92,76 +89,5 @@ impl ErrorKind {
 impl fmt::Display for ErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
-    }
-}
-
-/// A kind of failure, with the facts that belong to it.
-#[derive(Clone)]
-pub(crate) enum Kind {
-    Configuration(String),
-    Credentials(String),
-    InvalidId(String),
-    InvalidRequest(String),
-    NoMatch(String),
-    Ambiguous(String),
-    /// How long the call would wait.
-    Throttled(Duration),
-    /// The server's host and port.
-    Connect(String),
-    Tls,
-    Proxy,
-    /// How long there was time.
-    Timeout(Duration),
-    Interrupted,
-    /// The most bytes allowed.
-    BodyTooLarge(usize),
-    /// The host that the redirect leads to.
-    Redirect(Option<String>),
-    Blocked,
-    Refused,
-    Status,
-    Decode(Decode),
-}
-
-/// An answer that could not be read.
-#[derive(Clone)]
-pub(crate) struct Decode {
-    pub(crate) fault: Undecodable,
-    /// Whether the call succeeded, and its answer is only not of the type that the
-    /// caller asked for.
-    pub(crate) is_callers_type: bool,
-}
-
-impl Decode {
-    pub(crate) fn new(fault: Undecodable) -> Self {
-        Self {
-            fault,
-            is_callers_type: false,
-        }
-    }
-}
-
-impl Kind {
-    pub(crate) fn public(&self) -> ErrorKind {
-        match self {
-            Self::Configuration(_) => ErrorKind::Configuration,
-            Self::Credentials(_) => ErrorKind::Credentials,
-            Self::InvalidId(_) => ErrorKind::InvalidId,
-            Self::InvalidRequest(_) => ErrorKind::InvalidRequest,
-            Self::NoMatch(_) => ErrorKind::NoMatch,
-            Self::Ambiguous(_) => ErrorKind::Ambiguous,
-            Self::Throttled(_) => ErrorKind::Throttled,
-            Self::Connect(_) => ErrorKind::Connect,
-            Self::Tls => ErrorKind::Tls,
-            Self::Proxy => ErrorKind::Proxy,
-            Self::Timeout(_) => ErrorKind::Timeout,
-            Self::Interrupted => ErrorKind::Interrupted,
-            Self::BodyTooLarge(_) => ErrorKind::BodyTooLarge,
-            Self::Redirect(_) => ErrorKind::Redirect,
-            Self::Blocked => ErrorKind::Blocked,
-            Self::Refused => ErrorKind::Refused,
-            Self::Status => ErrorKind::Status,
-            Self::Decode(_) => ErrorKind::Decode,
-        }
     }
 }

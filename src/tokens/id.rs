@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::generated::types::ServiceToken;
 use crate::response::Response;
 use crate::tokens::issued::IssuedServiceToken;
@@ -71,7 +71,7 @@ mod sealed {
         fn to_id(&self) -> Result<ServiceTokenId, Error> {
             match &self.id {
                 Some(id) => ServiceTokenId::new(id),
-                None => Err(Error::service_token_without_id(self.name.as_deref())),
+                None => Err(super::without_id(self.name.as_deref())),
             }
         }
     }
@@ -93,6 +93,24 @@ mod sealed {
             (**self).to_id()
         }
     }
+}
+
+/// Returns the error of a text that can't be an id.
+fn invalid(what: &str, id: &str, fault: &str, hint: &str) -> Error {
+    // A secret that is pasted in place of an id must not be printed.
+    let shown = match id.len() {
+        0..=36 if !id.contains("cfast_") => format!("{id:?}"),
+        _ => "the given text".to_owned(),
+    };
+    let words = format!("{shown} is not a valid {what} id: {fault}; {hint}");
+    Error::new(ErrorKind::InvalidId, words)
+}
+
+/// Returns the error of a call about a token with an unknown id.
+fn without_id(name: Option<&str>) -> Error {
+    let name = name.map(|name| format!(" {name:?}")).unwrap_or_default();
+    let words = format!("the service token{name} has no id; take its id from a listing");
+    Error::new(ErrorKind::InvalidId, words)
 }
 
 /// Defines the type of an id.
@@ -119,7 +137,7 @@ macro_rules! id {
             pub fn new(id: impl AsRef<str>) -> Result<Self, Error> {
                 let id = id.as_ref();
                 check(id, Self::MAX_LEN)
-                    .map_err(|fault| Error::invalid_id($what, id, fault, $hint))?;
+                    .map_err(|fault| invalid($what, id, &fault, $hint))?;
                 Ok(Self(id.into()))
             }
 

@@ -71,12 +71,12 @@ fn what_cannot_be_one_scheme_is_refused() {
     }
     insta::assert_snapshot!(said.join("\n"), @"
     no credentials are configured; give the builder an API token with `api_token`
-    an API token and an API token are configured, but a request can carry one of them only; leave the others out
-    an API token and an e-mail address with a global key are configured, but a request can carry one of them only; leave the others out
-    an API token, an e-mail address with a global key and an API token are configured, but a request can carry one of them only; leave the others out
-    an API token is configured, but a part of it is empty; copy it again, whole and alone
-    an e-mail address with a global key is configured, but a part of it is empty; copy it again, whole and alone
-    an e-mail address with a global key is configured, but a part of it is empty; copy it again, whole and alone
-    an API token is configured, but a part of it holds a space, a line break or a character that is not ASCII; copy it again, whole and alone
+    an API token and an API token are configured, but a request can carry only one of them; leave the others out
+    an API token and an e-mail address with a global key are configured, but a request can carry only one of them; leave the others out
+    an API token, an e-mail address with a global key and an API token are configured, but a request can carry only one of them; leave the others out
+    the API token is empty; copy the whole value and nothing else
+    the e-mail address is empty; copy the whole value and nothing else
+    the global API key is empty; copy the whole value and nothing else
+    the API token contains a space, a line break or a character that is not ASCII; copy the whole value and nothing else
     ");
 }

@@ -54,7 +54,7 @@ fn all_variables_that_fit_together() {
 
 #[test]
 fn no_credentials() {
-    insta::assert_snapshot!(build("environment", &[]), @"no credentials in the environment: looked at CLOUDFLARE_API_TOKEN, CLOUDFLARE_EMAIL and CLOUDFLARE_API_KEY; set CLOUDFLARE_API_TOKEN; true");
+    insta::assert_snapshot!(build("environment", &[]), @"the environment has no credentials in CLOUDFLARE_API_TOKEN, CLOUDFLARE_EMAIL and CLOUDFLARE_API_KEY; set CLOUDFLARE_API_TOKEN; true");
 }
 
 #[test]
@@ -149,14 +149,14 @@ fn empty_and_unusable_values() {
         assert_eq!(
             build("environment", variables),
             format!(
-                "{} holds a space, a line break or a character that is not ASCII; set it again, whole and alone; true",
+                "{} contains a space, a line break or a character that is not ASCII; copy the whole value and nothing else; true",
                 variables[culprit].0
             )
         );
     }
     insta::assert_snapshot!(
         build("environment", &[("CLOUDFLARE_API_TOKEN", "t"), ("CLOUDFLARE_ACCOUNT_ID", "my account")]),
-        @r#"CLOUDFLARE_ACCOUNT_ID can't be used: "my account" is no account id: ' ' at byte 2 is not an ASCII letter, a digit or `-`; the dashboard shows it under the account's overview; true"#
+        @r#"CLOUDFLARE_ACCOUNT_ID can't be used: "my account" is not a valid account id: ' ' at byte 2 is not an ASCII letter, a digit or `-`; the dashboard shows it under the account's overview; true"#
     );
 }
 

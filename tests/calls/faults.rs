@@ -139,7 +139,7 @@ async fn a_failure_under_http_200() {
     let source = api_error.source.as_ref().unwrap();
     assert_eq!(source.pointer.as_deref(), Some("/duration"));
     assert_eq!(error.api_messages()[0].code, 1001);
-    insta::assert_snapshot!(error, @"refresh account service token: the API refused the call (HTTP 200, ray id 8f2b1c9d0e1f2a3b-FRA): 12130 access.api.error.invalid_request at /duration; the call may have taken effect; look at the token to be sure");
+    insta::assert_snapshot!(error, @"refresh account service token: the API refused the call (HTTP 200, ray id 8f2b1c9d0e1f2a3b-FRA): 12130 access.api.error.invalid_request at /duration; the call may have taken effect; check the token to be sure");
 }
 
 #[tokio::test]
@@ -153,7 +153,7 @@ async fn a_success_without_a_result() {
         assert!(error.may_have_been_applied());
         assert_carries_the_response(&error, 200);
         if body.contains("null") {
-            insta::assert_snapshot!(error, @"refresh account service token: the answer says success but holds no result (HTTP 200, ray id 8f2b1c9d0e1f2a3b-FRA, application/json, 56 bytes); the call may have taken effect; look at the token to be sure");
+            insta::assert_snapshot!(error, @"refresh account service token: the answer reports success but has no result (HTTP 200, ray id 8f2b1c9d0e1f2a3b-FRA, application/json, 56 bytes); the call may have taken effect; check the token to be sure");
         }
     }
 }
@@ -265,7 +265,7 @@ async fn what_an_answer_says_is_kept_where_it_says_nothing_of_success() {
         assert_eq!(error.api_errors()[0].code, 10_000);
         assert_eq!(error.api_messages()[0].code, 1001);
         if success.is_empty() && status != "200 OK" {
-            insta::assert_snapshot!(error, @r#"refresh account service token: the answer is an error, though its envelope does not say so (HTTP 403, ray id 8f2b1c9d0e1f2a3b-FRA, application/json, 121 bytes): 10000 Authentication error; check that the credentials are right, that they have the permission "Access: Service Tokens Write", and that they belong to the account"#);
+            insta::assert_snapshot!(error, @r#"refresh account service token: the answer has an error status, but its envelope does not report a failure (HTTP 403, ray id 8f2b1c9d0e1f2a3b-FRA, application/json, 121 bytes): 10000 Authentication error; check that the credentials are right, that they have the permission "Access: Service Tokens Write", and that they belong to the account"#);
         }
     }
 }
@@ -319,7 +319,7 @@ async fn too_many_calls() {
         assert_eq!(error.retry_after(), wait, "{retry_after}");
         assert!(!error.may_have_been_applied());
         if retry_after == "300" {
-            insta::assert_snapshot!(error, @"refresh account service token: the API refused the call (HTTP 429, ray id 8f2b1c9d0e1f2a3b-FRA, retry after 300s): 971 Please wait; wait as long as `Retry-After` says, or five minutes");
+            insta::assert_snapshot!(error, @"refresh account service token: the API refused the call (HTTP 429, ray id 8f2b1c9d0e1f2a3b-FRA, retry after 300s): 971 Please wait; wait for as long as `Retry-After` says, or for five minutes");
         }
     }
 }
@@ -331,7 +331,7 @@ async fn a_page_under_http_200() {
     assert!(error.may_have_been_applied());
     assert_carries_the_response(&error, 200);
     assert_eq!(error.body(), Some(HTML.as_bytes()));
-    insta::assert_snapshot!(error, @"refresh account service token: the answer is not JSON (HTTP 200, ray id 8f2b1c9d0e1f2a3b-FRA, text/html, 63 bytes); the call may have taken effect; look at the token to be sure");
+    insta::assert_snapshot!(error, @"refresh account service token: the answer is not JSON (HTTP 200, ray id 8f2b1c9d0e1f2a3b-FRA, text/html, 63 bytes); the call may have taken effect; check the token to be sure");
 }
 
 #[tokio::test]
@@ -346,7 +346,7 @@ async fn a_page_under_http_403() {
     assert_carries_the_response(&error, 403);
     assert_eq!(error.body(), Some(HTML.as_bytes()));
     assert!(error.api_errors().is_empty());
-    insta::assert_snapshot!(error, @r#"refresh account service token: the answer is an error without the API's envelope (HTTP 403, ray id 8f2b1c9d0e1f2a3b-FRA, text/html, 63 bytes): "<!DOCTYPE html> <title>Attention Required! | Cloudflare</title>""#);
+    insta::assert_snapshot!(error, @r#"refresh account service token: the server answered with an error that does not come from the API (HTTP 403, ray id 8f2b1c9d0e1f2a3b-FRA, text/html, 63 bytes): "<!DOCTYPE html> <title>Attention Required! | Cloudflare</title>""#);
 }
 
 #[tokio::test]
@@ -356,7 +356,7 @@ async fn an_empty_http_502() {
     assert!(error.may_have_been_applied());
     assert_carries_the_response(&error, 502);
     assert_eq!(error.body(), Some(&b""[..]));
-    insta::assert_snapshot!(error, @"refresh account service token: the answer is an error without the API's envelope (HTTP 502, ray id 8f2b1c9d0e1f2a3b-FRA, text/plain, 0 bytes); the call may have taken effect; look at the token to be sure");
+    insta::assert_snapshot!(error, @"refresh account service token: the server answered with an error that does not come from the API (HTTP 502, ray id 8f2b1c9d0e1f2a3b-FRA, text/plain, 0 bytes); the call may have taken effect; check the token to be sure");
 }
 
 #[tokio::test]
@@ -364,7 +364,7 @@ async fn an_empty_http_200() {
     let error = failure(json("200 OK", ""), Then::Close).await;
     assert_eq!(error.kind(), ErrorKind::Decode);
     assert_carries_the_response(&error, 200);
-    insta::assert_snapshot!(error, @"refresh account service token: the answer is not JSON (HTTP 200, ray id 8f2b1c9d0e1f2a3b-FRA, application/json, 0 bytes); the call may have taken effect; look at the token to be sure");
+    insta::assert_snapshot!(error, @"refresh account service token: the answer is not JSON (HTTP 200, ray id 8f2b1c9d0e1f2a3b-FRA, application/json, 0 bytes); the call may have taken effect; check the token to be sure");
 }
 
 #[tokio::test]
@@ -380,7 +380,7 @@ async fn a_redirect_is_not_followed() {
     assert!(!error.may_have_been_applied());
     assert_carries_the_response(&error, 307);
     assert_eq!(elsewhere.requests(), [""; 0]);
-    insta::assert_snapshot!(error, @r#"refresh account service token: the answer is a redirect to "127.0.0.1", which is not followed (HTTP 307, ray id 8f2b1c9d0e1f2a3b-FRA); check the base URL"#);
+    insta::assert_snapshot!(error, @r#"refresh account service token: the answer is a redirect to "127.0.0.1", which the client does not follow (HTTP 307, ray id 8f2b1c9d0e1f2a3b-FRA); check the base URL"#);
 }
 
 #[tokio::test]
@@ -422,8 +422,8 @@ async fn what_an_id_that_can_be_none_is_told() {
     let client_id = "88bf3b6d86161464f6509f7219099e57.access.example.com";
     let token = tokens.refresh(client_id).await.unwrap_err();
     insta::assert_snapshot!(format!("{account}\n{token}"), @r#"
-    "" is no account id: it is empty; the dashboard shows it under the account's overview
-    what was given is no service token id: '.' at byte 32 is not an ASCII letter, a digit or `-`; it is the token's `id`, not its `client_id`
+    "" is not a valid account id: it is empty; the dashboard shows it under the account's overview
+    the given text is not a valid service token id: '.' at byte 32 is not an ASCII letter, a digit or `-`; it is the token's `id`, not its `client_id`
     "#);
 }
 
@@ -459,7 +459,7 @@ async fn a_call_that_is_held_up_for_too_long() {
     assert_eq!(error.status(), None);
     assert!(!error.may_have_been_applied());
     let wait = format!("{:?}", error.retry_after().unwrap());
-    insta::assert_snapshot!(error.to_string().replace(&wait, "WAIT"), @"refresh account service token: the rate limit delays the call by WAIT, which is past its deadline; wait, or give the call a longer deadline");
+    insta::assert_snapshot!(error.to_string().replace(&wait, "WAIT"), @"refresh account service token: the client's rate limit would delay the call by WAIT, past its deadline; retry later, or give the call a longer deadline");
 }
 
 #[tokio::test]
@@ -474,7 +474,7 @@ async fn a_truncated_body() {
         error.body(),
         Some(&br#"{"success":true,"errors":[],"mes"#[..])
     );
-    insta::assert_snapshot!(error, @"refresh account service token: the connection broke before the answer was complete (HTTP 200, ray id 8f2b1c9d0e1f2a3b-FRA); the call may have taken effect; look at the token to be sure");
+    insta::assert_snapshot!(error, @"refresh account service token: the connection broke before the answer was complete (HTTP 200, ray id 8f2b1c9d0e1f2a3b-FRA); the call may have taken effect; check the token to be sure");
 }
 
 #[tokio::test]
@@ -483,7 +483,7 @@ async fn a_connection_closed_without_an_answer() {
     assert!(!error.is_connect(), "the request was sent");
     assert!(error.may_have_been_applied());
     assert_eq!(error.status(), None);
-    insta::assert_snapshot!(error, @"refresh account service token: the connection broke before the answer was complete; the call may have taken effect; look at the token to be sure");
+    insta::assert_snapshot!(error, @"refresh account service token: the connection broke before the answer was complete; the call may have taken effect; check the token to be sure");
 }
 
 #[tokio::test]
@@ -514,7 +514,7 @@ async fn an_answer_that_stalls() {
             let shown = error.to_string();
             let (_, timeout) = shown.split_once("within ").unwrap();
             let (timeout, _) = timeout.split_once(" (").unwrap();
-            insta::assert_snapshot!(shown.replace(timeout, "TIMEOUT"), @"refresh account service token: no complete answer within TIMEOUT (HTTP 200, ray id 8f2b1c9d0e1f2a3b-FRA); the call may have taken effect; look at the token to be sure");
+            insta::assert_snapshot!(shown.replace(timeout, "TIMEOUT"), @"refresh account service token: timed out: no complete answer within TIMEOUT (HTTP 200, ray id 8f2b1c9d0e1f2a3b-FRA); the call may have taken effect; check the token to be sure");
         }
     }
 }
@@ -535,7 +535,7 @@ async fn an_endless_body() {
     assert!(error.may_have_been_applied());
     assert_carries_the_response(&error, 200);
     assert_eq!(error.body().map(<[u8]>::len), Some(100_000));
-    insta::assert_snapshot!(error, @"refresh account service token: the answer's body is larger than the 100000 bytes allowed (HTTP 200, ray id 8f2b1c9d0e1f2a3b-FRA); the call may have taken effect; look at the token to be sure");
+    insta::assert_snapshot!(error, @"refresh account service token: the answer's body is larger than the 100000 bytes allowed (HTTP 200, ray id 8f2b1c9d0e1f2a3b-FRA); the call may have taken effect; check the token to be sure");
 
     let error = server.tokens().refresh(TOKEN).await.unwrap_err();
     assert_eq!(error.body().map(<[u8]>::len), Some(4 * 1024 * 1024));
@@ -585,7 +585,7 @@ async fn json_of_another_shape() {
         assert_carries_the_response(&error, 200);
         assert!(error.to_string().contains(&format!("`{path}`")), "{error}");
         if body.contains("yes") {
-            insta::assert_snapshot!(error, @"refresh account service token: the answer can't be read at `success`: expected a boolean (HTTP 200, ray id 8f2b1c9d0e1f2a3b-FRA, application/json, 55 bytes); the call may have taken effect; look at the token to be sure");
+            insta::assert_snapshot!(error, @"refresh account service token: the answer can't be read at `success`: expected a boolean (HTTP 200, ray id 8f2b1c9d0e1f2a3b-FRA, application/json, 55 bytes); the call may have taken effect; check the token to be sure");
         }
     }
 }
@@ -787,7 +787,7 @@ async fn the_edges_problem_json_gives_title_and_detail() {
                 insta::assert_snapshot!(error, @"refresh account service token: Cloudflare's edge blocked the request before it reached the API (HTTP 403, ray id 8f2b1c9d0e1f2a3b-FRA): Error 1020: A title: It can't be done; call from another IP address, or ask Cloudflare's support with the ray id")
             }
             502 => {
-                insta::assert_snapshot!(error, @"refresh account service token: the answer is an error without the API's envelope (HTTP 502, ray id 8f2b1c9d0e1f2a3b-FRA, application/problem+json, 280 bytes): Error 502: A title: It can't be done; the call may have taken effect; look at the token to be sure")
+                insta::assert_snapshot!(error, @"refresh account service token: the server answered with an error that does not come from the API (HTTP 502, ray id 8f2b1c9d0e1f2a3b-FRA, application/problem+json, 280 bytes): Error 502: A title: It can't be done; the call may have taken effect; check the token to be sure")
             }
             _ => {}
         }
@@ -825,7 +825,7 @@ async fn a_caller_that_the_edge_blocks_is_told_so() {
     insta::assert_snapshot!(said.join("\n"), @"
     refresh account service token: Cloudflare's edge blocked the request before it reached the API (HTTP 403, ray id 8f2b1c9d0e1f2a3b-FRA): error code 1010; send a `User-Agent` that names your program, and check that no proxy changes the request
     refresh account service token: Cloudflare's edge blocked the request before it reached the API (HTTP 403, ray id 8f2b1c9d0e1f2a3b-FRA): error code 1006; call from another IP address, or ask Cloudflare's support with the ray id
-    refresh account service token: Cloudflare's edge blocked the request before it reached the API (HTTP 429, ray id 8f2b1c9d0e1f2a3b-FRA): error code 1015; send fewer requests from this IP address, and wait as long as `Retry-After` says
+    refresh account service token: Cloudflare's edge blocked the request before it reached the API (HTTP 429, ray id 8f2b1c9d0e1f2a3b-FRA): error code 1015; send fewer requests from this IP address, and wait for as long as `Retry-After` says
     refresh account service token: Cloudflare's edge blocked the request before it reached the API (HTTP 403, a challenge for browsers, ray id 8f2b1c9d0e1f2a3b-FRA); call from an IP address with a better reputation, with a `User-Agent` that names your program
     ");
     for other in ["error code: 502", "error code: x"] {
@@ -891,7 +891,7 @@ async fn a_proxy_that_wants_a_password_is_asked_once() {
         assert!(error.is_connect() && !error.is_transient() && !error.may_have_been_applied());
         assert_eq!((error.attempts(), server.requests().len()), (1, 1));
         if base_url.starts_with("https") {
-            insta::assert_snapshot!(error, @"refresh account service token: could not use the proxy; check HTTPS_PROXY and ALL_PROXY: the proxy's URL begins with `http://` or `https://`, and holds the user name and the password that the proxy wants");
+            insta::assert_snapshot!(error, @"refresh account service token: could not use the proxy; check HTTPS_PROXY and ALL_PROXY: the proxy's URL begins with `http://` or `https://`, and contains the user name and the password that the proxy requires");
         }
     }
 }

@@ -247,7 +247,7 @@ async fn an_answer_in_a_type_of_the_callers_own() {
     assert_eq!(error.attempts(), 2);
     assert_eq!(error.api_messages()[0].code, 1001);
     assert!(error.may_have_been_applied(), "it was");
-    insta::assert_snapshot!(error, @"refresh account service token: the call succeeded, but its answer is not of the type asked for at `result.tags`: expected u8, at the last of 2 attempts (HTTP 200, ray id 8f2b1c9d0e1f2a3b-FRA, application/json, 108 bytes)");
+    insta::assert_snapshot!(error, @"refresh account service token: the call succeeded, but its answer does not have the requested type at `result.tags`: expected u8, after 2 attempts (HTTP 200, ray id 8f2b1c9d0e1f2a3b-FRA, application/json, 108 bytes)");
 }
 
 #[tokio::test]

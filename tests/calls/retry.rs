@@ -237,7 +237,7 @@ async fn a_failure_tells_how_many_attempts_it_took() {
         waited > Duration::from_secs(10),
         "more patience than two tries: {waited:?}"
     );
-    insta::assert_snapshot!(error, @"refresh account service token: the answer is an error without the API's envelope, at the last of 10 attempts (HTTP 503, ray id 8f2b1c9d0e1f2a3b-FRA, text/plain, 0 bytes); the call may have taken effect; look at the token to be sure");
+    insta::assert_snapshot!(error, @"refresh account service token: the server answered with an error that does not come from the API, after 10 attempts (HTTP 503, ray id 8f2b1c9d0e1f2a3b-FRA, text/plain, 0 bytes); the call may have taken effect; check the token to be sure");
 }
 
 #[tokio::test]

@@ -211,7 +211,7 @@ async fn rustls_takes_precedence_over_the_systems_library() {
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Tls, "{error:?}");
     assert!(!error.is_transient() && !error.may_have_been_applied());
-    insta::assert_snapshot!(error, @"get account service token: could not set up a secure connection; check the system's certificates and clock, and the base URL");
+    insta::assert_snapshot!(error, @"get account service token: the TLS handshake failed; check the system's certificates and clock, and the base URL");
     let causes = causes(&error);
     #[cfg(feature = "rustls-no-provider")]
     assert!(
@@ -326,7 +326,7 @@ fn a_proxy_of_an_unsupported_scheme_is_named_as_the_fault() {
         "https://api.example.test",
         &[("ALL_PROXY", "socks5h://127.0.0.1:1080")],
     );
-    insta::assert_snapshot!(said, @"get account service token: could not use the proxy; check HTTPS_PROXY and ALL_PROXY: the proxy's URL begins with `http://` or `https://`, and holds the user name and the password that the proxy wants");
+    insta::assert_snapshot!(said, @"get account service token: could not use the proxy; check HTTPS_PROXY and ALL_PROXY: the proxy's URL begins with `http://` or `https://`, and contains the user name and the password that the proxy requires");
 }
 
 #[tokio::test]

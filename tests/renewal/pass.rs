@@ -436,7 +436,7 @@ async fn one_failure_stops_no_other() {
     let report = tokens_of(&server).renew(&RenewalPolicy::new()).await;
     insta::assert_snapshot!(table(&report), @r#"
     4 tokens: 3 renewed, 1 failed; not renewed: token 2
-    token 2                2026-11-30  failed: refresh account service token: the answer is an error without the API's envelope (HTTP 500, ray id 8f2b1c9d0e1f2a3b-FRA, application/json, 2 bytes): "{}"; the call may have taken effect; look at the token to be sure
+    token 2                2026-11-30  failed: refresh account service token: the server answered with an error that does not come from the API (HTTP 500, ray id 8f2b1c9d0e1f2a3b-FRA, application/json, 2 bytes): "{}"; the call may have taken effect; check the token to be sure
     token 1                2026-11-30  renewed until 2027-11-24 12:00 UTC
     token 3                2026-11-30  renewed until 2027-11-24 12:00 UTC
     token 4                2026-11-30  renewed until 2027-11-24 12:00 UTC
@@ -593,7 +593,7 @@ async fn a_list_that_breaks_off_does_not_keep_the_known_ones_from_renewal() {
     .await;
     let policy = RenewalPolicy::new().except(["on page two"]);
     let report = tokens_of(&server).renew(&policy).await;
-    insta::assert_snapshot!(report, @r#"50 tokens: 50 renewed; stopped early: list account service tokens: the answer is an error without the API's envelope (HTTP 500, ray id 8f2b1c9d0e1f2a3b-FRA, application/json, 2 bytes): "{}""#);
+    insta::assert_snapshot!(report, @r#"50 tokens: 50 renewed; stopped early: list account service tokens: the server answered with an error that does not come from the API (HTTP 500, ray id 8f2b1c9d0e1f2a3b-FRA, application/json, 2 bytes): "{}""#);
     assert!(
         report.unmatched.is_empty(),
         "nobody knows what was on page two"
@@ -620,7 +620,7 @@ async fn a_renewal_whose_answer_was_lost_is_found_and_not_repeated() {
     let first = tokens.renew(&RenewalPolicy::new()).await;
     insta::assert_snapshot!(table(&first), @"
     1 token: 1 failed; not renewed: token 1
-    token 1                2026-11-30  failed: refresh account service token: the connection broke before the answer was complete; the call may have taken effect; look at the token to be sure
+    token 1                2026-11-30  failed: refresh account service token: the connection broke before the answer was complete; the call may have taken effect; check the token to be sure
     ");
     let RenewalOutcome::Failed { error } = &first.tokens[0].outcome else {
         panic!("{first:?}");

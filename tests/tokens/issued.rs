@@ -174,7 +174,7 @@ async fn a_secret_in_another_place_is_no_success_and_its_place_is_named() {
         }
     }
     let error = rotate(json("200 OK", &filled_in(MISPLACED[1].0)), Then::Close).await;
-    insta::assert_snapshot!(error.unwrap_err(), @"rotate account service token: the answer can't be read at `result.client_secret`: expected a client secret (HTTP 200, ray id 8f2b1c9d0e1f2a3b-FRA, application/json, 163 bytes); a secret may be at `result[0].client_secret`; the call may have taken effect; keep the body of the answer, and look there for the secret");
+    insta::assert_snapshot!(error.unwrap_err(), @"rotate account service token: the answer can't be read at `result.client_secret`: expected a client secret (HTTP 200, ray id 8f2b1c9d0e1f2a3b-FRA, application/json, 163 bytes); a secret may be at `result[0].client_secret`; the call may have taken effect; keep the body of the answer, and look for the secret there");
 }
 
 /// Makes a call of each kind that makes a secret, at a server with this answer.

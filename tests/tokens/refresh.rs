@@ -170,11 +170,11 @@ async fn a_token_without_an_id_is_an_error_before_the_wire() {
     let tokens = server.tokens();
     let mut token = ServiceToken::default();
     let error = tokens.refresh(&token).await.unwrap_err();
-    insta::assert_snapshot!(error, @"the service token has no id; list the tokens, and take it from there");
+    insta::assert_snapshot!(error, @"the service token has no id; take its id from a listing");
     token.name = Some("de\nploy".to_owned());
     let error = tokens.delete(&token).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidId);
-    insta::assert_snapshot!(error, @r#"the service token "de\nploy" has no id; list the tokens, and take it from there"#);
+    insta::assert_snapshot!(error, @r#"the service token "de\nploy" has no id; take its id from a listing"#);
     assert_eq!(server.requests(), [""; 0]);
 }
 
@@ -187,5 +187,8 @@ fn an_id_is_read_and_written_as_text() {
     assert_eq!(json, format!("{TOKEN:?}"));
     assert_eq!(serde_json::from_str::<ServiceTokenId>(&json).unwrap(), id);
     let error = serde_json::from_str::<AccountId>(r#""../user""#).unwrap_err();
-    assert!(error.to_string().contains("is no account id"), "{error}");
+    assert!(
+        error.to_string().contains("is not a valid account id"),
+        "{error}"
+    );
 }

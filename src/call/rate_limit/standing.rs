@@ -22,7 +22,7 @@ pub(crate) struct Standing {
 
 impl Standing {
     /// The limit that is nearest, if the fields can be read.
-    pub(crate) fn read(headers: &HeaderMap, policies: &mut Policies) -> Option<Self> {
+    pub(crate) fn read(headers: &HeaderMap) -> Option<Self> {
         let limits = items(&field(headers, &RATELIMIT)?)?;
         let (name, remaining, resets_in) = limits
             .iter()
@@ -30,7 +30,11 @@ impl Standing {
                 Some((name, whole(parameters, "r")?, whole(parameters, "t")?))
             })
             .min_by_key(|(_, remaining, _)| *remaining)?;
-        let rule = field(headers, &RATELIMIT_POLICY).and_then(|text| policies.rule(&text, name));
+        let policies = field(headers, &RATELIMIT_POLICY).and_then(|text| rules(&text));
+        let mut policies = policies.into_iter().flatten();
+        let rule = policies
+            .find(|(policy, _)| policy == name)
+            .map(|(_, rule)| rule);
         Some(Self {
             remaining,
             resets_in: Duration::from_secs(resets_in.into()),
@@ -39,25 +43,7 @@ impl Standing {
     }
 }
 
-/// What `Ratelimit-Policy` says. Answer after answer says the same, so that it is
-/// read only when it changes.
-#[derive(Debug, Default)]
-pub(crate) struct Policies {
-    text: Vec<u8>,
-    rules: Vec<(BareItem, Rule)>,
-}
-
-impl Policies {
-    fn rule(&mut self, text: &[u8], name: &BareItem) -> Option<Rule> {
-        if self.text != text {
-            self.text = text.to_vec();
-            self.rules = rules(text).unwrap_or_default();
-        }
-        let (_, rule) = self.rules.iter().find(|(policy, _)| policy == name)?;
-        Some(*rule)
-    }
-}
-
+/// Returns the rules in the header field `Ratelimit-Policy`, each with its name.
 fn rules(text: &[u8]) -> Option<Vec<(BareItem, Rule)>> {
     let rules = items(text)?.into_iter().filter_map(|(name, parameters)| {
         let quota = whole(&parameters, "q").filter(|quota| *quota > 0)?;
@@ -105,19 +91,6 @@ mod tests {
     }
 
     #[test]
-    fn a_policy_that_changes_is_read_anew() {
-        let mut policies = Policies::default();
-        for quota in [10, 10, 20] {
-            let mut headers = HeaderMap::new();
-            headers.insert("ratelimit", r#""a";r=5;t=30"#.parse().unwrap());
-            let policy = format!(r#""a";q={quota};w=60"#);
-            headers.insert("ratelimit-policy", policy.parse().unwrap());
-            let standing = Standing::read(&headers, &mut policies).unwrap();
-            assert_eq!(standing.rule.unwrap().quota, quota);
-        }
-    }
-
-    #[test]
     fn rules_that_make_no_sense_are_not_believed() {
         assert_eq!(
             rules(br#""a";q=0;w=60, "b";q=9;w=0, "c";q=-1;w=60"#),
@@ -133,7 +106,7 @@ mod tests {
             let mut headers = HeaderMap::new();
             headers.insert("ratelimit", limit.parse().unwrap());
             headers.insert("ratelimit-policy", policy.parse().unwrap());
-            Standing::read(&headers, &mut Policies::default())
+            Standing::read(&headers)
         };
         let expected = |remaining, resets_in, rule: Option<(u32, u64)>| {
             Some(Standing {
@@ -164,10 +137,7 @@ mod tests {
         let mut two_lines = HeaderMap::new();
         two_lines.append("ratelimit", r#""a";r=50;t=30"#.parse().unwrap());
         two_lines.append("ratelimit", r#""b";r=5;t=7"#.parse().unwrap());
-        assert_eq!(
-            Standing::read(&two_lines, &mut Policies::default()),
-            expected(5, 7, None)
-        );
+        assert_eq!(Standing::read(&two_lines), expected(5, 7, None));
         for unreadable in [
             "",
             "50",
