@@ -6,10 +6,13 @@
 mod support;
 
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Arc, Mutex, mpsc};
 
+use cf_service_tokens_simulator::Operation;
 use rustix::fs::XattrFlags;
 use support::{CLIENT_ID, ID, OLD_SECRET, Ran, World, read, secrets_in};
 
@@ -430,6 +433,59 @@ fn a_replaced_file_keeps_its_access_control_list() {
     rustix::fs::setxattr(directory, default, &acl(), XattrFlags::empty()).unwrap();
     assert_eq!(rotate(&world, "secret").code, Some(0));
     assert_eq!((acl_of(&path), mode(&path)), (None, 0o640));
+}
+
+/// A small file system of its own, until the value is dropped.
+struct Disk(PathBuf);
+
+impl Disk {
+    fn mount(path: PathBuf) -> Option<Self> {
+        fs::create_dir(&path).unwrap();
+        let options = ["-t", "tmpfs", "-o", "size=64k,mode=0777", "tmpfs"];
+        done_as_root("mount", &options, &path).then_some(Self(path))
+    }
+
+    /// Writes until the disk is full.
+    fn fill(path: &Path) {
+        let mut file = fs::File::create(path).unwrap();
+        for size in [4096, 1] {
+            while file.write_all(&vec![b'x'; size]).is_ok() {}
+        }
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        done_as_root("umount", &[], &self.0);
+    }
+}
+
+#[test]
+fn a_disk_that_fills_up_during_the_call_loses_no_secret() {
+    for kind in ["file:", "env-file:"] {
+        let (tell, told) = mpsc::channel();
+        let filler = Arc::new(Mutex::new(None::<PathBuf>));
+        let fill = Arc::clone(&filler);
+        let world = World::with(support::builder().on_request(move |request| {
+            let path = fill.lock().unwrap().clone();
+            if let (Some(Operation::Rotate), Some(path)) = (request.operation, path) {
+                Disk::fill(&path);
+                tell.send(()).unwrap();
+            }
+        }));
+        let Some(disk) = Disk::mount(world.path("disk")) else {
+            return skip("a file system of its own");
+        };
+        *filler.lock().unwrap() = Some(disk.0.join("filler"));
+        let old = format!("A={}\n", "x".repeat(9_000));
+        fs::write(disk.0.join("app"), &old).unwrap();
+        let ran = rotate(&world, &format!("{kind}disk/app"));
+        told.recv().unwrap();
+        assert_eq!(ran.code, Some(0), "{}", ran.shown());
+        let stored = read(&disk.0.join("app"));
+        assert!(world.opens(&secrets_in(&stored)[0]));
+        assert_eq!(stored.starts_with(&old), kind == "env-file:");
+    }
 }
 
 #[test]
