@@ -34,6 +34,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         waiting.join().map_err(|_| "the thread panicked")??;
         assert_eq!(simulator.requests().len(), 2);
     }
-    println!("refreshed {:?}", token.name);
+    println!("{token}");
     Ok(())
 }
