@@ -1,4 +1,4 @@
-//! The third step: a document to Rust, by progenitor.
+//! The third step: generates Rust with progenitor.
 
 use openapiv3::OpenAPI;
 use progenitor::{GenerationSettings, Generator, HooksMode, InterfaceStyle, TypeImpl, TypePatch};
@@ -18,7 +18,7 @@ pub fn rust(fragment: &Fragment) -> Result<String, FragmentError> {
     let mut file: syn::File = syn::parse2(quote! {
         #client
 
-        /// The operations, with what a call has to know of each.
+        /// The facts about each operation.
         pub mod operations {
             use crate::call::operation::Operation;
             #(#operations)*
@@ -29,8 +29,8 @@ pub fn rust(fragment: &Fragment) -> Result<String, FragmentError> {
     Ok(prettyplease::unparse(&file))
 }
 
-/// Marks every struct `non_exhaustive`, so that a field that the API gains is
-/// no breaking change for those who use them.
+/// Marks every struct `non_exhaustive`, so that a new field of the API is no breaking
+/// change.
 fn leave_structs_open(items: &mut [syn::Item]) {
     for item in items {
         match item {
@@ -76,14 +76,14 @@ fn openapi(document: &Value) -> Result<OpenAPI, FragmentError> {
 }
 
 fn progenitor(openapi: &OpenAPI) -> Result<proc_macro2::TokenStream, String> {
-    // progenitor answers some documents with a panic rather than an error.
+    // progenitor panics on some documents instead of returning an error.
     let generated = caught(|| Generator::new(&settings()).generate_tokens(openapi));
     let (verb, words) = match generated {
         Ok(Ok(tokens)) => return Ok(tokens),
-        Ok(Err(error)) => ("refuses it", error.to_string()),
-        Err(words) => ("gave up on it", words),
+        Ok(Err(error)) => ("refused it", error.to_string()),
+        Err(words) => ("panicked", words),
     };
-    // What follows the first line is a dump of progenitor's own structures.
+    // The lines after the first dump progenitor's own structures.
     let first_line = words.lines().next().unwrap_or("no reason given");
     Err(format!(
         "progenitor {verb}: {}",
@@ -111,9 +111,9 @@ fn settings() -> GenerationSettings {
         let impls = [TypeImpl::Display, TypeImpl::FromStr].into_iter();
         settings.with_replacement(id, format!("crate::tokens::id::{id}"), impls);
     }
-    // The envelopes are one generic type, which reads answers leniently; an entry of
-    // their lists has a field that is not documented; and a type that holds a secret is
-    // written by hand, so that nothing prints it.
+    // The envelopes are one generic type, which reads responses leniently. An entry of their
+    // lists has an undocumented field. A type that holds a secret is written by hand, so that
+    // nothing prints it.
     for (schema, handwritten) in [
         ("ApiMessage", "crate::answer::message::ApiMessage"),
         (
@@ -146,8 +146,8 @@ fn settings() -> GenerationSettings {
     settings
 }
 
-/// Finds the smallest part that progenitor refuses even alone, since its own
-/// errors seldom say which part they are about.
+/// Finds the smallest part that progenitor refuses even alone, since its own errors rarely
+/// name the part.
 fn place_of_fault(fragment: &Fragment) -> String {
     let refused =
         |document: &Value| openapi(document).is_ok_and(|openapi| progenitor(&openapi).is_err());
@@ -187,7 +187,7 @@ fn place_of_fault(fragment: &Fragment) -> String {
         )
 }
 
-/// The document with every schema but one replaced by one that allows anything.
+/// Returns the document with every other schema replaced by one that allows anything.
 fn only_schema(document: &Value, name: &str) -> Value {
     let mut document = document.clone();
     if let Some(schemas) = document["components"]["schemas"].as_object_mut() {

@@ -1,6 +1,6 @@
 //! From the OpenAPI fragment to Rust, in three steps: read, normalise, generate.
 //!
-//! Each step is a pure function; `build.rs` alone touches files and reports.
+//! Each step is a pure function; only `build.rs` reads and writes files.
 
 mod generate;
 mod normalise;
@@ -9,7 +9,7 @@ mod read;
 
 pub use read::FragmentError;
 
-/// The keys of a path item that are operations; the others are shared facts.
+/// The keys of a path item that hold operations.
 pub const METHODS: [&str; 8] = [
     "get", "put", "post", "delete", "options", "head", "patch", "trace",
 ];
@@ -23,7 +23,7 @@ pub fn rust_from_openapi(text: &str) -> Result<String, FragmentError> {
         generate::rust(&fragment)
     };
     panics::caught(steps).unwrap_or_else(|words| {
-        let cause = format!("the build's own steps gave up on it: {words}");
-        Err(FragmentError::new("a place that is not known", cause))
+        let cause = format!("the build's own steps panicked: {words}");
+        Err(FragmentError::new("an unknown place", cause))
     })
 }

@@ -1,8 +1,7 @@
-//! The second step: descriptions that become doc comments must read as prose.
+//! The second step: rewrites descriptions as prose for doc comments.
 //!
-//! The generator copies each `description` into a doc comment, where rustdoc
-//! takes an indented or fenced block for a program to run, and warns of a bare
-//! URL.
+//! The generator copies each `description` into a doc comment. There, rustdoc runs an
+//! indented or fenced block as a program, and warns about a bare URL.
 
 use serde_json::Value;
 
@@ -30,7 +29,7 @@ fn prose(text: &str) -> String {
         let trimmed = line.trim();
         if trimmed.starts_with("```") {
             fenced = !fenced;
-            // An opening fence of any language becomes one that is not run.
+            // rustdoc does not run a block of text.
             return if fenced { "```text" } else { "```" }.to_owned();
         }
         if fenced {
@@ -46,7 +45,7 @@ fn prose(text: &str) -> String {
     prose
 }
 
-/// Puts angle brackets around each URL that stands bare, as rustdoc wants it.
+/// Puts angle brackets around each bare URL.
 fn with_links(line: &str) -> String {
     line.split(' ')
         .map(|word| {

@@ -1,17 +1,17 @@
-//! The generator's panics: it answers some documents with one.
+//! The generator panics on some documents. These functions catch and silence that.
 
 use std::any::Any;
 use std::cell::Cell;
 use std::panic::{self, AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
 
-/// What the work comes to, or the words of the panic that it ends in.
+/// Returns the result of the work, or the message of its panic.
 pub fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|panic| words_of(panic.as_ref()))
 }
 
-/// Does work that catches its own panics, and has none of them printed. Those of
-/// other threads still are.
+/// Runs work that catches its own panics, without printing them. Panics of other threads
+/// are still printed.
 pub fn unprinted<T>(work: impl FnOnce() -> T) -> T {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
@@ -29,11 +29,11 @@ pub fn unprinted<T>(work: impl FnOnce() -> T) -> T {
 }
 
 thread_local! {
-    /// Whether panics of this thread are kept from the hook.
+    /// Whether panics of this thread skip the hook.
     static IS_SILENT: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Ends when it is dropped, so that a panic ends it too.
+/// Silence that ends when it is dropped, so that a panic ends it too.
 struct Silence {
     before: bool,
 }

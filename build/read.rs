@@ -1,4 +1,4 @@
-//! The first step: text to a document whose operations say all the SDK must know.
+//! The first step: parses the text, and checks that each operation has the SDK's extensions.
 
 use std::fmt;
 
@@ -8,16 +8,16 @@ use super::METHODS;
 
 /// The extension that holds an operation's id in Cloudflare's own document.
 const CLOUDFLARE_OPERATION_ID: &str = "x-cloudflare-operation-id";
-/// The extension that says whether an operation may be sent twice.
+/// The extension that holds whether an operation may be sent twice.
 const IDEMPOTENT: &str = "x-idempotent";
 
-/// An OpenAPI 3.0 document, and what its operations say beyond OpenAPI.
+/// An OpenAPI 3.0 document, and the facts about its operations.
 pub struct Fragment {
     pub document: Value,
     pub operations: Vec<OperationFacts>,
 }
 
-/// What the SDK has to know of an operation beside its generated method.
+/// The facts about an operation that the generated method lacks.
 pub struct OperationFacts {
     pub id: String,
     pub cloudflare_id: String,
@@ -26,7 +26,7 @@ pub struct OperationFacts {
     pub idempotent: bool,
 }
 
-/// Why a document can't become Rust: the place in it, and what is wrong there.
+/// An error in a document: its place and its cause.
 #[derive(Debug)]
 pub struct FragmentError {
     place: String,
@@ -40,7 +40,7 @@ impl fmt::Display for FragmentError {
 }
 
 impl FragmentError {
-    /// What is wrong, and where.
+    /// Makes an error of its place and cause.
     pub fn new(place: impl Into<String>, cause: impl Into<String>) -> Self {
         Self {
             place: place.into(),
@@ -49,11 +49,11 @@ impl FragmentError {
     }
 }
 
-/// Reads a fragment, refusing what the later steps could only trip over.
+/// Reads a fragment. The checks here have clearer messages than the later steps.
 pub fn fragment(text: &str) -> Result<Fragment, FragmentError> {
     let document: Value = serde_json::from_str(text).map_err(|error| {
         let words = error.to_string();
-        // The words end with the place, which is told already.
+        // serde_json ends its message with the place, which is shown first here.
         let cause = words.split(" at line ").next().unwrap_or(&words);
         FragmentError::new(
             format!("line {}, column {}", error.line(), error.column()),
@@ -140,8 +140,8 @@ fn operation(path: &str, method: &str, operation: &Value) -> Result<OperationFac
     })
 }
 
-/// Refuses a response that includes status 204: the generated method is handed an empty
-/// answer of that status and must not decode it, since the facade reads the real one.
+/// Refuses a response that includes status 204. The SDK passes the generated method an empty
+/// response with that status, which the method must not decode: the facade reads the real one.
 fn refuse_empty_answers(path: &str, method: &str, operation: &Value) -> Result<(), FragmentError> {
     let statuses = operation.get("responses").and_then(Value::as_object);
     let mut statuses = statuses.into_iter().flat_map(Map::keys);
@@ -157,10 +157,10 @@ fn refuse_empty_answers(path: &str, method: &str, operation: &Value) -> Result<(
     ))
 }
 
-/// Whether Rust takes the text for a name, and by its own style for a method's.
+/// Returns whether the text can name a method, in Rust's own style.
 fn is_snake_case_identifier(text: &str) -> bool {
     let is_part = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
-    // The parser refuses what begins with a digit, and keywords.
+    // The parser refuses keywords, and names that begin with a digit.
     text.bytes().all(is_part) && syn::parse_str::<syn::Ident>(text).is_ok()
 }
 

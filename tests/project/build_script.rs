@@ -75,7 +75,7 @@ fn json_that_is_not_openapi() {
     insta::assert_snapshot!(refusal(|document| document["info"] = json!("title")), @r#"at info: not OpenAPI 3.0: invalid type: string "title", expected struct Info"#);
     insta::assert_snapshot!(
         refusal(|document| document["components"]["schemas"]["ApiMessage"]["type"] = json!("strange")),
-        @"at components.schemas.ApiMessage: progenitor gave up on it: not yet implemented: invalid type: strange"
+        @"at components.schemas.ApiMessage: progenitor panicked: not yet implemented: invalid type: strange"
     );
 }
 
@@ -160,23 +160,23 @@ fn a_response_that_the_generated_code_would_decode_by_mistake() {
 }
 
 #[test]
-fn what_progenitor_refuses() {
+fn a_document_that_progenitor_refuses() {
     let cookie = refusal(|document| {
         document["components"]["parameters"]["account_id"] =
             json!({ "name": "account_id", "in": "cookie", "schema": { "type": "string" } });
     });
-    insta::assert_snapshot!(cookie, @"at paths./accounts/{account_id}/access/service_tokens.get: progenitor refuses it: unexpected or unhandled format in the OpenAPI document cookie parameters are not supported Cookie");
+    insta::assert_snapshot!(cookie, @"at paths./accounts/{account_id}/access/service_tokens.get: progenitor refused it: unexpected or unhandled format in the OpenAPI document cookie parameters are not supported Cookie");
 }
 
 #[test]
-fn what_progenitor_gives_up_on() {
+fn a_document_on_which_progenitor_panics() {
     let missing_parameter = refusal(|document| {
         document["components"]["parameters"]
             .as_object_mut()
             .unwrap()
             .remove("account_id");
     });
-    insta::assert_snapshot!(missing_parameter, @"at paths./accounts/{account_id}/access/service_tokens.get: progenitor gave up on it: key account_id is missing");
+    insta::assert_snapshot!(missing_parameter, @"at paths./accounts/{account_id}/access/service_tokens.get: progenitor panicked: key account_id is missing");
 
     let missing_schema = refusal(|document| {
         document["components"]["schemas"]
@@ -184,7 +184,7 @@ fn what_progenitor_gives_up_on() {
             .unwrap()
             .remove("ServiceTokenName");
     });
-    insta::assert_snapshot!(missing_schema, @"at components.schemas.CreateServiceTokenRequest: progenitor gave up on it: $ref #/components/schemas/ServiceTokenName is missing");
+    insta::assert_snapshot!(missing_schema, @"at components.schemas.CreateServiceTokenRequest: progenitor panicked: $ref #/components/schemas/ServiceTokenName is missing");
 }
 
 #[test]
@@ -279,7 +279,7 @@ fn the_script_itself_tells_cargo_in_one_line_what_is_wrong() {
         ("not OpenAPI 3.0", Some(r#"{"openapi":"3.1.0"}"#)),
         ("no operation id", Some(without_id.as_str())),
         ("an id that names no method", Some(hyphenated.as_str())),
-        ("progenitor gives up", Some(refused.as_str())),
+        ("progenitor panics", Some(refused.as_str())),
     ] {
         let (said, has_code) = what_cargo_is_told(&package, fragment);
         assert!(
@@ -296,7 +296,7 @@ fn the_script_itself_tells_cargo_in_one_line_what_is_wrong() {
     not OpenAPI 3.0: cargo::error=openapi/service-tokens.json: at openapi: the version is "3.1.0", and only OpenAPI 3.0 can be read
     no operation id: cargo::error=openapi/service-tokens.json: at paths./accounts/{account_id}/access/service_tokens/{service_token_id}/refresh.post: the operation lacks `operationId`, a string that names the generated method
     an id that names no method: cargo::error=openapi/service-tokens.json: at paths./accounts/{account_id}/access/service_tokens/{service_token_id}/refresh.post: the operationId `refresh-a-token` can't name a method; write it as `refresh_account_service_token`, and Cloudflare's own id as `x-cloudflare-operation-id`
-    progenitor gives up: cargo::error=openapi/service-tokens.json: at components.schemas.ApiMessage: progenitor gave up on it: not yet implemented: invalid type: strange
+    progenitor panics: cargo::error=openapi/service-tokens.json: at components.schemas.ApiMessage: progenitor panicked: not yet implemented: invalid type: strange
     "#);
 
     let (said, has_code) = what_cargo_is_told(&package, Some(FRAGMENT));
