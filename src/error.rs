@@ -48,6 +48,9 @@ pub use kind::ErrorKind;
 /// # }
 /// ```
 ///
+/// `{}` ends with advice, which names methods and variables; `{:#}` leaves it out, for a
+/// program that gives its own.
+///
 /// No text of it, neither `Display` nor `Debug`, holds a credential or anything that
 /// looks like the secret of a service token. [`body`](Self::body) is as it came.
 ///

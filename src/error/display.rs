@@ -202,7 +202,8 @@ impl fmt::Display for Error {
             };
             write!(f, "{separator} `{}`", Prose(place))?;
         }
-        if let Some(advice) = self.advice() {
+        // A program that has a next step of its own leaves this one out.
+        if let Some(advice) = self.advice().filter(|_| !f.alternate()) {
             write!(f, "; {advice}")?;
         }
         Ok(())

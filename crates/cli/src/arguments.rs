@@ -23,7 +23,8 @@ Exit codes:
   0  all is well
   1  failure: a token was not found or not renewed, has expired, or does not open the app
   2  invalid usage; nothing was changed
-  3  the credentials are missing, not accepted, or lack a permission
+  3  the credentials are missing, refused, or lack a permission; or Cloudflare's edge, a
+     proxy, or an account without Access refuses the caller
   4  the API, or the app of `verify`, is unreachable or unavailable, or its answer is
      unclear; try again later
   5  --dry-run found due tokens, and no failure
@@ -123,6 +124,23 @@ pub(crate) enum Format {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    #[command(flatten)]
+    OnAccount(AccountCommand),
+    /// Try a token's secret on an app behind Access
+    Verify(Verify),
+    /// List, finish or discard an interrupted `create` or `rotate`
+    Journal(JournalArguments),
+    /// Run a simulator of Cloudflare's API to try the command on
+    Simulate(Simulate),
+    /// Print the completions for a shell
+    Completions(Completions),
+    /// Print the manual page, or write one for each command
+    Man(Man),
+}
+
+/// The commands that call the API.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AccountCommand {
     /// List service tokens and their expiry
     List(List),
     /// Show every detail of one token
@@ -143,18 +161,8 @@ pub(crate) enum Command {
     Rotate(Rotate),
     /// Renew all due tokens
     Renew(Renew),
-    /// Try a token's secret on an app behind Access
-    Verify(Verify),
     /// Show upcoming expirations, soonest first
     Report(Report),
-    /// List, finish or discard an interrupted `create` or `rotate`
-    Journal(JournalArguments),
-    /// Run a simulator of Cloudflare's API to try the command on
-    Simulate(Simulate),
-    /// Print the completions for a shell
-    Completions(Completions),
-    /// Print the manual page, or write one for each command
-    Man(Man),
 }
 
 #[derive(Args, Debug)]

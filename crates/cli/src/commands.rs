@@ -14,9 +14,9 @@ mod verify;
 
 use cf_service_tokens::Retry;
 
-use crate::arguments::{Arguments, Command};
+use crate::arguments::{AccountCommand, Arguments, Command, Global};
 use crate::connection::Connection;
-use crate::failure::{Exit, Failure};
+use crate::failure::{Exit, Failure, Permission};
 use crate::output::Output;
 use crate::renew;
 use crate::secret::journal::Journal;
@@ -29,51 +29,72 @@ pub(crate) async fn run(arguments: Arguments) -> Result<Exit, Failure> {
     let Arguments { global, command } = arguments;
     let output = Output::new(&global);
     let journal = Journal::locate(&global);
-    // A renewal, which nobody waits for, has more patience than what people do.
-    let retry = match &command {
-        Command::Renew(_) => Retry::default(),
-        _ => Retry::default().attempts(4),
-    };
-    let connect = async || {
-        let connection = Connection::open(&global, retry.clone()).await?;
-        if let Ok(journal) = &journal {
-            recover::tell(journal);
-        }
-        Ok::<_, Failure>(connection)
-    };
     match command {
-        Command::List(arguments) => list::list(&connect().await?, &output, &arguments).await,
-        Command::Show(token) => list::show(&connect().await?, &output, &token.id).await,
-        Command::Create(arguments) => {
-            let connection = Connection::open(&global, retry.clone()).await?;
-            create::create(&connection, &journal?, output, arguments).await
-        }
-        Command::Update(arguments) => {
-            change::update(&connect().await?, journal, &output, arguments).await
-        }
-        Command::Enable(tokens) => {
-            change::enable(&connect().await?, &output, &tokens.ids, true).await
-        }
-        Command::Disable(tokens) => {
-            change::enable(&connect().await?, &output, &tokens.ids, false).await
-        }
-        Command::Delete(arguments) => change::delete(&connect().await?, &output, &arguments).await,
-        Command::Refresh(tokens) => change::refresh(&connect().await?, &output, &tokens.ids).await,
-        Command::Rotate(arguments) => {
-            let connection = Connection::open(&global, retry.clone()).await?;
-            rotate::rotate(&connection, &journal?, output, arguments).await
-        }
-        Command::Renew(arguments) if arguments.watch => {
-            renew::watch::watch(&connect().await?, &output, &arguments, global.verbose).await
-        }
-        Command::Renew(arguments) => {
-            renew::once::renew(&connect().await?, &output, &arguments).await
-        }
         Command::Verify(arguments) => verify::verify(&global, &output, arguments).await,
-        Command::Report(arguments) => report::report(&connect().await?, &output, &arguments).await,
         Command::Journal(arguments) => journal::run(&journal?, output, arguments.command),
         Command::Simulate(arguments) => simulate::simulate(&output, &arguments).await,
         Command::Completions(arguments) => paper::completions(&output, &arguments),
         Command::Man(arguments) => paper::man(&output, &arguments),
+        Command::OnAccount(command) => on_account(&global, journal, output, command).await,
     }
+}
+
+/// Carries out a command that calls the API.
+async fn on_account(
+    global: &Global,
+    journal: Result<Journal, Failure>,
+    output: Output,
+    command: AccountCommand,
+) -> Result<Exit, Failure> {
+    // A renewal, which nobody waits for, has more patience than what people do.
+    let retry = match &command {
+        AccountCommand::Renew(_) => Retry::default(),
+        _ => Retry::default().attempts(4),
+    };
+    let needs = match &command {
+        AccountCommand::List(_) | AccountCommand::Show(_) | AccountCommand::Report(_) => {
+            Permission::Read
+        }
+        AccountCommand::Renew(arguments) if arguments.dry_run => Permission::Read,
+        _ => Permission::Write,
+    };
+    let connection = Connection::open(global, retry, needs).await?;
+    // These two find what an earlier run left by themselves.
+    let is_issue = matches!(
+        command,
+        AccountCommand::Create(_) | AccountCommand::Rotate(_)
+    );
+    if let (Ok(journal), false) = (&journal, is_issue) {
+        recover::tell(journal);
+    }
+    let verbose = global.verbose;
+    let exit = match command {
+        AccountCommand::List(arguments) => list::list(&connection, &output, &arguments).await,
+        AccountCommand::Show(token) => list::show(&connection, &output, &token.id).await,
+        AccountCommand::Create(arguments) => {
+            create::create(&connection, &journal?, output, arguments).await
+        }
+        AccountCommand::Update(arguments) => {
+            change::update(&connection, journal, &output, arguments).await
+        }
+        AccountCommand::Enable(tokens) => {
+            change::enable(&connection, &output, &tokens.ids, true).await
+        }
+        AccountCommand::Disable(tokens) => {
+            change::enable(&connection, &output, &tokens.ids, false).await
+        }
+        AccountCommand::Delete(arguments) => change::delete(&connection, &output, &arguments).await,
+        AccountCommand::Refresh(tokens) => change::refresh(&connection, &output, &tokens.ids).await,
+        AccountCommand::Rotate(arguments) => {
+            rotate::rotate(&connection, &journal?, output, arguments).await
+        }
+        AccountCommand::Renew(arguments) if arguments.watch => {
+            renew::watch::watch(&connection, &output, &arguments, verbose).await
+        }
+        AccountCommand::Renew(arguments) => {
+            renew::once::renew(&connection, &output, &arguments).await
+        }
+        AccountCommand::Report(arguments) => report::report(&connection, &output, &arguments).await,
+    };
+    exit.map_err(|failure| connection.explain(failure))
 }

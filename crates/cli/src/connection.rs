@@ -1,6 +1,6 @@
 //! The account that a command works on: a real one, or a simulated one.
 
-use std::fs;
+use std::env;
 use std::path::Path;
 
 use cf_service_tokens::{
@@ -8,27 +8,43 @@ use cf_service_tokens::{
 };
 use cf_service_tokens_simulator::Simulator;
 use secrecy::SecretString;
-use zeroize::Zeroizing;
 
 use crate::arguments::Global;
-use crate::failure::{Exit, Failure};
+use crate::credential;
+use crate::failure::{Exit, Failure, Permission};
+
+const API_TOKEN: &str = "CLOUDFLARE_API_TOKEN";
+const API_KEY: &str = "CLOUDFLARE_API_KEY";
+const EMAIL: &str = "CLOUDFLARE_EMAIL";
 
 /// The tokens that a command works on, and the simulator that has them, if any.
 pub(crate) struct Connection {
     pub(crate) tokens: ServiceTokens,
     pub(crate) simulator: Option<Simulator>,
+    /// The credentials, as a refusal names them.
+    credentials: String,
+    /// What the command needs in the account.
+    needs: Permission,
 }
 
 impl Connection {
     /// Sets up a client from the arguments and the environment. Sends nothing.
-    pub(crate) async fn open(global: &Global, retry: Retry) -> Result<Self, Failure> {
+    pub(crate) async fn open(
+        global: &Global,
+        retry: Retry,
+        needs: Permission,
+    ) -> Result<Self, Failure> {
         if global.simulate {
-            return Self::simulated(global).await;
+            return Self::simulated(global, needs).await;
         }
         let mut builder = ClientBuilder::from_env().retry(retry);
-        if let Some(file) = &global.api_token_file {
-            builder = builder.api_token(api_token(file)?);
-        }
+        let credentials = match &global.api_token_file {
+            Some(file) => {
+                builder = builder.api_token(api_token(file, global.quiet)?);
+                format!("the API token in {}", file.display())
+            }
+            None => credentials_in_environment()?,
+        };
         if let Some(account) = &global.account {
             builder = builder.account_id(account);
         }
@@ -36,11 +52,13 @@ impl Connection {
         Ok(Self {
             tokens: tokens(&client)?,
             simulator: None,
+            credentials,
+            needs,
         })
     }
 
     /// Starts a simulator whose account has the id that was asked for.
-    async fn simulated(global: &Global) -> Result<Self, Failure> {
+    async fn simulated(global: &Global, needs: Permission) -> Result<Self, Failure> {
         let mut builder = Simulator::builder().believable_account();
         if let Some(account) = &global.account {
             builder = builder.account_id(account);
@@ -58,7 +76,15 @@ impl Connection {
         Ok(Self {
             tokens: tokens(&client)?,
             simulator: Some(simulator),
+            credentials: "the simulator's API token".to_owned(),
+            needs,
         })
+    }
+
+    /// Explains a refusal: whose credentials were refused, where they come from, and what
+    /// they need. Other failures stay as they are.
+    pub(crate) fn explain(&self, failure: Failure) -> Failure {
+        failure.of_refused(self.account_id(), &self.credentials, self.needs)
     }
 
     /// The id of the account.
@@ -80,10 +106,17 @@ impl Connection {
 /// The tokens of the account that the arguments or the environment name.
 fn tokens(client: &Client) -> Result<ServiceTokens, Failure> {
     let account = client.default_account().map_err(|_| {
-        Failure::usage("no account given").next(
-            "use --account or set CLOUDFLARE_ACCOUNT_ID; the dashboard shows the id on the \
-             account's overview page",
-        )
+        let failure = Failure::usage("no account given");
+        match is_set("CF_ACCOUNT_ID") {
+            true => failure.next(
+                "CF_ACCOUNT_ID is set, but the command reads CLOUDFLARE_ACCOUNT_ID: \
+                 export CLOUDFLARE_ACCOUNT_ID=\"$CF_ACCOUNT_ID\"",
+            ),
+            false => failure.next(
+                "use --account or set CLOUDFLARE_ACCOUNT_ID; the dashboard shows the id on the \
+                 account's overview page",
+            ),
+        }
     })?;
     Ok(account.service_tokens())
 }
@@ -92,24 +125,69 @@ fn tokens(client: &Client) -> Result<ServiceTokens, Failure> {
 /// elsewhere a token's.
 fn unusable(error: &Error) -> Failure {
     let failure = Failure::from(error);
+    let has_none = ![API_TOKEN, API_KEY, EMAIL].into_iter().any(is_set);
     match error.kind() {
         ErrorKind::InvalidId => {
             failure.next("copy the account's id from its overview page in the dashboard")
         }
+        ErrorKind::Credentials if has_none && is_set("CF_API_TOKEN") => failure.next(
+            "CF_API_TOKEN is set, but the command reads CLOUDFLARE_API_TOKEN: \
+             export CLOUDFLARE_API_TOKEN=\"$CF_API_TOKEN\"",
+        ),
+        ErrorKind::Credentials if has_none => failure.next(
+            "set CLOUDFLARE_API_TOKEN to an API token, or use --api-token-file with a file that \
+             holds only the API token; to try the command without one, add --simulate",
+        ),
         _ => failure,
     }
 }
 
-/// The API token in a file, without the line break that editors leave.
-fn api_token(file: &Path) -> Result<SecretString, Failure> {
-    let text = fs::read_to_string(file).map_err(|error| {
-        Failure::new(
-            Exit::Credentials,
-            format!("can't read the API token from {}", file.display()),
-        )
-        .because(error)
-        .next("--api-token-file takes a file that holds only the API token")
+/// Whether a variable is set. An empty one counts as unset.
+fn is_set(variable: &str) -> bool {
+    env::var_os(variable).is_some_and(|value| !value.is_empty())
+}
+
+/// Checks the credentials in the environment, and names those that the client takes.
+fn credentials_in_environment() -> Result<String, Failure> {
+    for variable in [API_TOKEN, API_KEY, EMAIL] {
+        let value = env::var(variable).unwrap_or_default();
+        if let Some(fault) = api_credential_fault(&value).filter(|_| !value.is_empty()) {
+            return Err(
+                Failure::new(Exit::Credentials, format!("{variable} {fault}"))
+                    .next("copy the whole value and nothing else"),
+            );
+        }
+    }
+    Ok(match is_set(API_TOKEN) {
+        true => format!("the API token in {API_TOKEN}"),
+        false => format!("the global API key in {API_KEY}"),
+    })
+}
+
+/// Reads the API token in a file, without the line break that editors leave.
+pub(crate) fn api_token(file: &Path, quiet: bool) -> Result<SecretString, Failure> {
+    let failure = |what| {
+        Failure::new(Exit::Credentials, what)
+            .next("--api-token-file takes a file that holds only the API token")
+    };
+    let text = credential::read(file, quiet).map_err(|error| {
+        failure(format!("can't read the API token from {}", file.display())).because(error)
     })?;
-    let text = Zeroizing::new(text);
-    Ok(SecretString::from(text.trim_end()))
+    let token = text.trim_end();
+    match api_credential_fault(token) {
+        Some(fault) => Err(failure(format!(
+            "the API token in {} {fault}",
+            file.display()
+        ))),
+        None => Ok(SecretString::from(token)),
+    }
+}
+
+/// Returns what is wrong with a credential for the API, without the credential itself.
+fn api_credential_fault(value: &str) -> Option<String> {
+    let is_client_secret = value.starts_with("cfast_");
+    let fault = is_client_secret.then(|| {
+        "is the secret of a service token, which opens apps but not Cloudflare's API".to_owned()
+    });
+    fault.or_else(|| credential::fault(value))
 }

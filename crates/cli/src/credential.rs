@@ -74,7 +74,7 @@ pub(crate) fn fault(value: &str) -> Option<String> {
     }
     let is_sendable = value.bytes().all(|byte| byte.is_ascii_graphic());
     (!is_sendable)
-        .then(|| "holds a space, a line break or a character that is not ASCII".to_owned())
+        .then(|| "contains a space, a line break or a character that is not ASCII".to_owned())
 }
 
 fn begins_with_header(value: &str, name: &str) -> bool {

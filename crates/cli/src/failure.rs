@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
 use cf_service_tokens::renewal::RenewalError;
-use cf_service_tokens::{Error, ErrorKind};
+use cf_service_tokens::{ApiMessage, Error, ErrorKind};
 
 const RED: Style = AnsiColor::Red.on_default().bold();
 
@@ -22,7 +22,8 @@ pub(crate) enum Exit {
     Failed = 1,
     /// The command line can't be carried out as it is. Nothing was changed.
     Usage = 2,
-    /// The credentials are missing, not accepted, or lack a permission.
+    /// The credentials are missing, not accepted, or lack a permission; or the edge, a
+    /// proxy or an account without Access refuses the caller.
     Credentials = 3,
     /// The API, or the app of `verify`, could not be reached or could not answer now.
     Unreachable = 4,
@@ -34,11 +35,17 @@ impl Exit {
     /// The code that belongs to a failed call.
     pub(crate) fn of(error: &Error) -> Self {
         match error.kind() {
-            ErrorKind::Credentials => return Self::Credentials,
             ErrorKind::Configuration | ErrorKind::InvalidId | ErrorKind::InvalidRequest => {
                 return Self::Usage;
             }
-            _ if error.is_auth() => return Self::Credentials,
+            ErrorKind::Blocked if error.is_rate_limited() => return Self::Unreachable,
+            // No other attempt would change these, whatever their HTTP status.
+            ErrorKind::Credentials | ErrorKind::Blocked | ErrorKind::Proxy => {
+                return Self::Credentials;
+            }
+            _ if error.is_auth() || has_code(error, ACCESS_NOT_ENABLED) => {
+                return Self::Credentials;
+            }
             _ => {}
         }
         let cannot_answer = error.is_connect()
@@ -85,13 +92,24 @@ impl From<Exit> for ExitCode {
     }
 }
 
+/// The permission that a command needs in the account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Permission {
+    Read,
+    Write,
+}
+
 /// A failure: its message, causes, what to do next, and exit code.
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) exit: Exit,
     what: String,
     causes: Vec<String>,
+    /// The account and the credentials.
+    with: Option<String>,
     next: Option<String>,
+    /// Whether the API refused the credentials.
+    is_refusal: bool,
 }
 
 impl Failure {
@@ -100,7 +118,9 @@ impl Failure {
             exit,
             what: what.to_string(),
             causes: Vec::new(),
+            with: None,
             next: None,
+            is_refusal: false,
         }
     }
 
@@ -113,6 +133,27 @@ impl Failure {
     pub(crate) fn about(mut self, token: &str) -> Self {
         self.what = format!("{token}: {}", self.what);
         self
+    }
+
+    /// Says whose credentials the API refused, and what they need.
+    pub(crate) fn of_refused(self, account: &str, credentials: &str, needs: Permission) -> Self {
+        if !self.is_refusal {
+            return self;
+        }
+        let permission = match needs {
+            Permission::Read => "\"Access: Service Tokens Read\" or \"Write\"",
+            Permission::Write => "\"Access: Service Tokens Write\"",
+        };
+        let next = match &self.next {
+            Some(next) => next.clone(),
+            None => format!(
+                "check that the credentials are valid and have the permission {permission} for this \
+                 account: the dashboard shows API tokens under My Profile > API Tokens"
+            ),
+        };
+        let mut failure = self.next(next);
+        failure.with = Some(format!("account {account}, {credentials}"));
+        failure
     }
 
     /// Sets what the user should do.
@@ -145,6 +186,9 @@ impl Failure {
         for cause in &self.causes {
             let _ = writeln!(err, "  cause: {cause}");
         }
+        if let Some(with) = &self.with {
+            let _ = writeln!(err, "   with: {with}");
+        }
         if let Some(next) = &self.next {
             let _ = writeln!(err, "   next: {next}");
         }
@@ -159,8 +203,11 @@ impl From<Error> for Failure {
 
 impl From<&Error> for Failure {
     fn from(error: &Error) -> Self {
-        let mut failure = Self::new(Exit::of(error), error).because_of_all(error.source());
+        // The command has a next step of its own.
+        let what = format!("{error:#}");
+        let mut failure = Self::new(Exit::of(error), what).because_of_all(error.source());
         failure.next = next(error).map(str::to_owned);
+        failure.is_refusal = error.is_auth() || has_code(error, ACCESS_NOT_ENABLED);
         failure
     }
 }
@@ -185,19 +232,43 @@ pub(crate) fn with_causes(error: &dyn StdError) -> String {
     line
 }
 
+/// Access is not enabled in the account.
+const ACCESS_NOT_ENABLED: i64 = 9999;
+/// The API token is not valid, or not from this IP address.
+const INVALID_TOKEN: i64 = 9109;
+/// A policy, a group or a SCIM configuration uses the token.
+const TOKEN_IN_USE: i64 = 12_139;
+
+fn has_code(error: &Error, code: i64) -> bool {
+    error.api_errors().iter().any(|error| error.code == code)
+}
+
 /// Returns what the user can do, beyond what the error says.
 fn next(error: &Error) -> Option<&'static str> {
-    if error.kind() == ErrorKind::Credentials {
+    if has_code(error, ACCESS_NOT_ENABLED) {
         return Some(
-            "set CLOUDFLARE_API_TOKEN to an API token, or use --api-token-file with a file that holds \
-             only the API token; to try the command without one, add --simulate",
+            "open Zero Trust in Cloudflare's dashboard, and enable Access for the account",
         );
     }
-    if error.is_auth() {
+    let is_address =
+        |error: &ApiMessage| error.code == INVALID_TOKEN && error.message.contains("from location");
+    if error.api_errors().iter().any(is_address) {
         return Some(
-            "check the API token under My Profile > API Tokens in the dashboard: it needs \
-             \"Access: Service Tokens Write\" (\"Read\" is enough for list, show and report) for this account",
+            "run the command from an IP address that the API token allows, or change the API \
+             token's client IP address filter",
         );
+    }
+    if has_code(error, TOKEN_IN_USE) {
+        return Some(
+            "remove the token from the policies, groups and SCIM configurations that use it; then delete it",
+        );
+    }
+    // `Connection::explain` knows the credentials.
+    if error.is_auth() {
+        return None;
+    }
+    if error.may_have_been_applied() {
+        return Some("the call may have taken effect: look at the token before you try again");
     }
     if error.kind() == ErrorKind::InvalidId || error.is_token_not_found() {
         return Some(
@@ -205,13 +276,25 @@ fn next(error: &Error) -> Option<&'static str> {
              the client id, which ends in `.access`, is not the id",
         );
     }
-    if error.api_errors().iter().any(|error| error.code == 12_139) {
-        return Some(
-            "remove the token from the policies, groups and SCIM configurations that use it; then delete it",
-        );
-    }
-    match Exit::of(error) {
-        Exit::Unreachable => Some("try again later; -v shows each request"),
+    match error.kind() {
+        ErrorKind::Tls => Some(
+            "check this machine's clock and certificates: SSL_CERT_FILE names a file with other ones",
+        ),
+        ErrorKind::Proxy => Some(
+            "check HTTPS_PROXY and ALL_PROXY: the URL must begin with http:// or https://, and hold \
+             the user name and the password that the proxy asks for",
+        ),
+        ErrorKind::Blocked if !error.is_rate_limited() => Some(
+            "Cloudflare blocks this machine's IP address or its requests, not the credentials: run \
+             the command from another network, or give the ray id to Cloudflare's support",
+        ),
+        ErrorKind::Redirect => Some("check CLOUDFLARE_BASE_URL"),
+        _ if error.is_not_found() => Some("check --account and CLOUDFLARE_BASE_URL"),
+        _ if error.is_rate_limited() => {
+            Some("wait five minutes; other programs with the same credentials share the rate limit")
+        }
+        ErrorKind::Connect => Some("check the network and the proxy, or try again later"),
+        _ if Exit::of(error) == Exit::Unreachable => Some("try again later; -v shows each request"),
         _ => None,
     }
 }

@@ -401,7 +401,11 @@ fn ids_are_explained_only_where_one_was_given() {
                 .args(arguments),
         );
         assert_eq!(ran.code, Some(1), "{}", ran.shown());
-        assert!(ran.stderr.contains("check the base URL"), "{}", ran.shown());
+        assert!(
+            ran.stderr.contains("CLOUDFLARE_BASE_URL"),
+            "{}",
+            ran.shown()
+        );
         assert!(!ran.stderr.contains(advice), "{}", ran.shown());
     }
 }

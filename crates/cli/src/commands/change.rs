@@ -22,7 +22,7 @@ pub(crate) async fn refresh(
     output: &Output,
     ids: &[String],
 ) -> Result<Exit, Failure> {
-    each(output, ids, "refreshed", async |id| {
+    each(connection, output, ids, "refreshed", async |id| {
         refreshed(&connection.tokens, id).await
     })
     .await
@@ -56,7 +56,7 @@ pub(crate) async fn enable(
 ) -> Result<Exit, Failure> {
     let request = UpdateServiceToken::new().enabled(enabled);
     let outcome = if enabled { "enabled" } else { "disabled" };
-    each(output, ids, outcome, async |id| {
+    each(connection, output, ids, outcome, async |id| {
         let answer = connection.tokens.update(id, &request).await;
         Ok(answer.map_err(RenewalError::Call)?.into_inner())
     })
@@ -74,7 +74,7 @@ pub(crate) async fn delete(
         ids.join(", ")
     );
     confirm::ask(&question, arguments.yes)?;
-    each(output, ids, "deleted", async |id| {
+    each(connection, output, ids, "deleted", async |id| {
         let answer = connection.tokens.delete(id).await;
         Ok(answer.map_err(RenewalError::Call)?.into_inner())
     })
@@ -147,6 +147,7 @@ async fn point(connection: &Connection, id: &str, when: When) -> Result<DateTime
 /// other token, unless the API does not accept the credentials: then the remaining
 /// tokens are shown as not tried. Nor does output that can't be written.
 async fn each(
+    connection: &Connection,
     output: &Output,
     ids: &[String],
     outcome: &'static str,
@@ -168,7 +169,7 @@ async fn each(
                     ChangeRecord::changed(outcome, &token, Utc::now())
                 }
                 Err(error) => {
-                    let mut failure = Failure::from(&error);
+                    let mut failure = connection.explain(Failure::from(&error));
                     if ids.len() > 1 && ServiceTokenId::new(id).is_ok() {
                         failure = failure.about(id);
                     }

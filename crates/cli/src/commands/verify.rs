@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::arguments::Global;
 use crate::connection::Connection;
-use crate::failure::{Exit, Failure};
+use crate::failure::{Exit, Failure, Permission};
 use crate::output::{self, Cell, Output};
 use crate::time;
 use token::Token;
@@ -99,7 +99,7 @@ pub(crate) async fn verify(
     arguments: Verify,
 ) -> Result<Exit, Failure> {
     let simulation = match global.simulate {
-        true => Some(Connection::open(global, Retry::none()).await?),
+        true => Some(Connection::open(global, Retry::none(), Permission::Write).await?),
         false => None,
     };
     let url = url(&arguments, simulation.as_ref())?;

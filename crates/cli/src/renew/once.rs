@@ -53,7 +53,7 @@ pub(crate) async fn renew(
         connection.tokens.now(),
     ));
     if let Some(failure) = stopped_early(&report) {
-        failure.show();
+        connection.explain(failure).show();
     }
     for name in &report.unmatched {
         Failure::new(

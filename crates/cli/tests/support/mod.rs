@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test uses its own part")]
 
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, ExitStatus, Output, Stdio};
 
@@ -203,6 +205,35 @@ impl World {
 /// A simulator with the known token.
 pub fn builder() -> SimulatorBuilder {
     Simulator::builder().token(known_token())
+}
+
+/// Serves this answer to every request, and returns the URL.
+pub fn answering(answer: String) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for connection in listener.incoming() {
+            let mut connection = connection.unwrap();
+            let mut head = BufReader::new(&connection).lines();
+            while head
+                .next()
+                .and_then(Result::ok)
+                .is_some_and(|line| !line.is_empty())
+            {}
+            // The command may have seen enough.
+            let _ = connection.write_all(answer.as_bytes());
+        }
+    });
+    url
+}
+
+/// An answer whose connection closes behind it.
+pub fn response(status: &str, content_type: &str, body: &str) -> String {
+    let len = body.len();
+    format!(
+        "HTTP/1.1 {status}\r\nconnection: close\r\ncontent-type: {content_type}\r\n\
+         content-length: {len}\r\n\r\n{body}"
+    )
 }
 
 pub fn known_token() -> SeedToken {

@@ -146,7 +146,7 @@ impl Token {
     ) -> Result<Self, Failure> {
         let wrong = |name: &str, fault: &str| {
             Failure::usage(format!("the value of {name} {fault}"))
-                .next("set it again, whole and alone")
+                .next("copy the whole value and nothing else")
         };
         for (name, value) in [(id_name, client_id), (secret_name, secret)] {
             if let Some(fault) = credential::fault(value) {
