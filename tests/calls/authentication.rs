@@ -1,6 +1,6 @@
 //! Which headers prove who the client is: those of one scheme, and no others.
 
-use crate::support::{ACCOUNT, RawServer, TOKEN, Then, json};
+use crate::support::{ACCOUNT, RawServer, TOKEN, json};
 use cf_service_tokens::{Client, ClientBuilder, ErrorKind};
 
 const ANSWER: &str = r#"{"success":true,"errors":[],"messages":[],"result":{"name":"ci"}}"#;
@@ -14,7 +14,7 @@ const ALL: [&str; 4] = [
 
 /// The credentials that a client built so sends, as `name: value` lines.
 async fn sent(builder: ClientBuilder) -> Vec<String> {
-    let server = RawServer::start(json("200 OK", ANSWER), Then::Close).await;
+    let server = RawServer::start(json("200 OK", ANSWER)).await;
     let client = builder.base_url(server.base_url()).build().unwrap();
     client
         .account(ACCOUNT)

@@ -252,7 +252,6 @@ fn creates_on_connections_that_close(pause: Duration) -> (usize, usize) {
         "result": { "id": TOKEN, "name": "ci", "client_secret": CANARY },
     });
     let answer = crate::support::json("201 Created", &body.to_string());
-    let answer = answer.replace("connection: close\r\n", "");
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let base_url = format!("http://{}", listener.local_addr().unwrap());
     let (idle, idle_sockets) = mpsc::channel();

@@ -16,7 +16,7 @@ async fn get(builder: ClientBuilder) -> Result<String, Error> {
 
 #[tokio::test]
 async fn no_credential_follows_a_redirect() {
-    let elsewhere = RawServer::start(json("200 OK", FINE), Then::Close).await;
+    let elsewhere = RawServer::start(json("200 OK", FINE)).await;
     let address = elsewhere
         .base_url()
         .split_once("//")
@@ -46,7 +46,7 @@ async fn no_credential_follows_a_redirect() {
             .iter()
             .map(|(code, location, _)| {
                 format!(
-                    "HTTP/1.1 {code} Moved\r\nlocation: {location}\r\nconnection: close\r\n\
+                    "HTTP/1.1 {code} Moved\r\nlocation: {location}\r\n\
                      content-length: 0\r\n\r\n"
                 )
             })
@@ -83,7 +83,7 @@ async fn no_credential_follows_a_redirect() {
 #[tokio::test]
 async fn an_answer_that_drips_is_cut_at_the_timeout() {
     let head = "HTTP/1.1 200 OK\r\ncf-ray: 8f2b1c9d0e1f2a3b-FRA\r\n\r\n ";
-    let server = RawServer::start(head, Then::Drip).await;
+    let server = RawServer::start((head, Then::Drip)).await;
     let error = crate::support::with_time_for_a_head(async |timeout| {
         let error = get(server.builder().timeout(timeout)).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
@@ -98,10 +98,10 @@ async fn too_many_or_too_large_headers_are_an_error() {
     let many = "x-a: b\r\n".repeat(10_000);
     let large = format!("x-a: {}\r\n", "b".repeat(2_000_000));
     for headers in [many, large] {
-        let server = RawServer::start(
+        let server = RawServer::start((
             format!("HTTP/1.1 200 OK\r\n{headers}\r\n{FINE}"),
             Then::Close,
-        )
+        ))
         .await;
         let error = get(server.builder()).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Interrupted, "{error}");
@@ -199,7 +199,7 @@ fn many_small_parts_take_a_small_multiple_of_the_body() {
             let mut runtime = tokio::runtime::Builder::new_current_thread();
             let runtime = runtime.enable_all().build().unwrap();
             runtime.block_on(async {
-                let server = RawServer::start(answer, Then::Close).await;
+                let server = RawServer::start(answer).await;
                 let tokens = server.tokens();
                 match call {
                     "list" => drop(tokens.list().page(1).await),

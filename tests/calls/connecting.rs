@@ -141,14 +141,14 @@ impl Clock for RunningClock {
 /// As where the machine is suspended between the start of a call and its first attempt.
 #[tokio::test]
 async fn a_call_without_time_left_sends_nothing() {
-    let server = RawServer::start("HTTP/1.1 200 OK\r\n\r\n", Then::Close).await;
+    let server = RawServer::start(("HTTP/1.1 200 OK\r\n\r\n", Then::Close)).await;
     for limit in [RateLimit::none(), RateLimit::default()] {
         for seconds in [1, 2, 3] {
             let client = server
                 .builder()
                 .rate_limit(limit.clone())
                 .deadline(Duration::from_secs(seconds))
-                .clock(RunningClock(support::clock(), Mutex::default()))
+                .clock(RunningClock(support::exact_clock(), Mutex::default()))
                 .build()
                 .unwrap();
             let tokens = client.account(ACCOUNT).unwrap().service_tokens();

@@ -175,7 +175,7 @@ impl Row {
     }
 
     async fn happen(&self, timeout: Duration) -> Happened {
-        let clock = crate::support::clock();
+        let clock = crate::support::exact_clock();
         let simulator = self.simulator(&clock).await;
         let before = simulator.tokens();
         let client = self.client(&simulator, &clock, timeout);

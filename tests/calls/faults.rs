@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use crate::support::{ACCOUNT, CANARY, RawServer, TOKEN, Then, answer, json};
+use crate::support::{ACCOUNT, CANARY, RawServer, Reply, TOKEN, Then, answer, json};
 use cf_service_tokens::{Client, Error, ErrorKind, RateLimit, Retry};
 
 const HTML: &str = "<!DOCTYPE html>\n<title>Attention Required! | Cloudflare</title>";
 const RAY_ID: Option<&str> = Some("8f2b1c9d0e1f2a3b-FRA");
 
 /// Refreshes a token at a server that gives this answer, which must fail.
-async fn failure(answer: impl Into<Vec<u8>>, then: Then) -> Error {
-    let server = RawServer::start(answer, then).await;
+async fn failure(reply: impl Into<Reply>) -> Error {
+    let server = RawServer::start(reply).await;
     server.tokens().refresh(TOKEN).await.unwrap_err()
 }
 
@@ -97,7 +97,7 @@ async fn each_failure_has_its_predicates_and_no_others() {
             "status, transient",
         ),
     ] {
-        let error = failure(answer.as_str(), Then::Close).await;
+        let error = failure(answer.as_str()).await;
         assert_eq!(predicates(&error), expected, "{answer}");
     }
 
@@ -121,7 +121,7 @@ async fn each_failure_has_its_predicates_and_no_others() {
 #[tokio::test]
 async fn a_failure_under_http_200() {
     let body = r#"{"success":false,"errors":[{"code":12130,"message":"access.api.error.invalid_request","documentation_url":"https://example.com/12130","source":{"pointer":"/duration"}}],"messages":[{"code":1001,"message":"look here"}],"result":null}"#;
-    let error = failure(json("200 OK", body), Then::Close).await;
+    let error = failure(json("200 OK", body)).await;
     assert_eq!(error.kind(), ErrorKind::Refused);
     assert!(error.kind() != ErrorKind::Decode);
     assert_carries_the_response(&error, 200);
@@ -148,7 +148,7 @@ async fn a_success_without_a_result() {
         r#"{"success":true,"errors":[],"messages":[]}"#,
         r#"{"success":true,"errors":[],"messages":[],"result":null}"#,
     ] {
-        let error = failure(json("200 OK", body), Then::Close).await;
+        let error = failure(json("200 OK", body)).await;
         assert_eq!(error.kind(), ErrorKind::Decode);
         assert!(error.may_have_been_applied());
         assert_carries_the_response(&error, 200);
@@ -161,7 +161,7 @@ async fn a_success_without_a_result() {
 #[tokio::test]
 async fn a_failure_envelope() {
     let body = r#"{"success":false,"errors":[{"code":10000,"message":"Authentication error"}],"messages":[],"result":null}"#;
-    let error = failure(json("403 Forbidden", body), Then::Close).await;
+    let error = failure(json("403 Forbidden", body)).await;
     assert_eq!(error.kind(), ErrorKind::Refused);
     assert!(error.is_auth());
     assert!(!error.may_have_been_applied());
@@ -172,7 +172,7 @@ async fn a_failure_envelope() {
 #[tokio::test]
 async fn a_failure_envelope_with_null_lists_and_odd_entries() {
     let body = r#"{"success":false,"errors":[{"code":7003,"message":"no route","source":7},{"code":"x"},{"code":7000,"message":"no route either"}],"messages":null}"#;
-    let error = failure(json("404 Not Found", body), Then::Close).await;
+    let error = failure(json("404 Not Found", body)).await;
     let codes: Vec<i64> = error.api_errors().iter().map(|error| error.code).collect();
     assert_eq!(codes, [7003, 7000]);
     assert!(error.is_not_found());
@@ -195,7 +195,7 @@ async fn an_unknown_caller_is_told_from_a_missing_permission_and_a_token_from_a_
         ("404 Not Found", 7003, false, false),
         ("400 Bad Request", 12_130, false, false),
     ] {
-        let server = RawServer::start(json(status, &envelope(code)), Then::Close).await;
+        let server = RawServer::start(json(status, &envelope(code))).await;
         let error = server.tokens().refresh(TOKEN).await.unwrap_err();
         assert_eq!(error.is_unauthenticated(), unauthenticated, "{error}");
         assert_eq!(error.is_token_not_found(), no_token, "{error}");
@@ -222,7 +222,7 @@ async fn a_failure_is_read_whatever_its_result_is() {
             r#"{{"success":false,"errors":[{{"code":10000,"message":"Authentication error"}}],"messages":[{{"code":1001,"message":"look here"}}],"result":{result}}}"#
         );
         for status in ["200 OK", "403 Forbidden", "500 Internal Server Error"] {
-            let server = RawServer::start(json(status, &body), Then::Close).await;
+            let server = RawServer::start(json(status, &body)).await;
             let tokens = server.tokens();
             let listed = tokens.list().page(1).await.unwrap_err();
             for error in [tokens.refresh(TOKEN).await.unwrap_err(), listed] {
@@ -251,7 +251,7 @@ async fn what_an_answer_says_is_kept_where_it_says_nothing_of_success() {
         let body = format!(
             r#"{{{success}"errors":[{{"code":10000,"message":"Authentication error"}}],"messages":[{{"code":1001,"message":"look here"}}],"result":[]}}"#
         );
-        let error = failure(json(status, &body), Then::Close).await;
+        let error = failure(json(status, &body)).await;
         assert!(
             error.kind() != ErrorKind::Refused,
             "{status} {success}: {error}"
@@ -274,7 +274,7 @@ async fn what_an_answer_says_is_kept_where_it_says_nothing_of_success() {
 async fn codes_that_are_numbers_with_a_point_and_an_error_outside_of_a_list() {
     let body = r#"{"success":false,"errors":[{"code":10000.0,"message":"a"},{"code":1.5,"message":"b"},{"code":1e300,"message":"c"},[1000,null,"d",null]],"messages":{"code":1001,"message":"alone"}}"#;
     for status in ["200 OK", "403 Forbidden"] {
-        let error = failure(json(status, body), Then::Close).await;
+        let error = failure(json(status, body)).await;
         let codes: Vec<i64> = error.api_errors().iter().map(|error| error.code).collect();
         assert_eq!(codes, [10_000]);
         assert!(
@@ -288,7 +288,7 @@ async fn codes_that_are_numbers_with_a_point_and_an_error_outside_of_a_list() {
 #[tokio::test]
 async fn a_code_beyond_sixteen_bits() {
     let body = r#"{"success":false,"errors":[{"code":1000117,"message":"a new one"}],"messages":[],"result":null}"#;
-    let error = failure(json("400 Bad Request", body), Then::Close).await;
+    let error = failure(json("400 Bad Request", body)).await;
     assert_eq!(error.api_errors()[0].code, 1_000_117);
     assert_carries_the_response(&error, 400);
     insta::assert_snapshot!(error, @"refresh account service token: the API refused the call (HTTP 400, ray id 8f2b1c9d0e1f2a3b-FRA): 1000117 a new one");
@@ -297,7 +297,7 @@ async fn a_code_beyond_sixteen_bits() {
 #[tokio::test]
 async fn a_failure_envelope_under_http_500() {
     let body = r#"{"success":false,"errors":[{"code":12000,"message":"internal"}],"messages":[],"result":null}"#;
-    let error = failure(json("500 Internal Server Error", body), Then::Close).await;
+    let error = failure(json("500 Internal Server Error", body)).await;
     assert_eq!(error.kind(), ErrorKind::Refused);
     assert_eq!(error.api_errors()[0].code, 12000);
     assert!(error.may_have_been_applied());
@@ -314,7 +314,7 @@ async fn too_many_calls() {
         ("-1", None),
     ] {
         let answer = head.replacen("\r\n", &format!("\r\nretry-after: {retry_after}\r\n"), 1);
-        let error = failure(answer, Then::Close).await;
+        let error = failure(answer).await;
         assert!(error.is_rate_limited());
         assert_eq!(error.retry_after(), wait, "{retry_after}");
         assert!(!error.may_have_been_applied());
@@ -326,7 +326,7 @@ async fn too_many_calls() {
 
 #[tokio::test]
 async fn a_page_under_http_200() {
-    let error = failure(answer("200 OK", "text/html", HTML), Then::Close).await;
+    let error = failure(answer("200 OK", "text/html", HTML)).await;
     assert_eq!(error.kind(), ErrorKind::Decode);
     assert!(error.may_have_been_applied());
     assert_carries_the_response(&error, 200);
@@ -336,7 +336,7 @@ async fn a_page_under_http_200() {
 
 #[tokio::test]
 async fn a_page_under_http_403() {
-    let error = failure(answer("403 Forbidden", "text/html", HTML), Then::Close).await;
+    let error = failure(answer("403 Forbidden", "text/html", HTML)).await;
     assert!(error.kind() != ErrorKind::Refused);
     assert!(
         !error.is_auth(),
@@ -351,7 +351,7 @@ async fn a_page_under_http_403() {
 
 #[tokio::test]
 async fn an_empty_http_502() {
-    let error = failure(answer("502 Bad Gateway", "text/plain", ""), Then::Close).await;
+    let error = failure(answer("502 Bad Gateway", "text/plain", "")).await;
     assert!(error.kind() != ErrorKind::Decode);
     assert!(error.may_have_been_applied());
     assert_carries_the_response(&error, 502);
@@ -361,7 +361,7 @@ async fn an_empty_http_502() {
 
 #[tokio::test]
 async fn an_empty_http_200() {
-    let error = failure(json("200 OK", ""), Then::Close).await;
+    let error = failure(json("200 OK", "")).await;
     assert_eq!(error.kind(), ErrorKind::Decode);
     assert_carries_the_response(&error, 200);
     insta::assert_snapshot!(error, @"refresh account service token: the answer is not JSON (HTTP 200, ray id 8f2b1c9d0e1f2a3b-FRA, application/json, 0 bytes); the call may have taken effect; check the token to be sure");
@@ -369,13 +369,13 @@ async fn an_empty_http_200() {
 
 #[tokio::test]
 async fn a_redirect_is_not_followed() {
-    let elsewhere = RawServer::start(json("200 OK", "{}"), Then::Close).await;
+    let elsewhere = RawServer::start(json("200 OK", "{}")).await;
     let redirect = json("307 Temporary Redirect", "").replacen(
         "\r\n",
         &format!("\r\nlocation: {}\r\n", elsewhere.base_url()),
         1,
     );
-    let error = failure(redirect, Then::Close).await;
+    let error = failure(redirect).await;
     assert_eq!(error.kind(), ErrorKind::Redirect);
     assert!(!error.may_have_been_applied());
     assert_carries_the_response(&error, 307);
@@ -386,7 +386,7 @@ async fn a_redirect_is_not_followed() {
 #[tokio::test]
 async fn a_redirect_to_what_was_done_may_tell_of_a_success() {
     let see_other = json("303 See Other", "").replacen("\r\n", "\r\nlocation: /done\r\n", 1);
-    let error = failure(see_other, Then::Close).await;
+    let error = failure(see_other).await;
     assert_eq!(error.kind(), ErrorKind::Redirect);
     assert!(error.may_have_been_applied());
 }
@@ -398,7 +398,7 @@ async fn what_is_not_found_may_be_looked_for_in_the_wrong_place() {
         answer("404 Not Found", "text/plain", ""),
         json("400 Bad Request", no_route),
     ] {
-        let server = RawServer::start(answer.as_str(), Then::Close).await;
+        let server = RawServer::start(answer.as_str()).await;
         let error = server.tokens().list().page(1).await.unwrap_err();
         let advice = "; check the base URL and the ids";
         assert!(error.to_string().ends_with(advice), "{error}");
@@ -430,11 +430,7 @@ async fn what_an_id_that_can_be_none_is_told() {
 /// The client's own limit has no room before the deadline.
 #[tokio::test]
 async fn a_call_that_is_held_up_for_too_long() {
-    let server = RawServer::start(
-        json("200 OK", include_str!("../data/refreshed.json")),
-        Then::Close,
-    )
-    .await;
+    let server = RawServer::start(json("200 OK", include_str!("../data/refreshed.json"))).await;
     let one = RateLimit::new(1, Duration::from_secs(300));
     let client = server
         .builder()
@@ -465,7 +461,7 @@ async fn a_call_that_is_held_up_for_too_long() {
 #[tokio::test]
 async fn a_truncated_body() {
     let whole = json("200 OK", r#"{"success":true,"errors":[],"messages":[]}"#);
-    let error = failure(&whole.as_bytes()[..whole.len() - 10], Then::Close).await;
+    let error = failure((&whole.as_bytes()[..whole.len() - 10], Then::Close)).await;
     assert!(error.kind() != ErrorKind::Timeout);
     assert!(!error.is_connect());
     assert!(error.may_have_been_applied());
@@ -479,7 +475,7 @@ async fn a_truncated_body() {
 
 #[tokio::test]
 async fn a_connection_closed_without_an_answer() {
-    let error = failure("", Then::Close).await;
+    let error = failure("").await;
     assert!(!error.is_connect(), "the request was sent");
     assert!(error.may_have_been_applied());
     assert_eq!(error.status(), None);
@@ -491,7 +487,7 @@ async fn an_answer_that_stalls() {
     let head_alone =
         "HTTP/1.1 200 OK\r\ncf-ray: 8f2b1c9d0e1f2a3b-FRA\r\ncontent-length: 10\r\n\r\n{";
     for (answer, status) in [("", None), ("HTTP/1.1 200", None), (head_alone, Some(200))] {
-        let server = RawServer::start(answer, Then::Stall).await;
+        let server = RawServer::start((answer, Then::Stall)).await;
         let stalled = async |timeout| {
             let client = server.builder().timeout(timeout).build();
             let tokens = client.unwrap().account(ACCOUNT).unwrap().service_tokens();
@@ -522,7 +518,7 @@ async fn an_answer_that_stalls() {
 #[tokio::test]
 async fn an_endless_body() {
     let head = "HTTP/1.1 200 OK\r\ncf-ray: 8f2b1c9d0e1f2a3b-FRA\r\n\r\n ";
-    let server = RawServer::start(head, Then::Repeat).await;
+    let server = RawServer::start((head, Then::Repeat)).await;
     let client = server.builder().body_limit(100_000).build().unwrap();
     let error = client
         .account(ACCOUNT)
@@ -544,7 +540,7 @@ async fn an_endless_body() {
 #[tokio::test]
 async fn a_body_just_within_the_limit() {
     let body = include_str!("../data/refreshed.json");
-    let server = RawServer::start(json("200 OK", body), Then::Close).await;
+    let server = RawServer::start(json("200 OK", body)).await;
     let tokens = |limit| {
         let client = server.builder().body_limit(limit).build().unwrap();
         client.account(ACCOUNT).unwrap().service_tokens()
@@ -579,7 +575,7 @@ async fn json_of_another_shape() {
         ("[]", "."),
         ("7", "."),
     ] {
-        let error = failure(json("200 OK", body), Then::Close).await;
+        let error = failure(json("200 OK", body)).await;
         assert_eq!(error.kind(), ErrorKind::Decode, "{body}: {error}");
         assert!(error.may_have_been_applied());
         assert_carries_the_response(&error, 200);
@@ -593,7 +589,7 @@ async fn json_of_another_shape() {
 #[tokio::test]
 async fn null_in_every_optional_field() {
     let body = r#"{"success":true,"errors":null,"messages":null,"result":{"id":null,"client_id":null,"name":null,"duration":null,"enabled":null,"client_secret_version":null,"expires_at":null,"created_at":null,"updated_at":null,"last_seen_at":null}}"#;
-    let server = RawServer::start(json("200 OK", body), Then::Close).await;
+    let server = RawServer::start(json("200 OK", body)).await;
     let token = server.tokens().refresh(TOKEN).await.unwrap();
     assert_eq!(*token, cf_service_tokens::ServiceToken::default());
     assert!(token.unreadable().is_empty());
@@ -603,7 +599,7 @@ async fn null_in_every_optional_field() {
 #[tokio::test]
 async fn fields_that_nobody_knows() {
     let body = r#"{"success":true,"errors":[],"messages":[],"trace":{"a":1},"result":{"name":"ci","owner":{"id":7},"tags":[1]}}"#;
-    let server = RawServer::start(json("200 OK", body), Then::Close).await;
+    let server = RawServer::start(json("200 OK", body)).await;
     let token = server.tokens().refresh(TOKEN).await.unwrap();
     assert_eq!(token.name.as_deref(), Some("ci"));
     assert!(token.unreadable().is_empty());
@@ -612,7 +608,7 @@ async fn fields_that_nobody_knows() {
 #[tokio::test]
 async fn fields_that_cannot_be_read_do_not_hide_the_others() {
     let body = r#"{"success":true,"errors":[],"messages":"none","result":{"id":5,"name":"ci","duration":"1 year","enabled":"no","expires_at":"tomorrow","last_seen_at":1700000000}}"#;
-    let server = RawServer::start(json("200 OK", body), Then::Close).await;
+    let server = RawServer::start(json("200 OK", body)).await;
     let token = server.tokens().refresh(TOKEN).await.unwrap();
     assert_eq!(token.name.as_deref(), Some("ci"));
     let duration = token.duration.as_ref().unwrap();
@@ -635,7 +631,7 @@ async fn fields_that_cannot_be_read_do_not_hide_the_others() {
 #[tokio::test]
 async fn a_result_without_any_field_is_a_token_without_any() {
     let body = r#"{"success":true,"errors":[],"messages":[],"result":{}}"#;
-    let server = RawServer::start(json("200 OK", body), Then::Close).await;
+    let server = RawServer::start(json("200 OK", body)).await;
     let token = server.tokens().refresh(TOKEN).await.unwrap();
     assert_eq!(*token, cf_service_tokens::ServiceToken::default());
 }
@@ -646,7 +642,7 @@ async fn a_version_that_is_a_number_with_a_point() {
         let body = format!(
             r#"{{"success":true,"errors":[],"messages":[],"result":{{"id":"a","client_secret_version":{version}}}}}"#
         );
-        let server = RawServer::start(json("200 OK", &body), Then::Close).await;
+        let server = RawServer::start(json("200 OK", &body)).await;
         let token = server.tokens().refresh(TOKEN).await.unwrap();
         assert_eq!(token.client_secret_version, read);
         assert_eq!(token.unreadable().is_empty(), read.is_some());
@@ -656,7 +652,7 @@ async fn a_version_that_is_a_number_with_a_point() {
 #[tokio::test]
 async fn an_undocumented_success_status_is_a_success() {
     let body = r#"{"success":true,"errors":[],"messages":[],"result":{"name":"ci"}}"#;
-    let server = RawServer::start(json("202 Accepted", body), Then::Close).await;
+    let server = RawServer::start(json("202 Accepted", body)).await;
     let token = server.tokens().refresh(TOKEN).await.unwrap();
     assert_eq!(token.status(), 202);
     assert_eq!(token.name.as_deref(), Some("ci"));
@@ -689,7 +685,7 @@ async fn the_cause_of_refused_headers_is_shown_and_counts() {
         let body = format!(
             r#"{{"success":false,"errors":[{{"code":6003,"message":"Invalid request headers","error_chain":[{{"code":{code},"message":"{message}"}}]}}],"messages":[],"result":null}}"#
         );
-        let error = failure(json("400 Bad Request", &body), Then::Close).await;
+        let error = failure(json("400 Bad Request", &body)).await;
         assert!(error.is_auth() && error.is_unauthenticated(), "{error}");
         assert_eq!(error.api_errors()[0].error_chain[0].code, code);
         if code == 6111 {
@@ -697,7 +693,7 @@ async fn the_cause_of_refused_headers_is_shown_and_counts() {
         }
     }
     let body = r#"{"success":false,"errors":[{"code":6003,"message":"Invalid request headers"}]}"#;
-    let error = failure(json("400 Bad Request", body), Then::Close).await;
+    let error = failure(json("400 Bad Request", body)).await;
     assert!(!error.is_auth(), "another header may be meant");
 }
 
@@ -709,7 +705,7 @@ async fn a_cause_that_is_only_a_code_is_kept() {
             {"message":"no code"},
             {"code":6111}]},
         {"code":1000}]}"#;
-    let error = failure(json("400 Bad Request", body), Then::Close).await;
+    let error = failure(json("400 Bad Request", body)).await;
     assert!(error.is_auth(), "{error}");
     let [first, second] = error.api_errors() else {
         panic!("two errors: {error}");
@@ -741,7 +737,7 @@ async fn the_text_of_an_error_is_short_however_many_messages_there_are() {
         ),
     ] {
         let body = format!(r#"{{"success":false,"errors":[{errors}]}}"#);
-        let error = failure(json("400 Bad Request", &body), Then::Close).await;
+        let error = failure(json("400 Bad Request", &body)).await;
         let shown = error.to_string();
         assert!(shown.len() < 7000, "{}", shown.len());
         let left_out = if errors.starts_with(r#"{"code":6003"#) {
@@ -772,7 +768,7 @@ async fn the_edges_problem_json_gives_title_and_detail() {
     ] {
         let body = problem(status[..3].parse().unwrap(), code);
         let answer = answer(status, "application/problem+json", &body);
-        let error = failure(answer, Then::Close).await;
+        let error = failure(answer).await;
         assert_eq!(error.kind(), kind);
         let problem = error.problem().unwrap();
         assert_eq!(
@@ -808,7 +804,7 @@ async fn a_caller_that_the_edge_blocks_is_told_so() {
         answer("429 Too Many Requests", "text/plain", "error code: 1015"),
         challenge,
     ] {
-        let error = failure(answer, Then::Close).await;
+        let error = failure(answer).await;
         assert_eq!(error.kind(), ErrorKind::Blocked, "{error}");
         assert!(
             !error.is_auth()
@@ -829,7 +825,7 @@ async fn a_caller_that_the_edge_blocks_is_told_so() {
     refresh account service token: Cloudflare's edge blocked the request before it reached the API (HTTP 403, a challenge for browsers, ray id 8f2b1c9d0e1f2a3b-FRA); call from an IP address with a better reputation, with a `User-Agent` that names your program
     ");
     for other in ["error code: 502", "error code: x"] {
-        let error = failure(answer("502 Bad Gateway", "text/plain", other), Then::Close).await;
+        let error = failure(answer("502 Bad Gateway", "text/plain", other)).await;
         assert_eq!(error.kind(), ErrorKind::Status, "{error}");
     }
 }
@@ -845,14 +841,14 @@ async fn an_account_without_access_and_a_forbidden_address_have_their_own_advice
         9999,
         "access.api.error.not_enabled: Access is not enabled. Visit the Access dashboard and click the 'Enable Access' button.",
     );
-    let error = failure(json("403 Forbidden", &not_enabled), Then::Close).await;
+    let error = failure(json("403 Forbidden", &not_enabled)).await;
     assert!(!error.is_auth() && error.kind() == ErrorKind::Refused);
     insta::assert_snapshot!(error, @"refresh account service token: the API refused the call (HTTP 403, ray id 8f2b1c9d0e1f2a3b-FRA): 9999 access.api.error.not_enabled: Access is not enabled. Visit the Access dashboard and click the 'Enable Access' button; enable Access for the account: open Zero Trust in Cloudflare's dashboard");
     let address = refused(
         9109,
         "Cannot use the access token from location: 203.0.113.7",
     );
-    let error = failure(json("403 Forbidden", &address), Then::Close).await;
+    let error = failure(json("403 Forbidden", &address)).await;
     assert!(error.is_auth() && error.is_unauthenticated());
     insta::assert_snapshot!(error, @"refresh account service token: the API refused the call (HTTP 403, ray id 8f2b1c9d0e1f2a3b-FRA): 9109 Cannot use the access token from location: 203.0.113.7; call from an IP address that the API token allows, or change the token's client IP address filter");
 }
@@ -860,7 +856,7 @@ async fn an_account_without_access_and_a_forbidden_address_have_their_own_advice
 #[tokio::test]
 async fn a_message_is_shown_as_prose() {
     let body = r#"{"success":false,"errors":[{"code":1000,"message":"can't \"é\"\u001b[2J\n"}]}"#;
-    let error = failure(json("400 Bad Request", body), Then::Close).await;
+    let error = failure(json("400 Bad Request", body)).await;
     let shown = error.to_string();
     assert!(shown.ends_with(r#": 1000 can't "é"\u{1b}[2J\n"#), "{shown}");
 }
@@ -874,7 +870,7 @@ async fn a_proxy_that_wants_a_password_is_asked_once() {
         {
             continue; // without TLS there is no client for it
         }
-        let server = RawServer::start(refusal, Then::Close).await;
+        let server = RawServer::start(refusal).await;
         let proxy = server.base_url().replace("/client/v4", "");
         let proxy = reqwest::Proxy::all(proxy).unwrap();
         let client = Client::builder()

@@ -16,7 +16,7 @@ const ANSWER: &str = r#"{"success":true,"errors":[],"messages":[],"result":{"nam
 
 #[tokio::test]
 async fn a_timeout_of_its_own() {
-    let server = RawServer::start("", Then::Stall).await;
+    let server = RawServer::start(("", Then::Stall)).await;
     for set in ["timeout", "deadline"] {
         let hurried = server.tokens().with(|call| match set {
             "timeout" => call.timeout(Duration::from_millis(50)),
@@ -29,7 +29,7 @@ async fn a_timeout_of_its_own() {
 
 #[tokio::test]
 async fn extra_headers_are_sent_and_only_by_the_calls_they_are_for() {
-    let server = RawServer::start(json("200 OK", ANSWER), Then::Close).await;
+    let server = RawServer::start(json("200 OK", ANSWER)).await;
     let tokens = server.tokens();
     let marked = tokens.with(|call| {
         call.header(
@@ -48,7 +48,7 @@ async fn extra_headers_are_sent_and_only_by_the_calls_they_are_for() {
 
 #[tokio::test]
 async fn options_of_the_client_hold_for_its_accounts() {
-    let server = RawServer::start(json("200 OK", ANSWER), Then::Close).await;
+    let server = RawServer::start(json("200 OK", ANSWER)).await;
     let client = server.builder().build().unwrap().with(|call| {
         call.header(
             HeaderName::from_static("x-request-source"),
@@ -79,7 +79,7 @@ async fn options_of_the_client_hold_for_its_accounts() {
 
 #[tokio::test]
 async fn credentials_cannot_be_set_for_a_call() {
-    let server = RawServer::start(json("200 OK", ANSWER), Then::Close).await;
+    let server = RawServer::start(json("200 OK", ANSWER)).await;
     for name in ["authorization", "x-auth-email", "x-auth-key", "host"] {
         let tokens = server.tokens().with(|call| {
             call.header(
@@ -96,7 +96,7 @@ async fn credentials_cannot_be_set_for_a_call() {
 
 #[tokio::test]
 async fn a_call_that_has_no_time_is_not_sent() {
-    let server = RawServer::start(json("200 OK", ANSWER), Then::Close).await;
+    let server = RawServer::start(json("200 OK", ANSWER)).await;
     for set in ["timeout", "deadline"] {
         let tokens = server.tokens().with(|call| match set {
             "timeout" => call.timeout(Duration::ZERO),
@@ -111,7 +111,7 @@ async fn a_call_that_has_no_time_is_not_sent() {
 
 #[tokio::test]
 async fn the_user_agent_of_a_call_takes_precedence_over_the_clients() {
-    let server = RawServer::start(json("200 OK", ANSWER), Then::Close).await;
+    let server = RawServer::start(json("200 OK", ANSWER)).await;
     let own = HeaderValue::from_static("nightly-job/3");
     let tokens = server
         .tokens()
@@ -125,13 +125,13 @@ async fn the_user_agent_of_a_call_takes_precedence_over_the_clients() {
 
 #[tokio::test]
 async fn settings_of_the_http_client_cannot_switch_redirects_or_retries_on() {
-    let other = RawServer::start(json("200 OK", ANSWER), Then::Close).await;
+    let other = RawServer::start(json("200 OK", ANSWER)).await;
     let redirect = json("307 Temporary Redirect", "{}").replacen(
         "\r\n",
         &format!("\r\nlocation: {}/elsewhere\r\n", other.base_url()),
         1,
     );
-    let server = RawServer::start(redirect, Then::Close).await;
+    let server = RawServer::start(redirect).await;
     let retry_all = || {
         reqwest::retry::for_host("127.0.0.1")
             .no_budget()
@@ -160,7 +160,7 @@ async fn a_client_of_other_credentials_has_a_limit_and_a_redaction_of_its_own() 
     let refusal = format!(
         r#"{{"success":false,"errors":[{{"code":1,"message":"first {CANARY} second second-canary"}}],"messages":[],"result":null}}"#
     );
-    let server = RawServer::start(json("400 Bad Request", &refusal), Then::Close).await;
+    let server = RawServer::start(json("400 Bad Request", &refusal)).await;
     let first = server
         .builder()
         .user_agent("mine/1")
@@ -207,7 +207,7 @@ async fn events_tell_of_attempts_and_of_waits_with_their_end() {
     let log = Arc::clone(&events);
     let client = server
         .builder()
-        .clock(crate::support::clock())
+        .clock(crate::support::exact_clock())
         .retry(Retry::default().backoff(Duration::ZERO, Duration::ZERO))
         .rate_limit(RateLimit::new(1, Duration::from_secs(20)))
         .on_event(move |event| log.lock().unwrap().push(line(event)))
@@ -300,7 +300,7 @@ fn line(event: &Event<'_>) -> String {
 
 #[tokio::test]
 async fn a_function_for_events_may_make_calls_and_take_long() {
-    let server = RawServer::start(json("200 OK", ANSWER), Then::Close).await;
+    let server = RawServer::start(json("200 OK", ANSWER)).await;
     let own: Arc<OnceLock<ServiceTokens>> = Arc::default();
     let inside = Arc::clone(&own);
     let inner_calls = AtomicUsize::new(0);

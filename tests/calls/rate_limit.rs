@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::support::{ACCOUNT, RawServer, TOKEN, Then};
+use crate::support::{ACCOUNT, LATEST, RawServer, TOKEN};
 use cf_service_tokens::{Client, ClientBuilder, Clock, RateLimit, Retry, ServiceTokens};
 use cf_service_tokens_simulator::{SeedToken, Simulator};
 use chrono::TimeDelta;
@@ -15,7 +15,9 @@ const CALLS_OF_EACH: usize = 20;
 /// Has many callers refresh a token, all at the same time and each again and
 /// again. The statuses that the API answered with, in the order of the requests.
 async fn refresh_by_many(quota: u32, used_by_others: u32) -> Vec<u16> {
-    let clock = crate::support::clock();
+    // A late sleep of one caller is a slow network for the requests of the others, and the
+    // API counts a slow request in a later window than the client does.
+    let clock = crate::support::exact_clock();
     let simulator = Simulator::builder()
         .enforce_rate_limit(quota, TimeDelta::minutes(1))
         .clock(clock.reader())
@@ -87,9 +89,12 @@ async fn what_failed_counts_unless_it_was_never_sent() {
     let one_a_minute = |builder: ClientBuilder| builder.rate_limit(RateLimit::new(1, minute));
     let failure = crate::support::answer("500 Oops", "text/plain", "");
     for answer in [failure, String::new()] {
-        let server = RawServer::start(answer.as_str(), Then::Close).await;
+        let server = RawServer::start(answer.as_str()).await;
         let wait = wait_after_a_failure(one_a_minute(server.builder())).await;
-        assert_eq!(wait, minute, "{answer:?}");
+        assert!(
+            (minute..minute + LATEST).contains(&wait),
+            "{answer:?}: {wait:?}"
+        );
     }
     let (_held, address) = crate::support::closed_port();
     let nowhere = Client::builder().base_url(format!("http://{address}"));
@@ -101,7 +106,14 @@ async fn what_failed_counts_unless_it_was_never_sent() {
 async fn a_lock_out_that_one_call_is_told_holds_for_the_next() {
     let locked = crate::support::answer("429 Too Many Requests", "text/plain", "");
     let locked = locked.replacen("\r\n", "\r\nretry-after: 100\r\n", 1);
-    let server = RawServer::start(locked, Then::Close).await;
+    let server = RawServer::start(locked).await;
     let wait = wait_after_a_failure(server.builder()).await;
-    assert_eq!(wait, Duration::from_secs(100));
+    let told = Duration::from_secs(100);
+    assert!((told..told + LATEST).contains(&wait), "{wait:?}");
+}
+
+/// A sleep that ends late must not change what a call comes to.
+#[test]
+fn with_other_clocks_waits_end_the_same() {
+    crate::support::repeat_with_other_clocks(&["retry::", "rate_limit::"]);
 }

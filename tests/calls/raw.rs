@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 async fn server(status: &str, body: &Value) -> RawServer {
-    RawServer::start(crate::support::json(status, &body.to_string()), Then::Close).await
+    RawServer::start(crate::support::json(status, &body.to_string())).await
 }
 
 fn client(server: &RawServer) -> Client {
@@ -73,7 +73,7 @@ async fn its_errors_are_those_of_every_other_call() {
 
 #[tokio::test]
 async fn whether_it_may_have_been_applied_depends_on_the_method() {
-    let server = RawServer::start("HTTP/1.1 502 Bad Gateway\r\n\r\n", Then::Close).await;
+    let server = RawServer::start(("HTTP/1.1 502 Bad Gateway\r\n\r\n", Then::Close)).await;
     for (method, may_have) in [
         (Method::GET, false),
         (Method::HEAD, false),
@@ -127,10 +127,10 @@ async fn a_success_that_has_nothing_to_tell() {
             "200 OK",
             r#"{"success":true,"errors":null,"messages":[{"code":1,"message":"a"}]}"#,
         ),
-        "HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n".to_owned(),
+        "HTTP/1.1 204 No Content\r\n\r\n".to_owned(),
     ];
     for answer in without {
-        let server = RawServer::start(answer.clone(), Then::Close).await;
+        let server = RawServer::start(answer.clone()).await;
         let call = || client(&server).request(Method::DELETE, "/x");
         let nothing = call().send::<()>().await.unwrap();
         assert_eq!(nothing.api_messages().is_empty(), answer.contains("204"));
@@ -352,7 +352,7 @@ async fn json_beyond_all_depth_has_its_own_error() {
     let deep = "[".repeat(1_000_000) + &"]".repeat(1_000_000);
     for result in [deep.clone(), format!(r#"{{"id":{deep}}}"#)] {
         let body = format!(r#"{{"success":true,"errors":[],"messages":[],"result":{result}}}"#);
-        let server = RawServer::start(crate::support::json("200 OK", &body), Then::Close).await;
+        let server = RawServer::start(crate::support::json("200 OK", &body)).await;
         let call = client(&server).request(Method::GET, "/a");
         let error = call.send::<Value>().await.unwrap_err();
         let shown = error.to_string();
@@ -369,7 +369,7 @@ async fn a_token_of_a_zone_is_within_reach() {
     let body = format!(
         r#"{{"success":true,"errors":[],"messages":[],"result":{{"id":"{TOKEN}","duration":"8760h"}}}}"#
     );
-    let server = RawServer::start(crate::support::json("200 OK", &body), Then::Close).await;
+    let server = RawServer::start(crate::support::json("200 OK", &body)).await;
     let client = server.builder().build().unwrap();
     let path = format!("/zones/9a7806061c88ada191ed06f989cc3dac/access/service_tokens/{TOKEN}");
     let request = client.request(Method::PUT, path).idempotent();

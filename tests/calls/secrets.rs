@@ -94,7 +94,7 @@ async fn answers_that_repeat_the_credentials_are_redacted() {
         json("200 OK", &wrong_shape),
         json("200 OK", &failure[..100]),
     ] {
-        let server = RawServer::start(answer.clone(), Then::Close).await;
+        let server = RawServer::start(answer.clone()).await;
         let error = server.tokens().refresh(TOKEN).await.unwrap_err();
         assert_clean_error(&answer, &error);
         let body = error.body().unwrap();
@@ -112,7 +112,7 @@ async fn client_secrets_in_answers_are_redacted() {
         "cfast_aB3dE5gH7jK9mN1pQ3sT5vW7yZ9bC1eF3hI5kL7n12ab34cd",
     ] {
         let page = format!("<pre>{{\"client_secret\": \"{secret}\"}}</pre>");
-        let server = RawServer::start(answer("500 Oops", "text/html", &page), Then::Close).await;
+        let server = RawServer::start(answer("500 Oops", "text/html", &page)).await;
         let error = server.tokens().refresh(TOKEN).await.unwrap_err();
         let shown = format!("{error} {error:?}");
         assert!(!shown.contains(secret), "{shown}");
@@ -125,7 +125,7 @@ async fn a_response_shows_no_credentials() {
     let body = format!(
         r#"{{"success":true,"errors":[],"messages":[{{"code":1,"message":"Bearer {CANARY}"}}],"result":{{"name":"ci"}}}}"#
     );
-    let server = RawServer::start(json("200 OK", &body), Then::Close).await;
+    let server = RawServer::start(json("200 OK", &body)).await;
     let response = server.tokens().refresh(TOKEN).await.unwrap();
     assert_clean("the response", &response, None);
     assert_clean("its messages", &response.api_messages(), None);
@@ -169,7 +169,7 @@ async fn a_response_shows_no_credentials() {
 #[tokio::test]
 async fn debug_of_an_error() {
     let body = r#"{"success":false,"errors":[{"code":7003,"message":"no route"}],"messages":[],"result":null}"#;
-    let server = RawServer::start(json("404 Not Found", body), Then::Close).await;
+    let server = RawServer::start(json("404 Not Found", body)).await;
     let error = server.tokens().refresh(TOKEN).await.unwrap_err();
     insta::assert_debug_snapshot!(error, @"refresh account service token: the API refused the call (HTTP 404, ray id 8f2b1c9d0e1f2a3b-FRA): 7003 no route; check the base URL and the ids");
 }
@@ -180,7 +180,7 @@ async fn a_secret_that_is_cut_off_is_redacted() {
     for cut in 1..=CANARY.len() - 8 {
         let whole = answer("502 Bad Gateway", "text/html", &page);
         let broken = &whole.as_bytes()[..whole.len() - cut];
-        let server = RawServer::start(broken, Then::Close).await;
+        let server = RawServer::start((broken, Then::Close)).await;
         let error = server.tokens().refresh(TOKEN).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Interrupted, "{error}");
         let shown = format!("{error} {error:?}");
@@ -205,10 +205,10 @@ async fn headers_that_repeat_the_credentials_are_not_shown() {
             let answer = format!(
                 "HTTP/1.1 {status}\r\ncf-ray: ray-{secret}\r\ncontent-type: text/{secret}\r\n\
                  location: https://{secret}.example.com/\r\nserver: fine\r\n\
-                 connection: close\r\ncontent-length: {}\r\n\r\n{body}",
+                 content-length: {}\r\n\r\n{body}",
                 body.len()
             );
-            let server = RawServer::start(answer, Then::Close).await;
+            let server = RawServer::start(answer).await;
             let (shown, ray_id, headers) = match server.tokens().refresh(TOKEN).await {
                 Ok(token) => (
                     format!("{token:?}"),
@@ -235,7 +235,7 @@ async fn headers_that_repeat_the_credentials_are_not_shown() {
 async fn json_in_the_answer_to_a_call_that_makes_a_secret_is_never_quoted() {
     let body = r#"{"client_secret":"cfsec2_aB3dE5gH7jK9mN1pQ3sT5vW7yZ"}"#;
     let answer = answer("502 Bad Gateway", "application/json", body);
-    let server = RawServer::start(answer, Then::Close).await;
+    let server = RawServer::start(answer).await;
     let tokens = server.tokens();
     let raise = UpdateServiceToken::new().client_secret_version(2);
     let create = CreateServiceToken::new("ci");

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use std::{io, iter};
 
-use crate::support::{ACCOUNT, CANARY, RawServer, TOKEN, Then, in_a_child, json};
+use crate::support::{ACCOUNT, CANARY, RawServer, TOKEN, in_a_child, json};
 use cf_service_tokens::{Client, ClientBuilder, Error, ErrorKind, Retry, RotateServiceToken};
 use rcgen::{CertificateParams, KeyPair};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -306,7 +306,7 @@ async fn proxies_of_the_environment_are_used_and_avoided() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_proxy_is_used_to_this_machine() {
-    let server = RawServer::start(json("200 OK", FINE), Then::Close).await;
+    let server = RawServer::start(json("200 OK", FINE)).await;
     let (proxy, asked) = proxy("127.0.0.1:1".to_owned()).await;
     for variable in ["HTTP_PROXY", "http_proxy", "ALL_PROXY"] {
         let (base_url, proxy) = (server.base_url(), proxy.clone());

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::sync::{Arc, Mutex, Once};
 use std::time::Duration;
 
-use crate::support::{ACCOUNT, CANARY, RawServer, TOKEN, Then, answer, json};
+use crate::support::{ACCOUNT, CANARY, RawServer, TOKEN, answer, json};
 use cf_service_tokens::{Client, CreateServiceToken, Method, RateLimit, Retry, RotateServiceToken};
 use tracing::Level;
 use tracing_subscriber::fmt::format::FmtSpan;
@@ -113,11 +113,11 @@ async fn a_call_that_waits_for_room_in_the_rate_limit() {
         "200 OK",
         r#"{"success":true,"errors":[],"messages":[],"result":{"name":"ci"}}"#,
     );
-    let server = RawServer::start(fine, Then::Close).await;
+    let server = RawServer::start(fine).await;
     let client = server
         .builder()
         .rate_limit(RateLimit::new(1, Duration::from_secs(90)))
-        .clock(crate::support::clock());
+        .clock(crate::support::exact_clock());
     let tokens = client
         .build()
         .unwrap()
@@ -155,7 +155,7 @@ async fn no_secret_at_any_level() {
         RotateServiceToken::revoke_now(),
     );
     for answer in answers {
-        let server = RawServer::start(answer, Then::Close).await;
+        let server = RawServer::start(answer).await;
         for builder in [
             Client::builder().api_token(CANARY),
             Client::builder().global_key("me@example.com", CANARY),
@@ -186,7 +186,7 @@ async fn no_secret_at_any_level() {
 #[tokio::test]
 async fn a_path_is_traced_without_secrets() {
     let recorder = Recorder::start();
-    let server = RawServer::start(json("200 OK", r#"{"success":true}"#), Then::Close).await;
+    let server = RawServer::start(json("200 OK", r#"{"success":true}"#)).await;
     let client = server.builder().build().unwrap();
     let formed = format!("cfast_{}", "a1B2c3D4".repeat(6));
     for secret in [CANARY, &formed] {
@@ -240,7 +240,7 @@ async fn nothing_is_recorded_on_a_span_of_the_caller() {
         "200 OK",
         r#"{"success":true,"errors":[],"messages":[],"result":{"name":"ci"}}"#,
     );
-    let server = RawServer::start(fine, Then::Close).await;
+    let server = RawServer::start(fine).await;
     let span = tracing::info_span!("handler", url.full = tracing::field::Empty);
     server
         .tokens()

@@ -14,12 +14,12 @@ fn child() {
 
 async fn growth() -> usize {
     // The first call sets up what later calls share.
-    let small = RawServer::start(support::json("200 OK", "{}"), Then::Close).await;
+    let small = RawServer::start(support::json("200 OK", "{}")).await;
     small.tokens().refresh(TOKEN).await.unwrap_err();
     let idle = support::peak_memory();
 
     let head = "HTTP/1.1 200 OK\r\ncontent-length: 10737418240\r\n\r\n ";
-    let server = RawServer::start(head, Then::Repeat).await;
+    let server = RawServer::start((head, Then::Repeat)).await;
     let error = server.tokens().refresh(TOKEN).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::BodyTooLarge);
     support::peak_memory() - idle

@@ -1,6 +1,6 @@
 //! What a pass keeps in memory grows with what is due, hardly with the account.
 
-use crate::support::{ACCOUNT, RawServer, Then};
+use crate::support::{ACCOUNT, RawServer};
 use cf_service_tokens::Client;
 use cf_service_tokens::renewal::RenewalPolicy;
 use serde_json::{Value, json};
@@ -61,10 +61,7 @@ async fn account(count: usize) -> RawServer {
             "success": true, "errors": [], "messages": [], "result": tokens,
             "result_info": { "page": page, "per_page": 50, "count": 50, "total_count": count },
         });
-        (
-            crate::support::json("200 OK", &body.to_string()).into_bytes(),
-            Then::Close,
-        )
+        crate::support::json("200 OK", &body.to_string())
     })
     .await
 }

@@ -4,7 +4,7 @@ use std::fmt::Debug;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::support::{ACCOUNT, CANARY, RawServer, TOKEN, Then, json};
+use crate::support::{ACCOUNT, CANARY, RawServer, TOKEN, json};
 use cf_service_tokens::renewal::{
     RenewBy, RenewReason, RenewalEvent, RenewalPolicy, Shard, SkipReason, UnableReason, WatchEvent,
 };
@@ -70,7 +70,7 @@ fn list_of_one() -> String {
 
 #[tokio::test]
 async fn every_public_type() {
-    let server = RawServer::start(answer_with_secrets(), Then::Close).await;
+    let server = RawServer::start(answer_with_secrets()).await;
     let builder = server
         .builder()
         .account_id(ACCOUNT)
@@ -148,7 +148,7 @@ async fn every_public_type() {
     let failure = format!(
         r#"{{"success":false,"errors":[{{"code":6111,"message":"Bearer {CANARY}","documentation_url":"https://example.com/?key={CANARY}","source":{{"pointer":"/{CANARY}"}}}}],"messages":[],"result":null}}"#
     );
-    let refusing = RawServer::start(json("400 Bad Request", &failure), Then::Close).await;
+    let refusing = RawServer::start(json("400 Bad Request", &failure)).await;
     let error = refusing.tokens().refresh(TOKEN).await.unwrap_err();
     assert!(!error.to_string().contains(CANARY), "{error}");
     shown.add("Error", &error);
@@ -156,12 +156,12 @@ async fn every_public_type() {
     let blocked = format!(
         r#"{{"title":"Error 1020: {CANARY}","detail":"Bearer {CANARY}","error_code":1020,"cloudflare_error":true}}"#
     );
-    let blocking = RawServer::start(json("403 Forbidden", &blocked), Then::Close).await;
+    let blocking = RawServer::start(json("403 Forbidden", &blocked)).await;
     let error = blocking.tokens().refresh(TOKEN).await.unwrap_err();
     assert!(!error.to_string().contains(CANARY), "{error}");
     shown.add("Problem", error.problem().unwrap());
 
-    let listing = RawServer::start(list_of_one(), Then::Close).await;
+    let listing = RawServer::start(list_of_one()).await;
     let tokens = listing
         .builder()
         .clock(crate::support::clock())

@@ -10,11 +10,11 @@ use cf_service_tokens::{
 use cf_service_tokens_simulator::{SeedToken, Simulator};
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::support::{self, ACCOUNT, RawServer, TOKEN, Then};
+use crate::support::{self, ACCOUNT, RawServer, TOKEN};
 
 /// The clock that is right, and a client that is ahead of it by `skew`.
 fn clocks(skew: TimeDelta) -> (ManualClock, ManualClock) {
-    let right = support::clock();
+    let right = support::exact_clock();
     let client = ManualClock::new(right.now() + skew);
     (right, client)
 }
@@ -192,7 +192,7 @@ async fn server_of(clock: &ManualClock, dates: &[Date], left: TimeDelta) -> RawS
         if matches!(dated, Date::OfAProxy) {
             let page = support::answer("502 Bad Gateway", "text/html", "<h1>Bad Gateway</h1>");
             let page = with_date(page, date(TimeDelta::days(1000)));
-            return (page.into_bytes(), Then::Close);
+            return page;
         }
         let mut expires_at = expires_at.lock().unwrap();
         if request.starts_with("POST") && request.contains("/refresh") {
@@ -210,12 +210,11 @@ async fn server_of(clock: &ManualClock, dates: &[Date], left: TimeDelta) -> RawS
             "result_info": {"count": 1, "page": 1, "per_page": 1000, "total_count": 1},
         });
         let answer = support::json("200 OK", &body.to_string());
-        let answer = match dated {
+        match dated {
             Date::Ahead(ahead) => with_date(answer, date(ahead)),
             Date::Garbage => with_date(answer, "the day before yesterday"),
             _ => answer,
-        };
-        (answer.into_bytes(), Then::Close)
+        }
     })
     .await
 }
@@ -251,7 +250,7 @@ async fn without_a_date_of_the_api_the_clients_clock_decides() {
 
 #[tokio::test]
 async fn the_date_of_a_proxys_error_page_counts_for_nothing() {
-    let clock = support::clock();
+    let clock = support::exact_clock();
     let server = server_of(
         &clock,
         &[Date::OfAProxy, Date::Absent],
@@ -287,7 +286,7 @@ async fn where_the_apis_clock_jumps_a_token_is_due_by_the_latest_reading() {
         ),
         ([RIGHT, RIGHT], WINDOW + TimeDelta::days(1), 0),
     ] {
-        let clock = support::clock();
+        let clock = support::exact_clock();
         let server = server_of(&clock, &dates, left).await;
         let tokens = tokens_at(&server, &clock);
         tokens.get(TOKEN).await.unwrap();
@@ -300,7 +299,7 @@ async fn where_the_apis_clock_jumps_a_token_is_due_by_the_latest_reading() {
 
 #[tokio::test]
 async fn one_wrong_date_is_forgotten() {
-    let clock = support::clock();
+    let clock = support::exact_clock();
     let wrong = Date::Ahead(TimeDelta::days(1000));
     let server = server_of(&clock, &[RIGHT, wrong, RIGHT, RIGHT], WINDOW).await;
     let tokens = tokens_at(&server, &clock);
@@ -386,7 +385,7 @@ async fn where_the_apis_clock_jumps_a_grace_period_is_the_longest() {
             TimeDelta::hours(1),
         ),
     ] {
-        let clock = support::clock();
+        let clock = support::exact_clock();
         let server = server_of(&clock, &dates, WINDOW).await;
         let tokens = tokens_at(&server, &clock);
         for _ in dates {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
 
-use cf_service_tokens::{Client, Error, ManualClock, Retry};
+use cf_service_tokens::{Client, Error, Retry};
 use cf_service_tokens_simulator::{Operation, SeedToken, Simulator, Token};
 use chrono::TimeDelta;
 use futures_util::{StreamExt, stream};
@@ -15,7 +15,7 @@ use futures_util::{StreamExt, stream};
 use crate::every_call::{CALLS, Call, Success, opens_the_app};
 use crate::invariants;
 use crate::schedule::{Schedule, Scheme, Step, name};
-use crate::support::{self, CANARY};
+use crate::support::{CANARY, LateClock};
 
 /// How long an attempt may take, which is how long a stall takes: real time.
 const TIMEOUT: Duration = Duration::from_millis(200);
@@ -98,7 +98,7 @@ pub async fn live(schedule: &Schedule) -> Result<Tally, String> {
     let traces = schedule.is_traced.then(Traces::default);
     let guard = traces.as_ref().map(Traces::record);
 
-    let clock = Arc::new(support::clock());
+    let clock = Arc::new(LateClock::new(schedule.seed));
     let simulator = simulator(schedule, &clock).await;
     let before = simulator.tokens();
     let client = client(schedule, &simulator, &clock);
@@ -202,7 +202,7 @@ fn first_secret(client_id: &str) -> String {
     format!("{CANARY}-of-{client_id}")
 }
 
-async fn simulator(schedule: &Schedule, clock: &Arc<ManualClock>) -> Simulator {
+async fn simulator(schedule: &Schedule, clock: &Arc<LateClock>) -> Simulator {
     let token = |number| {
         let client_id = format!("seeded{number}.access");
         SeedToken::new(format!("seeded {number}"))
@@ -225,7 +225,7 @@ async fn simulator(schedule: &Schedule, clock: &Arc<ManualClock>) -> Simulator {
     builder.start().await.unwrap()
 }
 
-fn client(schedule: &Schedule, simulator: &Simulator, clock: &Arc<ManualClock>) -> Client {
+fn client(schedule: &Schedule, simulator: &Simulator, clock: &Arc<LateClock>) -> Client {
     let builder = Client::builder();
     let builder = match schedule.scheme {
         Scheme::ApiToken => builder.api_token(CANARY),

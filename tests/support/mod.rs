@@ -1,6 +1,6 @@
-//! What the tests share: a server on a plain socket, so that a test decides
-//! every byte of an answer; a clock that does not wait; and child processes with
-//! an environment of their own.
+//! What the tests share: a server on a plain socket, so that a test decides every byte
+//! of an answer; a clock that doesn't wait, but is late; and child processes with an
+//! environment of their own.
 #![allow(
     dead_code,
     clippy::panic,
@@ -11,14 +11,20 @@
 
 use std::env;
 use std::net::SocketAddr;
+use std::ops::Deref;
+use std::pin::Pin;
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cf_service_tokens::{Client, ClientBuilder, Error, ManualClock, Retry, ServiceTokens};
+use cf_service_tokens::{Client, ClientBuilder, Clock, Error, ManualClock, Retry, ServiceTokens};
 use cf_service_tokens_simulator::Simulator;
+use chrono::{DateTime, Utc};
+use fastrand::Rng;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::time::timeout;
 
 /// The ids of Cloudflare's own examples.
 pub const ACCOUNT: &str = "023e105f4ecef8ad9ca31a8372d0c353";
@@ -26,10 +32,13 @@ pub const TOKEN: &str = "f174e90a-fafe-4643-bbbc-4a0ed4fc8415";
 /// What must be found nowhere.
 pub const CANARY: &str = "canary-9Zq3vX7kB1nM5tR2";
 
-/// What happens once an answer has been written.
+/// What happens to a connection once an answer has been written.
 #[derive(Clone, Copy)]
 pub enum Then {
-    /// The connection is closed.
+    /// The connection stays open for more requests, and closes when none comes for
+    /// this long.
+    KeepAlive(Duration),
+    /// The connection closes, although the answer doesn't announce it.
     Close,
     /// The connection stays open and silent.
     Stall,
@@ -39,65 +48,111 @@ pub enum Then {
     Drip,
 }
 
-/// What to answer to a request.
-type Answer = dyn Fn(usize, &str) -> (Vec<u8>, Then) + Send + Sync;
+/// How long a connection stays open without a request, unless a test says otherwise.
+/// No test is idle for so long, however busy the machine is.
+const IDLE_LIMIT: Duration = Duration::from_secs(10);
 
-/// A server that answers as it is told, and keeps what it was asked.
+/// An answer of a [`RawServer`], every byte of it, and what happens then.
+///
+/// Text becomes an answer on a connection that stays open, so it must say how long it
+/// is. Empty text closes the connection without an answer.
+#[derive(Clone)]
+pub struct Reply {
+    bytes: Vec<u8>,
+    then: Then,
+}
+
+impl From<&str> for Reply {
+    fn from(text: &str) -> Self {
+        let then = match text {
+            "" => Then::Close,
+            _ => Then::KeepAlive(IDLE_LIMIT),
+        };
+        (text, then).into()
+    }
+}
+
+impl From<String> for Reply {
+    fn from(text: String) -> Self {
+        text.as_str().into()
+    }
+}
+
+impl<B: Into<Vec<u8>>> From<(B, Then)> for Reply {
+    fn from((bytes, then): (B, Then)) -> Self {
+        let bytes = bytes.into();
+        Self { bytes, then }
+    }
+}
+
+/// Decides the answer to a request, from its number and its text.
+type Decide = dyn Fn(usize, &str) -> Reply + Send + Sync;
+
+/// An HTTP/1.1 server that answers as a test says, and records the requests.
 pub struct RawServer {
     address: SocketAddr,
-    requests: Arc<Mutex<Vec<String>>>,
+    log: Arc<Log>,
+}
+
+#[derive(Default)]
+struct Log {
+    requests: Mutex<Vec<String>>,
+    connections: AtomicUsize,
+    open: AtomicUsize,
 }
 
 impl RawServer {
-    /// A server that gives every request the same answer.
-    pub async fn start(answer: impl Into<Vec<u8>>, then: Then) -> Self {
-        let answer = answer.into();
-        Self::scripted(move |_, _| (answer.clone(), then)).await
+    /// Starts a server that gives every request the same answer.
+    pub async fn start(reply: impl Into<Reply>) -> Self {
+        let reply = reply.into();
+        Self::scripted(move |_, _| reply.clone()).await
     }
 
-    /// A server that looks at the request, head and body, and then answers.
+    /// Starts a server that reads the request, head and body, and then answers.
     pub async fn answering(answer: impl Fn(&str) -> String + Send + Sync + 'static) -> Self {
-        Self::scripted(move |_, request| (answer(request).into_bytes(), Then::Close)).await
+        Self::scripted(move |_, request| answer(request)).await
     }
 
-    /// A server that gives its answers in turn, and the last one ever after.
+    /// Starts a server that gives its answers in turn, and from then on the last one.
     pub async fn in_turn(answers: &[String]) -> Self {
         let answers = answers.to_vec();
-        Self::scripted(move |index, _| {
-            let answer = &answers[index.min(answers.len() - 1)];
-            (answer.clone().into_bytes(), Then::Close)
-        })
-        .await
+        Self::scripted(move |index, _| answers[index.min(answers.len() - 1)].clone()).await
     }
 
-    /// A server that is told, for each request and its number from 0 on, what to
-    /// answer and what to do then.
-    pub async fn scripted(
-        answer: impl Fn(usize, &str) -> (Vec<u8>, Then) + Send + Sync + 'static,
+    /// Starts a server with a function that decides each answer. It gets the number of
+    /// the request, from 0 on, and its text.
+    pub async fn scripted<R: Into<Reply>>(
+        decide: impl Fn(usize, &str) -> R + Send + Sync + 'static,
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let requests = Arc::new(Mutex::new(Vec::new()));
-        let seen = Arc::clone(&requests);
-        let answer: Arc<Answer> = Arc::new(answer);
+        let log = Arc::<Log>::default();
+        let shared = Arc::clone(&log);
+        let decide: Arc<Decide> = Arc::new(move |index, request| decide(index, request).into());
         tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
-                tokio::spawn(serve(socket, Arc::clone(&seen), Arc::clone(&answer)));
+                let (log, decide) = (Arc::clone(&shared), Arc::clone(&decide));
+                tokio::spawn(async move {
+                    log.connections.fetch_add(1, SeqCst);
+                    log.open.fetch_add(1, SeqCst);
+                    serve(socket, &log, &*decide).await;
+                    log.open.fetch_sub(1, SeqCst);
+                });
             }
         });
-        Self { address, requests }
+        Self { address, log }
     }
 
     pub fn base_url(&self) -> String {
         format!("http://{}/client/v4", self.address)
     }
 
-    /// The requests so far, heads and bodies as they were sent.
+    /// Returns the requests so far, heads and bodies as they were sent.
     pub fn requests(&self) -> Vec<String> {
-        self.requests.lock().unwrap().clone()
+        self.log.requests.lock().unwrap().clone()
     }
 
-    /// The one request so far, fit for a snapshot.
+    /// Returns the only request so far, fit for a snapshot.
     pub fn request(&self) -> String {
         let requests = self.requests();
         assert_eq!(requests.len(), 1, "{requests:?}");
@@ -113,65 +168,95 @@ impl RawServer {
             .replace('\r', "")
     }
 
-    /// A client of this server that tries each call once.
+    /// Returns how many connections clients have made so far.
+    pub fn connections(&self) -> usize {
+        self.log.connections.load(SeqCst)
+    }
+
+    /// Returns how many connections are open at the server's end.
+    pub fn open_connections(&self) -> usize {
+        self.log.open.load(SeqCst)
+    }
+
+    /// Returns the builder of a client of this server that tries each call once.
     pub fn builder(&self) -> ClientBuilder {
-        Client::builder()
-            .api_token(CANARY)
-            .base_url(self.base_url())
-            .retry(Retry::none())
+        builder_of(self.base_url())
     }
 
+    /// Returns the service tokens of an account, with a client that tries each call once.
     pub fn tokens(&self) -> ServiceTokens {
-        self.builder()
-            .build()
-            .unwrap()
-            .account(ACCOUNT)
-            .unwrap()
-            .service_tokens()
+        service_tokens(self.builder())
     }
 }
 
-/// The service tokens of a simulator's account, by a client with default settings.
+/// Returns the builder of a client of the API at this URL that tries each call once.
+pub fn builder_of(base_url: String) -> ClientBuilder {
+    Client::builder()
+        .api_token(CANARY)
+        .base_url(base_url)
+        .retry(Retry::none())
+}
+
+/// Builds the client, and returns the service tokens of [`ACCOUNT`].
+pub fn service_tokens(builder: ClientBuilder) -> ServiceTokens {
+    let account = builder.build().unwrap().account(ACCOUNT);
+    account.unwrap().service_tokens()
+}
+
+/// Returns the service tokens of a simulator's account, with default settings.
 pub fn tokens_of(simulator: &Simulator) -> ServiceTokens {
-    let client = Client::builder()
-        .api_token(simulator.api_token())
-        .base_url(simulator.base_url())
-        .build()
-        .unwrap();
-    let account = client.account(simulator.account_id()).unwrap();
-    account.service_tokens()
+    tokens_with(simulator, |builder| builder)
 }
 
-async fn serve(mut socket: TcpStream, seen: Arc<Mutex<Vec<String>>>, answer: Arc<Answer>) {
-    let Some(request) = read_request(&mut socket).await else {
-        return;
-    };
-    let (answer, then) = {
-        let mut seen = seen.lock().unwrap();
-        let decided = answer(seen.len(), &request);
-        seen.push(request);
-        decided
-    };
-    if socket.write_all(&answer).await.is_err() {
-        return;
-    }
-    match then {
-        Then::Close => {}
-        Then::Stall => std::future::pending().await,
-        Then::Drip => loop {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-            if socket.write_all(&answer[answer.len() - 1..]).await.is_err() {
-                break;
+/// Returns the service tokens of a simulator's account, with settings that `set` changes.
+pub fn tokens_with(
+    simulator: &Simulator,
+    set: impl FnOnce(ClientBuilder) -> ClientBuilder,
+) -> ServiceTokens {
+    let builder = Client::builder()
+        .api_token(simulator.api_token())
+        .base_url(simulator.base_url());
+    let client = set(builder).build().unwrap();
+    let account = client.account(simulator.account_id());
+    account.unwrap().service_tokens()
+}
+
+/// Serves the requests of one connection until an answer ends it or the client does.
+async fn serve(mut socket: TcpStream, log: &Log, decide: &Decide) {
+    let mut idle_limit = IDLE_LIMIT;
+    // Waiting for a request must not outlive the limit, but reading one may.
+    while let Ok(Ok(())) = timeout(idle_limit, socket.readable()).await
+        && let Some(request) = read_request(&mut socket).await
+    {
+        let Reply { bytes, then } = {
+            let mut requests = log.requests.lock().unwrap();
+            let reply = decide(requests.len(), &request);
+            requests.push(request);
+            reply
+        };
+        if socket.write_all(&bytes).await.is_err() {
+            return;
+        }
+        match then {
+            Then::KeepAlive(limit) => idle_limit = limit,
+            Then::Close => return,
+            Then::Stall => std::future::pending().await,
+            Then::Drip => loop {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                if socket.write_all(&bytes[bytes.len() - 1..]).await.is_err() {
+                    return;
+                }
+            },
+            Then::Repeat => {
+                let last = [*bytes.last().unwrap(); 64 * 1024];
+                while socket.write_all(&last).await.is_ok() {}
+                return;
             }
-        },
-        Then::Repeat => {
-            let last = [*answer.last().unwrap(); 64 * 1024];
-            while socket.write_all(&last).await.is_ok() {}
         }
     }
 }
 
-/// Reads a request's head, and its body if it says how long that is.
+/// Reads a request's head, and as much of a body as the head announces.
 pub async fn read_request(socket: &mut TcpStream) -> Option<String> {
     let mut bytes = Vec::new();
     loop {
@@ -195,24 +280,106 @@ pub async fn read_request(socket: &mut TcpStream) -> Option<String> {
     }
 }
 
-/// An answer with a ray id, a content type and the right length. It says that the
-/// connection will be closed, so that no later request is sent into a closed one.
+/// Returns an answer with a ray id, a content type and the right length.
 pub fn answer(status: &str, content_type: &str, body: &str) -> String {
     format!(
         "HTTP/1.1 {status}\r\ncf-ray: 8f2b1c9d0e1f2a3b-FRA\r\ncontent-type: {content_type}\r\n\
-         connection: close\r\ncontent-length: {}\r\n\r\n{body}",
+         content-length: {}\r\n\r\n{body}",
         body.len()
     )
 }
 
-/// An answer with a JSON body.
+/// Returns an answer with a JSON body.
 pub fn json(status: &str, body: &str) -> String {
     answer(status, "application/json", body)
 }
 
-/// A clock that moves as it is slept on, from noon of a certain day.
-pub fn clock() -> ManualClock {
+/// A clock on which a sleep takes no real time and ends late, as on a busy machine.
+#[derive(Clone)]
+pub struct LateClock {
+    clock: ManualClock,
+    random: Arc<Mutex<Rng>>,
+}
+
+/// The latest that a sleep on a [`LateClock`] ends.
+pub const LATEST: Duration = Duration::from_secs(3);
+
+impl LateClock {
+    /// Creates a clock that stands at noon of a certain day. The seed decides how late
+    /// each sleep ends.
+    pub fn new(seed: u64) -> Self {
+        Self {
+            clock: exact_clock(),
+            random: Arc::new(Mutex::new(Rng::with_seed(seed))),
+        }
+    }
+}
+
+/// Draws how late a sleep ends: on time, by some milliseconds, or by up to [`LATEST`].
+pub fn lateness(random: &mut Rng) -> Duration {
+    match random.u8(..4) {
+        0 => Duration::ZERO,
+        1 | 2 => Duration::from_micros(random.u64(1..20_000)),
+        _ => LATEST.mul_f64(random.f64()),
+    }
+}
+
+impl Clock for LateClock {
+    fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.clock.elapsed()
+    }
+
+    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        let late = lateness(&mut self.random.lock().unwrap());
+        self.clock.sleep(duration.saturating_add(late))
+    }
+}
+
+impl Deref for LateClock {
+    type Target = ManualClock;
+
+    fn deref(&self) -> &ManualClock {
+        &self.clock
+    }
+}
+
+/// Returns a clock on which sleeps end on time, for a test that shows the times.
+pub fn exact_clock() -> ManualClock {
     ManualClock::new("2026-11-24T12:00:00Z".parse().unwrap())
+}
+
+/// Set to a number: the seed of the clocks of a test program.
+const CLOCK_SEED: &str = "CLOCK_SEED";
+
+/// Returns a clock of the seed in `CLOCK_SEED`, or of seed 1.
+pub fn clock() -> LateClock {
+    let seed = env::var(CLOCK_SEED).map_or(1, |seed| seed.parse().unwrap());
+    // Shown only where the test fails.
+    println!("to repeat this: {CLOCK_SEED}={seed}");
+    LateClock::new(seed)
+}
+
+/// Runs tests of this program again, those whose names hold one of `names`, with clocks
+/// of other seeds.
+pub fn repeat_with_other_clocks(names: &[&str]) {
+    for seed in 2..6 {
+        let output = Command::new(env::current_exe().unwrap())
+            .args(names)
+            .args(["--skip", "other_clocks"])
+            .env(CLOCK_SEED, seed.to_string())
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{CLOCK_SEED}={seed}: {text}");
+        assert!(
+            !text.contains(" 0 passed"),
+            "no test has such a name: {text}"
+        );
+    }
 }
 
 /// What a call ends with whose answer stops after the head. A machine that has too

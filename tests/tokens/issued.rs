@@ -1,6 +1,6 @@
 //! New secrets: shown once by the API, never lost and never printed here.
 
-use crate::support::{ACCOUNT, CANARY, RawServer, TOKEN, Then, answer, json};
+use crate::support::{ACCOUNT, CANARY, RawServer, Reply, TOKEN, Then, answer, json};
 use std::time::Duration;
 
 use cf_service_tokens::{
@@ -12,22 +12,16 @@ use secrecy::ExposeSecret;
 
 const CLIENT_ID: &str = "88bf3b6d86161464f6509f7219099e57.access.example.com";
 
-async fn rotate(
-    answer: impl Into<Vec<u8>>,
-    then: Then,
-) -> Result<Response<IssuedServiceToken>, Error> {
-    let server = RawServer::start(answer, then).await;
+async fn rotate(reply: impl Into<Reply>) -> Result<Response<IssuedServiceToken>, Error> {
+    let server = RawServer::start(reply).await;
     let tokens = server.tokens();
     tokens
         .rotate(TOKEN, &RotateServiceToken::revoke_now())
         .await
 }
 
-async fn create(
-    answer: impl Into<Vec<u8>>,
-    then: Then,
-) -> Result<Response<IssuedServiceToken>, Error> {
-    let server = RawServer::start(answer, then).await;
+async fn create(reply: impl Into<Reply>) -> Result<Response<IssuedServiceToken>, Error> {
+    let server = RawServer::start(reply).await;
     server.tokens().create(&CreateServiceToken::new("ci")).await
 }
 
@@ -127,9 +121,9 @@ async fn odd_answers_do_not_lose_the_secret() {
     for (what, body) in ODD_ANSWERS {
         let body = filled_in(body);
         for issued in [
-            rotate(json("200 OK", &body), Then::Close).await,
-            create(json("201 Created", &body), Then::Close).await,
-            create(json("200 OK", &body), Then::Close).await,
+            rotate(json("200 OK", &body)).await,
+            create(json("201 Created", &body)).await,
+            create(json("200 OK", &body)).await,
         ] {
             let issued = issued.unwrap_or_else(|error| panic!("{what}: {error}"));
             assert_eq!(issued.credentials().expose_secret(), CANARY, "{what}");
@@ -152,8 +146,8 @@ async fn a_secret_in_another_place_is_no_success_and_its_place_is_named() {
     for (body, places) in MISPLACED {
         let body = filled_in(body);
         for issued in [
-            rotate(json("200 OK", &body), Then::Close).await,
-            create(json("201 Created", &body), Then::Close).await,
+            rotate(json("200 OK", &body)).await,
+            create(json("201 Created", &body)).await,
         ] {
             let error = issued.expect_err(&body);
             assert!(
@@ -173,17 +167,16 @@ async fn a_secret_in_another_place_is_no_success_and_its_place_is_named() {
             );
         }
     }
-    let error = rotate(json("200 OK", &filled_in(MISPLACED[1].0)), Then::Close).await;
+    let error = rotate(json("200 OK", &filled_in(MISPLACED[1].0))).await;
     insta::assert_snapshot!(error.unwrap_err(), @"rotate account service token: the answer can't be read at `result.client_secret`: expected a client secret (HTTP 200, ray id 8f2b1c9d0e1f2a3b-FRA, application/json, 163 bytes); a secret may be at `result[0].client_secret`; the call may have taken effect; keep the body of the answer, and look for the secret there");
 }
 
 /// Makes a call of each kind that makes a secret, at a server with this answer.
 async fn failures_of_calls_that_make_a_secret(
-    answer: &[u8],
-    then: Then,
+    reply: Reply,
     set: impl Fn(ClientBuilder) -> ClientBuilder,
 ) -> [Error; 4] {
-    let server = RawServer::start(answer, then).await;
+    let server = RawServer::start(reply).await;
     let client = set(server.builder()).build().unwrap();
     let tokens = client.account(ACCOUNT).unwrap().service_tokens();
     let update = UpdateServiceToken::new().client_secret_version(2);
@@ -218,68 +211,48 @@ async fn an_error_of_any_kind_names_the_places_of_a_secret() {
     let cut = |answer: String| answer.as_bytes()[..answer.len() - 5].to_vec();
     let long = json("200 OK", &format!("{whole}{}", " ".repeat(5000)));
     let place = "result.client_secret";
-    for (what, answer, then, place) in [
+    for (what, reply, place) in [
         (
             "a broken connection",
-            cut(json("200 OK", &whole)),
-            Then::Close,
+            Reply::from((cut(json("200 OK", &whole)), Then::Close)),
             place,
         ),
-        ("a timeout", cut(json("200 OK", &whole)), Then::Stall, place),
-        ("invalid UTF-8", not_utf8, Then::Close, place),
+        (
+            "a timeout",
+            (cut(json("200 OK", &whole)), Then::Stall).into(),
+            place,
+        ),
+        ("invalid UTF-8", (not_utf8, Then::Close).into(), place),
         (
             "half of the JSON",
             json("200 OK", &whole[..whole.len() - 5]).into(),
-            Then::Close,
             place,
         ),
-        (
-            "success: false",
-            json("200 OK", &refused).into(),
-            Then::Close,
-            place,
-        ),
-        (
-            "HTTP 500",
-            json("500 Oops", &whole).into(),
-            Then::Close,
-            place,
-        ),
-        (
-            "a refusal",
-            json("409 Conflict", &refused).into(),
-            Then::Close,
-            place,
-        ),
-        (
-            "a redirect",
-            json("302 Found", &whole).into(),
-            Then::Close,
-            place,
-        ),
-        ("a body beyond the limit", long.into(), Then::Close, place),
+        ("success: false", json("200 OK", &refused).into(), place),
+        ("HTTP 500", json("500 Oops", &whole).into(), place),
+        ("a refusal", json("409 Conflict", &refused).into(), place),
+        ("a redirect", json("302 Found", &whole).into(), place),
+        ("a body beyond the limit", long.into(), place),
         (
             "a text",
             answer("200 OK", "text/plain", FORMED).into(),
-            Then::Close,
             "body",
         ),
         (
             "a page",
             answer("502 Oops", "text/html", &format!("<p>{FORMED}</p>")).into(),
-            Then::Close,
             "body",
         ),
     ] {
         let set = |builder: ClientBuilder| {
             // Enough for the head and the body's start on any machine.
-            let timeout = match then {
-                Then::Stall => Duration::from_secs(1),
+            let timeout = match what {
+                "a timeout" => Duration::from_secs(1),
                 _ => Duration::from_secs(30),
             };
             builder.body_limit(4000).timeout(timeout)
         };
-        for error in failures_of_calls_that_make_a_secret(&answer, then, set).await {
+        for error in failures_of_calls_that_make_a_secret(reply, set).await {
             assert_eq!(error.secret_places(), [place], "{what}: {error}");
             let body = String::from_utf8_lossy(error.body().unwrap()).into_owned();
             assert!(body.contains(CANARY) || body.contains(FORMED), "{what}");
@@ -296,7 +269,7 @@ async fn an_error_of_any_kind_names_the_places_of_a_secret() {
         }
     }
     // A refresh makes no secret, so its answer is not searched for one.
-    let server = RawServer::start(json("500 Oops", &whole), Then::Close).await;
+    let server = RawServer::start(json("500 Oops", &whole)).await;
     let error = server.tokens().refresh(TOKEN).await.unwrap_err();
     assert_eq!(error.secret_places(), [""; 0]);
 }
@@ -304,9 +277,7 @@ async fn an_error_of_any_kind_names_the_places_of_a_secret() {
 #[tokio::test]
 async fn an_answer_that_is_too_deep_to_be_searched_says_so() {
     let body = filled_in(r#"{"success":true,"result":{"x":DEEP}}"#);
-    let error = rotate(json("200 OK", &body), Then::Close)
-        .await
-        .unwrap_err();
+    let error = rotate(json("200 OK", &body)).await.unwrap_err();
     assert!(error.to_string().contains("nested too deeply"), "{error}");
     assert_eq!(error.body(), Some(body.as_bytes()));
 }
@@ -317,7 +288,7 @@ async fn what_could_not_be_read_is_named() {
         .1
         .replace("SECRET", CANARY)
         .replace("ID", CLIENT_ID);
-    let issued = rotate(json("200 OK", &body), Then::Close).await.unwrap();
+    let issued = rotate(json("200 OK", &body)).await.unwrap();
     let mut unreadable = issued.unreadable().to_vec();
     unreadable.sort();
     assert_eq!(unreadable, ["result.enabled", "result.id", "result.name"]);
@@ -342,9 +313,7 @@ async fn what_only_mentions_a_secret_is_not_taken_for_one() {
         let body = format!(
             r#"{{"success":true,"errors":[{{"code":1002,"message":"{message}"}}],"messages":[{{"code":1001,"message":"{message}"}}],"result":{result}}}"#
         );
-        let error = rotate(json("200 OK", &body), Then::Close)
-            .await
-            .unwrap_err();
+        let error = rotate(json("200 OK", &body)).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Decode, "{error}");
         assert_eq!(error.body(), Some(body.as_bytes()));
         assert_eq!(error.api_messages()[0].code, 1001);
@@ -369,7 +338,7 @@ async fn the_lists_of_an_odd_answer_are_kept() {
         let body = format!(
             r#"{{"success":{success},"errors":[{{"code":1002,"message":"odd"}}],"messages":[{{"code":1001,"message":"store it"}}],"result":{result}}}"#
         );
-        let (errors, messages) = match rotate(json("200 OK", &body), Then::Close).await {
+        let (errors, messages) = match rotate(json("200 OK", &body)).await {
             Ok(issued) => {
                 assert_eq!(issued.credentials().expose_secret(), CANARY);
                 assert_eq!(issued.unreadable(), unreadable.as_slice());
@@ -409,7 +378,7 @@ async fn an_answer_that_holds_no_readable_secret_is_kept_whole() {
         ),
     ];
     for (what, answer) in cases {
-        let error = rotate(answer, Then::Close).await.unwrap_err();
+        let error = rotate(answer).await.unwrap_err();
         let body = String::from_utf8_lossy(error.body().unwrap()).into_owned();
         assert!(
             body.contains(CANARY),
@@ -432,8 +401,8 @@ async fn an_answer_with_the_documented_fields_alone() {
         r#"{{"success":true,"errors":[],"messages":[],"result":{{"id":"{TOKEN}","client_id":"{CLIENT_ID}","client_secret":"{CANARY}","name":"CI/CD token","duration":"60m","enabled":true,"created_at":"2026-11-24T12:00:00Z","updated_at":"2026-11-25T12:00:00Z"}}}}"#
     );
     for issued in [
-        create(json("201 Created", &body), Then::Close).await,
-        rotate(json("200 OK", &body), Then::Close).await,
+        create(json("201 Created", &body)).await,
+        rotate(json("200 OK", &body)).await,
     ] {
         let issued = issued.unwrap();
         assert_eq!(issued.credentials().expose_secret(), CANARY);
@@ -451,9 +420,7 @@ async fn undocumented_fields_are_decoded_all_the_same() {
     let body = format!(
         r#"{{"success":true,"errors":[],"messages":[],"result":{{"id":"{TOKEN}","client_id":"{CLIENT_ID}","client_secret":"{CANARY}","name":"CI/CD token","duration":"60m","expires_at":"2027-11-24T12:00:00Z","last_seen_at":"2026-11-24T12:00:00Z","client_secret_version":2}}}}"#
     );
-    let issued = create(json("201 Created", &body), Then::Close)
-        .await
-        .unwrap();
+    let issued = create(json("201 Created", &body)).await.unwrap();
     assert_eq!(issued.status(), 201);
     assert_eq!(issued.id.as_deref(), Some(TOKEN));
     assert_eq!(issued.client_secret_version, Some(2));

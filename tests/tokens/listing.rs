@@ -247,8 +247,7 @@ async fn stuck(info: Value) -> RawServer {
             .collect();
         let mut body = json!({ "success": true, "errors": [], "messages": [], "result": tokens });
         body["result_info"] = info.clone();
-        let answer = crate::support::json("200 OK", &body.to_string());
-        (answer.into_bytes(), crate::support::Then::Close)
+        crate::support::json("200 OK", &body.to_string())
     })
     .await
 }
@@ -369,8 +368,7 @@ async fn pages(pages: &'static [&'static [u32]], info: Value) -> RawServer {
             .collect();
         let mut body = json!({ "success": true, "errors": [], "messages": [], "result": tokens });
         body["result_info"] = info.clone();
-        let answer = crate::support::json("200 OK", &body.to_string());
-        (answer.into_bytes(), crate::support::Then::Close)
+        crate::support::json("200 OK", &body.to_string())
     })
     .await
 }

@@ -1,6 +1,6 @@
 //! Refreshing a service token: what goes over the wire, and what comes back.
 
-use crate::support::{ACCOUNT, RawServer, TOKEN, Then, json};
+use crate::support::{ACCOUNT, RawServer, TOKEN, json};
 use cf_service_tokens::{
     AccountId, Client, ErrorKind, ServiceToken, ServiceTokenId, TokenDuration,
 };
@@ -11,7 +11,7 @@ const DOCUMENTED: &str = include_str!("../data/refreshed.json");
 
 #[tokio::test]
 async fn the_documented_answer_shows_all_its_fields() {
-    let server = RawServer::start(json("200 OK", DOCUMENTED), Then::Close).await;
+    let server = RawServer::start(json("200 OK", DOCUMENTED)).await;
     let token = server.tokens().refresh(TOKEN).await.unwrap();
 
     let instant: DateTime<Utc> = "2014-01-01T05:20:00.12345Z".parse().unwrap();
@@ -57,14 +57,14 @@ async fn the_documented_answer_shows_all_its_fields() {
 
 #[tokio::test]
 async fn the_request_as_it_is_sent() {
-    let server = RawServer::start(json("200 OK", DOCUMENTED), Then::Close).await;
+    let server = RawServer::start(json("200 OK", DOCUMENTED)).await;
     server.tokens().refresh(TOKEN).await.unwrap();
     insta::assert_snapshot!(server.request());
 }
 
 #[tokio::test]
 async fn a_slash_at_the_end_of_the_base_url_changes_nothing() {
-    let server = RawServer::start(json("200 OK", DOCUMENTED), Then::Close).await;
+    let server = RawServer::start(json("200 OK", DOCUMENTED)).await;
     let client = server.builder().base_url(format!("{}/", server.base_url()));
     let tokens = client
         .build()
@@ -80,7 +80,7 @@ async fn a_slash_at_the_end_of_the_base_url_changes_nothing() {
 
 #[tokio::test]
 async fn settings_of_the_http_client_and_another_user_agent_are_used() {
-    let server = RawServer::start(json("200 OK", DOCUMENTED), Then::Close).await;
+    let server = RawServer::start(json("200 OK", DOCUMENTED)).await;
     let headers = [(http::header::FROM, "me@example.com".parse().unwrap())];
     let headers = headers.into_iter().collect();
     let client = server
@@ -103,7 +103,7 @@ async fn settings_of_the_http_client_and_another_user_agent_are_used() {
 
 #[tokio::test]
 async fn a_wrong_id_never_reaches_the_wire() {
-    let server = RawServer::start(json("200 OK", DOCUMENTED), Then::Close).await;
+    let server = RawServer::start(json("200 OK", DOCUMENTED)).await;
     let client = server.builder().build().unwrap();
     let too_long = "a".repeat(37);
     for id in [
@@ -132,7 +132,7 @@ async fn a_wrong_id_never_reaches_the_wire() {
 
 #[tokio::test]
 async fn a_call_can_be_spawned() {
-    let server = RawServer::start(json("200 OK", DOCUMENTED), Then::Close).await;
+    let server = RawServer::start(json("200 OK", DOCUMENTED)).await;
     let client: Client = server.builder().build().unwrap();
     let call = tokio::spawn(async move {
         client
@@ -146,7 +146,7 @@ async fn a_call_can_be_spawned() {
 
 #[tokio::test]
 async fn a_call_takes_a_token_by_its_id_or_as_a_whole() {
-    let server = RawServer::start(json("200 OK", DOCUMENTED), Then::Close).await;
+    let server = RawServer::start(json("200 OK", DOCUMENTED)).await;
     let tokens = server.tokens();
     let id = ServiceTokenId::new(TOKEN).unwrap();
     let token = tokens.refresh(TOKEN).await.unwrap();
@@ -166,7 +166,7 @@ async fn a_call_takes_a_token_by_its_id_or_as_a_whole() {
 
 #[tokio::test]
 async fn a_token_without_an_id_is_an_error_before_the_wire() {
-    let server = RawServer::start(json("200 OK", DOCUMENTED), Then::Close).await;
+    let server = RawServer::start(json("200 OK", DOCUMENTED)).await;
     let tokens = server.tokens();
     let mut token = ServiceToken::default();
     let error = tokens.refresh(&token).await.unwrap_err();

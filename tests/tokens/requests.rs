@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{ACCOUNT, RawServer, TOKEN, Then, json};
+use crate::support::{ACCOUNT, RawServer, TOKEN, json};
 use cf_service_tokens::{
     CreateServiceToken, ErrorKind, GoDuration, RotateServiceToken, TokenDuration,
     UpdateServiceToken,
@@ -13,7 +13,7 @@ const TOKEN_ANSWER: &str = r#"{"success":true,"errors":[],"messages":[],"result"
 const PAGE_ANSWER: &str = r#"{"success":true,"errors":[],"messages":[],"result":[]}"#;
 
 async fn server(body: &str) -> RawServer {
-    RawServer::start(json("200 OK", body), Then::Close).await
+    RawServer::start(json("200 OK", body)).await
 }
 
 fn instant() -> DateTime<Utc> {
