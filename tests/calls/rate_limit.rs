@@ -115,5 +115,5 @@ async fn a_lock_out_that_one_call_is_told_holds_for_the_next() {
 /// A sleep that ends late must not change what a call comes to.
 #[test]
 fn with_other_clocks_waits_end_the_same() {
-    crate::support::repeat_with_other_clocks(&["retry::", "rate_limit::"]);
+    crate::support::repeat_with_other_clocks(&["retry::", "failed_counts", "lock_out"]);
 }
