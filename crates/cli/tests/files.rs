@@ -425,13 +425,13 @@ fn a_replaced_file_keeps_its_access_control_list() {
 
     // Nor is it given one that its directory has for new files.
     let world = World::new();
-    let directory = world.directory.path();
-    let path = world.path("secret");
+    fs::create_dir(world.path("app")).unwrap();
+    let path = world.path("app/secret");
     fs::write(&path, OLD_SECRET).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
     let default = "system.posix_acl_default";
-    rustix::fs::setxattr(directory, default, &acl(), XattrFlags::empty()).unwrap();
-    assert_eq!(rotate(&world, "secret").code, Some(0));
+    rustix::fs::setxattr(world.path("app"), default, &acl(), XattrFlags::empty()).unwrap();
+    assert_eq!(rotate(&world, "app/secret").code, Some(0));
     assert_eq!((acl_of(&path), mode(&path)), (None, 0o640));
 }
 

@@ -85,8 +85,12 @@ fn pipe_with(input: &[u8]) -> io::Result<PipeReader> {
     // A pipe holds at least 4,096 bytes. Nothing reads it yet, so a write that does not
     // fit must not wait.
     rustix::io::ioctl_fionbio(&writer, true)?;
-    writer.write_all(input)?;
-    Ok(reader)
+    match writer.write_all(input) {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            Err(io::Error::other("the secret is too long for a pipe"))
+        }
+        written => written.map(|()| reader),
+    }
 }
 
 /// Returns what the command can know beside the secret.
