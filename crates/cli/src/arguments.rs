@@ -211,7 +211,7 @@ pub(crate) struct Delivery {
     /// calls the API, and keeps the secret in the journal until it is stored.
     ///
     ///   FILE              holds only the secret, without a line break; a file that holds
-    ///                     anything else is refused
+    ///                     anything but such a secret is refused
     ///   file:FILE         the same, whatever the file holds
     ///   env-file:FILE     CF_ACCESS_CLIENT_ID=... and CF_ACCESS_CLIENT_SECRET=...;
     ///                     other lines of the file stay

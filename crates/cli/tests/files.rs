@@ -253,6 +253,10 @@ fn a_bare_file_that_holds_more_than_a_secret_is_refused() {
         b"CF_ACCESS_CLIENT_SECRET=cfast_oldoldoldoldoldoldoldoldold",
         b"short",
         b"two words that are no secret",
+        // API tokens, and another kind of key.
+        b"cfut_aB3dE5gH7jK9mN1pQ3sT5vW7yZ9bC1eF3hI5kL7n12ab34c",
+        b"aB3dE5gH7jK9mN1pQ3sT5vW7yZ9bC1eF3hI5kL7n",
+        b"f174e90a-fafe-4643-bbbc-4a0ed4fc8415",
         b"cfast_oldoldoldoldoldoldoldold\ncfast_oldoldoldoldoldoldoldold\n",
         b"\xe9\xe9\xe9\xe9\xe9\xe9\xe9\xe9\xe9\xe9\xe9\xe9\xe9\xe9\xe9\xe9\xe9\xe9\xe9\xe9",
         b"{\"password\":\"hunter222222222222\"}",
@@ -261,7 +265,11 @@ fn a_bare_file_that_holds_more_than_a_secret_is_refused() {
         let world = World::new();
         fs::write(world.path("app.env"), content).unwrap();
         let ran = rotate(&world, "app.env");
-        assert_refused(&world, &ran, "it holds something else than one secret");
+        assert_refused(
+            &world,
+            &ran,
+            "it does not hold just the secret of a service token",
+        );
         for other in ["env-file:", "file:"] {
             let path = world.path("app.env");
             let other = format!("{other}{}", path.display());

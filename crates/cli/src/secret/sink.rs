@@ -30,9 +30,6 @@ const CLIENT_SECRET: &str = "CF_ACCESS_CLIENT_SECRET";
 /// known forms of a secret are much shorter.
 const SECRET_ROOM: usize = 4096;
 
-/// The length from which the content of a file looks like a secret.
-const MIN_SECRET_LEN: usize = 20;
-
 /// Where a new secret goes, as the command line names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Sink {
@@ -217,25 +214,33 @@ fn require_outside(path: &Path, journal: &Path) -> io::Result<()> {
     }
 }
 
-/// Makes sure that nothing but a secret is lost if the file is replaced.
+/// Makes sure that nothing but an old secret is lost if the file is replaced.
 fn require_nothing_but_a_secret(path: &Path) -> io::Result<()> {
-    let is_secret = match file::read(path) {
+    let is_harmless = match file::read(path) {
         Err(error) if error.kind() == io::ErrorKind::FileTooLarge => false,
         content => content?.is_none_or(|content| {
             let content = content.trim_ascii_end();
-            let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-".contains(byte);
-            content.is_empty() || content.len() >= MIN_SECRET_LEN && content.iter().all(is_plain)
+            content.is_empty() || is_client_secret(content)
         }),
     };
-    if is_secret {
+    if is_harmless {
         return Ok(());
     }
     let path = path.display();
     let fault = format!(
-        "it holds something else than one secret; to set the credentials among its other lines, \
-         use env-file:{path}; to replace all of it, use file:{path}"
+        "it does not hold just the secret of a service token; to set the credentials among its \
+         other lines, use env-file:{path}; to replace all of it, use file:{path}"
     );
     Err(io::Error::new(io::ErrorKind::InvalidData, fault))
+}
+
+/// Whether a text has one of the forms of a service token's secret. Other credentials, such
+/// as API tokens, have none of them.
+fn is_client_secret(text: &[u8]) -> bool {
+    match text.strip_prefix(b"cfast_") {
+        Some(rest) => rest.len() >= 20 && rest.iter().all(u8::is_ascii_alphanumeric),
+        None => text.len() == 64 && text.iter().all(u8::is_ascii_hexdigit),
+    }
 }
 
 impl ProvedSink {

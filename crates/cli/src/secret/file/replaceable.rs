@@ -77,8 +77,11 @@ pub(super) fn keep_access(path: &Path, old: &Metadata, new: &File) -> io::Result
     }
     #[cfg(target_os = "linux")]
     linux::keep_attributes(path, new)?;
-    // After the list, which the mode is a part of.
-    new.set_permissions(old.permissions())
+    // After the list, which the mode is a part of. Some file systems allow no change.
+    match new.metadata()?.mode() == old.mode() {
+        true => Ok(()),
+        false => new.set_permissions(old.permissions()),
+    }
 }
 
 fn refused(fault: &str) -> io::Error {
