@@ -2,10 +2,9 @@
 
 use std::error::Error as StdError;
 use std::fmt;
-use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::generated::types::ServiceToken;
@@ -57,7 +56,7 @@ pub enum RenewalOutcome {
     /// The renewal failed.
     Failed {
         /// Why it failed. It serializes as its message.
-        error: Arc<RenewalError>,
+        error: RenewalError,
     },
     /// The renewal was not tried, since the pass stopped early; see
     /// [`RenewalReport::error`](super::RenewalReport::error).
@@ -77,7 +76,9 @@ pub enum RenewalOutcome {
 /// let error = RenewalError::NotExtended { expires_at: None };
 /// assert!(error.to_string().starts_with("the API reported success, but"));
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema), schemars(inline))]
+#[serde(from = "String", into = "String")]
 #[non_exhaustive]
 pub enum RenewalError {
     /// The call failed. If [`Error::may_have_been_applied`] holds, the token may have been
@@ -215,32 +216,17 @@ impl fmt::Display for RenewalError {
     }
 }
 
-impl Serialize for RenewalError {
-    /// Writes the message.
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+impl From<RenewalError> for String {
+    /// Returns the message.
+    fn from(error: RenewalError) -> Self {
+        error.to_string()
     }
 }
 
-impl<'de> Deserialize<'de> for RenewalError {
-    /// Reads the message.
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer).map(Self::Deserialized)
-    }
-}
-
-#[cfg(feature = "schemars")]
-impl schemars::JsonSchema for RenewalError {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "RenewalError".into()
-    }
-
-    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        String::json_schema(generator)
+impl From<String> for RenewalError {
+    /// Keeps the message of an error that was serialized.
+    fn from(message: String) -> Self {
+        Self::Deserialized(message)
     }
 }
 

@@ -3,7 +3,6 @@
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::fmt;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use std::vec;
@@ -309,7 +308,7 @@ impl Pass {
         } else {
             self.start_renewing();
         }
-        self.report.error = Some(Arc::new(error));
+        self.report.error = Some(error);
     }
 
     fn start_renewing(&mut self) {
@@ -347,10 +346,9 @@ impl Pass {
                 RenewalOutcome::Renewed { expires_at }
             }
             Err(error) => {
-                let error = Arc::new(error);
                 if error.stops_a_pass() {
                     self.stage = Stage::Stopping;
-                    self.report.error = Some(Arc::clone(&error));
+                    self.report.error = Some(error.clone());
                 }
                 RenewalOutcome::Failed { error }
             }

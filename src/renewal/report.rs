@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::error::Error as StdError;
 use std::fmt;
-use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
@@ -59,7 +58,7 @@ pub struct RenewalReport {
     pub unmatched: Vec<String>,
     /// The error that stopped the pass early: the listing failed, the API did not accept the
     /// credentials, or the tokio runtime shut down.
-    pub error: Option<Arc<RenewalError>>,
+    pub error: Option<RenewalError>,
     /// When the next token falls due, not counting the ones that are due now; `None` if no
     /// token ever does.
     pub next_due: Option<DateTime<Utc>>,
@@ -161,10 +160,6 @@ impl RenewalReport {
         self.error.is_none() && self.unmatched.is_empty() && self.at_risk().next().is_none()
     }
 
-    fn skipped_for(&self, reason: SkipReason) -> usize {
-        self.skipped.get(&reason).copied().unwrap_or_default()
-    }
-
     /// Whether something failed that may succeed in another pass.
     pub(super) fn is_worth_another_pass(&self) -> bool {
         let may_pass = |token: &TokenRenewal| match token.outcome {
@@ -225,6 +220,7 @@ impl fmt::Display for RenewalReport {
             let same = |token: &&TokenRenewal| token.outcome.as_str() == outcome;
             self.tokens.iter().filter(same).count()
         };
+        let skipped = |reason| self.skipped.get(&reason).copied().unwrap_or_default();
         let counts = [
             ("renewed", of("renewed")),
             ("to renew", of("planned")),
@@ -232,8 +228,8 @@ impl fmt::Display for RenewalReport {
             ("not tried", of("not_tried")),
             ("can't be renewed", of("unable")),
             ("skipped", self.skipped.values().sum()),
-            ("of them expired", self.skipped_for(SkipReason::Expired)),
-            ("of them disabled", self.skipped_for(SkipReason::Disabled)),
+            ("of them expired", skipped(SkipReason::Expired)),
+            ("of them disabled", skipped(SkipReason::Disabled)),
         ];
         let mut separator = "";
         for (words, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
@@ -245,13 +241,13 @@ impl fmt::Display for RenewalReport {
         }
         let at_risk: Vec<_> = self.at_risk().map(named).collect();
         if !at_risk.is_empty() {
-            write!(f, "; not renewed: {}", some_of(&at_risk))?;
+            write!(f, "; not renewed: {}", some_of(&at_risk, ", "))?;
         }
         if let Some(error) = &self.error {
             write!(f, "; stopped early: {error}")?;
         }
         if !self.unmatched.is_empty() {
-            write!(f, "; no such token: {}", some_of(&self.unmatched))?;
+            write!(f, "; no such token: {}", some_of(&self.unmatched, ", "))?;
         }
         match self.clock_skew {
             Some(skew) if skew < GoDuration::ZERO => {
@@ -286,22 +282,14 @@ impl RenewalFailure {
 impl fmt::Display for RenewalFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let report = &self.0;
-        let mut faults: Vec<String> = Vec::new();
-        faults.extend(
-            report
-                .error
-                .iter()
-                .map(|error| format!("stopped early: {error}")),
-        );
+        let error = report.error.iter();
+        let error = error.map(|error| format!("stopped early: {error}"));
         let at_risk = report.at_risk();
-        faults.extend(at_risk.map(|token| format!("{} {}", named(token), token.outcome)));
+        let at_risk = at_risk.map(|token| format!("{} {}", named(token), token.outcome));
         let unmatched = report.unmatched.iter();
-        faults.extend(unmatched.map(|name| format!("no token has the name or id {name:?}")));
-        write!(
-            f,
-            "the renewal is incomplete: {}",
-            some_of_by(&faults, "; ")
-        )
+        let unmatched = unmatched.map(|name| format!("no token has the name or id {name:?}"));
+        let faults: Vec<_> = error.chain(at_risk).chain(unmatched).collect();
+        write!(f, "the renewal is incomplete: {}", some_of(&faults, "; "))
     }
 }
 
@@ -321,12 +309,8 @@ fn named(token: &TokenRenewal) -> String {
     }
 }
 
-fn some_of(names: &[String]) -> String {
-    some_of_by(names, ", ")
-}
-
 /// Joins the first ten parts and counts the others, so that a report stays short.
-fn some_of_by(parts: &[String], separator: &str) -> String {
+fn some_of(parts: &[String], separator: &str) -> String {
     const MAX_PARTS: usize = 10;
     let shown = parts.iter().take(MAX_PARTS).cloned().collect::<Vec<_>>();
     let shown = shown.join(separator);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cf_service_tokens::ServiceToken;
-use cf_service_tokens::renewal::{RenewBy, RenewalPolicy, Shard};
+use cf_service_tokens::renewal::{Decision, RenewBy, RenewalPolicy, Shard, SkipReason};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 
@@ -174,6 +174,15 @@ fn a_window_without_end_does_not_overflow() {
         read(json!({ "id": "a", "expires_at": "2026-12-24T12:00:00Z", "duration": "8760h" }));
     let half_a_year_before = year.expires_at.map(|at| at - TimeDelta::hours(4380));
     assert_eq!(policy.due_at(&year), half_a_year_before);
+}
+
+#[test]
+fn an_empty_selection_selects_no_token() {
+    let policy = RenewalPolicy::new().only::<&str>([]);
+    let token = read(json!({ "id": "a", "expires_at": "2026-12-24T12:00:00Z" }));
+    let now = token.expires_at.unwrap();
+    let decision = policy.decide(&token, now);
+    assert_eq!(decision, Decision::Skip(SkipReason::NotSelected));
 }
 
 #[test]

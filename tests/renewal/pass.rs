@@ -378,7 +378,7 @@ async fn a_success_that_moved_nothing_is_a_failure() {
         let RenewalOutcome::Failed { error } = &report.tokens[0].outcome else {
             panic!("{refreshed} {read}: {report:?}");
         };
-        assert!(!matches!(**error, RenewalError::Call(_)), "{error}");
+        assert!(!matches!(error, RenewalError::Call(_)), "{error}");
         assert!(!report.is_success());
         assert_eq!(report.at_risk().count(), 1);
         // An answer that names another token leaves nothing to look up.
@@ -613,7 +613,7 @@ async fn a_renewal_whose_answer_was_lost_is_found_and_not_repeated() {
     let RenewalOutcome::Failed { error } = &first.tokens[0].outcome else {
         panic!("{first:?}");
     };
-    let RenewalError::Call(error) = &**error else {
+    let RenewalError::Call(error) = error else {
         panic!("{error:?}");
     };
     assert!(error.may_have_been_applied());
@@ -835,10 +835,7 @@ fn a_pass_outside_of_a_runtime_is_an_error() {
     let Some(RenewalEvent::Finished(report)) = renewal.next().now_or_never().unwrap() else {
         panic!("it has not ended");
     };
-    assert!(matches!(
-        report.error.as_deref(),
-        Some(RenewalError::NoRuntime)
-    ));
+    assert!(matches!(report.error, Some(RenewalError::NoRuntime)));
 }
 
 #[tokio::test]

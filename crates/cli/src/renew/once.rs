@@ -169,7 +169,7 @@ fn counts(report: &RenewalReport) -> String {
 }
 
 fn stopped_early(report: &RenewalReport) -> Option<Failure> {
-    report.error.as_deref().map(Failure::from)
+    report.error.as_ref().map(Failure::from)
 }
 
 /// The exit code: what stopped the pass, or else what became of the tokens.
@@ -183,7 +183,7 @@ fn exit(report: &RenewalReport, has_long_expired: bool) -> Exit {
     Exit::of_all(report.tokens.iter().map(|token| match &token.outcome {
         RenewalOutcome::Renewed { .. } => Exit::Success,
         RenewalOutcome::Planned => Exit::Due,
-        RenewalOutcome::Failed { error } => Failure::from(&**error).exit,
+        RenewalOutcome::Failed { error } => Failure::from(error).exit,
         _ => Exit::Failed,
     }))
 }

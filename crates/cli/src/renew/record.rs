@@ -33,7 +33,7 @@ pub(crate) struct RenewalRecord {
 impl RenewalRecord {
     pub(crate) fn new(token: &TokenRenewal) -> Self {
         let (fault, why) = match &token.outcome {
-            RenewalOutcome::Failed { error } => (Fault::from(&**error), with_causes(&**error)),
+            RenewalOutcome::Failed { error } => (Fault::from(error), with_causes(error)),
             RenewalOutcome::Unable { reason } => (Fault::default(), reason.to_string()),
             RenewalOutcome::NotTried => (
                 Fault::default(),
@@ -141,7 +141,7 @@ impl Summary {
             counts,
             next_due: report.next_due,
             unmatched: report.unmatched.clone(),
-            error: report.error.as_deref().map(|error| with_causes(error)),
+            error: report.error.as_ref().map(|error| with_causes(error)),
         }
     }
 }
