@@ -324,6 +324,8 @@ fn renew_and_report_go_by_the_clock_of_the_api() {
         }
         assert!(is_renewed(&world, "due"), "{ahead}");
         assert!(!is_renewed(&world, "not-due"), "{ahead}");
+        let json = world.run(&["renew", "-o", "json"]).stdout;
+        assert!(json.contains("\"clock_skew\": "), "{json}");
     }
 }
 

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use cf_service_tokens::ServiceToken;
 use cf_service_tokens::renewal::{
     Decision, RenewReason, RenewalOutcome, RenewalReport, SkipReason, TokenRenewal,
 };
+use cf_service_tokens::{GoDuration, ServiceToken};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
@@ -123,6 +123,8 @@ pub(crate) struct Summary {
     next_due: Option<DateTime<Utc>>,
     unmatched: Vec<String>,
     error: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    clock_skew: Option<GoDuration>,
 }
 
 impl Summary {
@@ -142,6 +144,7 @@ impl Summary {
             next_due: report.next_due,
             unmatched: report.unmatched.clone(),
             error: report.error.as_ref().map(|error| with_causes(error)),
+            clock_skew: report.clock_skew,
         }
     }
 }
