@@ -1,4 +1,4 @@
-//! The programs of README.md, run as they stand there.
+//! The programs of README.md and docs/getting-started.md, run as they stand there.
 
 use std::fs;
 
@@ -23,6 +23,8 @@ macro_rules! program {
     };
 }
 
+#[cfg(feature = "blocking")]
+program!(blocking, "../readme/blocking.rs");
 program!(lifecycle, "../readme/lifecycle.rs");
 program!(refresh, "../readme/refresh.rs");
 program!(renew, "../readme/renew.rs");
@@ -31,6 +33,8 @@ program!(rotate, "../readme/rotate.rs");
 #[test]
 fn child() {
     crate::support::be_a_child(|program| match program {
+        #[cfg(feature = "blocking")]
+        "blocking" => blocking::run(),
         "lifecycle" => lifecycle::run(),
         "refresh" => refresh::run(),
         "renew" => renew::run(),
@@ -84,14 +88,25 @@ fn readme_has_the_programs_as_they_are_run_here() {
 /// GitHub and crates.io show the lines that rustdoc hides.
 #[test]
 fn readme_has_no_lines_that_rustdoc_hides() {
-    let readme = include_str!("../../README.md");
-    let hidden: Vec<&str> = readme
-        .split("```")
-        .filter(|block| block.starts_with("rust"))
-        .flat_map(str::lines)
-        .filter(|line| line.trim_start().starts_with("# "))
-        .collect();
-    assert_eq!(hidden, [""; 0]);
+    for text in [
+        include_str!("../../README.md"),
+        include_str!("../../docs/getting-started.md"),
+        include_str!("../../docs/testing.md"),
+    ] {
+        let programs = text.split("```").filter(|block| block.starts_with("rust"));
+        let mut lines = programs.flat_map(str::lines);
+        assert_eq!(lines.find(|line| line.trim_start().starts_with("# ")), None);
+    }
+}
+
+#[cfg(feature = "blocking")]
+#[test]
+fn refresh_a_token_without_a_runtime() {
+    let guide = include_str!("../../docs/getting-started.md");
+    assert!(guide.contains(include_str!("../readme/blocking.rs")));
+    let (_runtime, simulator) = simulator();
+    assert_eq!(run("blocking", &simulator), "ok");
+    assert_eq!(simulator.requests().len(), 2);
 }
 
 #[test]
