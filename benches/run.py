@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs the benchmarks and writes RESULTS.md. What each figure is: README.md."""
+"""Runs the benchmarks and writes RESULTS.md. README.md explains each figure."""
 
 import argparse
 import time
@@ -28,7 +28,7 @@ def main():
     parser.add_argument(
         "--smoke",
         action="store_true",
-        help="proves in a minute that all contenders run; its figures say nothing and are not kept",
+        help="checks within a minute that all contenders run; discards the figures",
     )
     arguments = parser.parse_args()
     unknown = set(arguments.parts) - set(PARTS)

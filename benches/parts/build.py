@@ -19,7 +19,7 @@ def run(effort):
     if effort.smoke:
         return figures
     figures["cold_seconds"] = {name: cold("--package", f"peer-{name}") for name in RUST}
-    # The sdk's is built once more, and what follows is measured on it.
+    # Build the SDK's program once more, for the measurements below.
     figures["cold_seconds"]["sdk, again"] = cold("--timings", "--package", "peer-sdk", clear=False)
     figures["crates"] = slowest_crates()
     figures["warm_seconds"] = after_a_touch(BENCHES / "peers" / "sdk" / "src" / "main.rs")

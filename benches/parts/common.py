@@ -30,7 +30,7 @@ NAMES = {
     "curl": "curl",
 }
 
-# Without what would change the contenders, or whom they talk to.
+# Without the variables that change a contender or its server.
 ENVIRONMENT = {
     name: value
     for name, value in os.environ.items()
@@ -83,7 +83,7 @@ def cargo(*arguments, target=TARGET, **options):
 def prepare():
     """Builds and installs all that is measured, unless it is there."""
     print("== preparing: the first time it takes minutes", flush=True)
-    # One at a time, so that none gets the features that another asks for.
+    # One at a time: Cargo unifies the features of packages that it builds together.
     for name in RUST:
         cargo("build", "--release", "--package", f"peer-{name}")
     cargo("build", "--release", "--package", "bench-server")

@@ -3,9 +3,9 @@
 from .common import RELEASE, Server, command, json_of
 
 TOKENS = 4000
-# A second.
+# Requests a second.
 LIMIT = 400
-# What a renewal policy has by default.
+# The default of a renewal policy.
 IN_FLIGHT = 8
 SIZES = [1_000, 100_000]
 
@@ -15,7 +15,7 @@ def run(effort):
     figures = {name: [] for name in ["sdk", "python", "python-async", "npm"]}
     for number in effort.turns(most=3):
         for name in figures:
-            # The peers lose more time than chance could give back.
+            # One round is enough: the peers are slower by more than the noise.
             if number == 0 or name == "sdk":
                 figures[name].append(renewal(name, tokens))
                 print(f"   {name}: {figures[name][-1]}", flush=True)

@@ -14,7 +14,7 @@ def run(effort):
     with Server("canned") as server:
         for name in RUST:
             count = lambda calls: instructions(name, calls, server.environment)
-            # What comes before and after the calls is in both.
+            # Both counts include the work before and after the calls.
             figures[name] = (count(many) - count(few)) / (many - few)
             print(f"   {name}: {figures[name]:,.0f}", flush=True)
     print(f"   over reqwest by hand: {figures['sdk'] / figures['reqwest']:.3f}")

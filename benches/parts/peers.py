@@ -22,13 +22,13 @@ def run(effort):
     with Server("canned") as server:
         for number in effort.turns():
             names = list(CALLS)
-            # Each is first once, and none always follows the same.
+            # Each contender is first once, and none always follows the same one.
             for name in names[number % len(names) :] + names[: number % len(names)]:
                 for in_flight in IN_FLIGHT:
                     calls = effort.of(CALLS[name][in_flight])
                     before = server.cpu_seconds()
                     result = json_of(command(name, "load", calls, in_flight), server.environment)
-                    # How busy the server was: near 1, it would be the limit.
+                    # The load of the server: near 1, it would be the limit.
                     result["server_cpu_seconds"] = server.cpu_seconds() - before
                     figures[name][str(in_flight)].append(result)
     return {"contenders": figures}

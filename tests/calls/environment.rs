@@ -29,7 +29,7 @@ fn child() {
 
 #[test]
 #[cfg_attr(
-    not(feature = "rustls"),
+    not(any(feature = "rustls", feature = "native-tls")),
     ignore = "without TLS there is no client of an https API"
 )]
 fn an_api_token_alone_is_enough() {
@@ -162,7 +162,7 @@ fn empty_and_unusable_values() {
 
 #[test]
 #[cfg_attr(
-    not(feature = "rustls"),
+    not(any(feature = "rustls", feature = "native-tls")),
     ignore = "without TLS there is no client of an https API"
 )]
 fn an_empty_variable_counts_as_unset() {
@@ -205,7 +205,7 @@ fn base_urls_that_would_leak_or_lead_nowhere() {
 
 #[test]
 #[cfg_attr(
-    not(feature = "rustls"),
+    not(any(feature = "rustls", feature = "native-tls")),
     ignore = "without TLS there is no client of an https API"
 )]
 fn what_is_explicit_replaces_the_environment_whole() {
@@ -219,4 +219,12 @@ fn what_is_explicit_replaces_the_environment_whole() {
         build("explicit url", &[("CLOUDFLARE_API_TOKEN", "t"), ("CLOUDFLARE_BASE_URL", "nonsense")]),
         @r#"Client { base_url: "https://explicit.example/v4", default_account: None, .. }; Err(no account is configured; name one to `account`, or set CLOUDFLARE_ACCOUNT_ID)"#
     );
+}
+
+#[cfg(not(any(feature = "rustls-no-provider", feature = "native-tls")))]
+#[test]
+fn https_without_tls_names_the_features() {
+    let error = Client::builder().api_token("token").build().unwrap_err();
+    assert!(error.is_configuration());
+    insta::assert_snapshot!(error, @"https needs TLS: turn on the feature `rustls`, `rustls-no-provider` or `native-tls` of cf-service-tokens, or set up TLS with `http_client`");
 }
