@@ -89,9 +89,13 @@ pub(crate) struct Global {
     /// that failed, or are due
     #[arg(long, short, global = true)]
     pub(crate) quiet: bool,
-    /// Show each request to the API on standard error, without secrets
+    /// Show each request to the API, and each wait, on standard error, without secrets
     #[arg(long, short, global = true)]
     pub(crate) verbose: bool,
+    /// How long each call may take, with its retries and its waits for the rate limit
+    /// [default: 3m, and 15m for `renew`]
+    #[arg(long, global = true, value_name = "SPAN", hide_short_help = true, value_parser = time::deadline)]
+    pub(crate) deadline: Option<Duration>,
     /// Where `create` and `rotate` record their intent, and the secret until it is
     /// stored
     ///
@@ -328,6 +332,12 @@ pub(crate) struct Renew {
     /// this address, such as 127.0.0.1:9464
     #[arg(long, value_name = "ADDRESS", requires = "watch", value_parser = address)]
     pub(crate) listen: Option<SocketAddr>,
+    /// With --watch, the longest time between two passes, from 1m [default: about a day]
+    ///
+    /// A pass costs one request, and notices what was changed elsewhere. SIGHUP begins one
+    /// at once.
+    #[arg(long, value_name = "SPAN", requires = "watch", value_parser = time::interval)]
+    pub(crate) interval: Option<Duration>,
     /// Renew only part I of N of the tokens, from 0, so that N programs share the work
     #[arg(long, value_name = "I/N")]
     pub(crate) shard: Option<Shard>,

@@ -12,15 +12,17 @@ mod rotate;
 mod simulate;
 mod verify;
 
-use cf_service_tokens::Retry;
+use cf_service_tokens::{Event, Retry};
 
 use crate::arguments::{AccountCommand, Arguments, Command, Global};
 use crate::connection::Connection;
 use crate::failure::{Exit, Failure, Permission};
 use crate::output::Output;
+use crate::progress::{Progress, Waits};
 use crate::renew;
 use crate::secret::journal::Journal;
 use crate::secret::recover;
+use crate::serve::Calls;
 
 pub(crate) use verify::Verify;
 
@@ -58,7 +60,16 @@ async fn on_account(
         AccountCommand::Renew(arguments) if arguments.dry_run => Permission::Read,
         _ => Permission::Write,
     };
-    let connection = Connection::open(global, retry, needs).await?;
+    let waits = Waits::new(global.quiet, global.verbose);
+    let calls = Calls::new();
+    let on_event = {
+        let (waits, calls) = (waits.clone(), calls.clone());
+        move |event: &Event<'_>| {
+            waits.note(event);
+            calls.note(event);
+        }
+    };
+    let mut connection = Connection::open(global, retry, needs, on_event).await?;
     // These two find what an earlier run left by themselves.
     let is_issue = matches!(
         command,
@@ -67,7 +78,6 @@ async fn on_account(
     if let (Ok(journal), false) = (&journal, is_issue) {
         recover::tell(journal);
     }
-    let verbose = global.verbose;
     let exit = match command {
         AccountCommand::List(arguments) => list::list(&connection, &output, &arguments).await,
         AccountCommand::Show(token) => list::show(&connection, &output, &token.id).await,
@@ -89,10 +99,12 @@ async fn on_account(
             rotate::rotate(&connection, &journal?, output, arguments).await
         }
         AccountCommand::Renew(arguments) if arguments.watch => {
-            renew::watch::watch(&connection, &output, &arguments, verbose).await
+            renew::watch::watch(&mut connection, &output, &arguments, calls).await
         }
         AccountCommand::Renew(arguments) => {
-            renew::once::renew(&connection, &output, &arguments).await
+            let is_silent = global.quiet || !output.is_table();
+            let progress = Progress::new(is_silent, global.verbose, &waits);
+            renew::once::renew(&connection, &output, &arguments, progress).await
         }
         AccountCommand::Report(arguments) => report::report(&connection, &output, &arguments).await,
     };

@@ -1,13 +1,14 @@
 //! The account that a command works on: a real one, or a simulated one.
 
 use std::env;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use cf_service_tokens::{
-    Client, ClientBuilder, Error, ErrorKind, ListServiceTokens, Retry, ServiceToken, ServiceTokens,
+    Client, ClientBuilder, Credentials, Error, ErrorKind, Event, ListServiceTokens, Retry,
+    ServiceToken, ServiceTokens,
 };
 use cf_service_tokens_simulator::Simulator;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::arguments::Global;
 use crate::credential;
@@ -21,6 +22,9 @@ const EMAIL: &str = "CLOUDFLARE_EMAIL";
 pub(crate) struct Connection {
     pub(crate) tokens: ServiceTokens,
     pub(crate) simulator: Option<Simulator>,
+    client: Client,
+    /// The file of the API token, if it comes from one, and the token that it held.
+    api_token: Option<(PathBuf, SecretString)>,
     /// The credentials, as a refusal names them.
     credentials: String,
     /// What the command needs in the account.
@@ -28,19 +32,27 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// Sets up a client from the arguments and the environment. Sends nothing.
+    /// Sets up a client from the arguments and the environment, which calls `on_event`.
+    /// Sends nothing.
     pub(crate) async fn open(
         global: &Global,
         retry: Retry,
         needs: Permission,
+        on_event: impl Fn(&Event<'_>) + Send + Sync + 'static,
     ) -> Result<Self, Failure> {
         if global.simulate {
             return Self::simulated(global, needs).await;
         }
-        let mut builder = ClientBuilder::from_env().retry(retry);
+        let mut builder = ClientBuilder::from_env().retry(retry).on_event(on_event);
+        if let Some(deadline) = global.deadline {
+            builder = builder.deadline(deadline);
+        }
+        let mut from_file = None;
         let credentials = match &global.api_token_file {
             Some(file) => {
-                builder = builder.api_token(api_token(file, global.quiet)?);
+                let token = api_token(file, global.quiet)?;
+                builder = builder.api_token(token.clone());
+                from_file = Some((file.clone(), token));
                 format!("the API token in {}", file.display())
             }
             None => credentials_in_environment()?,
@@ -52,9 +64,29 @@ impl Connection {
         Ok(Self {
             tokens: tokens(&client)?,
             simulator: None,
+            client,
+            api_token: from_file,
             credentials,
             needs,
         })
+    }
+
+    /// Reads the file of the API token again, if it comes from one. Returns whether it holds
+    /// another token, which `tokens` uses from now on.
+    pub(crate) fn reread_api_token(&mut self) -> Result<bool, Failure> {
+        let Some((file, known)) = &mut self.api_token else {
+            return Ok(false);
+        };
+        // The warnings about the file were shown when the command began.
+        let token = api_token(file, true)?;
+        if token.expose_secret() == known.expose_secret() {
+            return Ok(false);
+        }
+        let credentials = Credentials::ApiToken(token.clone());
+        let client = self.client.with_credentials(credentials);
+        self.tokens = tokens(&client.map_err(|error| unusable(&error))?)?;
+        *known = token;
+        Ok(true)
     }
 
     /// Starts a simulator whose account has the id that was asked for.
@@ -76,6 +108,8 @@ impl Connection {
         Ok(Self {
             tokens: tokens(&client)?,
             simulator: Some(simulator),
+            client,
+            api_token: None,
             credentials: "the simulator's API token".to_owned(),
             needs,
         })

@@ -7,7 +7,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
-use cf_service_tokens::renewal::RenewalError;
+use cf_service_tokens::renewal::{RenewalError, RenewalOutcome, RenewalReport};
 use cf_service_tokens::{ApiMessage, Error, ErrorKind};
 
 const RED: Style = AnsiColor::Red.on_default().bold();
@@ -57,6 +57,22 @@ impl Exit {
             true => Self::Unreachable,
             false => Self::Failed,
         }
+    }
+
+    /// The code of a pass: what stopped it, or else what became of the tokens.
+    pub(crate) fn of_pass(report: &RenewalReport) -> Self {
+        if let Some(error) = &report.error {
+            return Failure::from(error).exit;
+        }
+        if !report.unmatched.is_empty() {
+            return Self::Failed;
+        }
+        Self::of_all(report.tokens.iter().map(|token| match &token.outcome {
+            RenewalOutcome::Renewed { .. } => Self::Success,
+            RenewalOutcome::Planned => Self::Due,
+            RenewalOutcome::Failed { error } => Failure::from(error).exit,
+            _ => Self::Failed,
+        }))
     }
 
     /// The code of a command that has done its work, but could perhaps not write all of
@@ -290,9 +306,10 @@ fn next(error: &Error) -> Option<&'static str> {
         ),
         ErrorKind::Redirect => Some("check CLOUDFLARE_BASE_URL"),
         _ if error.is_not_found() => Some("check --account and CLOUDFLARE_BASE_URL"),
-        _ if error.is_rate_limited() => {
-            Some("wait five minutes; other programs with the same credentials share the rate limit")
-        }
+        _ if error.is_rate_limited() => Some(
+            "wait five minutes, or let the call wait with --deadline 10m; other programs with the \
+             same credentials share the rate limit",
+        ),
         ErrorKind::Connect => Some("check the network and the proxy, or try again later"),
         _ if Exit::of(error) == Exit::Unreachable => Some("try again later; -v shows each request"),
         _ => None,

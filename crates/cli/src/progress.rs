@@ -1,10 +1,13 @@
-//! How far a renewal has come, on standard error: a bar on a terminal, plain lines
-//! elsewhere.
+//! How far a renewal has come, and what calls wait for, on standard error: a bar on a
+//! terminal, plain lines elsewhere.
 
 use std::io::{self, IsTerminal as _};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use cf_service_tokens::renewal::{Decision, RenewalEvent, TokenRenewal};
+use cf_service_tokens::{Error, ErrorKind, Event, WaitReason};
+use chrono::{DateTime, TimeDelta, Utc};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::output;
@@ -24,16 +27,19 @@ pub(crate) enum Progress {
 }
 
 impl Progress {
-    pub(crate) fn new(quiet: bool) -> Self {
+    /// The bar, if there is one, shows the waits as well. With the lines of -v, it would
+    /// be drawn over them.
+    pub(crate) fn new(quiet: bool, verbose: bool, waits: &Waits) -> Self {
         if quiet {
             return Self::Silent;
         }
-        if !io::stderr().is_terminal() {
+        if verbose || !io::stderr().is_terminal() {
             return Self::Lines;
         }
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
         bar.set_style(style(LISTING));
         bar.enable_steady_tick(Duration::from_millis(100));
+        waits.show_on(bar.clone());
         Self::Bar {
             bar,
             listed: 0,
@@ -75,4 +81,124 @@ fn style(template: &str) -> ProgressStyle {
 fn words(token: &TokenRenewal) -> String {
     let name = token.name.as_deref().or(token.id.as_deref());
     format!("{}: {}", name.unwrap_or("-").escape_debug(), token.outcome)
+}
+
+/// What calls wait for, shown as they begin to wait. Clones share it.
+#[derive(Clone)]
+pub(crate) struct Waits(Arc<Mutex<WaitsShown>>);
+
+struct WaitsShown {
+    is_shown: bool,
+    bar: Option<ProgressBar>,
+    /// Why the last attempt failed.
+    failure: &'static str,
+    status: Option<u16>,
+    /// What was shown last. Calls that wait for the same are shown once.
+    last: Option<(WaitReason, DateTime<Utc>)>,
+}
+
+impl Waits {
+    /// Shows waits on a terminal, unless quiet, and with -v.
+    pub(crate) fn new(quiet: bool, verbose: bool) -> Self {
+        Self(Arc::new(Mutex::new(WaitsShown {
+            is_shown: verbose || (!quiet && io::stderr().is_terminal()),
+            bar: None,
+            failure: "",
+            status: None,
+            last: None,
+        })))
+    }
+
+    fn show_on(&self, bar: ProgressBar) {
+        let mut shown = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        shown.bar = Some(bar);
+    }
+
+    /// Notes an event of a call.
+    pub(crate) fn note(&self, event: &Event<'_>) {
+        let mut shown = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match event {
+            Event::AttemptEnded {
+                error: Some(error),
+                status,
+                ..
+            } => {
+                shown.failure = short(error);
+                shown.status = status.map(|status| status.as_u16());
+            }
+            Event::WaitStarted { reason, until, .. } => shown.wait(*reason, *until, Utc::now()),
+            _ => {}
+        }
+    }
+}
+
+impl WaitsShown {
+    fn wait(&mut self, reason: WaitReason, until: DateTime<Utc>, now: DateTime<Utc>) {
+        let is_same = self.last.is_some_and(|(last_reason, last_until)| {
+            last_reason == reason && (until - last_until).abs() < TimeDelta::seconds(1)
+        });
+        let left = until - now;
+        // A shorter wait is over before it is read.
+        if !self.is_shown || is_same || left < TimeDelta::milliseconds(500) {
+            return;
+        }
+        self.last = Some((reason, until));
+        let why = match (reason, self.status) {
+            (WaitReason::RateLimit, _) | (_, Some(429)) => "rate limited".to_owned(),
+            (_, Some(status)) => format!("HTTP {status}"),
+            _ => self.failure.to_owned(),
+        };
+        let line = format!(
+            "{why}: waiting {}, until {}",
+            minutes_and_seconds(left),
+            until.format("%H:%M:%S UTC")
+        );
+        match self.bar.as_ref().filter(|bar| !bar.is_finished()) {
+            Some(bar) => {
+                bar.set_message(line);
+                bar.force_draw();
+            }
+            None => output::progress(&line),
+        }
+    }
+}
+
+/// Returns why an attempt without a response failed, in a few words.
+fn short(error: &Error) -> &'static str {
+    match error.kind() {
+        ErrorKind::Connect | ErrorKind::Tls | ErrorKind::Proxy => "no connection",
+        ErrorKind::Timeout => "no response in time",
+        ErrorKind::Interrupted => "the connection broke",
+        _ => "unusable response",
+    }
+}
+
+/// Writes a length of time such as `4 min 21 s`, rounded up.
+fn minutes_and_seconds(length: TimeDelta) -> String {
+    let seconds = (length.num_milliseconds() + 999) / 1000;
+    match (seconds / 60, seconds % 60) {
+        (0, seconds) => format!("{seconds} s"),
+        (minutes, 0) => format!("{minutes} min"),
+        (minutes, seconds) => format!("{minutes} min {seconds} s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_length_of_time_in_minutes_and_seconds() {
+        for (milliseconds, words) in [
+            (1, "1 s"),
+            (1_000, "1 s"),
+            (1_001, "2 s"),
+            (59_001, "1 min"),
+            (260_200, "4 min 21 s"),
+            (5_400_000, "90 min"),
+        ] {
+            let length = TimeDelta::milliseconds(milliseconds);
+            assert_eq!(minutes_and_seconds(length), words);
+        }
+    }
 }

@@ -105,6 +105,24 @@ pub(crate) fn span(text: &str) -> Result<Duration, String> {
     duration.try_into().map_err(|_| wrong("not a span of time"))
 }
 
+/// Parses the longest time between two passes of a watcher.
+pub(crate) fn interval(text: &str) -> Result<Duration, String> {
+    let interval = span(text)?;
+    match (Duration::from_secs(60)..=DAY).contains(&interval) {
+        true => Ok(interval),
+        false => Err("the interval is at least 1m and at most 1d".to_owned()),
+    }
+}
+
+/// Parses how long a call may take.
+pub(crate) fn deadline(text: &str) -> Result<Duration, String> {
+    let deadline = span(text)?;
+    match (Duration::from_secs(1)..=DAY).contains(&deadline) {
+        true => Ok(deadline),
+        false => Err("the deadline is at least 1s and at most 1d".to_owned()),
+    }
+}
+
 /// Parses how long a token is valid. Days and weeks become hours, which the API knows.
 pub(crate) fn token_duration(text: &str) -> Result<TokenDuration, String> {
     if text == TokenDuration::FOREVER.as_str() {

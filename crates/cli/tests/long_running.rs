@@ -4,11 +4,15 @@
 
 mod support;
 
-use std::io::{BufRead as _, BufReader, Lines};
+use std::fs::OpenOptions;
+use std::io::{BufRead as _, BufReader, Lines, Read as _, Write as _};
+use std::net::TcpStream;
 use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
-use cf_service_tokens_simulator::{SeedToken, Simulator};
-use chrono::TimeDelta;
+use cf_service_tokens_simulator::{Fault, Injection, Operation, SeedToken, Simulator};
+use chrono::{DateTime, TimeDelta, Utc};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use support::{World, command};
@@ -38,10 +42,40 @@ impl Running {
         self.stdout.next().unwrap().unwrap()
     }
 
-    fn end(mut self, signal: Signal) {
+    fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(self.child.id().try_into().unwrap());
         kill(pid, signal).unwrap();
-        assert_eq!(self.child.wait().unwrap().code(), Some(0));
+    }
+
+    /// Ends the command, and returns the rest of its standard error.
+    fn end(mut self, signal: Signal) -> String {
+        self.signal(signal);
+        let rest: Vec<_> = self.stderr.by_ref().map(Result::unwrap).collect();
+        assert_eq!(self.child.wait().unwrap().code(), Some(0), "{rest:#?}");
+        rest.join("\n")
+    }
+}
+
+/// A token that is due.
+fn due(id: &str) -> SeedToken {
+    SeedToken::new(id).id(id).expires_in(TimeDelta::days(3))
+}
+
+/// A token that is not due.
+fn well(id: &str) -> SeedToken {
+    SeedToken::new(id).id(id)
+}
+
+fn is_renewed(world: &World, id: &str) -> bool {
+    world.simulator.token(id).unwrap().expires_at > Utc::now() + TimeDelta::days(360)
+}
+
+/// Waits for something that comes soon, or fails.
+fn until(what: &str, is_there: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !is_there() {
+        assert!(start.elapsed() < Duration::from_secs(60), "{what}");
+        sleep(Duration::from_millis(10));
     }
 }
 
@@ -71,6 +105,205 @@ fn a_watch_tells_what_it_does_and_ends_when_told_to() {
     assert!(watching.line().ends_with(" 1 token: 1 skipped"));
     assert!(watching.line().contains("next pass "));
     watching.end(Signal::SIGINT);
+}
+
+#[test]
+fn a_watch_goes_on_without_its_log() {
+    for format in ["table", "jsonl"] {
+        let world = World::with(Simulator::builder().token(due("a")).token(well("b")));
+        let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let mut watch = world.command();
+        watch.args(["renew", "--watch", "-o", format]).stdout(full);
+        let mut child = watch.stderr(Stdio::piped()).spawn().unwrap();
+        until("the first pass", || is_renewed(&world, "a"));
+        let lists = world.simulator.count(Operation::List);
+        world.simulator.expire("b").unwrap();
+        let pid = Pid::from_raw(child.id().try_into().unwrap());
+        // The signal has no effect on a pass that is still running.
+        until("the second pass", || {
+            kill(pid, Signal::SIGHUP).unwrap();
+            sleep(Duration::from_millis(50));
+            is_renewed(&world, "b")
+        });
+        assert!(world.simulator.count(Operation::List) > lists);
+        kill(pid, Signal::SIGTERM).unwrap();
+        let mut said = String::new();
+        child
+            .stderr
+            .take()
+            .unwrap()
+            .read_to_string(&mut said)
+            .unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(0), "{said}");
+        let times = said.matches("can't write the result").count();
+        assert_eq!(times, 1, "{said}");
+    }
+}
+
+#[test]
+fn a_watch_goes_on_if_the_reader_of_its_log_is_gone() {
+    let world = World::with(Simulator::builder().token(well("a")));
+    let mut watch = world.command();
+    watch.args(["renew", "--watch"]).stdout(Stdio::piped());
+    let mut child = watch.stderr(Stdio::null()).spawn().unwrap();
+    drop(child.stdout.take());
+    until("the first pass", || {
+        world.simulator.count(Operation::List) > 0
+    });
+    world.simulator.expire("a").unwrap();
+    let pid = Pid::from_raw(child.id().try_into().unwrap());
+    until("the second pass", || {
+        kill(pid, Signal::SIGHUP).unwrap();
+        sleep(Duration::from_millis(50));
+        is_renewed(&world, "a")
+    });
+    kill(pid, Signal::SIGTERM).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_signal_ends_a_watch_with_a_call_under_way_also_with_v() {
+    for fault in [
+        Fault::StalledHeaders,
+        Fault::StalledBody,
+        Fault::Status(503),
+    ] {
+        for operation in [Operation::List, Operation::Refresh] {
+            for signal in [Signal::SIGTERM, Signal::SIGINT] {
+                let world = World::with(Simulator::builder().token(due("a")));
+                world
+                    .simulator
+                    .inject(Injection::new(fault.clone()).on(operation).always());
+                let watching = Running::start(world.command().args(["renew", "--watch", "-v"]));
+                until("the call", || world.simulator.count(operation) > 0);
+                let said = watching.end(signal);
+                assert!(!said.contains("panicked"), "{said}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_watch_reads_its_api_token_again() {
+    let world = World::with(Simulator::builder().token(due("a")).token(well("b")));
+    let file = world.path("api-token");
+    std::fs::write(&file, "revoked").unwrap();
+    let mut watch = world.command();
+    watch.env_remove("CLOUDFLARE_API_TOKEN");
+    watch
+        .args(["renew", "--watch", "--api-token-file"])
+        .arg(&file);
+    let mut watching = Running::start(&mut watch);
+    assert!(watching.line().contains("stopped early"));
+    // While the API refuses it, a new one is noticed at once.
+    std::fs::write(&file, format!("{}\n", world.simulator.api_token())).unwrap();
+    until("a pass with the new token", || is_renewed(&world, "a"));
+    assert!(watching.line().contains("next pass"));
+    assert!(watching.line().contains("a: renewed until"));
+    while !watching.line().contains("next pass") {}
+
+    // A file that is gone for a moment leaves the known one in use.
+    std::fs::remove_file(&file).unwrap();
+    world.simulator.expire("b").unwrap();
+    watching.signal(Signal::SIGHUP);
+    until("a pass without the file", || is_renewed(&world, "b"));
+    let said = watching.end(Signal::SIGTERM);
+    assert!(said.contains("the API token has changed"), "{said}");
+    assert!(said.contains("can't read the API token"), "{said}");
+    assert!(!said.contains(world.simulator.api_token()), "{said}");
+}
+
+#[test]
+fn a_watch_looks_as_often_as_it_is_told_to() {
+    let world = World::with(Simulator::builder().token(well("a")));
+    let watch = ["renew", "--watch", "--interval", "10m", "-o", "jsonl"];
+    let mut watching = Running::start(world.command().args(watch));
+    watching.line();
+    let event: serde_json::Value = serde_json::from_str(&watching.line()).unwrap();
+    let until: DateTime<Utc> = event["until"].as_str().unwrap().parse().unwrap();
+    let pause = (until - Utc::now()).num_seconds();
+    assert!((500..=600).contains(&pause), "{event}");
+    watching.end(Signal::SIGTERM);
+}
+
+#[test]
+fn the_log_of_a_watch_has_the_causes_of_a_failure() {
+    for format in ["table", "jsonl"] {
+        let world = World::with(Simulator::builder().token(due("a")));
+        world.go_offline();
+        let watch = [
+            "renew",
+            "--watch",
+            "--quiet",
+            "--deadline",
+            "1s",
+            "-o",
+            format,
+        ];
+        let mut watching = Running::start(world.command().args(watch));
+        let line = watching.line();
+        assert!(line.contains("cause: "), "{line}");
+        assert!(line.contains("refused"), "{line}");
+        watching.end(Signal::SIGTERM);
+    }
+}
+
+#[test]
+fn a_watch_names_tokens_that_expired_long_ago_even_if_quiet() {
+    let token = SeedToken::new("partner").expires_in(TimeDelta::days(-400));
+    let world = World::with(Simulator::builder().token(token));
+    for format in ["table", "jsonl"] {
+        let watch = ["renew", "--watch", "--quiet", "-o", format];
+        let mut watching = Running::start(world.command().args(watch));
+        let line = watching.line();
+        assert!(line.contains("partner"), "{line}");
+        assert!(line.contains("expired"), "{line}");
+        watching.end(Signal::SIGTERM);
+    }
+}
+
+/// The watcher may have 64 files open, and 200 clients keep a connection open each.
+#[test]
+fn idle_connections_hold_up_no_renewal() {
+    let world = World::with(Simulator::builder().token(well("a")));
+    let program = world.command().get_program().to_owned();
+    let mut limited = Command::new("sh");
+    limited.env_clear().envs(world.environment());
+    limited
+        .args(["-c", "ulimit -n 64; exec \"$0\" \"$@\""])
+        .arg(program);
+    limited.args(["renew", "--watch", "--listen", "127.0.0.1:0"]);
+    let mut watching = Running::start(&mut limited);
+    let said = watching.stderr.next().unwrap().unwrap();
+    let (_, address) = said.split_once("http://").unwrap();
+    let address = address.split('/').next().unwrap().to_owned();
+    while !watching.line().contains("next pass") {}
+
+    let sockets: Vec<TcpStream> = (0..200)
+        .map(|_| {
+            let mut socket = TcpStream::connect(&address).unwrap();
+            socket.write_all(b"GET / HTTP/1.1\r\nHost: loc").unwrap();
+            socket
+        })
+        .collect();
+    world.simulator.expire("a").unwrap();
+    let start = Instant::now();
+    watching.signal(Signal::SIGHUP);
+    until("the renewal", || is_renewed(&world, "a"));
+    assert!(
+        start.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        start.elapsed()
+    );
+
+    let mut socket = TcpStream::connect(&address).unwrap();
+    let request = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    socket.write_all(request).unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    drop(sockets);
+    watching.end(Signal::SIGTERM);
 }
 
 #[test]

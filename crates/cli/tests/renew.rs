@@ -368,3 +368,36 @@ fn the_end_of_an_old_secret_goes_by_the_clock_of_the_api() {
         assert!(is_about(2), "{ahead}: {}", until());
     }
 }
+
+#[test]
+fn waits_are_shown_as_they_begin() {
+    let throttled = || {
+        let world = due();
+        let fault = Fault::TooManyRequests {
+            retry_after_seconds: Some(2),
+        };
+        world.simulator.inject(fault);
+        world
+    };
+    let said = throttled().run(&["renew", "-v"]).stderr;
+    let waits = said.matches("rate limited: waiting 2 s, until ").count();
+    // Once, although several calls wait for the same.
+    assert_eq!(waits, 1, "{said}");
+    let said = throttled().run(&["renew"]).stderr;
+    assert!(!said.contains("waiting"), "{said}");
+}
+
+#[test]
+fn a_deadline_is_an_option_where_a_message_advises_one() {
+    let world = due();
+    world.simulator.inject(Fault::LockOut);
+    let ran = world.run(&["list", "--deadline", "2s"]);
+    assert_eq!(ran.code, Some(4), "{}", ran.shown());
+    let ran = world.run(&["list"]);
+    assert_eq!(ran.code, Some(4), "{}", ran.shown());
+    assert!(ran.stderr.contains("--deadline 10m"), "{}", ran.shown());
+    for span in ["0", "0s", "2d"] {
+        let ran = world.run(&["list", "--deadline", span]);
+        assert_eq!(ran.code, Some(2), "{}", ran.shown());
+    }
+}

@@ -21,6 +21,7 @@ pub(crate) async fn report(
 ) -> Result<Exit, Failure> {
     let policy = RenewalPolicy::new().window(arguments.window.within);
     let tokens = Connection::all(connection.tokens.list()).await?;
+    // By the API's clock, which the listing shows.
     let now = connection.tokens.now();
     let mut tokens: Vec<(ServiceToken, Decision)> = tokens
         .into_iter()
@@ -47,6 +48,8 @@ pub(crate) async fn report(
         let report = page::Report {
             account: connection.account_id().to_owned(),
             time: now,
+            listed_at: Some(now),
+            next_pass: None,
             window: arguments.window.within,
             problem: None,
             tokens: tokens

@@ -99,7 +99,7 @@ pub(crate) async fn verify(
     arguments: Verify,
 ) -> Result<Exit, Failure> {
     let simulation = match global.simulate {
-        true => Some(Connection::open(global, Retry::none(), Permission::Write).await?),
+        true => Some(Connection::open(global, Retry::none(), Permission::Write, |_| {}).await?),
         false => None,
     };
     let url = url(&arguments, simulation.as_ref())?;

@@ -1,7 +1,7 @@
 //! `renew`: all tokens that fall due, once.
 
 use cf_service_tokens::renewal::{
-    Decision, RenewBy, RenewalEvent, RenewalOutcome, RenewalPolicy, RenewalReport, SkipReason,
+    Decision, RenewBy, RenewalEvent, RenewalPolicy, RenewalReport, SkipReason,
 };
 use chrono::{DateTime, Utc};
 
@@ -18,8 +18,8 @@ pub(crate) async fn renew(
     connection: &Connection,
     output: &Output,
     arguments: &Renew,
+    mut progress: Progress,
 ) -> Result<Exit, Failure> {
-    let mut progress = Progress::new(output.quiet || !output.is_table());
     let mut shown = Ok(());
     let mut skipped = Vec::new();
     let mut expired = Vec::new();
@@ -52,8 +52,8 @@ pub(crate) async fn renew(
         skipped,
         connection.tokens.now(),
     ));
-    if let Some(failure) = stopped_early(&report) {
-        connection.explain(failure).show();
+    if let Some(error) = &report.error {
+        connection.explain(Failure::from(error)).show();
     }
     for name in &report.unmatched {
         Failure::new(
@@ -67,7 +67,11 @@ pub(crate) async fn renew(
     if let Some(failure) = long_expired(&expired) {
         failure.show();
     }
-    exit(&report, !expired.is_empty()).unless_unwritten(shown)
+    let exit = match (Exit::of_pass(&report), expired.is_empty()) {
+        (Exit::Success | Exit::Due, false) => Exit::Failed,
+        (exit, _) => exit,
+    };
+    exit.unless_unwritten(shown)
 }
 
 /// Names the tokens that expired too long ago to be renewed unasked: nothing that should
@@ -166,24 +170,4 @@ fn counts(report: &RenewalReport) -> String {
     report.error = None;
     report.unmatched.clear();
     report.to_string()
-}
-
-fn stopped_early(report: &RenewalReport) -> Option<Failure> {
-    report.error.as_ref().map(Failure::from)
-}
-
-/// The exit code: what stopped the pass, or else what became of the tokens.
-fn exit(report: &RenewalReport, has_long_expired: bool) -> Exit {
-    if let Some(failure) = stopped_early(report) {
-        return failure.exit;
-    }
-    if has_long_expired || !report.unmatched.is_empty() {
-        return Exit::Failed;
-    }
-    Exit::of_all(report.tokens.iter().map(|token| match &token.outcome {
-        RenewalOutcome::Renewed { .. } => Exit::Success,
-        RenewalOutcome::Planned => Exit::Due,
-        RenewalOutcome::Failed { error } => Failure::from(error).exit,
-        _ => Exit::Failed,
-    }))
 }

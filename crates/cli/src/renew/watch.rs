@@ -1,28 +1,37 @@
-//! `renew --watch`: stays, and renews each token when it falls due.
+//! `renew --watch`: keeps running, and renews each token when it falls due.
 
+use std::convert::Infallible;
+use std::future::pending;
 use std::net::SocketAddr;
+use std::time::Duration;
 
-use ::tracing::instrument::WithSubscriber as _;
-use cf_service_tokens::renewal::{RenewalEvent, WatchEvent};
+use cf_service_tokens::renewal::{
+    Decision, RenewalEvent, RenewalOutcome, RenewalReport, SkipReason, TokenRenewal, Watch,
+    WatchEvent,
+};
 use chrono::Utc;
 use tokio::net::TcpListener;
-use tracing_subscriber::layer::SubscriberExt as _;
+use tokio::signal::unix::Signal;
+use tokio::time::sleep;
 
 use crate::arguments::{Format, Renew};
 use crate::connection::Connection;
-use crate::failure::{Exit, Failure};
+use crate::failure::{Exit, Failure, with_causes};
 use crate::output::{self, Output};
 use crate::renew::once;
 use crate::renew::record::{Event, RenewalRecord, Summary};
-use crate::serve::Monitor;
+use crate::serve::{Calls, Monitor};
 use crate::signal;
 use crate::time;
 
+/// How soon a new API token is noticed while the API refuses the one in use.
+const REREAD_INTERVAL: Duration = Duration::from_secs(5);
+
 pub(crate) async fn watch(
-    connection: &Connection,
+    connection: &mut Connection,
     output: &Output,
     arguments: &Renew,
-    verbose: bool,
+    calls: Calls,
 ) -> Result<Exit, Failure> {
     if output.format == Format::Json {
         return Err(
@@ -31,96 +40,216 @@ pub(crate) async fn watch(
         );
     }
     let tokens = &connection.tokens;
-    let monitor = Monitor::new(tokens.account_id(), arguments.window.within);
+    let policy = once::policy(arguments);
+    let window = arguments.window.within;
+    let monitor = Monitor::new(tokens.account_id(), &policy, window, calls);
     let serving = serve(&monitor, output, arguments.listen).await?;
     let mut end = std::pin::pin!(signal::end()?);
-    let mut watch = tokens.watch(&once::policy(arguments));
-    let watching = async {
-        loop {
-            let event = watch.next().await;
-            monitor.observe(&event);
-            note(output, &event)?;
-        }
+    let hang_up = signal::hang_up()?;
+    let mut watch = tokens.watch(&policy);
+    if let Some(interval) = arguments.interval {
+        watch = watch.interval(interval);
+    }
+    let watcher = Watcher {
+        connection,
+        watch,
+        monitor: monitor.clone(),
+        log: Log {
+            output,
+            is_broken: false,
+        },
     };
-    let subscriber = tracing_subscriber::registry()
-        .with(monitor.layer())
-        .with(verbose.then(crate::tracing::lines));
     tokio::select! {
-        failure = watching.with_subscriber(subscriber) => failure,
-        failure = serving => Err(failure),
+        never = watcher.run(hang_up) => match never {},
+        never = serving => match never {},
         () = &mut end => Ok(Exit::Success),
     }
 }
 
-/// Listens at the address, if there is one, and then serves for as long as it is
-/// awaited.
+/// Listens at the address, if there is one, and then serves for as long as it is polled.
 async fn serve(
     monitor: &Monitor,
     output: &Output,
     address: Option<SocketAddr>,
-) -> Result<impl Future<Output = Failure>, Failure> {
-    let listener = match address {
-        Some(address) => {
-            let listener = TcpListener::bind(address).await;
-            let listener = listener.map_err(|error| {
-                Failure::usage(format!("can't listen on {address}"))
-                    .because(error)
-                    .next("use another address or port; port 0 selects a free one")
-            })?;
-            if let (Ok(address), false) = (listener.local_addr(), output.quiet) {
-                output::remark(format!(
-                    "the report is at http://{address}/, the metrics at http://{address}/metrics"
-                ));
-            }
-            Some(listener)
+) -> Result<impl Future<Output = Infallible>, Failure> {
+    let mut listener = None;
+    if let Some(address) = address {
+        let unusable = |error| {
+            Failure::usage(format!("can't listen on {address}"))
+                .because(error)
+                .next("use another address or port; port 0 selects a free one")
+        };
+        let bound = TcpListener::bind(address).await.map_err(unusable)?;
+        let address = bound.local_addr().map_err(unusable)?;
+        if !output.quiet {
+            output::remark(format!(
+                "the report is at http://{address}/, the metrics at http://{address}/metrics"
+            ));
         }
-        None => None,
-    };
+        listener = Some((bound, address.ip()));
+    }
     let monitor = monitor.clone();
     Ok(async move {
-        let Some(listener) = listener else {
-            return std::future::pending().await;
-        };
-        let result = monitor.serve(listener).await;
-        let failure = Failure::new(Exit::Failed, "the metrics server has stopped");
-        match result {
-            Ok(()) => failure,
-            Err(error) => failure.because(error),
+        match listener {
+            Some((listener, address)) => monitor.serve(listener, address).await,
+            None => pending().await,
         }
     })
 }
 
-/// Prints an event.
-fn note(output: &Output, event: &WatchEvent) -> Result<(), Failure> {
-    if output.format == Format::Jsonl {
-        return match event {
+/// A watch, and everything that goes by its events.
+struct Watcher<'a> {
+    connection: &'a mut Connection,
+    watch: Watch,
+    monitor: Monitor,
+    log: Log<'a>,
+}
+
+impl Watcher<'_> {
+    async fn run(mut self, mut hang_up: Signal) -> Infallible {
+        let mut is_refused = false;
+        loop {
+            let event = tokio::select! {
+                event = self.watch.next() => event,
+                _ = hang_up.recv() => {
+                    self.watch.pass_now();
+                    continue;
+                }
+                () = sleep(REREAD_INTERVAL), if is_refused => {
+                    if let Ok(true) = self.connection.reread_api_token() {
+                        self.use_new_api_token();
+                        self.watch.pass_now();
+                    }
+                    continue;
+                }
+            };
+            match &event {
+                // A file that can't be read just now leaves the known token in use.
+                WatchEvent::Starting => match self.connection.reread_api_token() {
+                    Ok(true) => self.use_new_api_token(),
+                    Ok(false) => {}
+                    Err(failure) => failure.show(),
+                },
+                WatchEvent::Renewal(RenewalEvent::Finished(report)) => {
+                    let was_refused = is_refused;
+                    is_refused = Exit::of_pass(report) == Exit::Credentials;
+                    if let (true, false, Some(error)) = (is_refused, was_refused, &report.error) {
+                        self.connection.explain(Failure::from(error)).show();
+                    }
+                }
+                _ => {}
+            }
+            self.monitor.observe(&event);
+            self.log.write(&event);
+        }
+    }
+
+    fn use_new_api_token(&mut self) {
+        self.watch.set_tokens(self.connection.tokens.clone());
+        output::remark("the API token has changed, and is used from now on");
+    }
+}
+
+/// The log on standard output.
+struct Log<'a> {
+    output: &'a Output,
+    /// Whether the last line could not be written.
+    is_broken: bool,
+}
+
+impl Log<'_> {
+    /// Writes an event. A line that can't be written stops no renewal: standard error says
+    /// so once, and later lines are tried all the same, since a disk may have room again.
+    fn write(&mut self, event: &WatchEvent) {
+        let written = match self.output.format {
+            Format::Jsonl => self.json(event),
+            _ => self.line(event),
+        };
+        match written {
+            Some(Ok(())) => self.is_broken = false,
+            Some(Err(failure)) if !self.is_broken => {
+                self.is_broken = true;
+                failure.next("the watcher goes on without its log").show();
+            }
+            _ => {}
+        }
+    }
+
+    fn json(&self, event: &WatchEvent) -> Option<Result<(), Failure>> {
+        Some(match event {
+            WatchEvent::Renewal(RenewalEvent::Decided { token, decision })
+                if is_long_expired(*decision) =>
+            {
+                let record = RenewalRecord::skipped(token, *decision)?;
+                self.output.json_line(&Event::Token(&record))
+            }
             WatchEvent::Renewal(RenewalEvent::Settled(token)) => {
-                output.json_line(&Event::Token(&RenewalRecord::new(token)))
+                let record = RenewalRecord::new(token);
+                self.output.json_line(&Event::Token(&record))
             }
             WatchEvent::Renewal(RenewalEvent::Finished(report)) => {
-                output.json_line(&Event::Summary(&Summary::new(report, false)))
+                let summary = Summary::new(report, false);
+                self.output.json_line(&Event::Summary(&summary))
             }
-            WatchEvent::Waiting { until } => output.json_line(&Event::Waiting { until: *until }),
-            _ => Ok(()),
-        };
+            WatchEvent::Waiting { until } => {
+                self.output.json_line(&Event::Waiting { until: *until })
+            }
+            _ => return None,
+        })
     }
-    let words = match event {
-        WatchEvent::Renewal(RenewalEvent::Settled(token)) => {
-            let is_news = !output.quiet || token.outcome.is_at_risk();
-            let name = token.name.as_deref().or(token.id.as_deref());
-            let name = name.unwrap_or("-").escape_debug();
-            is_news.then(|| format!("{name}: {}", token.outcome))
-        }
-        WatchEvent::Renewal(RenewalEvent::Finished(report)) => {
-            let is_news = !output.quiet || !report.is_success();
-            is_news.then(|| report.to_string())
-        }
-        WatchEvent::Waiting { until } => (!output.quiet)
-            .then(|| format!("next pass {}", time::date_and_distance(*until, Utc::now()))),
-        _ => None,
-    };
-    match words {
-        Some(words) => output.line(&format!("{} {words}", Utc::now().format("%FT%TZ"))),
-        None => Ok(()),
+
+    /// Writes a line for people; if quiet, only about what failed.
+    fn line(&self, event: &WatchEvent) -> Option<Result<(), Failure>> {
+        let is_quiet = self.output.quiet;
+        let words = match event {
+            WatchEvent::Renewal(RenewalEvent::Decided { token, decision })
+                if is_long_expired(*decision) =>
+            {
+                let name = token.name.as_deref().or(token.id.as_deref());
+                format!(
+                    "{}: not renewed: {}; use --include-expired, or delete, disable or --except it",
+                    name.unwrap_or("-").escape_debug(),
+                    SkipReason::Expired,
+                )
+            }
+            WatchEvent::Renewal(RenewalEvent::Settled(token))
+                if !is_quiet || token.outcome.is_at_risk() =>
+            {
+                settled(token)
+            }
+            WatchEvent::Renewal(RenewalEvent::Finished(report))
+                if !is_quiet || !report.is_success() =>
+            {
+                finished(report)
+            }
+            WatchEvent::Waiting { until } if !is_quiet => {
+                format!("next pass {}", time::date_and_distance(*until, Utc::now()))
+            }
+            _ => return None,
+        };
+        let now = Utc::now().format("%FT%TZ");
+        Some(self.output.line(&format!("{now} {words}")))
+    }
+}
+
+fn is_long_expired(decision: Decision) -> bool {
+    decision == Decision::Skip(SkipReason::Expired)
+}
+
+fn settled(token: &TokenRenewal) -> String {
+    let name = token.name.as_deref().or(token.id.as_deref());
+    let name = name.unwrap_or("-").escape_debug();
+    match &token.outcome {
+        RenewalOutcome::Failed { error } => format!("{name}: failed: {}", with_causes(error)),
+        outcome => format!("{name}: {outcome}"),
+    }
+}
+
+/// Returns the report's own line, with the causes of what stopped the pass.
+fn finished(report: &RenewalReport) -> String {
+    let line = report.to_string();
+    match &report.error {
+        Some(error) => line.replacen(&error.to_string(), &with_causes(error), 1),
+        None => line,
     }
 }

@@ -4,20 +4,23 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use cf_service_tokens::renewal::{
-    Decision, RenewalEvent, RenewalOutcome, SkipReason, TokenRenewal, WatchEvent,
+    Decision, RenewalEvent, RenewalOutcome, RenewalPolicy, SkipReason, TokenRenewal, WatchEvent,
 };
 use cf_service_tokens::{AccountId, ServiceToken};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::Moment;
 use super::health::Pulse;
 use super::page;
+use crate::failure::with_causes;
+use crate::time;
 
 /// The known state of the account and of the watcher.
 #[derive(Debug)]
 pub(super) struct Account {
     account: String,
-    window: Duration,
+    policy: RenewalPolicy,
+    pub(super) window: Duration,
     tokens: BTreeMap<Key, Listed>,
     /// Counts the passes, so that it is known which tokens the last one found.
     pass: u64,
@@ -25,9 +28,22 @@ pub(super) struct Account {
     listed: usize,
     /// Why the state may be incomplete or stale.
     problem: Option<String>,
+    /// When the last pass ended, and the last one that listed all tokens.
+    pub(super) last_pass: Option<DateTime<Utc>>,
+    listed_at: Option<DateTime<Utc>>,
+    /// When the next pass begins; `None` while one is running.
+    pub(super) next_pass: Option<DateTime<Utc>>,
     /// When the last pass ended after which nothing was left to look after.
     pub(super) last_success: Option<DateTime<Utc>>,
     pub(super) pulse: Pulse,
+}
+
+/// When a token falls due and expires.
+pub(super) struct Expiry<'a> {
+    pub(super) id: &'a str,
+    pub(super) name: &'a str,
+    pub(super) due_at: Option<DateTime<Utc>>,
+    pub(super) expires_at: DateTime<Utc>,
 }
 
 /// Identifies a token: by its id, or without one by its place in the list.
@@ -40,19 +56,30 @@ enum Key {
 #[derive(Debug)]
 struct Listed {
     token: page::Token,
+    /// How long before its expiry the token falls due.
+    window: Option<TimeDelta>,
     /// In which pass it was listed last.
     pass: u64,
 }
 
 impl Account {
-    pub(super) fn new(account: &AccountId, window: Duration, elapsed: Duration) -> Self {
+    pub(super) fn new(
+        account: &AccountId,
+        policy: &RenewalPolicy,
+        window: Duration,
+        elapsed: Duration,
+    ) -> Self {
         Self {
             account: account.to_string(),
+            policy: policy.clone(),
             window,
             tokens: BTreeMap::new(),
             pass: 0,
             listed: 0,
             problem: Some("The tokens have not all been listed yet.".to_owned()),
+            last_pass: None,
+            listed_at: None,
+            next_pass: None,
             last_success: None,
             pulse: Pulse::new(elapsed),
         }
@@ -60,6 +87,10 @@ impl Account {
 
     pub(super) fn observe(&mut self, event: &WatchEvent, moment: Moment) {
         self.pulse.beat(event, moment);
+        self.next_pass = match event {
+            WatchEvent::Waiting { until } => Some(*until),
+            _ => None,
+        };
         let WatchEvent::Renewal(event) = event else {
             return;
         };
@@ -67,17 +98,22 @@ impl Account {
             RenewalEvent::Decided { token, decision } => self.decided(token, *decision),
             RenewalEvent::Settled(renewal) => self.settled(renewal),
             RenewalEvent::Finished(report) => {
+                self.last_pass = Some(report.finished_at);
                 if report.error.is_none() {
+                    self.listed_at = self.last_pass;
                     // A token that was not in the complete list is gone.
                     self.tokens.retain(|_, listed| listed.pass == self.pass);
                 }
                 if report.is_success() {
                     self.last_success = Some(report.finished_at);
                 }
-                self.problem = report
-                    .error
-                    .as_ref()
-                    .map(|error| format!("The last pass stopped early: {error}"));
+                self.problem = report.error.as_ref().map(|error| {
+                    format!(
+                        "The last pass, at {}, stopped early: {}",
+                        time::minute(report.finished_at),
+                        with_causes(error)
+                    )
+                });
                 self.pass += 1;
                 self.listed = 0;
             }
@@ -93,6 +129,10 @@ impl Account {
         self.listed += 1;
         let listed = Listed {
             token: page::Token::new(token, decision),
+            window: token
+                .expires_at
+                .zip(self.policy.due_at(token))
+                .map(|(end, due)| end - due),
             pass: self.pass,
         };
         self.tokens.insert(key, listed);
@@ -108,12 +148,16 @@ impl Account {
                 listed.token.expires_at = Some(*expires_at);
                 listed.token.decision = Decision::Skip(SkipReason::NotDue);
             }
+            RenewalOutcome::Failed { error } => {
+                listed.token.problem = Some(format!("failed: {}", with_causes(error)));
+            }
             outcome => listed.token.problem = Some(outcome.to_string()),
         }
     }
 
-    /// The tokens that this watcher looks after and that expire: id, name, and when.
-    pub(super) fn expiries(&self) -> impl Iterator<Item = (&str, &str, DateTime<Utc>)> {
+    /// The tokens that this watcher looks after and that expire: id, name, and when they
+    /// fall due and expire.
+    pub(super) fn expiries(&self) -> impl Iterator<Item = Expiry<'_>> {
         self.tokens.iter().filter_map(|(key, listed)| {
             let Key::Id(id) = key else {
                 return None;
@@ -123,7 +167,12 @@ impl Account {
                 .expires_at
                 .filter(|_| is_looked_after(token.decision))?;
             let name = token.name.as_deref().unwrap_or_default();
-            Some((id.as_str(), name, expires_at))
+            Some(Expiry {
+                id,
+                name,
+                due_at: listed.window.map(|window| expires_at - window),
+                expires_at,
+            })
         })
     }
 
@@ -142,6 +191,8 @@ impl Account {
         page::Report {
             account: self.account.clone(),
             time: now,
+            listed_at: self.listed_at,
+            next_pass: self.next_pass,
             window: self.window,
             problem: self.problem.clone(),
             tokens: self

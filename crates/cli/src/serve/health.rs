@@ -6,6 +6,7 @@ use cf_service_tokens::renewal::{RenewalEvent, WatchEvent};
 use chrono::{DateTime, Utc};
 
 use super::Moment;
+use crate::failure::Exit;
 
 /// The longest that a watcher is silent in a pass, and some more: a renewal is one
 /// call and one look at the token, and each may wait a quarter of an hour for the
@@ -25,6 +26,8 @@ pub(super) struct Pulse {
     /// Whether a pass has reached its end: all tokens were listed, and the
     /// credentials were accepted.
     has_passed: bool,
+    /// Whether the API refused the credentials in the last pass.
+    is_refused: bool,
 }
 
 impl Pulse {
@@ -33,6 +36,7 @@ impl Pulse {
             expected_by: elapsed.saturating_add(LONGEST_SILENCE),
             waits_until: None,
             has_passed: false,
+            is_refused: false,
         }
     }
 
@@ -52,6 +56,7 @@ impl Pulse {
             .saturating_add(LONGEST_SILENCE);
         if let WatchEvent::Renewal(RenewalEvent::Finished(report)) = event {
             self.has_passed |= report.error.is_none();
+            self.is_refused = Exit::of_pass(report) == Exit::Credentials;
         }
     }
 
@@ -83,6 +88,9 @@ impl Pulse {
     ///
     /// Describes what is missing, if it is not ready.
     pub(super) fn readiness(&self) -> Result<String, String> {
+        if self.is_refused {
+            return Err("not ready: the API refuses the credentials".to_owned());
+        }
         match self.has_passed {
             true => Ok("ok: a pass has completed".to_owned()),
             false => Err(

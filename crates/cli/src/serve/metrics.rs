@@ -1,13 +1,17 @@
 //! The metrics, by the names that Prometheus knows them by.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use cf_service_tokens::renewal::Decision;
+use cf_service_tokens::renewal::{Decision, RenewalReport};
+use cf_service_tokens::{Event, WaitReason};
+use chrono::{DateTime, Utc};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{
-    DescriptorEncoder, EncodeLabelSet, EncodeMetric, prometheus_text, text,
+    DescriptorEncoder, EncodeLabelSet, EncodeMetric, MetricEncoder, prometheus_text, text,
 };
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
@@ -17,6 +21,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::account::Account;
 use super::lock;
+use crate::failure::Exit;
 
 /// The prefix of all names.
 const PREFIX: &str = "cf_service_tokens";
@@ -30,20 +35,26 @@ const REASONS: [&str; 5] = [
     "unreadable_duration",
 ];
 
+/// Why passes fail.
+const CAUSES: [&str; 3] = ["credentials", "unreachable", "other"];
+
 /// The metrics of a watcher.
 pub(super) struct Metrics {
     registry: Registry,
     renewals: Counter,
     failures: Family<Failure, Counter>,
-    pub(super) calls: Calls,
+    failed_passes: Family<FailedPass, Counter>,
 }
 
-/// The counters of calls to the API.
+/// The counters of calls to the API. Clones share them.
 #[derive(Clone)]
-pub(super) struct Calls {
+pub(crate) struct Calls {
     requests: Family<Request, Counter>,
     waits: Family<Wait, Counter>,
     waited: Family<Wait, Counter<f64, AtomicU64>>,
+    /// When the calls that wait began to. Which of them ends makes no difference to the sum.
+    waiting: Arc<Mutex<HashMap<Wait, Vec<Duration>>>>,
+    elapsed: Arc<dyn Fn() -> Duration + Send + Sync>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -51,33 +62,37 @@ struct Failure {
     reason: &'static str,
 }
 
-/// A request that was sent, or tried to be.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(super) struct Request {
-    /// The operation, as the OpenAPI fragment names it.
-    pub(super) operation: String,
-    /// The status of the answer; without an answer, what went wrong in a word.
-    pub(super) status: String,
+struct FailedPass {
+    cause: &'static str,
 }
 
+/// A request that was sent, or tried to be.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Request {
+    /// The operation, as the OpenAPI fragment names it.
+    operation: String,
+    /// The status of the response; without one, the kind of the failure.
+    status: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Wait {
-    reason: String,
+    reason: &'static str,
 }
 
 impl Metrics {
-    pub(super) fn new(state: &Arc<Mutex<Account>>) -> Self {
+    pub(super) fn new(state: &Arc<Mutex<Account>>, calls: Calls) -> Self {
         let renewals = Counter::default();
         let failures: Family<Failure, Counter> = Family::default();
         // From zero on, so that the first failure is seen as one more.
         for reason in REASONS {
             drop(failures.get_or_create(&Failure { reason }));
         }
-        let calls = Calls {
-            requests: Family::default(),
-            waits: Family::default(),
-            waited: Family::default(),
-        };
+        let failed_passes: Family<FailedPass, Counter> = Family::default();
+        for cause in CAUSES {
+            drop(failed_passes.get_or_create(&FailedPass { cause }));
+        }
         let mut registry = Registry::with_prefix(PREFIX);
         registry.register_collector(Box::new(OfState(Arc::clone(state))));
         registry.register("renewals", "Renewed tokens", renewals.clone());
@@ -87,26 +102,31 @@ impl Metrics {
             failures.clone(),
         );
         registry.register(
+            "failed_passes",
+            "Passes that failed, by cause",
+            failed_passes.clone(),
+        );
+        registry.register(
             "api_requests",
             "Requests to the API, by operation and by the status of the response or the kind of failure",
-            calls.requests.clone(),
+            calls.requests,
         );
         registry.register(
             "waits",
-            "Pauses before another attempt, by the failure, and for the rate limit",
-            calls.waits.clone(),
+            "Waits of calls, before another attempt and for the rate limit",
+            calls.waits,
         );
         registry.register_with_unit(
             "wait",
-            "Time spent in pauses before another attempt, by the failure, and for the rate limit",
+            "Time that calls have waited, before another attempt and for the rate limit",
             Unit::Seconds,
-            calls.waited.clone(),
+            calls.waited,
         );
         Self {
             registry,
             renewals,
             failures,
-            calls,
+            failed_passes,
         }
     }
 
@@ -116,6 +136,19 @@ impl Metrics {
 
     pub(super) fn failed(&self, reason: &'static str) {
         self.failures.get_or_create(&Failure { reason }).inc();
+    }
+
+    /// Counts a pass, if it failed.
+    pub(super) fn passed(&self, report: &RenewalReport) {
+        let cause = match Exit::of_pass(report) {
+            Exit::Success => return,
+            Exit::Credentials => "credentials",
+            Exit::Unreachable => "unreachable",
+            _ => "other",
+        };
+        self.failed_passes
+            .get_or_create(&FailedPass { cause })
+            .inc();
     }
 
     /// Notes a token that can't even be tried.
@@ -141,14 +174,66 @@ impl Metrics {
 }
 
 impl Calls {
-    pub(super) fn requested(&self, request: &Request) {
-        self.requests.get_or_create(request).inc();
+    pub(crate) fn new() -> Self {
+        let started = Instant::now();
+        Self::with_time(move || started.elapsed())
     }
 
-    pub(super) fn waited(&self, reason: String, seconds: f64) {
-        let wait = Wait { reason };
-        self.waits.get_or_create(&wait).inc();
-        self.waited.get_or_create(&wait).inc_by(seconds);
+    /// As [`new`](Self::new), by a clock of one's own.
+    pub(super) fn with_time(elapsed: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
+        Self {
+            requests: Family::default(),
+            waits: Family::default(),
+            waited: Family::default(),
+            waiting: Arc::default(),
+            elapsed: Arc::new(elapsed),
+        }
+    }
+
+    /// Counts an event of a call.
+    pub(crate) fn note(&self, event: &Event<'_>) {
+        match event {
+            Event::AttemptEnded {
+                operation,
+                status,
+                error,
+                ..
+            } => {
+                let status = status.map(|status| status.as_str().to_owned());
+                let kind = || error.map(|error| error.kind().to_string());
+                let request = Request {
+                    operation: (*operation).to_owned(),
+                    status: status.or_else(kind).unwrap_or_default(),
+                };
+                self.requests.get_or_create(&request).inc();
+            }
+            Event::WaitStarted { reason, .. } => {
+                let wait = Wait::of(*reason);
+                self.waits.get_or_create(&wait).inc();
+                let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+                waiting.entry(wait).or_default().push((self.elapsed)());
+            }
+            Event::WaitEnded { reason, .. } => {
+                let wait = Wait::of(*reason);
+                let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some(since) = waiting.get_mut(&wait).and_then(Vec::pop) {
+                    let seconds = (self.elapsed)().saturating_sub(since).as_secs_f64();
+                    self.waited.get_or_create(&wait).inc_by(seconds);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Wait {
+    fn of(reason: WaitReason) -> Self {
+        Self {
+            reason: match reason {
+                WaitReason::RateLimit => "rate_limit",
+                _ => "backoff",
+            },
+        }
     }
 }
 
@@ -183,35 +268,83 @@ struct OfState(Arc<Mutex<Account>>);
 impl Collector for OfState {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let state = lock(&self.0);
-        let mut expiries = encoder.encode_descriptor(
+        let seconds = Some(&Unit::Seconds);
+        let mut expiries = gauge(
+            &mut encoder,
             "expiry_timestamp",
             "When the token expires, for each token that is renewed here.",
-            Some(&Unit::Seconds),
-            MetricType::Gauge,
+            seconds,
         )?;
-        for (id, name, expires_at) in state.expiries() {
-            let labels = [("id", id), ("name", name)];
-            ConstGauge::new(expires_at.timestamp()).encode(expiries.encode_family(&labels)?)?;
+        for token in state.expiries() {
+            let labels = [("id", token.id), ("name", token.name)];
+            let at = token.expires_at.timestamp();
+            ConstGauge::new(at).encode(expiries.encode_family(&labels)?)?;
         }
-        let mut tokens = encoder.encode_descriptor(
+        let mut due = gauge(
+            &mut encoder,
+            "due_timestamp",
+            "When the token falls due, for each token that is renewed here.",
+            seconds,
+        )?;
+        for token in state.expiries() {
+            if let Some(at) = token.due_at {
+                let labels = [("id", token.id), ("name", token.name)];
+                ConstGauge::new(at.timestamp()).encode(due.encode_family(&labels)?)?;
+            }
+        }
+        let mut tokens = gauge(
+            &mut encoder,
             "tokens",
             "Tokens of the account, by decision and reason.",
             None,
-            MetricType::Gauge,
         )?;
         for ((decision, reason), count) in state.decisions() {
             let labels = [("decision", decision), ("reason", reason)];
             ConstGauge::new(count).encode(tokens.encode_family(&labels)?)?;
         }
-        let last_success = encoder.encode_descriptor(
-            "last_success_timestamp",
-            "When the last successful pass ended; 0 before the first.",
-            Some(&Unit::Seconds),
-            MetricType::Gauge,
+        let or_zero = |time: Option<DateTime<Utc>>| time.map_or(0, |time| time.timestamp());
+        for (name, help, value) in [
+            (
+                "last_pass_timestamp",
+                "When the last pass ended; 0 before the first.",
+                or_zero(state.last_pass),
+            ),
+            (
+                "next_pass_timestamp",
+                "When the next pass begins; 0 while one is running.",
+                or_zero(state.next_pass),
+            ),
+            (
+                "last_success_timestamp",
+                "When the last successful pass ended; 0 before the first.",
+                or_zero(state.last_success),
+            ),
+            (
+                "window",
+                "How long before its expiry a token falls due.",
+                i64::try_from(state.window.as_secs()).unwrap_or(i64::MAX),
+            ),
+        ] {
+            ConstGauge::new(value).encode(gauge(&mut encoder, name, help, seconds)?)?;
+        }
+        let mut build = gauge(
+            &mut encoder,
+            "build_info",
+            "The version of the command.",
+            None,
         )?;
-        let last_success_at = state.last_success.map_or(0, |time| time.timestamp());
-        ConstGauge::new(last_success_at).encode(last_success)
+        let labels = [("version", env!("CARGO_PKG_VERSION"))];
+        ConstGauge::new(1_i64).encode(build.encode_family(&labels)?)
     }
+}
+
+fn gauge<'a>(
+    encoder: &'a mut DescriptorEncoder<'_>,
+    name: &'a str,
+    help: &'a str,
+    unit: Option<&'a Unit>,
+) -> Result<MetricEncoder<'a>, fmt::Error> {
+    encoder.encode_descriptor(name, help, unit, MetricType::Gauge)
 }
 
 impl fmt::Debug for OfState {

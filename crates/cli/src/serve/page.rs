@@ -3,20 +3,6 @@
 //! The page holds all that it needs: styles, a small script that filters and sorts,
 //! and the timelines as SVG. It reaches for nothing, and its Content Security Policy
 //! forbids that it could. Without the script it can be read all the same.
-//!
-//! ```text
-//! let report = page::Report {
-//!     account: tokens.account_id().to_string(),
-//!     time: Utc::now(),
-//!     window: Duration::from_secs(30 * 24 * 60 * 60),
-//!     problem: None,
-//!     tokens: listed
-//!         .iter()
-//!         .map(|token| page::Token::new(token, policy.decide(token, Utc::now())))
-//!         .collect(),
-//! };
-//! std::fs::write("report.html", page::html(&report))?;
-//! ```
 
 mod assets;
 mod markup;
@@ -37,6 +23,10 @@ pub(crate) struct Report {
     pub(crate) account: String,
     /// The time that the page speaks of as now.
     pub(crate) time: DateTime<Utc>,
+    /// When the tokens were listed; `None` if they never were.
+    pub(crate) listed_at: Option<DateTime<Utc>>,
+    /// When they are listed again, if a watcher does so and waits.
+    pub(crate) next_pass: Option<DateTime<Utc>>,
     /// How long before its expiry a token falls due.
     pub(crate) window: Duration,
     /// Why the tokens may be incomplete or stale, in a sentence.

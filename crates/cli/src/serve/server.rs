@@ -1,6 +1,9 @@
-//! The read-only HTTP server.
+//! The read-only HTTP server. Whatever clients do, it holds few files and little memory,
+//! so that renewals go on.
 
+use std::collections::VecDeque;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -13,10 +16,69 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::metrics::Format;
 use super::page;
 use super::{Monitor, lock};
+
+/// The most connections at a time. With the files that calls to the API need, they stay
+/// below any usual limit of open files.
+pub(super) const MAX_CONNECTIONS: usize = 32;
+/// How long a client may take to send the head of its request.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a connection lasts at most: its one request and the response.
+const MAX_LIFETIME: Duration = Duration::from_secs(20);
+/// How long a connection lasts at least, even if others wait for its place.
+const MIN_LIFETIME: Duration = Duration::from_millis(250);
+/// The most bytes that a request's head may have.
+const MAX_HEAD_BYTES: usize = 16 * 1024;
+/// How long to wait for a file where all are open.
+const PAUSE_WITHOUT_FILES: Duration = Duration::from_millis(100);
+
+/// Answers requests for as long as it is polled. A new connection takes the place of the
+/// oldest one where all places are taken, so that idle clients keep no health check out.
+pub(super) async fn serve(listener: TcpListener, routes: Router) -> ! {
+    let mut connections = JoinSet::new();
+    let mut by_age: VecDeque<(Instant, AbortHandle)> = VecDeque::new();
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            sleep(PAUSE_WITHOUT_FILES).await;
+            continue;
+        };
+        while connections.try_join_next().is_some() {}
+        by_age.retain(|(_, connection)| !connection.is_finished());
+        if connections.len() >= MAX_CONNECTIONS
+            && let Some((since, oldest)) = by_age.front()
+            && timeout_at(*since + MIN_LIFETIME, connections.join_next())
+                .await
+                .is_err()
+        {
+            oldest.abort();
+            // Its file is closed once it has ended.
+            connections.join_next().await;
+        }
+        let connection = connections.spawn(converse(stream, routes.clone()));
+        by_age.push_back((Instant::now(), connection));
+    }
+}
+
+/// Answers one request.
+async fn converse(stream: TcpStream, routes: Router) {
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(MAX_HEAD_BYTES)
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes));
+    // What went wrong is the client's to notice.
+    let _ = timeout(MAX_LIFETIME, connection).await;
+}
 
 /// Returns the four routes. On a loopback address they serve only this machine.
 pub(super) fn routes(monitor: Monitor, is_loopback: bool) -> Router {

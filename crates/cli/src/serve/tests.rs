@@ -7,17 +7,16 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cf_service_tokens::renewal::{RenewalEvent, RenewalPolicy, Shard, Watch, WatchEvent};
-use cf_service_tokens::{Client, Clock, RateLimit, Retry, ServiceTokens};
+use cf_service_tokens::renewal::{RenewBy, RenewalEvent, RenewalPolicy, Shard, Watch, WatchEvent};
+use cf_service_tokens::{Client, Clock, Event, RateLimit, Retry, ServiceTokens};
 use cf_service_tokens_simulator::{Fault, Injection, Operation, SeedToken, Simulator};
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
-use tracing::instrument::WithSubscriber;
-use tracing_subscriber::layer::SubscriberExt;
+use tokio::time::timeout;
 
-use super::{Moment, Monitor};
+use super::{Calls, Moment, Monitor};
 
 const WINDOW: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// As long as a watcher may be silent before it counts as stuck.
@@ -62,7 +61,7 @@ struct World {
 /// A monitor's server; it stops when it is dropped.
 struct Server {
     address: SocketAddr,
-    task: JoinHandle<std::io::Result<()>>,
+    task: JoinHandle<()>,
 }
 
 impl Drop for Server {
@@ -76,7 +75,7 @@ impl Server {
         let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let monitor = monitor.clone();
-        let task = tokio::spawn(async move { monitor.serve(listener).await });
+        let task = tokio::spawn(async move { monitor.serve(listener, address.ip()).await });
         Self { address, task }
     }
 
@@ -110,6 +109,16 @@ struct Answer {
     body: String,
 }
 
+fn calls(clock: &VirtualClock) -> Calls {
+    let clock = clock.clone();
+    Calls::with_time(move || clock.elapsed())
+}
+
+fn counting(calls: &Calls) -> impl Fn(&Event<'_>) + Send + Sync + 'static {
+    let calls = calls.clone();
+    move |event| calls.note(event)
+}
+
 /// A simulator on this clock, of an account with these tokens.
 async fn simulator(clock: &VirtualClock, tokens: Vec<SeedToken>) -> Simulator {
     let time = clock.clone();
@@ -124,10 +133,12 @@ impl World {
     async fn new(tokens: Vec<SeedToken>, policy: &RenewalPolicy) -> Self {
         let clock = VirtualClock::default();
         let simulator = simulator(&clock, tokens).await;
+        let calls = calls(&clock);
         let client = Client::builder()
             .api_token(simulator.api_token())
             .base_url(simulator.base_url())
             .retry(Retry::default().attempts(3).seed(1))
+            .on_event(counting(&calls))
             .clock(clock.clone());
         let tokens = client
             .build()
@@ -135,7 +146,7 @@ impl World {
             .account(simulator.account_id())
             .unwrap()
             .service_tokens();
-        Self::watching(clock, simulator, &tokens, policy).await
+        Self::watching(clock, simulator, &tokens, policy, calls).await
     }
 
     async fn watching(
@@ -143,9 +154,11 @@ impl World {
         simulator: Simulator,
         tokens: &ServiceTokens,
         policy: &RenewalPolicy,
+        calls: Calls,
     ) -> Self {
         let time = clock.clone();
-        let monitor = Monitor::with_time(tokens.account_id(), WINDOW, move || Moment {
+        let account = tokens.account_id();
+        let monitor = Monitor::with_time(account, policy, WINDOW, calls, move || Moment {
             now: time.now(),
             elapsed: time.elapsed(),
         });
@@ -161,17 +174,13 @@ impl World {
 
     /// Goes on until the watcher waits for its next pass.
     async fn pass(&mut self) -> DateTime<Utc> {
-        let subscriber = tracing_subscriber::registry().with(self.monitor.layer());
-        let going_on = async {
-            loop {
-                let event = self.watch.next().await;
-                self.monitor.observe(&event);
-                if let WatchEvent::Waiting { until } = event {
-                    return until;
-                }
+        loop {
+            let event = self.watch.next().await;
+            self.monitor.observe(&event);
+            if let WatchEvent::Waiting { until } = event {
+                return until;
             }
-        };
-        going_on.with_subscriber(subscriber).await
+        }
     }
 
     /// The metrics, those lines alone that hold a value, in the order of the alphabet.
@@ -371,11 +380,13 @@ async fn failures_are_counted_by_reason_and_shown() {
 async fn waits_are_counted_by_reason_with_their_length() {
     let clock = VirtualClock::default();
     let simulator = simulator(&clock, a_few_tokens()).await;
+    let calls = calls(&clock);
     let client = Client::builder()
         .api_token(simulator.api_token())
         .base_url(simulator.base_url())
         .rate_limit(RateLimit::new(1, Duration::from_secs(60)))
         .retry(Retry::default().backoff(Duration::ZERO, Duration::ZERO))
+        .on_event(counting(&calls))
         .clock(clock.clone());
     let tokens = client
         .build()
@@ -384,7 +395,7 @@ async fn waits_are_counted_by_reason_with_their_length() {
         .unwrap()
         .service_tokens();
     let policy = RenewalPolicy::new().concurrency(1);
-    let mut world = World::watching(clock, simulator, &tokens, &policy).await;
+    let mut world = World::watching(clock, simulator, &tokens, &policy, calls).await;
     world
         .simulator
         .inject(Injection::new(Fault::Status(503)).on(Operation::List));
@@ -395,10 +406,10 @@ async fn waits_are_counted_by_reason_with_their_length() {
     assert_eq!(
         values(&metrics, "wait"),
         [
+            r#"_seconds_total{reason="backoff"} 0.0"#,
             r#"_seconds_total{reason="rate_limit"} 240.0"#,
-            r#"_seconds_total{reason="refused"} 0.0"#,
+            r#"s_total{reason="backoff"} 1"#,
             r#"s_total{reason="rate_limit"} 4"#,
-            r#"s_total{reason="refused"} 1"#,
         ]
     );
 }
@@ -423,7 +434,7 @@ async fn ready_once_a_pass_has_reached_its_end() {
     let answer = world.server.get("/readyz").await;
     assert_eq!(answer.status, 503, "{answer:?}");
     let page = world.server.get("/").await.body;
-    assert!(page.contains("The last pass stopped early"), "{page}");
+    assert!(page.contains("UTC, stopped early: "), "{page}");
     assert!(!page.contains("no service tokens here"));
 
     world.pass().await;
@@ -445,6 +456,156 @@ async fn ready_once_a_pass_has_reached_its_end() {
         200,
         "an outage passes"
     );
+}
+
+#[tokio::test]
+async fn not_ready_while_the_credentials_are_refused() {
+    let mut world = World::new(a_few_tokens(), &RenewalPolicy::new()).await;
+    world.pass().await;
+    assert_eq!(world.server.get("/readyz").await.status, 200);
+    for fault in [
+        Injection::new(Fault::Status(401)).on(Operation::List),
+        Injection::new(Fault::Status(403)).on(Operation::List),
+    ] {
+        world.simulator.inject(fault);
+        world.pass().await;
+        let answer = world.server.get("/readyz").await;
+        assert_eq!(
+            (answer.status, answer.body.as_str()),
+            (503, "not ready: the API refuses the credentials\n")
+        );
+        assert_eq!(world.server.get("/healthz").await.status, 200);
+        world.pass().await;
+        assert_eq!(world.server.get("/readyz").await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn failed_passes_are_counted_by_cause() {
+    let mut world = World::new(a_few_tokens(), &RenewalPolicy::new()).await;
+    for (status, operation, times) in [
+        (401, Operation::List, 1),
+        (503, Operation::List, 3),
+        (400, Operation::List, 1),
+        (400, Operation::Refresh, 1),
+    ] {
+        let fault = Injection::new(Fault::Status(status)).on(operation);
+        world.simulator.inject(fault.times(times));
+        world.pass().await;
+    }
+    assert_eq!(
+        values(&world.metrics().await, "failed_passes_total"),
+        [
+            r#"{cause="credentials"} 1"#,
+            r#"{cause="other"} 2"#,
+            r#"{cause="unreachable"} 1"#,
+        ]
+    );
+}
+
+#[tokio::test]
+async fn the_page_and_the_metrics_tell_when_the_watcher_looked_and_will_look() {
+    let mut world = World::new(a_few_tokens(), &RenewalPolicy::new()).await;
+    let metrics = world.metrics().await;
+    for name in ["last_pass", "next_pass"] {
+        assert_eq!(values(&metrics, name), ["_timestamp_seconds 0"]);
+    }
+    assert!(!world.server.get("/").await.body.contains("As of"));
+    let until = world.pass().await;
+    let metrics = world.metrics().await;
+    let noon = 1_795_521_600;
+    assert_eq!(
+        values(&metrics, "last_pass"),
+        [format!("_timestamp_seconds {noon}")]
+    );
+    assert_eq!(
+        values(&metrics, "next_pass"),
+        [format!("_timestamp_seconds {}", until.timestamp())]
+    );
+    // Hours later, the page still says of when it is.
+    world.clock.pass(Duration::from_secs(5 * 60 * 60));
+    let page = world.server.get("/").await.body;
+    let shown = |time: DateTime<Utc>| time.format("%Y-%m-%d %H:%M UTC").to_string();
+    for (label, time) in [
+        ("As of", "2026-11-24 12:00 UTC"),
+        ("Next pass", &shown(until)),
+    ] {
+        let (_, after) = page.split_once(label).unwrap();
+        assert!(after[..120].contains(time), "{label} {time}: {after:.120}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_is_due_before_it_expires_by_the_window_or_half_of_its_renewal() {
+    let tokens = vec![
+        SeedToken::new("year")
+            .id("a")
+            .expires_in(TimeDelta::days(100)),
+        SeedToken::new("day")
+            .id("b")
+            .duration("24h")
+            .expires_in(TimeDelta::days(1)),
+    ];
+    let policy = RenewalPolicy::new().by(RenewBy::Duration);
+    let mut world = World::new(tokens, &policy).await;
+    world.pass().await;
+    let metrics = world.metrics().await;
+    let time = |name: &str, id: &str| -> i64 {
+        let values = values(&metrics, name);
+        let of_id = format!("_timestamp_seconds{{id=\"{id}\"");
+        let value = values
+            .iter()
+            .find(|value| value.starts_with(&of_id))
+            .unwrap();
+        value.rsplit(' ').next().unwrap().parse().unwrap()
+    };
+    let ahead = |id| time("expiry", id) - time("due", id);
+    assert_eq!((ahead("a"), ahead("b")), (30 * 86_400, 43_200));
+    assert_eq!(values(&metrics, "window"), ["_seconds 2592000"]);
+}
+
+/// A connection that sends this and nothing more.
+async fn idle(server: &Server, sent: &str) -> TcpStream {
+    let mut socket = TcpStream::connect(server.address).await.unwrap();
+    socket.write_all(sent.as_bytes()).await.unwrap();
+    socket
+}
+
+#[tokio::test]
+async fn idle_connections_keep_nobody_out_and_are_closed() {
+    let world = World::new(a_few_tokens(), &RenewalPolicy::new()).await;
+    let mut sockets = Vec::new();
+    for number in 0..200 {
+        let sent = ["", "GET / HTTP/1.1\r\nHost: loc"][number % 2];
+        sockets.push(idle(&world.server, sent).await);
+    }
+    let answer = world.server.get("/healthz").await;
+    assert_eq!(answer.status, 200);
+    // None is held for longer than the time that a head may take.
+    for socket in &mut sockets {
+        let mut rest = Vec::new();
+        let read = timeout(Duration::from_secs(20), socket.read_to_end(&mut rest));
+        // A connection that made room for others is reset.
+        let _ = read.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_request_with_a_huge_head_is_refused_and_a_body_is_not_awaited() {
+    let world = World::new(a_few_tokens(), &RenewalPolicy::new()).await;
+    let padding = format!("host: localhost\r\nx: {}\r\n", "x".repeat(100_000));
+    let head = format!("GET /healthz HTTP/1.1\r\n{padding}\r\n");
+    let mut socket = TcpStream::connect(world.server.address).await.unwrap();
+    let mut answer = Vec::new();
+    // The server may close before all is sent.
+    let _ = socket.write_all(head.as_bytes()).await;
+    let _ = socket.read_to_end(&mut answer).await;
+    let answer = String::from_utf8_lossy(&answer);
+    assert!(!answer.contains(" 200 "), "{answer}");
+
+    let head = "host: localhost\r\ncontent-length: 1000000\r\n";
+    let answer = world.server.ask("/healthz", head).await;
+    assert_eq!(answer.status, 200);
 }
 
 #[tokio::test]

@@ -69,8 +69,13 @@ fn header(report: &Report) -> Markup {
             h1 { "Service tokens" }
             dl {
                 div { dt { "Account" } dd { code { (report.account) } } }
-                div { dt { "As of" } dd { (time(report.time)) } }
-                div { dt { "Renewed" } dd { (time::length(report.window)) " before they expire" } }
+                @if let Some(listed_at) = report.listed_at {
+                    div { dt { "As of" } dd { (time(listed_at)) } }
+                }
+                @if let Some(next_pass) = report.next_pass {
+                    div { dt { "Next pass" } dd { (time(next_pass)) } }
+                }
+                div { dt { "Due" } dd { (time::length(report.window)) " before they expire" } }
             }
         }
     }

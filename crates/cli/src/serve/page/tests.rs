@@ -42,6 +42,8 @@ fn report(policy: &RenewalPolicy, tokens: &[ServiceToken]) -> Report {
     Report {
         account: "023e105f4ecef8ad9ca31a8372d0c353".to_owned(),
         time: noon(),
+        listed_at: Some(noon()),
+        next_pass: None,
         window: 30 * DAY,
         problem: None,
         tokens: tokens
