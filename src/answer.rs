@@ -1,5 +1,5 @@
-//! An answer of the API: its status, headers and body, and everything that is read
-//! of them. [`Response`](crate::Response) and [`Error`](crate::Error) both hold one.
+//! An answer of the API: its status, headers and body, and the parts that are read.
+//! [`Response`](crate::Response) and [`Error`](crate::Error) each hold one.
 
 pub(crate) mod envelope;
 pub(crate) mod meaning;
@@ -23,13 +23,13 @@ use redact::Redactor;
 
 const CF_RAY: HeaderName = HeaderName::from_static("cf-ray");
 
-/// The header by which the edge says that the answer is a challenge for browsers.
+/// The header of the edge's challenges for browsers.
 const CF_MITIGATED: HeaderName = HeaderName::from_static("cf-mitigated");
 
-/// How many characters of a body are kept for people to read.
+/// The most characters of a body that are shown.
 const MAX_EXCERPT: usize = 200;
 
-/// An answer, whatever its body holds.
+/// An answer, with any body.
 #[derive(Clone)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
@@ -155,8 +155,7 @@ impl Answer {
 
     /// Returns the first characters of the body as one line, without secrets.
     fn excerpt(&self, redactor: &Redactor) -> String {
-        // The whole is redacted before it is cut, so that no part of a secret
-        // is left at the cut.
+        // Redact before the cut, so that no part of a secret is left there.
         let text = redactor.redact(&String::from_utf8_lossy(&self.body));
         let mut line = String::new();
         for word in text.split_whitespace() {

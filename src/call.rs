@@ -1,4 +1,4 @@
-//! The way of a call: attempts, the pauses between them, and their bounds.
+//! Makes a call: its attempts, the pauses between them, and their limits.
 
 pub(crate) mod clock;
 pub(crate) mod connect;
@@ -34,8 +34,8 @@ use crate::error::Error;
 use crate::generated;
 use crate::response::Response;
 
-/// How long a call may take where nothing else is set.
-/// It lets a `Retry-After` of two minutes, which Cloudflare documents, pass once.
+/// The default deadline. It lets a `Retry-After` of two minutes, which Cloudflare
+/// documents, pass once.
 const DEADLINE: Duration = Duration::from_secs(180);
 
 /// The result of a generated method.
@@ -112,8 +112,8 @@ impl Transport {
         outcome
     }
 
-    /// Returns the headers of a request: the client's, and those of the call, which
-    /// take precedence. Credentials are not among the latter.
+    /// Returns the headers of a request: those of the call take precedence over the
+    /// client's, and contain no credentials.
     fn headers_with(&self, of_the_call: &HeaderMap) -> Arc<HeaderMap> {
         let mut headers = Arc::clone(&self.headers);
         if !of_the_call.is_empty() {
@@ -122,7 +122,7 @@ impl Transport {
         headers
     }
 
-    /// Tries until a success, or until another attempt would be useless or harmful.
+    /// Makes attempts until one succeeds, or until another would be useless or harmful.
     async fn attempts<T, S, F>(&self, call: &Call<'_>, send: S) -> Result<Response<T>, Error>
     where
         T: Payload,
@@ -207,7 +207,7 @@ impl Transport {
         }
     }
 
-    /// How long until the call must be given up.
+    /// Returns the time until the deadline.
     fn left(&self, call: &Call<'_>) -> Duration {
         call.give_up_at
             .saturating_sub(self.settings.clock.elapsed())
@@ -238,7 +238,7 @@ impl Transport {
                 span: span.clone(),
             },
         };
-        // The hook keeps what came of the attempt, so the method's own result says no more.
+        // The hook keeps the result of the attempt; that of the method has nothing more.
         let _ = send(client).await;
         let attempt = Attempt {
             operation: call.operation,
@@ -257,6 +257,6 @@ struct Call<'a> {
     operation: &'a Operation,
     headers: Arc<HeaderMap>,
     timeout: Duration,
-    /// The end of the last attempt at the latest, by the clock's `elapsed`.
+    /// The deadline, by the clock's `elapsed`.
     give_up_at: Duration,
 }

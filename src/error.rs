@@ -1,4 +1,4 @@
-//! The one error of the crate.
+//! The error of the crate.
 
 mod display;
 mod kind;
@@ -17,12 +17,11 @@ use crate::call::operation::Operation;
 pub(crate) use display::Prose;
 pub use kind::ErrorKind;
 
-/// The error of every call, with everything that is known of the failure.
+/// The error of every call, with all facts of the failure.
 ///
-/// [`kind`](Self::kind) says what failed, and the predicates, such as
-/// [`is_not_found`](Self::is_not_found), answer the questions that go across kinds.
-/// The response is kept whenever there was one, whether or not it made sense. A clone
-/// is cheap and shares all of it.
+/// [`kind`](Self::kind) says what failed. The predicates, such as
+/// [`is_not_found`](Self::is_not_found), answer questions about several kinds. An error
+/// keeps the response, valid or not. A clone is cheap.
 ///
 /// ```
 /// # use cf_service_tokens::Client;
@@ -84,7 +83,7 @@ pub struct Error(Arc<Inner>);
 #[derive(Clone)]
 struct Inner {
     kind: ErrorKind,
-    /// What failed, and why.
+    /// The failure and its cause.
     words: String,
     /// How long the client's own rate limit would delay the call.
     delay: Option<Duration>,
@@ -159,7 +158,7 @@ impl Error {
         Self::call(ErrorKind::Timeout, words, operation, None).after(0, None)
     }
 
-    /// Sets the number of attempts, and takes over what is known of the earlier ones.
+    /// Sets the number of attempts, and takes over the facts of the earlier ones.
     pub(crate) fn after(self, attempts: u32, earlier: Option<&Self>) -> Self {
         self.with(|inner| {
             if let Some(call) = &mut inner.call {
@@ -228,7 +227,7 @@ impl Error {
     }
 
     /// Whether the client's configuration or its credentials are faulty; no call was
-    /// made. Whether the API accepts the credentials, [`is_auth`](Self::is_auth) tells.
+    /// made. [`is_auth`](Self::is_auth) is about credentials that the API refuses.
     ///
     /// ```
     /// let error = cf_service_tokens::Client::builder().build().unwrap_err();

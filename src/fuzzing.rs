@@ -20,7 +20,7 @@ use crate::answer::redact::Redactor;
 use crate::answer::verdict::Attempt;
 use crate::answer::wire::{BodyEnd, Exchanged};
 use crate::call::operation::Operation;
-use crate::call::rate_limit::Standing;
+use crate::call::rate_limit::RateLimitHeaders;
 use crate::client::base_url::BaseUrl;
 use crate::duration::{GoDuration, TokenDuration};
 use crate::generated::operations::{LIST_ACCOUNT_SERVICE_TOKENS, ROTATE_ACCOUNT_SERVICE_TOKEN};
@@ -64,11 +64,11 @@ pub fn headers(data: &[u8]) {
         ] {
             headers.append(HeaderName::from_static(name), value.clone());
             let alone = HeaderMap::from_iter([(HeaderName::from_static(name), value.clone())]);
-            let _ = Standing::read(&alone);
+            let _ = RateLimitHeaders::read(&alone);
             response_of(StatusCode::TOO_MANY_REQUESTS, alone, b"");
         }
     }
-    let _ = Standing::read(&headers);
+    let _ = RateLimitHeaders::read(&headers);
     response_of(StatusCode::FOUND, headers, b"");
 }
 

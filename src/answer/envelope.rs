@@ -1,8 +1,8 @@
-//! The envelope around every answer, and how its parts are read.
+//! Reads the envelope around every answer.
 //!
-//! The API promises no field, so a field that can't be read must not hide the others:
-//! it is left out, and its path is reported. Nothing is read that no one needs, so
-//! that memory stays within a small multiple of the body, and depth costs no stack.
+//! The API promises no field, so an unreadable field must not hide the others: it is left
+//! out, and its path is reported. Only the needed parts are read, so that memory stays
+//! within a small multiple of the body, and depth costs no stack.
 
 use std::fmt;
 
@@ -28,10 +28,10 @@ const MAX_FIELDS: usize = 1_000;
 /// The most paths of unreadable parts that are kept.
 const MAX_UNREADABLE: usize = 2_000;
 
-/// Where JSON has another shape than expected, and how.
+/// A part of JSON that is not as expected.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Undecodable {
-    /// Empty where it is the whole answer.
+    /// Empty for the whole answer.
     pub(crate) path: String,
     pub(crate) fault: String,
 }
@@ -45,7 +45,7 @@ impl Undecodable {
     }
 }
 
-/// The paths of what is left out.
+/// The paths of the parts that are left out.
 #[derive(Default)]
 pub(crate) struct Unreadable(pub(crate) Vec<String>);
 
@@ -60,18 +60,18 @@ impl Unreadable {
 /// The envelope around a result of type `T`. The generated methods return it by name;
 /// [`verdict`](crate::answer::verdict) reads it.
 pub(crate) struct Envelope<T> {
-    /// `None` where the envelope does not say it, or not by a boolean.
+    /// `None` if the envelope has no boolean there.
     pub(crate) success: Option<bool>,
     pub(crate) errors: Vec<ApiMessage>,
     pub(crate) messages: Vec<ApiMessage>,
-    /// `Ok(None)` where there is no result.
+    /// `Ok(None)` if there is no result.
     pub(crate) result: Result<Option<T>, Undecodable>,
     pub(crate) unreadable: Unreadable,
 }
 
 /// The type of a result.
 pub(crate) trait Payload: Sized {
-    /// Whether the result counts although the envelope does not say `success`.
+    /// Whether the result counts without a `success` in the envelope.
     const IS_SHOWN_ONCE: bool = false;
 
     /// Reads the result, which is not null.
@@ -145,8 +145,8 @@ impl<'de, T: Payload> Deserialize<'de> for Envelope<T> {
     }
 }
 
-/// Reads `errors` or `messages`, of which each entry may be unreadable. One entry may
-/// stand there in place of a list.
+/// Reads `errors` or `messages`. Each entry may be unreadable, and a single entry may take
+/// the place of the list.
 fn read_messages(
     list: Option<&RawValue>,
     name: &str,
@@ -277,8 +277,8 @@ impl Payload for IssuedServiceToken {
     }
 }
 
-/// A result in a type of the caller's own, which is read strictly: a field that is
-/// left out could be the one that the caller asked for.
+/// A result of the caller's own type, which is read strictly: the caller may need a field
+/// that would be left out.
 pub(crate) struct Strict<T>(pub(crate) T);
 
 impl<T: DeserializeOwned> Payload for Strict<T> {
@@ -303,7 +303,7 @@ impl<T: DeserializeOwned> Payload for Strict<T> {
     }
 }
 
-/// The envelope of a failure, of which only the lists are read.
+/// The envelope of a failure, read for its lists.
 pub(crate) type Failure = Envelope<Strict<()>>;
 
 /// Reads JSON as a `T`, leaving nothing out.
@@ -315,8 +315,8 @@ pub(crate) fn exactly<T: DeserializeOwned>(json: &[u8]) -> Result<T, Undecodable
     })
 }
 
-/// Reads an object of which each field may be absent. Fields that can't be read are
-/// left out, and their paths are noted.
+/// Reads an object with optional fields. Unreadable fields are left out, and their paths
+/// noted.
 pub(crate) fn lenient_object<T>(
     object: &RawValue,
     path: &str,
@@ -365,8 +365,8 @@ fn only<T: DeserializeOwned>(name: &str, value: &RawValue) -> Result<T, serde_js
     T::deserialize(MapDeserializer::new(std::iter::once((name, value))))
 }
 
-/// Returns a whole number without its point: the API documents plain numbers, of which
-/// `2.0` is one.
+/// Returns an integer that is written with a decimal point, such as `2.0`: the API
+/// documents only numbers.
 #[expect(
     clippy::cast_possible_truncation,
     reason = "the number is checked to be whole and small enough"
@@ -438,10 +438,10 @@ fn entries(list: &RawValue, max: usize) -> Option<(Vec<&RawValue>, bool)> {
     deserializer.deserialize_seq(Entries(max)).ok()
 }
 
-/// Returns the fault without the value that serde quotes, which may be a secret.
+/// Returns the fault in words, without the value that serde quotes: it may be a secret.
 fn fault(error: &serde_json::Error) -> String {
     let words = error.to_string();
-    // The path tells the place better than the line does.
+    // The path locates the fault better than the line.
     let words = words.split(" at line ").next().unwrap_or_default();
     if let Some((_, expected)) = words.rsplit_once(", expected ") {
         format!("expected {expected}")

@@ -1,5 +1,4 @@
-//! The one table of statuses and codes: retries, the predicates of errors and the
-//! advice in their texts all read it.
+//! The table of statuses and codes, which retries, predicates and advice read.
 
 use http::StatusCode;
 
@@ -16,28 +15,28 @@ pub(crate) enum Meaning {
     Forbidden,
     /// Access is not enabled in the account.
     AccessNotEnabled,
-    /// There is nothing of that id.
+    /// The id is unknown.
     NotFound,
-    /// The API has nothing at the path of the call.
+    /// The API has no route at the path of the call.
     NoRoute,
     /// There were too many calls.
     RateLimited,
-    /// The other side failed for a while.
+    /// The server failed for a while.
     Transient,
-    /// The proxy wants a user name and a password.
+    /// The proxy requires a user name and a password.
     ProxyAuthentication,
-    /// The edge refuses the client program, by its `User-Agent` or its manner.
+    /// The edge refuses the client program, by its `User-Agent` or its behaviour.
     ClientBlocked,
     /// The edge refuses the caller's IP address, or a rule of the firewall matched.
     AddressBlocked,
     /// The edge counted too many requests from the caller's IP address.
     RateBlocked,
-    /// The other side did nothing, for a reason of no further consequence here.
+    /// The server rejected the call for another reason.
     Rejected,
 }
 
 impl Meaning {
-    /// The meaning of a status of its own.
+    /// Returns the meaning of a status.
     pub(crate) fn of_status(status: StatusCode) -> Option<Self> {
         Some(match status.as_u16() {
             401 => Self::Unauthenticated,
@@ -46,7 +45,7 @@ impl Meaning {
             407 => Self::ProxyAuthentication,
             408 | 500 | 502 | 503 | 504 | 520..=524 => Self::Transient,
             429 => Self::RateLimited,
-            // A redirect to the result of a call that was carried out.
+            // A redirect to the result of a call that took effect.
             303 => return None,
             300..=499 => Self::Rejected,
             _ => return None,
@@ -58,7 +57,7 @@ impl Meaning {
         self != Self::Transient
     }
 
-    /// The meaning of an entry of the envelope's `errors`, or of its chain.
+    /// Returns the meaning of an entry of `errors` or of its chain.
     pub(crate) fn of_message(error: &ApiMessage) -> Option<Self> {
         Some(match error.code {
             9109 if error.message.contains("from location") => Self::AddressNotAllowed,
@@ -72,7 +71,7 @@ impl Meaning {
         })
     }
 
-    /// The meaning of a code of Cloudflare's edge, if that blocks callers by it.
+    /// Returns the meaning of a code of Cloudflare's edge that blocks callers.
     pub(crate) fn of_edge_code(code: i64) -> Option<Self> {
         Some(match code {
             1010 => Self::ClientBlocked,

@@ -59,7 +59,7 @@ impl ApiMessage {
         Box::new(std::iter::once(self).chain(causes))
     }
 
-    /// Takes the secrets out of all texts.
+    /// Redacts all texts.
     pub(crate) fn redact(&mut self, redactor: &Redactor) {
         let pointer = self.source.as_mut().map(|source| &mut source.pointer);
         let texts = [

@@ -1,4 +1,4 @@
-//! The answers of Cloudflare's edge, which stands before the API.
+//! The answers of Cloudflare's edge in place of the API.
 
 use serde::Deserialize;
 
@@ -7,7 +7,7 @@ use crate::answer::envelope::{Unreadable, lenient_object};
 use crate::answer::meaning::Meaning;
 use crate::answer::redact::Redactor;
 
-/// The words before the code in a plain text of the edge.
+/// The start of the edge's plain text, before the code.
 const TEXT_PREFIX: &str = "error code: ";
 
 /// The report of an error by Cloudflare's edge, which answered in place of the API:

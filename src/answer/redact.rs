@@ -1,4 +1,4 @@
-//! Takes secrets out of text that people will read.
+//! Redacts secrets in text for people.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ const HEX_CLIENT_SECRET_LEN: usize = 64;
 
 /// The number of letters and digits after that prefix.
 const CLIENT_SECRET_REST_LEN: usize = 48;
-/// A shorter beginning of a known secret may be any word.
+/// A shorter start of a known secret may be any word.
 const MIN_BEGINNING_LEN: usize = 8;
 
 /// Finds the secrets that a client sends, and everything that looks like a client
@@ -41,7 +41,7 @@ impl Redactor {
         without_client_secrets(&text)
     }
 
-    /// Whether there is nothing in the text that would be taken out of it.
+    /// Whether redaction would leave the text unchanged.
     pub(crate) fn is_clean(&self, text: &str) -> bool {
         let mut known = self.known.iter().map(ExposeSecret::expose_secret);
         !known.any(|secret| text.contains(secret) || beginning_at_end(text, secret).is_some())
@@ -50,7 +50,7 @@ impl Redactor {
     }
 }
 
-/// Replaces the beginning of a secret that the text was cut off in.
+/// Replaces the start of a secret that is cut off at the end of the text.
 fn without_beginning_at_end(text: &mut String, secret: &str) {
     if let Some(beginning) = beginning_at_end(text, secret) {
         text.truncate(text.len() - beginning.len());
@@ -58,7 +58,7 @@ fn without_beginning_at_end(text: &mut String, secret: &str) {
     }
 }
 
-/// Returns the beginning of a secret that the text was cut off in.
+/// Returns the start of a secret that is cut off at the end of the text.
 fn beginning_at_end<'a>(text: &str, secret: &'a str) -> Option<&'a str> {
     let end = secret.len().min(text.len() + 1);
     (MIN_BEGINNING_LEN..end)
@@ -92,7 +92,7 @@ fn is_word(character: char) -> bool {
     character.is_ascii_alphanumeric() || character == '_'
 }
 
-/// Whether a text is a client secret, whole and alone.
+/// Whether a text is exactly a client secret.
 pub(crate) fn is_client_secret(text: &str) -> bool {
     match text.strip_prefix(CLIENT_SECRET_PREFIX) {
         Some(rest) => {
@@ -111,7 +111,7 @@ pub(crate) fn holds_client_secret(text: &str) -> bool {
         .any(is_client_secret)
 }
 
-/// Whether something in the text looks like a client secret, or like a part of one.
+/// Whether a part of the text looks like a client secret or a part of one.
 fn is_like_client_secret(text: &str) -> bool {
     text.contains(CLIENT_SECRET_PREFIX)
         || text
@@ -119,8 +119,8 @@ fn is_like_client_secret(text: &str) -> bool {
             .any(|digits| digits.len() >= HEX_CLIENT_SECRET_LEN)
 }
 
-/// Whether the word at the end of a text may be a client secret of the older form
-/// that the text was cut off in. Ids are no longer than half of one.
+/// Whether the last word of a text may be the start of an older client secret. Ids are at
+/// most half as long.
 fn is_cut_client_secret(word: &str) -> bool {
     word.len() > HEX_CLIENT_SECRET_LEN / 2 && word.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_that_the_client_sends_are_taken_out() {
+    fn the_clients_secrets_are_redacted() {
         assert_eq!(
             redact("Bearer known-token, known-token"),
             "Bearer [redacted], [redacted]"
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn both_forms_of_client_secret_are_taken_out() {
+    fn both_forms_of_client_secret_are_redacted() {
         let hex = "bdd31cbc4dec990953e39163fbbb194c93313ca9f0a6e420346af9d326b1d2a5";
         let new = "cfast_aB3dE5gH7jK9mN1pQ3sT5vW7yZ9bC1eF3hI5kL7n12ab34cd";
         assert_eq!(
@@ -159,12 +159,12 @@ mod tests {
     }
 
     #[test]
-    fn the_start_of_a_new_secret_is_taken_out_too() {
+    fn the_start_of_a_new_secret_is_redacted() {
         assert_eq!(redact("cut: cfast_aB3"), "cut: [redacted]");
     }
 
     #[test]
-    fn the_beginning_of_a_known_secret_at_the_end_is_taken_out_too() {
+    fn the_start_of_a_known_secret_at_the_end_is_redacted() {
         for cut in ["known-to", "known-tok", "known-toke"] {
             assert_eq!(redact(&format!("Bearer {cut}")), "Bearer [redacted]");
         }
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_client_secret_is_told_from_what_looks_like_one() {
+    fn only_an_exact_client_secret_is_one() {
         let hex = "bdd31cbc4dec990953e39163fbbb194c93313ca9f0a6e420346af9d326b1d2a5";
         let new = "cfast_aB3dE5gH7jK9mN1pQ3sT5vW7yZ9bC1eF3hI5kL7n12ab34cd";
         for secret in [hex, new] {
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn clean_is_what_redaction_leaves_as_it_is() {
+    fn clean_text_is_left_unchanged() {
         let redactor = Redactor::new(["known-token".into()]);
         assert!(redactor.is_clean("8f2b1c9d0e1f2a3b-FRA"));
         assert!(!redactor.is_clean("text/html; was=known-token"));
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_that_the_text_was_cut_off_in_is_taken_out() {
+    fn a_secret_that_is_cut_off_is_redacted() {
         let hex = &"bdd31cbc4dec990953e39163fbbb194c93313ca9f0a6e420346af9d326b1d2a5"[..61];
         let redactor = Redactor::new(["known-token-of-some-length".into()]);
         for text in [format!("x {hex}"), "x known-token-of".to_owned()] {
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn other_text_stays_as_it_is() {
+    fn other_text_is_unchanged() {
         for text in [
             "",
             "plain",

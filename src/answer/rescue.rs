@@ -1,8 +1,8 @@
-//! Where a new client secret may be in an answer.
+//! Finds a new client secret in an answer.
 //!
 //! The secret is the text at `result.client_secret`, however odd the rest of the answer
-//! is. Whatever looks like a secret elsewhere is only reported by its place: taking a
-//! wrong one for the secret would lose the right one.
+//! is. Anything elsewhere that looks like a secret is only reported by its place: the
+//! wrong text in place of the secret would lose the secret.
 
 use std::fmt;
 
@@ -46,8 +46,8 @@ pub(crate) fn secret_of_body(body: &[u8]) -> Option<SecretString> {
     secret_of(result)
 }
 
-/// Whether a text can be a client secret of any form: visible ASCII, and not a word or
-/// a mask such as `********` in place of one.
+/// Whether a text can be a client secret of any form: visible ASCII that is longer than a
+/// word and not a mask such as `********`.
 fn is_plausible(text: &str) -> bool {
     let first = text.bytes().next();
     text.len() >= MIN_SECRET_LEN
@@ -131,7 +131,7 @@ impl<'de> Visitor<'de> for Part<'_> {
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
         while let Some(name) = map.next_key::<String>()? {
-            // The lists of the envelope only quote, and a client id is no secret.
+            // The lists of the envelope only quote secrets, and a client id is not one.
             if ["errors", "messages", "client_id"].contains(&name.as_str()) {
                 map.next_value::<serde::de::IgnoredAny>()?;
                 continue;
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_plausible_text_in_its_field_is_the_secret() {
+    fn only_a_plausible_text_at_its_field_is_the_secret() {
         let of = |value: &str| secret(&format!(r#"{{"id":7,"client_secret":{value}}}"#));
         assert_eq!(of(&format!("{FORMED:?}")).as_deref(), Some(FORMED));
         let unknown = "cfsec2_0123456789";
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn two_secrets_in_one_field_are_none() {
+    fn two_different_secrets_in_one_field_are_ambiguous() {
         let twice = |other: &str| {
             secret(&format!(
                 r#"{{"client_secret":"{FORMED}","client_secret":"{other}"}}"#
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn the_search_has_an_end() {
+    fn the_search_is_bounded() {
         let deep = "[".repeat(1_000_000);
         assert_eq!(places(deep.as_bytes()).paths, [""; 0]);
         let many = format!("[{}]", vec![format!("{FORMED:?}"); 1000].join(","));

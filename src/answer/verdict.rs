@@ -1,5 +1,4 @@
-//! The verdict on an attempt: a response that may be relied on, or an error that
-//! tells all that is known.
+//! Judges an attempt: a response, or an error with all that is known of the failure.
 
 use std::time::Duration;
 
@@ -34,7 +33,7 @@ pub(crate) struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
-    /// Judges an attempt by what came of it.
+    /// Judges the result of the attempt.
     pub(crate) fn judge<T: Payload>(
         &self,
         exchanged: Option<Exchanged>,
@@ -123,8 +122,8 @@ impl Attempt<'_> {
         (ErrorKind::Redirect, words)
     }
 
-    /// Reads the answer with an error status. Whatever the rest of the body is like,
-    /// the envelope's lists are kept.
+    /// Reads an answer with an error status. The envelope's lists are kept, even if the
+    /// rest of the body is odd.
     fn refusal(&self, answer: &mut Answer) -> Fault {
         let envelope = Failure::read(&answer.body).ok();
         let is_refused = envelope.as_ref().is_some_and(|e| e.success == Some(false));
@@ -164,7 +163,7 @@ impl Attempt<'_> {
             Err(fault) => return Err(self.undecodable::<T>(answer, fault)),
         };
         self.keep_envelope(answer, &envelope);
-        // What the API itself calls a failure is one, whatever else it holds.
+        // The API's own word for a failure takes precedence over a result.
         if envelope.success == Some(false) {
             return Err(refused());
         }
@@ -182,12 +181,13 @@ impl Attempt<'_> {
         Err(self.undecodable::<T>(answer, fault))
     }
 
+    /// Returns the fault of an answer without a readable result.
     fn undecodable<T: Payload>(&self, answer: &Answer, fault: Undecodable) -> Fault {
         let Undecodable {
             path,
             fault: mut words,
         } = fault;
-        // An answer of which a part can be read is JSON, so only its depth stops the search.
+        // A fault with a path is in valid JSON, so only depth stops the search.
         if T::IS_SHOWN_ONCE && !path.is_empty() && !rescue::places(&answer.body).is_whole {
             words += ", and the answer is nested too deeply to be searched for it";
         }
@@ -198,7 +198,7 @@ impl Attempt<'_> {
         (ErrorKind::Decode, words)
     }
 
-    /// Keeps what the envelope says beside the result.
+    /// Keeps the lists of the envelope.
     fn keep_envelope<T>(&self, answer: &mut Answer, envelope: &Envelope<T>) {
         answer.errors = envelope.errors.clone();
         answer.messages = envelope.messages.clone();
@@ -219,7 +219,7 @@ fn broken() -> Fault {
     (ErrorKind::Interrupted, words.to_owned())
 }
 
-/// Returns why there is no connection: TLS, a proxy, or any other reason.
+/// Returns the fault of a missing connection: TLS, a proxy, or anything else.
 fn connection_fault(error: &reqwest::Error, base_url: &BaseUrl) -> Fault {
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {

@@ -1,9 +1,8 @@
 //! The exchange of one attempt over the wire.
 //!
-//! The generated methods say what to send. The hook that they run sends it, reads the
-//! answer up to a limit, and keeps all of it, since a generated method forgets
-//! whatever it can't decode. The method itself is handed an empty answer of a status
-//! that it does not decode, so that the facade alone reads the answer, once.
+//! A generated method makes the request and runs a hook. The hook sends the request, reads
+//! the answer up to a limit, and keeps all of it. It returns an empty answer, with a
+//! status that the method does not decode, so that only the facade reads the answer.
 
 use std::fmt;
 use std::mem;
@@ -26,7 +25,7 @@ const MAX_RESERVED: usize = 64 * 1024;
 /// A status that no generated method decodes: the build refuses a fragment with it.
 const NOT_DECODED: StatusCode = StatusCode::NO_CONTENT;
 
-/// One attempt: how to make it, and what came back.
+/// One attempt: the facts for its request, and the place for its result.
 #[derive(Clone)]
 pub(crate) struct Exchange {
     pub(crate) settings: Arc<Settings>,
@@ -40,10 +39,10 @@ pub(crate) struct Exchange {
     pub(crate) span: Span,
 }
 
-/// The place where the hook leaves what came of the attempt, if it runs.
+/// The place for the result of the attempt, which the hook fills.
 pub(crate) type Kept = Arc<Mutex<Option<Exchanged>>>;
 
-/// What came of an attempt.
+/// The result of an attempt.
 pub(crate) enum Exchanged {
     /// The attempt ended without a connection, so nothing was sent.
     Unconnected(reqwest::Error),
@@ -119,7 +118,7 @@ pub(crate) fn lock(kept: &Kept) -> MutexGuard<'_, Option<Exchanged>> {
     kept.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Adds the headers, which replace those with the same names.
+/// Adds headers, which replace those of the same names.
 fn extend(headers: &mut HeaderMap, others: &HeaderMap) {
     for name in others.keys() {
         headers.remove(name);
@@ -129,7 +128,7 @@ fn extend(headers: &mut HeaderMap, others: &HeaderMap) {
     }
 }
 
-/// Makes the answer that the generated method is handed.
+/// Creates the answer for the generated method.
 fn nothing_to_decode(url: Url) -> reqwest::Response {
     // Without a URL, reqwest would parse one.
     let mut nothing = http::Response::builder()

@@ -10,7 +10,7 @@ use http::StatusCode;
 use crate::call::clock::Clock;
 use crate::error::Error;
 
-/// What happens in a call, as it happens; passed to the function that
+/// An event of a call, passed to the function that
 /// [`ClientBuilder::on_event`](crate::ClientBuilder::on_event) sets.
 ///
 /// The operation is the name of the API's operation, such as
@@ -59,7 +59,7 @@ pub enum Event<'a> {
         /// The number of the attempt, from 1.
         attempt: u32,
     },
-    /// An attempt is over. It is not reported for a call that is dropped meanwhile.
+    /// An attempt ended. It is not reported for a call that is dropped meanwhile.
     #[non_exhaustive]
     AttemptEnded {
         /// The operation.
@@ -68,7 +68,7 @@ pub enum Event<'a> {
         attempt: u32,
         /// The status of the answer, if one came.
         status: Option<StatusCode>,
-        /// Why the attempt failed, if it did.
+        /// The error of the call if it ended now; `None` after a success.
         error: Option<&'a Error>,
     },
     /// The call begins to wait.
@@ -82,7 +82,7 @@ pub enum Event<'a> {
         /// limit may end sooner.
         until: DateTime<Utc>,
     },
-    /// A wait is over, also because the call is dropped.
+    /// A wait ended, or its call was dropped.
     #[non_exhaustive]
     WaitEnded {
         /// The operation.

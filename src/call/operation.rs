@@ -2,8 +2,7 @@
 
 use http::Method;
 
-/// An operation of the fragment, for each of which the build writes one constant; or
-/// a raw request.
+/// An operation of the fragment, as a constant that the build writes; or a raw request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Operation {
     /// The fragment's `operationId`, such as `refresh_account_service_token`.

@@ -64,7 +64,7 @@ impl CallOptions {
         self
     }
 
-    /// Sets how long a call may take as a whole, all its attempts and pauses included.
+    /// Sets how long a call may take, with all its attempts and the pauses between them.
     /// A call with a deadline of zero is refused before it is sent.
     ///
     /// ```
@@ -124,13 +124,12 @@ impl CallOptions {
         self
     }
 
-    /// The headers to send besides the client's own, if a call can be made with
-    /// these options.
+    /// Checks the options. Returns the headers to send besides the client's own.
     pub(crate) fn checked(&self) -> Result<&HeaderMap, Error> {
         for (what, time) in [("timeout", self.timeout), ("deadline", self.deadline)] {
             if time.is_some_and(|time| time.is_zero()) {
                 return Err(Error::invalid_request(format!(
-                    "the call's {what} is zero, so it could not succeed; set a longer one"
+                    "the call's {what} is zero, so the call can't succeed; set a longer one"
                 )));
             }
         }
@@ -141,7 +140,7 @@ impl CallOptions {
         match taken {
             None => Ok(&self.headers),
             Some(name) => Err(Error::invalid_request(format!(
-                "the header {name} is the client's own and can't be set for a call"
+                "the client sets the header {name} itself, so a call can't set it"
             ))),
         }
     }
@@ -149,7 +148,7 @@ impl CallOptions {
 
 impl fmt::Debug for CallOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The headers' values may be secrets, of a gateway on the way, say.
+        // The values of headers may be secrets, such as those of a gateway.
         let headers: Vec<&HeaderName> = self.headers.keys().collect();
         f.debug_struct("CallOptions")
             .field("timeout", &self.timeout)

@@ -1,11 +1,10 @@
 //! Keeps a client below the API's rate limit, so that it is never locked out.
 //!
-//! The API counts requests in windows, and refuses everything for minutes once
-//! there are too many. Each answer tells what is left (`Ratelimit`) and what the
-//! rule is (`Ratelimit-Policy`), so that even a limit shared with other programs
-//! is known before it is reached.
+//! The API counts requests in windows, and refuses all requests for minutes after too
+//! many. Each answer states the requests left (`Ratelimit`) and the limit
+//! (`Ratelimit-Policy`), also where other programs share it.
 
-mod standing;
+mod headers;
 mod window;
 
 use std::pin::pin;
@@ -20,11 +19,11 @@ use crate::answer::Answer;
 use crate::call::clock::Clock;
 use crate::call::trace;
 
-pub(crate) use standing::Standing;
+pub(crate) use headers::RateLimitHeaders;
 use window::Window;
 
-/// No answer shuts the client for longer than this, whatever it says.
-const LONGEST_WAIT: Duration = Duration::from_secs(60 * 60);
+/// The longest time for which an answer can lock the client out.
+const MAX_WAIT: Duration = Duration::from_secs(60 * 60);
 
 /// A waiter looks at the limit at least this often, since the wake-up for the room that
 /// it waits for may have gone to a waiter that nobody polls.
@@ -41,7 +40,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// use std::time::Duration;
 /// use cf_service_tokens::{Client, RateLimit};
 ///
-/// // Leave half of Cloudflare's limit to others who use the same API token.
+/// // Leave half of Cloudflare's limit to other programs with the same API token.
 /// let half = RateLimit::new(600, Duration::from_secs(300));
 /// let client = Client::builder().api_token("token").rate_limit(half).build()?;
 /// # Ok::<(), cf_service_tokens::Error>(())
@@ -61,8 +60,8 @@ const CLOUDFLARE: Rule = Rule {
 };
 
 impl Default for RateLimit {
-    /// [Cloudflare's own limit][limits]: 1,200 requests in five minutes, until the
-    /// first answer tells what it is.
+    /// [Cloudflare's own limit][limits]: 1,200 requests in five minutes, until the first
+    /// answer states it.
     ///
     /// [limits]: https://developers.cloudflare.com/fundamentals/api/reference/limits/
     fn default() -> Self {
@@ -74,7 +73,7 @@ impl Default for RateLimit {
 }
 
 impl RateLimit {
-    /// At most so many requests in each window of this length. Zero requests
+    /// Returns a limit of this many requests in each window of this length. Zero requests
     /// count as one.
     ///
     /// ```
@@ -105,7 +104,7 @@ impl RateLimit {
         }
     }
 
-    /// No limit but that of the API, which locks a caller out for five minutes.
+    /// Returns no limit. Beyond its own, the API locks a caller out for five minutes.
     ///
     /// ```
     /// # use cf_service_tokens::{Client, RateLimit};
@@ -120,14 +119,14 @@ impl RateLimit {
     }
 }
 
-/// So many requests in a window of time.
+/// A number of requests in a window of time.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Rule {
     quota: u32,
     window: Duration,
 }
 
-/// Lets requests through as the limit allows, one after the other.
+/// Lets requests through as the limits allow.
 pub(crate) struct RateLimiter {
     /// `None` where there is no limit.
     limits: Option<Mutex<Limits>>,
@@ -135,21 +134,21 @@ pub(crate) struct RateLimiter {
     change: Notify,
 }
 
-/// All that a request has to keep to.
+/// The limits of a request.
 struct Limits {
-    /// What the caller allows, if the caller set a limit.
+    /// The caller's limit, if there is one.
     own: Window,
-    /// What the API allows, as far as it is known.
+    /// The API's limit, as far as it is known.
     api: Window,
-    /// Until when the API wants to be left alone, whatever the windows have room for.
+    /// The end of a lock-out, during which no window has room.
     locked_out_until: Duration,
 }
 
 impl Limits {
     /// Returns how long until one more request may be sent.
     fn wait(&mut self, now: Duration) -> Duration {
-        self.own.turn(now);
-        self.api.turn(now);
+        self.own.roll_over(now);
+        self.api.roll_over(now);
         self.own
             .wait(now)
             .max(self.api.wait(now))
@@ -206,7 +205,7 @@ impl RateLimiter {
             let end = now.saturating_add(wait);
             if end >= give_up_at {
                 if announced.is_some() {
-                    // The room that this waiter was woken for is another's.
+                    // Pass on the wake-up for room that this waiter does not take.
                     self.change.notify_one();
                 }
                 return Err(wait);
@@ -239,8 +238,8 @@ impl RateLimiter {
     }
 }
 
-/// A request that was let through. Whatever becomes of it, it counts as sent,
-/// unless [`unsent`](Self::unsent) says otherwise.
+/// A request that was let through. It counts as sent, unless [`unsent`](Self::unsent) is
+/// called.
 pub(crate) struct Permit<'a> {
     limiter: &'a RateLimiter,
     own_epoch: u64,
@@ -248,24 +247,24 @@ pub(crate) struct Permit<'a> {
 }
 
 impl Permit<'_> {
-    /// Notes what an answer says of the limit.
+    /// Takes over the limits that an answer states.
     pub(crate) fn answered(&self, clock: &dyn Clock, answer: &Answer) {
         let Some(limits) = &self.limiter.limits else {
             return;
         };
         let now = clock.elapsed();
-        let standing = Standing::read(&answer.headers);
+        let stated = RateLimitHeaders::read(&answer.headers);
         let mut limits = lock(limits);
         let wait_before = limits.wait(now);
         limits.own.answered(self.own_epoch, now);
         limits.api.answered(self.api_epoch, now);
-        if let Some(standing) = standing {
-            limits.api.learn(self.api_epoch, now, &standing);
+        if let Some(stated) = stated {
+            limits.api.observe(self.api_epoch, now, &stated);
         }
         if answer.status == StatusCode::TOO_MANY_REQUESTS
             && let Some(wait) = answer.retry_after()
         {
-            let until = now.saturating_add(wait.min(LONGEST_WAIT));
+            let until = now.saturating_add(wait.min(MAX_WAIT));
             limits.locked_out_until = limits.locked_out_until.max(until);
         }
         let has_changed = limits.wait(now) != wait_before;
@@ -276,12 +275,12 @@ impl Permit<'_> {
         }
     }
 
-    /// Notes that the request was never sent, so that another may be.
+    /// Notes that the request was not sent, and makes room for another.
     pub(crate) fn unsent(&self) {
         if let Some(limits) = &self.limiter.limits {
             let mut limits = lock(limits);
-            limits.own.unsent();
-            limits.api.unsent();
+            limits.own.release();
+            limits.api.release();
             drop(limits);
             self.limiter.change.notify_one();
         }
@@ -292,8 +291,8 @@ impl Drop for Permit<'_> {
     fn drop(&mut self) {
         if let Some(limits) = &self.limiter.limits {
             let mut limits = lock(limits);
-            limits.own.settled();
-            limits.api.settled();
+            limits.own.finish();
+            limits.api.finish();
             let has_room = limits.own.has_room() && limits.api.has_room();
             drop(limits);
             if has_room {

@@ -96,7 +96,7 @@ impl RawRequest {
         self
     }
 
-    /// Sends this as the body, in JSON.
+    /// Sets the body, which is sent as JSON.
     ///
     /// ```
     /// use cf_service_tokens::{Method, ServiceToken};
@@ -149,7 +149,7 @@ impl RawRequest {
     }
 
     /// Makes the call, and reads the envelope's `result` strictly as a `T`: a field that
-    /// does not fit is an error, and is not left out.
+    /// does not fit is an error.
     ///
     /// Where a success may have no result, `T` is an `Option` or, if it never has one,
     /// `()`: null, an absent result, HTTP 204 and any answer to `HEAD` are errors for
@@ -224,18 +224,18 @@ impl RawRequest {
             Err(Error::invalid_request(format!("the path {path:?} {fault}")))
         };
         if !self.path.starts_with('/') {
-            return refuse("does not begin with `/`; it goes after the base URL");
+            return refuse("does not begin with `/`; the path follows the base URL");
         }
         if self.path.contains(['?', '#']) {
-            return refuse("holds a query or a fragment; add parameters with `query`");
+            return refuse("contains a query or a fragment; add parameters with `query`");
         }
         let base_url = self.transport.settings.base_url.as_str();
         let Ok(mut url) = Url::parse(&format!("{base_url}{}", self.path)) else {
             return refuse("can't be part of a URL");
         };
-        // Dots in a path climb, written plainly or encoded.
+        // Dots in a path lead upwards, whether plain or encoded.
         if !url.as_str().starts_with(&format!("{base_url}/")) || url.path().contains("//") {
-            return refuse("leads away from the base URL, or holds an empty part");
+            return refuse("leads outside the base URL, or contains an empty segment");
         }
         if !self.query.is_empty() {
             url.query_pairs_mut().extend_pairs(&self.query);

@@ -1,4 +1,4 @@
-//! Retries: whether a failed call is made again, and when.
+//! Decides whether and when a failed call is retried.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -11,8 +11,8 @@ use crate::error::Error;
 /// A call is retried after a [transient](crate::Error::is_transient) failure: no
 /// connection, a timeout, a connection that broke, HTTP 408, 429, 500, 502, 503, 504 and
 /// 520 to 524, and Cloudflare's code 971 (throttled). A call that makes a secret (create,
-/// rotate, and an update of `client_secret_version`) is retried only where the request
-/// surely did nothing: there was no connection, or the answer was 429.
+/// rotate, and an update of `client_secret_version`) is retried only if the request had no
+/// effect: there was no connection, or the answer was 429.
 ///
 /// The backoff is exponential with full jitter: the first pause takes up to the first
 /// delay, each later one up to twice as much as the one before, and none is shorter than
@@ -52,7 +52,7 @@ impl Default for Retry {
 }
 
 impl Retry {
-    /// One attempt, and no other.
+    /// Returns a policy of one attempt.
     ///
     /// ```
     /// use cf_service_tokens::{Client, Retry};
@@ -108,8 +108,7 @@ impl Retry {
         self
     }
 
-    /// Where the randomness of the pauses starts, so that a test can have the
-    /// same pauses again.
+    /// Sets the seed of the jitter, so that a test gets the same pauses again.
     ///
     /// ```
     /// # use cf_service_tokens::{Client, Retry};
@@ -168,7 +167,7 @@ impl Retrier {
     }
 
     /// Returns the pause before the next attempt, given the failed attempts and the time
-    /// left; `None` if there should be no other.
+    /// left; `None` if the call should not be retried.
     pub(crate) fn pause(
         &self,
         operation: &Operation,
@@ -200,14 +199,14 @@ impl Retrier {
         most.mul_f64(self.random())
     }
 
-    /// A number from 0 to 1.
+    /// Returns a random number from 0 to 1.
     pub(crate) fn random(&self) -> f64 {
         let mut random = self.random.lock().unwrap_or_else(PoisonError::into_inner);
         random.f64()
     }
 }
 
-/// Whether another attempt may succeed, and does no harm.
+/// Whether another attempt may succeed and is harmless.
 fn may_pass(operation: &Operation, error: &Error) -> bool {
     error.is_transient() && (operation.idempotent || !error.may_have_been_applied())
 }
@@ -217,7 +216,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_grow_to_the_longest_and_are_random_below_it() {
+    fn pauses_grow_to_the_longest_with_jitter() {
         let policy = Retry::default()
             .backoff(Duration::from_secs(1), Duration::from_secs(10))
             .seed(7);

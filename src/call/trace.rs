@@ -1,6 +1,5 @@
-//! What a call tells to whoever listens by `tracing`: spans and events with the
-//! names of OpenTelemetry's conventions for HTTP. No secret and no body is in
-//! any of them, at any level.
+//! The spans and events of `tracing`, with the names of OpenTelemetry's conventions for
+//! HTTP. They contain no secret and no body, at any level.
 
 use std::time::Duration;
 
@@ -14,10 +13,10 @@ use crate::client::base_url::BaseUrl;
 use crate::error::Error;
 use crate::response::Response;
 
-/// What spans and events are filtered by.
+/// The target, by which subscribers filter.
 const TARGET: &str = "cf_service_tokens";
 
-/// The span of a call, around all its attempts.
+/// Creates the span of a call, around all its attempts.
 pub(crate) fn call(operation: &Operation) -> Span {
     debug_span!(
         target: TARGET,
@@ -29,7 +28,7 @@ pub(crate) fn call(operation: &Operation) -> Span {
     )
 }
 
-/// Notes on its span how a call ended.
+/// Records the end of a call on its span.
 pub(crate) fn ended<T>(span: &Span, outcome: &Result<Response<T>, Error>) {
     if span.is_disabled() {
         return;
@@ -44,7 +43,7 @@ pub(crate) fn ended<T>(span: &Span, outcome: &Result<Response<T>, Error>) {
     }
 }
 
-/// A failure as the conventions tell it: by its status, if that is one of failure.
+/// Records a failure, by its status if that is one of an error.
 fn record_error(span: &Span, error: &Error) {
     match error.status().filter(|status| status.as_u16() >= 400) {
         Some(status) => span.record("error.type", status.as_str()),
@@ -53,7 +52,7 @@ fn record_error(span: &Span, error: &Error) {
     span.record("otel.status_code", "ERROR");
 }
 
-/// The span of one attempt, from the request to the end of the answer's body.
+/// Creates the span of one attempt, from the request to the end of the answer's body.
 pub(crate) fn attempt(operation: &Operation, base_url: &BaseUrl, attempt: u32) -> Span {
     debug_span!(
         target: TARGET,
@@ -73,7 +72,7 @@ pub(crate) fn attempt(operation: &Operation, base_url: &BaseUrl, attempt: u32) -
     )
 }
 
-/// Notes on its span how an attempt ended.
+/// Records the end of an attempt on its span.
 pub(crate) fn outcome<T>(span: &Span, outcome: &Result<Response<T>, Error>) {
     if span.is_disabled() {
         return;
@@ -101,7 +100,7 @@ pub(crate) fn request(span: &Span, url: &Url, redactor: &Redactor) {
     }
 }
 
-/// Tells that a failed attempt is followed by another, after a pause.
+/// Reports a retry after a pause.
 pub(crate) fn retry(error: &Error, attempt: u32, pause: Duration) {
     debug!(
         target: TARGET,
@@ -110,18 +109,18 @@ pub(crate) fn retry(error: &Error, attempt: u32, pause: Duration) {
         reason = error.kind().name(),
         http.response.status_code = error.status().map(|status| status.as_u16()),
         cloudflare.ray_id = error.ray_id(),
-        "will try again"
+        "retrying"
     );
 }
 
-/// Tells that a call was held up by the rate limit, and is no longer.
+/// Reports the end of a wait for the rate limit.
 pub(crate) fn waited_for_room(wait: Duration) {
-    debug!(target: TARGET, ?wait, reason = "rate_limit", "there is room in the rate limit again");
+    debug!(target: TARGET, ?wait, reason = "rate_limit", "the rate limit has room again");
 }
 
-/// Tells that the client's own rate limit holds a call up for too long.
+/// Reports a call that the rate limit would delay past its deadline.
 pub(crate) fn rate_limited(wait: Duration) {
-    debug!(target: TARGET, ?wait, "the rate limit leaves no room before the deadline");
+    debug!(target: TARGET, ?wait, "the rate limit has no room before the deadline");
 }
 
 /// Tells that the client's clock is not the API's.

@@ -25,10 +25,10 @@ impl BaseUrl {
             );
         };
         if !url.username().is_empty() || url.password().is_some() {
-            return refuse("holds a user name or a password; leave them out");
+            return refuse("contains a user name or a password; leave them out");
         }
         if url.query().is_some() || url.fragment().is_some() {
-            return refuse("holds a query or a fragment; leave them out");
+            return refuse("contains a query or a fragment; leave them out");
         }
         let base_url = Self { url };
         match base_url.url.scheme() {
@@ -46,7 +46,7 @@ impl BaseUrl {
         Self::parse(CLOUDFLARE, "the base URL", false)
     }
 
-    /// Returns the URL without the slash at its end, which would double that of the path.
+    /// Returns the URL without its last slash, which would double that of the path.
     pub(crate) fn as_str(&self) -> &str {
         self.url.as_str().trim_end_matches('/')
     }

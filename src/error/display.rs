@@ -1,4 +1,4 @@
-//! The text of an error: what failed, why, and what to do next.
+//! The text of an error: the failure, its cause, and the next step.
 
 use std::error::Error as _;
 use std::fmt::{self, Write as _};
@@ -8,9 +8,9 @@ use crate::answer::Answer;
 use crate::answer::meaning::Meaning;
 use crate::answer::message::ApiMessage;
 
-/// How many characters of a text of the other side are shown.
+/// The most characters of a text from the server that are shown.
 const MAX_PROSE: usize = 500;
-/// How many entries of `errors`, with their causes, are shown.
+/// The most entries of `errors`, with their causes, that are shown.
 const MAX_MESSAGES: usize = 10;
 
 impl Error {
@@ -47,7 +47,7 @@ impl Error {
         if self.is_token_not_found() {
             return Some("check the id: a service token's `client_id` is not its `id`");
         }
-        // `find` has words of its own.
+        // The text of `find` includes the next step.
         if self.kind() == ErrorKind::NoMatch {
             return None;
         }
@@ -152,12 +152,12 @@ fn fmt_messages(errors: &[ApiMessage], f: &mut fmt::Formatter<'_>) -> fmt::Resul
     }
 }
 
-/// A sentence of the other side without its point: this one goes on.
+/// Returns a sentence of the server without its full stop, since the text goes on.
 fn sentence(text: &str) -> Prose<'_> {
     Prose(text.strip_suffix('.').unwrap_or(text))
 }
 
-/// A text of the other side as prose: cut, and without control characters.
+/// A text from the server: cut, and with control characters escaped.
 pub(crate) struct Prose<'a>(pub(crate) &'a str);
 
 impl fmt::Display for Prose<'_> {

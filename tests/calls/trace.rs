@@ -1,4 +1,4 @@
-//! What a call tells by `tracing`: names and numbers, and no secret at any level.
+//! The traces of a call: names and numbers, and no secret at any level.
 
 use std::io::Write;
 use std::sync::{Arc, Mutex, Once};
@@ -98,7 +98,7 @@ async fn a_call_that_is_repeated() {
     insta::assert_snapshot!(ours.join("\n"), @r#"
     DEBUG cloudflare.call{cloudflare.operation="refresh_account_service_token"}: cf_service_tokens: new
     DEBUG cloudflare.call{cloudflare.operation="refresh_account_service_token"}:http.client.request{otel.kind="client" otel.name=POST /accounts/{account_id}/access/service_tokens/{service_token_id}/refresh http.request.method="POST" http.request.resend_count=0 url.template="/accounts/{account_id}/access/service_tokens/{service_token_id}/refresh" server.address="127.0.0.1" server.port=PORT}: cf_service_tokens: new
-    DEBUG cloudflare.call{cloudflare.operation="refresh_account_service_token"}: cf_service_tokens: will try again attempt=1 wait=7s reason="status" http.response.status_code=503 cloudflare.ray_id="8f2b1c9d0e1f2a3b-FRA"
+    DEBUG cloudflare.call{cloudflare.operation="refresh_account_service_token"}: cf_service_tokens: retrying attempt=1 wait=7s reason="status" http.response.status_code=503 cloudflare.ray_id="8f2b1c9d0e1f2a3b-FRA"
     DEBUG cloudflare.call{cloudflare.operation="refresh_account_service_token"}:http.client.request{otel.kind="client" otel.name=POST /accounts/{account_id}/access/service_tokens/{service_token_id}/refresh http.request.method="POST" http.request.resend_count=0 url.template="/accounts/{account_id}/access/service_tokens/{service_token_id}/refresh" server.address="127.0.0.1" server.port=PORT url.full="http://127.0.0.1:PORT/client/v4/accounts/023e105f4ecef8ad9ca31a8372d0c353/access/service_tokens/f174e90a-fafe-4643-bbbc-4a0ed4fc8415/refresh" http.response.status_code=503 cloudflare.ray_id="8f2b1c9d0e1f2a3b-FRA" error.type="503" otel.status_code="ERROR"}: cf_service_tokens: close
     DEBUG cloudflare.call{cloudflare.operation="refresh_account_service_token"}:http.client.request{otel.kind="client" otel.name=POST /accounts/{account_id}/access/service_tokens/{service_token_id}/refresh http.request.method="POST" http.request.resend_count=1 url.template="/accounts/{account_id}/access/service_tokens/{service_token_id}/refresh" server.address="127.0.0.1" server.port=PORT}: cf_service_tokens: new
     DEBUG cloudflare.call{cloudflare.operation="refresh_account_service_token"}:http.client.request{otel.kind="client" otel.name=POST /accounts/{account_id}/access/service_tokens/{service_token_id}/refresh http.request.method="POST" http.request.resend_count=1 url.template="/accounts/{account_id}/access/service_tokens/{service_token_id}/refresh" server.address="127.0.0.1" server.port=PORT url.full="http://127.0.0.1:PORT/client/v4/accounts/023e105f4ecef8ad9ca31a8372d0c353/access/service_tokens/f174e90a-fafe-4643-bbbc-4a0ed4fc8415/refresh" http.response.status_code=200 cloudflare.ray_id="8f2b1c9d0e1f2a3b-FRA"}: cf_service_tokens: close
@@ -133,7 +133,7 @@ async fn a_call_that_waits_for_room_in_the_rate_limit() {
         .filter(|line| line.contains("wait="))
         .map(|line| line.trim())
         .collect();
-    insta::assert_snapshot!(waits.join("\n"), @r#"DEBUG cloudflare.call{cloudflare.operation="refresh_account_service_token"}: cf_service_tokens: there is room in the rate limit again wait=90s reason="rate_limit""#);
+    insta::assert_snapshot!(waits.join("\n"), @r#"DEBUG cloudflare.call{cloudflare.operation="refresh_account_service_token"}: cf_service_tokens: the rate limit has room again wait=90s reason="rate_limit""#);
 }
 
 #[tokio::test]

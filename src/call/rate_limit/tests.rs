@@ -1,4 +1,4 @@
-//! Waiting for the limit, in a time that passes only when the test lets it.
+//! Waiting for the limit, on a clock that only the test moves.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ impl HandClock {
         Self(watch::Sender::new(Duration::ZERO))
     }
 
-    /// Sets the clock, and lets everyone do what there is to do then.
+    /// Sets the clock, and lets all tasks run.
     async fn set(&self, time: Duration) {
         self.0.send_replace(time);
         settle().await;
@@ -49,7 +49,7 @@ impl Clock for HandClock {
     }
 }
 
-/// Lets all tasks run until none can go on.
+/// Lets all tasks run until each waits.
 async fn settle() {
     for _ in 0..200 {
         tokio::task::yield_now().await;
@@ -76,11 +76,11 @@ fn limiter(quota: u32, window: u64) -> Arc<RateLimiter> {
     Arc::new(RateLimiter::new(&RateLimit::new(quota, seconds(window))))
 }
 
-/// Those who went through, in order, and those who gave up with how long it would
-/// have taken.
+/// The callers that entered, in order, and those that gave up, with the wait that they were
+/// told.
 type Log = Arc<Mutex<Vec<(usize, Result<(), u64>)>>>;
 
-/// Someone who wants to send a request, and has it answered at once.
+/// Spawns a caller, which sends a request that is answered at once.
 fn caller(
     name: usize,
     limiter: &Arc<RateLimiter>,
@@ -97,15 +97,14 @@ fn caller(
     })
 }
 
-/// What has been logged since, by name: who goes through at the same time does so in
-/// any order.
+/// Takes the log, sorted by name: callers that enter at the same time do so in any order.
 fn taken(log: &Log) -> Vec<(usize, Result<(), u64>)> {
     let mut taken = std::mem::take(&mut *log.lock().unwrap());
     taken.sort_by_key(|(name, _)| *name);
     taken
 }
 
-/// How many went through and how many gave up, since this was asked last.
+/// Takes the log, and returns how many callers entered and how many gave up.
 fn counts(log: &Log) -> (usize, usize) {
     let taken = taken(log);
     let passed = taken.iter().filter(|(_, outcome)| outcome.is_ok()).count();
@@ -142,7 +141,7 @@ async fn a_caller_that_would_wait_past_its_deadline_fails_at_once() {
 }
 
 #[tokio::test]
-async fn a_waiter_that_finds_the_next_window_full_gives_up_no_later_than_its_deadline() {
+async fn a_waiter_that_finds_the_next_window_full_gives_up_before_its_deadline() {
     let (limiter, clock, log) = (limiter(1, 300), HandClock::new(), Log::default());
     caller(0, &limiter, &clock, 10, &log);
     settle().await;
@@ -157,7 +156,7 @@ async fn a_waiter_that_finds_the_next_window_full_gives_up_no_later_than_its_dea
 }
 
 #[tokio::test]
-async fn nobody_waits_past_a_deadline_behind_someone_more_patient() {
+async fn a_longer_lock_out_ends_a_wait_that_would_pass_its_deadline() {
     let (limiter, clock, log) = (limiter(1, 300), HandClock::new(), Log::default());
     caller(0, &limiter, &clock, 10, &log);
     settle().await;
@@ -199,7 +198,7 @@ async fn a_waiter_that_is_dropped_leaves_its_room_to_the_others() {
 }
 
 #[tokio::test]
-async fn a_waiter_that_nobody_polls_blocks_no_other() {
+async fn an_unpolled_waiter_blocks_no_other() {
     let (limiter, clock, log) = (limiter(1, 300), HandClock::new(), Log::default());
     caller(0, &limiter, &clock, 10, &log);
     settle().await;
@@ -221,7 +220,7 @@ async fn a_waiter_that_nobody_polls_blocks_no_other() {
 }
 
 #[tokio::test]
-async fn waiters_that_nobody_polls_keep_no_room_from_another() {
+async fn unpolled_waiters_keep_no_room_from_another() {
     let (limiter, clock, log) = (limiter(1, 300), HandClock::new(), Log::default());
     let permit = enter(&limiter, &clock, seconds(1)).await.ok().unwrap();
     let mut parked = [0, 1].map(|_| Box::pin(enter(&limiter, &clock, seconds(9000))));
@@ -274,7 +273,7 @@ async fn unsent_calls_cost_about_the_same_each_however_many_wait() {
 }
 
 #[tokio::test]
-async fn nobody_is_let_through_after_the_deadline() {
+async fn a_waiter_does_not_enter_after_its_deadline() {
     let (limiter, clock, log) = (limiter(1, 300), HandClock::new(), Log::default());
     caller(0, &limiter, &clock, 10, &log);
     settle().await;
@@ -316,7 +315,7 @@ async fn both_limits_hold() {
 }
 
 #[tokio::test]
-async fn who_waits_learns_that_the_window_ends_earlier_than_was_known() {
+async fn a_waiter_enters_when_an_answer_shortens_the_window() {
     let limiter = Arc::new(RateLimiter::new(&RateLimit::default()));
     let (clock, log) = (HandClock::new(), Log::default());
     let mut permits = Vec::new();
@@ -339,7 +338,7 @@ async fn who_waits_learns_that_the_window_ends_earlier_than_was_known() {
 }
 
 #[tokio::test]
-async fn a_lock_out_holds_until_it_is_over_and_not_for_ever() {
+async fn a_lock_out_ends_and_has_a_maximum() {
     let clock = HandClock::new();
     let limiter = limiter(10, 300);
     let locked = |retry_after: &str| {
@@ -363,12 +362,12 @@ async fn a_lock_out_holds_until_it_is_over_and_not_for_ever() {
     permit.answered(&clock, &locked("99999999999"));
     assert_eq!(
         enter(&limiter, &clock, seconds(1)).await.err(),
-        Some(LONGEST_WAIT)
+        Some(MAX_WAIT)
     );
 }
 
 #[tokio::test]
-async fn what_was_never_sent_does_not_count() {
+async fn an_unsent_request_does_not_count() {
     let clock = HandClock::new();
     let limiter = limiter(1, 300);
     for _ in 0..3 {
@@ -383,7 +382,7 @@ async fn what_was_never_sent_does_not_count() {
 }
 
 #[tokio::test]
-async fn room_that_was_taken_and_not_used_goes_to_who_waits() {
+async fn the_room_of_an_unsent_request_goes_to_a_waiter() {
     let (limiter, clock, log) = (limiter(1, 300), HandClock::new(), Log::default());
     let permit = enter(&limiter, &clock, seconds(1)).await.ok().unwrap();
     caller(1, &limiter, &clock, 1000, &log);
@@ -396,7 +395,7 @@ async fn room_that_was_taken_and_not_used_goes_to_who_waits() {
 }
 
 #[tokio::test]
-async fn without_a_limit_nobody_waits() {
+async fn without_a_limit_no_call_waits() {
     let limiter = RateLimiter::new(&RateLimit::none());
     for _ in 0..10_000 {
         assert!(

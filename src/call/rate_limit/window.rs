@@ -1,35 +1,35 @@
-//! The requests of one window of time, as they are counted here.
+//! Counts the requests of one window of time.
 
 use std::time::Duration;
 
 use crate::call::rate_limit::Rule;
-use crate::call::rate_limit::standing::Standing;
+use crate::call::rate_limit::headers::RateLimitHeaders;
 
-/// The API tells its time in whole seconds, and does not say how it rounds.
+/// The API states times in whole seconds, and does not document how it rounds.
 const ROUNDING: Duration = Duration::from_secs(1);
 
-/// A window that is said to end so much later than it can is another window.
+/// If an answer states an end this much later than the window's own, it is about another
+/// window.
 const SLACK: Duration = Duration::from_secs(2);
 
 /// The requests of one window. Times are those of [`Clock::elapsed`](crate::Clock::elapsed).
 #[derive(Debug)]
 pub(super) struct Window {
-    /// Counts the windows, so that an answer is known for one from another.
+    /// The number of the window, so that an answer is counted in its own.
     epoch: u64,
-    /// What is allowed; `None` as long as nobody said so.
+    /// The limit; `None` until it is known.
     rule: Option<Rule>,
-    /// When its first request was let through.
+    /// The time of its first request.
     began_at: Option<Duration>,
-    /// When its first answer came. On the other side, the window had begun by then.
+    /// The time of its first answer, by which the API's window had begun.
     first_answer_at: Option<Duration>,
-    /// When it ends at the latest, as far as answers tell.
+    /// The earliest end that an answer stated.
     resets_at: Option<Duration>,
-    /// Our requests, answered or not.
+    /// The client's requests, answered or not.
     sent: u32,
-    /// Those of them that have not been answered.
+    /// The client's requests in flight.
     unanswered: u32,
-    /// How many requests the API had counted, ours and those of others, when it
-    /// counted the latest that we know of.
+    /// The most requests that the API has counted, those of other programs included.
     counted: u32,
 }
 
@@ -48,7 +48,7 @@ impl Window {
     }
 
     /// Begins a new window if this one is over.
-    pub(super) fn turn(&mut self, now: Duration) {
+    pub(super) fn roll_over(&mut self, now: Duration) {
         if self.ends_at().is_some_and(|end| now >= end) {
             self.begin(now);
         }
@@ -64,20 +64,20 @@ impl Window {
         }
     }
 
-    /// Whether there is room for one more, as long as the window lasts.
+    /// Whether the window has room for one more request.
     pub(super) fn has_room(&self) -> bool {
         self.rule.is_none_or(|rule| self.room(rule) > 0)
     }
 
     fn room(&self, rule: Rule) -> u32 {
-        // What others sent stands beside ours, as far as it is not known to be ours.
+        // The API's count beyond the client's answered requests is that of others.
         let answered = self.sent.saturating_sub(self.unanswered);
         let used_by_others = self.counted.saturating_sub(answered);
         rule.quota
             .saturating_sub(self.sent.saturating_add(used_by_others))
     }
 
-    /// Counts a request in, and says in which window.
+    /// Counts a request. Returns the number of the window.
     pub(super) fn enter(&mut self, now: Duration) -> u64 {
         self.began_at.get_or_insert(now);
         self.sent = self.sent.saturating_add(1);
@@ -85,21 +85,21 @@ impl Window {
         self.epoch
     }
 
-    /// Notes that a request of this epoch was answered.
+    /// Notes the answer to a request of a window.
     pub(super) fn answered(&mut self, epoch: u64, now: Duration) {
         if epoch == self.epoch {
             self.first_answer_at.get_or_insert(now);
         }
     }
 
-    /// Believes what the answer to a request of this epoch says of the window.
-    pub(super) fn learn(&mut self, epoch: u64, now: Duration, standing: &Standing) {
+    /// Takes over the headers of the answer to a request of a window.
+    pub(super) fn observe(&mut self, epoch: u64, now: Duration, stated: &RateLimitHeaders) {
         if epoch != self.epoch {
             return;
         }
-        let rule = standing.rule.or(self.rule).unwrap_or(super::CLOUDFLARE);
+        let rule = stated.rule.or(self.rule).unwrap_or(super::CLOUDFLARE);
         self.rule = Some(rule);
-        let resets_at = now.saturating_add(standing.resets_in.min(super::LONGEST_WAIT));
+        let resets_at = now.saturating_add(stated.resets_in.min(super::MAX_WAIT));
         if self
             .ends_at()
             .is_some_and(|end| resets_at > end.saturating_add(SLACK))
@@ -108,30 +108,30 @@ impl Window {
         }
         let latest = resets_at.saturating_add(ROUNDING);
         self.resets_at = Some(self.resets_at.map_or(latest, |known| known.min(latest)));
-        // Answers may come in another order than that in which they were counted.
-        let counted = rule.quota.saturating_sub(standing.remaining);
+        // Answers may overtake each other.
+        let counted = rule.quota.saturating_sub(stated.remaining);
         self.counted = self.counted.max(counted);
     }
 
-    /// Notes that a request was never sent.
-    pub(super) fn unsent(&mut self) {
+    /// Takes back a request that was not sent.
+    pub(super) fn release(&mut self) {
         self.sent = self.sent.saturating_sub(1);
     }
 
-    /// Notes that a request is no longer under way.
-    pub(super) fn settled(&mut self) {
+    /// Notes that a request is no longer in flight.
+    pub(super) fn finish(&mut self) {
         self.unanswered = self.unanswered.saturating_sub(1);
     }
 
-    /// When the window is over on the other side as well: not before its length has
-    /// passed since the first answer, unless answers tell of an earlier end.
+    /// Returns the time at which the window has ended at the API as well: its length after
+    /// the first answer, unless an answer stated an earlier end.
     fn ends_at(&self) -> Option<Duration> {
         let began_at = self.first_answer_at.or(self.began_at)?;
         let latest = began_at.saturating_add(self.rule?.window);
         Some(self.resets_at.map_or(latest, |known| known.min(latest)))
     }
 
-    /// Begins a new window. What is still under way may be counted in it.
+    /// Begins a new window. The API may count requests in flight in it.
     fn begin(&mut self, now: Duration) {
         *self = Self {
             epoch: self.epoch + 1,
@@ -160,36 +160,36 @@ mod tests {
 
     const TEN: Rule = rule(10, 300);
 
-    fn standing(remaining: u32, resets_in: u64) -> Standing {
-        Standing {
+    fn stated(remaining: u32, resets_in: u64) -> RateLimitHeaders {
+        RateLimitHeaders {
             remaining,
             resets_in: seconds(resets_in),
             rule: Some(TEN),
         }
     }
 
-    /// Sends one request at a time, and has it answered at another.
-    fn answer(window: &mut Window, sent: u64, answered: u64, standing: &Standing) {
+    /// Sends a request at one time, and answers it at another.
+    fn answer(window: &mut Window, sent: u64, answered: u64, stated: &RateLimitHeaders) {
         let epoch = window.enter(seconds(sent));
         window.answered(epoch, seconds(answered));
-        window.learn(epoch, seconds(answered), standing);
-        window.settled();
+        window.observe(epoch, seconds(answered), stated);
+        window.finish();
     }
 
-    /// How long one more has to wait, in seconds.
+    /// Returns how long one more request waits, in seconds.
     fn wait(window: &mut Window, now: u64) -> u64 {
-        window.turn(seconds(now));
+        window.roll_over(seconds(now));
         window.wait(seconds(now)).as_secs()
     }
 
     #[test]
-    fn it_lets_through_what_the_rule_allows_and_then_begins_anew() {
+    fn a_window_admits_its_quota_and_the_next_one_follows() {
         let mut window = Window::new(Some(rule(2, 300)));
         for at in [10, 20] {
             assert_eq!(wait(&mut window, at), 0);
             let epoch = window.enter(seconds(at));
             window.answered(epoch, seconds(at));
-            window.settled();
+            window.finish();
         }
         assert_eq!(wait(&mut window, 30), 280);
         assert_eq!(wait(&mut window, 309), 1);
@@ -198,43 +198,47 @@ mod tests {
         assert_eq!(
             window.ends_at(),
             Some(seconds(700)),
-            "it begins with its first request"
+            "a window begins with its first request"
         );
     }
 
     #[test]
-    fn it_is_over_only_when_it_is_over_on_the_other_side() {
+    fn a_window_ends_when_the_apis_window_has_ended() {
         let mut window = Window::new(Some(TEN));
-        // The request took three seconds to arrive, and its window begins there.
-        answer(&mut window, 0, 3, &standing(0, 300));
+        // The request takes three seconds to arrive, and the API's window begins then.
+        answer(&mut window, 0, 3, &stated(0, 300));
         assert_eq!(wait(&mut window, 300), 3);
         assert_eq!(wait(&mut window, 303), 0);
     }
 
     #[test]
-    fn seconds_that_were_cut_off_are_waited_for() {
+    fn a_wait_is_rounded_up_to_the_next_second() {
         let mut window = Window::new(Some(TEN));
-        answer(&mut window, 0, 0, &standing(0, 100));
-        assert_eq!(wait(&mut window, 100), 1, "100.9 s may be told as 100");
+        answer(&mut window, 0, 0, &stated(0, 100));
+        assert_eq!(wait(&mut window, 100), 1, "100.9 s may be stated as 100");
         assert_eq!(wait(&mut window, 101), 0);
     }
 
     #[test]
-    fn what_is_under_way_counts_in_the_next_window_too() {
+    fn a_request_in_flight_counts_in_the_next_window_too() {
         let mut window = Window::new(Some(rule(2, 300)));
         window.enter(seconds(0));
         window.enter(seconds(0));
-        window.settled();
+        window.finish();
         assert_eq!(wait(&mut window, 300), 0);
         window.enter(seconds(300));
-        assert_eq!(wait(&mut window, 300), 300, "one of the two may be late");
+        assert_eq!(
+            wait(&mut window, 300),
+            300,
+            "one of the two may be counted late"
+        );
     }
 
     #[test]
-    fn others_that_use_the_limit_are_noticed() {
+    fn the_requests_of_other_programs_count() {
         let mut window = Window::new(None);
-        // One of ours, four of others, whose window began earlier.
-        answer(&mut window, 0, 0, &standing(5, 100));
+        // One request of this client, four of others; their window began earlier.
+        answer(&mut window, 0, 0, &stated(5, 100));
         for _ in 0..5 {
             assert_eq!(wait(&mut window, 1), 0);
             window.enter(seconds(1));
@@ -243,15 +247,15 @@ mod tests {
     }
 
     #[test]
-    fn others_are_not_forgotten_where_answers_overtake_each_other() {
+    fn the_requests_of_other_programs_count_when_answers_overtake_each_other() {
         let mut window = Window::new(Some(TEN));
         let epoch = window.enter(seconds(0));
         window.enter(seconds(0));
-        // Others sent six in between, and the answer that knows of them is first.
-        window.learn(epoch, seconds(0), &standing(2, 300));
-        window.settled();
-        window.learn(epoch, seconds(0), &standing(9, 300));
-        window.settled();
+        // Others sent six in between, and the answer that counts them comes first.
+        window.observe(epoch, seconds(0), &stated(2, 300));
+        window.finish();
+        window.observe(epoch, seconds(0), &stated(9, 300));
+        window.finish();
         for _ in 0..2 {
             assert_eq!(wait(&mut window, 0), 0);
             window.enter(seconds(0));
@@ -260,42 +264,42 @@ mod tests {
     }
 
     #[test]
-    fn what_is_ours_and_under_way_is_not_taken_for_others_for_long() {
+    fn a_request_in_flight_counts_twice_only_until_its_answer() {
         let mut window = Window::new(Some(rule(3, 300)));
         let epoch = window.enter(seconds(0));
         window.enter(seconds(0));
-        let two_counted = Standing {
+        let two_counted = RateLimitHeaders {
             remaining: 1,
             resets_in: seconds(300),
             rule: Some(rule(3, 300)),
         };
-        window.learn(epoch, seconds(0), &two_counted);
-        window.settled();
+        window.observe(epoch, seconds(0), &two_counted);
+        window.finish();
         assert_ne!(wait(&mut window, 0), 0, "the second may be another's");
-        window.learn(epoch, seconds(0), &two_counted);
-        window.settled();
+        window.observe(epoch, seconds(0), &two_counted);
+        window.finish();
         assert_eq!(wait(&mut window, 0), 0);
     }
 
     #[test]
     fn an_answer_from_a_later_window_begins_it() {
         let mut window = Window::new(Some(TEN));
-        answer(&mut window, 0, 0, &standing(0, 10));
+        answer(&mut window, 0, 0, &stated(0, 10));
         let epoch = window.enter(seconds(5));
-        window.learn(epoch, seconds(5), &standing(9, 300));
-        window.settled();
+        window.observe(epoch, seconds(5), &stated(9, 300));
+        window.finish();
         assert_eq!(wait(&mut window, 5), 0, "the API began anew");
     }
 
     #[test]
-    fn without_a_word_of_the_api_it_counts_from_the_first_answer() {
+    fn a_window_without_headers_runs_from_the_first_answer() {
         let mut window = Window::new(Some(rule(1, 300)));
         let epoch = window.enter(seconds(0));
         window.answered(epoch, seconds(3));
-        window.settled();
+        window.finish();
         assert_eq!(wait(&mut window, 300), 3);
         assert_eq!(wait(&mut window, 303), 0);
-        // One from before says nothing of when the next window began.
+        // A late answer does not date the next window.
         let late = epoch;
         window.enter(seconds(303));
         window.answered(late, seconds(310));
@@ -303,21 +307,21 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_from_an_earlier_window_says_nothing_of_this_one() {
+    fn an_answer_from_an_earlier_window_is_ignored() {
         for windows in 1..4 {
             let mut window = Window::new(Some(TEN));
             for number in 0..windows {
                 let late = window.enter(seconds(number * 300));
-                window.settled();
-                window.turn(seconds((number + 1) * 300));
-                window.learn(late, seconds((number + 1) * 300), &standing(0, 200));
+                window.finish();
+                window.roll_over(seconds((number + 1) * 300));
+                window.observe(late, seconds((number + 1) * 300), &stated(0, 200));
                 assert_eq!(wait(&mut window, (number + 1) * 300), 0, "{number}");
             }
         }
     }
 
     #[test]
-    fn what_is_under_way_begins_the_next_window_and_is_not_taken_for_ours_twice() {
+    fn a_request_in_flight_begins_the_next_window_and_is_counted_once() {
         let mut window = Window::new(Some(rule(2, 300)));
         window.enter(seconds(0));
         assert_eq!(wait(&mut window, 300), 0);
@@ -328,21 +332,21 @@ mod tests {
         window.enter(seconds(0));
         assert_eq!(wait(&mut window, 300), 0);
         let epoch = window.enter(seconds(300));
-        let two_counted = Standing {
+        let two_counted = RateLimitHeaders {
             remaining: 1,
             resets_in: seconds(300),
             rule: Some(rule(3, 300)),
         };
-        window.learn(epoch, seconds(300), &two_counted);
-        window.settled();
+        window.observe(epoch, seconds(300), &two_counted);
+        window.finish();
         assert_ne!(wait(&mut window, 300), 0, "the other may be another's");
     }
 
     #[test]
-    fn nothing_begins_a_window_in_which_nothing_is_under_way() {
+    fn a_window_without_a_request_in_flight_has_not_begun() {
         let mut window = Window::new(Some(rule(1, 300)));
         window.enter(seconds(0));
-        window.settled();
+        window.finish();
         assert_eq!(wait(&mut window, 300), 0);
         assert_eq!(window.ends_at(), None);
     }

@@ -1,4 +1,4 @@
-//! What an answer says of the API's rate limit.
+//! The header fields by which the API states its rate limit.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -6,22 +6,21 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use sfv::{BareItem, List, ListEntry, Parameters, Parser};
 
-use crate::call::rate_limit::{LONGEST_WAIT, Rule};
+use crate::call::rate_limit::{MAX_WAIT, Rule};
 
 const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
-/// What an answer says of the limit, in the header fields `Ratelimit` and
-/// `Ratelimit-Policy`.
+/// The limit that an answer states in `Ratelimit` and `Ratelimit-Policy`.
 #[derive(Debug, PartialEq)]
-pub(crate) struct Standing {
+pub(crate) struct RateLimitHeaders {
     pub(super) remaining: u32,
     pub(super) resets_in: Duration,
     pub(super) rule: Option<Rule>,
 }
 
-impl Standing {
-    /// The limit that is nearest, if the fields can be read.
+impl RateLimitHeaders {
+    /// Reads the limit with the fewest requests left.
     pub(crate) fn read(headers: &HeaderMap) -> Option<Self> {
         let limits = items(&field(headers, &RATELIMIT)?)?;
         let (name, remaining, resets_in) = limits
@@ -48,13 +47,13 @@ fn rules(text: &[u8]) -> Option<Vec<(BareItem, Rule)>> {
     let rules = items(text)?.into_iter().filter_map(|(name, parameters)| {
         let quota = whole(&parameters, "q").filter(|quota| *quota > 0)?;
         let window = whole(&parameters, "w").filter(|window| *window > 0)?;
-        let window = Duration::from_secs(window.into()).min(LONGEST_WAIT);
+        let window = Duration::from_secs(window.into()).min(MAX_WAIT);
         Some((name, Rule { quota, window }))
     });
     Some(rules.collect())
 }
 
-/// A field's value, which may be spread over several lines (RFC 9110, section 5.3).
+/// Joins the lines of a field (RFC 9110, section 5.3).
 fn field<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<Cow<'a, [u8]>> {
     let mut lines = headers.get_all(name).iter().map(HeaderValue::as_bytes);
     let mut text = Cow::Borrowed(lines.next()?);
@@ -66,7 +65,7 @@ fn field<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<Cow<'a, [u8]>>
     Some(text)
 }
 
-/// The items of a structured field (RFC 9651), each a name with parameters.
+/// Parses a structured field (RFC 9651) as names with parameters.
 fn items(text: &[u8]) -> Option<Vec<(BareItem, Parameters)>> {
     let list: List = Parser::new(text).parse().ok()?;
     let items = list.into_iter().filter_map(|entry| match entry {
@@ -76,7 +75,7 @@ fn items(text: &[u8]) -> Option<Vec<(BareItem, Parameters)>> {
     Some(items.collect())
 }
 
-/// A parameter that is a whole number, and not negative.
+/// Returns a parameter that is an integer and not negative.
 fn whole(parameters: &Parameters, name: &str) -> Option<u32> {
     let (_, value) = parameters.iter().find(|(key, _)| key.as_str() == name)?;
     u32::try_from(i64::from(value.as_integer()?)).ok()
@@ -91,13 +90,13 @@ mod tests {
     }
 
     #[test]
-    fn rules_that_make_no_sense_are_not_believed() {
+    fn rules_without_meaning_are_ignored() {
         assert_eq!(
             rules(br#""a";q=0;w=60, "b";q=9;w=0, "c";q=-1;w=60"#),
             Some(Vec::new())
         );
         let endless = rules(br#""a";q=9;w=4294967295"#).unwrap();
-        assert_eq!(endless[0].1.window, LONGEST_WAIT);
+        assert_eq!(endless[0].1.window, MAX_WAIT);
     }
 
     #[test]
@@ -106,10 +105,10 @@ mod tests {
             let mut headers = HeaderMap::new();
             headers.insert("ratelimit", limit.parse().unwrap());
             headers.insert("ratelimit-policy", policy.parse().unwrap());
-            Standing::read(&headers)
+            RateLimitHeaders::read(&headers)
         };
         let expected = |remaining, resets_in, rule: Option<(u32, u64)>| {
-            Some(Standing {
+            Some(RateLimitHeaders {
                 remaining,
                 resets_in: seconds(resets_in),
                 rule: rule.map(|(quota, window)| Rule {
@@ -128,7 +127,7 @@ mod tests {
                 r#""a";q=100;w=60, "b";q=10;w=10"#
             ),
             expected(5, 7, Some((10, 10))),
-            "the nearest limit counts"
+            "the limit with the fewest requests left counts"
         );
         assert_eq!(
             read(r#""default";r=50;t=30"#, "nonsense;;"),
@@ -137,7 +136,7 @@ mod tests {
         let mut two_lines = HeaderMap::new();
         two_lines.append("ratelimit", r#""a";r=50;t=30"#.parse().unwrap());
         two_lines.append("ratelimit", r#""b";r=5;t=7"#.parse().unwrap());
-        assert_eq!(Standing::read(&two_lines), expected(5, 7, None));
+        assert_eq!(RateLimitHeaders::read(&two_lines), expected(5, 7, None));
         for unreadable in [
             "",
             "50",
