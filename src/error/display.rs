@@ -214,7 +214,8 @@ impl fmt::Display for Error {
 /// shows it to its users.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)?;
+        // Not `Display::fmt`: in `{:#?}` it would leave out the advice.
+        write!(f, "{self}")?;
         let mut cause = self.source();
         while let Some(error) = cause {
             write!(f, "; cause: {error}")?;
