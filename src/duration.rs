@@ -12,7 +12,7 @@
 //!
 //! An optional sign for the whole, then `0`, or one or more decimal numbers that each have a
 //! unit: `h`, `m`, `s`, `ms`, `us` (also `µs`, with either micro sign) or `ns`. Units come in any
-//! order and may repeat. There is no unit for days or years, nothing is trimmed, and letters are
+//! order and may repeat. There is no unit for days or years, blanks are not allowed, and letters are
 //! lower case.
 //!
 //! # Where this differs from Go

@@ -245,7 +245,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[tokio::test]
-    async fn sleeps_side_by_side_take_as_long_as_the_longest() {
+    async fn concurrent_sleeps_take_as_long_as_the_longest() {
         let clock = ManualClock::new(DateTime::UNIX_EPOCH);
         join(clock.sleep(3 * SECOND), clock.sleep(SECOND)).await;
         assert_eq!(clock.elapsed(), 3 * SECOND);
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_dropped_sleep_moves_nothing() {
+    async fn a_dropped_sleep_does_not_move_the_clock() {
         let clock = ManualClock::new(DateTime::UNIX_EPOCH);
         drop(clock.sleep(SECOND));
         assert_eq!(clock.elapsed(), Duration::ZERO);
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn time_beyond_all_dates_stops_at_the_last_one() {
+    fn a_date_out_of_range_becomes_the_last_one() {
         let clock = ManualClock::new(DateTime::UNIX_EPOCH);
         clock.advance(Duration::MAX);
         assert_eq!(clock.now(), DateTime::<Utc>::MAX_UTC);
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_may_be_shared_by_an_arc() {
+    fn an_arc_shares_a_clock() {
         let clock = Arc::new(ManualClock::new(DateTime::UNIX_EPOCH));
         let shared: Arc<dyn Clock> = clock.clone();
         clock.advance(SECOND);

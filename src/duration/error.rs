@@ -228,8 +228,8 @@ impl fmt::Display for DurationRangeError {
 impl std::error::Error for DurationRangeError {}
 
 impl From<Infallible> for DurationRangeError {
-    /// Lets a function take a [`GoDuration`](crate::GoDuration) beside durations that may be
-    /// out of its range.
+    /// Never runs. It lets a function take both a [`GoDuration`](crate::GoDuration) and
+    /// durations that may be out of its range.
     fn from(never: Infallible) -> Self {
         match never {}
     }

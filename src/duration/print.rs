@@ -141,7 +141,7 @@ impl Buffer {
         if fraction == 0 {
             return;
         }
-        // Most are whole thousandths, or thousandths of those.
+        // Most fractions are whole milliseconds or microseconds.
         while fraction.is_multiple_of(1000) {
             fraction /= 1000;
             digits -= 3;

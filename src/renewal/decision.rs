@@ -89,7 +89,7 @@ reasons! {
         /// The policy excludes the token by its name or id.
         Excluded: "excluded", "is excluded by name or id";
         /// The policy names other tokens.
-        NotSelected: "not_selected", "is not among those named";
+        NotSelected: "not_selected", "is not named by the policy";
         /// The token belongs to another shard.
         OtherShard: "other_shard", "belongs to another shard";
     }

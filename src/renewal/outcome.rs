@@ -206,7 +206,7 @@ impl fmt::Display for RenewalError {
                 shown(*expires_at)
             ),
             Self::NoRuntime => f.write_str(
-                "there is no tokio runtime: the pass was polled outside of one, or its runtime has shut down; poll it inside a running runtime",
+                "there is no tokio runtime: the pass was polled outside of one, or its runtime has shut down; poll the pass inside a running runtime",
             ),
             Self::Deserialized(message) => f.write_str(message),
             Self::NotExtended { expires_at: None } => f.write_str(

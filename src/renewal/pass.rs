@@ -70,8 +70,8 @@ pub enum RenewalEvent {
 
 /// A pass over an account; returned by [`ServiceTokens::renew`].
 ///
-/// Await it to get the report. It is also a [`Stream`] of events, the last of which holds
-/// the report. Nothing happens until it is polled.
+/// Await it to get the report. It is also a [`Stream`] of events, which ends with the
+/// report. Nothing happens until it is polled.
 ///
 /// Poll it inside a tokio runtime, where it runs its calls as tasks: a caller that stops
 /// polling for any time costs no call its time. Outside of a runtime, or after the runtime
@@ -467,7 +467,7 @@ async fn renew(
     match verified(&token, &answer, now) {
         Ok(expires_at) => Ok(expires_at),
         Err(error @ RenewalError::OtherToken { id: Some(_) }) => Err(error),
-        // The token itself may show what the answer does not.
+        // The token itself may show the new expiry although the answer does not.
         Err(error) => match tokens.get(&token).await {
             Ok(read) => verified(&token, &read, now),
             Err(_) => Err(error),

@@ -252,9 +252,9 @@ impl fmt::Display for RenewalReport {
         match self.clock_skew {
             Some(skew) if skew < GoDuration::ZERO => {
                 let behind = skew.checked_neg().unwrap_or(GoDuration::MAX);
-                write!(f, "; the clock is {behind:#} slow by the API's")?;
+                write!(f, "; the clock is {behind:#} behind the API's")?;
             }
-            Some(skew) => write!(f, "; the clock is {skew:#} fast by the API's")?,
+            Some(skew) => write!(f, "; the clock is {skew:#} ahead of the API's")?,
             None => {}
         }
         Ok(())

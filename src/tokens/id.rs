@@ -97,7 +97,7 @@ mod sealed {
 
 /// Returns the error of a text that can't be an id.
 fn invalid(what: &str, id: &str, fault: &str, hint: &str) -> Error {
-    // A secret that is pasted in place of an id must not be printed.
+    // A secret that is pasted as an id must not be printed.
     let shown = match id.len() {
         0..=36 if !id.contains("cfast_") => format!("{id:?}"),
         _ => "the given text".to_owned(),

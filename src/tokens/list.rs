@@ -16,7 +16,7 @@ use crate::tokens::ServiceTokens;
 /// The documented maximum of `per_page`, which is also its default.
 pub(crate) const MAX_PER_PAGE: u32 = 1000;
 
-/// The end of a listing whose server returns new tokens without end.
+/// The number of tokens at which a listing fails, in case the server invents new ones.
 const MAX_TOKENS: u64 = 1_000_000;
 
 /// One page of service tokens.
@@ -187,7 +187,7 @@ impl ListServiceTokens {
     }
 
     /// Returns all tokens as a stream, which asks for a page when the one before is
-    /// used up and holds one page in memory.
+    /// used up, and keeps one page in memory.
     ///
     /// The listing ends when the API's counts say that it is complete, so most accounts cost
     /// one request. If the API returns no counts or contradictory ones, and with a
@@ -393,7 +393,7 @@ impl Progress {
                 ))
             };
         }
-        // The documented counts are those of all tokens, whatever the search.
+        // The API documents that the counts include all tokens, whatever the search.
         let promised = match (self.total_count, self.total_pages) {
             _ if is_narrowed => return Ok(true),
             (Some(total), _) if total > self.listed => format!("{total} service tokens"),

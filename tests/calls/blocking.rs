@@ -230,7 +230,7 @@ fn expiry_goes_by_the_clock_of_the_api() {
     let account = client.account(simulator.account_id()).unwrap();
     let tokens = account.service_tokens();
     let report = tokens.renew(&RenewalPolicy::new()).unwrap();
-    let expected = "2 tokens: 1 renewed, 1 skipped; the clock is 48h slow by the API's";
+    let expected = "2 tokens: 1 renewed, 1 skipped; the clock is 48h behind the API's";
     assert_eq!(report.to_string(), expected);
     assert_eq!(tokens.now(), clock.now());
 }

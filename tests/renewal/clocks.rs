@@ -54,15 +54,15 @@ const WINDOW: TimeDelta = TimeDelta::days(30);
 #[tokio::test]
 async fn tokens_fall_due_by_the_clock_of_the_api() {
     for (skew, in_words) in [
-        (TimeDelta::days(-2), "; the clock is 48h slow by the API's"),
+        (TimeDelta::days(-2), "; the clock is 48h behind the API's"),
         (
             TimeDelta::minutes(10),
-            "; the clock is 10m fast by the API's",
+            "; the clock is 10m ahead of the API's",
         ),
-        (TimeDelta::days(2), "; the clock is 48h fast by the API's"),
+        (TimeDelta::days(2), "; the clock is 48h ahead of the API's"),
         (
             TimeDelta::days(-2000),
-            "; the clock is 48000h slow by the API's",
+            "; the clock is 48000h behind the API's",
         ),
     ] {
         let (right, wrong) = clocks(skew);

@@ -220,7 +220,7 @@ async fn tokens_are_named_by_name_or_id() {
     one                    2026-11-27  renewed until 2027-11-24 12:00 UTC
     two                    2026-11-27  renewed until 2027-11-24 12:00 UTC
     skipped: 1 is excluded by name or id
-    skipped: 1 is not among those named
+    skipped: 1 is not named by the policy
     ");
     assert!(
         !report.is_success(),
@@ -820,7 +820,7 @@ fn a_pass_ends_with_an_error_when_its_runtime_has_ended() {
         let report = runtime().block_on(async { tokio::time::timeout(limit, renewal).await });
         let report = report.unwrap();
         let ended = "; stopped early: there is no tokio runtime: the pass was polled outside of \
-                     one, or its runtime has shut down; poll it inside a running runtime";
+                     one, or its runtime has shut down; poll the pass inside a running runtime";
         assert_eq!(report.to_string(), format!("{expected}{ended}"));
     }
 }

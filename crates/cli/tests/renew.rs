@@ -301,10 +301,10 @@ fn by_another_clock(ahead: TimeDelta) -> World {
 
 /// The API's clock is two days ahead of a slow machine's, and behind a fast one's.
 const CLOCKS: [(TimeDelta, &str); 2] = [
-    (TimeDelta::days(2), "the clock is 48h slow by the API's"),
+    (TimeDelta::days(2), "the clock is 48h behind the API's"),
     (
         TimeDelta::minutes(-10),
-        "the clock is 10m fast by the API's",
+        "the clock is 10m ahead of the API's",
     ),
 ];
 
