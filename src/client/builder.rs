@@ -309,6 +309,9 @@ impl ClientBuilder {
     /// repeated. [`Client::with_credentials`] makes another client on the same
     /// connections.
     ///
+    /// With the feature `rustls-no-provider` and without `rustls`, [`build`](Self::build)
+    /// needs an installed crypto provider, even if the function sets up TLS of its own.
+    ///
     /// ```
     /// # use cf_service_tokens::Client;
     /// let client = Client::builder()
