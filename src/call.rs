@@ -182,10 +182,7 @@ impl Transport {
             self.settings.listener.notify(&Event::AttemptEnded {
                 operation: id,
                 attempt,
-                status: match &outcome {
-                    Ok(response) => Some(response.status()),
-                    Err(error) => error.status(),
-                },
+                status: answer.map(|answer| answer.status),
                 error: outcome.as_ref().err(),
             });
 
