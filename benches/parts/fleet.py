@@ -7,7 +7,7 @@ TOKENS = 4000
 LIMIT = 400
 # The default of a renewal policy.
 IN_FLIGHT = 8
-SIZES = [1_000, 100_000]
+SIZES = [1_000, 9_000]
 
 
 def run(effort):

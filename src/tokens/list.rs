@@ -16,8 +16,11 @@ use crate::tokens::ServiceTokens;
 /// The documented maximum of `per_page`, which is also its default.
 pub(crate) const MAX_PER_PAGE: u32 = 1000;
 
-/// The number of tokens at which a listing fails, in case the server invents new ones.
-const MAX_TOKENS: u64 = 1_000_000;
+/// The number of tokens at which a listing fails, in case the server invents new ones. By
+/// default, an account has 50.
+const MAX_TOKENS: u64 = 10_000;
+/// The size at which a listing fails, which has room for that many tokens of usual size.
+const MAX_LISTING_BYTES: usize = 5 * 1024 * 1024;
 
 /// One page of service tokens.
 ///
@@ -318,6 +321,7 @@ impl Pages {
         }
         let progress = &mut self.progress;
         let mut page = self.list.page(progress.page).await?;
+        progress.bytes = progress.bytes.saturating_add(page.body().len());
         let is_empty = page.tokens.is_empty();
         page.value.tokens.retain(|token| progress.is_new(token));
         self.is_last = progress
@@ -334,6 +338,8 @@ struct Progress {
     page: u32,
     /// The number of different tokens on the pages so far.
     listed: u64,
+    /// The size of the pages so far.
+    bytes: usize,
     /// The hashes of these tokens.
     seen: HashSet<u64>,
     hasher: RandomState,
@@ -347,6 +353,7 @@ impl Default for Progress {
         Self {
             page: 1,
             listed: 0,
+            bytes: 0,
             seen: HashSet::new(),
             hasher: RandomState::new(),
             total_count: None,
@@ -373,6 +380,12 @@ impl Progress {
         is_empty: bool,
         is_narrowed: bool,
     ) -> Result<bool, String> {
+        if self.bytes > MAX_LISTING_BYTES {
+            return Err(format!(
+                "the listing is larger than {MAX_LISTING_BYTES} bytes after {} service tokens; narrow it with `name` or `search`",
+                self.listed
+            ));
+        }
         let new = page.tokens.len();
         self.listed += new as u64;
         self.note_counts(page);
@@ -453,6 +466,12 @@ mod tests {
         let words = after(MAX_TOKENS - 1)
             .judge(&page, false, false)
             .unwrap_err();
-        assert!(words.contains("after 1000000 service tokens"), "{words}");
+        assert!(words.contains("after 10000 service tokens"), "{words}");
+        let mut large = Progress {
+            bytes: MAX_LISTING_BYTES + 1,
+            ..Progress::default()
+        };
+        let words = large.judge(&page, false, false).unwrap_err();
+        assert!(words.contains("larger than 5242880 bytes"), "{words}");
     }
 }

@@ -28,8 +28,9 @@ pub(crate) fn read(path: &Path, quiet: bool) -> io::Result<Zeroizing<String>> {
     let metadata = file.metadata()?;
     if metadata.is_file() && metadata.mode() & OTHERS_MAY_READ != 0 && !quiet {
         output::remark(format!(
-            "other users can read {path}; run: chmod o-r {path}",
-            path = path.display()
+            "other users can read {}; run: chmod o-r {}",
+            path.display(),
+            output::quoted(&path.to_string_lossy())
         ));
     }
     let mut text = Zeroizing::new(String::new());

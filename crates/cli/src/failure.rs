@@ -10,6 +10,8 @@ use anstyle::{AnsiColor, Style};
 use cf_service_tokens::renewal::{RenewalError, RenewalOutcome, RenewalReport};
 use cf_service_tokens::{ApiMessage, Error, ErrorKind};
 
+use crate::output::printable;
+
 const RED: Style = AnsiColor::Red.on_default().bold();
 
 /// How the command ended. The numbers are documented in the README and in the
@@ -198,15 +200,15 @@ impl Failure {
     pub(crate) fn show(&self) {
         let mut err = anstream::stderr().lock();
         // If standard error can't be written, nowhere is left to report it.
-        let _ = writeln!(err, "{RED}error{RED:#}: {}", self.what);
+        let _ = writeln!(err, "{RED}error{RED:#}: {}", printable(&self.what));
         for cause in &self.causes {
-            let _ = writeln!(err, "  cause: {cause}");
+            let _ = writeln!(err, "  cause: {}", printable(cause));
         }
         if let Some(with) = &self.with {
-            let _ = writeln!(err, "   with: {with}");
+            let _ = writeln!(err, "   with: {}", printable(with));
         }
         if let Some(next) = &self.next {
-            let _ = writeln!(err, "   next: {next}");
+            let _ = writeln!(err, "   next: {}", printable(next));
         }
     }
 }

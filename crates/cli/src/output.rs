@@ -2,6 +2,7 @@
 
 mod json;
 mod table;
+mod text;
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -11,6 +12,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 pub(crate) use table::Cell;
+pub(crate) use text::{printable, quoted};
 
 use crate::arguments::{Format, Global};
 use crate::failure::{Exit, Failure};
@@ -172,10 +174,11 @@ fn unwritable(error: io::Error) -> Failure {
 
 /// Prints a note beside the result on standard error.
 pub(crate) fn remark(words: impl Display) {
+    let words = printable(&words.to_string());
     let _ = writeln!(anstream::stderr(), "{YELLOW}note{YELLOW:#}: {words}");
 }
 
 /// Prints the progress of the command on standard error.
 pub(crate) fn progress(words: &str) {
-    let _ = writeln!(anstream::stderr(), "{words}");
+    let _ = writeln!(anstream::stderr(), "{}", printable(words));
 }

@@ -80,7 +80,11 @@ fn style(template: &str) -> ProgressStyle {
 
 fn words(token: &TokenRenewal) -> String {
     let name = token.name.as_deref().or(token.id.as_deref());
-    format!("{}: {}", name.unwrap_or("-").escape_debug(), token.outcome)
+    format!(
+        "{}: {}",
+        output::printable(name.unwrap_or("-")),
+        token.outcome
+    )
 }
 
 /// What calls wait for, shown as they begin to wait. Clones share it.

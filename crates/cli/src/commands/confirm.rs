@@ -3,6 +3,7 @@
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 
 use crate::failure::{Exit, Failure};
+use crate::output::printable;
 
 /// Asks on the terminal, unless `yes` is set.
 pub(crate) fn ask(question: &str, yes: bool) -> Result<(), Failure> {
@@ -18,7 +19,7 @@ pub(crate) fn ask(question: &str, yes: bool) -> Result<(), Failure> {
     let unanswered =
         |error| Failure::new(Exit::Failed, "can't read the confirmation").because(error);
     let mut err = io::stderr();
-    write!(err, "{question} [y/N] ")
+    write!(err, "{} [y/N] ", printable(question))
         .and_then(|()| err.flush())
         .map_err(unanswered)?;
     let mut answer = String::new();

@@ -8,9 +8,13 @@ use comfy_table::{Attribute, Color, ColumnConstraint, ContentArrangement, Table,
 use terminal_size::{Width, terminal_size};
 
 use crate::output::Record;
+use crate::output::text::printable;
 
 /// The space between two columns.
 const PADDING: u16 = 2;
+
+/// Longer than any name that the API accepts.
+const MAX_CELL_CHARS: usize = 500;
 
 /// A text, and what it means for the reader.
 pub(crate) struct Cell {
@@ -21,7 +25,7 @@ pub(crate) struct Cell {
 impl Cell {
     pub(crate) fn plain(text: impl Into<String>) -> Self {
         Self {
-            text: printable(text.into()),
+            text: printable(&shortened(text.into())),
             color: None,
         }
     }
@@ -170,20 +174,11 @@ fn cell(cell: Cell) -> comfy_table::Cell {
     }
 }
 
-/// The text without what would move the cursor, colour the screen or turn the
-/// direction of writing: a token's name is whatever somebody once typed.
-fn printable(text: String) -> String {
-    let misleads =
-        |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    if !text.contains(misleads) {
-        return text;
+/// The text up to a length that a table can lay out.
+fn shortened(mut text: String) -> String {
+    if let Some((end, _)) = text.char_indices().nth(MAX_CELL_CHARS) {
+        text.truncate(end);
+        text.push('…');
     }
-    let mut shown = String::with_capacity(text.len());
-    for c in text.chars() {
-        match misleads(c) {
-            true => shown.extend(c.escape_debug()),
-            false => shown.push(c),
-        }
-    }
-    shown
+    text
 }

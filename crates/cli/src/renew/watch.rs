@@ -208,7 +208,7 @@ impl Log<'_> {
                 let name = token.name.as_deref().or(token.id.as_deref());
                 format!(
                     "{}: not renewed: {}; use --include-expired, or delete, disable or --except it",
-                    name.unwrap_or("-").escape_debug(),
+                    name.unwrap_or("-"),
                     SkipReason::Expired,
                 )
             }
@@ -228,7 +228,8 @@ impl Log<'_> {
             _ => return None,
         };
         let now = Utc::now().format("%FT%TZ");
-        Some(self.output.line(&format!("{now} {words}")))
+        let line = output::printable(&format!("{now} {words}"));
+        Some(self.output.line(&line))
     }
 }
 
@@ -238,7 +239,7 @@ fn is_long_expired(decision: Decision) -> bool {
 
 fn settled(token: &TokenRenewal) -> String {
     let name = token.name.as_deref().or(token.id.as_deref());
-    let name = name.unwrap_or("-").escape_debug();
+    let name = name.unwrap_or("-");
     match &token.outcome {
         RenewalOutcome::Failed { error } => format!("{name}: failed: {}", with_causes(error)),
         outcome => format!("{name}: {outcome}"),

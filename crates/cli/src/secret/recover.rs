@@ -168,7 +168,8 @@ pub(crate) async fn settle_create(
         output::remark("an earlier create of this name had no effect");
         return forget(record);
     };
-    let id = token.id.as_deref().unwrap_or("ID");
+    // The server chose the id, and the advice is a command to copy.
+    let id = output::quoted(token.id.as_deref().unwrap_or("ID"));
     Err(Failure::new(
         Exit::Failed,
         format!("an earlier create of {name:?} took effect, but its secret is lost"),

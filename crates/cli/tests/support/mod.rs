@@ -3,7 +3,7 @@
 #![allow(dead_code, reason = "each test uses its own part")]
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Command, ExitStatus, Output, Stdio};
 
@@ -207,33 +207,39 @@ pub fn builder() -> SimulatorBuilder {
     Simulator::builder().token(known_token())
 }
 
-/// Serves this answer to every request, and returns the URL.
-pub fn answering(answer: String) -> String {
+/// Serves what `answer` writes for each request, by its number from 1, and returns the URL.
+pub fn serve(answer: impl Fn(usize, &mut TcpStream) + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     std::thread::spawn(move || {
-        for connection in listener.incoming() {
+        for (index, connection) in listener.incoming().enumerate() {
             let mut connection = connection.unwrap();
-            let mut head = BufReader::new(&connection).lines();
-            while head
-                .next()
-                .and_then(Result::ok)
-                .is_some_and(|line| !line.is_empty())
-            {}
-            // The command may have seen enough.
-            let _ = connection.write_all(answer.as_bytes());
+            let head = BufReader::new(&connection).lines();
+            head.map_while(Result::ok)
+                .take_while(|line| !line.is_empty())
+                .for_each(drop);
+            answer(index + 1, &mut connection);
         }
     });
     url
 }
 
-/// An answer whose connection closes behind it.
-pub fn response(status: &str, content_type: &str, body: &str) -> String {
+/// Writes an answer whose connection closes behind it.
+pub fn write_response(connection: &mut TcpStream, status: &str, content_type: &str, body: &str) {
     let len = body.len();
-    format!(
+    let head = format!(
         "HTTP/1.1 {status}\r\nconnection: close\r\ncontent-type: {content_type}\r\n\
-         content-length: {len}\r\n\r\n{body}"
-    )
+         content-length: {len}\r\n\r\n"
+    );
+    // The command may have seen enough.
+    let _ = connection
+        .write_all(head.as_bytes())
+        .and_then(|()| connection.write_all(body.as_bytes()));
+}
+
+/// Serves one answer to every request, and returns the URL.
+pub fn answering(status: &'static str, content_type: &'static str, body: String) -> String {
+    serve(move |_, connection| write_response(connection, status, content_type, &body))
 }
 
 pub fn known_token() -> SeedToken {
