@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::mem;
+use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,7 +14,9 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode};
 use progenitor_client::{ClientHooks, OperationInfo};
 use reqwest::{Request, ResponseBuilderExt, Url};
-use tracing::Span;
+use tokio::task::JoinSet;
+use tracing::instrument::WithSubscriber;
+use tracing::{Instrument, Span};
 
 use crate::answer::Answer;
 use crate::answer::redact::Redactor;
@@ -74,13 +77,17 @@ impl ClientHooks<Exchange> for generated::Client {
         *request.timeout_mut() = Some(exchange.timeout);
 
         let url = request.url().clone();
-        let sent = connect::watch(self.client.execute(request)).await;
-        let exchanged = match sent {
-            (Ok(response), _) => exchange.read(response).await,
-            (Err(error), is_unconnected) if is_unconnected || error.is_connect() => {
-                Exchanged::Unconnected(error)
-            }
-            (Err(error), _) => Exchanged::Unanswered(error),
+        // A task rather than a future: reqwest looks at the timeout before the answer, so
+        // that a caller that polls rarely would lose an answer that is there. It is aborted
+        // when the call is dropped.
+        let attempt = exchange.clone().send(self.client.clone(), request);
+        let mut task = JoinSet::new();
+        task.spawn(attempt.in_current_span().with_current_subscriber());
+        let exchanged = match task.join_next().await {
+            Some(Ok(exchanged)) => exchanged,
+            Some(Err(error)) if error.is_panic() => resume_unwind(error.into_panic()),
+            // The runtime of the task has ended.
+            Some(Err(_)) | None => return Ok(nothing_to_decode(url)),
         };
         *lock(&exchange.kept) = Some(exchanged);
         Ok(nothing_to_decode(url))
@@ -88,6 +95,16 @@ impl ClientHooks<Exchange> for generated::Client {
 }
 
 impl Exchange {
+    async fn send(self, client: reqwest::Client, request: Request) -> Exchanged {
+        match connect::watch(client.execute(request)).await {
+            (Ok(response), _) => self.read(response).await,
+            (Err(error), is_unconnected) if is_unconnected || error.is_connect() => {
+                Exchanged::Unconnected(error)
+            }
+            (Err(error), _) => Exchanged::Unanswered(error),
+        }
+    }
+
     /// Reads an answer, with its body up to the limit.
     async fn read(&self, mut response: reqwest::Response) -> Exchanged {
         let limit = self.settings.body_limit;

@@ -16,11 +16,13 @@ mod authentication;
 mod blocking;
 mod bounds;
 mod connecting;
+mod connections;
 mod environment;
 #[cfg(feature = "rustls")]
 mod fault_matrix;
 mod faults;
 mod options;
+mod pauses;
 mod rate_limit;
 mod raw;
 mod retry;

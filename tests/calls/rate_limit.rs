@@ -1,22 +1,45 @@
 //! A client that makes many calls at once stays below the API's limit, also one
 //! that it learns of only from answers. All waiting is on a virtual clock.
 
+use std::pin::Pin;
 use std::time::Duration;
 
 use crate::support::{ACCOUNT, LATEST, RawServer, TOKEN};
-use cf_service_tokens::{Client, ClientBuilder, Clock, RateLimit, Retry, ServiceTokens};
+use cf_service_tokens::{
+    Client, ClientBuilder, Clock, ManualClock, RateLimit, Retry, ServiceTokens,
+};
 use cf_service_tokens_simulator::{SeedToken, Simulator};
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::join_all;
 
 const CALLERS: usize = 64;
 const CALLS_OF_EACH: usize = 20;
 
+/// A clock that takes some real time for each sleep. Otherwise minutes would pass while a
+/// request is in flight, and the API would count it in a later window than the client does.
+struct PacedClock(ManualClock);
+
+impl Clock for PacedClock {
+    fn now(&self) -> DateTime<Utc> {
+        self.0.now()
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.0.elapsed()
+    }
+
+    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        let sleep = self.0.sleep(duration);
+        Box::pin(async move {
+            tokio::time::sleep(Duration::from_millis(3)).await;
+            sleep.await;
+        })
+    }
+}
+
 /// Has many callers refresh a token, all at the same time and each again and
 /// again. The statuses that the API answered with, in the order of the requests.
 async fn refresh_by_many(quota: u32, used_by_others: u32) -> Vec<u16> {
-    // A late sleep of one caller is a slow network for the requests of the others, and the
-    // API counts a slow request in a later window than the client does.
     let clock = crate::support::exact_clock();
     let simulator = Simulator::builder()
         .enforce_rate_limit(quota, TimeDelta::minutes(1))
@@ -30,7 +53,7 @@ async fn refresh_by_many(quota: u32, used_by_others: u32) -> Vec<u16> {
         .api_token(simulator.api_token())
         .base_url(simulator.base_url())
         .retry(Retry::default().seed(1))
-        .clock(clock)
+        .clock(PacedClock(clock))
         // Waiters compete: one may wait for as long as all calls take together.
         .deadline(Duration::from_secs(3600))
         .build();
