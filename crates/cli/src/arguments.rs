@@ -92,8 +92,8 @@ pub(crate) struct Global {
     /// Show each request to the API, and each wait, on standard error, without secrets
     #[arg(long, short, global = true)]
     pub(crate) verbose: bool,
-    /// How long each call may take, with its retries and its waits for the rate limit
-    /// [default: 3m, and 15m for `renew`]
+    /// How long each call may take, with its retries and its waits for the rate limit, at
+    /// most 15m [default: 3m, and 15m for `renew`]
     #[arg(long, global = true, value_name = "SPAN", hide_short_help = true, value_parser = time::deadline)]
     pub(crate) deadline: Option<Duration>,
     /// Where `create` and `rotate` record their intent, and the secret until it is
@@ -368,7 +368,7 @@ pub(crate) enum By {
 pub(crate) struct Report {
     #[command(flatten)]
     pub(crate) window: Window,
-    /// Write the report as an HTML page to this file instead of a table
+    /// Write the report as an HTML page to this file, or to standard output for `-`
     #[arg(long, value_name = "FILE")]
     pub(crate) html: Option<PathBuf>,
     /// Exit with 1 if a token is due or has expired

@@ -65,6 +65,10 @@ const MAX_WINDOW: Duration = DAY.saturating_mul(364);
 const MIN_GRACE: Duration = Duration::from_secs(600);
 const MAX_GRACE: Duration = DAY.saturating_mul(365);
 
+/// The longest deadline of a call. The health check of a watcher counts on it, and the API
+/// locks out a client for five minutes.
+const MAX_DEADLINE: Duration = Duration::from_secs(900);
+
 /// Parses a span of time: the grammar of Go, which the API has, with days and weeks.
 pub(crate) fn span(text: &str) -> Result<Duration, String> {
     let wrong = |fault: &str| {
@@ -117,9 +121,9 @@ pub(crate) fn interval(text: &str) -> Result<Duration, String> {
 /// Parses how long a call may take.
 pub(crate) fn deadline(text: &str) -> Result<Duration, String> {
     let deadline = span(text)?;
-    match (Duration::from_secs(1)..=DAY).contains(&deadline) {
+    match (Duration::from_secs(1)..=MAX_DEADLINE).contains(&deadline) {
         true => Ok(deadline),
-        false => Err("the deadline is at least 1s and at most 1d".to_owned()),
+        false => Err("the deadline is at least 1s and at most 15m".to_owned()),
     }
 }
 
@@ -313,6 +317,20 @@ mod tests {
         assert!(grace("0").unwrap_err().contains("--revoke-now"));
         assert!(grace("1m").unwrap_err().contains("30d for a month"));
         grace("366d").unwrap_err();
+    }
+
+    #[test]
+    fn intervals_and_deadlines_have_limits() {
+        for text in ["1m", "1h", "1d"] {
+            assert!(interval(text).is_ok(), "{text}");
+        }
+        for text in ["1s", "15m"] {
+            assert!(deadline(text).is_ok(), "{text}");
+        }
+        assert!(interval("59s").is_err() && deadline("16m").is_err());
+        for text in ["0", "0s", "25h", "1w"] {
+            assert!(interval(text).is_err() && deadline(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::process::{Command, Stdio};
 
-use cf_service_tokens_simulator::{SeedToken, Simulator};
+use cf_service_tokens_simulator::{Fault, SeedToken, Simulator};
 use nix::pty::{Winsize, openpty};
 use support::{ID, World, command};
 
@@ -70,6 +70,27 @@ fn renew_shows_a_progress_bar() {
 
     let quiet = on_a_terminal(100, command().args(["--simulate", "renew", "--quiet"]));
     assert_eq!(quiet, "");
+}
+
+#[test]
+fn what_a_call_waits_for_is_shown() {
+    let fault = Fault::TooManyRequests {
+        retry_after_seconds: Some(2),
+    };
+    for (arguments, is_shown) in [
+        (&["list"][..], true),
+        (&["renew"], true),
+        (&["renew", "-o", "jsonl"], true),
+        (&["renew", "-v"], true),
+        (&["list", "--quiet"], false),
+        (&["renew", "--quiet"], false),
+    ] {
+        let world = World::with(Simulator::builder().token(SeedToken::new("deploy")));
+        world.simulator.inject(fault.clone());
+        let shown = plain(&on_a_terminal(100, world.command().args(arguments)));
+        let is_there = shown.contains("rate limited: waiting 2 s, until ");
+        assert_eq!(is_there, is_shown, "{arguments:?}: {shown}");
+    }
 }
 
 #[test]

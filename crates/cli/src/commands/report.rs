@@ -1,5 +1,10 @@
 //! `report`: upcoming expirations, and the tokens due within the window.
 
+use std::fs::Permissions;
+use std::io::{self, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
 use cf_service_tokens::ServiceToken;
 use cf_service_tokens::renewal::{Decision, RenewReason, RenewalPolicy, SkipReason};
 use chrono::{DateTime, Utc};
@@ -10,7 +15,6 @@ use crate::connection::Connection;
 use crate::failure::{Exit, Failure};
 use crate::output::{Cell, Output, Record};
 use crate::records::{State, expiry_cell};
-use crate::secret::file::Replacement;
 use crate::serve::page;
 use crate::time;
 
@@ -57,13 +61,16 @@ pub(crate) async fn report(
                 .map(|(token, decision)| page::Token::new(token, *decision))
                 .collect(),
         };
-        return Replacement::prepare(file, 0)
-            .and_then(|file| file.finish(page::html(&report).as_bytes()))
-            .map(|_| exit)
-            .map_err(|error| {
+        let page = page::html(&report);
+        if file == Path::new("-") {
+            output.write(|out, _| out.write_all(page.as_bytes()))?;
+        } else {
+            replace(file, page.as_bytes()).map_err(|error| {
                 let what = format!("can't write the page to {}", file.display());
                 Failure::usage(what).because(error)
-            });
+            })?;
+        }
+        return Ok(exit);
     }
     let records: Vec<_> = tokens
         .iter()
@@ -74,6 +81,18 @@ pub(crate) async fn report(
         output.line(&format!("\n{}", summary(&tokens, arguments)))?;
     }
     Ok(exit)
+}
+
+/// Replaces a file as a whole, so that nobody reads half a page. Who may read it is for the
+/// umask to say: no page holds a secret.
+fn replace(file: &Path, content: &[u8]) -> io::Result<()> {
+    let directory = file.parent().filter(|path| !path.as_os_str().is_empty());
+    let mut new = tempfile::Builder::new()
+        .permissions(Permissions::from_mode(0o666))
+        .tempfile_in(directory.unwrap_or(Path::new(".")))?;
+    new.write_all(content)?;
+    new.persist(file)?;
+    Ok(())
 }
 
 /// Whether `--check` fails for the token: it is due, has expired, or may have.

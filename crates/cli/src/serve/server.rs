@@ -19,6 +19,7 @@ use axum::routing::get;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use rustix::process::{Resource, getrlimit};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -27,15 +28,14 @@ use super::metrics::Format;
 use super::page;
 use super::{Monitor, lock};
 
-/// The most connections at a time. With the files that calls to the API need, they stay
-/// below any usual limit of open files.
-pub(super) const MAX_CONNECTIONS: usize = 32;
+/// The most connections at a time, where many files may be open.
+const MAX_CONNECTIONS: usize = 32;
 /// How long a client may take to send the head of its request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a connection lasts at most: its one request and the response.
 const MAX_LIFETIME: Duration = Duration::from_secs(20);
 /// How long a connection lasts at least, even if others wait for its place.
-const MIN_LIFETIME: Duration = Duration::from_millis(250);
+const MIN_LIFETIME: Duration = Duration::from_millis(50);
 /// The most bytes that a request's head may have.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
 /// How long to wait for a file where all are open.
@@ -44,6 +44,7 @@ const PAUSE_WITHOUT_FILES: Duration = Duration::from_millis(100);
 /// Answers requests for as long as it is polled. A new connection takes the place of the
 /// oldest one where all places are taken, so that idle clients keep no health check out.
 pub(super) async fn serve(listener: TcpListener, routes: Router) -> ! {
+    let max_connections = max_connections();
     let mut connections = JoinSet::new();
     let mut by_age: VecDeque<(Instant, AbortHandle)> = VecDeque::new();
     loop {
@@ -53,7 +54,7 @@ pub(super) async fn serve(listener: TcpListener, routes: Router) -> ! {
         };
         while connections.try_join_next().is_some() {}
         by_age.retain(|(_, connection)| !connection.is_finished());
-        if connections.len() >= MAX_CONNECTIONS
+        if connections.len() >= max_connections
             && let Some((since, oldest)) = by_age.front()
             && timeout_at(*since + MIN_LIFETIME, connections.join_next())
                 .await
@@ -66,6 +67,15 @@ pub(super) async fn serve(listener: TcpListener, routes: Router) -> ! {
         let connection = connections.spawn(converse(stream, routes.clone()));
         by_age.push_back((Instant::now(), connection));
     }
+}
+
+/// Returns the most connections at a time: a quarter of the files that may be open, so
+/// that calls to the API have theirs.
+fn max_connections() -> usize {
+    let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    usize::try_from(files / 4)
+        .unwrap_or(usize::MAX)
+        .clamp(1, MAX_CONNECTIONS)
 }
 
 /// Answers one request.
