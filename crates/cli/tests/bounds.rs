@@ -5,13 +5,15 @@
 mod support;
 
 use std::fmt::Write as _;
-use std::io::Write as _;
+use std::fs::{File, Permissions};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use support::{CLIENT_ID, OLD_SECRET, Ran, answering, command, serve, write_response};
+use support::{CLIENT_ID, ID, OLD_SECRET, Ran, World, answering, command, serve, write_response};
 
 const ACCOUNT: &str = "023e105f4ecef8ad9ca31a8372d0c353";
 /// Serves these bodies, and counts the requests.
@@ -115,6 +117,51 @@ fn an_error_with_endless_entries() {
     let ran = run(&url, &["list"]);
     assert_eq!(ran.code, Some(1));
     assert!(ran.stderr.len() < 5_000, "{}", ran.stderr);
+}
+
+#[test]
+fn a_watcher_goes_on_after_a_page_of_empty_entries() {
+    let tokens = "{},".repeat(1_390_000 - 1) + "{}";
+    let (url, _) = serve_json(move |_| page(&tokens, ""));
+    let mut watcher = bounded(&["renew", "--watch", "-q"])
+        .env("CLOUDFLARE_BASE_URL", url)
+        .env("CLOUDFLARE_API_TOKEN", "0123456789")
+        .env("CLOUDFLARE_ACCOUNT_ID", ACCOUNT)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut log = BufReader::new(watcher.stdout.take().unwrap()).lines();
+    let first = log.next().unwrap().unwrap();
+    assert!(first.contains("service tokens on one page"), "{first}");
+    assert!(watcher.try_wait().unwrap().is_none(), "it has ended");
+    watcher.kill().unwrap();
+    watcher.wait().unwrap();
+}
+
+#[test]
+fn a_journal_with_an_endless_record() {
+    let world = World::new();
+    std::fs::create_dir(world.journal()).unwrap();
+    let private = Permissions::from_mode(0o700);
+    std::fs::set_permissions(world.journal(), private).unwrap();
+    let record = File::create(world.record()).unwrap();
+    record
+        .set_permissions(Permissions::from_mode(0o600))
+        .unwrap();
+    record.set_len(8 << 30).unwrap();
+    for arguments in [
+        &["journal"][..],
+        &["rotate", ID, "--secret-to", "secret"],
+        &["list"],
+    ] {
+        let mut command = bounded(arguments);
+        command
+            .current_dir(world.directory.path())
+            .envs(world.environment());
+        let ran = Ran::of(&mut command);
+        assert!(ran.stderr.contains("larger than"), "{}", ran.shown());
+        assert!(ran.code.is_some());
+    }
 }
 
 #[test]

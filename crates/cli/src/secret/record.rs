@@ -26,6 +26,8 @@ use crate::secret::sink::IssuedSecret;
 const RESERVED: usize = 64 * 1024;
 /// The most that is kept of an answer, in bytes.
 const MAX_KEPT: usize = 1024 * 1024;
+/// More than a record with such an answer takes, however it is escaped.
+const MAX_RECORD_LEN: usize = 8 * MAX_KEPT;
 
 /// The recorded operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -145,7 +147,13 @@ impl Record {
     fn of(name: RecordName, path: PathBuf, mut file: File) -> io::Result<Self> {
         let mut read = || {
             file::require_own(&file.metadata()?)?;
-            let length = usize::try_from(file.metadata()?.len()).unwrap_or_default();
+            let length = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
+            if length > MAX_RECORD_LEN {
+                return Err(io::Error::new(
+                    io::ErrorKind::FileTooLarge,
+                    format!("it is larger than the {MAX_RECORD_LEN} bytes that a record can take"),
+                ));
+            }
             // Large enough from the start, so that no copy is left behind.
             let mut bytes = Zeroizing::new(Vec::with_capacity(length + 1));
             file.read_to_end(&mut bytes)?;
