@@ -382,7 +382,7 @@ impl Progress {
     ) -> Result<bool, String> {
         if self.bytes > MAX_LISTING_BYTES {
             return Err(format!(
-                "the listing is larger than {MAX_LISTING_BYTES} bytes after {} service tokens; narrow it with `name` or `search`",
+                "the listing is larger than {MAX_LISTING_BYTES} bytes after {} service tokens",
                 self.listed
             ));
         }
@@ -401,7 +401,7 @@ impl Progress {
                 Ok(false)
             } else {
                 Err(format!(
-                    "the listing has not ended after {} service tokens; narrow it with `name` or `search`",
+                    "the listing has not ended after {} service tokens",
                     self.listed
                 ))
             };
@@ -418,7 +418,7 @@ impl Progress {
             false => "repeats earlier tokens",
         };
         Err(format!(
-            "the listing is incomplete: page {} {fault} after {} service tokens, but the API counts {promised}; list again, or narrow it with `name` or `search`",
+            "the listing is incomplete: page {} {fault} after {} service tokens, but the API counts {promised}; list again",
             self.page, self.listed
         ))
     }

@@ -291,7 +291,7 @@ async fn a_page_that_comes_again_in_place_of_more_tokens_is_an_error() {
         assert!(!error.may_have_been_applied());
         assert_eq!(error.ray_id(), Some("8f2b1c9d0e1f2a3b-FRA"));
         if info["total_pages"].is_null() {
-            insta::assert_snapshot!(error, @"list account service tokens: the listing is incomplete: page 2 repeats earlier tokens after 10 service tokens, but the API counts 25 service tokens; list again, or narrow it with `name` or `search` (HTTP 200, ray id 8f2b1c9d0e1f2a3b-FRA, application/json, 686 bytes)");
+            insta::assert_snapshot!(error, @"list account service tokens: the listing is incomplete: page 2 repeats earlier tokens after 10 service tokens, but the API counts 25 service tokens; list again (HTTP 200, ray id 8f2b1c9d0e1f2a3b-FRA, application/json, 686 bytes)");
         }
 
         // Beside a search, the numbers are of other tokens as well.

@@ -223,10 +223,10 @@ impl<'a> Trial<'a> {
             }
             if pause == FIRST_PAUSE && !quiet {
                 output::remark(format!(
-                    "Access refuses the token (HTTP {}); trying for {} more, since a new secret \
-                     takes a while to work",
+                    "Access refuses the token (HTTP {}); trying again for {} s, since a new \
+                     secret takes a while to work",
                     with.status.as_u16(),
-                    time::length(wait)
+                    wait.as_secs()
                 ));
             }
             sleep(pause.min(left)).await;
