@@ -159,11 +159,17 @@ fn tokens(client: &Client) -> Result<ServiceTokens, Failure> {
 /// elsewhere a token's.
 fn unusable(error: &Error) -> Failure {
     let failure = Failure::from(error);
+    let base_url = env::var("CLOUDFLARE_BASE_URL").unwrap_or_default();
     let has_none = ![API_TOKEN, API_KEY, EMAIL].into_iter().any(is_set);
     match error.kind() {
         ErrorKind::InvalidId => {
             failure.next("copy the account's id from its overview page in the dashboard")
         }
+        // The command has no option that allows it.
+        ErrorKind::Configuration if base_url.starts_with("http://") => Failure::usage(
+            "CLOUDFLARE_BASE_URL is http, which would show the credentials to the network",
+        )
+        .next("use https"),
         ErrorKind::Credentials if has_none && is_set("CF_API_TOKEN") => failure.next(
             "CF_API_TOKEN is set, but the command reads CLOUDFLARE_API_TOKEN: \
              export CLOUDFLARE_API_TOKEN=\"$CF_API_TOKEN\"",

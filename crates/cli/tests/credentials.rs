@@ -92,6 +92,17 @@ fn variables_of_older_tools_are_named() {
     assert_shown!("older-account", list(&account).shown());
 }
 
+#[test]
+fn a_base_url_without_tls_is_refused_in_the_command_s_own_words() {
+    let ran = Ran::of(
+        command()
+            .env("CLOUDFLARE_BASE_URL", "http://gateway.internal/cf")
+            .env("CLOUDFLARE_API_TOKEN", "0123456789")
+            .args(["list", "--account", ACCOUNT]),
+    );
+    assert_shown!(ran.shown());
+}
+
 /// A refusal names the account, the source of the credentials and the permission.
 #[test]
 fn a_refusal_says_whose_credentials_lack_what() {
