@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test uses its own part")]
 
+pub mod app;
+
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
@@ -209,16 +211,22 @@ pub fn builder() -> SimulatorBuilder {
 
 /// Serves what `answer` writes for each request, by its number from 1, and returns the URL.
 pub fn serve(answer: impl Fn(usize, &mut TcpStream) + Send + 'static) -> String {
+    serve_heads(move |number, _, connection| answer(number, connection))
+}
+
+/// Serves what `answer` writes for each request, by its number from 1 and its head.
+pub fn serve_heads(answer: impl Fn(usize, String, &mut TcpStream) + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     std::thread::spawn(move || {
         for (index, connection) in listener.incoming().enumerate() {
             let mut connection = connection.unwrap();
-            let head = BufReader::new(&connection).lines();
-            head.map_while(Result::ok)
+            let lines = BufReader::new(&connection).lines();
+            let head: Vec<String> = lines
+                .map_while(Result::ok)
                 .take_while(|line| !line.is_empty())
-                .for_each(drop);
-            answer(index + 1, &mut connection);
+                .collect();
+            answer(index + 1, head.join("\n"), &mut connection);
         }
     });
     url
