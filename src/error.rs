@@ -68,6 +68,7 @@ pub use kind::ErrorKind;
 /// assert!(error.is_not_found() && error.kind() == ErrorKind::Refused);
 /// assert_eq!(error.status().map(|status| status.as_u16()), Some(404));
 /// assert_eq!(error.api_errors()[0].message, "access.api.error.service_token_not_found");
+/// assert!(error.to_string().starts_with(&format!("{error:#}; check the id")));
 /// assert!(error.api_messages().is_empty());
 /// assert!(error.ray_id().is_some());
 /// assert!(error.headers().is_some_and(|headers| headers.contains_key("ratelimit")));
