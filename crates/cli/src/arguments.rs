@@ -221,7 +221,7 @@ pub(crate) struct Delivery {
     ///                     other lines of the file stay
     ///   command:COMMAND   run by `sh -c`, with the secret on its standard input
     ///   github-env        the same variables as in an env-file, for the later steps of
-    ///                     this GitHub Actions job; not enough for `rotate`
+    ///                     this GitHub Actions job; refused by `rotate`
     ///   stdout, -         standard output; everything else goes to standard error
     ///
     /// A new file is readable only by its owner (0600). A file is replaced as a whole, and

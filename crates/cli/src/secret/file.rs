@@ -143,9 +143,10 @@ pub(crate) struct Replacement {
 
 impl Replacement {
     /// Creates the new file beside the old one, with the old one's owner, group and mode,
-    /// and proves that it can be written, kept and put in place.
+    /// and tests that it can be written, synced and renamed.
     ///
-    /// The file takes `room` bytes until then, so that a full disk is noticed now.
+    /// The file takes up `room` bytes until [`finish`](Self::finish), so that a full disk
+    /// is an error of this call.
     ///
     /// # Errors
     ///

@@ -81,8 +81,8 @@ pub(crate) enum ProvedSink {
 }
 
 impl Sink {
-    /// Makes sure that a secret can be brought there, and that the journal, in this
-    /// directory, has no part in it.
+    /// Tests everything that a delivery needs, and that the sink is outside of the
+    /// journal's directory.
     pub(crate) fn prove(&self, journal: &Path) -> Result<ProvedSink, Failure> {
         let proved = match self {
             Self::File { path, is_bare } => prove_file(path, *is_bare, journal),
@@ -107,8 +107,8 @@ impl Sink {
         })
     }
 
-    /// Lets the sink's command have these variables, which are else removed from its
-    /// environment.
+    /// Keeps these variables, which are otherwise removed, in the environment of the
+    /// sink's command.
     pub(crate) fn keep_env(mut self, names: Vec<String>) -> Result<Self, Failure> {
         match &mut self {
             Self::Command { keep_env, .. } => *keep_env = names,
@@ -123,13 +123,13 @@ impl Sink {
         Ok(self)
     }
 
-    /// Refuses a sink that does not keep the only secret that a token has.
+    /// Refuses a sink that loses the secret while the token still has users.
     pub(crate) fn require_lasting(&self) -> Result<(), Failure> {
         match self {
             Self::GithubEnv => Err(Failure::usage(
-                "github-env can't be the only place of a rotated secret",
+                "a rotated secret can't be stored only in github-env",
             )
-            .because("it ends with the job, and all other users of the token need the secret")
+            .because("it ends with the job, but the token's other users need the secret")
             .next(
                 "nothing was changed; store the secret where they read it, such as \
                  command:'gh secret set CF_ACCESS_CLIENT_SECRET'",
@@ -157,7 +157,7 @@ impl Sink {
     pub(crate) fn whereabouts(&self) -> String {
         match self {
             Self::File { path, .. } | Self::EnvFile(path) => format!("is in {}", path.display()),
-            // It read the whole secret. Only the command knows whether it stored it.
+            // The command read the whole secret, but only it knows whether it stored it.
             Self::Command { command, .. } => format!("was piped to {command:?} (exit 0)"),
             Self::GithubEnv => "is in the environment of this job's later steps".to_owned(),
             Self::Stdout => "is on standard output".to_owned(),
@@ -282,7 +282,7 @@ impl IssuedSecret {
     }
 }
 
-/// In GitHub Actions, hides the secret in all that is logged from now on.
+/// In GitHub Actions, hides the secret in everything that the job logs from now on.
 fn mask(secret: &str) -> io::Result<()> {
     if env::var_os("GITHUB_ACTIONS").is_none_or(|value| value != "true") {
         return Ok(());

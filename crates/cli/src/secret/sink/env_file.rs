@@ -1,8 +1,8 @@
 //! A file with the credentials as variables, among other lines that stay.
 //!
-//! Shells, systemd, Docker and a dozen libraries read such files, and differ in what a
-//! quote or a backslash at the end of a line means. So a line is replaced only if it sets
-//! a variable whatever reads it; a file in which that is open is refused.
+//! Shells, systemd, Docker and many libraries read such files. They differ in the meaning
+//! of quotes and of a backslash at the end of a line. So a line is replaced only if it sets
+//! the variable for all of them; otherwise the file is refused.
 
 use std::io;
 use std::path::Path;
