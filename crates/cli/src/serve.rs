@@ -47,7 +47,7 @@ pub(crate) struct Moment {
 }
 
 impl Monitor {
-    /// Knows nothing yet of the tokens of this account. It goes by the system's clocks.
+    /// Creates the state of an account before the first pass, by the system's clocks.
     pub(crate) fn new(
         account: &AccountId,
         policy: &RenewalPolicy,
@@ -61,7 +61,7 @@ impl Monitor {
         })
     }
 
-    /// As [`new`](Self::new), by clocks of one's own.
+    /// Creates the same by the caller's clocks.
     fn with_time(
         account: &AccountId,
         policy: &RenewalPolicy,
@@ -80,7 +80,7 @@ impl Monitor {
         }
     }
 
-    /// Notes what happened. It needs each event of the watch, in order.
+    /// Records an event. It needs each event of the watch, in order.
     pub(crate) fn observe(&self, event: &WatchEvent) {
         match event {
             WatchEvent::Renewal(RenewalEvent::Decided { decision, .. }) => {
@@ -118,8 +118,8 @@ impl fmt::Debug for Monitor {
     }
 }
 
-/// Locks. No change to the state can panic halfway, so a poisoned lock guards
-/// nothing broken.
+/// Locks the state. A change to it can't panic halfway, so a poisoned lock guards a valid
+/// state.
 fn lock(state: &Mutex<Account>) -> MutexGuard<'_, Account> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }

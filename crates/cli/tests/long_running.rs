@@ -162,7 +162,7 @@ fn a_watch_goes_on_if_the_reader_of_its_log_is_gone() {
 }
 
 #[test]
-fn a_signal_ends_a_watch_with_a_call_under_way_also_with_v() {
+fn a_signal_ends_a_watch_with_a_call_in_flight_even_if_verbose() {
     for fault in [
         Fault::StalledHeaders,
         Fault::StalledBody,

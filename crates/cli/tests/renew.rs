@@ -1,5 +1,5 @@
-//! What `renew`, `report` and `refresh` say of tokens that are due or have expired, and
-//! what happens if nobody can hear it.
+//! `renew`, `report` and `refresh` on tokens that are due or have expired, also where the
+//! output can't be written.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -35,7 +35,7 @@ fn is_renewed(world: &World, id: &str) -> bool {
 }
 
 #[test]
-fn a_recently_expired_token_is_renewed_without_a_word() {
+fn a_recently_expired_token_is_renewed_quietly() {
     let world = World::with(account([token("partner", -3)]));
     assert_eq!(world.run(&["renew", "-q"]).shown(), "exit code 0\n");
     assert!(is_renewed(&world, "partner"));
@@ -220,7 +220,7 @@ fn output_that_can_not_be_written_stops_no_renewal() {
 }
 
 #[test]
-fn a_failure_is_told_beside_output_that_can_not_be_written() {
+fn a_failure_is_reported_although_the_output_can_not_be_written() {
     let world = World::with(account([token("due", 3), token("partner", -400)]));
     let mut renew = world.command();
     let ran = writing_to(Path::new("/dev/full"), renew.args(["renew", "-o", "jsonl"]));
@@ -404,7 +404,7 @@ fn a_deadline_is_an_option_where_a_message_advises_one() {
 }
 
 #[test]
-fn a_page_can_be_read_by_whom_the_umask_lets_read_it() {
+fn the_umask_decides_who_may_read_a_page() {
     let world = World::with(account([token("well", 200)]));
     for (umask, mode) in [("022", 0o644), ("077", 0o600)] {
         let program = world.command().get_program().to_owned();

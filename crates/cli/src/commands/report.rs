@@ -83,8 +83,8 @@ pub(crate) async fn report(
     Ok(exit)
 }
 
-/// Replaces a file as a whole, so that nobody reads half a page. Who may read it is for the
-/// umask to say: no page holds a secret.
+/// Replaces a file as a whole, so that no reader gets half a page. The umask decides who
+/// may read it, since a page holds no secret.
 fn replace(file: &Path, content: &[u8]) -> io::Result<()> {
     let directory = file.parent().filter(|path| !path.as_os_str().is_empty());
     let mut new = tempfile::Builder::new()
@@ -95,7 +95,7 @@ fn replace(file: &Path, content: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether `--check` fails for the token: it is due, has expired, or may have.
+/// Returns whether `--check` fails for the token: it is due, has expired, or may have.
 fn is_alarming(decision: Decision) -> bool {
     matches!(
         decision,
@@ -120,7 +120,7 @@ fn summary(tokens: &[(ServiceToken, Decision)], arguments: &Report) -> String {
     )
 }
 
-/// A token, held against the window.
+/// A token and the decision about it.
 #[derive(Debug, Serialize)]
 struct ReportRecord {
     id: Option<String>,

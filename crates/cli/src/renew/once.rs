@@ -74,8 +74,8 @@ pub(crate) async fn renew(
     exit.unless_unwritten(shown)
 }
 
-/// Names the tokens that expired too long ago to be renewed unasked: nothing that should
-/// work and does not is passed over in silence.
+/// Returns a failure that names the tokens that expired too long ago to be renewed without
+/// `--include-expired`, if there are any.
 fn long_expired(names: &[String]) -> Option<Failure> {
     const MAX_NAMES: usize = 10;
     let (first, others) = names.split_at(names.len().min(MAX_NAMES));

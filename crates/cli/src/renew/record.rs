@@ -61,7 +61,7 @@ impl RenewalRecord {
         }
     }
 
-    /// A token that is left as it is; `None` for any other.
+    /// Returns the record of a skipped token; `None` for any other.
     pub(super) fn skipped(token: &ServiceToken, decision: Decision) -> Option<Self> {
         let Decision::Skip(reason) = decision else {
             return None;
@@ -149,7 +149,7 @@ impl Summary {
     }
 }
 
-/// All that a pass came to.
+/// The document of a pass.
 #[derive(Debug, Serialize)]
 pub(super) struct Document {
     #[serde(flatten)]

@@ -97,7 +97,7 @@ async fn serve(
     })
 }
 
-/// A watch, and everything that goes by its events.
+/// A watch, and the receivers of its events.
 struct Watcher<'a> {
     connection: &'a mut Connection,
     watch: Watch,
@@ -124,7 +124,7 @@ impl Watcher<'_> {
                 }
             };
             match &event {
-                // A file that can't be read just now leaves the known token in use.
+                // If the file can't be read, the known token stays in use.
                 WatchEvent::Starting => match self.connection.reread_api_token() {
                     Ok(true) => self.use_new_api_token(),
                     Ok(false) => {}

@@ -33,7 +33,7 @@ pub(super) struct Account {
     listed_at: Option<DateTime<Utc>>,
     /// When the next pass begins; `None` while one is running.
     pub(super) next_pass: Option<DateTime<Utc>>,
-    /// When the last pass ended after which nothing was left to look after.
+    /// When the last successful pass ended.
     pub(super) last_success: Option<DateTime<Utc>>,
     pub(super) pulse: Pulse,
 }
@@ -176,7 +176,7 @@ impl Account {
         })
     }
 
-    /// How many tokens there are, by what was decided about them and why.
+    /// Returns the number of tokens by decision and reason.
     pub(super) fn decisions(&self) -> BTreeMap<(&'static str, &'static str), i64> {
         let mut counts = BTreeMap::new();
         for listed in self.tokens.values() {

@@ -23,8 +23,7 @@ pub(super) struct Pulse {
     expected_by: Duration,
     /// When the next pass begins, if it waits for that.
     waits_until: Option<DateTime<Utc>>,
-    /// Whether a pass has reached its end: all tokens were listed, and the
-    /// credentials were accepted.
+    /// Whether a pass has completed: all tokens were listed, and the credentials accepted.
     has_passed: bool,
     /// Whether the API refused the credentials in the last pass.
     is_refused: bool,
@@ -40,7 +39,7 @@ impl Pulse {
         }
     }
 
-    /// Notes that something happened.
+    /// Records an event.
     pub(super) fn beat(&mut self, event: &WatchEvent, moment: Moment) {
         self.waits_until = match event {
             WatchEvent::Waiting { until } => Some(*until),

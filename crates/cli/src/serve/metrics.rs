@@ -52,7 +52,7 @@ pub(crate) struct Calls {
     requests: Family<Request, Counter>,
     waits: Family<Wait, Counter>,
     waited: Family<Wait, Counter<f64, AtomicU64>>,
-    /// When the calls that wait began to. Which of them ends makes no difference to the sum.
+    /// When each waiting call began to wait. The sum is the same whichever of them ends.
     waiting: Arc<Mutex<HashMap<Wait, Vec<Duration>>>>,
     elapsed: Arc<dyn Fn() -> Duration + Send + Sync>,
 }
@@ -85,7 +85,7 @@ impl Metrics {
     pub(super) fn new(state: &Arc<Mutex<Account>>, calls: Calls) -> Self {
         let renewals = Counter::default();
         let failures: Family<Failure, Counter> = Family::default();
-        // From zero on, so that the first failure is seen as one more.
+        // Start at zero, so that the first failure is an increase.
         for reason in REASONS {
             drop(failures.get_or_create(&Failure { reason }));
         }
@@ -158,11 +158,11 @@ impl Metrics {
         }
     }
 
-    /// All metrics, as OpenMetrics or in the older text format of Prometheus.
+    /// Returns all metrics, as OpenMetrics or in the older text format of Prometheus.
     ///
     /// # Errors
     ///
-    /// None that are known: a string takes any text.
+    /// None in practice: writing to a string does not fail.
     pub(super) fn text(&self, format: Format) -> Result<String, fmt::Error> {
         let mut metrics = String::new();
         match format {
@@ -179,7 +179,7 @@ impl Calls {
         Self::with_time(move || started.elapsed())
     }
 
-    /// As [`new`](Self::new), by a clock of one's own.
+    /// Creates the counters with the caller's clock.
     pub(super) fn with_time(elapsed: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
         Self {
             requests: Family::default(),
@@ -245,7 +245,7 @@ pub(super) enum Format {
 }
 
 impl Format {
-    /// The best one that a scraper says it accepts.
+    /// Returns the best format that a scraper accepts.
     pub(super) fn accepted(accept: &str) -> Self {
         match accept.contains("application/openmetrics-text") {
             true => Self::OpenMetrics,

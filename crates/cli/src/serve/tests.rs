@@ -1,6 +1,9 @@
 //! A watcher on the simulator, seen from outside over real sockets, with a clock on
 //! which every wait is over at once.
 
+mod health;
+mod server;
+
 use std::future::ready;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -14,7 +17,6 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
 
 use super::{Calls, Moment, Monitor};
 
@@ -415,72 +417,6 @@ async fn waits_are_counted_by_reason_with_their_length() {
 }
 
 #[tokio::test]
-async fn ready_once_a_pass_has_reached_its_end() {
-    let mut world = World::new(a_few_tokens(), &RenewalPolicy::new()).await;
-    assert_eq!(world.server.get("/readyz").await.status, 503);
-    assert!(
-        world
-            .server
-            .get("/")
-            .await
-            .body
-            .contains("not all been listed yet")
-    );
-    // Credentials that are not accepted.
-    world
-        .simulator
-        .inject(Injection::new(Fault::Status(403)).on(Operation::List));
-    world.pass().await;
-    let answer = world.server.get("/readyz").await;
-    assert_eq!(answer.status, 503, "{answer:?}");
-    let page = world.server.get("/").await.body;
-    assert!(page.contains("UTC, stopped early: "), "{page}");
-    assert!(!page.contains("no service tokens here"));
-
-    world.pass().await;
-    let answer = world.server.get("/readyz").await;
-    assert_eq!(
-        (answer.status, answer.body.as_str()),
-        (200, "ok: a pass has completed\n")
-    );
-    assert!(!world.server.get("/").await.body.contains("stopped early"));
-
-    world.simulator.inject(
-        Injection::new(Fault::Status(503))
-            .on(Operation::List)
-            .times(3),
-    );
-    world.pass().await;
-    assert_eq!(
-        world.server.get("/readyz").await.status,
-        200,
-        "an outage passes"
-    );
-}
-
-#[tokio::test]
-async fn not_ready_while_the_credentials_are_refused() {
-    let mut world = World::new(a_few_tokens(), &RenewalPolicy::new()).await;
-    world.pass().await;
-    assert_eq!(world.server.get("/readyz").await.status, 200);
-    for fault in [
-        Injection::new(Fault::Status(401)).on(Operation::List),
-        Injection::new(Fault::Status(403)).on(Operation::List),
-    ] {
-        world.simulator.inject(fault);
-        world.pass().await;
-        let answer = world.server.get("/readyz").await;
-        assert_eq!(
-            (answer.status, answer.body.as_str()),
-            (503, "not ready: the API refuses the credentials\n")
-        );
-        assert_eq!(world.server.get("/healthz").await.status, 200);
-        world.pass().await;
-        assert_eq!(world.server.get("/readyz").await.status, 200);
-    }
-}
-
-#[tokio::test]
 async fn failed_passes_are_counted_by_cause() {
     let mut world = World::new(a_few_tokens(), &RenewalPolicy::new()).await;
     for (status, operation, times) in [
@@ -564,84 +500,6 @@ async fn a_token_is_due_before_it_expires_by_the_window_or_half_of_its_renewal()
     assert_eq!(values(&metrics, "window"), ["_seconds 2592000"]);
 }
 
-/// A connection that sends this and nothing more.
-async fn idle(server: &Server, sent: &str) -> TcpStream {
-    let mut socket = TcpStream::connect(server.address).await.unwrap();
-    socket.write_all(sent.as_bytes()).await.unwrap();
-    socket
-}
-
-#[tokio::test]
-async fn idle_connections_keep_nobody_out_and_are_closed() {
-    let world = World::new(a_few_tokens(), &RenewalPolicy::new()).await;
-    let mut sockets = Vec::new();
-    for number in 0..200 {
-        let sent = ["", "GET / HTTP/1.1\r\nHost: loc"][number % 2];
-        sockets.push(idle(&world.server, sent).await);
-    }
-    let answer = world.server.get("/healthz").await;
-    assert_eq!(answer.status, 200);
-    // None is held for longer than the time that a head may take.
-    for socket in &mut sockets {
-        let mut rest = Vec::new();
-        let read = timeout(Duration::from_secs(20), socket.read_to_end(&mut rest));
-        // A connection that made room for others is reset.
-        let _ = read.await.unwrap();
-    }
-}
-
-#[tokio::test]
-async fn a_request_with_a_huge_head_is_refused_and_a_body_is_not_awaited() {
-    let world = World::new(a_few_tokens(), &RenewalPolicy::new()).await;
-    let padding = format!("host: localhost\r\nx: {}\r\n", "x".repeat(100_000));
-    let head = format!("GET /healthz HTTP/1.1\r\n{padding}\r\n");
-    let mut socket = TcpStream::connect(world.server.address).await.unwrap();
-    let mut answer = Vec::new();
-    // The server may close before all is sent.
-    let _ = socket.write_all(head.as_bytes()).await;
-    let _ = socket.read_to_end(&mut answer).await;
-    let answer = String::from_utf8_lossy(&answer);
-    assert!(!answer.contains(" 200 "), "{answer}");
-
-    let head = "host: localhost\r\ncontent-length: 1000000\r\n";
-    let answer = world.server.ask("/healthz", head).await;
-    assert_eq!(answer.status, 200);
-}
-
-#[tokio::test]
-async fn healthy_unless_it_is_silent_for_too_long() {
-    let mut world = World::new(a_few_tokens(), &RenewalPolicy::new()).await;
-    let start = world.server.get("/healthz").await;
-    assert_eq!(
-        (start.status, start.body.as_str()),
-        (200, "ok: a pass is running\n")
-    );
-    world.clock.pass(SILENCE);
-    assert_eq!(world.server.get("/healthz").await.status, 200);
-    world.clock.pass(Duration::from_secs(1));
-    let stuck = world.server.get("/healthz").await;
-    assert_eq!(stuck.status, 503);
-    assert_eq!(stuck.body, "stuck: nothing has happened for 45 minutes\n");
-
-    // It goes on, and then waits for most of a day.
-    let until = world.pass().await;
-    let waiting = world.server.get("/healthz").await;
-    assert_eq!(waiting.status, 200);
-    assert!(
-        waiting
-            .body
-            .starts_with("ok: the next pass begins at 2026-11-25 "),
-        "{waiting:?}"
-    );
-    world
-        .clock
-        .pass((until - world.clock.now()).to_std().unwrap());
-    world.clock.pass(SILENCE);
-    assert_eq!(world.server.get("/healthz").await.status, 200);
-    world.clock.pass(Duration::from_secs(1));
-    assert_eq!(world.server.get("/healthz").await.status, 503);
-}
-
 #[tokio::test]
 async fn a_renewal_shows_before_the_pass_is_over() {
     let mut world = World::new(a_few_tokens(), &RenewalPolicy::new()).await;
@@ -656,77 +514,6 @@ async fn a_renewal_shows_before_the_pass_is_over() {
     assert_eq!(values(&metrics, "renewals_total"), [" 1"]);
     let renewed = values(&metrics, "tokens{decision=\"skip\",reason=\"not_due\"}");
     assert_eq!(renewed, [" 2"]);
-}
-
-#[tokio::test]
-async fn no_credential_is_in_any_answer() {
-    let mut world = World::new(a_few_tokens(), &RenewalPolicy::new()).await;
-    world.pass().await;
-    for path in ["/", "/metrics", "/healthz", "/readyz", "/nothing"] {
-        let answer = world.server.get(path).await;
-        let text = format!("{}{}", answer.head, answer.body);
-        assert!(!text.contains("cfast_"), "{path}");
-        assert!(!text.contains(world.simulator.api_token()), "{path}");
-        for token in world.simulator.tokens() {
-            assert!(!text.contains(&token.client_id), "{path}");
-        }
-    }
-}
-
-#[tokio::test]
-async fn only_this_machine_is_answered_on_a_loopback_address() {
-    let world = World::new(a_few_tokens(), &RenewalPolicy::new()).await;
-    for (host, status) in [
-        ("host: localhost:9464\r\n", 200),
-        ("host: LOCALHOST\r\n", 200),
-        ("host: 127.0.0.1:9464\r\n", 200),
-        ("host: [::1]:9464\r\n", 200),
-        ("", 200),
-        ("host: attacker.example\r\n", 421),
-        ("host: localhost.attacker.example\r\n", 421),
-        ("host: 10.0.0.7:9464\r\n", 421),
-        ("host: ]\r\n", 421),
-    ] {
-        for path in ["/", "/metrics", "/healthz", "/readyz"] {
-            let answer = world.server.ask(path, host).await;
-            let status = if path == "/readyz" && status == 200 {
-                503
-            } else {
-                status
-            };
-            assert_eq!(answer.status, status, "{path} {host:?}");
-        }
-    }
-    let outside = Server::start(&world.monitor, "0.0.0.0:0").await;
-    let answer = outside.ask("/healthz", "host: tokens.example\r\n").await;
-    assert_eq!(answer.status, 200, "it was told to");
-}
-
-#[tokio::test]
-async fn it_is_only_read_and_never_kept_or_framed() {
-    let world = World::new(a_few_tokens(), &RenewalPolicy::new()).await;
-    let answer = world.server.get("/").await;
-    for header in [
-        "cache-control: no-store",
-        "content-security-policy: frame-ancestors 'none'",
-        "content-type: text/html; charset=utf-8",
-        "referrer-policy: no-referrer",
-        "x-content-type-options: nosniff",
-    ] {
-        assert!(
-            answer.head.contains(header),
-            "no {header} in {}",
-            answer.head
-        );
-    }
-    assert!(!answer.head.contains("access-control"));
-    let mut socket = TcpStream::connect(world.server.address).await.unwrap();
-    let request =
-        "POST / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
-    socket.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    socket.read_to_string(&mut answer).await.unwrap();
-    assert!(answer.starts_with("HTTP/1.1 405"), "{answer}");
 }
 
 /// Writes what `tests/metrics/run.sh` has Prometheus's own parsers read.
