@@ -204,6 +204,9 @@ pub(crate) struct Create {
     /// How long the token is valid: a span, such as 90d, or `forever` [default: a year]
     #[arg(long, value_name = "SPAN", value_parser = time::token_duration)]
     pub(crate) duration: Option<TokenDuration>,
+    /// Create the token even if another one has this name
+    #[arg(long)]
+    pub(crate) allow_duplicate: bool,
 }
 
 /// Where a new secret goes.

@@ -23,12 +23,14 @@ use crate::renew;
 use crate::secret::journal::Journal;
 use crate::secret::recover;
 use crate::serve::Calls;
+use crate::signal;
 
 pub(crate) use verify::Verify;
 
 /// Carries the command out.
 pub(crate) async fn run(arguments: Arguments) -> Result<Exit, Failure> {
     let Arguments { global, command } = arguments;
+    signal::survive_file_size_limit()?;
     let output = Output::new(&global);
     let journal = Journal::locate(&global);
     match command {

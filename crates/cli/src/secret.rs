@@ -1,7 +1,7 @@
 //! New secrets: how `create` and `rotate` make one and store it safely.
 //!
 //! 1. Test the sink.
-//! 2. Lock the token's record, and settle what an interrupted run left in it.
+//! 2. Read the token, lock its record, and settle what an interrupted run left in it.
 //! 3. Record the intent.
 //! 4. Call the API.
 //! 5. Record the secret, unless there certainly is none.
@@ -14,6 +14,7 @@
 pub(crate) mod deliver;
 pub(crate) mod file;
 pub(crate) mod journal;
+pub(crate) mod reading;
 pub(crate) mod record;
 pub(crate) mod recover;
 pub(crate) mod sink;

@@ -4,9 +4,9 @@
 mod support;
 
 use cf_service_tokens_simulator::{Fault, Injection, Operation, Simulator, WrongJson};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
-use support::{ID, Ran, World, known_token, read, secrets_in};
+use support::{ID, OLD_SECRET, Ran, World, known_token, read, secrets_in};
 
 const CREATE: [&str; 6] = [
     "create",
@@ -56,7 +56,8 @@ fn create_reads_the_new_token_once() {
         assert_eq!(expires_at(&created), token.expires_at);
         assert_eq!((token.expires_at - token.created_at).num_hours(), hours);
         assert_eq!(created["duration"], duration);
-        assert_eq!(calls(&world), [Operation::Create, Operation::Get]);
+        let expected = [Operation::List, Operation::Create, Operation::Get];
+        assert_eq!(calls(&world), expected);
         assert_the_secret_is_safe(&world);
     }
 }
@@ -66,17 +67,17 @@ fn create_reads_nothing_that_it_knows_or_does_not_show() {
     let world = World::new();
     let forever = world.run(&[&CREATE[..], &["--duration", "forever"]].concat());
     assert_eq!(document(&forever).get("expires_at"), Some(&Value::Null));
-    assert_eq!(calls(&world), [Operation::Create]);
+    assert_eq!(calls(&world), [Operation::List, Operation::Create]);
 
     let world = World::new();
     let quiet = world.run(&["create", "deploy", "--secret-to", "env-file:env", "--quiet"]);
     assert_eq!(quiet.shown(), "exit code 0\n");
-    assert_eq!(calls(&world), [Operation::Create]);
+    assert_eq!(calls(&world), [Operation::List, Operation::Create]);
 
     let world = World::with(Simulator::builder().lenient_answers());
     let created = document(&world.run(&CREATE));
     assert_eq!(expires_at(&created), world.simulator.tokens()[0].expires_at);
-    assert_eq!(calls(&world), [Operation::Create]);
+    assert_eq!(calls(&world), [Operation::List, Operation::Create]);
 }
 
 #[test]
@@ -108,7 +109,7 @@ fn an_expiry_that_can_not_be_read_is_unknown_and_the_secret_is_safe() {
 
 #[test]
 fn rotate_shows_the_expiry_from_before() {
-    let in_a_week = known_token().expires_in(chrono::TimeDelta::days(7));
+    let in_a_week = known_token().expires_in(TimeDelta::days(7));
     let world = World::with(Simulator::builder().token(in_a_week));
     let before = world.simulator.tokens()[0].expires_at;
     let rotated = document(&world.run(&ROTATE));
@@ -120,4 +121,66 @@ fn rotate_shows_the_expiry_from_before() {
     let world = World::with(Simulator::builder().token(known_token().duration("forever")));
     let rotated = document(&world.run(&ROTATE));
     assert_eq!(rotated.get("expires_at"), Some(&Value::Null));
+}
+
+#[test]
+fn an_old_secret_works_no_longer_than_its_token() {
+    let rotate = |world: &World, grace| {
+        let rotate = [&ROTATE[..], &["--grace", grace]].concat();
+        document(&world.run(&rotate))["old_secret_valid_until"].clone()
+    };
+    let in_a_week = || known_token().expires_in(TimeDelta::days(7));
+    let world = World::with(Simulator::builder().token(in_a_week()));
+    let until = rotate(&world, "30d");
+    assert_eq!(
+        until.as_str().unwrap().parse(),
+        Ok(world.simulator.tokens()[0].expires_at)
+    );
+    // The grace itself goes on, since a refresh moves the end of the token.
+    world.advance(TimeDelta::days(8));
+    assert!(!world.opens(OLD_SECRET));
+    assert_eq!(world.run(&ROTATE).code, Some(1));
+    assert_eq!(world.run(&["refresh", ID]).code, Some(0));
+    assert!(world.opens(OLD_SECRET));
+
+    let world = World::with(Simulator::builder().token(in_a_week()));
+    let until: DateTime<Utc> = rotate(&world, "6d").as_str().unwrap().parse().unwrap();
+    assert!(until < world.simulator.tokens()[0].expires_at);
+
+    let never = known_token().duration("forever");
+    let world = World::with(Simulator::builder().token(never));
+    let until: DateTime<Utc> = rotate(&world, "300d").as_str().unwrap().parse().unwrap();
+    assert!(until > Utc::now() + TimeDelta::days(299));
+
+    let expired = known_token().expires_in(TimeDelta::days(-7));
+    let world = World::with(Simulator::builder().token(expired));
+    assert_eq!(rotate(&world, "30d"), Value::Null);
+    let shown = world.run(&["rotate", ID, "--secret-to", "secret", "--end-grace"]);
+    assert!(
+        shown.stdout.contains("no longer works"),
+        "{}",
+        shown.shown()
+    );
+}
+
+#[test]
+fn a_grace_is_counted_by_the_clock_of_the_api() {
+    for ahead in [TimeDelta::hours(-2), TimeDelta::days(2)] {
+        let world = World::new();
+        world.advance(ahead);
+        let rotated = document(&world.run(&ROTATE));
+        let until: DateTime<Utc> = rotated["old_secret_valid_until"]
+            .as_str()
+            .unwrap()
+            .parse()
+            .unwrap();
+        let off = until - (Utc::now() + ahead + TimeDelta::days(1));
+        assert!(off.abs() < TimeDelta::minutes(1), "{until}");
+        assert!(world.opens(OLD_SECRET), "{ahead}");
+        world.advance(TimeDelta::hours(23));
+        assert_eq!(world.run(&ROTATE).code, Some(1), "{ahead}");
+        assert!(world.opens(OLD_SECRET), "{ahead}");
+        world.advance(TimeDelta::hours(2));
+        assert_eq!(world.run(&ROTATE).code, Some(0), "{ahead}");
+    }
 }

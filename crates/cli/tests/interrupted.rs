@@ -4,8 +4,12 @@
 mod support;
 
 use std::fs;
+use std::process::Stdio;
+use std::thread;
+use std::time::Duration;
 
 use cf_service_tokens_simulator::{Fault, Injection, Operation, Simulator, TokenField};
+use chrono::TimeDelta;
 use support::{ID, OLD_SECRET, Ran, World, known_token, read};
 
 const ROTATE: [&str; 4] = ["rotate", ID, "--secret-to", "secret"];
@@ -15,12 +19,13 @@ fn lost() -> Injection {
     Injection::new(Fault::ResetAfterRequest).on(Operation::Rotate)
 }
 
-/// Runs a rotate whose answer is lost.
+/// Runs a rotate whose answer is lost, and lets the time pass in which it may arrive.
 fn interrupt(world: &World, rotate: &[&str], lost: Injection) {
     world.simulator.inject(lost);
     let ran = world.run(rotate);
     assert_eq!(ran.code, Some(4), "{}", ran.shown());
     assert!(world.journal_text().contains(ID));
+    world.advance(TimeDelta::minutes(5));
 }
 
 /// How many rotates the simulator was asked for.
@@ -64,6 +69,7 @@ fn a_rotate_with_effect_is_not_repeated() {
     world.simulator.inject(lost().taking_effect());
     let ran = world.run(&ROTATE);
     assert_shown!("lost", ran.shown());
+    world.advance(TimeDelta::minutes(5));
     let again = world.run(&ROTATE);
     assert_shown!("may-have-taken-effect", again.shown());
     assert_not_repeated(&world, &again, "has been updated since");
@@ -120,6 +126,7 @@ fn an_unknown_time_of_update_leaves_it_open_whether_the_rotate_took_effect() {
     let before = World::new();
     interrupt(&before, &ROTATE, lost());
     let after = silent();
+    after.advance(TimeDelta::minutes(5));
     let mut again = after.command();
     again.env("CF_SERVICE_TOKENS_JOURNAL", before.journal());
     assert_not_repeated(&before, &Ran::of(again.args(ROTATE)), why);
@@ -135,14 +142,180 @@ fn an_unknown_time_of_update_leaves_it_open_whether_the_rotate_took_effect() {
 }
 
 #[test]
+fn a_rotate_that_may_still_arrive_is_not_repeated() {
+    for lost in [lost(), lost().taking_effect()] {
+        let world = World::new();
+        interrupt(&world, &ROTATE, lost);
+        world.advance(TimeDelta::seconds(-10));
+        let again = world.run(&ROTATE);
+        assert_eq!(again.code, Some(4), "{}", again.shown());
+        assert_shown!("may-still-arrive", again.shown());
+        assert_eq!(rotates(&world), 1);
+        assert!(world.journal_text().contains(ID));
+        assert!(world.opens(OLD_SECRET));
+    }
+    // A clock that was set back makes nobody wait for longer.
+    let world = World::new();
+    interrupt(&world, &ROTATE, lost().taking_effect());
+    world.advance(TimeDelta::days(-1));
+    assert_eq!(world.run(&ROTATE).code, Some(4));
+}
+
+#[test]
+fn a_rotate_that_arrives_between_two_readings_is_not_repeated() {
+    let world = World::new();
+    interrupt(&world, &ROTATE, lost());
+    let before = world.simulator.requests().len();
+    let mut again = world.command();
+    let again = again
+        .args(ROTATE)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
+    let again = again.spawn().unwrap();
+    while world.simulator.requests().len() == before {
+        thread::sleep(Duration::from_millis(5));
+    }
+    // This moves `updated_at`, as the rotate would.
+    assert_eq!(world.run(&["refresh", ID]).code, Some(0));
+    let again = again.wait_with_output().unwrap();
+    let said = String::from_utf8(again.stderr).unwrap();
+    assert_eq!(again.status.code(), Some(1), "{said}");
+    assert!(said.contains("may have taken effect"), "{said}");
+    assert_eq!(rotates(&world), 1);
+}
+
+/// An answer that is lost on its way, of a create.
+fn lost_create() -> Injection {
+    Injection::new(Fault::ResetAfterRequest).on(Operation::Create)
+}
+
+const CREATE: [&str; 4] = ["create", "deploy", "--secret-to", "secret"];
+
+#[test]
 fn a_lost_create_is_not_followed_by_a_second_token() {
     let world = World::new();
-    let lost = Injection::new(Fault::ResetAfterRequest).on(Operation::Create);
-    world.simulator.inject(lost.taking_effect());
-    let create = ["create", "deploy", "--secret-to", "secret"];
-    assert_eq!(world.run(&create).code, Some(4));
-    let again = world.run(&create);
-    assert_eq!(again.code, Some(1), "{}", again.shown());
-    assert!(again.stderr.contains("rotate"), "{}", again.stderr);
+    world.simulator.inject(lost_create().taking_effect());
+    assert_eq!(world.run(&CREATE).code, Some(4));
+    for more in [&[][..], &["--allow-duplicate"]] {
+        let create = [&CREATE[..], more].concat();
+        let early = world.run(&create);
+        assert_eq!(early.code, Some(4), "{}", early.shown());
+        assert!(
+            early.stderr.contains("may still take effect"),
+            "{}",
+            early.shown()
+        );
+    }
+    world.advance(TimeDelta::minutes(5));
+    for more in [&[][..], &["--allow-duplicate"]] {
+        let again = world.run(&[&CREATE[..], more].concat());
+        assert_eq!(again.code, Some(1), "{}", again.shown());
+        let id = &world.simulator.tokens()[1].id;
+        let advice = format!("cf-service-tokens rotate {id} --revoke-now");
+        assert!(again.stderr.contains(&advice), "{}", again.shown());
+    }
     assert_eq!(world.simulator.tokens().len(), 2);
+}
+
+#[test]
+fn a_create_without_effect_is_repeated() {
+    let world = World::new();
+    world.simulator.inject(lost_create());
+    assert_eq!(world.run(&CREATE).code, Some(4));
+    world.advance(TimeDelta::minutes(5));
+    let again = world.run(&CREATE);
+    assert_eq!(again.code, Some(0), "{}", again.shown());
+    assert!(again.stderr.contains("had no effect"), "{}", again.shown());
+    assert_eq!(world.simulator.tokens().len(), 2);
+    assert_eq!(world.journal_text(), "");
+}
+
+#[test]
+fn a_name_that_exists_is_used_again_only_on_purpose() {
+    let world = World::new();
+    assert_eq!(world.run(&CREATE).code, Some(0));
+    let again = world.run(&["create", "deploy", "--secret-to", "other"]);
+    assert_eq!(again.code, Some(2), "{}", again.shown());
+    assert!(
+        again.stderr.contains("--allow-duplicate"),
+        "{}",
+        again.shown()
+    );
+    assert_eq!(world.simulator.tokens().len(), 2);
+    assert!(!world.path("other").exists());
+    let meant = [
+        "create",
+        "deploy",
+        "--secret-to",
+        "other",
+        "--allow-duplicate",
+    ];
+    assert_eq!(world.run(&meant).code, Some(0));
+    assert_eq!(world.simulator.tokens().len(), 3);
+}
+
+/// Ctrl-c while the answer is on its way.
+#[cfg(target_os = "linux")]
+mod signals {
+    use std::io::{BufRead as _, BufReader, Read as _};
+    use std::process::{Child, ChildStderr};
+    use std::sync::{Mutex, mpsc};
+
+    use nix::sys::signal::{Signal, kill};
+    use nix::unistd::Pid;
+
+    use super::*;
+    use crate::support::secrets_in;
+
+    /// A run that gets a signal while the API is at work on its rotate.
+    fn signalled(signal: Signal, fault: Option<Fault>) -> (World, Child, BufReader<ChildStderr>) {
+        let (tell_pid, pid) = mpsc::channel();
+        let pid = Mutex::new(pid);
+        let builder = Simulator::builder().token(known_token());
+        let world = World::with(builder.on_request(move |request| {
+            if request.operation == Some(Operation::Rotate) {
+                kill(pid.lock().unwrap().recv().unwrap(), signal).unwrap();
+            }
+        }));
+        if let Some(fault) = fault {
+            let stalled = Injection::new(fault).on(Operation::Rotate);
+            world.simulator.inject(stalled.taking_effect());
+        }
+        let mut command = world.command();
+        command.args(ROTATE).stdout(Stdio::null());
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        tell_pid.send(pid_of(&child)).unwrap();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        (world, child, stderr)
+    }
+
+    fn pid_of(child: &Child) -> Pid {
+        Pid::from_raw(child.id().try_into().unwrap())
+    }
+
+    #[test]
+    fn the_first_signal_waits_for_the_answer() {
+        for signal in [Signal::SIGINT, Signal::SIGTERM] {
+            let (world, mut child, mut stderr) = signalled(signal, None);
+            let mut said = String::new();
+            stderr.read_to_string(&mut said).unwrap();
+            assert_eq!(child.wait().unwrap().code(), Some(0), "{said}");
+            assert!(world.opens(&read(&world.path("secret"))), "{said}");
+            assert_eq!(world.journal_text(), "");
+        }
+    }
+
+    #[test]
+    fn the_second_signal_ends_the_run() {
+        let (world, mut child, mut stderr) = signalled(Signal::SIGINT, Some(Fault::StalledHeaders));
+        let mut said = String::new();
+        stderr.read_line(&mut said).unwrap();
+        assert!(said.contains("interrupt again"), "{said}");
+        kill(pid_of(&child), Signal::SIGINT).unwrap();
+        stderr.read_to_string(&mut said).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(1), "{said}");
+        assert!(said.contains("run the same rotate again after"), "{said}");
+        assert!(secrets_in(&said).is_empty(), "{said}");
+        assert!(world.journal_text().contains(ID));
+    }
 }

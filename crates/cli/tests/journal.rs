@@ -5,9 +5,11 @@ mod support;
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
-use support::{ID, Ran, World, read, secrets_in};
+use cf_service_tokens_simulator::{Operation, Simulator};
+use support::{ID, Ran, World, known_token, read, secrets_in};
 
 /// A world in whose journal a secret waits for this command.
 fn world_with_secret_for(command: &str) -> World {
@@ -145,5 +147,160 @@ fn no_secret_stays_beside_a_sink_that_was_given_up() {
         assert_eq!(ran.code, Some(0), "{}", ran.shown());
         assert!(!leftover.exists(), "{settle:?}");
         assert_eq!(world.journal_text(), "");
+    }
+}
+
+#[test]
+fn files_of_others_in_the_journal_are_left_alone() {
+    let world = world_with_secret_for("cat >got");
+    let others = [
+        "data.jsonl",
+        "create-deploy.jsonl",
+        "rotate-.jsonl",
+        "rotate-a_b.jsonl",
+        "notes",
+        "faaaddeb-6111-4a48-805d-3f126e371f62.lock",
+    ];
+    for name in others {
+        fs::write(world.journal().join(name), "{\"my\":\"data\"}").unwrap();
+    }
+    let entry = format!("rotate-{ID}");
+    for arguments in [
+        &["journal"][..],
+        &["list"],
+        &["rotate", ID, "--secret-to", "secret"],
+        &["journal", "finish", "data"],
+        &["journal", "discard", "create-deploy", "--yes"],
+        &["journal", "finish", &entry],
+        &["rotate", ID, "--secret-to", "secret", "--end-grace"],
+    ] {
+        let ran = world.run(arguments);
+        assert!(!ran.stderr.contains("can't"), "{}", ran.shown());
+    }
+    assert!(world.opens(&read(&world.path("secret"))));
+    for name in others {
+        assert_eq!(
+            read(&world.journal().join(name)),
+            "{\"my\":\"data\"}",
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn a_record_that_can_not_be_read_stays() {
+    for damage in [
+        "{\"my\":\"data\"}",
+        "{\"my\":\"data\"}\n",
+        "{\"secret\":{}}\n",
+        "x",
+    ] {
+        let world = World::new();
+        assert_eq!(world.run(&["journal"]).code, Some(0));
+        fs::create_dir(world.journal()).unwrap();
+        allow(&world.journal(), 0o700);
+        fs::write(world.record(), damage).unwrap();
+        allow(&world.record(), 0o600);
+        for arguments in [
+            &["journal"][..],
+            &["rotate", ID, "--secret-to", "secret"],
+            &["rotate", ID, "--secret-to", "secret", "--revoke-now"],
+            &["journal", "discard", &format!("rotate-{ID}"), "--yes"],
+        ] {
+            let ran = world.run(arguments);
+            assert_eq!(ran.code, Some(2), "{damage}: {}", ran.shown());
+        }
+        assert_eq!(world.run(&["list"]).code, Some(0));
+        assert_eq!(read(&world.record()), damage);
+        assert_eq!(world.simulator.tokens()[0].client_secret_version, 1);
+    }
+}
+
+#[test]
+fn a_last_line_without_its_line_break_is_read() {
+    let world = world_with_secret_for("cat >got");
+    let text = read(&world.record());
+    fs::write(world.record(), text.trim_end()).unwrap();
+    let finished = world.run(&["journal", "finish", &format!("rotate-{ID}")]);
+    assert_eq!(finished.code, Some(0), "{}", finished.shown());
+    assert!(world.opens(&read(&world.path("got"))));
+
+    // An answer that was cut off is no reason to rotate again, nor is it removed.
+    let world = world_with_secret_for("cat >got");
+    let cut = &read(&world.record())[..text.find("cfast_").unwrap() + 20];
+    fs::write(world.record(), cut).unwrap();
+    for more in ["--end-grace", "--revoke-now"] {
+        let again = world.run(&["rotate", ID, "--secret-to", "secret", more]);
+        assert_eq!(again.code, Some(1), "{}", again.shown());
+        assert!(again.stderr.contains("tail -n +2"), "{}", again.shown());
+    }
+    assert_eq!(read(&world.record()), cut);
+
+    // An intent alone is one.
+    let (intent, _) = text.split_once('\n').unwrap();
+    fs::write(world.record(), intent).unwrap();
+    let again = world.run(&["rotate", ID, "--secret-to", "secret"]);
+    assert_eq!(again.code, Some(4), "{}", again.shown());
+}
+
+#[test]
+fn a_secret_is_kept_even_if_the_journal_is_removed_during_the_call() {
+    let directory = Arc::new(Mutex::new(PathBuf::new()));
+    let journal = Arc::clone(&directory);
+    let builder = Simulator::builder().token(known_token());
+    let world = World::with(builder.on_request(move |request| {
+        if request.operation == Some(Operation::Rotate) {
+            fs::remove_dir_all(&*journal.lock().unwrap()).unwrap();
+        }
+    }));
+    *directory.lock().unwrap() = world.journal();
+    let ran = world.run(&[
+        "rotate",
+        ID,
+        "--secret-to",
+        "command:cat >/dev/null; exit 7",
+    ]);
+    assert_eq!(ran.code, Some(1), "{}", ran.shown());
+    assert!(
+        ran.stderr.contains("safe in the journal"),
+        "{}",
+        ran.shown()
+    );
+    let finish = [
+        "journal",
+        "finish",
+        &format!("rotate-{ID}"),
+        "--secret-to",
+        "got",
+    ];
+    let finished = world.run(&finish);
+    assert_eq!(finished.code, Some(0), "{}", finished.shown());
+    assert!(world.opens(&read(&world.path("got"))));
+}
+
+#[test]
+fn a_limit_of_file_sizes_is_met_before_the_call_or_not_at_all() {
+    // In blocks of 512 bytes; the record takes 64 KiB and its intent.
+    for blocks in [0, 1, 2, 64, 128, 129, 136, 256] {
+        let world = World::new();
+        let mut limited = std::process::Command::new("sh");
+        limited
+            .args(["-c", &format!("ulimit -f {blocks}; exec \"$0\" \"$@\"")])
+            .arg(env!("CARGO_BIN_EXE_cf-service-tokens"))
+            .args(["rotate", ID, "--secret-to", "secret"])
+            .current_dir(world.directory.path())
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap())
+            .envs(world.environment());
+        let ran = Ran::of(&mut limited);
+        let version = world.simulator.tokens()[0].client_secret_version;
+        match ran.code {
+            Some(0) => {
+                assert_eq!((version, blocks >= 129), (2, true), "{blocks}");
+                assert!(world.opens(&read(&world.path("secret"))));
+            }
+            Some(2) => assert_eq!((version, blocks < 256), (1, true), "{blocks}"),
+            _ => panic!("{blocks}: {}", ran.shown()),
+        }
     }
 }

@@ -82,8 +82,8 @@ fn a_new_secret_is_told_of_and_not_told() {
         assert!(!rotated.shown().contains(&secret));
     }
     for (name, format) in [("create-table", "table"), ("create-json", "json")] {
-        let sink = "env-file:e";
-        let created = world.run(&["create", "deploy", "--secret-to", sink, "-o", format]);
+        let create = ["create", "deploy", "--allow-duplicate", "-o", format];
+        let created = world.run(&[&create[..], &["--secret-to", "env-file:e"]].concat());
         insta::with_settings!({ filters => {
             let mut filters = support::filters();
             filters.push((r"[0-9a-f-]{36}", "[id]"));

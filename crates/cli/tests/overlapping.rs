@@ -165,7 +165,7 @@ mod at_once {
 
     #[test]
     fn two_runs_do_not_rotate_one_token() {
-        let (world, first) = stopped_at(Operation::Get, &rotate("first", &[]));
+        let (world, first) = stopped_at(Operation::Rotate, &rotate("first", &[]));
         let second = world.run(&rotate("second", &[]));
         let first = go_on(first);
 
@@ -175,5 +175,19 @@ mod at_once {
         assert_eq!(second.code, Some(1), "{}", second.shown());
         assert!(second.stderr.contains("another run"), "{}", second.shown());
         assert!(!world.path("second").exists());
+    }
+
+    #[test]
+    fn a_rotate_that_was_overtaken_is_not_made() {
+        let (world, first) = stopped_at(Operation::Get, &rotate("first", &[]));
+        let second = world.run(&rotate("second", &[]));
+        let first = go_on(first);
+
+        assert!(world.opens(OLD_SECRET), "the secret in use was ended");
+        assert_eq!(second.code, Some(0), "{}", second.shown());
+        assert!(world.opens(&read(&world.path("second"))));
+        assert_eq!(first.0, Some(1), "{}", first.1);
+        assert!(first.1.contains("--end-grace"), "{}", first.1);
+        assert!(!world.path("first").exists());
     }
 }

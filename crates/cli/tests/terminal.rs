@@ -9,9 +9,10 @@ use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::process::{Command, Stdio};
 
-use cf_service_tokens_simulator::{Fault, SeedToken, Simulator};
+use cf_service_tokens_simulator::{Fault, Injection, Operation, SeedToken, Simulator};
+use chrono::TimeDelta;
 use nix::pty::{Winsize, openpty};
-use support::{ID, World, command};
+use support::{ID, World, command, read};
 
 /// What appears on a terminal of so many columns.
 fn on_a_terminal(columns: u16, command: &mut Command) -> String {
@@ -178,4 +179,23 @@ fn what_can_not_be_undone_is_asked_for() {
         assert_eq!(shown.contains("deleted"), is_done, "{shown}");
         assert_eq!(shown.contains("nothing was changed"), !is_done, "{shown}");
     }
+}
+
+#[test]
+fn a_rotate_that_may_still_arrive_is_waited_for() {
+    let world = World::new();
+    let lost = Injection::new(Fault::ResetAfterRequest).on(Operation::Rotate);
+    world.simulator.inject(lost);
+    let rotate = ["rotate", ID, "--secret-to", "secret"];
+    assert_eq!(world.run(&rotate).code, Some(4));
+    // All but the last moment of the time in which it may arrive.
+    world.advance(TimeDelta::minutes(5) - TimeDelta::seconds(2));
+    let shown = on_a_terminal(100, world.command().args(rotate));
+    let text = plain(&shown);
+    assert!(
+        text.contains("may still take effect; waiting until"),
+        "{text}"
+    );
+    assert!(text.contains("had no effect"), "{text}");
+    assert!(world.opens(&read(&world.path("secret"))), "{text}");
 }

@@ -12,6 +12,7 @@ use crate::failure::{Exit, Failure};
 use crate::output::{self, Output};
 use crate::records::{ChangeRecord, TokenRecord};
 use crate::secret::journal::{Journal, RecordName};
+use crate::secret::reading::Reading;
 use crate::time::When;
 
 /// A refreshed token expires in a year, give or take the difference of two clocks.
@@ -96,22 +97,27 @@ pub(crate) async fn update(
     }
     let mut moved = None;
     if let Some(until) = arguments.old_secret_until {
-        let until = point(connection, &arguments.id, until).await?;
+        let journal = journal?;
+        let reading = Reading::of(connection, &arguments.id.parse()?).await?;
+        let until = point(until, reading.at)?;
         request = request.previous_client_secret_expires_at(until);
         // Keeps out a concurrent rotate, which sets a grace period of its own.
-        let journal = journal?;
-        let mut record = journal.lock(&RecordName::rotate(&arguments.id.parse()?))?;
+        let mut record = journal.lock(&RecordName::rotate(&reading.id))?;
         let known = record.grace();
         // If the response is lost, either end may be the real one.
         record
             .set_grace(known.max(Some(until)))
             .map_err(|error| journal.unusable(&error))?;
-        moved = Some((record, known, until));
+        moved = Some((
+            record,
+            known,
+            Some(until).filter(|until| *until > reading.at),
+        ));
     }
     let answer = connection.tokens.update(&arguments.id, &request).await;
     if let Some((mut record, known, until)) = moved {
         let noted = match &answer {
-            Ok(_) => record.set_grace(Some(until).filter(|until| *until > connection.tokens.now())),
+            Ok(_) => record.set_grace(until),
             Err(error) if error.may_have_been_applied() => Ok(()),
             Err(_) => record.set_grace(known),
         };
@@ -129,17 +135,13 @@ pub(crate) async fn update(
     Ok(Exit::Success)
 }
 
-async fn point(connection: &Connection, id: &str, when: When) -> Result<DateTime<Utc>, Failure> {
+fn point(when: When, now: DateTime<Utc>) -> Result<DateTime<Utc>, Failure> {
     match when {
         When::At(at) => Ok(at),
-        When::In(span) => {
-            // The answer shows the API's clock, by which the secret expires.
-            connection.tokens.get(id).await?;
-            TimeDelta::from_std(span)
-                .ok()
-                .and_then(|span| connection.tokens.now().checked_add_signed(span))
-                .ok_or_else(|| Failure::usage("--old-secret-until is too far in the future"))
-        }
+        When::In(span) => TimeDelta::from_std(span)
+            .ok()
+            .and_then(|span| now.checked_add_signed(span))
+            .ok_or_else(|| Failure::usage("--old-secret-until is too far in the future")),
     }
 }
 

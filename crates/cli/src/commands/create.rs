@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use cf_service_tokens::{CreateServiceToken, ServiceToken};
-use chrono::Utc;
 
 use crate::arguments::Create;
 use crate::commands::issued;
@@ -29,11 +28,12 @@ pub(crate) async fn create(
         name,
         delivery,
         duration,
+        allow_duplicate,
     } = arguments;
     let delivery = Delivery::prepare(connection, journal, delivery)?;
     let sink = delivery.sink.clone();
     let mut record = journal.lock(&RecordName::create(connection.account_id(), &name))?;
-    recover::settle_create(connection, &mut record, &name).await?;
+    let at = recover::settle_create(connection, &mut record, &name, allow_duplicate).await?;
 
     let mut request = CreateServiceToken::new(&name);
     if let Some(duration) = duration {
@@ -46,8 +46,9 @@ pub(crate) async fn create(
         name: Some(name),
         client_id: None,
         updated_at: None,
+        expires_at: None,
         old_secret_valid_until: None,
-        started_at: Utc::now(),
+        started_at: at,
         sink: sink.to_string(),
     };
     let call = connection.tokens.create(&request);

@@ -10,6 +10,7 @@ use crate::failure::{Exit, Failure};
 use crate::output::Output;
 use crate::secret::deliver::Delivery;
 use crate::secret::journal::{Journal, RecordName};
+use crate::secret::reading::Reading;
 use crate::secret::record::{Intent, Operation};
 use crate::secret::recover;
 use crate::secret::sink::Sink;
@@ -20,26 +21,25 @@ pub(crate) async fn rotate(
     output: Output,
     arguments: Rotate,
 ) -> Result<Exit, Failure> {
-    let id: ServiceTokenId = arguments.id.parse()?;
+    let asked: ServiceTokenId = arguments.id.parse()?;
     arguments.delivery.secret_to.require_lasting()?;
     let delivery = Delivery::prepare(connection, journal, arguments.delivery)?;
     let sink = delivery.sink.clone();
-    // Before the token is read, so that no other run changes it afterwards.
-    let mut record = journal.lock(&RecordName::rotate(&id))?;
-    // This shows that the id is right, and has the expiry, which a rotate does not change
-    // and does not answer.
-    let token = connection.tokens.get(&id).await?;
-    recover::settle_rotate(&mut record, &token)?;
-    let now = connection.tokens.now();
+    // This has the id under which the token is recorded, and the expiry, which a rotate
+    // neither changes nor answers.
+    let reading = Reading::of(connection, &asked).await?;
+    let mut record = journal.lock(&RecordName::rotate(&reading.id))?;
+    let Reading { token, id, at } =
+        recover::settle_rotate(connection, &mut record, reading).await?;
     if !(arguments.end_grace || arguments.revoke_now) {
-        recover::require_no_grace(&record, now)?;
+        recover::require_no_grace(&record, at)?;
     }
 
     let (request, valid_until) = match arguments.revoke_now {
         true => (RotateServiceToken::revoke_now(), None),
         false => {
             let grace = TimeDelta::from_std(arguments.grace).ok();
-            let valid_until = grace.and_then(|grace| now.checked_add_signed(grace));
+            let valid_until = grace.and_then(|grace| at.checked_add_signed(grace));
             let valid_until = valid_until.ok_or_else(|| Failure::usage("--grace is too long"))?;
             let request = RotateServiceToken::grace_until(valid_until);
             (request, Some(valid_until))
@@ -52,12 +52,14 @@ pub(crate) async fn rotate(
         name: token.name.clone(),
         client_id: token.client_id.clone(),
         updated_at: token.updated_at,
+        expires_at: token.expires_at.filter(|_| !token.never_expires()),
         old_secret_valid_until: valid_until,
-        started_at: now,
+        started_at: at,
         sink: sink.to_string(),
     };
+    let works_until = intent.old_secret_works_until();
     let call = connection.tokens.rotate(&id, &request);
     delivery.carry_out(record, intent, call).await?;
     let output = output.beside_secret(sink == Sink::Stdout);
-    issued::show(&output, &sink, &token, Some(valid_until))
+    issued::show(&output, &sink, &token, Some(works_until))
 }

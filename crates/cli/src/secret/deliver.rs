@@ -1,16 +1,23 @@
 //! Calls the API for a new secret, and brings the secret to its sink.
 
 use std::io;
+use std::pin::pin;
 
-use cf_service_tokens::{Error, IssuedServiceToken, Response, ServiceToken};
+use cf_service_tokens::{Error, ErrorKind, IssuedServiceToken, Response, ServiceToken};
 
 use crate::arguments;
 use crate::connection::Connection;
 use crate::failure::{Exit, Failure};
+use crate::output;
 use crate::secret::journal::Journal;
 use crate::secret::record::{Intent, Record};
 use crate::secret::recover;
 use crate::secret::sink::{IssuedSecret, ProvedSink, Sink};
+use crate::signal::Signals;
+
+/// The length below which a text is taken for no secret. Both known forms are longer
+/// than fifty characters.
+const MIN_SECRET_LEN: usize = 20;
 
 /// A sink that was tested before the API is called.
 pub(crate) struct Delivery {
@@ -38,17 +45,35 @@ impl Delivery {
     }
 
     /// Records the intent, makes the call, records the secret, and brings it to the sink.
+    ///
+    /// The first signal to end is only noted: the answer that is on its way may be the
+    /// only one with the secret. A second one ends the call.
     pub(crate) async fn carry_out(
         self,
         mut record: Record,
         intent: Intent,
         call: impl Future<Output = Result<Response<IssuedServiceToken>, Error>>,
     ) -> Result<ServiceToken, Failure> {
+        let mut signals = Signals::hold()?;
         record
             .begin(intent.clone())
             .map_err(|error| unwritable(&record, &error))?;
-        match call.await {
-            Ok(answer) => self.bring_home(record, &intent, answer.into_inner()),
+        let mut call = pin!(call);
+        let answer = tokio::select! {
+            answer = &mut call => answer,
+            () = signals.next() => {
+                output::remark(
+                    "waiting for the API's response, which holds the new secret; \
+                     interrupt again to end without it",
+                );
+                tokio::select! {
+                    answer = &mut call => answer,
+                    () = signals.next() => return Err(interrupted(&record, &intent)),
+                }
+            }
+        };
+        match answer {
+            Ok(answer) => self.bring_home(record, &intent, &answer),
             Err(error) => Err(failed(record, &intent, &error)),
         }
     }
@@ -58,17 +83,19 @@ impl Delivery {
         self,
         mut record: Record,
         intent: &Intent,
-        answer: IssuedServiceToken,
+        answer: &Response<IssuedServiceToken>,
     ) -> Result<ServiceToken, Failure> {
-        let (token, credentials) = answer.into_parts();
+        if let Err(fault) = require_documented(answer, intent) {
+            let what = "the API's response is not the documented one, so no secret was stored";
+            let failure = Failure::new(Exit::Failed, what).because(fault);
+            return Err(kept(record, answer.body(), failure));
+        }
+        let client_id = answer.client_id.clone();
         let secret = IssuedSecret {
-            client_id: credentials
-                .client_id()
-                .map(str::to_owned)
-                .or_else(|| intent.client_id.clone()),
-            client_secret: credentials.client_secret().clone(),
-            token_id: token.id.clone(),
-            version: token.client_secret_version,
+            client_id: client_id.or_else(|| intent.client_id.clone()),
+            client_secret: answer.credentials().client_secret().clone(),
+            token_id: answer.id.clone(),
+            version: answer.client_secret_version,
         };
         let noted = record.note_secret(&secret);
         // The journal is a net. Without it the sink is all there is.
@@ -97,40 +124,112 @@ impl Delivery {
                         "the sink has the secret, but the entry can't be removed from the journal",
                     )
                     .because(error)
-                    .next("remove the entry with `cf-service-tokens journal discard`")
+                    .next(format!(
+                        "remove the entry: cf-service-tokens journal discard {}",
+                        record.name
+                    ))
                 })?;
-                Ok(token)
+                Ok(answer.token().clone())
             }
         }
     }
 }
 
-fn unwritable(record: &Record, error: &io::Error) -> Failure {
-    Failure::usage(format!("can't write {}", record.path.display()))
-        .because(error)
-        .next("nothing was changed; fix the cause, or use --journal with another directory")
+/// Makes sure that an answer is about the token of the intent, and that its secret can be
+/// one. The sink has a secret that works; only a documented answer may replace it.
+fn require_documented(
+    answer: &Response<IssuedServiceToken>,
+    intent: &Intent,
+) -> Result<(), String> {
+    let secret = answer.credentials().expose_secret();
+    let first = secret.bytes().next();
+    if secret.len() < MIN_SECRET_LEN
+        || !secret.bytes().all(|byte| byte.is_ascii_graphic())
+        || secret.bytes().all(|byte| Some(byte) == first)
+    {
+        return Err("the value of `client_secret` can't be a secret".to_owned());
+    }
+    // The name of an existing token may be changed at any time.
+    let name = intent.name.as_ref().filter(|_| intent.token_id.is_none());
+    let fields = [
+        ("id", intent.token_id.as_ref(), answer.id.as_ref()),
+        (
+            "client_id",
+            intent.client_id.as_ref(),
+            answer.client_id.as_ref(),
+        ),
+        ("name", name, answer.name.as_ref()),
+    ];
+    let mut is_named = intent.token_id.is_none() && answer.client_id.is_some();
+    for (field, asked, answered) in fields {
+        let (Some(asked), Some(answered)) = (asked, answered) else {
+            continue;
+        };
+        if asked.trim() != answered.trim() {
+            return Err(format!(
+                "it is about another token: its {field} is {answered:?}, not {asked:?}"
+            ));
+        }
+        is_named |= intent.token_id.is_some();
+    }
+    match is_named {
+        true => Ok(()),
+        false => Err("it does not say which token the secret belongs to".to_owned()),
+    }
 }
 
 /// Settles the record of a failed call: the run is forgotten if the call certainly had no
 /// effect.
 fn failed(mut record: Record, intent: &Intent, error: &Error) -> Failure {
     let failure = Failure::from(error);
-    if !error.may_have_been_applied() {
+    if certainly_had_no_effect(error) {
         return match record.forget() {
             Ok(()) => failure,
             Err(kept) => failure.because(format!("can't remove the journal entry: {kept}")),
         };
     }
     let is_success = error.status().is_some_and(|status| status.is_success());
-    if let Some(body) = error.body().filter(|body| is_success && !body.is_empty()) {
-        let path = record.path.display().to_string();
-        return match record.note_answer(body) {
-            Ok(()) => failure.next(format!(
-                "the response is in {path}, readable only by its owner; it may hold a new secret"
-            )),
-            Err(lost) => failure.because(format!("can't save the response: {lost}")),
-        };
+    match error.body() {
+        Some(body) if !body.is_empty() && (is_success || names_secret(body)) => {
+            kept(record, body, failure)
+        }
+        _ => failure.next(recover::advice_for_lost(&record.name, intent)),
     }
-    let next = recover::advice_for_lost(&record.name, intent);
-    failure.next(next)
+}
+
+/// Whether the body of an error may hold a secret, unlike the page of a gateway.
+fn names_secret(body: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(body);
+    text.contains("client_secret") || text.contains("cfast_")
+}
+
+/// Whether a failed call certainly changed nothing. A refusal proves that only if it comes
+/// from the API itself: a filter on the way may refuse to pass on a success.
+fn certainly_had_no_effect(error: &Error) -> bool {
+    let is_replaced = matches!(error.kind(), ErrorKind::Status | ErrorKind::Redirect);
+    !error.may_have_been_applied() && !is_replaced
+}
+
+/// Keeps an answer that is not the documented one: a secret may be in it.
+fn kept(mut record: Record, body: &[u8], failure: Failure) -> Failure {
+    match record.note_answer(body) {
+        Ok(()) => failure.next(format!(
+            "the response may hold a new secret; the journal keeps it, readable only by its \
+             owner: {}; then run: cf-service-tokens journal discard {}",
+            record.show_answer(),
+            record.name
+        )),
+        Err(lost) => failure.because(format!("can't save the response: {lost}")),
+    }
+}
+
+fn interrupted(record: &Record, intent: &Intent) -> Failure {
+    Failure::new(Exit::Failed, "interrupted before the API's response")
+        .next(recover::advice_for_lost(&record.name, intent))
+}
+
+fn unwritable(record: &Record, error: &io::Error) -> Failure {
+    Failure::usage(format!("can't write {}", record.path.display()))
+        .because(error)
+        .next("nothing was changed; fix the cause, or use --journal with another directory")
 }

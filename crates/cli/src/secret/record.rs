@@ -29,6 +29,9 @@ const MAX_KEPT: usize = 1024 * 1024;
 /// More than a record with such an answer takes, however it is escaped.
 const MAX_RECORD_LEN: usize = 8 * MAX_KEPT;
 
+/// How a line begins that announces an answer.
+const ANSWER: &[u8] = b"{\"answer\":";
+
 /// The recorded operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -48,9 +51,22 @@ pub(crate) struct Intent {
     /// When the token was last updated before the call. As long as the API says the
     /// same, the rotate had no effect; a later time may come from another change.
     pub(crate) updated_at: Option<DateTime<Utc>>,
+    /// When the token expires, and its old secret with it.
+    pub(crate) expires_at: Option<DateTime<Utc>>,
     pub(crate) old_secret_valid_until: Option<DateTime<Utc>>,
+    /// By the API's clock.
     pub(crate) started_at: DateTime<Utc>,
     pub(crate) sink: String,
+}
+
+impl Intent {
+    /// Returns until when the old secret works, if no later call changes that: to the end
+    /// of its grace period, but no longer than the token. `None` if it does not.
+    pub(crate) fn old_secret_works_until(&self) -> Option<DateTime<Utc>> {
+        let until = self.old_secret_valid_until?;
+        let until = self.expires_at.map_or(until, |expiry| expiry.min(until));
+        (until > self.started_at).then_some(until)
+    }
 }
 
 /// The API's answer.
@@ -182,6 +198,15 @@ impl Record {
     /// knows.
     pub(crate) fn grace(&self) -> Option<DateTime<Utc>> {
         self.content.grace
+    }
+
+    /// Returns the shell's command that shows an answer that was kept.
+    pub(crate) fn show_answer(&self) -> String {
+        let mut lines = self.content.lines.split(|byte| *byte == b'\n').skip(1);
+        // An answer that was cut off has no line that announces it.
+        let is_announced = lines.next().is_some_and(|line| line.starts_with(ANSWER));
+        let first = 2 + usize::from(is_announced) + usize::from(self.content.grace.is_some());
+        format!("tail -n +{first} {}", self.path.display())
     }
 
     /// Records what is about to be done. When this returns, it is on disk, with room for

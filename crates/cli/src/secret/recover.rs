@@ -1,16 +1,26 @@
 //! What an interrupted `create` or `rotate` left in the journal: every command reports
 //! it, and the next `create` or `rotate` of the token settles it first.
 
-use cf_service_tokens::ServiceToken;
+use std::io::{self, IsTerminal as _};
+use std::time::Duration;
+
+use cf_service_tokens::{ServiceToken, ServiceTokenId};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::connection::Connection;
 use crate::failure::{Exit, Failure};
 use crate::output;
 use crate::secret::journal::{Journal, RecordName};
+use crate::secret::reading::{self, Reading};
 use crate::secret::record::{Answer, Intent, Operation, Record, Run};
 use crate::secret::sink::Sink;
 use crate::time;
+
+/// How long after its start the call of an interrupted run may still arrive at the API:
+/// longer than the call's deadline, and than proxies hold a request back.
+const MAY_ARRIVE: TimeDelta = TimeDelta::minutes(5);
+/// How far apart the API is asked twice whether a call had no effect.
+const BETWEEN_READINGS: Duration = Duration::from_secs(10);
 
 /// Reports the runs that were interrupted.
 pub(crate) fn tell(journal: &Journal) {
@@ -39,7 +49,7 @@ fn words(run: &Run) -> String {
     let token = intent.name.as_deref().or(intent.token_id.as_deref());
     let came = match &run.answer {
         Some(Answer::Secret(_)) => "its new secret is in the journal, but not yet in its sink",
-        Some(Answer::Kept) => "its response is in the journal, but could not be read",
+        Some(Answer::Kept) => "its response is in the journal, but is not the documented one",
         None => "it may have been sent, and its response was lost",
     };
     format!(
@@ -55,8 +65,9 @@ pub(crate) fn advice(record: &Record, run: &Run) -> String {
     match &run.answer {
         Some(Answer::Secret(_)) => format!("cf-service-tokens journal finish {name}"),
         Some(Answer::Kept) => format!(
-            "look for the secret in {}, then run: cf-service-tokens journal discard {name}",
-            record.path.display()
+            "look for the secret in the response: {}; then run: cf-service-tokens journal discard \
+             {name}",
+            record.show_answer()
         ),
         None => advice_for_lost(name, &run.intent),
     }
@@ -64,42 +75,60 @@ pub(crate) fn advice(record: &Record, run: &Run) -> String {
 
 /// Returns what to do if a secret may have been made and lost.
 pub(crate) fn advice_for_lost(name: &RecordName, intent: &Intent) -> String {
+    let after = (intent.started_at + MAY_ARRIVE).format("%H:%M:%S UTC");
     match intent.operation {
         Operation::Create => format!(
-            "run the same create again: it checks whether the first one took effect (or check with \
-             cf-service-tokens list, then run: cf-service-tokens journal discard {name})"
+            "run the same create again after {after}: it checks whether the first one took effect \
+             (or check with cf-service-tokens list, then run: cf-service-tokens journal discard {name})"
         ),
         Operation::Rotate => {
-            let old = match intent.old_secret_valid_until {
+            let old = match intent.old_secret_works_until() {
                 Some(at) => format!("works until {}", time::minute(at)),
                 None => "no longer works if the first one took effect".to_owned(),
             };
             format!(
-                "run the same rotate again: it continues if the first one had no effect; the old \
-                 secret {old}"
+                "run the same rotate again after {after}: it continues if the first one had no \
+                 effect; the old secret {old}"
             )
         }
     }
 }
 
 /// Makes sure that no earlier rotate of the token is unsettled: a second one ends
-/// the secret before the last, which may be the one in use.
-pub(crate) fn settle_rotate(record: &mut Record, token: &ServiceToken) -> Result<(), Failure> {
-    let Some(run) = record.run() else {
-        return Ok(());
+/// the secret before the last, which may be the one in use. Returns the token as it is
+/// then.
+pub(crate) async fn settle_rotate(
+    connection: &Connection,
+    record: &mut Record,
+    reading: Reading,
+) -> Result<Reading, Failure> {
+    let Some(intent) = unanswered(record)? else {
+        return Ok(reading);
     };
-    if run.answer.is_some() {
-        return Err(unsettled(record, run));
-    }
-    let intent = &run.intent;
-    let started_at = time::minute(intent.started_at);
+    let first = match wait_for_arrival(&intent, reading.at).await? {
+        true => Reading::of(connection, &reading.id).await?,
+        false => reading,
+    };
+    require_unchanged(record, &intent, &first.token)?;
+    tokio::time::sleep(BETWEEN_READINGS).await;
+    let second = Reading::of(connection, &first.id).await?;
+    require_unchanged(record, &intent, &second.token)?;
+    output::remark(format!(
+        "an earlier rotate, started at {}, had no effect; nothing was lost",
+        time::minute(intent.started_at)
+    ));
+    forget(record)?;
+    Ok(second)
+}
+
+/// Makes sure that nothing has changed the token since before an earlier rotate.
+fn require_unchanged(
+    record: &Record,
+    intent: &Intent,
+    token: &ServiceToken,
+) -> Result<(), Failure> {
     let why = match (intent.updated_at, token.updated_at) {
-        (Some(before), Some(now)) if before == now => {
-            output::remark(format!(
-                "an earlier rotate, started at {started_at}, had no effect; nothing was lost"
-            ));
-            return forget(record);
-        }
+        (Some(before), Some(now)) if before == now => return Ok(()),
         (Some(_), Some(now)) => format!(
             "the token has been updated since, at {}, by that rotate or by another change such as \
              an update or a refresh",
@@ -108,7 +137,7 @@ pub(crate) fn settle_rotate(record: &mut Record, token: &ServiceToken) -> Result
         _ => "the API does not say when the token was last updated".to_owned(),
     };
     let name = &record.name;
-    let next = match intent.old_secret_valid_until {
+    let next = match intent.old_secret_works_until() {
         Some(at) => format!(
             "if it took effect, its new secret is lost, the old one works until {}, and another \
              rotate ends it at once. When the token's users are ready for a new secret, run: \
@@ -122,8 +151,46 @@ pub(crate) fn settle_rotate(record: &mut Record, token: &ServiceToken) -> Result
              cf-service-tokens journal discard {name}, then rotate again"
         ),
     };
+    let started_at = time::minute(intent.started_at);
     let what = format!("an earlier rotate, started at {started_at}, may have taken effect");
     Err(Failure::new(Exit::Failed, what).because(why).next(next))
+}
+
+/// Returns the intent of an interrupted run that got no answer, if there is one.
+fn unanswered(record: &Record) -> Result<Option<Intent>, Failure> {
+    match record.run() {
+        None => Ok(None),
+        Some(run) if run.answer.is_some() => {
+            Err(Failure::new(Exit::Failed, words(run)).next(advice(record, run)))
+        }
+        Some(run) => Ok(Some(run.intent.clone())),
+    }
+}
+
+/// Waits until the call of an interrupted run can no longer arrive at the API. Returns
+/// whether it had to. Only somebody at a terminal is made to wait; elsewhere this is a
+/// failure.
+async fn wait_for_arrival(intent: &Intent, now: DateTime<Utc>) -> Result<bool, Failure> {
+    let until = intent.started_at + MAY_ARRIVE;
+    // If the clock was set back in between, a wait must still end.
+    let left = (until - now).min(MAY_ARRIVE);
+    let Some(left) = left.to_std().ok().filter(|left| !left.is_zero()) else {
+        return Ok(false);
+    };
+    let operation = match intent.operation {
+        Operation::Create => "create",
+        Operation::Rotate => "rotate",
+    };
+    let what = format!("an earlier {operation} got no response, and may still take effect");
+    let until = until.format("%H:%M:%S UTC");
+    if !io::stderr().is_terminal() {
+        return Err(Failure::new(Exit::Unreachable, what).next(format!(
+            "nothing was changed; run the same command again after {until}"
+        )));
+    }
+    output::remark(format!("{what}; waiting until {until}"));
+    tokio::time::sleep(left).await;
+    Ok(true)
 }
 
 /// Makes sure that no grace runs, as far as the journal knows: a second rotate ends
@@ -145,40 +212,82 @@ pub(crate) fn require_no_grace(record: &Record, now: DateTime<Utc>) -> Result<()
     ))
 }
 
-/// Makes sure that no earlier create of this name is unsettled: a second one would
-/// make a second token.
+/// Makes sure that no earlier create of this name is unsettled, and that no token has
+/// the name, unless a second one is wanted. Returns the time by the API's clock.
 pub(crate) async fn settle_create(
     connection: &Connection,
     record: &mut Record,
     name: &str,
-) -> Result<(), Failure> {
-    let Some(run) = record.run() else {
-        return Ok(());
-    };
-    if run.answer.is_some() {
-        return Err(unsettled(record, run));
-    }
-    let namesakes = Connection::all(connection.tokens.list().name(name)).await?;
-    // The two clocks may differ by a little.
-    let since = run.intent.started_at - TimeDelta::minutes(5);
-    let made = namesakes
-        .iter()
-        .find(|token| token.created_at.is_none_or(|at| at >= since));
-    let Some(token) = made else {
+    allow_duplicate: bool,
+) -> Result<DateTime<Utc>, Failure> {
+    let mut namesakes = Namesakes::of(connection, name).await?;
+    if let Some(intent) = unanswered(record)? {
+        if wait_for_arrival(&intent, namesakes.at).await? {
+            namesakes = Namesakes::of(connection, name).await?;
+        }
+        namesakes.require_none_since(record, &intent)?;
+        tokio::time::sleep(BETWEEN_READINGS).await;
+        namesakes = Namesakes::of(connection, name).await?;
+        namesakes.require_none_since(record, &intent)?;
         output::remark("an earlier create of this name had no effect");
-        return forget(record);
-    };
-    // The server chose the id, and the advice is a command to copy.
-    let id = output::quoted(token.id.as_deref().unwrap_or("ID"));
-    Err(Failure::new(
-        Exit::Failed,
-        format!("an earlier create of {name:?} took effect, but its secret is lost"),
-    )
-    .next(format!(
-        "give that token a new secret: cf-service-tokens rotate {id} --revoke-now \
-         --secret-to ...; then run: cf-service-tokens journal discard {}",
-        record.name
-    )))
+        forget(record)?;
+    }
+    match namesakes.tokens.first() {
+        Some(token) if !allow_duplicate => Err(Failure::usage(format!(
+            "a token named {name:?} exists already: {}",
+            shown_id(token)
+        ))
+        .next(
+            "nothing was changed; use another name, give that token a new secret with `rotate`, \
+             or make a second token of this name with --allow-duplicate",
+        )),
+        _ => Ok(namesakes.at),
+    }
+}
+
+/// The tokens of a name.
+struct Namesakes {
+    tokens: Vec<ServiceToken>,
+    /// When the API answered.
+    at: DateTime<Utc>,
+}
+
+impl Namesakes {
+    async fn of(connection: &Connection, name: &str) -> Result<Self, Failure> {
+        let page = connection.tokens.list().name(name).page(1).await?;
+        let at = reading::time_of(&page);
+        let mut tokens = page.into_inner().tokens;
+        tokens.retain(|token| token.name.as_deref() == Some(name));
+        Ok(Self { tokens, at })
+    }
+
+    /// Makes sure that an earlier create made none of them.
+    fn require_none_since(&self, record: &Record, intent: &Intent) -> Result<(), Failure> {
+        // Without a date in the API's answers, the two clocks may differ by a little.
+        let since = intent.started_at - TimeDelta::minutes(5);
+        let is_made = |token: &&ServiceToken| token.created_at.is_none_or(|at| at >= since);
+        let Some(token) = self.tokens.iter().find(is_made) else {
+            return Ok(());
+        };
+        let name = intent.name.as_deref().unwrap_or("-");
+        Err(Failure::new(
+            Exit::Failed,
+            format!("an earlier create of {name:?} took effect, but its secret is lost"),
+        )
+        .next(format!(
+            "give that token a new secret: cf-service-tokens rotate {} --revoke-now \
+             --secret-to ...; then run: cf-service-tokens journal discard {}",
+            shown_id(token),
+            record.name
+        )))
+    }
+}
+
+/// Returns a token's id in a form that is safe to print and to copy.
+fn shown_id(token: &ServiceToken) -> &str {
+    let id = token.id.as_deref();
+    id.filter(|id| ServiceTokenId::new(*id).is_ok())
+        .unwrap_or("ID")
 }
 
 /// Brings the secret of an interrupted run to a sink, and settles the record.
@@ -242,10 +351,6 @@ fn remove_leftover(intent: &Intent) {
             "can't remove the temporary file beside {sink}, which may hold the secret: {error}"
         ));
     }
-}
-
-fn unsettled(record: &Record, run: &Run) -> Failure {
-    Failure::new(Exit::Failed, words(run)).next(advice(record, run))
 }
 
 fn forget(record: &mut Record) -> Result<(), Failure> {

@@ -8,8 +8,11 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Command, ExitStatus, Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use cf_service_tokens_simulator::{SeedToken, Simulator, SimulatorBuilder};
+use chrono::{TimeDelta, Utc};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
@@ -110,6 +113,8 @@ pub struct World {
     pub simulator: Simulator,
     pub directory: TempDir,
     runtime: Runtime,
+    /// How far the API's clock is ahead, in milliseconds.
+    ahead: Arc<AtomicI64>,
 }
 
 impl World {
@@ -124,12 +129,23 @@ impl World {
             .enable_all()
             .build()
             .unwrap();
+        let ahead = Arc::new(AtomicI64::new(0));
+        let clock = Arc::clone(&ahead);
+        let builder = builder
+            .clock(move || Utc::now() + TimeDelta::milliseconds(clock.load(Ordering::SeqCst)));
         let simulator = runtime.block_on(builder.start()).unwrap();
         Self {
             simulator,
             directory: TempDir::new().unwrap(),
             runtime,
+            ahead,
         }
+    }
+
+    /// Moves the API's clock.
+    pub fn advance(&self, by: TimeDelta) {
+        self.ahead
+            .fetch_add(by.num_milliseconds(), Ordering::SeqCst);
     }
 
     /// The command, on this simulator.

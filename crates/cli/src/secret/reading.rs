@@ -1,0 +1,59 @@
+//! A token as the API shows it, at the time by the API's own clock.
+
+use cf_service_tokens::{Response, ServiceToken, ServiceTokenId};
+use chrono::{DateTime, Utc};
+
+use crate::connection::Connection;
+use crate::failure::{Exit, Failure};
+
+/// A token, read from the API.
+pub(crate) struct Reading {
+    pub(crate) token: ServiceToken,
+    /// The id as the API writes it.
+    pub(crate) id: ServiceTokenId,
+    /// When the API answered.
+    pub(crate) at: DateTime<Utc>,
+}
+
+impl Reading {
+    /// Reads a token.
+    ///
+    /// # Errors
+    ///
+    /// Also if the API answers with another token than the one that was asked for.
+    pub(crate) async fn of(
+        connection: &Connection,
+        asked: &ServiceTokenId,
+    ) -> Result<Self, Failure> {
+        let answer = connection.tokens.get(asked).await?;
+        let at = time_of(&answer);
+        let token = answer.into_inner();
+        let id = match token.id.as_deref() {
+            Some(answered) if is_same(asked.as_str(), answered) => ServiceTokenId::new(answered)?,
+            Some(answered) => {
+                return Err(Failure::new(
+                    Exit::Failed,
+                    format!(
+                        "the API was asked for the token {asked}, and answered with {answered:?}"
+                    ),
+                )
+                .next("nothing was changed; -v shows each request"));
+            }
+            None => asked.clone(),
+        };
+        Ok(Self { token, id, at })
+    }
+}
+
+/// Returns the time of an answer by the API's clock, or else by this machine's.
+pub(crate) fn time_of<T>(answer: &Response<T>) -> DateTime<Utc> {
+    let date = answer.headers().get("date");
+    date.and_then(|date| DateTime::parse_from_rfc2822(date.to_str().ok()?).ok())
+        .map_or_else(Utc::now, |date| date.to_utc())
+}
+
+/// Whether two spellings name one token: a UUID's case and hyphens don't matter.
+fn is_same(one: &str, other: &str) -> bool {
+    let plain = |id: &str| id.replace('-', "").to_ascii_lowercase();
+    plain(one) == plain(other)
+}
