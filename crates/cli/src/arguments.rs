@@ -25,8 +25,8 @@ Exit codes:
   2  invalid usage; nothing was changed
   3  the credentials are missing, refused, or lack a permission; or Cloudflare's edge, a
      proxy, or an account without Access refuses the caller
-  4  the API, or the app of `verify`, is unreachable or unavailable, or its answer is
-     unclear; try again later
+  4  the API, or the app of `verify`, is unreachable or unavailable, its answer is unclear,
+     or an interrupted create or rotate may still take effect; try again later
   5  --dry-run found due tokens, and no failure
 
 Try it with nothing configured:
@@ -278,6 +278,11 @@ A token has at most two secrets. So a second rotate ends the previous secret at 
 whatever its grace period, and that may be the one in use. While the journal has a
 running grace period, a rotate needs --end-grace or --revoke-now.
 
+A rotate without a response may still take effect. For five minutes the same command
+waits on a terminal, and exits with 4 elsewhere. Then it reads the token twice, and goes
+on only if nothing has changed it. The first ctrl-c waits for the response; a second one
+ends the command.
+
 Examples:
   cf-service-tokens rotate ID --secret-to /etc/deploy/secret
   cf-service-tokens rotate ID --grace 7d --secret-to env-file:/etc/deploy.env
@@ -383,7 +388,8 @@ pub(crate) struct Report {
 #[command(after_long_help = "\
 `create` and `rotate` record their intent before they call the API, and the secret
 before they do anything else with it. If they are killed, the journal has the rest.
-Secrets are never shown: `finish` stores them in their sink.")]
+Secrets are never shown: `finish` stores them in their sink. A response that is not the
+documented one is kept as it came, until `discard` removes it.")]
 pub(crate) struct JournalArguments {
     #[command(subcommand)]
     pub(crate) command: Option<JournalCommand>,

@@ -295,7 +295,7 @@ mod signals {
 
     #[test]
     fn the_first_signal_waits_for_the_answer() {
-        for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
             let (world, mut child, mut stderr) = signalled(signal, None);
             let mut said = String::new();
             stderr.read_to_string(&mut said).unwrap();
