@@ -56,7 +56,7 @@ fn discard(journal: &Journal, output: &Output, name: &str, yes: bool) -> Result<
     let record = journal.find(name)?;
     let question = match record.run().is_some_and(|run| run.answer.is_some()) {
         true => "This deletes the secret in the entry for good. Discard it?",
-        false => "Discard the entry?",
+        false => "The call may still take effect. Discard the entry?",
     };
     confirm::ask(question, yes)?;
     recover::discard(record)?;

@@ -67,7 +67,8 @@ pub(crate) fn lock_shared(file: &File) -> io::Result<()> {
     })
 }
 
-fn busy() -> io::Error {
+/// Returns the error of a file that another run has.
+pub(super) fn busy() -> io::Error {
     let what = "another run is using it";
     io::Error::new(io::ErrorKind::ResourceBusy, what)
 }

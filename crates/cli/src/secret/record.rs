@@ -24,10 +24,9 @@ use crate::secret::sink::IssuedSecret;
 /// The room that is taken for the answer before the call, so that a full disk can't
 /// lose it.
 const RESERVED: usize = 64 * 1024;
-/// The most that is kept of an answer, in bytes.
-const MAX_KEPT: usize = 1024 * 1024;
-/// More than a record with such an answer takes, however it is escaped.
-const MAX_RECORD_LEN: usize = 8 * MAX_KEPT;
+/// The most that is read of a record, in bytes: twice the largest answer, which is kept
+/// byte for byte.
+const MAX_RECORD_LEN: usize = 8 * 1024 * 1024;
 
 /// How a line begins that announces an answer.
 const ANSWER: &[u8] = b"{\"answer\":";
@@ -106,7 +105,6 @@ enum Line {
 }
 
 /// A token's record, locked for as long as this value lives.
-#[derive(Debug)]
 pub(crate) struct Record {
     pub(crate) name: RecordName,
     pub(crate) path: PathBuf,
@@ -114,7 +112,6 @@ pub(crate) struct Record {
     content: Content,
 }
 
-#[derive(Debug, Default)]
 struct Content {
     grace: Option<DateTime<Utc>>,
     run: Option<Run>,
@@ -152,12 +149,16 @@ impl Record {
     ///
     /// One of the kind `ResourceBusy`, if a run has it.
     pub(super) fn read(name: RecordName, path: PathBuf) -> io::Result<Option<Self>> {
-        let file = match file::options().read(true).open(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            file => file.map_err(|error| about(&path, &error))?,
-        };
-        file::lock_shared(&file)?;
-        Self::of(name, path, file).map(Some)
+        loop {
+            let file = match file::options().read(true).open(&path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+                file => file.map_err(|error| about(&path, &error))?,
+            };
+            file::lock_shared(&file)?;
+            if file::is_at(&file, &path)? {
+                return Self::of(name, path, file).map(Some);
+            }
+        }
     }
 
     fn of(name: RecordName, path: PathBuf, mut file: File) -> io::Result<Self> {
@@ -236,9 +237,9 @@ impl Record {
         self.note(&answer)
     }
 
-    /// Keeps the bytes of an answer that holds no documented secret.
+    /// Keeps the bytes of an answer that holds no documented secret. The client limits
+    /// their number.
     pub(crate) fn note_answer(&mut self, body: &[u8]) -> io::Result<()> {
-        let body = body.get(..MAX_KEPT).unwrap_or(body);
         let mut answer = line(&Line::Answer { bytes: body.len() })?;
         answer.reserve_exact(body.len());
         answer.extend_from_slice(body);
@@ -296,6 +297,10 @@ impl Record {
         content.resize(length, b' ');
         if let Some(directory) = self.path.parent() {
             file::create_directory(directory)?;
+        }
+        // Another run may have begun a record of its own since the journal was removed.
+        if !file::is_at(&self.file, &self.path)? && self.path.exists() {
+            return Err(file::busy());
         }
         self.file = Replacement::create(&self.path)?.finish(&content)?;
         Ok(())
