@@ -4,7 +4,7 @@
 mod support;
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -107,6 +107,22 @@ fn the_journal_is_where_the_environment_says() {
         assert_eq!(ran.code, Some(1), "{}", ran.shown());
         let entry = world.path(&expected).join(format!("rotate-{ID}.jsonl"));
         assert_eq!(secrets_in(&read(&entry)).len(), 1, "{expected}");
+    }
+}
+
+#[test]
+fn a_home_that_depends_on_the_working_directory_has_no_journal() {
+    let world = World::new();
+    for (name, value) in [("HOME", "home"), ("STATE_DIRECTORY", "state")] {
+        let mut command = world.command();
+        command
+            .env("CF_SERVICE_TOKENS_JOURNAL", "")
+            .env(name, value)
+            .args(["rotate", ID, "--secret-to", "secret"]);
+        let ran = Ran::of(&mut command);
+        assert_eq!(ran.code, Some(2), "{}", ran.shown());
+        assert!(ran.stderr.contains("set --journal"), "{}", ran.shown());
+        assert!(!world.path(value).exists());
     }
 }
 
@@ -276,6 +292,25 @@ fn a_secret_is_kept_even_if_the_journal_is_removed_during_the_call() {
     let finished = world.run(&finish);
     assert_eq!(finished.code, Some(0), "{}", finished.shown());
     assert!(world.opens(&read(&world.path("got"))));
+}
+
+#[test]
+fn room_for_the_answer_is_taken_before_the_call() {
+    let record = Arc::new(Mutex::new(PathBuf::new()));
+    let (seen, taken) = (Arc::clone(&record), Arc::new(Mutex::new(0)));
+    let room = Arc::clone(&taken);
+    let builder = Simulator::builder().token(known_token());
+    let world = World::with(builder.on_request(move |request| {
+        if request.operation == Some(Operation::Rotate) {
+            let metadata = fs::metadata(&*seen.lock().unwrap()).unwrap();
+            *room.lock().unwrap() = metadata.blocks() * 512;
+        }
+    }));
+    *record.lock().unwrap() = world.record();
+    let ran = world.run(&["rotate", ID, "--secret-to", "secret"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.shown());
+    assert!(*taken.lock().unwrap() >= 64 * 1024);
+    assert!(read(&world.record()).len() < 100, "only the grace stays");
 }
 
 #[test]

@@ -73,7 +73,7 @@ impl Journal {
             .filter(|directory| !directory.as_os_str().is_empty())
             .or_else(default_directory);
         let directory = directory.ok_or_else(|| {
-            Failure::usage("no directory for the journal: HOME is not set").next(
+            Failure::usage("no directory for the journal: HOME is not an absolute path").next(
                 "set --journal or CF_SERVICE_TOKENS_JOURNAL to a directory that survives a crash",
             )
         })?;
@@ -201,7 +201,9 @@ fn default_directory() -> Option<PathBuf> {
         .map(PathBuf::from)
         // As its specification says.
         .filter(|directory| directory.is_absolute())
-        .or_else(|| Some(PathBuf::from(set("HOME")?).join(".local/state")))?;
+        .or_else(|| Some(PathBuf::from(set("HOME")?).join(".local/state")))
+        // In another directory the next run would not find the journal.
+        .filter(|directory| directory.is_absolute())?;
     Some(state.join("cf-service-tokens"))
 }
 

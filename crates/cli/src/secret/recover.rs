@@ -16,8 +16,8 @@ use crate::secret::record::{Answer, Intent, Operation, Record, Run};
 use crate::secret::sink::Sink;
 use crate::time;
 
-/// How long after its start the call of an interrupted run may still arrive at the API:
-/// longer than the call's deadline, and than proxies hold a request back.
+/// How long after its start the call of an interrupted run may still arrive at the API.
+/// It is longer than the deadline of the call, since a proxy may have queued the request.
 const MAY_ARRIVE: TimeDelta = TimeDelta::minutes(5);
 /// How far apart the API is asked twice whether a call had no effect.
 const BETWEEN_READINGS: Duration = Duration::from_secs(10);
@@ -167,12 +167,15 @@ fn unanswered(record: &Record) -> Result<Option<Intent>, Failure> {
     }
 }
 
-/// Waits until the call of an interrupted run can no longer arrive at the API. Returns
-/// whether it had to. Only somebody at a terminal is made to wait; elsewhere this is a
-/// failure.
+/// Waits until the call of an interrupted run can no longer arrive at the API, and returns
+/// whether it had to.
+///
+/// # Errors
+///
+/// It waits only on a terminal, where somebody can see why and stop it.
 async fn wait_for_arrival(intent: &Intent, now: DateTime<Utc>) -> Result<bool, Failure> {
     let until = intent.started_at + MAY_ARRIVE;
-    // If the clock was set back in between, a wait must still end.
+    // A wait must end even if the clock was set back.
     let left = (until - now).min(MAY_ARRIVE);
     let Some(left) = left.to_std().ok().filter(|left| !left.is_zero()) else {
         return Ok(false);
