@@ -376,7 +376,7 @@ fn an_answer_that_breaks_off_is_kept_as_far_as_it_came() {
     let truncated = Injection::new(Fault::TruncatedBody).on(Operation::Rotate);
     world.simulator.inject(truncated.taking_effect());
     let ran = world.run(&["rotate", ID, "--secret-to", "secret"]);
-    assert_eq!(ran.code, Some(4), "{}", ran.shown());
+    assert_eq!(ran.code, Some(1), "{}", ran.shown());
     assert!(secrets_in(&ran.shown()).is_empty());
     let body = kept_body(&world).unwrap();
     assert!(body.starts_with("{\"errors\""), "{body}");

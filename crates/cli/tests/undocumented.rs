@@ -311,7 +311,7 @@ fn an_answer_that_is_no_text_is_kept_byte_for_byte() {
 
 #[test]
 fn an_error_that_holds_a_secret_is_kept_aside() {
-    for (status, code) in [(500, 4), (503, 4)] {
+    for status in [500, 503] {
         let body = json!({ "client_secret": "cfsec2_aB3dE5gH7jK9mN1pQ3sT5" });
         let body = body.to_string().into_bytes();
         let sent = body.clone();
@@ -320,7 +320,7 @@ fn an_error_that_holds_a_secret_is_kept_aside() {
             _ => (200, "", envelope(&token())),
         });
         let ran = api.rotate();
-        assert_eq!(ran.code, Some(code), "{}", ran.shown());
+        assert_eq!(ran.code, Some(1), "{}", ran.shown());
         assert!(api.record().ends_with(&body));
         assert!(!ran.shown().contains("cfsec2_"), "{}", ran.shown());
         assert_eq!(api.secret(), OLD_SECRET);

@@ -210,8 +210,10 @@ fn certainly_had_no_effect(error: &Error) -> bool {
     !error.may_have_been_applied() && !is_replaced
 }
 
-/// Keeps an answer that is not the documented one: a secret may be in it.
-fn kept(mut record: Record, body: &[u8], failure: Failure) -> Failure {
+/// Keeps an answer that is not the documented one: a secret may be in it. Whatever the
+/// failure was, to try again would not help.
+fn kept(mut record: Record, body: &[u8], mut failure: Failure) -> Failure {
+    failure.exit = Exit::Failed;
     match record.note_answer(body) {
         Ok(()) => failure.next(format!(
             "the response may hold a new secret; the journal keeps it, readable only by its \

@@ -184,7 +184,7 @@ async fn wait_for_arrival(intent: &Intent, now: DateTime<Utc>) -> Result<bool, F
         Operation::Create => "create",
         Operation::Rotate => "rotate",
     };
-    let what = format!("an earlier {operation} got no response, and may still take effect");
+    let what = format!("an earlier {operation} was interrupted, and may still take effect");
     let until = until.format("%H:%M:%S UTC");
     if !io::stderr().is_terminal() {
         return Err(Failure::new(Exit::Unreachable, what).next(format!(
