@@ -164,8 +164,24 @@ fn an_old_secret_works_no_longer_than_its_token() {
 }
 
 #[test]
+fn a_sink_and_the_journal_name_the_end_of_the_old_secret_alike() {
+    let in_a_week = known_token().expires_in(TimeDelta::days(7));
+    let world = World::with(Simulator::builder().token(in_a_week));
+    let sink = "command:cat >/dev/null; echo $CF_SERVICE_TOKEN_OLD_SECRET_UNTIL >until; exit 7";
+    let ran = world.run(&["rotate", ID, "--grace", "30d", "--secret-to", sink]);
+    assert_eq!(ran.code, Some(1), "{}", ran.shown());
+    let expiry = world.simulator.tokens()[0].expires_at;
+    let told: DateTime<Utc> = read(&world.path("until")).trim().parse().unwrap();
+    assert_eq!(told.timestamp(), expiry.timestamp());
+    let journal = world.run(&["journal", "-o", "json"]);
+    let entries: Value = serde_json::from_str(&journal.stdout).unwrap();
+    let until = entries[0]["old_secret_valid_until"].as_str().unwrap();
+    assert_eq!(until.parse(), Ok(expiry));
+}
+
+#[test]
 fn a_grace_is_counted_by_the_clock_of_the_api() {
-    for ahead in [TimeDelta::hours(-2), TimeDelta::days(2)] {
+    for ahead in [TimeDelta::days(-2), TimeDelta::days(2)] {
         let world = World::new();
         world.advance(ahead);
         let rotated = document(&world.run(&ROTATE));

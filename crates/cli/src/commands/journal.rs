@@ -102,7 +102,7 @@ impl EntryRecord {
                 None => "intent",
             },
             secret_to: intent.sink.clone(),
-            old_secret_valid_until: intent.old_secret_valid_until,
+            old_secret_valid_until: intent.old_secret_works_until(),
             next: recover::advice(record, run),
         })
     }

@@ -96,7 +96,7 @@ fn pipe_with(input: &[u8]) -> io::Result<PipeReader> {
 /// Returns the variables that tell the command about the secret.
 fn variables(issued: &IssuedSecret, intent: &Intent) -> [(&'static str, Option<String>); 5] {
     let id = issued.token_id.as_ref().or(intent.token_id.as_ref());
-    let until = intent.old_secret_valid_until;
+    let until = intent.old_secret_works_until();
     [
         (CLIENT_ID, issued.client_id.clone()),
         ("CF_SERVICE_TOKEN_ID", id.cloned()),
