@@ -297,7 +297,7 @@ fn by_another_clock(ahead: TimeDelta) -> World {
     let window = TimeDelta::days(30);
     let tokens = [("due", window - minute), ("not-due", window + minute)];
     let tokens = tokens.map(|(name, left)| SeedToken::new(name).id(name).expires_in(left));
-    World::with(account(tokens).clock(move || Utc::now() + ahead))
+    World::ahead(ahead, account(tokens))
 }
 
 /// The API's clock is two days ahead of a slow machine's, and behind a fast one's.
@@ -351,11 +351,7 @@ fn a_watch_goes_by_the_clock_of_the_api() {
 #[test]
 fn the_end_of_an_old_secret_goes_by_the_clock_of_the_api() {
     for (ahead, _) in CLOCKS {
-        let world = World::with(
-            Simulator::builder()
-                .token(known_token())
-                .clock(move || Utc::now() + ahead),
-        );
+        let world = World::ahead(ahead, Simulator::builder().token(known_token()));
         let until = || {
             let token = world.simulator.token(ID).unwrap();
             token.previous_client_secret_expires_at.unwrap() - (Utc::now() + ahead)

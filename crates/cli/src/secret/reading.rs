@@ -46,6 +46,9 @@ impl Reading {
 }
 
 /// Returns the time of an answer by the API's clock, or else by this machine's.
+///
+/// `ServiceTokens::now` ignores a difference of five minutes, which is as long as a call
+/// may take to arrive.
 pub(crate) fn time_of<T>(answer: &Response<T>) -> DateTime<Utc> {
     let date = answer.headers().get("date");
     date.and_then(|date| DateTime::parse_from_rfc2822(date.to_str().ok()?).ok())

@@ -124,12 +124,17 @@ impl World {
     }
 
     pub fn with(builder: SimulatorBuilder) -> Self {
+        Self::ahead(TimeDelta::zero(), builder)
+    }
+
+    /// With an API whose clock is ahead of this machine's.
+    pub fn ahead(ahead: TimeDelta, builder: SimulatorBuilder) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
             .build()
             .unwrap();
-        let ahead = Arc::new(AtomicI64::new(0));
+        let ahead = Arc::new(AtomicI64::new(ahead.num_milliseconds()));
         let clock = Arc::clone(&ahead);
         let builder = builder
             .clock(move || Utc::now() + TimeDelta::milliseconds(clock.load(Ordering::SeqCst)));
