@@ -124,21 +124,18 @@ fn a_name_reaches_the_terminal_escaped() {
 
 /// The server chooses the id, and the advice is a command line to copy.
 #[test]
-fn an_advised_command_quotes_what_the_server_sent() {
+fn an_advised_command_has_no_id_that_a_shell_would_run() {
     let world = World::new();
-    let lost = Injection::new(Fault::ResetAfterRequest).on(Operation::Create);
-    world.simulator.inject(lost);
-    let create = ["create", "deploy", "--secret-to", "secret"];
-    assert_eq!(world.run(&create).code, Some(4));
-
     let evil = r#"{"id":"x\u001b[2J; touch pwned #","name":"deploy"}"#;
     let url = serve(move |_, connection| {
         let info = r#","result_info":{"total_count":1}"#;
         support::write_response(connection, "200 OK", "application/json", &page(evil, info));
     });
+    let create = ["create", "deploy", "--secret-to", "secret"];
     let ran = Ran::of(world.command().env("CLOUDFLARE_BASE_URL", url).args(create));
-    assert_eq!(ran.code, Some(1), "{}", ran.shown());
+    assert_eq!(ran.code, Some(2), "{}", ran.shown());
     assert!(!misleads(&ran.shown()), "{:?}", ran.shown());
-    let said = r"rotate 'x\u{1b}[2J; touch pwned #' --revoke-now";
+    assert!(!ran.stderr.contains("pwned"), "{}", ran.shown());
+    let said = r#"a token named "deploy" exists already: ID"#;
     assert!(ran.stderr.contains(said), "{}", ran.shown());
 }
