@@ -208,10 +208,15 @@ impl World {
 
     /// Whether the secret opens the app behind Access.
     pub fn opens(&self, secret: &str) -> bool {
+        self.opens_as(CLIENT_ID, secret)
+    }
+
+    /// Whether the secret of a token opens it.
+    pub fn opens_as(&self, client_id: &str, secret: &str) -> bool {
         let answer = self.runtime.block_on(async {
             reqwest::Client::new()
                 .get(self.simulator.protected_url())
-                .header("cf-access-client-id", CLIENT_ID)
+                .header("cf-access-client-id", client_id)
                 .header("cf-access-client-secret", secret)
                 .send()
                 .await
