@@ -1,4 +1,4 @@
-//! An answer of the API: its status, headers and body, and the parts that are read.
+//! An answer of the API: its status, headers and body, and the parts parsed from them.
 //! [`Response`](crate::Response) and [`Error`](crate::Error) each hold one.
 
 pub(crate) mod envelope;
@@ -26,7 +26,7 @@ const CF_RAY: HeaderName = HeaderName::from_static("cf-ray");
 /// The header of the edge's challenges for browsers.
 const CF_MITIGATED: HeaderName = HeaderName::from_static("cf-mitigated");
 
-/// The most characters of a body that are shown.
+/// The maximum number of characters of a body to show.
 const MAX_EXCERPT: usize = 200;
 
 /// An answer, with any body.
@@ -34,28 +34,29 @@ const MAX_EXCERPT: usize = 200;
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
-    /// As much of the body as arrived, and not more than the cap.
+    /// The body, as far as it arrived and up to the limit.
     pub(crate) body: Bytes,
     /// When the answer's head arrived.
     pub(crate) received_at: DateTime<Utc>,
-    /// The header `Date`, if the answer is the API's own: if it has the envelope.
+    /// The header `Date`, if the answer has the envelope and so comes from the API
+    /// itself.
     pub(crate) api_time: Option<DateTime<Utc>>,
     /// The `errors` of the envelope.
     pub(crate) errors: Vec<ApiMessage>,
     /// The `messages` of the envelope.
     pub(crate) messages: Vec<ApiMessage>,
-    /// The report of Cloudflare's edge, where that answered in place of the API.
+    /// The report of Cloudflare's edge, if it answered in place of the API.
     pub(crate) problem: Option<Problem>,
-    /// The start of the body as one line without secrets; empty where no part of the
-    /// body may be shown.
+    /// The start of the body as one line without secrets; empty if no part of the body
+    /// may be shown.
     pub(crate) excerpt: String,
-    /// The places of the body at which a new client secret may be, if the call that
+    /// The paths in the body at which a new client secret may be, if the call that
     /// makes one failed.
     pub(crate) secret_places: Vec<String>,
 }
 
 impl Answer {
-    /// An answer as it arrived, before anything is read of its body.
+    /// Creates an answer whose body has not been parsed.
     pub(crate) fn new(
         status: StatusCode,
         headers: HeaderMap,
@@ -76,7 +77,7 @@ impl Answer {
         }
     }
 
-    /// Returns Cloudflare's name for the request, from the header `cf-ray`.
+    /// Returns the ray id, from the header `cf-ray`.
     pub(crate) fn ray_id(&self) -> Option<&str> {
         self.text_of(CF_RAY)
     }
@@ -94,7 +95,7 @@ impl Answer {
         Some(wait.to_std().unwrap_or(Duration::ZERO))
     }
 
-    /// Returns when the server says that it answered.
+    /// Returns the header `Date`.
     fn date(&self) -> Option<DateTime<Utc>> {
         http_date(self.text_of(header::DATE)?)
     }
@@ -104,7 +105,7 @@ impl Answer {
         self.text_of(header::LOCATION)
     }
 
-    /// Returns the media type that the answer claims for its body.
+    /// Returns the header `Content-Type`.
     pub(crate) fn content_type(&self) -> Option<&str> {
         self.text_of(header::CONTENT_TYPE)
     }
@@ -132,10 +133,10 @@ impl Answer {
         self.errors.iter().flat_map(ApiMessage::with_chain)
     }
 
-    /// Removes the headers that are shown to people if they hold a secret.
+    /// Removes the headers that errors show, if they contain a secret.
     fn drop_headers_with_secrets(&mut self, redactor: &Redactor) {
         for name in [CF_RAY, header::CONTENT_TYPE, header::LOCATION] {
-            // Non-text values are never displayed, so they need no check.
+            // Values that are not text are never shown, so they need no check.
             let mut texts = self
                 .headers
                 .get_all(&name)
@@ -155,7 +156,7 @@ impl Answer {
 
     /// Returns the first characters of the body as one line, without secrets.
     fn excerpt(&self, redactor: &Redactor) -> String {
-        // Redact before the cut, so that no part of a secret is left there.
+        // Redact before truncating, so that no part of a secret remains.
         let text = redactor.redact(&String::from_utf8_lossy(&self.body));
         let mut line = String::new();
         for word in text.split_whitespace() {

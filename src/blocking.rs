@@ -133,7 +133,7 @@ impl Waiter {
 /// runtime.
 ///
 /// Tokio has no function for this. But it limits how much a task does in one poll, and
-/// sets no limit inside `spawn_blocking`. Using up the limit makes the task yield once,
+/// sets no limit inside `spawn_blocking`. A task that uses up the limit yields once,
 /// later.
 fn is_in_a_task() -> bool {
     /// More than tokio's limit, which is 128.
@@ -297,7 +297,7 @@ impl Client {
         ClientBuilder::default()
     }
 
-    /// Returns a client as the environment describes it; see
+    /// Builds a client from environment variables; see
     /// [`crate::ClientBuilder::from_env`].
     ///
     /// ```no_run
@@ -343,7 +343,7 @@ impl Client {
         })
     }
 
-    /// Returns the account that the client was set up with; see
+    /// Returns the account that the builder or the environment sets; see
     /// [`crate::Client::default_account`].
     ///
     /// See the example of [`ClientBuilder::from_env`].
@@ -384,7 +384,7 @@ impl Account {
         get id() -> &AccountId;
     }
 
-    /// Returns the calls for the service tokens of the account.
+    /// Returns the service tokens of the account, on which calls are made.
     ///
     /// See the example of [`Client`].
     pub fn service_tokens(&self) -> ServiceTokens {

@@ -34,23 +34,23 @@ use crate::error::Error;
 use crate::generated;
 use crate::response::Response;
 
-/// The default deadline. It lets a `Retry-After` of two minutes, which Cloudflare
-/// documents, pass once.
+/// The default deadline. It leaves time for one `Retry-After` of two minutes, which
+/// Cloudflare documents.
 const DEADLINE: Duration = Duration::from_secs(180);
 
 /// The result of a generated method.
 pub(crate) type Generated<T> = Result<ResponseValue<Envelope<T>>, generated::Error<Failure>>;
 
-/// The settings of a client, which clients of other credentials share.
+/// The settings of a client. Clients with other credentials share them.
 pub(crate) struct Settings {
     pub(crate) http: reqwest::Client,
     pub(crate) base_url: BaseUrl,
     pub(crate) user_agent: HeaderValue,
-    /// How long one attempt may take, the answer's body included.
+    /// The time limit of one attempt, including the answer's body.
     pub(crate) timeout: Duration,
-    /// How long a call may take, from its start to its answer, if the client sets that.
+    /// The time limit of a whole call; `None` if the builder sets none.
     pub(crate) deadline: Option<Duration>,
-    /// The most bytes that an answer's body may have.
+    /// The maximum size of an answer's body, in bytes.
     pub(crate) body_limit: usize,
     pub(crate) retry: Retry,
     pub(crate) rate_limit: RateLimit,
@@ -82,8 +82,7 @@ impl Transport {
         })
     }
 
-    /// Carries out one operation: `send` runs its generated method, once for
-    /// each attempt.
+    /// Performs one operation. `send` runs its generated method, once for each attempt.
     pub(crate) async fn call<T, S, F>(
         &self,
         operation: &Operation,
@@ -112,8 +111,8 @@ impl Transport {
         outcome
     }
 
-    /// Returns the headers of a request: those of the call take precedence over the
-    /// client's, and contain no credentials.
+    /// Returns the headers of a request. The call's headers contain no credentials, and
+    /// take precedence over the client's.
     fn headers_with(&self, of_the_call: &HeaderMap) -> Arc<HeaderMap> {
         let mut headers = Arc::clone(&self.headers);
         if !of_the_call.is_empty() {
@@ -122,7 +121,8 @@ impl Transport {
         headers
     }
 
-    /// Makes attempts until one succeeds, or until another would be useless or harmful.
+    /// Makes attempts until one succeeds, or until another one could not help or could
+    /// do harm.
     async fn attempts<T, S, F>(&self, call: &Call<'_>, send: S) -> Result<Response<T>, Error>
     where
         T: Payload,
@@ -148,7 +148,7 @@ impl Transport {
             };
             let left = self.left(call);
             // A timer that fires late may leave no time. An attempt without time would
-            // not be sent, and its error would hide the one that is known.
+            // send nothing, and its error would hide the earlier one.
             if left.is_zero() {
                 permit.unsent();
                 return Err(earlier.unwrap_or_else(|| Error::out_of_time(call.operation)));
@@ -235,7 +235,8 @@ impl Transport {
                 span: span.clone(),
             },
         };
-        // The hook keeps the result of the attempt; that of the method has nothing more.
+        // The hook keeps the result of the attempt, so the method's own result adds
+        // nothing.
         let _ = send(client).await;
         let attempt = Attempt {
             operation: call.operation,
@@ -249,7 +250,7 @@ impl Transport {
     }
 }
 
-/// The facts that all attempts of one call share.
+/// The parts of a call that all its attempts share.
 struct Call<'a> {
     operation: &'a Operation,
     headers: Arc<HeaderMap>,

@@ -61,14 +61,14 @@ impl Client {
     /// use cf_service_tokens::Client;
     ///
     /// let client = Client::builder().api_token("token").build()?;
-    /// assert!(client.default_account().is_err(), "no account was named");
+    /// assert!(client.default_account().is_err(), "no account is configured");
     /// # Ok::<(), cf_service_tokens::Error>(())
     /// ```
     pub fn builder() -> ClientBuilder {
         ClientBuilder::default()
     }
 
-    /// Returns a client as the environment describes it; see [`ClientBuilder::from_env`].
+    /// Builds a client from environment variables; see [`ClientBuilder::from_env`].
     ///
     /// ```no_run
     /// use cf_service_tokens::Client;
@@ -106,8 +106,8 @@ impl Client {
         Ok(self.account_of(AccountId::new(id)?))
     }
 
-    /// Returns the account that the client was set up with, by
-    /// [`ClientBuilder::account_id`] or `CLOUDFLARE_ACCOUNT_ID`. Nothing is sent.
+    /// Returns the account that [`ClientBuilder::account_id`] or
+    /// `CLOUDFLARE_ACCOUNT_ID` sets. Nothing is sent.
     ///
     /// ```
     /// # use cf_service_tokens::Client;
@@ -126,7 +126,7 @@ impl Client {
     pub fn default_account(&self) -> Result<Account, Error> {
         let account = self.default_account.clone().ok_or_else(|| {
             Error::configuration(format!(
-                "no account is configured; name one to `account`, or set {ACCOUNT_ID}"
+                "no account is configured; pass one to `account`, or set {ACCOUNT_ID}"
             ))
         })?;
         Ok(self.account_of(account))
@@ -163,11 +163,12 @@ impl Client {
         }
     }
 
-    /// Returns a client of other credentials on the same connections: for several accounts
-    /// with an API token each, it saves the connections and the system's certificates.
+    /// Returns a client with other credentials on the same connections. For several
+    /// accounts that each have an API token, this saves connections, and loads the
+    /// system's certificates only once.
     ///
-    /// All settings are the same. The rate limit, which Cloudflare counts by user or
-    /// token, and the budget of retries start anew.
+    /// All settings stay the same. The new client has its own retry budget, and its own
+    /// rate limit, which Cloudflare applies to each user or token.
     ///
     /// ```
     /// use cf_service_tokens::Credentials;
@@ -193,8 +194,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// An error for which [`Error::is_configuration`] holds, if no request can carry the
-    /// credentials.
+    /// An error for which [`Error::is_configuration`] holds, if the credentials can't be
+    /// sent in a header.
     pub fn with_credentials(&self, credentials: Credentials) -> Result<Self, Error> {
         let settings = Arc::clone(&self.transport.settings);
         Ok(Self {
@@ -257,7 +258,7 @@ impl Account {
         self.tokens.account_id()
     }
 
-    /// Returns the calls for the service tokens of the account.
+    /// Returns the service tokens of the account, on which calls are made.
     ///
     /// See the example of [`Account`].
     pub fn service_tokens(&self) -> ServiceTokens {

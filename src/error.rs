@@ -17,7 +17,7 @@ use crate::call::operation::Operation;
 pub(crate) use display::Prose;
 pub use kind::ErrorKind;
 
-/// The error of every call, with all facts of the failure.
+/// The error of every call, with everything known about the failure.
 ///
 /// [`kind`](Self::kind) says what failed. The predicates, such as
 /// [`is_not_found`](Self::is_not_found), answer questions about several kinds. An error
@@ -50,10 +50,10 @@ pub use kind::ErrorKind;
 /// `{}` ends with advice, which names methods and variables; `{:#}` leaves it out, for a
 /// program that gives its own.
 ///
-/// No text of it, neither `Display` nor `Debug`, holds a credential or anything that
-/// looks like the secret of a service token. [`body`](Self::body) is as it came.
+/// Neither `Display` nor `Debug` shows a credential, or anything that looks like the
+/// secret of a service token. [`body`](Self::body) is not redacted.
 ///
-/// # What the API said
+/// # The answer of the API
 ///
 /// ```
 /// # use cf_service_tokens::{Client, ErrorKind};
@@ -99,12 +99,12 @@ struct Call {
     operation: Operation,
     attempts: u32,
     an_earlier_attempt_may_have_been_applied: bool,
-    /// Whether the call succeeded, and only its answer is not as asked for.
+    /// Whether the call succeeded, and only reading its answer as another type failed.
     has_succeeded: bool,
 }
 
 impl Error {
-    /// Creates the error of something that fails before any call.
+    /// Creates the error of a failure before any call.
     pub(crate) fn new(kind: ErrorKind, words: impl Into<String>) -> Self {
         Self(Arc::new(Inner {
             kind,
@@ -159,7 +159,8 @@ impl Error {
         Self::call(ErrorKind::Timeout, words, operation, None).after(0, None)
     }
 
-    /// Sets the number of attempts, and takes over the facts of the earlier ones.
+    /// Sets the number of attempts, and notes whether an earlier one may have been
+    /// applied.
     pub(crate) fn after(self, attempts: u32, earlier: Option<&Self>) -> Self {
         self.with(|inner| {
             if let Some(call) = &mut inner.call {
@@ -227,8 +228,9 @@ impl Error {
         self.0.kind
     }
 
-    /// Whether the client's configuration or its credentials are faulty; no call was
-    /// made. [`is_auth`](Self::is_auth) is about credentials that the API refuses.
+    /// Returns whether the client's configuration or credentials are faulty, so that no
+    /// call was made. [`is_auth`](Self::is_auth) is about credentials that the API
+    /// rejects.
     ///
     /// ```
     /// let error = cf_service_tokens::Client::builder().build().unwrap_err();
@@ -242,8 +244,8 @@ impl Error {
         )
     }
 
-    /// Whether there was no connection to the API, so that nothing was sent: the
-    /// network, TLS or a proxy failed.
+    /// Returns whether there was no connection to the API, so that nothing was sent:
+    /// the network, TLS or a proxy failed.
     ///
     /// ```
     /// use cf_service_tokens::ErrorKind;
@@ -271,7 +273,7 @@ impl Error {
         )
     }
 
-    /// Whether the same call may succeed later, without a change on the caller's side:
+    /// Returns whether the same call may succeed later, without a change by the caller:
     /// there was no connection or no complete answer, the API had too many calls, or it
     /// answered HTTP 408, 500, 502, 503, 504 or 520 to 524.
     ///
@@ -304,9 +306,9 @@ impl Error {
         by_kind || self.means(Meaning::Transient) || self.is_rate_limited()
     }
 
-    /// Whether the API does not accept the credentials, or not for this call: HTTP 401,
-    /// HTTP 403 from the API itself, or one of Cloudflare's codes for credentials, such
-    /// as 10000 and 9109, also where it is only in the
+    /// Returns whether the API rejects the credentials, either altogether or for this
+    /// call: HTTP 401, HTTP 403 from the API itself, or one of Cloudflare's codes for
+    /// credentials, such as 10000 and 9109, even if the code is only in the
     /// [`error_chain`](crate::ApiMessage::error_chain).
     ///
     /// An account without Access also answers HTTP 403; that is not about credentials.
@@ -335,11 +337,11 @@ impl Error {
         self.is_unauthenticated() || is_forbidden
     }
 
-    /// Whether the API does not know the caller: HTTP 401, or one of Cloudflare's codes
-    /// for credentials. [`is_auth`](Self::is_auth) holds as well.
+    /// Returns whether the API does not know the caller: HTTP 401, or one of
+    /// Cloudflare's codes for credentials. [`is_auth`](Self::is_auth) holds as well.
     ///
-    /// Every other call with these credentials fails as well. A 403 alone may be about
-    /// one token.
+    /// Every other call with these credentials fails as well, whereas a 403 may concern
+    /// a single token.
     ///
     /// ```
     /// use cf_service_tokens_simulator::Fault;
@@ -372,7 +374,7 @@ impl Error {
         self.means(Meaning::Unauthenticated) || self.means(Meaning::AddressNotAllowed)
     }
 
-    /// Whether there is no such service token, account or route: HTTP 404, or
+    /// Returns whether there is no such service token, account or route: HTTP 404, or
     /// [`find`](crate::ServiceTokens::find) found no token of the name.
     ///
     /// See the example of [what the API said](Self#what-the-api-said).
@@ -380,9 +382,9 @@ impl Error {
         self.means(Meaning::NotFound) || self.kind() == ErrorKind::NoMatch
     }
 
-    /// Whether there is no service token of the id that the call was given: HTTP
-    /// 404 to a call on one token, unless Cloudflare's code 7000 or 7003 says that
-    /// there is no such route. [`is_not_found`](Self::is_not_found) holds as well.
+    /// Returns whether there is no service token with the id of the call: HTTP 404 to a
+    /// call for one token, unless Cloudflare's code 7000 or 7003 says that there is no
+    /// such route. [`is_not_found`](Self::is_not_found) holds as well.
     ///
     /// ```
     /// # use cf_service_tokens::Client;
@@ -407,9 +409,9 @@ impl Error {
         self.is_not_found() && is_about_one_token && !self.means(Meaning::NoRoute)
     }
 
-    /// Whether there were too many calls: HTTP 429, or Cloudflare's code 971, or the
-    /// client's own [`RateLimit`](crate::RateLimit) would delay the call past its
-    /// deadline.
+    /// Returns whether there were too many calls: HTTP 429, or Cloudflare's code 971,
+    /// or the client's own [`RateLimit`](crate::RateLimit) would delay the call past
+    /// its deadline.
     ///
     /// See the example of [`retry_after`](Self::retry_after).
     pub fn is_rate_limited(&self) -> bool {
@@ -431,17 +433,18 @@ impl Error {
         self.answer().map(|answer| &answer.headers)
     }
 
-    /// Returns as much of the response's body as arrived, exactly as it came.
+    /// Returns the response's body, unchanged and as far as it arrived.
     ///
-    /// **It may hold a secret**, in memory that is not wiped when it is dropped. Nothing
-    /// here prints it.
+    /// **It may hold a secret**, in memory that is not wiped when it is dropped. No
+    /// method prints it.
     ///
     /// See the example of [what the API said](Self#what-the-api-said).
     pub fn body(&self) -> Option<&[u8]> {
         self.answer().map(|answer| answer.body.as_ref())
     }
 
-    /// Returns Cloudflare's name for the request (`cf-ray`), which its support asks for.
+    /// Returns the ray id (`cf-ray`), by which Cloudflare's support identifies the
+    /// request.
     ///
     /// See the example of [what the API said](Self#what-the-api-said).
     pub fn ray_id(&self) -> Option<&str> {
@@ -477,14 +480,14 @@ impl Error {
             .or_else(|| self.answer().and_then(Answer::retry_after))
     }
 
-    /// Returns the `errors` of the envelope; empty where there was none.
+    /// Returns the `errors` of the envelope; empty if there was none.
     ///
     /// See the example of [what the API said](Self#what-the-api-said).
     pub fn api_errors(&self) -> &[ApiMessage] {
         self.answer().map_or(&[], |answer| answer.errors.as_slice())
     }
 
-    /// Returns the `messages` of the envelope; empty where there was none.
+    /// Returns the `messages` of the envelope; empty if there was none.
     ///
     /// See the example of [what the API said](Self#what-the-api-said).
     pub fn api_messages(&self) -> &[ApiMessage] {
@@ -492,7 +495,7 @@ impl Error {
             .map_or(&[], |answer| answer.messages.as_slice())
     }
 
-    /// Returns the report of Cloudflare's edge, if that answered in place of the API.
+    /// Returns the report of Cloudflare's edge, if it answered in place of the API.
     ///
     /// ```
     /// # async fn example(tokens: cf_service_tokens::ServiceTokens, id: &str) {
@@ -513,9 +516,9 @@ impl Error {
     /// JSON.
     ///
     /// The API documents the secret at `result.client_secret` of a success. In any other
-    /// case a call that makes a secret is an error, and [`body`](Self::body) keeps all that
-    /// arrived. A text at one of these paths may be the secret, or may not: only a person
-    /// can tell.
+    /// case a call that makes a secret returns an error, and [`body`](Self::body) keeps
+    /// everything that arrived. A text at one of these paths may or may not be the
+    /// secret; only a person can tell.
     ///
     /// ```
     /// # async fn example(tokens: cf_service_tokens::ServiceTokens, id: &str) {
@@ -532,21 +535,19 @@ impl Error {
         self.answer().map_or(&[], |answer| &answer.secret_places)
     }
 
-    /// Returns the number of attempts to send the request; 0 where the call failed
-    /// before the first.
+    /// Returns the number of attempts; 0 if the call failed before the first.
     ///
     /// See the example of [what the API said](Self#what-the-api-said).
     pub fn attempts(&self) -> u32 {
         self.0.call.as_ref().map_or(0, |call| call.attempts)
     }
 
-    /// Whether the call may have taken effect although it failed.
+    /// Returns whether the call may have taken effect although it failed.
     ///
     /// `false` is certain: the request was never sent, the call only reads, or the API
-    /// rejected it (a status from 300 to 499 other than 408 and 303, which redirects to
-    /// a result).
-    /// `true` is not: the answer was lost, could not be read, or reports a failure of the
-    /// other side. Another refresh is harmless in either case.
+    /// rejected it (a status from 300 to 499 other than 408 and 303, which redirects to a
+    /// result). `true` is not: the answer was lost, could not be read, or reports a
+    /// failure of the server. Another refresh is harmless in either case.
     ///
     /// ```
     /// use cf_service_tokens::RotateServiceToken;

@@ -152,7 +152,7 @@ mod tests {
 
     use super::*;
 
-    /// Bytes that mostly consist of the given parts.
+    /// Returns bytes that mostly consist of the given parts.
     fn likely(parts: &'static [&'static str]) -> impl Strategy<Value = Vec<u8>> {
         let part = prop_oneof![
             8 => proptest::sample::select(parts).prop_map(|part| part.as_bytes().to_vec()),

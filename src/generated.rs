@@ -1,4 +1,4 @@
-//! What `build.rs` made of `openapi/service-tokens.json`.
+//! The code that `build.rs` generates from `openapi/service-tokens.json`.
 #![allow(
     dead_code,
     unused_imports,

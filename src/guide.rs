@@ -1,5 +1,5 @@
-//! The programs in docs/, compiled as documentation tests, and run where they need
-//! nobody's credentials.
+//! The programs in docs/, compiled as documentation tests, and run if they need no
+//! credentials.
 
 #[doc = include_str!("../docs/authentication.md")]
 mod authentication {}

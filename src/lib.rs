@@ -45,9 +45,9 @@ pub use tokens::issued::{IssuedServiceToken, ServiceTokenCredentials};
 pub use tokens::list::{ListServiceTokens, ServiceTokenPage, ServiceTokenStream};
 pub use tokens::requests::{CreateServiceToken, RotateServiceToken, UpdateServiceToken};
 
-/// The crates whose types occur in this crate's signatures.
+/// Re-exports of the crates that provide types in this crate's signatures.
 ///
-/// A program that uses them from here has the very versions that this crate uses.
+/// A program that uses these re-exports gets the versions that this crate uses.
 ///
 /// ```
 /// use cf_service_tokens::external::chrono::{TimeDelta, Utc};

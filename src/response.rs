@@ -1,4 +1,4 @@
-//! The success of a call, with the answer that it came in.
+//! The result of a successful call.
 
 use std::fmt;
 use std::ops::Deref;
@@ -13,9 +13,9 @@ use crate::answer::redact::Redactor;
 use crate::call::operation::Operation;
 use crate::error::{Error, ErrorKind, Prose};
 
-/// The answer to a call: the value, and the response that it came in.
+/// The result of a successful call: a value, and the response that contained it.
 ///
-/// It derefs to the value, whose fields and methods are available on it:
+/// It derefs to the value, so the value's fields and methods are available on it:
 ///
 /// ```
 /// use cf_service_tokens::ServiceToken;
@@ -64,7 +64,7 @@ pub struct Response<T> {
     pub(crate) unreadable: Vec<String>,
     pub(crate) operation: Operation,
     pub(crate) attempts: u32,
-    /// For errors about the body, which may repeat a secret.
+    /// Redacts errors about the body, which may contain a secret.
     pub(crate) redactor: Redactor,
     pub(crate) answer: Answer,
 }
@@ -76,7 +76,7 @@ impl<T> Response<T> {
         self
     }
 
-    /// Changes the value, and keeps all that came with it.
+    /// Changes the value, and keeps the rest of the response.
     pub(crate) fn map<U>(self, change: impl FnOnce(T) -> U) -> Response<U> {
         Response {
             value: change(self.value),
@@ -117,7 +117,7 @@ impl<T> Response<T> {
         &self.answer.errors
     }
 
-    /// Returns the `messages` of the envelope: remarks of the API beside the result.
+    /// Returns the `messages` of the envelope, which the API adds to the result.
     ///
     /// See the example of [`Response`].
     pub fn api_messages(&self) -> &[ApiMessage] {
@@ -165,24 +165,25 @@ impl<T> Response<T> {
         &self.answer.headers
     }
 
-    /// Returns Cloudflare's name for the request (`cf-ray`), which its support asks for.
+    /// Returns the ray id (`cf-ray`), by which Cloudflare's support identifies the
+    /// request.
     ///
     /// See the example of [`Response`].
     pub fn ray_id(&self) -> Option<&str> {
         self.answer.ray_id()
     }
 
-    /// Returns the response's body, exactly as it came.
+    /// Returns the response's body, unchanged.
     ///
     /// After create and rotate **it holds the client secret**, in memory that is not
-    /// wiped when it is dropped. [`into_inner`](Self::into_inner) leaves it behind.
+    /// wiped when it is dropped. [`into_inner`](Self::into_inner) drops it.
     ///
     /// See the example of [`Response`].
     pub fn body(&self) -> &[u8] {
         &self.answer.body
     }
 
-    /// Reads the body once more, as a type of the caller's own, for fields that this crate
+    /// Deserializes the body as a type of the caller, such as for fields that this crate
     /// lacks. The body is the whole envelope, not its `result` alone.
     ///
     /// ```
@@ -221,7 +222,7 @@ impl<T> Response<T> {
         })
     }
 
-    /// Returns the error of a success with content of no use, in words that say why.
+    /// Returns the error of a success that can't be used; `words` say why.
     pub(crate) fn unusable(&self, words: String) -> Error {
         let answer = Some(self.answer.clone());
         Error::call(ErrorKind::Decode, words, &self.operation, answer).after(self.attempts, None)

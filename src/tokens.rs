@@ -84,8 +84,8 @@ impl ServiceTokens {
     ///
     /// It is the client's own time, unless the `Date` of an earlier answer of the API
     /// differs from that by more than five minutes. If the API's clock has jumped between
-    /// two answers, the latest of the times that it may be is returned, by which tokens
-    /// have the least left.
+    /// two answers, this is the latest time that it may show, by which tokens expire
+    /// soonest.
     ///
     /// ```
     /// use cf_service_tokens::{Client, ManualClock};
@@ -357,7 +357,7 @@ impl ServiceTokens {
         let id = &token.to_id()?;
         let body = &request.checked()?;
         let mut operation = UPDATE_ACCOUNT_SERVICE_TOKEN;
-        // A repeated update would not return the new secret of the first.
+        // A retry of the update would not return the new secret.
         operation.idempotent &= !request.may_rotate();
         let send = |client: Client| async move {
             client
@@ -407,8 +407,8 @@ impl ServiceTokens {
     /// Moves the expiry of a service token to one year from now, whatever its own
     /// duration.
     ///
-    /// Cloudflare's documentation does not say by how much a refresh moves the expiry, so go by
-    /// `expires_at` in the answer.
+    /// Cloudflare's documentation does not say by how much a refresh moves the expiry, so
+    /// rely on `expires_at` in the answer.
     ///
     /// The client secret stays the same, so clients of the token need no change. A second
     /// refresh does no harm.
@@ -454,8 +454,8 @@ impl ServiceTokens {
     /// **no later call returns again**, so store it before anything else. The request says
     /// when the old secret expires.
     ///
-    /// That goes by the API's clock. If the request has a grace period and no answer has
-    /// shown that clock yet, the client [gets](Self::get) the token first.
+    /// The old secret expires by the API's clock. If the request has a grace period and
+    /// no answer has shown that clock yet, the client [gets](Self::get) the token first.
     ///
     /// Cloudflare documents the answer without the expiry and the time of the last use, which
     /// a rotation does not change. A secret at its documented place is returned even if the

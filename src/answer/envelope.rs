@@ -17,18 +17,18 @@ use crate::generated::types::{ResultInfo, ServiceToken};
 use crate::tokens::issued::IssuedServiceToken;
 use crate::tokens::list::ServiceTokenPage;
 
-/// The most service tokens on one page. The API documents 1000.
+/// The maximum number of service tokens on one page. The API documents 1000.
 const MAX_TOKENS: usize = 10_000;
-/// The most entries of `errors` or `messages` that are kept.
+/// The maximum number of entries of `errors` or `messages` to keep.
 const MAX_MESSAGES: usize = 1_000;
-/// The most levels of causes below an entry that are kept.
+/// The maximum depth of causes below an entry to keep.
 const MAX_CHAIN_DEPTH: usize = 10;
-/// The most fields of an object that are looked at one by one.
+/// The maximum number of fields to read from an object.
 const MAX_FIELDS: usize = 1_000;
-/// The most paths of unreadable parts that are kept.
+/// The maximum number of paths of unreadable parts to keep.
 const MAX_UNREADABLE: usize = 2_000;
 
-/// A part of JSON that is not as expected.
+/// A part of the JSON that can't be read, and why.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Undecodable {
     /// Empty for the whole answer.
@@ -71,7 +71,7 @@ pub(crate) struct Envelope<T> {
 
 /// The type of a result.
 pub(crate) trait Payload: Sized {
-    /// Whether the result counts without a `success` in the envelope.
+    /// Whether a result is accepted without a `success` in the envelope.
     const IS_SHOWN_ONCE: bool = false;
 
     /// Reads the result, which is not null.
@@ -81,7 +81,7 @@ pub(crate) trait Payload: Sized {
         unreadable: &mut Unreadable,
     ) -> Result<Self, Undecodable>;
 
-    /// Returns the result of a success that has none, if `Self` can be that.
+    /// Returns the value for a success without a result, if `Self` has one.
     fn nothing() -> Option<Self> {
         None
     }
@@ -342,9 +342,9 @@ where
             unreadable.push(|| format!("{path}.{name}"));
             continue;
         };
-        // A field that changes nothing is unknown, or null.
+        // A field that leaves the default unchanged is unknown or null.
         if only::<T>(&name, &field).is_ok_and(|value| value != T::default()) {
-            // Where a field stands twice, the last one counts.
+            // If a field occurs twice, the last one counts.
             readable.retain(|(known, _)| *known != name);
             readable.push((name, field));
         }
@@ -379,8 +379,8 @@ fn whole_number(value: &RawValue) -> Option<Box<RawValue>> {
         .flatten()
 }
 
-/// Returns the fields of an object, in order; none of other JSON. Of an object with more
-/// fields than any of the API's, only the first are returned.
+/// Returns the fields of an object, in order and up to [`MAX_FIELDS`]; empty for other
+/// JSON.
 pub(crate) fn fields(object: &RawValue) -> Vec<(String, &RawValue)> {
     struct Fields;
 
@@ -407,8 +407,8 @@ pub(crate) fn fields(object: &RawValue) -> Vec<(String, &RawValue)> {
     deserializer.deserialize_map(Fields).unwrap_or_default()
 }
 
-/// Returns the first entries of a list, and whether there are more; `None` for other JSON
-/// than a list.
+/// Returns the first entries of a list, and whether there are more; `None` for JSON that
+/// is not a list.
 fn entries(list: &RawValue, max: usize) -> Option<(Vec<&RawValue>, bool)> {
     struct Entries(usize);
 
@@ -488,7 +488,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_is_no_object() {
+    fn a_list_is_not_an_object() {
         let token = r#"["88bf3b6d.access",1,null,null,null,null,"id",null,"ci",null]"#;
         let envelope: Envelope<ServiceToken> =
             read(&format!(r#"{{"success":true,"result":{token}}}"#));
@@ -501,7 +501,7 @@ mod tests {
     }
 
     #[test]
-    fn entries_of_the_lists_may_be_odd() {
+    fn unreadable_entries_of_the_lists_are_left_out() {
         let envelope: Envelope<ServiceToken> = read(
             r#"{"success":false,"messages":{"code":1001,"message":"alone"},"errors":[
                 {"code":6003.0,"message":"m","source":7,"error_chain":[{"code":6111,"message":"n"}]},

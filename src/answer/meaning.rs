@@ -1,4 +1,4 @@
-//! The table of statuses and codes, which retries, predicates and advice read.
+//! The table of statuses and codes that retries, predicates and advice use.
 
 use http::StatusCode;
 
@@ -21,7 +21,7 @@ pub(crate) enum Meaning {
     NoRoute,
     /// There were too many calls.
     RateLimited,
-    /// The server failed for a while.
+    /// The server failed temporarily.
     Transient,
     /// The proxy requires a user name and a password.
     ProxyAuthentication,
@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn client_errors_and_redirects_reject_the_call_but_for_two() {
+    fn client_errors_and_redirects_reject_the_call_with_two_exceptions() {
         for code in 200..600 {
             let status = StatusCode::from_u16(code).unwrap();
             let is_rejection = Meaning::of_status(status).is_some_and(Meaning::is_rejection);

@@ -25,11 +25,11 @@ use crate::answer::redact::Redactor;
 #[non_exhaustive]
 pub struct ApiMessage {
     /// Cloudflare's number for the problem. New numbers appear at any time, so this is
-    /// data and not a closed set.
+    /// an integer and not an enum.
     pub code: i64,
     /// The problem in words.
     pub message: String,
-    /// The address of Cloudflare's documentation of the problem.
+    /// The URL of Cloudflare's documentation of the problem.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub documentation_url: Option<String>,
     /// The part of the request that the entry is about.

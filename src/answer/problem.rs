@@ -1,4 +1,4 @@
-//! The answers of Cloudflare's edge in place of the API.
+//! The errors that Cloudflare's edge returns in place of the API.
 
 use serde::Deserialize;
 
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn both_forms_are_read_and_nothing_else() {
+    fn both_forms_are_read_and_other_text_is_not() {
         let text = read("error code: 1010\n").unwrap();
         assert_eq!((text.error_code, text.title), (Some(1010), None));
         let json = read(
@@ -88,7 +88,7 @@ mod tests {
         let json = json.unwrap();
         assert_eq!(json.title.as_deref(), Some("Error 1020: Access denied"));
         assert_eq!((json.error_code, json.retryable), (Some(1020), Some(false)));
-        assert_eq!(json.detail, None, "a number is no text");
+        assert_eq!(json.detail, None, "a number is not text");
         for other in [
             "",
             "error code: x",

@@ -1,8 +1,8 @@
 //! Finds a new client secret in an answer.
 //!
-//! The secret is the text at `result.client_secret`, however odd the rest of the answer
-//! is. Anything elsewhere that looks like a secret is only reported by its place: the
-//! wrong text in place of the secret would lose the secret.
+//! The secret is the text at `result.client_secret`, whatever the rest of the answer
+//! looks like. Text elsewhere that looks like a secret is only reported by its place: a
+//! caller that stored the wrong text would lose the secret.
 
 use std::fmt;
 
@@ -15,7 +15,7 @@ use crate::answer::redact::{holds_client_secret, is_client_secret};
 
 /// The field that holds the secret.
 const CLIENT_SECRET: &str = "client_secret";
-/// The most places that are reported.
+/// The maximum number of places to report.
 const MAX_PLACES: usize = 10;
 /// The place of a secret that is found only in the text of a body.
 const BODY: &str = "body";
@@ -55,7 +55,7 @@ fn is_plausible(text: &str) -> bool {
         && !text.bytes().all(|byte| Some(byte) == first)
 }
 
-/// The places of all that may be a client secret in a body.
+/// The places in a body at which a client secret may be.
 pub(crate) struct Places {
     pub(crate) paths: Vec<String>,
     /// Whether all of the body could be searched.

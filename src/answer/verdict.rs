@@ -1,4 +1,5 @@
-//! Judges an attempt: a response, or an error with all that is known of the failure.
+//! Turns the result of an attempt into a response, or into an error with everything
+//! known about the failure.
 
 use std::time::Duration;
 
@@ -20,10 +21,10 @@ use crate::response::Response;
 
 const UNUSABLE_PROXY: &str = "could not use the proxy";
 
-/// What failed, and why.
+/// The kind of a failure, and its words.
 type Fault = (ErrorKind, String);
 
-/// The attempt that is judged.
+/// The attempt to judge.
 pub(crate) struct Attempt<'a> {
     pub(crate) operation: &'a Operation,
     pub(crate) timeout: Duration,
@@ -45,8 +46,8 @@ impl Attempt<'_> {
                 let fault = connection_fault(&error, self.base_url);
                 return Err(self.failed(fault, None).with_source(error.without_url()));
             }
-            // A generated method fails without sending only where it can't make a
-            // request of its arguments, which ids and base URL rule out.
+            // A generated method fails before it sends only if it can't build the
+            // request, which the checks of ids and base URL rule out.
             None => return Err(self.failed(broken(), None)),
         };
         answer.drop_headers_with_secrets(self.redactor);
@@ -107,8 +108,8 @@ impl Attempt<'_> {
 
     /// Whether the start of the body may be shown.
     fn may_quote(&self, answer: &Answer) -> bool {
-        // The body of a success may hold a secret in a form that nothing recognises, and
-        // so may JSON in any answer to a call that makes one: these are not idempotent.
+        // The body of a success may hold a secret in an unknown form. So may JSON in any
+        // answer to a call that makes a secret; such a call is not idempotent.
         let is_json = answer.body.trim_ascii_start().starts_with(b"{");
         !answer.status.is_success() && (self.operation.idempotent || !is_json)
     }
@@ -123,7 +124,7 @@ impl Attempt<'_> {
     }
 
     /// Reads an answer with an error status. The envelope's lists are kept, even if the
-    /// rest of the body is odd.
+    /// rest of the body can't be read.
     fn refusal(&self, answer: &mut Answer) -> Fault {
         let envelope = Failure::read(&answer.body).ok();
         let is_refused = envelope.as_ref().is_some_and(|e| e.success == Some(false));
@@ -163,7 +164,7 @@ impl Attempt<'_> {
             Err(fault) => return Err(self.undecodable::<T>(answer, fault)),
         };
         self.keep_envelope(answer, &envelope);
-        // The API's own word for a failure takes precedence over a result.
+        // A failure that the API reports takes precedence over a result.
         if envelope.success == Some(false) {
             return Err(refused());
         }
@@ -187,7 +188,7 @@ impl Attempt<'_> {
             path,
             fault: mut words,
         } = fault;
-        // A fault with a path is in valid JSON, so only depth stops the search.
+        // A fault with a path is in valid JSON, so only its depth can stop the search.
         if T::IS_SHOWN_ONCE && !path.is_empty() && !rescue::places(&answer.body).is_whole {
             words += ", and the answer is nested too deeply to be searched for it";
         }
@@ -202,7 +203,8 @@ impl Attempt<'_> {
     fn keep_envelope<T>(&self, answer: &mut Answer, envelope: &Envelope<T>) {
         answer.errors = envelope.errors.clone();
         answer.messages = envelope.messages.clone();
-        // Other servers on the way have clocks of their own.
+        // Without the envelope, the `Date` may come from another server, such as a
+        // proxy.
         answer.api_time = envelope.success.and_then(|_| answer.date());
         for message in answer.errors.iter_mut().chain(&mut answer.messages) {
             message.redact(self.redactor);
@@ -219,19 +221,19 @@ fn broken() -> Fault {
     (ErrorKind::Interrupted, words.to_owned())
 }
 
-/// Returns the fault of a missing connection: TLS, a proxy, or anything else.
+/// Returns why there is no connection: TLS, a proxy, or anything else.
 fn connection_fault(error: &reqwest::Error, base_url: &BaseUrl) -> Fault {
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {
         if tls::is_fault(cause) {
             return (ErrorKind::Tls, "the TLS handshake failed".to_owned());
         }
-        // The HTTP client has no types for these.
+        // reqwest has no types for these errors.
         let words = cause.to_string();
         if words.contains("unsupported scheme") || words.contains("proxy authorization required") {
             return (ErrorKind::Proxy, UNUSABLE_PROXY.to_owned());
         }
-        // An `io::Error` has the source of the error that it holds, not that error.
+        // `io::Error::source` skips the error that the `io::Error` wraps.
         let held = cause
             .downcast_ref::<std::io::Error>()
             .and_then(std::io::Error::get_ref);

@@ -23,26 +23,26 @@ use crate::answer::redact::Redactor;
 use crate::call::{Settings, connect, trace};
 use crate::generated;
 
-/// The most memory that is reserved by the length that an answer claims.
+/// The maximum memory to reserve for the `Content-Length` of an answer.
 const MAX_RESERVED: usize = 64 * 1024;
 /// A status that no generated method decodes: the build refuses a fragment with it.
 const NOT_DECODED: StatusCode = StatusCode::NO_CONTENT;
 
-/// One attempt: the facts for its request, and the place for its result.
+/// One attempt: the parts of its request, and the slot for its result.
 #[derive(Clone)]
 pub(crate) struct Exchange {
     pub(crate) settings: Arc<Settings>,
     pub(crate) redactor: Redactor,
-    /// The headers besides those of the generated code.
+    /// The headers to add to those of the generated code.
     pub(crate) headers: Arc<HeaderMap>,
-    /// How long the attempt may take, the answer's body included.
+    /// The time limit of the attempt, including the answer's body.
     pub(crate) timeout: Duration,
     pub(crate) kept: Kept,
-    /// The attempt's span. Where it is disabled, the current one is a caller's.
+    /// The attempt's span. The current span is the caller's if this one is disabled.
     pub(crate) span: Span,
 }
 
-/// The place for the result of the attempt, which the hook fills.
+/// The slot for the result of the attempt, which the hook fills.
 pub(crate) type Kept = Arc<Mutex<Option<Exchanged>>>;
 
 /// The result of an attempt.
@@ -69,8 +69,8 @@ impl ClientHooks<Exchange> for generated::Client {
         _: &OperationInfo,
     ) -> reqwest::Result<reqwest::Response> {
         let exchange = &self.inner;
-        // The generator adds a header for the document's version, which
-        // Cloudflare's API does not know.
+        // The generator adds a header with the version of the document, which is not
+        // part of Cloudflare's API.
         request.headers_mut().remove("api-version");
         extend(request.headers_mut(), &exchange.headers);
         trace::request(&exchange.span, request.url(), &exchange.redactor);

@@ -13,9 +13,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 /// The clock of a client, for its retries, deadlines, rate limit and watches.
 ///
-/// [`ClientBuilder::clock`] sets it, so that a test does not have to wait. [`ManualClock`]
-/// is enough for most tests. The timeout of a single attempt does not use the clock, but
-/// real time.
+/// [`ClientBuilder::clock`] sets it, so that a test does not have to wait.
+/// [`ManualClock`] is enough for most tests. The timeout of a single attempt uses real
+/// time instead.
 ///
 /// ```
 /// use std::pin::Pin;

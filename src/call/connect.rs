@@ -1,5 +1,5 @@
-//! Notes whether an attempt ends while its connection is still being made, so that
-//! nothing of its request was sent.
+//! Detects an attempt that ends while it still connects, and so has sent nothing of its
+//! request.
 
 use std::cell::Cell;
 use std::pin::Pin;
@@ -8,11 +8,12 @@ use std::task::{Context, Poll};
 use tower::Service;
 
 tokio::task_local! {
-    /// Whether the attempt dropped a connection that was still being made.
+    /// Whether the attempt dropped a connection before it was established.
     static IS_UNCONNECTED: Cell<bool>;
 }
 
-/// Runs an attempt. Returns its output, and whether it ended without a connection.
+/// Runs an attempt. Returns its output, and whether it ended before it had a
+/// connection.
 pub(crate) async fn watch<F: Future>(attempt: F) -> (F::Output, bool) {
     let watched = async {
         let output = attempt.await;
@@ -21,7 +22,8 @@ pub(crate) async fn watch<F: Future>(attempt: F) -> (F::Output, bool) {
     IS_UNCONNECTED.scope(Cell::new(false), watched).await
 }
 
-/// The HTTP client's connector, which notes a connection that is dropped unfinished.
+/// Wraps the HTTP client's connector, and detects a connection that is dropped before
+/// it is established.
 #[derive(Clone)]
 pub(crate) struct WatchedConnector<S>(pub(crate) S);
 
@@ -49,9 +51,9 @@ where
     }
 }
 
-/// A connection that is being made. An attempt that times out drops it unfinished. An
-/// attempt that gets a connection of another call meanwhile does not: hyper finishes the
-/// connection in a task of its own, which has no attempt to note anything for.
+/// A connection that is being established. An attempt that times out drops it. An
+/// attempt that meanwhile reuses another call's connection does not: hyper then finishes
+/// this one in a separate task, where the task-local flag does not exist.
 struct Connection {
     is_made: bool,
 }

@@ -59,7 +59,8 @@ pub enum Event<'a> {
         /// The number of the attempt, from 1.
         attempt: u32,
     },
-    /// An attempt ended. It is not reported for a call that is dropped meanwhile.
+    /// An attempt ended. There is no such event if the call is dropped during the
+    /// attempt.
     #[non_exhaustive]
     AttemptEnded {
         /// The operation.
@@ -68,7 +69,8 @@ pub enum Event<'a> {
         attempt: u32,
         /// The status of the answer, if one came.
         status: Option<StatusCode>,
-        /// The error of the call if it ended now; `None` after a success.
+        /// The error that the call returns if it is not retried; `None` after a
+        /// success.
         error: Option<&'a Error>,
     },
     /// The call begins to wait.
@@ -158,7 +160,7 @@ impl Listener {
     }
 }
 
-/// A wait that goes on until this is dropped.
+/// A wait. Dropping it reports the end.
 pub(crate) struct Wait<'a> {
     listener: &'a Listener,
     operation: &'static str,

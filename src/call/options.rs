@@ -1,4 +1,4 @@
-//! Options for some calls of a client.
+//! Options for certain calls of a client.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,8 +8,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use crate::client::credentials;
 use crate::error::Error;
 
-/// Options that override the client's settings for some calls; passed to the function
-/// that [`Client::with`](crate::Client::with) and
+/// Options that override the client's settings for certain calls; passed to the
+/// function that [`Client::with`](crate::Client::with) and
 /// [`ServiceTokens::with`](crate::ServiceTokens::with) take.
 ///
 /// ```
@@ -30,7 +30,7 @@ use crate::error::Error;
 /// # }
 /// ```
 #[derive(Clone, Default)]
-#[must_use = "the options must be given back to have effect"]
+#[must_use = "options have no effect unless the function returns them"]
 pub struct CallOptions {
     pub(crate) timeout: Option<Duration>,
     pub(crate) deadline: Option<Duration>,
@@ -98,9 +98,9 @@ impl CallOptions {
         }
     }
 
-    /// Adds a header to the request. It takes precedence over the client's own of that
-    /// name, such as `User-Agent`. A call with one of the headers that credentials
-    /// travel in is refused before it is sent.
+    /// Adds a header to the request. It takes precedence over the client's own header
+    /// of that name, such as `User-Agent`. A call that sets `Host` or a header for
+    /// credentials is refused before it is sent.
     ///
     /// ```
     /// # use cf_service_tokens::{Client, ErrorKind};
@@ -140,7 +140,7 @@ impl CallOptions {
         match taken {
             None => Ok(&self.headers),
             Some(name) => Err(Error::invalid_request(format!(
-                "the client sets the header {name} itself, so a call can't set it"
+                "the client sets the header {name} itself; remove it from the call"
             ))),
         }
     }

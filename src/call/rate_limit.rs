@@ -1,8 +1,8 @@
 //! Keeps a client below the API's rate limit, so that it is never locked out.
 //!
-//! The API counts requests in windows, and refuses all requests for minutes after too
-//! many. Each answer states the requests left (`Ratelimit`) and the limit
-//! (`Ratelimit-Policy`), also where other programs share it.
+//! The API counts requests in windows of time. After too many it refuses all requests
+//! for minutes. Each answer states the requests left (`Ratelimit`) and the limit
+//! (`Ratelimit-Policy`), even if other programs share it.
 
 mod headers;
 mod window;
@@ -25,15 +25,15 @@ use window::Window;
 /// The longest time for which an answer can lock the client out.
 const MAX_WAIT: Duration = Duration::from_secs(60 * 60);
 
-/// A waiter looks at the limit at least this often, since the wake-up for the room that
-/// it waits for may have gone to a waiter that nobody polls.
+/// How often a waiter checks the limit. The notification that there is room may have
+/// gone to a waiter that is no longer polled.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-/// How many requests a client sends in a window of time.
+/// A limit on the number of requests that a client sends in a window of time.
 ///
-/// Calls beyond that wait for the next window, in no particular order; a call that
-/// would have to wait past its deadline fails at once. The limit that the API states
-/// in its answers takes precedence over the default. Where a limit is set, both
+/// Calls beyond the limit wait for the next window, in no particular order; a call that
+/// would have to wait past its deadline fails at once. The limit that the API states in
+/// its answers takes precedence over the default. If the caller sets a limit, both
 /// apply: a request is sent once both have room for it.
 ///
 /// ```
@@ -49,7 +49,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 pub struct RateLimit {
     /// The caller's own limit.
     own: Option<Rule>,
-    /// The API's, until an answer states it.
+    /// The API's limit, until an answer states it.
     api: Option<Rule>,
 }
 
@@ -104,7 +104,8 @@ impl RateLimit {
         }
     }
 
-    /// Returns no limit. Beyond its own, the API locks a caller out for five minutes.
+    /// Turns off the client's limit. The API locks out a caller that exceeds its own
+    /// limit for five minutes.
     ///
     /// ```
     /// # use cf_service_tokens::{Client, RateLimit};
@@ -128,7 +129,7 @@ pub(crate) struct Rule {
 
 /// Lets requests through as the limits allow.
 pub(crate) struct RateLimiter {
-    /// `None` where there is no limit.
+    /// `None` without a limit.
     limits: Option<Mutex<Limits>>,
     /// Notified when the available quota changes.
     change: Notify,
@@ -170,12 +171,12 @@ impl RateLimiter {
         }
     }
 
-    /// Waits until a request may be sent. Before it waits, it calls `announce` with the
-    /// time that this takes, and keeps the result until it has waited.
+    /// Waits until a request may be sent. Before it waits, it passes the expected wait
+    /// to `announce`, and holds the returned value during the wait.
     ///
     /// # Errors
     ///
-    /// The time to wait, at once, if it is not shorter than `patience`.
+    /// The time to wait, without waiting, if it is not shorter than `patience`.
     pub(crate) async fn enter<W>(
         &self,
         clock: &dyn Clock,
@@ -205,7 +206,8 @@ impl RateLimiter {
             let end = now.saturating_add(wait);
             if end >= give_up_at {
                 if announced.is_some() {
-                    // Pass on the wake-up for room that this waiter does not take.
+                    // Pass the notification on, since this waiter does not use the
+                    // room.
                     self.change.notify_one();
                 }
                 return Err(wait);
@@ -247,7 +249,7 @@ pub(crate) struct Permit<'a> {
 }
 
 impl Permit<'_> {
-    /// Takes over the limits that an answer states.
+    /// Updates the limits from the headers of an answer.
     pub(crate) fn answered(&self, clock: &dyn Clock, answer: &Answer) {
         let Some(limits) = &self.limiter.limits else {
             return;

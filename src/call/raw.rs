@@ -151,9 +151,9 @@ impl RawRequest {
     /// Makes the call, and reads the envelope's `result` strictly as a `T`: a field that
     /// does not fit is an error.
     ///
-    /// Where a success may have no result, `T` is an `Option` or, if it never has one,
-    /// `()`: null, an absent result, HTTP 204 and any answer to `HEAD` are errors for
-    /// other types.
+    /// Use an `Option` as `T` if a success may have no result, or `()` if it never has
+    /// one. For other types, null, an absent result, HTTP 204 and any answer to `HEAD`
+    /// are errors.
     ///
     /// ```
     /// use cf_service_tokens::{ErrorKind, Method, ServiceToken};
@@ -186,7 +186,7 @@ impl RawRequest {
     pub async fn send<T: DeserializeOwned>(self) -> Result<Response<T>, Error> {
         let url = self.url()?;
         let body = self.body.transpose().map_err(|error| {
-            Error::invalid_request("the body can't be written as JSON; its cause says more")
+            Error::invalid_request("the body can't be serialized as JSON; see the cause")
                 .with_source(error)
         })?;
         let operation = &Operation {
@@ -224,18 +224,20 @@ impl RawRequest {
             Err(Error::invalid_request(format!("the path {path:?} {fault}")))
         };
         if !self.path.starts_with('/') {
-            return refuse("does not begin with `/`; the path follows the base URL");
+            return refuse("does not begin with `/`; write the part that follows the base URL");
         }
         if self.path.contains(['?', '#']) {
             return refuse("contains a query or a fragment; add parameters with `query`");
         }
         let base_url = self.transport.settings.base_url.as_str();
         let Ok(mut url) = Url::parse(&format!("{base_url}{}", self.path)) else {
-            return refuse("can't be part of a URL");
+            return refuse("can't be part of a URL; percent-encode its special characters");
         };
-        // Dots in a path lead upwards, whether plain or encoded.
+        // The segment `..` leads upwards, whether plain or encoded.
         if !url.as_str().starts_with(&format!("{base_url}/")) || url.path().contains("//") {
-            return refuse("leads outside the base URL, or contains an empty segment");
+            return refuse(
+                "leaves the base URL or contains an empty segment; remove `.`, `..` and `//`",
+            );
         }
         if !self.query.is_empty() {
             url.query_pairs_mut().extend_pairs(&self.query);
@@ -255,7 +257,7 @@ impl RawRequest {
 
 impl fmt::Debug for RawRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Neither the query nor the body, nor a credential in the path.
+        // Leave out the query and the body, which may hold secrets.
         f.debug_struct("RawRequest")
             .field("method", &self.method)
             .field("path", &self.shown_path())

@@ -19,8 +19,8 @@ use crate::error::Error;
 /// `Retry-After`. If a pause would reach past the call's deadline, the call fails at once.
 ///
 /// All calls of a client and of its clones share a budget of retries. Each retry takes
-/// from it and each success gives a little back, so that a client of an API that is down
-/// soon tries each call only once.
+/// from it and each success gives a little back, so that, while the API is down, the
+/// client soon tries each call only once.
 ///
 /// ```
 /// use std::time::Duration;
@@ -73,7 +73,8 @@ impl Retry {
         Self::default().attempts(1)
     }
 
-    /// Sets the most attempts of a call, the first included. Zero counts as one.
+    /// Sets the maximum number of attempts of a call, including the first. Zero counts
+    /// as one.
     ///
     /// ```
     /// use std::time::Duration;
@@ -98,7 +99,7 @@ impl Retry {
         self
     }
 
-    /// Sets the longest first pause, and the longest pause of all.
+    /// Sets the maximum length of the first pause, and of any pause.
     ///
     /// See the example of [`attempts`](Self::attempts).
     #[must_use]
@@ -108,7 +109,7 @@ impl Retry {
         self
     }
 
-    /// Sets the seed of the jitter, so that a test gets the same pauses again.
+    /// Sets the seed of the jitter, so that the pauses of a test are reproducible.
     ///
     /// ```
     /// # use cf_service_tokens::{Client, Retry};
@@ -129,7 +130,8 @@ pub(crate) struct Retrier {
     random: Mutex<fastrand::Rng>,
 }
 
-/// Enough for a hundred retries in a row; a success pays for a fifth of one.
+/// The budget for retries: enough for a hundred in a row. A success earns a fifth of a
+/// retry.
 struct Budget(u32);
 
 impl Budget {

@@ -43,7 +43,7 @@ pub(crate) fn ended<T>(span: &Span, outcome: &Result<Response<T>, Error>) {
     }
 }
 
-/// Records a failure, by its status if that is one of an error.
+/// Records a failure: its HTTP status, or its kind if there is no error status.
 fn record_error(span: &Span, error: &Error) {
     match error.status().filter(|status| status.as_u16() >= 400) {
         Some(status) => span.record("error.type", status.as_str()),
@@ -123,11 +123,11 @@ pub(crate) fn rate_limited(wait: Duration) {
     debug!(target: TARGET, ?wait, "the rate limit has no room before the deadline");
 }
 
-/// Tells that the client's clock is not the API's.
+/// Warns that the client's clock differs from the API's.
 pub(crate) fn clock_skew(skew: TimeDelta) {
     warn!(
         target: TARGET,
         skew_minutes = skew.num_minutes(),
-        "the clock differs from the API's; set it: tokens expire by the API's"
+        "the clock differs from the API's, by which tokens expire; set the clock"
     );
 }

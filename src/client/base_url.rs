@@ -8,7 +8,7 @@ use crate::error::Error;
 
 const CLOUDFLARE: &str = "https://api.cloudflare.com/client/v4";
 
-/// A URL that credentials may be sent to.
+/// A URL to which credentials may be sent.
 #[derive(Clone)]
 pub(crate) struct BaseUrl {
     url: Url,
@@ -35,7 +35,7 @@ impl BaseUrl {
             "https" => Ok(base_url),
             "http" if allow_http || base_url.is_loopback() => Ok(base_url),
             "http" => refuse(
-                "is http, which would show the credentials to the network; use https, or allow it with `allow_http`",
+                "uses http, which would send the credentials unencrypted; use https, or allow http with `allow_http`",
             ),
             _ => refuse("is neither https nor http; use https"),
         }
@@ -46,7 +46,7 @@ impl BaseUrl {
         Self::parse(CLOUDFLARE, "the base URL", false)
     }
 
-    /// Returns the URL without its last slash, which would double that of the path.
+    /// Returns the URL without a slash at the end, since the path begins with one.
     pub(crate) fn as_str(&self) -> &str {
         self.url.as_str().trim_end_matches('/')
     }
@@ -59,13 +59,13 @@ impl BaseUrl {
         self.url.port_or_known_default()
     }
 
-    /// Returns the server as errors name it, such as `api.cloudflare.com:443`.
+    /// Returns the server for errors, such as `api.cloudflare.com:443`.
     pub(crate) fn host_and_port(&self) -> String {
         let port = self.port().map(|port| format!(":{port}"));
         format!("{}{}", self.host(), port.unwrap_or_default())
     }
 
-    /// Returns the target of a redirect from here.
+    /// Returns the target of a redirect from this URL.
     pub(crate) fn join(&self, location: &str) -> Option<Url> {
         self.url.join(location).ok()
     }

@@ -98,13 +98,14 @@ impl ClientBuilder {
     /// | `CLOUDFLARE_BASE_URL` | [`base_url`](Self::base_url) |
     /// | `CLOUDFLARE_ACCOUNT_ID` | [`account_id`](Self::account_id) |
     ///
-    /// Credentials set on the builder replace those of the environment whole:
-    /// the two are never mixed. An empty variable counts as unset.
-    /// [`build`](Self::build) reports a variable that is needed and can't be used.
+    /// Credentials set on the builder replace all credentials in the environment: the
+    /// client never mixes the two. An empty variable counts as unset.
+    /// [`build`](Self::build) returns an error for a variable that is needed and can't
+    /// be used.
     ///
-    /// Service keys (`CLOUDFLARE_API_USER_SERVICE_KEY`) stopped working on
-    /// 2026-09-30. Beside other credentials the variable is ignored; without them
-    /// [`build`](Self::build) says to create an API token.
+    /// Service keys (`CLOUDFLARE_API_USER_SERVICE_KEY`) stopped working on 2026-09-30.
+    /// The client ignores the variable if there are other credentials. Otherwise the
+    /// error of [`build`](Self::build) says to create an API token.
     ///
     /// ```
     /// use std::time::Duration;
@@ -143,8 +144,8 @@ impl ClientBuilder {
         self
     }
 
-    /// Authenticates with the global API key of the user who has this e-mail
-    /// address. An API token, which can be limited to service tokens, is better.
+    /// Authenticates with the global API key of the user who has this e-mail address.
+    /// Prefer an API token, which can be limited to service tokens.
     ///
     /// ```
     /// use cf_service_tokens::{Client, ErrorKind};
@@ -179,9 +180,9 @@ impl ClientBuilder {
         self
     }
 
-    /// Allows a base URL without TLS that leads to another machine, such as a
-    /// gateway in a network that is trusted. **The credentials are visible to
-    /// anyone who can see the traffic.**
+    /// Allows a base URL without TLS that leads to another machine, such as a gateway
+    /// in a trusted network. **The credentials are visible to anyone who can see the
+    /// traffic.**
     ///
     /// ```
     /// # use cf_service_tokens::Client;
@@ -221,10 +222,10 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets how long a call may take as a whole, all its attempts and the pauses
-    /// between them included; 3 minutes by default, and 15 minutes for each call of
-    /// a renewal. Three minutes let a `Retry-After` of two, which Cloudflare documents,
-    /// pass once.
+    /// Sets how long a call may take as a whole, including all attempts and the pauses
+    /// between them; 3 minutes by default, and 15 minutes for each call of a renewal.
+    /// Three minutes leave time for one `Retry-After` of two minutes, which Cloudflare
+    /// documents.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -258,7 +259,7 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets the clock of the client; that of the system by default.
+    /// Sets the clock of the client; the system clock by default.
     ///
     /// See the examples of [`Clock`] and [`ManualClock`](crate::ManualClock).
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
@@ -266,8 +267,8 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets the most bytes that an answer's body may have; 4 MiB by default. Zero is
-    /// refused by [`build`](Self::build).
+    /// Sets the maximum size of an answer's body, in bytes; 4 MiB by default.
+    /// [`build`](Self::build) refuses zero.
     ///
     /// ```
     /// use cf_service_tokens_simulator::{Fault, Simulator};
@@ -303,14 +304,14 @@ impl ClientBuilder {
 
     /// Changes settings of the HTTP client, such as its proxies, TLS and connections.
     ///
-    /// The function gets the builder with the client's own settings, and returns it
-    /// changed. Redirects and reqwest's own retries stay off, whatever it sets: the one
-    /// would carry credentials to another host, the other repeat a call that must not be
-    /// repeated. [`Client::with_credentials`] makes another client on the same
-    /// connections.
+    /// The function receives reqwest's builder with the client's own settings, and
+    /// returns it with its changes. Redirects and reqwest's own retries stay off,
+    /// whatever the function sets: a redirect would send the credentials to another
+    /// host, and a retry could repeat a call that must not be repeated.
+    /// [`Client::with_credentials`] makes another client on the same connections.
     ///
     /// With the feature `rustls-no-provider` and without `rustls`, [`build`](Self::build)
-    /// needs an installed crypto provider, even if the function sets up TLS of its own.
+    /// needs an installed crypto provider, even if the function configures TLS itself.
     ///
     /// ```
     /// # use cf_service_tokens::Client;
@@ -331,8 +332,8 @@ impl ClientBuilder {
     /// Sets a function that receives an event for each attempt and wait, such as to show
     /// progress or to count requests.
     ///
-    /// It runs in the call's own task, which waits for it; the client holds no lock
-    /// meanwhile, so other calls go on and the function may make calls itself.
+    /// It runs in the task of the call, and delays that call. The client holds no lock
+    /// while it runs, so other calls continue, and the function may itself make calls.
     ///
     /// See the example of [`Event`].
     pub fn on_event(mut self, function: impl Fn(&Event<'_>) + Send + Sync + 'static) -> Self {
@@ -454,13 +455,12 @@ fn http_client(
         Some(settings) => settings(builder),
         None => builder,
     };
-    // After the caller's settings: a redirect would carry credentials to another host, and
-    // a foreign retry would repeat a call that must not be repeated.
+    // Override the caller's settings: a redirect would send the credentials to another
+    // host, and a retry by reqwest could repeat a call that must not be repeated.
     let builder = builder
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never());
     builder.build().map_err(|error| {
-        Error::configuration("the HTTP client can't be set up; its cause says more")
-            .with_source(error)
+        Error::configuration("could not set up the HTTP client; see the cause").with_source(error)
     })
 }

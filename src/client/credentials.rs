@@ -9,7 +9,7 @@ use crate::error::{Error, ErrorKind};
 const X_AUTH_EMAIL: HeaderName = HeaderName::from_static("x-auth-email");
 const X_AUTH_KEY: HeaderName = HeaderName::from_static("x-auth-key");
 
-/// The headers that credentials travel in.
+/// The headers that carry credentials.
 pub(crate) const HEADERS: [HeaderName; 3] = [header::AUTHORIZATION, X_AUTH_EMAIL, X_AUTH_KEY];
 
 /// The credentials of a client; passed to
@@ -38,8 +38,8 @@ pub enum Credentials {
 }
 
 impl Credentials {
-    /// Returns the credentials of the builder, or else those of the environment. The two
-    /// are never mixed.
+    /// Returns the builder's credentials, or else the environment's, but never a mix of
+    /// the two.
     pub(crate) fn choose(
         explicit: Vec<Self>,
         environment: Option<&Environment>,
@@ -121,7 +121,7 @@ impl Credentials {
         }
     }
 
-    /// Returns the name of this way of authenticating, for people.
+    /// Returns the name of the authentication scheme, for people.
     pub(crate) fn scheme(&self) -> &'static str {
         match self {
             Self::ApiToken(_) => "an API token",
@@ -130,7 +130,7 @@ impl Credentials {
     }
 }
 
-/// Returns the error of credentials that are missing, or that no request can carry.
+/// Returns the error for credentials that are missing or can't be sent.
 fn unusable(words: impl Into<String>) -> Error {
     Error::new(ErrorKind::Credentials, words)
 }
@@ -141,12 +141,12 @@ fn half_of_a_global_key(set: &str, missing: &str) -> Error {
     ))
 }
 
-/// Returns the error of an environment without credentials.
+/// Returns the error for an environment without credentials.
 fn none(environment: &Environment) -> Error {
     let variables = [API_TOKEN, EMAIL, API_KEY];
     let empty = variables.iter().find(|name| environment.is_empty(name));
     unusable(match empty {
-        // CI systems set the variable of a secret that is missing to nothing.
+        // CI systems set the variable of a missing secret to an empty value.
         Some(name) => format!("{name} is set but empty; give it a value or unset it"),
         None => format!(
             "the environment has no credentials in {}; set {API_TOKEN}",

@@ -10,12 +10,13 @@ use crate::error::Error;
 pub(crate) const API_TOKEN: &str = "CLOUDFLARE_API_TOKEN";
 pub(crate) const EMAIL: &str = "CLOUDFLARE_EMAIL";
 pub(crate) const API_KEY: &str = "CLOUDFLARE_API_KEY";
-/// Older setups still have it. It is read only to say that it no longer works.
+/// Older setups still set it. The client reads it only to report that it no longer
+/// works.
 pub(crate) const USER_SERVICE_KEY: &str = "CLOUDFLARE_API_USER_SERVICE_KEY";
 pub(crate) const BASE_URL: &str = "CLOUDFLARE_BASE_URL";
 pub(crate) const ACCOUNT_ID: &str = "CLOUDFLARE_ACCOUNT_ID";
 
-/// The variables as they were when the builder was made.
+/// The variables as they were when the builder was created.
 pub(crate) struct Environment {
     variables: HashMap<&'static str, Result<SecretString, env::VarError>>,
 }
@@ -45,7 +46,7 @@ impl Environment {
         match self.variables.get(name) {
             Some(Ok(value)) if !value.expose_secret().is_empty() => Ok(Some(value.clone())),
             Some(Err(env::VarError::NotUnicode(_))) => Err(Error::configuration(format!(
-                "{name} is set to something that is not text; set it again or unset it"
+                "{name} is not valid UTF-8; set it again or unset it"
             ))),
             _ => Ok(None),
         }
@@ -58,7 +59,7 @@ impl Environment {
         Ok(value.map(|value| value.expose_secret().to_owned()))
     }
 
-    /// Whether the variable is set to the empty text.
+    /// Whether the variable is set but empty.
     pub(crate) fn is_empty(&self, name: &str) -> bool {
         matches!(self.variables.get(name), Some(Ok(value)) if value.expose_secret().is_empty())
     }

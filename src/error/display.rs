@@ -8,9 +8,9 @@ use crate::answer::Answer;
 use crate::answer::meaning::Meaning;
 use crate::answer::message::ApiMessage;
 
-/// The most characters of a text from the server that are shown.
+/// The maximum number of characters of a text from the server to show.
 const MAX_PROSE: usize = 500;
-/// The most entries of `errors`, with their causes, that are shown.
+/// The maximum number of entries of `errors`, including their causes, to show.
 const MAX_MESSAGES: usize = 10;
 
 impl Error {
@@ -58,7 +58,7 @@ impl Error {
             ErrorKind::Connect => Some("check the network, the proxy settings and the base URL"),
             ErrorKind::Tls => Some("check the system's certificates and clock, and the base URL"),
             ErrorKind::Proxy => Some(
-                "check HTTPS_PROXY and ALL_PROXY: the proxy's URL begins with `http://` or `https://`, and contains the user name and the password that the proxy requires",
+                "check HTTPS_PROXY and ALL_PROXY: the proxy's URL must begin with `http://` or `https://`, and contain the user name and the password if the proxy requires them",
             ),
             ErrorKind::Redirect => Some("check the base URL"),
             // The caller holds the answer.
@@ -157,7 +157,7 @@ fn sentence(text: &str) -> Prose<'_> {
     Prose(text.strip_suffix('.').unwrap_or(text))
 }
 
-/// A text from the server: cut, and with control characters escaped.
+/// A text from the server: truncated, and with control characters escaped.
 pub(crate) struct Prose<'a>(pub(crate) &'a str);
 
 impl fmt::Display for Prose<'_> {
@@ -176,7 +176,7 @@ impl fmt::Display for Prose<'_> {
     }
 }
 
-/// Whether a character controls a terminal, or turns the direction of the text.
+/// Whether a character controls a terminal or changes the direction of the text.
 fn is_control(character: char) -> bool {
     character.is_control()
         || matches!(character, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
@@ -202,7 +202,7 @@ impl fmt::Display for Error {
             };
             write!(f, "{separator} `{}`", Prose(place))?;
         }
-        // A program that has a next step of its own leaves this one out.
+        // `{:#}` is for programs that give their own advice.
         if let Some(advice) = self.advice().filter(|_| !f.alternate()) {
             write!(f, "; {advice}")?;
         }
@@ -210,8 +210,8 @@ impl fmt::Display for Error {
     }
 }
 
-/// The same text in one line, with the causes: a program whose `main` returns an error
-/// shows it to its users.
+/// Writes the same text and the causes in one line, since Rust prints the `Debug` of an
+/// error that `main` returns.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Not `Display::fmt`: in `{:#?}` it would leave out the advice.

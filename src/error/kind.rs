@@ -19,16 +19,16 @@ use std::fmt;
 pub enum ErrorKind {
     /// The client's configuration is faulty. No call was made.
     Configuration,
-    /// There are no credentials, or several, or no request can carry them. No call was
-    /// made.
+    /// There are no credentials, or several, or they can't be sent in a header. No call
+    /// was made.
     Credentials,
     /// A text can't be an id. No call was made.
     InvalidId,
     /// The API could not accept the request. No call was made.
     InvalidRequest,
-    /// [`find`](crate::ServiceTokens::find) found no token of the name.
+    /// [`find`](crate::ServiceTokens::find) found no token with the name.
     NoMatch,
-    /// [`find`](crate::ServiceTokens::find) found several tokens of the name.
+    /// [`find`](crate::ServiceTokens::find) found several tokens with the name.
     Ambiguous,
     /// The client's own [`RateLimit`](crate::RateLimit) would delay the call past its
     /// deadline. Nothing was sent.
@@ -37,8 +37,8 @@ pub enum ErrorKind {
     Connect,
     /// The TLS handshake failed. Nothing was sent.
     Tls,
-    /// The proxy can't be used: its URL has an unsupported scheme, or it wants a user
-    /// name and a password. Nothing reached the API.
+    /// The proxy can't be used: its URL has an unsupported scheme, or it requires a
+    /// user name and a password. Nothing reached the API.
     Proxy,
     /// There was no complete answer in time.
     Timeout,
@@ -61,7 +61,7 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
-    /// Returns the kind in one word, for machines.
+    /// Returns the name of the kind, for programs.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Configuration => "configuration",

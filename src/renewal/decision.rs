@@ -20,7 +20,7 @@ pub enum Decision {
     Renew(RenewReason),
     /// The token needs no renewal.
     Skip(SkipReason),
-    /// The token can't be renewed, and somebody should look at it.
+    /// The token can't be renewed, which needs a person's attention.
     Unable(UnableReason),
 }
 

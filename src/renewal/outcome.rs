@@ -130,7 +130,7 @@ impl TokenRenewal {
 }
 
 impl RenewalOutcome {
-    /// Returns whether the token's expiry did not move, so that somebody should look at it.
+    /// Returns whether the token's expiry did not move, which needs a person's attention.
     ///
     /// See the example of [`RenewalOutcome`].
     pub fn is_at_risk(&self) -> bool {
@@ -192,17 +192,17 @@ impl fmt::Display for RenewalError {
             Self::Call(error) => error.fmt(f),
             Self::OtherToken { id: Some(id) } => write!(
                 f,
-                "the API reported success, but for another token, {}; look at both tokens",
+                "the API reported success, but for another token, {}; check both tokens",
                 id.escape_debug()
             ),
             Self::OtherToken { id: None } => f.write_str(
-                "the API reported success, but did not name the token; look at the token",
+                "the API reported success, but did not name the token; check the token",
             ),
             Self::NotExtended {
                 expires_at: Some(expires_at),
             } => write!(
                 f,
-                "the API reported success, but the token still expires at {}; look at it in the dashboard",
+                "the API reported success, but the token still expires at {}; check it in the dashboard",
                 shown(*expires_at)
             ),
             Self::NoRuntime => f.write_str(
@@ -210,7 +210,7 @@ impl fmt::Display for RenewalError {
             ),
             Self::Deserialized(message) => f.write_str(message),
             Self::NotExtended { expires_at: None } => f.write_str(
-                "the API reported success, but did not say when the token expires now; look at it in the dashboard",
+                "the API reported success, but did not say when the token expires now; check it in the dashboard",
             ),
         }
     }

@@ -25,8 +25,8 @@ use crate::tokens::ServiceTokens;
 use crate::tokens::list::{NextPage, Pages};
 use crate::tokens::requests::UpdateServiceToken;
 
-/// The deadline of each call, if neither the client nor the call sets one. A client that
-/// is locked out must wait for five minutes, and the calls of a pass share the rate limit.
+/// The deadline of each call, if neither the client nor the call sets one. A lock-out
+/// takes five minutes, and the calls of a pass share the rate limit.
 const DEADLINE: Duration = Duration::from_secs(15 * 60);
 
 /// An event of a pass over an account.
@@ -73,9 +73,9 @@ pub enum RenewalEvent {
 /// Await it to get the report. It is also a [`Stream`] of events, which ends with the
 /// report. Nothing happens until it is polled.
 ///
-/// Poll it inside a tokio runtime, where it runs its calls as tasks: a caller that stops
-/// polling for any time costs no call its time. Outside of a runtime, or after the runtime
-/// has shut down, the pass ends with [`RenewalError::NoRuntime`].
+/// Poll it inside a tokio runtime, where it runs its calls as tasks: they continue while
+/// the caller does not poll. Outside of a runtime, or after the runtime has shut down,
+/// the pass ends with [`RenewalError::NoRuntime`].
 ///
 /// To stop a pass, drop it: no more calls are made, and tokens that were being renewed may
 /// have been renewed.
@@ -133,7 +133,7 @@ impl Stream for Renewal {
     type Item = RenewalEvent;
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        // `self.next()` would be that of the stream, which ends up here again.
+        // `self.next()` would call the stream's method, which calls this one.
         pin!(Self::next(self.get_mut())).poll(context)
     }
 }
@@ -147,10 +147,10 @@ impl fmt::Debug for Renewal {
 impl ServiceTokens {
     /// Renews the due tokens of the account, as the policy says.
     ///
-    /// The pass lists the tokens a page at a time. Then it renews the due ones in the order
-    /// in which they expire, and verifies each answer: it must be about the same token, with
-    /// an expiry that moved. A token that can't be renewed stops no other. Credentials that
-    /// the API does not accept stop the pass.
+    /// The pass lists the tokens a page at a time. Then it renews the due ones in the
+    /// order in which they expire, and verifies each answer: it must be about the same
+    /// token, with an expiry that moved. A token that can't be renewed does not stop the
+    /// others. Credentials that the API rejects stop the pass.
     ///
     /// Tokens fall due by the API's clock, which the listing shows; see
     /// [`RenewalReport::clock_skew`].
@@ -417,8 +417,8 @@ impl Listing {
     }
 }
 
-/// Makes a call in a task, so that it goes on while the caller does not poll the pass. The
-/// task is aborted when the pass is dropped.
+/// Makes a call in a task, so that it continues while the caller does not poll the pass.
+/// The task is aborted when the pass is dropped.
 fn spawn<T: Send + 'static>(
     tasks: &mut JoinSet<T>,
     call: impl Future<Output = T> + Send + 'static,

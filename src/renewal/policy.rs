@@ -1,4 +1,4 @@
-//! Which tokens are renewed, when, and by how much.
+//! The policy of a renewal: which tokens are renewed, when, and by how much.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use crate::renewal::shard::Shard;
 /// How long a token is valid after a refresh.
 const A_YEAR: TimeDelta = TimeDelta::hours(8760);
 
-/// Which tokens of an account are renewed, when, and by how much.
+/// Selects the tokens of an account that are renewed, when, and by how much.
 ///
 /// By default, every enabled token that expires within 30 days, or expired less than 30 days
 /// ago, is refreshed.

@@ -174,7 +174,7 @@ impl RenewalReport {
     /// Adds a token that was due.
     pub(super) fn note(&mut self, token: TokenRenewal, now: DateTime<Utc>) {
         if token.outcome.is_at_risk() {
-            // An expired token does not hurry the next pass.
+            // An expired token does not bring the next pass forward.
             let expires_at = token.expires_at.filter(|at| *at > now);
             self.note_deadlines(None, expires_at);
         }

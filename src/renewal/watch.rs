@@ -190,7 +190,7 @@ impl Watch {
         self
     }
 
-    /// Begins the next pass at once, if the watch pauses. A pass that is running goes on.
+    /// Begins the next pass at once, if the watch pauses. A running pass continues.
     ///
     /// ```
     /// use cf_service_tokens::renewal::{RenewalPolicy, WatchEvent};
@@ -215,9 +215,9 @@ impl Watch {
         }
     }
 
-    /// Sets the tokens that later passes renew: those of the same account, of a client with
-    /// new [credentials](crate::Client::with_credentials). A pass that is running goes on
-    /// with the earlier ones.
+    /// Sets the tokens that later passes renew: those of the same account, of a client
+    /// with new [credentials](crate::Client::with_credentials). A running pass continues
+    /// with the earlier tokens.
     ///
     /// ```
     /// use cf_service_tokens::Credentials;
@@ -367,7 +367,7 @@ impl Stream for Watch {
     type Item = WatchEvent;
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        // `self.next()` may become that of the stream, which ends up here again.
+        // `self.next()` may resolve to the stream's method, which calls this one.
         pin!(Self::next(self.get_mut())).poll(context).map(Some)
     }
 }

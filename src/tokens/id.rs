@@ -95,7 +95,7 @@ mod sealed {
     }
 }
 
-/// Returns the error of a text that can't be an id.
+/// Returns the error for a text that can't be an id.
 fn invalid(what: &str, id: &str, fault: &str, hint: &str) -> Error {
     // A secret that is pasted as an id must not be printed.
     let shown = match id.len() {
@@ -106,7 +106,7 @@ fn invalid(what: &str, id: &str, fault: &str, hint: &str) -> Error {
     Error::new(ErrorKind::InvalidId, words)
 }
 
-/// Returns the error of a call about a token with an unknown id.
+/// Returns the error for a token without an id.
 fn without_id(name: Option<&str>) -> Error {
     let name = name.map(|name| format!(" {name:?}")).unwrap_or_default();
     let words = format!("the service token{name} has no id; take its id from a listing");

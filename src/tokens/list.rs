@@ -16,8 +16,8 @@ use crate::tokens::ServiceTokens;
 /// The documented maximum of `per_page`, which is also its default.
 pub(crate) const MAX_PER_PAGE: u32 = 1000;
 
-/// The number of tokens at which a listing fails, in case the server invents new ones. By
-/// default, an account has 50.
+/// The number of tokens at which a listing fails, in case the server returns new ones
+/// without end. By default, an account has 50.
 const MAX_TOKENS: u64 = 10_000;
 /// The size at which a listing fails, which has room for that many tokens of usual size.
 const MAX_LISTING_BYTES: usize = 5 * 1024 * 1024;
@@ -189,15 +189,15 @@ impl ListServiceTokens {
         self.tokens.page(&self.filter, page).await
     }
 
-    /// Returns all tokens as a stream, which asks for a page when the one before is
+    /// Returns all tokens as a stream, which requests a page when the previous one is
     /// used up, and keeps one page in memory.
     ///
-    /// The listing ends when the API's counts say that it is complete, so most accounts cost
-    /// one request. If the API returns no counts or contradictory ones, and with a
+    /// The listing ends when the API's counts say that it is complete, so most accounts
+    /// cost one request. If the API returns no counts or contradictory ones, and with a
     /// [`name`](Self::name) or [`search`](Self::search), which the counts may ignore, the
     /// listing goes on until a page contains no new token. The stream returns each token
-    /// once. It may miss tokens that are created or deleted meanwhile, since the API numbers
-    /// its pages.
+    /// once. It may miss tokens if others are created or deleted meanwhile, since the API
+    /// numbers its pages.
     ///
     /// After an error the stream ends. An error of the kind
     /// [`Decode`](crate::ErrorKind::Decode) says that the listing is incomplete: a page
@@ -309,7 +309,7 @@ pub(crate) type NextPage = Option<(Vec<ServiceToken>, Pages)>;
 pub(crate) struct Pages {
     list: ListServiceTokens,
     progress: Progress,
-    /// Whether the page before was the last one.
+    /// Whether the previous page was the last one.
     is_last: bool,
 }
 

@@ -33,7 +33,7 @@ fn child() {
     ignore = "without TLS there is no client of an https API"
 )]
 fn an_api_token_alone_is_enough() {
-    insta::assert_snapshot!(build("environment", &[("CLOUDFLARE_API_TOKEN", "canary")]), @r#"Client { base_url: "https://api.cloudflare.com/client/v4", default_account: None, .. }; Err(no account is configured; name one to `account`, or set CLOUDFLARE_ACCOUNT_ID)"#);
+    insta::assert_snapshot!(build("environment", &[("CLOUDFLARE_API_TOKEN", "canary")]), @r#"Client { base_url: "https://api.cloudflare.com/client/v4", default_account: None, .. }; Err(no account is configured; pass one to `account`, or set CLOUDFLARE_ACCOUNT_ID)"#);
 }
 
 #[test]
@@ -182,7 +182,10 @@ fn an_empty_variable_counts_as_unset() {
 #[test]
 fn base_urls_that_would_leak_or_lead_nowhere() {
     for (url, words) in [
-        ("http://api.example.com", "would show the credentials"),
+        (
+            "http://api.example.com",
+            "would send the credentials unencrypted",
+        ),
         ("ftp://api.example.com", "neither https nor http"),
         ("api.example.com", "is not a URL"),
         (
@@ -214,10 +217,10 @@ fn what_is_explicit_replaces_the_environment_whole() {
         ("CLOUDFLARE_API_USER_SERVICE_KEY", "canary"),
         ("CLOUDFLARE_BASE_URL", "https://environment.example/v4"),
     ];
-    insta::assert_snapshot!(build("explicit token", &clash), @r#"Client { base_url: "https://environment.example/v4", default_account: None, .. }; Err(no account is configured; name one to `account`, or set CLOUDFLARE_ACCOUNT_ID)"#);
+    insta::assert_snapshot!(build("explicit token", &clash), @r#"Client { base_url: "https://environment.example/v4", default_account: None, .. }; Err(no account is configured; pass one to `account`, or set CLOUDFLARE_ACCOUNT_ID)"#);
     insta::assert_snapshot!(
         build("explicit url", &[("CLOUDFLARE_API_TOKEN", "t"), ("CLOUDFLARE_BASE_URL", "nonsense")]),
-        @r#"Client { base_url: "https://explicit.example/v4", default_account: None, .. }; Err(no account is configured; name one to `account`, or set CLOUDFLARE_ACCOUNT_ID)"#
+        @r#"Client { base_url: "https://explicit.example/v4", default_account: None, .. }; Err(no account is configured; pass one to `account`, or set CLOUDFLARE_ACCOUNT_ID)"#
     );
 }
 
@@ -226,5 +229,5 @@ fn what_is_explicit_replaces_the_environment_whole() {
 fn https_without_tls_names_the_features() {
     let error = Client::builder().api_token("token").build().unwrap_err();
     assert!(error.is_configuration());
-    insta::assert_snapshot!(error, @"https needs TLS: turn on the feature `rustls`, `rustls-no-provider` or `native-tls` of cf-service-tokens, or set up TLS with `http_client`");
+    insta::assert_snapshot!(error, @"https needs TLS; enable the feature `rustls`, `rustls-no-provider` or `native-tls` of cf-service-tokens, or set up TLS with `http_client`");
 }

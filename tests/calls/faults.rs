@@ -887,7 +887,7 @@ async fn a_proxy_that_wants_a_password_is_asked_once() {
         assert!(error.is_connect() && !error.is_transient() && !error.may_have_been_applied());
         assert_eq!((error.attempts(), server.requests().len()), (1, 1));
         if base_url.starts_with("https") {
-            insta::assert_snapshot!(error, @"refresh account service token: could not use the proxy; check HTTPS_PROXY and ALL_PROXY: the proxy's URL begins with `http://` or `https://`, and contains the user name and the password that the proxy requires");
+            insta::assert_snapshot!(error, @"refresh account service token: could not use the proxy; check HTTPS_PROXY and ALL_PROXY: the proxy's URL must begin with `http://` or `https://`, and contain the user name and the password if the proxy requires them");
         }
     }
 }

@@ -183,15 +183,15 @@ async fn paths_that_lead_elsewhere_never_reach_the_wire() {
     }
     assert_eq!(server.requests(), [""; 0]);
     insta::assert_snapshot!(said.join("\n"), @r#"
-    the path "accounts" does not begin with `/`; the path follows the base URL
-    the path "" does not begin with `/`; the path follows the base URL
-    the path "@evil.example/" does not begin with `/`; the path follows the base URL
-    the path "//evil.example/" leads outside the base URL, or contains an empty segment
-    the path "/../user" leads outside the base URL, or contains an empty segment
-    the path "/a/../../user" leads outside the base URL, or contains an empty segment
-    the path "/%2e%2e/user" leads outside the base URL, or contains an empty segment
-    the path "/a\\..\\..\\user" leads outside the base URL, or contains an empty segment
-    the path "/a//b" leads outside the base URL, or contains an empty segment
+    the path "accounts" does not begin with `/`; write the part that follows the base URL
+    the path "" does not begin with `/`; write the part that follows the base URL
+    the path "@evil.example/" does not begin with `/`; write the part that follows the base URL
+    the path "//evil.example/" leaves the base URL or contains an empty segment; remove `.`, `..` and `//`
+    the path "/../user" leaves the base URL or contains an empty segment; remove `.`, `..` and `//`
+    the path "/a/../../user" leaves the base URL or contains an empty segment; remove `.`, `..` and `//`
+    the path "/%2e%2e/user" leaves the base URL or contains an empty segment; remove `.`, `..` and `//`
+    the path "/a\\..\\..\\user" leaves the base URL or contains an empty segment; remove `.`, `..` and `//`
+    the path "/a//b" leaves the base URL or contains an empty segment; remove `.`, `..` and `//`
     the path "/a" contains a query or a fragment; add parameters with `query`
     the path "/a" contains a query or a fragment; add parameters with `query`
     "#);

@@ -247,7 +247,7 @@ async fn a_connection_that_breaks_during_the_handshake_is_retried() {
 fn a_missing_crypto_provider_is_a_configuration_error() {
     let said = in_a_child("tls::child", NO_PROVIDER, &[]);
     if cfg!(all(feature = "rustls-no-provider", not(feature = "rustls"))) {
-        let expected = "rustls has no crypto provider: install one before the client is built, such as with `rustls::crypto::ring::default_provider().install_default()`, or turn on the feature `rustls`, which has one (Configuration)";
+        let expected = "rustls has no crypto provider: install one before the client is built, such as with `rustls::crypto::ring::default_provider().install_default()`, or enable the feature `rustls`, which includes one (Configuration)";
         assert_eq!(said, format!("{expected}; {expected}"));
     } else {
         assert_eq!(said, "built; built");
@@ -326,7 +326,7 @@ fn a_proxy_of_an_unsupported_scheme_is_named_as_the_fault() {
         "https://api.example.test",
         &[("ALL_PROXY", "socks5h://127.0.0.1:1080")],
     );
-    insta::assert_snapshot!(said, @"get account service token: could not use the proxy; check HTTPS_PROXY and ALL_PROXY: the proxy's URL begins with `http://` or `https://`, and contains the user name and the password that the proxy requires");
+    insta::assert_snapshot!(said, @"get account service token: could not use the proxy; check HTTPS_PROXY and ALL_PROXY: the proxy's URL must begin with `http://` or `https://`, and contain the user name and the password if the proxy requires them");
 }
 
 #[tokio::test]

@@ -390,12 +390,12 @@ async fn a_success_that_moved_nothing_is_a_failure() {
     let (_, report) = report_of(token(1, SOON), token(1, SOON)).await;
     insta::assert_snapshot!(table(&report), @"
     1 token: 1 failed; not renewed: token 1
-    token 1                2026-11-30  failed: the API reported success, but the token still expires at 2026-11-30 00:00 UTC; look at it in the dashboard
+    token 1                2026-11-30  failed: the API reported success, but the token still expires at 2026-11-30 00:00 UTC; check it in the dashboard
     ");
     let (_, report) = report_of(token(2, LATER), token(2, LATER)).await;
     insta::assert_snapshot!(table(&report), @"
     1 token: 1 failed; not renewed: token 1
-    token 1                2026-11-30  failed: the API reported success, but for another token, f174e90a-fafe-4643-bbbc-000000000002; look at both tokens
+    token 1                2026-11-30  failed: the API reported success, but for another token, f174e90a-fafe-4643-bbbc-000000000002; check both tokens
     ");
 }
 

@@ -1,4 +1,4 @@
-//! The clock of the API, as its answers show it.
+//! The clock of the API, read from its answers.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -9,13 +9,13 @@ use crate::answer::Answer;
 use crate::call::clock::{Clock, signed};
 use crate::call::trace;
 
-/// The difference between the client's clock and the API's that is ignored.
+/// The largest difference between the client's clock and the API's that is ignored.
 const TOLERANCE: TimeDelta = TimeDelta::minutes(5);
 
 /// The clock of the API, by which tokens and secrets expire.
 ///
-/// The `Date` of the API's answers shows it. Before the first answer, and as long as the
-/// two agree, it is the client's clock.
+/// The `Date` of the API's answers shows it. Before the first answer, and while the two
+/// agree, this is the client's clock.
 pub(crate) struct ApiClock {
     clock: Arc<dyn Clock>,
     samples: Mutex<Samples>,
@@ -30,7 +30,7 @@ pub(crate) struct Moment {
 }
 
 /// The API's time at a moment, as a range: it is wide only where the clocks contradict
-/// each other, and then each user takes the end that does less harm.
+/// each other, and then each caller uses the end that does less harm.
 #[derive(Clone, Copy)]
 pub(crate) struct ApiTime {
     pub(crate) earliest: DateTime<Utc>,
@@ -44,7 +44,7 @@ struct Samples {
     contradicted: Option<Sample>,
 }
 
-/// The API's time in an answer, and when that arrived.
+/// The API's time in an answer, and when the answer arrived.
 #[derive(Clone, Copy)]
 struct Sample {
     api_time: DateTime<Utc>,
@@ -137,7 +137,8 @@ impl Samples {
         let samples = [self.newest, self.contradicted].into_iter().flatten();
         let mut skews = samples.map(|sample| sample.received.date - sample.api_time);
         let skew = skews.find(|skew| skew.abs() > TOLERANCE)?;
-        // A `Date` has whole seconds, and an answer takes some time.
+        // Round to a minute: a `Date` has whole seconds, and an answer takes time to
+        // arrive.
         Some(TimeDelta::minutes((skew.num_seconds() + 30).div_euclid(60)))
     }
 }

@@ -76,8 +76,8 @@ fn limiter(quota: u32, window: u64) -> Arc<RateLimiter> {
     Arc::new(RateLimiter::new(&RateLimit::new(quota, seconds(window))))
 }
 
-/// The callers that entered, in order, and those that gave up, with the wait that they were
-/// told.
+/// The callers that entered and the callers that gave up, in order, the latter with the
+/// wait that was ahead of them.
 type Log = Arc<Mutex<Vec<(usize, Result<(), u64>)>>>;
 
 /// Spawns a caller, which sends a request that is answered at once.
@@ -151,7 +151,7 @@ async fn a_waiter_that_finds_the_next_window_full_gives_up_before_its_deadline()
     }
     settle().await;
     clock.set(seconds(300)).await;
-    // One has the new window's only request; the others would wait until 600.
+    // One waiter gets the new window's only request; the others would wait until 600.
     assert_eq!(counts(&log), (1, 2));
 }
 
@@ -229,14 +229,14 @@ async fn unpolled_waiters_keep_no_room_from_another() {
     }
     caller(3, &limiter, &clock, 2000, &log);
     settle().await;
-    // The wake-ups for the room go to the two that came first.
+    // The first two waiters get the notifications.
     permit.unsent();
     drop(permit);
     clock.set(LOOK_AGAIN).await;
     assert_eq!(taken(&log), [(3, Ok(()))]);
 }
 
-/// A clock that counts how often a waiter looks at it.
+/// A clock that counts how often it is read.
 #[derive(Debug, Default)]
 struct CountingClock(std::sync::atomic::AtomicUsize);
 
@@ -253,12 +253,12 @@ impl Clock for CountingClock {
     }
 }
 
-/// How often the clock is read while so many calls are refused a connection at once.
-async fn looks_of_unsent_calls(calls: usize) -> usize {
+/// Returns how often the limiter reads the clock while this many calls fail to connect.
+async fn clock_reads_of_unsent_calls(calls: usize) -> usize {
     let (limiter, clock) = (limiter(10, 1), CountingClock::default());
     let call = async || {
         let permit = enter(&limiter, &clock, seconds(100)).await.ok().unwrap();
-        tokio::task::yield_now().await; // the connection is refused
+        tokio::task::yield_now().await; // fails to connect
         permit.unsent();
     };
     futures_util::future::join_all((0..calls).map(|_| call())).await;
@@ -267,9 +267,12 @@ async fn looks_of_unsent_calls(calls: usize) -> usize {
 
 #[tokio::test]
 async fn unsent_calls_cost_about_the_same_each_however_many_wait() {
-    let few = looks_of_unsent_calls(200).await;
-    let many = looks_of_unsent_calls(2000).await;
-    assert!(many <= 20 * few, "{few} looks for 200, {many} for 2,000");
+    let few = clock_reads_of_unsent_calls(200).await;
+    let many = clock_reads_of_unsent_calls(2000).await;
+    assert!(
+        many <= 20 * few,
+        "{few} clock reads for 200 calls, {many} for 2,000"
+    );
 }
 
 #[tokio::test]
@@ -307,7 +310,7 @@ async fn both_limits_hold() {
     let first = enter(&limiter, &clock, seconds(1)).await;
     let second = enter(&limiter, &clock, seconds(1)).await;
     assert!(first.is_ok() && second.is_ok());
-    // Now it is the other way round.
+    // Now the API's limit has room again, and the caller's has not.
     assert_eq!(
         enter(&limiter, &clock, seconds(1)).await.err(),
         Some(seconds(60))

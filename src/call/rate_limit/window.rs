@@ -8,14 +8,14 @@ use crate::call::rate_limit::headers::RateLimitHeaders;
 /// The API states times in whole seconds, and does not document how it rounds.
 const ROUNDING: Duration = Duration::from_secs(1);
 
-/// If an answer states an end this much later than the window's own, it is about another
+/// An answer that states an end this much later than the window's own belongs to another
 /// window.
 const SLACK: Duration = Duration::from_secs(2);
 
 /// The requests of one window. Times are those of [`Clock::elapsed`](crate::Clock::elapsed).
 #[derive(Debug)]
 pub(super) struct Window {
-    /// The number of the window, so that an answer is counted in its own.
+    /// The number of the window, which assigns each answer to its own window.
     epoch: u64,
     /// The limit; `None` until it is known.
     rule: Option<Rule>,
@@ -70,7 +70,8 @@ impl Window {
     }
 
     fn room(&self, rule: Rule) -> u32 {
-        // The API's count beyond the client's answered requests is that of others.
+        // Other programs sent the requests that the API counts beyond the client's
+        // answered ones.
         let answered = self.sent.saturating_sub(self.unanswered);
         let used_by_others = self.counted.saturating_sub(answered);
         rule.quota
@@ -92,7 +93,7 @@ impl Window {
         }
     }
 
-    /// Takes over the headers of the answer to a request of a window.
+    /// Updates the window from the headers of the answer to one of its requests.
     pub(super) fn observe(&mut self, epoch: u64, now: Duration, stated: &RateLimitHeaders) {
         if epoch != self.epoch {
             return;
@@ -108,7 +109,7 @@ impl Window {
         }
         let latest = resets_at.saturating_add(ROUNDING);
         self.resets_at = Some(self.resets_at.map_or(latest, |known| known.min(latest)));
-        // Answers may overtake each other.
+        // Answers may arrive out of order.
         let counted = rule.quota.saturating_sub(stated.remaining);
         self.counted = self.counted.max(counted);
     }
@@ -247,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn the_requests_of_other_programs_count_when_answers_overtake_each_other() {
+    fn the_requests_of_other_programs_count_when_answers_arrive_out_of_order() {
         let mut window = Window::new(Some(TEN));
         let epoch = window.enter(seconds(0));
         window.enter(seconds(0));
@@ -288,7 +289,7 @@ mod tests {
         let epoch = window.enter(seconds(5));
         window.observe(epoch, seconds(5), &stated(9, 300));
         window.finish();
-        assert_eq!(wait(&mut window, 5), 0, "the API began anew");
+        assert_eq!(wait(&mut window, 5), 0, "the API began a new window");
     }
 
     #[test]
