@@ -87,10 +87,14 @@ fn readme_has_the_programs_as_they_are_run_here() {
 
 /// GitHub and crates.io show the lines that rustdoc hides.
 #[test]
-fn readme_has_no_lines_that_rustdoc_hides() {
+fn readme_and_guide_have_no_lines_that_rustdoc_hides() {
     for text in [
         include_str!("../../README.md"),
+        include_str!("../../docs/authentication.md"),
+        include_str!("../../docs/errors.md"),
         include_str!("../../docs/getting-started.md"),
+        include_str!("../../docs/renewing.md"),
+        include_str!("../../docs/rotating.md"),
         include_str!("../../docs/testing.md"),
     ] {
         let programs = text.split("```").filter(|block| block.starts_with("rust"));
