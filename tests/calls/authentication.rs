@@ -1,4 +1,4 @@
-//! Which headers prove who the client is: those of one scheme, and no others.
+//! The headers that authenticate the client: those of exactly one scheme.
 
 use crate::support::{ACCOUNT, RawServer, TOKEN, json};
 use cf_service_tokens::{Client, ClientBuilder, ErrorKind};
@@ -8,11 +8,12 @@ const ALL: [&str; 4] = [
     "authorization",
     "x-auth-email",
     "x-auth-key",
-    // Service keys are dead: nothing may send one.
+    // Service keys no longer work, so the client must never send one.
     "x-auth-user-service-key",
 ];
 
-/// The credentials that a client built so sends, as `name: value` lines.
+/// Returns the credentials that a client from this builder sends, as `name: value`
+/// lines.
 async fn sent(builder: ClientBuilder) -> Vec<String> {
     let server = RawServer::start(json("200 OK", ANSWER)).await;
     let client = builder.base_url(server.base_url()).build().unwrap();
@@ -34,7 +35,7 @@ async fn sent(builder: ClientBuilder) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn each_scheme_sends_its_own_headers_alone() {
+async fn each_scheme_sends_only_its_own_headers() {
     assert_eq!(
         sent(Client::builder().api_token("token")).await,
         ["authorization: Bearer token"]
@@ -46,7 +47,7 @@ async fn each_scheme_sends_its_own_headers_alone() {
 }
 
 #[test]
-fn what_cannot_be_one_scheme_is_refused() {
+fn missing_and_ambiguous_credentials_are_refused() {
     let cases = [
         Client::builder(),
         Client::builder().api_token("a").api_token("b"),

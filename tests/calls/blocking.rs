@@ -1,4 +1,4 @@
-//! The calls for programs without a runtime.
+//! The blocking client.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -16,11 +16,11 @@ use chrono::TimeDelta;
 use serde_json::{Value, json};
 use tokio::runtime::{Builder, Runtime};
 
-/// A server in a runtime of its own, and a blocking client of it.
+/// A server in its own runtime, and a blocking client of that server.
 struct Setting {
     server: RawServer,
     client: Client,
-    // The server stops with its runtime, so that is kept to the end.
+    // The server stops when its runtime is dropped.
     _runtime: Runtime,
 }
 
@@ -177,7 +177,7 @@ fn a_call_on_a_blocking_thread_of_a_runtime_works() {
         let outer = outer.unwrap();
         let in_a_blocking_thread = tokens.clone();
         let refreshed = outer.block_on(async {
-            // A refused call leaves the runtime's other work as it is.
+            // A refused call does not disturb other work on the runtime.
             assert!(tokens.refresh(TOKEN).is_err());
             tokio::task::spawn_blocking(move || in_a_blocking_thread.refresh(TOKEN)).await
         });
@@ -244,8 +244,8 @@ fn a_client_may_be_made_and_dropped_inside_a_runtime() {
     });
 }
 
-/// Creates 20 tokens, each on a connection that the server keeps alive until the call
-/// is over, then closes. How many calls succeeded, and how many requests came.
+/// Creates 20 tokens, each on a connection that the server closes once it is idle.
+/// Returns the numbers of calls that succeeded and of requests that arrived.
 fn creates_on_connections_that_close(pause: Duration) -> (usize, usize) {
     let body = json!({
         "success": true, "errors": [], "messages": [],
@@ -257,7 +257,7 @@ fn creates_on_connections_that_close(pause: Duration) -> (usize, usize) {
     let (idle, idle_sockets) = mpsc::channel();
     let server = std::thread::spawn(move || {
         let mut requests = 0;
-        // The last connection says nothing, and ends the server.
+        // A connection without a request stops the server.
         while let Ok((mut socket, _)) = listener.accept()
             && socket.read(&mut [0; 4096]).is_ok_and(|count| count > 0)
         {

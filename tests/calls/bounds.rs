@@ -1,4 +1,5 @@
-//! What bounds a call: where it may go, and how much of an answer it takes.
+//! The bounds of a call: the hosts that it contacts, and the time and memory that it
+//! takes.
 
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use cf_service_tokens::{Client, ClientBuilder, Error, ErrorKind, Retry, RotateSe
 
 const FINE: &str = r#"{"success":true,"errors":[],"messages":[],"result":{"name":"ci"}}"#;
 
-/// Gets a token, and says in a few words what became of it.
+/// Gets a token, and returns its name.
 async fn get(builder: ClientBuilder) -> Result<String, Error> {
     let client = builder.retry(Retry::none()).build()?;
     let token = client.account(ACCOUNT)?.service_tokens().get(TOKEN).await?;
@@ -74,14 +75,14 @@ async fn no_credential_follows_a_redirect() {
                 );
             }
         }
-        // Not even on the same host is one followed.
+        // The client does not follow redirects on the same host either.
         assert_eq!(server.requests().len(), answers.len());
     }
     assert_eq!(elsewhere.requests(), [""; 0]);
 }
 
 #[tokio::test]
-async fn an_answer_that_drips_is_cut_at_the_timeout() {
+async fn a_slow_answer_ends_at_the_timeout() {
     let head = "HTTP/1.1 200 OK\r\ncf-ray: 8f2b1c9d0e1f2a3b-FRA\r\n\r\n ";
     let server = RawServer::start((head, Then::Drip)).await;
     let error = crate::support::with_time_for_a_head(async |timeout| {
@@ -109,7 +110,7 @@ async fn too_many_or_too_large_headers_are_an_error() {
 }
 
 #[test]
-fn plain_http_goes_to_this_machine_alone_unless_allowed() {
+fn plain_http_is_refused_unless_local_or_allowed() {
     let to = |url: &str| Client::builder().api_token("t").base_url(url);
     for url in [
         "http://127.0.0.1:1/v4",
@@ -132,7 +133,7 @@ fn plain_http_goes_to_this_machine_alone_unless_allowed() {
 }
 
 #[test]
-fn a_call_that_has_no_time_cannot_be_set_up() {
+fn a_timeout_or_deadline_of_zero_is_refused() {
     let builder = || Client::builder().api_token("t");
     assert!(
         builder()
@@ -194,7 +195,8 @@ fn many_small_parts_take_a_small_multiple_of_the_body() {
         let start = body[..40].to_owned();
         let answer = json("200 OK", &body);
         drop(body);
-        // The server's copies of the answer count as well: all is in this thread.
+        // The count includes the server's copies of the answer, since the server runs
+        // in this thread.
         let used = allocation_counter::measure(|| {
             let mut runtime = tokio::runtime::Builder::new_current_thread();
             let runtime = runtime.enable_all().build().unwrap();

@@ -1,4 +1,4 @@
-//! Attempts that end while the connection is still being made: nothing was sent.
+//! Attempts that end before the connection is established, and so have sent nothing.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 const SOON: Duration = Duration::from_millis(300);
 
-/// A success that leaves the connection open.
+/// Returns a success that leaves the connection open.
 fn keep_alive() -> String {
     let answer = json("200 OK", r#"{"success":true,"result":{"id":"a"}}"#);
     answer.replace("connection: close\r\n", "")
@@ -42,7 +42,7 @@ async fn assert_nothing_is_sent(tokens: &ServiceTokens) {
     }
 }
 
-/// As where a firewall drops all packets.
+/// Simulates a firewall that drops all packets.
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn an_attempt_that_times_out_while_connecting_sent_nothing() {
@@ -92,8 +92,8 @@ async fn an_attempt_on_a_pooled_connection_that_times_out_may_have_been_applied(
     server.abort();
 }
 
-/// hyper uses a connection that another call gives back, and goes on connecting in the
-/// background.
+/// hyper reuses a connection that another call returns to the pool, and continues to
+/// connect in the background.
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn an_attempt_that_gets_the_connection_of_another_call_may_have_been_applied() {
@@ -106,7 +106,7 @@ async fn an_attempt_that_gets_the_connection_of_another_call_may_have_been_appli
     });
     let (mut connection, _) = listener.accept().await.unwrap();
     read_request(&mut connection).await.unwrap();
-    // The backlog is full: the second call's own connection is never made.
+    // The backlog is full, so the second call's own connection is never established.
     let _filler = TcpStream::connect(address).await.unwrap();
     let second = tokio::spawn(async move {
         let patient = tokens.with(|call| call.timeout(Duration::from_secs(3)));
@@ -121,7 +121,7 @@ async fn an_attempt_that_gets_the_connection_of_another_call_may_have_been_appli
     assert!(error.may_have_been_applied(), "{error}");
 }
 
-/// A clock on which a second passes each time it is read.
+/// A clock that advances by a second each time it is read.
 struct RunningClock(ManualClock, Mutex<Duration>);
 
 impl Clock for RunningClock {
@@ -138,7 +138,8 @@ impl Clock for RunningClock {
     }
 }
 
-/// As where the machine is suspended between the start of a call and its first attempt.
+/// Simulates a machine that is suspended between the start of a call and its first
+/// attempt.
 #[tokio::test]
 async fn a_call_without_time_left_sends_nothing() {
     let server = RawServer::start(("HTTP/1.1 200 OK\r\n\r\n", Then::Close)).await;

@@ -6,7 +6,8 @@ use crate::support;
 
 const ID: &str = "023e105f4ecef8ad9ca31a8372d0c353";
 
-/// Builds a client in a process with these variables, and returns what it shows.
+/// Builds a client in a process with these variables, and returns its `Debug` output or
+/// its error.
 fn build(how: &str, variables: &[(&str, &str)]) -> String {
     support::in_a_child("environment::child", how, variables)
 }
@@ -37,7 +38,7 @@ fn an_api_token_alone_is_enough() {
 }
 
 #[test]
-fn all_variables_that_fit_together() {
+fn all_compatible_variables_set_up_a_client() {
     insta::assert_snapshot!(
         build(
             "environment",
@@ -81,7 +82,7 @@ fn two_schemes() {
 const SERVICE_KEY: (&str, &str) = ("CLOUDFLARE_API_USER_SERVICE_KEY", "canary");
 
 #[test]
-fn a_service_key_alone_is_refused_with_the_way_out() {
+fn a_service_key_alone_is_refused_with_advice() {
     for others in [
         &[][..],
         &[("CLOUDFLARE_API_TOKEN", ""), ("CLOUDFLARE_API_KEY", "")],
@@ -97,7 +98,11 @@ fn a_service_key_alone_is_refused_with_the_way_out() {
         );
     }
     let empty = build("environment", &[("CLOUDFLARE_API_USER_SERVICE_KEY", "")]);
-    assert_eq!(empty, build("environment", &[]), "it counts as unset");
+    assert_eq!(
+        empty,
+        build("environment", &[]),
+        "an empty service key counts as unset"
+    );
 }
 
 #[test]
@@ -180,7 +185,7 @@ fn an_empty_variable_counts_as_unset() {
 }
 
 #[test]
-fn base_urls_that_would_leak_or_lead_nowhere() {
+fn unsafe_and_invalid_base_urls_are_refused() {
     for (url, words) in [
         (
             "http://api.example.com",
@@ -211,7 +216,7 @@ fn base_urls_that_would_leak_or_lead_nowhere() {
     not(any(feature = "rustls", feature = "native-tls")),
     ignore = "without TLS there is no client of an https API"
 )]
-fn what_is_explicit_replaces_the_environment_whole() {
+fn explicit_settings_take_precedence_over_the_environment() {
     let clash = [
         ("CLOUDFLARE_EMAIL", "me@example.com"),
         ("CLOUDFLARE_API_USER_SERVICE_KEY", "canary"),

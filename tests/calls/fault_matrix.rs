@@ -1,7 +1,8 @@
-//! The fault matrix: every fault, met by every call, once and always, before and
-//! after the state has changed. What it comes to is a snapshot for people, which
-//! docs/reliability.md explains; what must hold of all of it is asserted here.
-// Without TLS of its own the client can't tell a failed handshake from others.
+//! The fault matrix: every call under every fault, once and always, before and after
+//! the state has changed. The outcomes are a snapshot, which docs/reliability.md
+//! explains; the assertions here hold for every row.
+// This binary needs a TLS feature: without one, the client can't recognise a failed
+// handshake.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,31 +14,31 @@ use chrono::TimeDelta;
 use futures_util::StreamExt;
 use futures_util::stream;
 
-/// How long an attempt may take where nothing comes of it: real time. A row that is
-/// too slow for it gets more.
+/// The timeout of attempts that stall, in real time. A row that is too slow for it gets
+/// a longer one.
 const STALL: Duration = Duration::from_secs(1);
-/// How long it may take elsewhere: so long that it never matters.
+/// The timeout of all other attempts, which they never reach.
 const AMPLE: Duration = Duration::from_secs(60);
-/// How often a call is tried, so that the stalls don't take too long.
+/// The attempts of each call, few enough that the stalls don't take too long.
 const ATTEMPTS: u32 = 5;
-/// How many rows are worked on at a time, where they don't only wait.
+/// The number of concurrent rows, for rows that don't stall.
 const ABREAST: usize = 16;
 
-/// What goes wrong.
+/// The trouble that a call meets.
 #[derive(Clone, Debug)]
 enum Trouble {
     Fault(Fault),
-    /// Nobody listens on the port.
+    /// The port refuses connections.
     Offline,
     /// No TLS handshake succeeds.
     Tls,
-    /// Other programs have used the rate limit up.
+    /// Other programs have used up the rate limit.
     LimitUsedUp,
 }
 
 impl Trouble {
-    /// The trouble, and whether calls that meet it take effect: `false` for not,
-    /// `true` for yes.
+    /// Returns every trouble, with the cases to test: whether the calls that meet it
+    /// take effect.
     fn all() -> Vec<(Self, &'static [bool])> {
         const NEVER: &[bool] = &[false];
         const ALWAYS: &[bool] = &[true];
@@ -100,7 +101,7 @@ impl Trouble {
     fn name(&self) -> String {
         match self {
             Self::Fault(fault) => fault.to_string(),
-            Self::Offline => "nobody listens".to_owned(),
+            Self::Offline => "connection refused".to_owned(),
             Self::Tls => "TLS handshake fails".to_owned(),
             Self::LimitUsedUp => "rate limit used up by others".to_owned(),
         }
@@ -143,7 +144,7 @@ fn rows() -> Vec<Row> {
     rows
 }
 
-/// What became of a row: one line of the table.
+/// The outcome of a row, which is a line of the table.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Result {
     outcome: String,
@@ -153,7 +154,7 @@ struct Result {
     may_have_been_applied: Option<bool>,
 }
 
-/// What was done of a row, and what it left.
+/// The state after the call of a row.
 struct Happened {
     clock: ManualClock,
     simulator: Simulator,
@@ -162,7 +163,7 @@ struct Happened {
 }
 
 impl Row {
-    /// Has it happen, and checks what must hold of any row.
+    /// Makes the call of the row, and checks the invariants of every row.
     async fn run(&self) -> Result {
         let mut timeout = self.trouble.timeout();
         loop {
@@ -191,8 +192,8 @@ impl Row {
         }
     }
 
-    /// Whether an attempt ran out of time for another reason than its fault: the
-    /// machine has too much to do.
+    /// Whether an attempt timed out because the machine is busy, and not because of its
+    /// fault.
     fn is_too_slow(&self, happened: &Happened) -> bool {
         let log = happened.simulator.requests();
         let met = log.iter().filter(|request| request.fault.is_some()).count();
@@ -205,7 +206,7 @@ impl Row {
         };
         let attempts = attempts as usize;
         let may_lack_head = matches!(self.trouble, Trouble::Fault(Fault::StalledHeaders));
-        // Once nothing is wrong any more, one more attempt is enough.
+        // After the last fault, one more attempt is enough.
         log.len() != attempts || attempts > met + 1 || lacks_head && !may_lack_head
     }
 
@@ -220,10 +221,18 @@ impl Row {
         let applied = log.iter().filter(|request| request.changed).count();
         let after = simulator.tokens();
         let title = self.title();
-        assert_eq!(applied > 0, before != after, "{title}: the log is right");
+        assert_eq!(
+            applied > 0,
+            before != after,
+            "{title}: the log agrees with the state"
+        );
         let (outcome, attempts, may_have_been_applied) = match &answered {
             Ok(success) => {
-                assert_eq!(applied > 0, self.call.changes(), "{title}: success is true");
+                assert_eq!(
+                    applied > 0,
+                    self.call.changes(),
+                    "{title}: the success took effect"
+                );
                 for answer in &success.tokens {
                     let known = |token: &Token| is_true(answer, token);
                     let deleted = self.call.0 == cf_service_tokens_simulator::Operation::Delete;
@@ -235,7 +244,7 @@ impl Row {
                     simulator.clear_faults();
                     let app = http(reqwest::Client::builder().no_proxy()).build().unwrap();
                     let opens = opens_the_app(&app, &simulator, credentials).await;
-                    assert!(opens, "{title}: the secret is the one that works");
+                    assert!(opens, "{title}: the secret opens the app");
                 }
                 let outcome = match &success.unreadable[..] {
                     [] => "success".to_owned(),
@@ -255,7 +264,7 @@ impl Row {
             assert_eq!(
                 log.len(),
                 attempts as usize,
-                "{title}: what was sent is counted"
+                "{title}: the attempts are those in the log"
             );
         }
         Result {
@@ -317,7 +326,7 @@ impl Row {
     }
 }
 
-/// The kind of an error by its predicates, and its status.
+/// Returns the kind of an error by its predicates, and its status.
 fn describe(error: &Error) -> String {
     let kinds = [
         (error.kind() == ErrorKind::Tls, "no TLS"),
@@ -344,7 +353,7 @@ fn describe(error: &Error) -> String {
     }
 }
 
-/// The fields at the ends of the paths, each once.
+/// Returns the last field of each path, without duplicates.
 fn last_names(paths: &[String]) -> String {
     let mut names: Vec<&str> = paths
         .iter()
@@ -355,8 +364,8 @@ fn last_names(paths: &[String]) -> String {
     names.join(" and ")
 }
 
-/// The table: rows that are the same are one line, and troubles whose lines are
-/// the same are one block.
+/// Returns the table. Equal rows are merged into a line, and troubles with equal lines
+/// into a block.
 fn table(results: &[(Row, Result)]) -> String {
     let mut troubles: Vec<(String, Vec<&(Row, Result)>)> = Vec::new();
     for result in results {
@@ -368,7 +377,8 @@ fn table(results: &[(Row, Result)]) -> String {
     }
     let mut blocks: Vec<(Vec<String>, String)> = Vec::new();
     for (name, rows) in troubles {
-        // The status is in the name, so that those who differ in it alone are one.
+        // The name contains the status, so troubles that differ only in their status
+        // are merged.
         let lines = lines(&rows).replace(&format!("HTTP {name}"), "that status");
         match blocks.iter_mut().find(|(_, known)| *known == lines) {
             Some((names, _)) => names.push(name),
@@ -381,8 +391,8 @@ fn table(results: &[(Row, Result)]) -> String {
         .collect()
 }
 
-/// A line but for its calls: how often the trouble is met, whether the call takes
-/// effect, and what becomes of it.
+/// A line without its calls: how often the trouble occurs, whether the call takes
+/// effect, and the outcome.
 type Line<'a> = (&'static str, &'static str, &'a Result);
 
 fn lines(rows: &[&(Row, Result)]) -> String {
@@ -419,8 +429,8 @@ fn lines(rows: &[&(Row, Result)]) -> String {
         .collect()
 }
 
-/// What becomes of a call that does not take effect and of one that does, or of
-/// either if that is the same.
+/// Returns the outcomes of a call that does not take effect and of one that does,
+/// merged if they are the same.
 fn by_effect<'a>(
     results: impl Iterator<Item = (bool, &'a Result)>,
 ) -> Vec<(&'static str, &'a Result)> {
@@ -464,8 +474,8 @@ fn http(builder: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
     // The system's certificates are slow to load, and no row needs them.
     #[cfg(feature = "rustls")]
     let builder = builder.tls_certs_only([]);
-    // A port may be taken again by the next simulator: a connection to the one before must
-    // not be used for it.
+    // The next simulator may reuse a port, so a connection to the previous one must not
+    // stay in the pool.
     builder.pool_max_idle_per_host(0)
 }
 

@@ -1,4 +1,4 @@
-//! What a caller learns when a call fails, for every way an answer can be wrong.
+//! The error of a failed call, for every way in which an answer can be wrong.
 
 use std::time::Duration;
 
@@ -8,13 +8,13 @@ use cf_service_tokens::{Client, Error, ErrorKind, RateLimit, Retry};
 const HTML: &str = "<!DOCTYPE html>\n<title>Attention Required! | Cloudflare</title>";
 const RAY_ID: Option<&str> = Some("8f2b1c9d0e1f2a3b-FRA");
 
-/// Refreshes a token at a server that gives this answer, which must fail.
+/// Refreshes a token at a server with this answer, and returns the error.
 async fn failure(reply: impl Into<Reply>) -> Error {
     let server = RawServer::start(reply).await;
     server.tokens().refresh(TOKEN).await.unwrap_err()
 }
 
-/// Checks what every failure with a response must carry.
+/// Checks the parts that every error with a response has.
 fn assert_carries_the_response(error: &Error, status: u16) {
     assert_eq!(error.status().map(|status| status.as_u16()), Some(status));
     assert_eq!(error.ray_id(), RAY_ID);
@@ -170,7 +170,7 @@ async fn a_failure_envelope() {
 }
 
 #[tokio::test]
-async fn a_failure_envelope_with_null_lists_and_odd_entries() {
+async fn a_failure_envelope_with_null_lists_and_unreadable_entries() {
     let body = r#"{"success":false,"errors":[{"code":7003,"message":"no route","source":7},{"code":"x"},{"code":7000,"message":"no route either"}],"messages":null}"#;
     let error = failure(json("404 Not Found", body)).await;
     let codes: Vec<i64> = error.api_errors().iter().map(|error| error.code).collect();
@@ -182,7 +182,7 @@ async fn a_failure_envelope_with_null_lists_and_odd_entries() {
 }
 
 #[tokio::test]
-async fn an_unknown_caller_is_told_from_a_missing_permission_and_a_token_from_a_route() {
+async fn an_unknown_caller_differs_from_a_missing_permission_and_a_token_from_a_route() {
     let envelope = |code: i64| {
         format!(r#"{{"success":false,"errors":[{{"code":{code},"message":"no"}}],"result":null}}"#)
     };
@@ -205,9 +205,9 @@ async fn an_unknown_caller_is_told_from_a_missing_permission_and_a_token_from_a_
     }
 }
 
-/// A failure with whatever stands for its result, or without a word of success.
+/// The result of a failure may be anything.
 #[tokio::test]
-async fn a_failure_is_read_whatever_its_result_is() {
+async fn a_failure_with_any_result_is_read() {
     for result in [
         "[]",
         r#""""#,
@@ -240,7 +240,7 @@ async fn a_failure_is_read_whatever_its_result_is() {
 }
 
 #[tokio::test]
-async fn what_an_answer_says_is_kept_where_it_says_nothing_of_success() {
+async fn the_lists_are_kept_without_a_valid_success() {
     for (status, success) in [
         ("403 Forbidden", ""),
         ("403 Forbidden", r#""success":"no","#),
@@ -271,7 +271,7 @@ async fn what_an_answer_says_is_kept_where_it_says_nothing_of_success() {
 }
 
 #[tokio::test]
-async fn codes_that_are_numbers_with_a_point_and_an_error_outside_of_a_list() {
+async fn codes_with_a_decimal_point_and_an_error_outside_a_list() {
     let body = r#"{"success":false,"errors":[{"code":10000.0,"message":"a"},{"code":1.5,"message":"b"},{"code":1e300,"message":"c"},[1000,null,"d",null]],"messages":{"code":1001,"message":"alone"}}"#;
     for status in ["200 OK", "403 Forbidden"] {
         let error = failure(json(status, body)).await;
@@ -384,7 +384,7 @@ async fn a_redirect_is_not_followed() {
 }
 
 #[tokio::test]
-async fn a_redirect_to_what_was_done_may_tell_of_a_success() {
+async fn a_see_other_redirect_may_follow_a_success() {
     let see_other = json("303 See Other", "").replacen("\r\n", "\r\nlocation: /done\r\n", 1);
     let error = failure(see_other).await;
     assert_eq!(error.kind(), ErrorKind::Redirect);
@@ -392,7 +392,7 @@ async fn a_redirect_to_what_was_done_may_tell_of_a_success() {
 }
 
 #[tokio::test]
-async fn what_is_not_found_may_be_looked_for_in_the_wrong_place() {
+async fn a_missing_route_has_advice_on_the_base_url() {
     let no_route = r#"{"success":false,"errors":[{"code":7003,"message":"no route"}],"messages":[],"result":null}"#;
     for answer in [
         answer("404 Not Found", "text/plain", ""),
@@ -414,7 +414,7 @@ fn a_secret_in_the_place_of_an_id_is_not_shown() {
 }
 
 #[tokio::test]
-async fn what_an_id_that_can_be_none_is_told() {
+async fn an_invalid_id_has_advice() {
     let nowhere = Client::builder().base_url("http://127.0.0.1:1");
     let client = nowhere.api_token("t").build().unwrap();
     let account = client.account("").unwrap_err();
@@ -427,9 +427,9 @@ async fn what_an_id_that_can_be_none_is_told() {
     "#);
 }
 
-/// The client's own limit has no room before the deadline.
+/// The client's own rate limit has no room before the deadline.
 #[tokio::test]
-async fn a_call_that_is_held_up_for_too_long() {
+async fn a_call_that_the_rate_limit_delays_past_its_deadline() {
     let server = RawServer::start(json("200 OK", include_str!("../data/refreshed.json"))).await;
     let one = RateLimit::new(1, Duration::from_secs(300));
     let client = server
@@ -566,7 +566,7 @@ async fn json_of_another_shape() {
             "result",
         ),
         (r#"{"errors":[],"messages":[],"result":{}}"#, "success"),
-        // Lists that hold what an object would, in the order of its fields.
+        // Lists with the values of an object, in the order of its fields.
         (
             r#"{"success":true,"errors":[],"messages":[],"result":["a",1,null,null,true,null,null,null,"ci",null]}"#,
             "result",
@@ -597,7 +597,7 @@ async fn null_in_every_optional_field() {
 }
 
 #[tokio::test]
-async fn fields_that_nobody_knows() {
+async fn unknown_fields_are_ignored() {
     let body = r#"{"success":true,"errors":[],"messages":[],"trace":{"a":1},"result":{"name":"ci","owner":{"id":7},"tags":[1]}}"#;
     let server = RawServer::start(json("200 OK", body)).await;
     let token = server.tokens().refresh(TOKEN).await.unwrap();
@@ -629,7 +629,7 @@ async fn fields_that_cannot_be_read_do_not_hide_the_others() {
 }
 
 #[tokio::test]
-async fn a_result_without_any_field_is_a_token_without_any() {
+async fn an_empty_result_is_a_token_without_fields() {
     let body = r#"{"success":true,"errors":[],"messages":[],"result":{}}"#;
     let server = RawServer::start(json("200 OK", body)).await;
     let token = server.tokens().refresh(TOKEN).await.unwrap();
@@ -637,7 +637,7 @@ async fn a_result_without_any_field_is_a_token_without_any() {
 }
 
 #[tokio::test]
-async fn a_version_that_is_a_number_with_a_point() {
+async fn a_version_with_a_decimal_point() {
     for (version, read) in [("2.0", Some(2)), ("2.5", None), ("1e300", None)] {
         let body = format!(
             r#"{{"success":true,"errors":[],"messages":[],"result":{{"id":"a","client_secret_version":{version}}}}}"#
@@ -659,7 +659,7 @@ async fn an_undocumented_success_status_is_a_success() {
 }
 
 #[tokio::test]
-async fn nobody_listens() {
+async fn a_refused_connection() {
     let (_held, address) = crate::support::closed_port();
     let client = Client::builder()
         .api_token(CANARY)
@@ -677,7 +677,7 @@ async fn nobody_listens() {
 }
 
 #[tokio::test]
-async fn the_cause_of_refused_headers_is_shown_and_counts() {
+async fn the_cause_of_refused_headers_is_shown_and_sets_the_predicates() {
     for (code, message) in [
         (6111, "Invalid format for Authorization header"),
         (6103, "Invalid format for X-Auth-Key header"),
@@ -694,7 +694,7 @@ async fn the_cause_of_refused_headers_is_shown_and_counts() {
     }
     let body = r#"{"success":false,"errors":[{"code":6003,"message":"Invalid request headers"}]}"#;
     let error = failure(json("400 Bad Request", body)).await;
-    assert!(!error.is_auth(), "another header may be meant");
+    assert!(!error.is_auth(), "another header may be at fault");
 }
 
 #[tokio::test]
@@ -755,7 +755,7 @@ async fn the_text_of_an_error_is_short_however_many_messages_there_are() {
 }
 
 #[tokio::test]
-async fn the_edges_problem_json_gives_title_and_detail() {
+async fn problem_json_of_the_edge_has_title_and_detail() {
     let problem = |status: u16, code: u16| {
         format!(
             r#"{{"type":"https://developers.cloudflare.com/support/troubleshooting/http-status-codes/cloudflare-1xxx-errors/error-{code}/","title":"Error {code}: A title","status":{status},"detail":"It can't be done.","instance":"8f2b1c9d0e1f2a3b","error_code":{code},"retryable":false,"cloudflare_error":true}}"#
@@ -791,7 +791,7 @@ async fn the_edges_problem_json_gives_title_and_detail() {
 }
 
 #[tokio::test]
-async fn a_caller_that_the_edge_blocks_is_told_so() {
+async fn a_block_by_the_edge_is_reported() {
     let challenge = answer("403 Forbidden", "text/html", HTML).replacen(
         "\r\n",
         "\r\ncf-mitigated: challenge\r\n",
@@ -854,7 +854,7 @@ async fn an_account_without_access_and_a_forbidden_address_have_their_own_advice
 }
 
 #[tokio::test]
-async fn a_message_is_shown_as_prose() {
+async fn control_characters_in_a_message_are_escaped() {
     let body = r#"{"success":false,"errors":[{"code":1000,"message":"can't \"é\"\u001b[2J\n"}]}"#;
     let error = failure(json("400 Bad Request", body)).await;
     let shown = error.to_string();
@@ -862,13 +862,13 @@ async fn a_message_is_shown_as_prose() {
 }
 
 #[tokio::test]
-async fn a_proxy_that_wants_a_password_is_asked_once() {
+async fn a_proxy_that_requires_a_password_is_not_retried() {
     let refusal = "HTTP/1.1 407 Proxy Authentication Required\r\nproxy-authenticate: Basic\r\ncontent-length: 0\r\n\r\n";
     for base_url in ["https://api.example.com", "http://api.example.com"] {
         if base_url.starts_with("https")
             && cfg!(not(any(feature = "rustls", feature = "native-tls")))
         {
-            continue; // without TLS there is no client for it
+            continue; // without TLS, building the client fails
         }
         let server = RawServer::start(refusal).await;
         let proxy = server.base_url().replace("/client/v4", "");
@@ -893,7 +893,7 @@ async fn a_proxy_that_wants_a_password_is_asked_once() {
 }
 
 #[tokio::test]
-async fn an_error_is_cheap_to_clone_and_reads_well_from_main() {
+async fn an_error_is_cheap_to_clone_and_readable_from_main() {
     let (_held, address) = crate::support::closed_port();
     let client = Client::builder()
         .api_token(CANARY)

@@ -1,4 +1,4 @@
-//! Calls, whatever the server, the network and the caller do.
+//! Calls, under every condition of the server, the network and the caller.
 #![allow(
     clippy::panic,
     clippy::print_stdout,

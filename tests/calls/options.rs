@@ -1,4 +1,4 @@
-//! What can be set for a client, and for some calls alone.
+//! The settings of a client and the options of certain calls.
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -15,7 +15,7 @@ use http::{HeaderName, HeaderValue};
 const ANSWER: &str = r#"{"success":true,"errors":[],"messages":[],"result":{"name":"ci"}}"#;
 
 #[tokio::test]
-async fn a_timeout_of_its_own() {
+async fn a_call_with_its_own_timeout() {
     let server = RawServer::start(("", Then::Stall)).await;
     for set in ["timeout", "deadline"] {
         let hurried = server.tokens().with(|call| match set {
@@ -28,7 +28,7 @@ async fn a_timeout_of_its_own() {
 }
 
 #[tokio::test]
-async fn extra_headers_are_sent_and_only_by_the_calls_they_are_for() {
+async fn extra_headers_are_sent_only_by_their_own_calls() {
     let server = RawServer::start(json("200 OK", ANSWER)).await;
     let tokens = server.tokens();
     let marked = tokens.with(|call| {
@@ -40,14 +40,14 @@ async fn extra_headers_are_sent_and_only_by_the_calls_they_are_for() {
     marked.refresh(TOKEN).await.unwrap();
     tokens.refresh(TOKEN).await.unwrap();
     let [first, second] = &server.requests()[..] else {
-        panic!("two calls are two requests");
+        panic!("expected two requests");
     };
     assert!(first.contains("x-request-source: nightly\r\n"), "{first}");
     assert!(!second.contains("x-request-source"), "{second}");
 }
 
 #[tokio::test]
-async fn options_of_the_client_hold_for_its_accounts() {
+async fn options_of_the_client_apply_to_its_accounts() {
     let server = RawServer::start(json("200 OK", ANSWER)).await;
     let client = server.builder().build().unwrap().with(|call| {
         call.header(
@@ -95,7 +95,7 @@ async fn credentials_cannot_be_set_for_a_call() {
 }
 
 #[tokio::test]
-async fn a_call_that_has_no_time_is_not_sent() {
+async fn a_call_without_time_is_not_sent() {
     let server = RawServer::start(json("200 OK", ANSWER)).await;
     for set in ["timeout", "deadline"] {
         let tokens = server.tokens().with(|call| match set {
@@ -124,7 +124,7 @@ async fn the_user_agent_of_a_call_takes_precedence_over_the_clients() {
 }
 
 #[tokio::test]
-async fn settings_of_the_http_client_cannot_switch_redirects_or_retries_on() {
+async fn settings_of_the_http_client_cannot_enable_redirects_or_retries() {
     let other = RawServer::start(json("200 OK", ANSWER)).await;
     let redirect = json("307 Temporary Redirect", "{}").replacen(
         "\r\n",
@@ -156,7 +156,7 @@ async fn settings_of_the_http_client_cannot_switch_redirects_or_retries_on() {
 }
 
 #[tokio::test]
-async fn a_client_of_other_credentials_has_a_limit_and_a_redaction_of_its_own() {
+async fn a_client_with_other_credentials_has_its_own_limit_and_redaction() {
     let refusal = format!(
         r#"{{"success":false,"errors":[{{"code":1,"message":"first {CANARY} second second-canary"}}],"messages":[],"result":null}}"#
     );
@@ -200,7 +200,7 @@ async fn a_client_of_other_credentials_has_a_limit_and_a_redaction_of_its_own() 
 }
 
 #[tokio::test]
-async fn events_tell_of_attempts_and_of_waits_with_their_end() {
+async fn events_report_attempts_and_the_start_and_end_of_waits() {
     let busy = json("429 Too Many Requests", "{}").replacen("\r\n", "\r\nretry-after: 7\r\n", 1);
     let server = RawServer::in_turn(&[busy, json("200 OK", ANSWER)]).await;
     let events = Arc::new(Mutex::new(Vec::new()));
@@ -241,7 +241,7 @@ async fn events_tell_of_attempts_and_of_waits_with_their_end() {
 }
 
 #[tokio::test]
-async fn the_error_of_an_event_knows_the_attempts_before_it() {
+async fn the_error_of_an_event_includes_earlier_attempts() {
     let lost = json("404 Not Found", r#"{"success":false,"errors":[]}"#);
     let server = RawServer::in_turn(&[String::new(), lost]).await;
     let told = Arc::new(Mutex::new(Vec::new()));
@@ -299,7 +299,7 @@ fn line(event: &Event<'_>) -> String {
 }
 
 #[tokio::test]
-async fn a_function_for_events_may_make_calls_and_take_long() {
+async fn an_event_function_may_make_calls_and_be_slow() {
     let server = RawServer::start(json("200 OK", ANSWER)).await;
     let own: Arc<OnceLock<ServiceTokens>> = Arc::default();
     let inside = Arc::clone(&own);
@@ -313,7 +313,7 @@ async fn a_function_for_events_may_make_calls_and_take_long() {
         .on_event(move |_| {
             counted.fetch_add(1, SeqCst);
             let Some(tokens) = inside.get() else { return };
-            // Some calls on the same client, as far as they go at once.
+            // Poll calls on the same client once, inside the function.
             if inner_calls.fetch_add(1, SeqCst) < 5 {
                 let call = pin!(tokens.refresh(TOKEN));
                 let _ = call.poll(&mut Context::from_waker(Waker::noop()));

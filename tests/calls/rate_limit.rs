@@ -1,5 +1,5 @@
-//! A client that makes many calls at once stays below the API's limit, also one
-//! that it learns of only from answers. All waiting is on a virtual clock.
+//! A client that makes many calls at once stays below the API's limit, even if only
+//! answers state the limit. All waits are on a virtual clock.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -37,8 +37,8 @@ impl Clock for PacedClock {
     }
 }
 
-/// Has many callers refresh a token, all at the same time and each again and
-/// again. The statuses that the API answered with, in the order of the requests.
+/// Lets many concurrent callers refresh a token repeatedly. Returns the statuses of the
+/// API's answers, in the order of the requests.
 async fn refresh_by_many(quota: u32, used_by_others: u32) -> Vec<u16> {
     let clock = crate::support::exact_clock();
     let simulator = Simulator::builder()
@@ -54,7 +54,7 @@ async fn refresh_by_many(quota: u32, used_by_others: u32) -> Vec<u16> {
         .base_url(simulator.base_url())
         .retry(Retry::default().seed(1))
         .clock(PacedClock(clock))
-        // Waiters compete: one may wait for as long as all calls take together.
+        // Waiters compete, so one of them may wait as long as all calls take together.
         .deadline(Duration::from_secs(3600))
         .build();
     let tokens = client
@@ -78,15 +78,16 @@ fn refused(statuses: &[u16]) -> usize {
 }
 
 #[tokio::test]
-async fn none_of_many_concurrent_calls_goes_past_the_limit() {
-    // The client believes in Cloudflare's limit until the first answer.
+async fn concurrent_calls_stay_within_the_limit() {
+    // The client assumes Cloudflare's limit until the first answer.
     let statuses = refresh_by_many(200, 100).await;
     assert_eq!(statuses, vec![200; CALLERS * CALLS_OF_EACH]);
 }
 
 #[tokio::test]
-async fn once_the_limit_is_known_nothing_more_is_refused_and_nothing_is_lost() {
-    // The first requests are more than the limit, before any answer tells it.
+async fn no_call_is_refused_once_the_limit_is_known() {
+    // The client sends more requests than the limit allows before the first answer
+    // states it.
     let statuses = refresh_by_many(40, 10).await;
     let (before, after) = statuses.split_at(CALLERS);
     assert_eq!(refused(before), CALLERS - (40 - 10));
@@ -95,7 +96,7 @@ async fn once_the_limit_is_known_nothing_more_is_refused_and_nothing_is_lost() {
     assert_eq!(succeeded, CALLERS * CALLS_OF_EACH);
 }
 
-/// How long the second of two calls that fail had to wait.
+/// Makes two calls that fail, and returns how long the second one waited.
 async fn wait_after_a_failure(builder: ClientBuilder) -> Duration {
     let clock = crate::support::clock();
     let client = builder.retry(Retry::none()).clock(clock.clone()).build();
@@ -107,7 +108,7 @@ async fn wait_after_a_failure(builder: ClientBuilder) -> Duration {
 }
 
 #[tokio::test]
-async fn what_failed_counts_unless_it_was_never_sent() {
+async fn a_failed_request_counts_only_if_it_was_sent() {
     let minute = Duration::from_secs(60);
     let one_a_minute = |builder: ClientBuilder| builder.rate_limit(RateLimit::new(1, minute));
     let failure = crate::support::answer("500 Oops", "text/plain", "");
@@ -126,7 +127,7 @@ async fn what_failed_counts_unless_it_was_never_sent() {
 }
 
 #[tokio::test]
-async fn a_lock_out_that_one_call_is_told_holds_for_the_next() {
+async fn a_lock_out_applies_to_the_next_call() {
     let locked = crate::support::answer("429 Too Many Requests", "text/plain", "");
     let locked = locked.replacen("\r\n", "\r\nretry-after: 100\r\n", 1);
     let server = RawServer::start(locked).await;
@@ -135,8 +136,8 @@ async fn a_lock_out_that_one_call_is_told_holds_for_the_next() {
     assert!((told..told + LATEST).contains(&wait), "{wait:?}");
 }
 
-/// A sleep that ends late must not change what a call comes to.
+/// A sleep that ends late must not change the outcome of a call.
 #[test]
-fn with_other_clocks_waits_end_the_same() {
-    crate::support::repeat_with_other_clocks(&["retry::", "failed_counts", "lock_out"]);
+fn waits_have_the_same_outcome_with_other_clocks() {
+    crate::support::repeat_with_other_clocks(&["retry::", "failed_request_counts", "lock_out"]);
 }

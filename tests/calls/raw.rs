@@ -1,4 +1,4 @@
-//! Calls to endpoints that the fragment lacks, and answers read in other types.
+//! Calls to endpoints that the fragment lacks, and answers read as other types.
 
 use crate::support::{RawServer, TOKEN, Then, answer};
 use cf_service_tokens::{Client, ErrorKind, Method, Retry, ServiceToken};
@@ -19,7 +19,7 @@ struct App {
 }
 
 #[tokio::test]
-async fn a_call_the_fragment_lacks() {
+async fn a_call_to_an_endpoint_without_a_method() {
     let body =
         json!({ "success": true, "errors": [], "messages": [], "result": [{ "name": "wiki" }] });
     let server = server("200 OK", &body).await;
@@ -49,7 +49,7 @@ async fn a_call_the_fragment_lacks() {
 }
 
 #[tokio::test]
-async fn an_entry_that_cannot_be_read_is_an_error_not_a_gap() {
+async fn an_unreadable_entry_is_an_error() {
     let apps = json!([{ "name": "wiki" }, "blog"]);
     let body = json!({ "success": true, "errors": [5], "messages": [], "result": apps });
     let server = server("200 OK", &body).await;
@@ -61,7 +61,7 @@ async fn an_entry_that_cannot_be_read_is_an_error_not_a_gap() {
 }
 
 #[tokio::test]
-async fn its_errors_are_those_of_every_other_call() {
+async fn a_raw_call_has_the_errors_of_other_calls() {
     let body = json!({ "success": false, "errors": [{ "code": 7003, "message": "no route" }], "messages": [], "result": null });
     let server = server("404 Not Found", &body).await;
     let call = client(&server).request(Method::GET, "/accounts/a/access/apps");
@@ -88,7 +88,7 @@ async fn whether_it_may_have_been_applied_depends_on_the_method() {
 }
 
 #[tokio::test]
-async fn what_may_be_sent_twice_is_and_nothing_else() {
+async fn only_idempotent_requests_are_retried() {
     let fine = json!({ "success": true, "errors": [], "messages": [], "result": "done" });
     let fine = crate::support::json("200 OK", &fine.to_string());
     for (method, idempotent, attempts) in [
@@ -117,7 +117,7 @@ async fn what_may_be_sent_twice_is_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_success_that_has_nothing_to_tell() {
+async fn a_success_without_a_result_in_another_type() {
     let without = [
         crate::support::json(
             "200 OK",
@@ -157,7 +157,7 @@ async fn a_success_that_has_nothing_to_tell() {
 }
 
 #[tokio::test]
-async fn paths_that_lead_elsewhere_never_reach_the_wire() {
+async fn paths_outside_the_base_url_are_refused() {
     let server = server("200 OK", &json!({})).await;
     let mut said = Vec::new();
     for path in [
@@ -198,7 +198,7 @@ async fn paths_that_lead_elsewhere_never_reach_the_wire() {
 }
 
 #[tokio::test]
-async fn a_body_that_json_cannot_hold() {
+async fn a_body_that_is_not_serializable() {
     let server = server("200 OK", &json!({})).await;
     let body = std::collections::HashMap::from([((1, 2), 3)]);
     let call = client(&server).request(Method::POST, "/a").json(&body);
@@ -208,7 +208,7 @@ async fn a_body_that_json_cannot_hold() {
 }
 
 #[tokio::test]
-async fn an_answer_in_a_type_of_the_callers_own() {
+async fn an_answer_in_a_type_of_the_caller() {
     #[derive(Debug, Deserialize)]
     struct Envelope {
         result: Token,
@@ -246,7 +246,7 @@ async fn an_answer_in_a_type_of_the_callers_own() {
     let error = token.json::<Wrong>().unwrap_err();
     assert_eq!(error.attempts(), 2);
     assert_eq!(error.api_messages()[0].code, 1001);
-    assert!(error.may_have_been_applied(), "it was");
+    assert!(error.may_have_been_applied(), "the call took effect");
     insta::assert_snapshot!(error, @"refresh account service token: the call succeeded, but its answer does not have the requested type at `result.tags`: expected u8, after 2 attempts (HTTP 200, ray id 8f2b1c9d0e1f2a3b-FRA, application/json, 108 bytes)");
 }
 
@@ -294,7 +294,7 @@ async fn a_path_that_is_refused_is_shown_without_its_secrets() {
 }
 
 #[tokio::test]
-async fn a_result_is_read_strictly_in_the_callers_own_type() {
+async fn a_result_is_read_strictly_as_a_type_of_the_caller() {
     #[derive(Debug, Deserialize)]
     struct App {
         #[expect(dead_code, reason = "only its type matters")]
@@ -348,7 +348,7 @@ async fn a_path_in_an_answer_shows_no_secret() {
 }
 
 #[tokio::test]
-async fn json_beyond_all_depth_has_its_own_error() {
+async fn json_that_is_nested_too_deeply_has_its_own_error() {
     let deep = "[".repeat(1_000_000) + &"]".repeat(1_000_000);
     for result in [deep.clone(), format!(r#"{{"id":{deep}}}"#)] {
         let body = format!(r#"{{"success":true,"errors":[],"messages":[],"result":{result}}}"#);
@@ -365,7 +365,7 @@ async fn json_beyond_all_depth_has_its_own_error() {
 }
 
 #[tokio::test]
-async fn a_token_of_a_zone_is_within_reach() {
+async fn a_service_token_of_a_zone_can_be_requested() {
     let body = format!(
         r#"{{"success":true,"errors":[],"messages":[],"result":{{"id":"{TOKEN}","duration":"8760h"}}}}"#
     );

@@ -1,5 +1,5 @@
-//! When a call that failed is made again, how long the pauses are, and what is
-//! known in the end. All waiting is on a virtual clock.
+//! Which failed calls are retried, how long the pauses are, and the facts in the last
+//! error. All waits are on a virtual clock.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -31,7 +31,7 @@ impl RecordingClock {
         }
     }
 
-    /// The waits so far, in the order in which they began.
+    /// Returns the waits so far, in the order in which they began.
     fn waits(&self) -> Vec<Duration> {
         self.waits.lock().unwrap().clone()
     }
@@ -81,8 +81,8 @@ fn tokens(
         .service_tokens()
 }
 
-/// Makes a call of each kind, against a server that answers in turn; says how
-/// often each was sent.
+/// Makes each kind of call, at a server that gives these answers in turn. Returns how
+/// often each call was sent.
 async fn attempts_by_operation(answers: &[String]) -> Vec<(&'static str, usize)> {
     let create = CreateServiceToken::new("ci");
     let rotate = RotateServiceToken::revoke_now();
@@ -108,7 +108,7 @@ async fn attempts_by_operation(answers: &[String]) -> Vec<(&'static str, usize)>
 }
 
 #[tokio::test]
-async fn what_may_be_repeated_is_and_what_may_not_is_not() {
+async fn only_harmless_calls_are_retried() {
     let once_where_it_matters = [
         ("list", 2),
         ("get", 2),
@@ -125,13 +125,13 @@ async fn what_may_be_repeated_is_and_what_may_not_is_not() {
     let counted = attempts_by_operation(&[String::new(), fine()]).await;
     assert_eq!(
         counted, once_where_it_matters,
-        "the connection is closed without an answer"
+        "the server closes the connection without an answer"
     );
 
     let counted = attempts_by_operation(&[status(429), fine()]).await;
     assert!(
         counted.iter().all(|(_, sent)| *sent == 2),
-        "429 turns everything away: {counted:?}"
+        "a call with the answer 429 has no effect: {counted:?}"
     );
 
     let throttled = r#"{"success":false,"errors":[{"code":971,"message":"Please wait"}],"messages":[],"result":null}"#;
@@ -150,12 +150,12 @@ async fn what_may_be_repeated_is_and_what_may_not_is_not() {
     let counted = attempts_by_operation(&[json("200 OK", "<html>"), fine()]).await;
     assert!(
         counted.iter().all(|(_, sent)| *sent == 1),
-        "an answer came: {counted:?}"
+        "an unreadable success is not retried: {counted:?}"
     );
 }
 
 #[tokio::test]
-async fn a_connection_that_never_came_about_is_tried_again_by_every_operation() {
+async fn every_operation_retries_a_refused_connection() {
     let (_held, address) = crate::support::closed_port();
     let clock = RecordingClock::new();
     let client = cf_service_tokens::Client::builder()
@@ -179,12 +179,12 @@ async fn a_connection_that_never_came_about_is_tried_again_by_every_operation() 
     assert!(!error.may_have_been_applied());
 }
 
-/// As where a firewall drops all that is sent to it.
+/// Simulates a firewall that drops all packets.
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn a_connection_that_is_not_there_in_time_never_came_about() {
+async fn a_connection_that_times_out_counts_as_no_connection() {
     let (socket, address) = crate::support::closed_port();
-    // One client may wait to be taken, and this one does.
+    // The backlog has room for one connection, which this one takes.
     let _listener = socket.listen(0).unwrap();
     let _first = tokio::net::TcpStream::connect(address).await.unwrap();
     let client = cf_service_tokens::Client::builder()
@@ -207,7 +207,7 @@ async fn a_connection_that_is_not_there_in_time_never_came_about() {
 }
 
 #[tokio::test]
-async fn a_success_tells_how_many_attempts_it_took() {
+async fn a_success_reports_its_attempts() {
     let server = RawServer::in_turn(&[status(503), status(520), fine()]).await;
     let clock = RecordingClock::new();
     let token = tokens(&server, &clock, |builder| builder)
@@ -216,14 +216,14 @@ async fn a_success_tells_how_many_attempts_it_took() {
         .unwrap();
     assert_eq!(token.attempts(), 3);
     let [first, second] = clock.waits()[..] else {
-        panic!("two pauses: {:?}", clock.waits());
+        panic!("expected two pauses: {:?}", clock.waits());
     };
     assert!(first <= Duration::from_millis(500), "{first:?}");
     assert!(second <= Duration::from_secs(1), "{second:?}");
 }
 
 #[tokio::test]
-async fn a_failure_tells_how_many_attempts_it_took() {
+async fn a_failure_reports_its_attempts() {
     let server = RawServer::in_turn(&[status(503)]).await;
     let clock = RecordingClock::new();
     let error = tokens(&server, &clock, |builder| builder)
@@ -235,7 +235,7 @@ async fn a_failure_tells_how_many_attempts_it_took() {
     let waited: Duration = clock.waits().iter().sum();
     assert!(
         waited > Duration::from_secs(10),
-        "more patience than two tries: {waited:?}"
+        "the retries stop too early: {waited:?}"
     );
     insta::assert_snapshot!(error, @"refresh account service token: the server answered with an error that does not come from the API, after 10 attempts (HTTP 503, ray id 8f2b1c9d0e1f2a3b-FRA, text/plain, 0 bytes); the call may have taken effect; check the token to be sure");
 }
@@ -262,13 +262,13 @@ async fn retry_after_is_obeyed() {
             let told = with_header(&status(code), &format!("retry-after: {retry_after}"));
             let server = RawServer::in_turn(&[told, fine()]).await;
             let clock = RecordingClock::new();
-            // The client's own limiter would wait as well, and hide the pause.
+            // The client's rate limit would wait as well, and hide the pause.
             let tokens = tokens(&server, &clock, |builder| {
                 builder.rate_limit(RateLimit::none())
             });
             tokens.refresh(TOKEN).await.unwrap();
             let [pause] = clock.waits()[..] else {
-                panic!("one pause: {:?}", clock.waits());
+                panic!("expected one pause: {:?}", clock.waits());
             };
             let wait = Duration::from_secs(wait);
             let backoff = Duration::from_millis(500);
@@ -281,7 +281,7 @@ async fn retry_after_is_obeyed() {
 }
 
 #[tokio::test]
-async fn a_retry_after_past_the_deadline_fails_at_once_and_is_told() {
+async fn a_retry_after_past_the_deadline_fails_at_once_and_is_reported() {
     let told = with_header(&status(429), "retry-after: 300");
     let server = RawServer::in_turn(&[told, fine()]).await;
     let clock = RecordingClock::new();
@@ -296,7 +296,7 @@ async fn a_retry_after_past_the_deadline_fails_at_once_and_is_told() {
 }
 
 #[tokio::test]
-async fn a_retry_after_that_cannot_be_read_still_means_a_pause() {
+async fn an_unreadable_retry_after_still_causes_a_pause() {
     let told = with_header(&status(429), "retry-after: soon");
     let server = RawServer::in_turn(&[told, fine()]).await;
     let clock = RecordingClock::new();
@@ -329,7 +329,7 @@ async fn the_deadline_bounds_all_attempts_together() {
 }
 
 #[tokio::test]
-async fn a_stalled_attempt_is_tried_again() {
+async fn a_stalled_attempt_is_retried() {
     let half = "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{";
     let server = RawServer::scripted(move |index, _| match index {
         0 => Reply::from(("", Then::Stall)),
@@ -342,12 +342,12 @@ async fn a_stalled_attempt_is_tried_again() {
         builder.timeout(Duration::from_secs(2))
     });
     let attempts = tokens.refresh(TOKEN).await.unwrap().attempts();
-    // A machine that has too much to do may need more.
+    // A busy machine may need more attempts.
     assert!(attempts >= 3, "{attempts}");
 }
 
 #[tokio::test]
-async fn an_earlier_attempt_that_may_have_been_applied_is_not_forgotten() {
+async fn an_earlier_attempt_that_may_have_been_applied_is_reported() {
     let answers = [status(502), json("404 Not Found", NOT_FOUND)];
     let server = RawServer::in_turn(&answers).await;
     let tokens = tokens(&server, &RecordingClock::new(), |builder| builder);
@@ -366,18 +366,18 @@ async fn an_earlier_attempt_that_may_have_been_applied_is_not_forgotten() {
 }
 
 #[tokio::test]
-async fn a_client_of_a_dead_api_stops_repeating() {
+async fn a_client_stops_retrying_while_the_api_is_down() {
     let server = RawServer::in_turn(&[status(503)]).await;
     let tokens = tokens(&server, &RecordingClock::new(), |builder| builder);
     for _ in 0..40 {
         tokens.clone().refresh(TOKEN).await.unwrap_err();
     }
-    // 40 first attempts, and the budget's hundred retries.
+    // 40 first attempts, and the hundred retries of the budget.
     assert_eq!(server.requests().len(), 140);
 }
 
 #[tokio::test]
-async fn successes_pay_for_retries_once_the_api_is_back() {
+async fn successes_refill_the_retry_budget() {
     let server = RawServer::scripted(|index, _| match index {
         140..145 => fine(),
         _ => status(503),
@@ -396,7 +396,7 @@ async fn successes_pay_for_retries_once_the_api_is_back() {
 
 #[tokio::test]
 async fn a_dropped_call_stops_at_once() {
-    /// A clock on which no wait is ever over.
+    /// A clock with waits that never end.
     #[derive(Debug)]
     struct Stopped(Arc<AtomicBool>);
 
@@ -434,7 +434,7 @@ async fn a_dropped_call_stops_at_once() {
     assert_eq!(server.requests().len(), 1);
 }
 
-/// A clock whose timers fire a second late.
+/// A clock with timers that fire a second late.
 struct SecondLate(ManualClock);
 
 impl cf_service_tokens::Clock for SecondLate {
@@ -450,7 +450,7 @@ impl cf_service_tokens::Clock for SecondLate {
 }
 
 #[tokio::test]
-async fn a_late_timer_that_leaves_no_time_ends_the_call_with_the_error_that_is_known() {
+async fn a_late_timer_that_leaves_no_time_keeps_the_earlier_error() {
     let throttled = with_header(&status(429), "retry-after: 9");
     for limit in [RateLimit::default(), RateLimit::none()] {
         let server = RawServer::in_turn(&[throttled.clone(), fine()]).await;
@@ -478,7 +478,7 @@ async fn a_late_timer_that_leaves_no_time_ends_the_call_with_the_error_that_is_k
 }
 
 #[tokio::test]
-async fn the_default_deadline_lets_two_minutes_of_retry_after_pass_once() {
+async fn the_default_deadline_allows_one_retry_after_of_two_minutes() {
     let busy = with_header(&status(429), "retry-after: 120");
     let server = RawServer::in_turn(&[busy.clone(), fine()]).await;
     let clock = RecordingClock::new();

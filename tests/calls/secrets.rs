@@ -1,4 +1,4 @@
-//! A planted secret is looked for in everything that the crate can print.
+//! No output of the crate contains a planted secret.
 
 use std::error::Error as _;
 use std::fmt::{Debug, Display};
@@ -8,7 +8,7 @@ use cf_service_tokens::{
     Client, CreateServiceToken, Error, ErrorKind, RotateServiceToken, UpdateServiceToken,
 };
 
-/// Checks every way in which something shows itself.
+/// Checks every way to print a value.
 fn assert_clean(what: &str, debug: &dyn Debug, display: Option<&dyn Display>) {
     let mut shown = format!("{debug:?} {debug:#?}");
     if let Some(display) = display {
@@ -100,7 +100,7 @@ async fn answers_that_repeat_the_credentials_are_redacted() {
         let body = error.body().unwrap();
         assert!(
             String::from_utf8_lossy(body).contains(CANARY) || answer.contains("6111"),
-            "the body is kept as it came, for programs"
+            "the body is not redacted"
         );
     }
 }
@@ -230,7 +230,7 @@ async fn headers_that_repeat_the_credentials_are_not_shown() {
     }
 }
 
-/// An answer to a call that makes a secret may hold one of a form that nobody knows yet.
+/// The answer to a call that makes a secret may hold one in an unknown form.
 #[tokio::test]
 async fn json_in_the_answer_to_a_call_that_makes_a_secret_is_never_quoted() {
     let body = r#"{"client_secret":"cfsec2_aB3dE5gH7jK9mN1pQ3sT5vW7yZ"}"#;
@@ -250,5 +250,8 @@ async fn json_in_the_answer_to_a_call_that_makes_a_secret_is_never_quoted() {
         assert!(!shown.contains("cfsec2"), "{shown}");
     }
     let error = tokens.refresh(TOKEN).await.unwrap_err();
-    assert!(error.to_string().contains("cfsec2"), "it makes no secret");
+    assert!(
+        error.to_string().contains("cfsec2"),
+        "this call makes no secret"
+    );
 }

@@ -1,4 +1,4 @@
-//! Certificates, proxies and TLS versions, with each library that the features select.
+//! Certificates, proxies and TLS versions, with each TLS library.
 
 use std::error::Error as StdError;
 use std::sync::{Arc, Mutex};
@@ -33,8 +33,8 @@ fn install_provider() {
     let _ = aws_lc_rs::default_provider().install_default();
 }
 
-/// Returns an error and its causes. An `io::Error` has the source of the error that it
-/// holds, and not that error.
+/// Returns an error and its causes. `io::Error::source` skips the error that the
+/// `io::Error` wraps.
 fn causes<'a>(error: &'a (dyn StdError + 'static)) -> Vec<&'a (dyn StdError + 'static)> {
     let next = |error: &&'a (dyn StdError + 'static)| {
         let error = *error;
@@ -47,7 +47,7 @@ fn causes<'a>(error: &'a (dyn StdError + 'static)) -> Vec<&'a (dyn StdError + 's
     iter::successors(Some(error), next).collect()
 }
 
-/// The child's side of the tests that need an environment of their own.
+/// Runs in the child processes of the tests that need their own environment.
 #[test]
 fn child() {
     crate::support::be_a_child(|base_url| {
@@ -78,8 +78,7 @@ fn child() {
     });
 }
 
-/// A proxy that notes what it is asked to connect to, and connects to `target`
-/// instead.
+/// A proxy that records the host of each `CONNECT`, and connects to `target` instead.
 async fn proxy(target: String) -> (String, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
@@ -107,8 +106,8 @@ async fn proxy(target: String) -> (String, Arc<Mutex<Vec<String>>>) {
     (address, asked)
 }
 
-/// Starts a server with a certificate of its own for `host`, which gives every request the
-/// same response; returns its address, and the certificate as PEM.
+/// Starts a server that gives every request the same response, with a new certificate for
+/// `host`. Returns its address, and the certificate as PEM.
 async fn tls_server(host: &str) -> (String, String) {
     tls_server_with(CertificateParams::new([host.to_owned()]).unwrap()).await
 }
@@ -143,7 +142,7 @@ async fn tls_server_with(params: CertificateParams) -> (String, String) {
     (address, cert.pem())
 }
 
-/// A file in the folder that cargo keeps for tests.
+/// Returns the path of a file in the folder that cargo keeps for tests.
 fn file(name: &str, text: &str) -> String {
     let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     std::fs::write(&path, text).unwrap();
@@ -151,10 +150,10 @@ fn file(name: &str, text: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_systems_certificates_decide() {
+async fn the_systems_certificates_are_trusted() {
     let (address, pem) = tls_server("localhost").await;
     let base_url = format!("https://localhost:{}", address.rsplit(':').next().unwrap());
-    // This variable is one of the ways to tell a Linux system what to trust.
+    // On Linux, this variable sets the certificates to trust.
     let trusted = file("trusted.pem", &pem);
     let (_, another) = tls_server("localhost").await;
     let distrusted = file("distrusted.pem", &another);
@@ -181,8 +180,8 @@ async fn the_systems_certificates_decide() {
     assert_eq!(with(trusted, base_url).await, "no TLS");
 }
 
-/// Starts a server that reads the client's first bytes, does this with each connection and
-/// drops it; returns its base URL.
+/// Starts a server that reads the client's first bytes, runs this function on each
+/// connection and drops it. Returns the base URL.
 async fn broken_server<F: Future<Output = ()> + Send>(
     serve: impl Fn(TcpStream) -> F + Send + 'static,
 ) -> String {
@@ -255,13 +254,13 @@ fn a_missing_crypto_provider_is_a_configuration_error() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn proxies_of_the_environment_are_used_and_avoided() {
+async fn proxies_and_no_proxy_of_the_environment_are_respected() {
     let (address, pem) = tls_server("api.example.test").await;
     let (proxy, asked) = proxy(address).await;
     let store = file("proxied.pem", &pem);
     let base_url = "https://api.example.test/client/v4";
-    // Nobody listens here, but the proxy takes it all the same. The address means
-    // this machine, and is not one of its loopback addresses.
+    // Nothing listens at this address, but the proxy accepts it. It is an address of
+    // this machine, but not a loopback address.
     let (_held, address) = crate::support::closed_port();
     let here = format!("https://0.0.0.0:{}", address.port());
     let through = |base_url: &str, variables: &[(&'static str, &str)]| {
@@ -283,15 +282,18 @@ async fn proxies_of_the_environment_are_used_and_avoided() {
     assert_eq!(through(base_url, &proxied).await.unwrap(), "got ci");
     let heads = asked.lock().unwrap().clone();
     let [head] = &heads[..] else {
-        panic!("one connection: {heads:?}");
+        panic!("expected one connection: {heads:?}");
     };
     assert!(
         head.starts_with("CONNECT api.example.test:443 HTTP/1.1"),
         "{head}"
     );
-    assert!(!head.contains(CANARY), "the proxy sees no credential");
+    assert!(
+        !head.contains(CANARY),
+        "the proxy must not see a credential"
+    );
 
-    // The server that the proxy leads to has no certificate for this one.
+    // The server behind the proxy has no certificate for this host.
     assert_eq!(through(&here, &proxied).await.unwrap(), "no TLS");
     assert_eq!(asked.lock().unwrap().len(), 2);
     let avoided = [
@@ -305,7 +307,7 @@ async fn proxies_of_the_environment_are_used_and_avoided() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_proxy_is_used_to_this_machine() {
+async fn requests_to_this_machine_use_no_proxy() {
     let server = RawServer::start(json("200 OK", FINE)).await;
     let (proxy, asked) = proxy("127.0.0.1:1".to_owned()).await;
     for variable in ["HTTP_PROXY", "http_proxy", "ALL_PROXY"] {
@@ -317,10 +319,10 @@ async fn no_proxy_is_used_to_this_machine() {
     assert_eq!(asked.lock().unwrap()[..], [""; 0]);
 }
 
-// With native-tls, reqwest takes a proxy of any scheme for an HTTP proxy.
+// With native-tls, reqwest treats a proxy of any scheme as an HTTP proxy.
 #[cfg(feature = "rustls-no-provider")]
 #[test]
-fn a_proxy_of_an_unsupported_scheme_is_named_as_the_fault() {
+fn a_proxy_with_an_unsupported_scheme_is_reported() {
     let said = in_a_child(
         "tls::child",
         "https://api.example.test",
@@ -346,8 +348,8 @@ async fn versions_before_tls_1_2_are_not_offered() {
     assert_eq!(offered_versions(&hello.await.unwrap()), [0x0303, 0x0304]);
 }
 
-/// The versions that a ClientHello offers (RFC 8446, sections 4.1.2 and 4.2.1), in
-/// order.
+/// Returns the versions that a ClientHello offers (RFC 8446, sections 4.1.2 and 4.2.1),
+/// in order.
 fn offered_versions(hello: &[u8]) -> Vec<u16> {
     let number = |at: usize| usize::from(u16::from_be_bytes([hello[at], hello[at + 1]]));
     // Type and length, version, random.
@@ -371,7 +373,7 @@ fn offered_versions(hello: &[u8]) -> Vec<u16> {
 }
 
 #[tokio::test]
-async fn a_handshake_that_never_ends_is_no_connection() {
+async fn a_handshake_that_never_ends_counts_as_no_connection() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base_url = format!("https://{}", listener.local_addr().unwrap());
     install_provider();
@@ -392,6 +394,6 @@ async fn a_handshake_that_never_ends_is_no_connection() {
     assert_eq!(
         error.attempts(),
         2,
-        "nothing was sent, so it was tried again"
+        "nothing was sent, so the client retries"
     );
 }

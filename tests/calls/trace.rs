@@ -9,7 +9,7 @@ use cf_service_tokens::{Client, CreateServiceToken, Method, RateLimit, Retry, Ro
 use tracing::Level;
 use tracing_subscriber::fmt::format::FmtSpan;
 
-/// Keeps all that is traced while it lives, by this crate and those below it.
+/// Records the traces of this crate and its dependencies while it lives.
 struct Recorder {
     text: Arc<Mutex<Vec<u8>>>,
     _guard: tracing::subscriber::DefaultGuard,
@@ -28,10 +28,10 @@ impl Write for Writer {
     }
 }
 
-/// Records what this thread traces, until the guard is dropped.
+/// Records the traces of this thread until the guard is dropped.
 fn set_default(subscriber: impl Into<tracing::Dispatch>) -> tracing::subscriber::DefaultGuard {
-    // Where there is one subscriber, tracing asks only the thread that reaches a call site
-    // first whether to record it, and that may be the thread of another test.
+    // With a single subscriber, tracing asks only the first thread at a call site whether
+    // to record it, which may be the thread of another test.
     static SECOND: Once = Once::new();
     SECOND.call_once(|| {
         let nothing = tracing::subscriber::NoSubscriber::default();
@@ -175,7 +175,10 @@ async fn no_secret_at_any_level() {
         }
     }
     let text = recorder.text();
-    assert!(text.contains("hyper"), "what lies below is recorded too");
+    assert!(
+        text.contains("hyper"),
+        "the traces of dependencies are recorded too"
+    );
     assert!(
         !text.contains(CANARY),
         "{}",
@@ -211,7 +214,7 @@ async fn a_path_is_traced_without_secrets() {
     }
 }
 
-/// Keeps what is recorded on any span.
+/// Keeps the fields that are recorded on any span.
 struct Fields(Arc<Mutex<Vec<String>>>);
 
 impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Fields {

@@ -1,19 +1,19 @@
-//! The memory that a hostile answer takes.
+//! The memory that an endless answer takes.
 
 use cf_service_tokens::ErrorKind;
 use tokio::runtime::Runtime;
 
 use crate::support::{self, RawServer, TOKEN, Then};
 
-/// Prints how many bytes of memory an answer of ten gigabytes takes at most. It is
-/// measured in a process of its own, where nothing else allocates.
+/// Prints the peak memory that an answer of ten gigabytes takes, measured in a process
+/// in which nothing else allocates.
 #[test]
 fn child() {
     support::be_a_child(|_| Runtime::new().unwrap().block_on(growth()).to_string());
 }
 
 async fn growth() -> usize {
-    // The first call sets up what later calls share.
+    // The first call allocates the state that later calls share.
     let small = RawServer::start(support::json("200 OK", "{}")).await;
     small.tokens().refresh(TOKEN).await.unwrap_err();
     let idle = support::peak_memory();
@@ -26,7 +26,7 @@ async fn growth() -> usize {
 }
 
 #[test]
-fn ten_gigabytes_are_cut_at_the_limit() {
+fn an_endless_body_stops_at_the_limit() {
     let growth: usize = support::in_a_child("bodies::child", "measure", &[])
         .parse()
         .unwrap();

@@ -1,12 +1,12 @@
-//! Durations are read and printed without an allocation. Alone in its process, since
-//! the allocator that counts them serves all of it.
+//! Durations are parsed and printed without an allocation. The allocator of the whole
+//! process counts allocations.
 
 use std::fmt::{self, Write};
 
 use allocation_counter::measure;
 use cf_service_tokens::{GoDuration, TokenDuration};
 
-/// A place to print to that is as long as any duration, and on the stack.
+/// A buffer on the stack that is large enough for any duration.
 struct Place {
     bytes: [u8; 64],
     len: usize,
@@ -22,18 +22,18 @@ impl Write for Place {
     }
 }
 
-/// How often the work asks for memory.
+/// Returns how often the work allocates memory.
 fn allocations(work: impl FnOnce()) -> u64 {
     measure(work).count_total
 }
 
 #[test]
-fn the_counter_counts() {
+fn the_allocator_counts_allocations() {
     assert_eq!(allocations(|| drop(GoDuration::ZERO.to_string())), 1);
 }
 
 #[test]
-fn reading_takes_no_memory() {
+fn parsing_does_not_allocate() {
     for text in [
         "0",
         "8760h",
@@ -48,7 +48,7 @@ fn reading_takes_no_memory() {
 }
 
 #[test]
-fn printing_takes_no_memory() {
+fn printing_does_not_allocate() {
     let durations = [0, 1, -1, 1500, 1_100_000_000, i64::MAX, i64::MIN].map(GoDuration::from_nanos);
     for duration in durations {
         let mut place = Place {

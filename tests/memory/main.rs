@@ -1,4 +1,4 @@
-//! The memory that the client uses, on servers that send too much.
+//! The memory that the client uses.
 #![allow(
     clippy::panic,
     clippy::print_stdout,

@@ -1,12 +1,13 @@
-//! What a pass keeps in memory grows with what is due, hardly with the account.
+//! The memory of a pass grows with the number of due tokens, hardly with the size of
+//! the account.
 
 use crate::support::{ACCOUNT, RawServer};
 use cf_service_tokens::Client;
 use cf_service_tokens::renewal::RenewalPolicy;
 use serde_json::{Value, json};
 
-/// In a child process, so that nothing else counts: a dry run over the account at
-/// the base URL, and the most memory that the process ever held.
+/// Makes a dry run over the account at the base URL, and prints the peak memory. A
+/// child process, so that only the pass uses memory.
 #[test]
 fn child() {
     crate::support::be_a_child(|base_url| {
@@ -33,7 +34,7 @@ fn child() {
     });
 }
 
-/// An account of so many tokens, of which the first ten are due.
+/// Starts a server with an account of this many tokens. The first ten are due.
 async fn account(count: usize) -> RawServer {
     RawServer::scripted(move |_, request| {
         let (_, page) = request.split_once("page=").unwrap();
@@ -66,7 +67,7 @@ async fn account(count: usize) -> RawServer {
     .await
 }
 
-/// The most memory, in bytes, that a pass over so many tokens takes.
+/// Returns the peak memory, in bytes, of a pass over this many tokens.
 async fn peak_of(count: usize) -> usize {
     let server = account(count).await;
     let base_url = server.base_url();
@@ -86,7 +87,7 @@ async fn peak_of(count: usize) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nine_times_the_tokens_take_no_more_memory() {
+async fn memory_does_not_grow_with_the_account() {
     let (small, large) = (peak_of(1_000).await, peak_of(9_000).await);
     println!("peak memory: {small} bytes for 1,000 tokens, {large} for 9,000");
     // The tokens alone would be more than 3.6 MB.

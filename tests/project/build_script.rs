@@ -1,10 +1,10 @@
-//! The build script's steps: what they make of good fragments and of bad ones; and
-//! the script itself, as cargo runs it.
+//! The steps of the build script, for valid and invalid fragments, and the script
+//! itself, as cargo runs it.
 
 #[path = "../../build.rs"]
 #[allow(
     clippy::print_stdout,
-    reason = "it is how a build script talks to cargo"
+    reason = "a build script prints its instructions to cargo"
 )]
 mod script;
 
@@ -18,20 +18,20 @@ use serde_json::{Value, json};
 const FRAGMENT: &str = include_str!("../../openapi/service-tokens.json");
 const REFRESH: &str = "/accounts/{account_id}/access/service_tokens/{service_token_id}/refresh";
 
-/// What the build says of the fragment after a change.
+/// Builds the changed fragment, and returns the code or the error.
 fn after(change: impl FnOnce(&mut Value)) -> Result<String, String> {
     let mut document: Value = serde_json::from_str(FRAGMENT).unwrap();
     change(&mut document);
     build::rust_from_openapi(&document.to_string()).map_err(|error| error.to_string())
 }
 
-/// What the build says of a fragment that it must refuse.
+/// Builds a fragment that must be refused, and returns the error.
 fn refusal(change: impl FnOnce(&mut Value)) -> String {
     after(change).unwrap_err()
 }
 
 #[test]
-fn the_fragment_becomes_the_code_that_is_compiled() {
+fn the_build_compiles_the_code_of_the_fragment() {
     assert_eq!(
         build::rust_from_openapi(FRAGMENT).unwrap(),
         include_str!(concat!(env!("OUT_DIR"), "/generated.rs"))
@@ -80,7 +80,7 @@ fn json_that_is_not_openapi() {
 }
 
 #[test]
-fn what_the_sdk_must_know_is_of_another_type() {
+fn an_extension_has_another_type() {
     let error = refusal(|document| {
         document["paths"][REFRESH]["post"]["x-idempotent"] = json!("maybe");
     });
@@ -88,7 +88,7 @@ fn what_the_sdk_must_know_is_of_another_type() {
 }
 
 #[test]
-fn an_operation_that_lacks_what_the_sdk_must_know() {
+fn an_operation_lacks_a_required_field() {
     for field in ["operationId", "x-cloudflare-operation-id", "x-idempotent"] {
         let error = refusal(|document| {
             document["paths"][REFRESH]["post"]
@@ -104,7 +104,7 @@ fn an_operation_that_lacks_what_the_sdk_must_know() {
 }
 
 #[test]
-fn an_operation_id_that_is_taken() {
+fn a_duplicate_operation_id() {
     let error = refusal(|document| {
         let refresh = document["paths"][REFRESH].clone();
         document["paths"]["/again/{account_id}/{service_token_id}"] = refresh;
@@ -113,7 +113,7 @@ fn an_operation_id_that_is_taken() {
 }
 
 #[test]
-fn an_operation_id_that_is_no_name_in_rust() {
+fn an_operation_id_that_is_not_a_rust_name() {
     let said = [
         "access-service-tokens-refresh-a-service-token",
         "refresh token",
@@ -188,7 +188,7 @@ fn a_document_on_which_progenitor_panics() {
 }
 
 #[test]
-fn descriptions_become_prose_that_rustdoc_leaves_alone() {
+fn descriptions_cause_no_doctests_or_warnings() {
     let code = after(|document| {
         document["components"]["schemas"]["ServiceToken"]["description"] = json!(
             "See https://example.com/a. And (not https://example.com/b):\n\n    an indented line\n\n```json\n{ \"a\": 1 }\n```\n\n```\nlet open = 1;"
@@ -212,10 +212,10 @@ fn descriptions_become_prose_that_rustdoc_leaves_alone() {
     "#);
 }
 
-/// Set in a child process: it is the build script, and not a test.
+/// Set in the child process that runs as the build script.
 const IS_BUILD_SCRIPT: &str = "CF_SERVICE_TOKENS_TEST_BUILD_SCRIPT";
 
-/// The child that `what_cargo_is_told` starts.
+/// The child that `run_build_script` starts.
 #[test]
 fn child() {
     if env::var_os(IS_BUILD_SCRIPT).is_some() {
@@ -223,9 +223,9 @@ fn child() {
     }
 }
 
-/// Runs the build script in a package that has this fragment: what it says beside
-/// what cargo always hears, and whether it wrote code.
-fn what_cargo_is_told(package: &Path, fragment: Option<&str>) -> (String, bool) {
+/// Runs the build script in a package with this fragment. Returns its output, without
+/// the lines for every build, and whether it wrote code.
+fn run_build_script(package: &Path, fragment: Option<&str>) -> (String, bool) {
     let file = package.join("openapi/service-tokens.json");
     let generated = package.join("generated.rs");
     fs::create_dir_all(package.join("openapi")).unwrap();
@@ -242,7 +242,10 @@ fn what_cargo_is_told(package: &Path, fragment: Option<&str>) -> (String, bool) 
         .env("RUST_BACKTRACE", "1")
         .output()
         .unwrap();
-    assert!(output.status.success(), "cargo reports, not the script");
+    assert!(
+        output.status.success(),
+        "the script leaves the failure to cargo"
+    );
     let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
     let told: Vec<&str> = said
         .lines()
@@ -255,7 +258,7 @@ fn what_cargo_is_told(package: &Path, fragment: Option<&str>) -> (String, bool) 
 }
 
 #[test]
-fn the_script_itself_tells_cargo_in_one_line_what_is_wrong() {
+fn the_script_reports_an_error_to_cargo_in_one_line() {
     let package = Path::new(env!("CARGO_TARGET_TMPDIR")).join("build_script");
     let broken = |change: &dyn Fn(&mut Value)| {
         let mut document: Value = serde_json::from_str(FRAGMENT).unwrap();
@@ -281,7 +284,7 @@ fn the_script_itself_tells_cargo_in_one_line_what_is_wrong() {
         ("an id that names no method", Some(hyphenated.as_str())),
         ("progenitor panics", Some(refused.as_str())),
     ] {
-        let (said, has_code) = what_cargo_is_told(&package, fragment);
+        let (said, has_code) = run_build_script(&package, fragment);
         assert!(
             said.starts_with("cargo::error=openapi/service-tokens.json: "),
             "{what}: {said}"
@@ -299,7 +302,7 @@ fn the_script_itself_tells_cargo_in_one_line_what_is_wrong() {
     progenitor panics: cargo::error=openapi/service-tokens.json: at components.schemas.ApiMessage: progenitor panicked: not yet implemented: invalid type: strange
     "#);
 
-    let (said, has_code) = what_cargo_is_told(&package, Some(FRAGMENT));
+    let (said, has_code) = run_build_script(&package, Some(FRAGMENT));
     assert_eq!(said, "");
     assert!(has_code);
 }

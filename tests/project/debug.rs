@@ -1,4 +1,4 @@
-//! What the `Debug` of each public type shows, and that none of it is a secret.
+//! The `Debug` output of each public type, which never contains a secret.
 
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex};
@@ -16,7 +16,7 @@ use cf_service_tokens::{
 use chrono::{DateTime, Utc};
 use http::{HeaderName, HeaderValue};
 
-/// What a type shows of itself, under its name.
+/// The `Debug` output of each type, under its name.
 struct Shown {
     sections: Vec<String>,
     text: String,
@@ -38,7 +38,7 @@ impl Shown {
         self.sections.push(name.to_owned());
     }
 
-    /// The text, without what differs from run to run.
+    /// Returns the text without the parts that change from run to run.
     fn stable(&self, server: &RawServer) -> String {
         self.text
             .replace(&server.base_url(), "http://127.0.0.1:PORT/client/v4")
@@ -49,7 +49,7 @@ fn noon() -> DateTime<Utc> {
     "2026-11-24T12:00:00Z".parse().unwrap()
 }
 
-/// An answer that holds a secret wherever the API could have put one.
+/// Returns an answer with a secret at every place where the API could put one.
 fn answer_with_secrets() -> String {
     json(
         "200 OK",
@@ -188,7 +188,7 @@ async fn every_public_type() {
     shown.add("Watch", &tokens.watch(&policy));
     shown.add("WatchEvent", &WatchEvent::Waiting { until: noon() });
 
-    // The list is all that this server has to answer a refresh with.
+    // The server answers the refresh with a list as well.
     let mut renewal = tokens.renew(&RenewalPolicy::new());
     shown.add("Renewal", &renewal);
     shown.add("RenewalEvent", &renewal.next().await.unwrap());
@@ -197,7 +197,7 @@ async fn every_public_type() {
     };
     shown.add("RenewalOutcome", &settled.outcome);
     let cf_service_tokens::renewal::RenewalOutcome::Failed { error } = &settled.outcome else {
-        panic!("the answer was no token");
+        panic!("expected a failure, since the answer is a list");
     };
     shown.add("RenewalError", error);
     shown.add("TokenRenewal", &settled);
@@ -209,7 +209,8 @@ async fn every_public_type() {
     insta::assert_snapshot!(shown.stable(&server));
 }
 
-/// The types that the crate's root and `renewal` re-export are all shown.
+/// Checks that the snapshot contains every type that the crate's root and `renewal`
+/// re-export.
 fn assert_complete(sections: &[String]) {
     let sources = [
         include_str!("../../src/lib.rs"),
@@ -227,7 +228,7 @@ fn assert_complete(sections: &[String]) {
                 .split([',', '{', '}'])
         })
         .map(str::trim)
-        // Traits, and what belongs to other crates.
+        // Leave out traits, and the types of other crates.
         .filter(|name| {
             name.starts_with(char::is_uppercase)
                 && !["Clock", "Method", "ToServiceTokenId", "Stream"].contains(name)
@@ -235,7 +236,7 @@ fn assert_complete(sections: &[String]) {
     for name in exports {
         assert!(
             sections.iter().any(|section| section == name),
-            "{name} is public, and its `Debug` is not looked at here"
+            "the `Debug` output of the public type {name} is not tested"
         );
     }
 }

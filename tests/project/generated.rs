@@ -1,5 +1,5 @@
 //! The code that the build generates from the fragment, as two snapshots: the public
-//! types, which users see, and the rest.
+//! types and the rest.
 
 use syn::{Item, UseTree};
 

@@ -1,4 +1,4 @@
-//! The programs of README.md and docs/getting-started.md, run as they stand there.
+//! Runs the programs of README.md and docs/getting-started.md, unchanged.
 
 use std::fs;
 
@@ -42,7 +42,7 @@ fn child() {
     });
 }
 
-/// A simulator with one token that is due, in a runtime that runs it.
+/// Returns a simulator with one due token, and the runtime that runs it.
 fn simulator() -> (Runtime, Simulator) {
     let runtime = Runtime::new().unwrap();
     let token = SeedToken::new("deploy").expires_in(TimeDelta::days(9));
@@ -50,7 +50,7 @@ fn simulator() -> (Runtime, Simulator) {
     (runtime, simulator.unwrap())
 }
 
-/// Runs a program in a process of its own, with the variables that README.md names.
+/// Runs a program in its own process, with the variables that README.md names.
 fn run(program: &str, simulator: &Simulator) -> String {
     let secret_file = secret_file(program);
     // The programs refuse to overwrite a file, such as one of a failed run.
@@ -73,7 +73,7 @@ fn secret_file(program: &str) -> String {
 }
 
 #[test]
-fn readme_has_the_programs_as_they_are_run_here() {
+fn readme_contains_these_programs() {
     let readme = include_str!("../../README.md");
     for program in [
         include_str!("../readme/lifecycle.rs"),
@@ -137,7 +137,7 @@ fn refresh_a_token_by_its_name() {
     assert_eq!(
         simulator.requests().len(),
         2,
-        "one finds it, one refreshes it"
+        "one request finds the token, and one refreshes it"
     );
 }
 

@@ -10,7 +10,7 @@ fn the_schema_of_a_duration_is_the_fragments_own() {
         serde_json::from_str(include_str!("../../openapi/service-tokens.json")).unwrap();
     let mut schema = serde_json::to_value(schema_for!(TokenDuration)).unwrap();
     let fields = schema.as_object_mut().unwrap();
-    // What a document says of itself is not the schema.
+    // The title and `$schema` describe the document, not the type.
     fields.remove("$schema");
     fields.remove("title");
     assert_eq!(schema, fragment["components"]["schemas"]["TokenDuration"]);
@@ -24,7 +24,7 @@ fn a_go_duration_is_a_string_of_that_format() {
 }
 
 #[test]
-fn a_duration_has_its_own_name_and_stands_where_it_is_used() {
+fn a_duration_has_a_schema_name_and_is_inlined() {
     fn check<T: JsonSchema>(name: &str) {
         assert_eq!(T::schema_name(), name);
         let id = T::schema_id();

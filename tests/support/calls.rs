@@ -1,5 +1,5 @@
-//! The seven calls of the API, each made the same way wherever a test makes them
-//! all; and whether what came of one is true of the simulator's state.
+//! The seven calls of the API, for tests that make them all, and a check of their
+//! answers against the simulator's state.
 #![allow(
     dead_code,
     clippy::panic,
@@ -15,7 +15,7 @@ use cf_service_tokens::{
 };
 use cf_service_tokens_simulator::{Operation, Simulator, Token};
 
-/// One of the seven.
+/// One of the seven calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Call(pub Operation);
 
@@ -29,7 +29,7 @@ pub const CALLS: [Call; 7] = [
     Call(Operation::Rotate),
 ];
 
-/// What a call that succeeded answered.
+/// The answer to a successful call.
 pub struct Success {
     pub attempts: u32,
     pub unreadable: Vec<String>,
@@ -43,8 +43,8 @@ impl Call {
         !matches!(self.0, Operation::List | Operation::Get)
     }
 
-    /// Makes the call, of the token `id` where it is about one. `name` is what a
-    /// created token is called, and an updated one from then on.
+    /// Makes the call, for the token `id` if it takes one. `name` is the name of a
+    /// created token, and the new name of an updated one.
     pub async fn make(
         self,
         client: &Client,
@@ -66,7 +66,7 @@ impl Call {
                 let revoking = RotateServiceToken::revoke_now();
                 tokens.rotate(id, &revoking).await.map(issued)
             }
-            other => panic!("not one of the seven: {other:?}"),
+            other => panic!("not one of the seven calls: {other:?}"),
         }
     }
 }
@@ -100,7 +100,7 @@ fn issued(answer: Response<cf_service_tokens::IssuedServiceToken>) -> Success {
     }
 }
 
-/// Whether an answer tells of the token as it stands, as far as it tells.
+/// Whether the fields in an answer are those of the token.
 pub fn is_true(answer: &ServiceToken, token: &Token) -> bool {
     let same_name = answer.name.as_ref() == Some(&token.name);
     let same_expiry = answer

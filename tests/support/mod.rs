@@ -1,6 +1,6 @@
-//! What the tests share: a server on a plain socket, so that a test decides every byte
-//! of an answer; a clock that doesn't wait, but is late; and child processes with an
-//! environment of their own.
+//! Helpers of the tests: a server on a plain socket, with answers that a test sets byte
+//! by byte; a clock with sleeps that take no time but end late; and child processes
+//! with their own environment.
 #![allow(
     dead_code,
     clippy::panic,
@@ -29,10 +29,10 @@ use tokio::time::timeout;
 /// The ids of Cloudflare's own examples.
 pub const ACCOUNT: &str = "023e105f4ecef8ad9ca31a8372d0c353";
 pub const TOKEN: &str = "f174e90a-fafe-4643-bbbc-4a0ed4fc8415";
-/// What must be found nowhere.
+/// The secret that no output may contain.
 pub const CANARY: &str = "canary-9Zq3vX7kB1nM5tR2";
 
-/// What happens to a connection once an answer has been written.
+/// The state of a connection after an answer has been written.
 #[derive(Clone, Copy)]
 pub enum Then {
     /// The connection stays open for more requests, and closes when none comes for
@@ -52,10 +52,11 @@ pub enum Then {
 /// No test is idle for so long, however busy the machine is.
 const IDLE_LIMIT: Duration = Duration::from_secs(10);
 
-/// An answer of a [`RawServer`], every byte of it, and what happens then.
+/// An answer of a [`RawServer`], byte by byte, and the state of the connection after
+/// it.
 ///
-/// Text becomes an answer on a connection that stays open, so it must say how long it
-/// is. Empty text closes the connection without an answer.
+/// Text becomes an answer on a connection that stays open, so it must state its length.
+/// Empty text closes the connection without an answer.
 #[derive(Clone)]
 pub struct Reply {
     bytes: Vec<u8>,
@@ -159,7 +160,7 @@ impl RawServer {
         self.last_request()
     }
 
-    /// The newest request, fit for a snapshot.
+    /// Returns the newest request, fit for a snapshot.
     pub fn last_request(&self) -> String {
         self.requests()
             .pop()
@@ -221,10 +222,10 @@ pub fn tokens_with(
     account.unwrap().service_tokens()
 }
 
-/// Serves the requests of one connection until an answer ends it or the client does.
+/// Serves the requests of one connection until an answer or the client closes it.
 async fn serve(mut socket: TcpStream, log: &Log, decide: &Decide) {
     let mut idle_limit = IDLE_LIMIT;
-    // Waiting for a request must not outlive the limit, but reading one may.
+    // The limit applies to waiting for a request, but not to reading one.
     while let Ok(Ok(())) = timeout(idle_limit, socket.readable()).await
         && let Some(request) = read_request(&mut socket).await
     {
@@ -358,13 +359,12 @@ const CLOCK_SEED: &str = "CLOCK_SEED";
 /// Returns a clock of the seed in `CLOCK_SEED`, or of seed 1.
 pub fn clock() -> LateClock {
     let seed = env::var(CLOCK_SEED).map_or(1, |seed| seed.parse().unwrap());
-    // Shown only where the test fails.
-    println!("to repeat this: {CLOCK_SEED}={seed}");
+    // Shown only if the test fails.
+    println!("to reproduce: {CLOCK_SEED}={seed}");
     LateClock::new(seed)
 }
 
-/// Runs tests of this program again, those whose names hold one of `names`, with clocks
-/// of other seeds.
+/// Runs the tests with one of `names` in their names again, with clocks of other seeds.
 pub fn repeat_with_other_clocks(names: &[&str]) {
     for seed in 2..6 {
         let output = Command::new(env::current_exe().unwrap())
@@ -382,8 +382,8 @@ pub fn repeat_with_other_clocks(names: &[&str]) {
     }
 }
 
-/// What a call ends with whose answer stops after the head. A machine that has too
-/// much to do gets more time, until the head is there before the timeout.
+/// Returns the error of a call that times out after the head of the answer. Raises the
+/// timeout on a busy machine until the head arrives in time.
 pub async fn with_time_for_a_head(call: impl AsyncFn(Duration) -> Error) -> Error {
     let mut timeout = Duration::from_millis(50);
     loop {
@@ -395,8 +395,8 @@ pub async fn with_time_for_a_head(call: impl AsyncFn(Duration) -> Error) -> Erro
     }
 }
 
-/// A port of this machine on which nobody listens and, while the socket is there,
-/// nobody can.
+/// Returns a port of this machine that refuses connections as long as the socket
+/// exists.
 pub fn closed_port() -> (TcpSocket, SocketAddr) {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
@@ -404,9 +404,9 @@ pub fn closed_port() -> (TcpSocket, SocketAddr) {
     (socket, address)
 }
 
-/// Set in a child process: what it is to do.
+/// The variable with the task of a child process.
 const TASK: &str = "CF_SERVICE_TOKENS_TEST_TASK";
-/// What a child's answer begins with among the lines that it prints.
+/// The prefix of the child's answer in its output.
 const ANSWER: &str = "the child says: ";
 
 /// Runs a test of this program, such as `tls::child`, in a process that has only these
@@ -428,20 +428,20 @@ pub fn in_a_child(test: &str, task: &str, variables: &[(&str, &str)]) -> String 
     }
 }
 
-/// The child's side: does its task, if this is a child, and says what became of it.
+/// Does the task and prints the answer, if this process is a child.
 pub fn be_a_child(work: impl FnOnce(&str) -> String) {
     if let Ok(task) = env::var(TASK) {
         println!("\n{ANSWER}{}", work(&task));
     }
 }
 
-/// The most memory that this process has ever held, in bytes.
+/// Returns the peak memory of this process, in bytes.
 #[cfg(target_os = "linux")]
 pub fn peak_memory() -> usize {
     memory("VmHWM:")
 }
 
-/// The memory that this process holds, in bytes.
+/// Returns the memory of this process, in bytes.
 #[cfg(target_os = "linux")]
 pub fn resident_memory() -> usize {
     memory("VmRSS:")

@@ -1,4 +1,4 @@
-//! Durations: exactly Go's answers, in both directions, and what `forever` adds.
+//! Durations parse and print exactly as in Go, except for `forever`.
 
 use std::cmp::Ordering;
 use std::collections::HashSet;
@@ -10,7 +10,7 @@ use chrono::TimeDelta;
 use proptest::prelude::*;
 use serde_json::Value;
 
-/// The tables that Go tests itself with, and 500 more cases that Go answered.
+/// Go's own test tables, and 500 more cases with Go's results.
 const TABLES: [&str; 2] = [
     include_str!("../data/go_durations.json"),
     include_str!("../data/go_durations_generated.json"),
@@ -21,13 +21,13 @@ fn rows(table: &str, name: &str) -> Vec<Value> {
     table[name].as_array().unwrap().clone()
 }
 
-/// What Go calls the error; it has no word of its own for a duration out of range.
+/// Returns Go's name for the error. Go has none for a duration out of range.
 fn in_gos_words(kind: ParseDurationErrorKind) -> &'static str {
     match kind {
         ParseDurationErrorKind::Invalid | ParseDurationErrorKind::OutOfRange => "invalid",
         ParseDurationErrorKind::MissingUnit => "missing unit",
         ParseDurationErrorKind::UnknownUnit => "unknown unit",
-        other => panic!("a kind that Go does not know: {other:?}"),
+        other => panic!("Go has no such error: {other:?}"),
     }
 }
 
@@ -94,7 +94,7 @@ fn the_short_form() {
 }
 
 #[test]
-fn what_is_wrong_with_a_text() {
+fn errors_say_what_is_wrong() {
     let mut said = String::new();
     for text in [
         "",
@@ -131,7 +131,7 @@ fn what_is_wrong_with_a_text() {
 }
 
 #[test]
-fn where_it_is_wrong() {
+fn errors_say_where_it_is_wrong() {
     for (text, offset) in [("1d", 1), ("1h3", 2), ("1h2x", 3), ("-x", 1), ("1h 2m", 1)] {
         assert_eq!(
             text.parse::<GoDuration>().unwrap_err().offset(),
@@ -142,7 +142,7 @@ fn where_it_is_wrong() {
 }
 
 #[test]
-fn formatting_takes_a_width_and_never_cuts() {
+fn formatting_pads_and_never_truncates() {
     let hour = GoDuration::from_hours(1).unwrap();
     assert_eq!(
         format!("{hour:>8}|{hour:<#5}|{hour:^#7}"),
@@ -220,7 +220,7 @@ fn a_token_duration_keeps_its_text_and_compares_by_value() {
     assert_eq!(
         all.iter().collect::<HashSet<_>>().len(),
         2,
-        "equal ones hash alike"
+        "equal durations have equal hashes"
     );
 }
 
@@ -232,7 +232,7 @@ fn a_go_duration_in_json_is_its_short_text_and_nothing_else() {
     assert!(serde_json::from_str::<GoDuration>("3600").is_err());
 }
 
-/// Texts that are durations, or nearly so.
+/// Generates texts that are durations, or almost.
 fn nearly() -> impl Strategy<Value = String> {
     let number = prop_oneof![
         4 => "[0-9]{1,4}",
@@ -254,8 +254,8 @@ fn nearly() -> impl Strategy<Value = String> {
     })
 }
 
-/// Go's algorithm once more, slowly and by the letter; `None` is an error.
-fn by_the_letter(text: &str) -> Option<i64> {
+/// Implements Go's algorithm literally; returns `None` for an error.
+fn gos_algorithm(text: &str) -> Option<i64> {
     const LIMIT: u64 = 1 << 63;
     let (negative, mut rest) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
@@ -337,7 +337,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(4000))]
 
     #[test]
-    fn what_is_printed_reads_the_same(nanos in any::<i64>(), shift in 0_u32..63) {
+    fn printed_durations_parse_as_the_same_value(nanos in any::<i64>(), shift in 0_u32..63) {
         for nanos in [nanos, nanos >> shift] {
             let duration = GoDuration::from_nanos(nanos);
             prop_assert_eq!(duration.to_string().parse(), Ok(duration));
@@ -348,20 +348,20 @@ proptest! {
     }
 
     #[test]
-    fn no_text_makes_it_panic(text in any::<String>()) {
+    fn no_text_causes_a_panic(text in any::<String>()) {
         drop(text.parse::<GoDuration>());
         let kept: TokenDuration = serde_json::from_value(Value::String(text.clone())).unwrap();
         prop_assert_eq!(kept.as_str(), text);
     }
 
     #[test]
-    fn it_agrees_with_gos_algorithm_by_the_letter(text in nearly()) {
+    fn parsing_agrees_with_gos_algorithm(text in nearly()) {
         let ours = text.parse::<GoDuration>().ok().map(GoDuration::as_nanos);
-        prop_assert_eq!(ours, by_the_letter(&text), "{}", text);
+        prop_assert_eq!(ours, gos_algorithm(&text), "{}", text);
     }
 
     #[test]
-    fn order_and_equality_are_those_of_the_value(a in nearly(), b in nearly()) {
+    fn order_and_equality_use_the_value(a in nearly(), b in nearly()) {
         if let (Ok(a), Ok(b)) = (a.parse::<TokenDuration>(), b.parse::<TokenDuration>()) {
             let (x, y) = (a.finite().unwrap(), b.finite().unwrap());
             prop_assert_eq!(a == b, x == y);

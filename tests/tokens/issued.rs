@@ -1,4 +1,4 @@
-//! New secrets: shown once by the API, never lost and never printed here.
+//! New secrets, which the API returns once, are never lost and never printed.
 
 use crate::support::{ACCOUNT, CANARY, RawServer, Reply, TOKEN, Then, answer, json};
 use std::time::Duration;
@@ -25,15 +25,15 @@ async fn create(reply: impl Into<Reply>) -> Result<Response<IssuedServiceToken>,
     server.tokens().create(&CreateServiceToken::new("ci")).await
 }
 
-/// Answers to a rotate that took effect, none of them as documented, with the secret
-/// where it is documented. `SECRET` stands for the secret, `ID` for the client id.
-const ODD_ANSWERS: [(&str, &str); 7] = [
+/// Undocumented answers to a rotation that took effect, with the secret at its
+/// documented place. `SECRET` stands for the secret, `ID` for the client id.
+const UNDOCUMENTED_ANSWERS: [(&str, &str); 7] = [
     (
-        "a timestamp of another form",
+        "a timestamp in another format",
         r#"{"success":true,"errors":[],"messages":[],"result":{"client_id":"ID","client_secret":"SECRET","expires_at":"next year"}}"#,
     ),
     (
-        "types of another kind",
+        "fields of other types",
         r#"{"success":true,"errors":[],"messages":[],"result":{"id":7,"name":["ci"],"enabled":"yes","client_id":"ID","client_secret":"SECRET"}}"#,
     ),
     (
@@ -53,12 +53,12 @@ const ODD_ANSWERS: [(&str, &str); 7] = [
         r#"{"success":true,"errors":null,"messages":null,"result":{"client_id":"ID","client_secret":"SECRET","x":{"y":1}}}"#,
     ),
     (
-        "a field beyond all depth",
+        "a field that is nested too deeply",
         r#"{"success":true,"result":{"client_id":"ID","name":DEEP,"client_secret":"SECRET"}}"#,
     ),
 ];
 
-/// Answers with the secret somewhere else, and where.
+/// Answers with the secret at another place, and that place.
 const MISPLACED: [(&str, &[&str]); 11] = [
     (
         r#"{"client_id":"ID","client_secret":"SECRET"}"#,
@@ -117,8 +117,8 @@ fn filled_in(body: &str) -> String {
 }
 
 #[tokio::test]
-async fn odd_answers_do_not_lose_the_secret() {
-    for (what, body) in ODD_ANSWERS {
+async fn undocumented_answers_keep_the_secret() {
+    for (what, body) in UNDOCUMENTED_ANSWERS {
         let body = filled_in(body);
         for issued in [
             rotate(json("200 OK", &body)).await,
@@ -142,7 +142,7 @@ async fn odd_answers_do_not_lose_the_secret() {
 }
 
 #[tokio::test]
-async fn a_secret_in_another_place_is_no_success_and_its_place_is_named() {
+async fn a_secret_at_another_place_is_an_error_that_names_the_place() {
     for (body, places) in MISPLACED {
         let body = filled_in(body);
         for issued in [
@@ -171,7 +171,8 @@ async fn a_secret_in_another_place_is_no_success_and_its_place_is_named() {
     insta::assert_snapshot!(error.unwrap_err(), @"rotate account service token: the answer can't be read at `result.client_secret`: expected a client secret (HTTP 200, ray id 8f2b1c9d0e1f2a3b-FRA, application/json, 163 bytes); a secret may be at `result[0].client_secret`; the call may have taken effect; keep the body of the answer, and look for the secret there");
 }
 
-/// Makes a call of each kind that makes a secret, at a server with this answer.
+/// Makes each kind of call that makes a secret, at a server with this answer. Returns
+/// the errors.
 async fn failures_of_calls_that_make_a_secret(
     reply: Reply,
     set: impl Fn(ClientBuilder) -> ClientBuilder,
@@ -245,7 +246,7 @@ async fn an_error_of_any_kind_names_the_places_of_a_secret() {
         ),
     ] {
         let set = |builder: ClientBuilder| {
-            // Enough for the head and the body's start on any machine.
+            // Long enough for the head and the start of the body on any machine.
             let timeout = match what {
                 "a timeout" => Duration::from_secs(1),
                 _ => Duration::from_secs(30),
@@ -268,14 +269,14 @@ async fn an_error_of_any_kind_names_the_places_of_a_secret() {
             );
         }
     }
-    // A refresh makes no secret, so its answer is not searched for one.
+    // A refresh makes no secret, so the client does not search its answer.
     let server = RawServer::start(json("500 Oops", &whole)).await;
     let error = server.tokens().refresh(TOKEN).await.unwrap_err();
     assert_eq!(error.secret_places(), [""; 0]);
 }
 
 #[tokio::test]
-async fn an_answer_that_is_too_deep_to_be_searched_says_so() {
+async fn an_answer_that_is_too_deep_to_search_is_reported() {
     let body = filled_in(r#"{"success":true,"result":{"x":DEEP}}"#);
     let error = rotate(json("200 OK", &body)).await.unwrap_err();
     assert!(error.to_string().contains("nested too deeply"), "{error}");
@@ -283,8 +284,8 @@ async fn an_answer_that_is_too_deep_to_be_searched_says_so() {
 }
 
 #[tokio::test]
-async fn what_could_not_be_read_is_named() {
-    let body = ODD_ANSWERS[1]
+async fn unreadable_fields_are_named() {
+    let body = UNDOCUMENTED_ANSWERS[1]
         .1
         .replace("SECRET", CANARY)
         .replace("ID", CLIENT_ID);
@@ -296,7 +297,7 @@ async fn what_could_not_be_read_is_named() {
 }
 
 #[tokio::test]
-async fn what_only_mentions_a_secret_is_not_taken_for_one() {
+async fn a_text_that_mentions_a_secret_is_not_the_secret() {
     let hex = "bdd31cbc4dec990953e39163fbbb194c93313ca9f0a6e420346af9d326b1d2a5";
     let formed = "cfast_aB3dE5gH7jK9mN1pQ3sT5vW7yZ9bC1eF3hI5kL7n12ab34cd";
     for (message, result) in [
@@ -323,7 +324,7 @@ async fn what_only_mentions_a_secret_is_not_taken_for_one() {
 }
 
 #[tokio::test]
-async fn the_lists_of_an_odd_answer_are_kept() {
+async fn the_lists_of_an_undocumented_answer_are_kept() {
     for (success, result, unreadable) in [
         ("true", r#"[{"client_secret":"SECRET"}]"#, None),
         ("true", r#"null,"client_secret":"SECRET""#, None),
@@ -355,7 +356,7 @@ async fn the_lists_of_an_odd_answer_are_kept() {
 }
 
 #[tokio::test]
-async fn an_answer_that_holds_no_readable_secret_is_kept_whole() {
+async fn an_answer_without_a_readable_secret_is_kept() {
     let whole = format!(
         r#"{{"success":true,"errors":[],"messages":[],"result":{{"client_secret":"{CANARY}"}}}}"#
     );
@@ -368,12 +369,9 @@ async fn an_answer_that_holds_no_readable_secret_is_kept_whole() {
             "a page",
             answer("200 OK", "text/html", &format!("<pre>{CANARY}</pre>")),
         ),
+        ("a failure", json("200 OK", &whole.replace("true", "false"))),
         (
-            "a failure, says the API",
-            json("200 OK", &whole.replace("true", "false")),
-        ),
-        (
-            "no name and no known form",
+            "a field and a secret that are unknown",
             json("200 OK", &whole.replace("client_secret", "thing")),
         ),
     ];
@@ -382,7 +380,7 @@ async fn an_answer_that_holds_no_readable_secret_is_kept_whole() {
         let body = String::from_utf8_lossy(error.body().unwrap()).into_owned();
         assert!(
             body.contains(CANARY),
-            "{what}: the secret can be had from the body"
+            "{what}: the body must contain the secret"
         );
         assert!(error.may_have_been_applied(), "{what}");
         let mut shown = format!("{error} {error:?} {error:#?}");
@@ -416,7 +414,7 @@ async fn an_answer_with_the_documented_fields_alone() {
 }
 
 #[tokio::test]
-async fn undocumented_fields_are_decoded_all_the_same() {
+async fn undocumented_fields_are_decoded() {
     let body = format!(
         r#"{{"success":true,"errors":[],"messages":[],"result":{{"id":"{TOKEN}","client_id":"{CLIENT_ID}","client_secret":"{CANARY}","name":"CI/CD token","duration":"60m","expires_at":"2027-11-24T12:00:00Z","last_seen_at":"2026-11-24T12:00:00Z","client_secret_version":2}}}}"#
     );
@@ -490,7 +488,7 @@ async fn undocumented_fields_are_decoded_all_the_same() {
 }
 
 #[test]
-fn credentials_travel_in_sensitive_headers() {
+fn credentials_are_sent_in_sensitive_headers() {
     let credentials = ServiceTokenCredentials::new(CLIENT_ID, CANARY);
     let headers = credentials.headers().unwrap();
     assert_eq!(headers.len(), 2);
@@ -515,12 +513,12 @@ fn credentials_that_cannot_be_sent_are_refused_without_being_shown() {
     let error = credentials.headers().unwrap_err();
     assert!(error.is_configuration());
     assert!(!format!("{error} {error:?}").contains(CANARY));
-    // JSON escapes the line break, so this form can carry it.
+    // JSON escapes the line break, so this header can be sent.
     assert!(credentials.single_header().is_ok());
 }
 
 #[tokio::test]
-async fn an_update_that_rotates_hands_out_the_new_secret_if_the_answer_holds_one() {
+async fn an_update_that_rotates_returns_a_secret_in_the_answer() {
     for is_lenient in [true, false] {
         let mut builder = Simulator::builder().token(SeedToken::new("ci"));
         if is_lenient {
@@ -547,7 +545,7 @@ async fn an_update_that_rotates_hands_out_the_new_secret_if_the_answer_holds_one
 }
 
 #[tokio::test]
-async fn an_update_that_rotates_is_not_repeated() {
+async fn an_update_that_rotates_is_not_retried() {
     let fine = format!(
         r#"{{"success":true,"errors":[],"messages":[],"result":{{"id":"{TOKEN}","client_secret":"{CANARY}"}}}}"#
     );

@@ -1,5 +1,5 @@
-//! Listing all service tokens: every token comes once, and a listing that may be
-//! incomplete ends with an error, whatever the API says about its pages.
+//! Listing all service tokens: the stream returns each token once, and a listing that
+//! may be incomplete ends with an error, whatever counts the API returns.
 
 use crate::support::RawServer;
 use cf_service_tokens::{Error, ErrorKind, ServiceToken, ServiceTokens};
@@ -7,14 +7,16 @@ use cf_service_tokens_simulator::{SeedToken, Simulator};
 use futures_util::TryStreamExt;
 use serde_json::{Value, json};
 
-/// What a listing came to: the names that came, and how many pages were asked for.
+/// The outcome of a listing: the names of its tokens, the number of requested pages,
+/// and its error.
 struct Listed {
     names: Vec<String>,
     pages: usize,
     error: Option<Error>,
 }
 
-/// A server that has so many tokens and gives `info(page, per_page)` beside a page.
+/// Starts a server with this many tokens that returns `info(page, per_page)` with each
+/// page.
 async fn server(
     total: usize,
     most_per_page: usize,
@@ -40,7 +42,7 @@ async fn server(
     .await
 }
 
-/// The value of a parameter in the request's query.
+/// Returns the value of a parameter in the request's query.
 fn number(request: &str, name: &str) -> Option<usize> {
     let (_, query) = request.lines().next()?.split_once('?')?;
     let query = query.split(' ').next()?;
@@ -78,11 +80,11 @@ async fn assert_lists_all(
     assert!(listed.error.is_none(), "{what}: {:?}", listed.error);
     let expected: Vec<String> = (0..total).map(|index| format!("token {index}")).collect();
     assert_eq!(listed.names, expected, "{what}");
-    assert_eq!(listed.pages, pages, "{what}: pages asked for");
+    assert_eq!(listed.pages, pages, "{what}: requested pages");
 }
 
 #[tokio::test]
-async fn with_counts_no_page_is_asked_for_that_cannot_exist() {
+async fn with_counts_only_existing_pages_are_requested() {
     for (total, pages) in [
         (0_usize, 1),
         (1, 1),
@@ -93,7 +95,7 @@ async fn with_counts_no_page_is_asked_for_that_cannot_exist() {
         (25, 3),
     ] {
         let total_pages = total.div_ceil(10);
-        assert_lists_all("all is said", total, pages, move |page, per_page| {
+        assert_lists_all("all counts", total, pages, move |page, per_page| {
             json!({ "page": page, "per_page": per_page, "total_count": total, "total_pages": total_pages })
         })
         .await;
@@ -127,7 +129,7 @@ async fn without_counts_the_listing_ends_at_an_empty_page() {
 }
 
 #[tokio::test]
-async fn a_server_that_caps_its_pages_and_gives_no_counts_loses_nothing() {
+async fn capped_pages_without_counts_lose_no_token() {
     let server = server(100, 20, |_, _| Value::Null).await;
     let listed = all(&server, server.tokens(), 1000).await;
     assert!(listed.error.is_none(), "{:?}", listed.error);
@@ -148,8 +150,8 @@ async fn an_ordinary_account_costs_one_request() {
 }
 
 #[tokio::test]
-async fn nonsense_about_pages_is_not_believed() {
-    // None of these may lose a token or run for ever; one page too many is fair.
+async fn wrong_counts_are_ignored() {
+    // Wrong counts may cost one extra page, but no token and no endless listing.
     for info in [
         json!({ "page": "one", "per_page": "ten", "total_count": null, "total_pages": [] }),
         json!({ "page": -1, "per_page": -1, "total_count": -1, "total_pages": -1 }),
@@ -157,7 +159,7 @@ async fn nonsense_about_pages_is_not_believed() {
         json!({ "page": 0, "per_page": 0, "total_count": 0, "total_pages": 0 }),
         json!({ "page": 1, "per_page": 10, "total_count": 3, "total_pages": 0 }),
         json!({ "total_pages": 1e300, "total_count": 1e300 }),
-        // It counts the empty page as well.
+        // The API's count includes the empty page.
         json!({ "total_pages": 4 }),
         json!("info"),
         json!([1, 2]),
@@ -168,7 +170,7 @@ async fn nonsense_about_pages_is_not_believed() {
 }
 
 #[tokio::test]
-async fn counts_that_contradict_each_other_end_no_listing() {
+async fn contradictory_counts_do_not_end_the_listing() {
     for (info, pages) in [
         (json!({ "total_count": 10, "total_pages": 3 }), 3),
         (json!({ "total_count": 25, "total_pages": 1 }), 3),
@@ -180,7 +182,7 @@ async fn counts_that_contradict_each_other_end_no_listing() {
 }
 
 #[tokio::test]
-async fn a_token_that_a_page_holds_twice_is_listed_and_counted_once() {
+async fn a_token_twice_on_a_page_is_listed_and_counted_once() {
     let server = RawServer::answering(|request| {
         let ids = match number(request, "page=") {
             Some(1) => vec![1, 1],
@@ -202,7 +204,7 @@ async fn a_token_that_a_page_holds_twice_is_listed_and_counted_once() {
 }
 
 #[tokio::test]
-async fn a_server_that_gives_fewer_than_asked_for_loses_nothing() {
+async fn smaller_pages_than_requested_lose_no_token() {
     let server = server(
         25,
         5,
@@ -214,7 +216,7 @@ async fn a_server_that_gives_fewer_than_asked_for_loses_nothing() {
 }
 
 #[tokio::test]
-async fn a_server_that_counts_its_pages_by_what_it_was_asked_for_loses_nothing() {
+async fn a_page_count_by_the_requested_size_loses_no_token() {
     let server = server(60, 20, |page, per_page| {
         json!({ "page": page, "per_page": per_page, "total_pages": 2, "total_count": 60 })
     })
@@ -224,7 +226,7 @@ async fn a_server_that_counts_its_pages_by_what_it_was_asked_for_loses_nothing()
 }
 
 #[tokio::test]
-async fn a_server_that_takes_no_notice_of_pages_is_asked_once_more_at_most() {
+async fn a_server_without_pages_gets_at_most_one_more_request() {
     let server = RawServer::answering(|_| {
         let tokens: Vec<Value> = (0..10)
             .map(|i| json!({ "id": format!("{i}"), "name": format!("{i}") }))
@@ -238,8 +240,8 @@ async fn a_server_that_takes_no_notice_of_pages_is_asked_once_more_at_most() {
     assert_eq!(listed.pages, 2);
 }
 
-/// The tokens of a page that is the same whatever is asked for, though each answer
-/// shows another moment at which a token was last seen.
+/// Starts a server that returns the same page for every request, with a different
+/// `last_seen_at` each time.
 async fn stuck(info: Value) -> RawServer {
     RawServer::scripted(move |index, _| {
         let tokens: Vec<Value> = (0..10)
@@ -253,15 +255,15 @@ async fn stuck(info: Value) -> RawServer {
 }
 
 #[tokio::test]
-async fn a_page_that_comes_again_is_known_by_its_ids() {
+async fn a_repeated_page_is_recognised_by_its_ids() {
     let server = stuck(Value::Null).await;
     let listed = all(&server, server.tokens(), 10).await;
-    assert!(listed.error.is_none(), "nothing says that there are more");
+    assert!(listed.error.is_none(), "the API counts no more tokens");
     assert_eq!((listed.names.len(), listed.pages), (10, 2));
 }
 
 #[tokio::test]
-async fn a_page_without_ids_that_comes_again_is_known_by_all_it_says() {
+async fn a_repeated_page_without_ids_is_recognised_by_its_tokens() {
     for (is_stuck, names, pages) in [(true, 10, 2), (false, 25, 4)] {
         let server = RawServer::answering(move |request| {
             let page = number(request, "page=").unwrap();
@@ -275,13 +277,13 @@ async fn a_page_without_ids_that_comes_again_is_known_by_all_it_says() {
         })
         .await;
         let listed = all(&server, server.tokens(), 10).await;
-        assert!(listed.error.is_none(), "nothing says that there are more");
+        assert!(listed.error.is_none(), "the API counts no more tokens");
         assert_eq!((listed.names.len(), listed.pages), (names, pages));
     }
 }
 
 #[tokio::test]
-async fn a_page_that_comes_again_in_place_of_more_tokens_is_an_error() {
+async fn a_repeated_page_in_place_of_more_tokens_is_an_error() {
     for info in [json!({ "total_count": 25 }), json!({ "total_pages": 3 })] {
         let server = stuck(info.clone()).await;
         let listed = all(&server, server.tokens(), 10).await;
@@ -294,7 +296,7 @@ async fn a_page_that_comes_again_in_place_of_more_tokens_is_an_error() {
             insta::assert_snapshot!(error, @"list account service tokens: the listing is incomplete: page 2 repeats earlier tokens after 10 service tokens, but the API counts 25 service tokens; list again (HTTP 200, ray id 8f2b1c9d0e1f2a3b-FRA, application/json, 686 bytes)");
         }
 
-        // Beside a search, the numbers are of other tokens as well.
+        // With a search, the counts may include other tokens.
         let server = stuck(info).await;
         let mut stream = server.tokens().list().name("a").per_page(10).stream();
         let mut count = 0;
@@ -332,7 +334,7 @@ async fn an_empty_page_in_place_of_promised_tokens_is_an_error() {
 }
 
 #[tokio::test]
-async fn an_empty_page_that_counts_nothing_does_not_take_a_promise_back() {
+async fn an_empty_page_without_counts_keeps_the_earlier_counts() {
     for last in [Value::Null, json!({}), json!({ "total_count": 0 })] {
         let server = server(20, 1000, move |page, _| match page {
             1 | 2 => json!({ "total_count": 30 }),
@@ -347,7 +349,7 @@ async fn an_empty_page_that_counts_nothing_does_not_take_a_promise_back() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_deleted_meanwhile_lowers_the_promise() {
+async fn a_token_deleted_meanwhile_lowers_the_count() {
     let server = server(20, 1000, |page, _| match page {
         1 => json!({ "total_count": 21 }),
         _ => json!({ "total_count": 20 }),
@@ -358,7 +360,7 @@ async fn a_token_that_is_deleted_meanwhile_lowers_the_promise() {
     assert_eq!((listed.names.len(), listed.pages), (20, 2));
 }
 
-/// A server whose pages hold the tokens with these numbers, and come in a circle.
+/// Starts a server that repeats pages with these numbers of tokens in a cycle.
 async fn pages(pages: &'static [&'static [u32]], info: Value) -> RawServer {
     RawServer::scripted(move |index, _| {
         let page = pages[index % pages.len()];
@@ -374,7 +376,7 @@ async fn pages(pages: &'static [&'static [u32]], info: Value) -> RawServer {
 }
 
 #[tokio::test]
-async fn pages_that_come_in_a_circle_end_the_listing() {
+async fn pages_in_a_cycle_end_the_listing() {
     let circle: &[&[u32]] = &[&[1, 2], &[3, 4], &[5]];
     for (info, is_complete) in [(Value::Null, true), (json!({ "total_count": 6 }), false)] {
         let server = pages(circle, info).await;
@@ -386,7 +388,7 @@ async fn pages_that_come_in_a_circle_end_the_listing() {
 }
 
 #[tokio::test]
-async fn pages_that_overlap_give_each_token_once() {
+async fn overlapping_pages_list_each_token_once() {
     let overlapping: &[&[u32]] = &[&[1, 2, 3], &[3, 4, 5], &[5, 2], &[]];
     for (info, pages_asked, is_complete) in [
         (Value::Null, 3, true),
@@ -402,7 +404,7 @@ async fn pages_that_overlap_give_each_token_once() {
 }
 
 #[tokio::test]
-async fn a_search_ends_although_the_numbers_are_of_all_tokens() {
+async fn a_search_ends_although_the_counts_include_all_tokens() {
     for info in [
         json!({ "total_count": 4000 }),
         json!({ "total_pages": 400 }),
@@ -474,7 +476,7 @@ async fn a_page_of_tokens_that_all_have_unreadable_fields() {
 }
 
 #[tokio::test]
-async fn an_entry_that_is_no_token_is_an_error_not_a_gap() {
+async fn an_entry_that_is_not_a_token_is_an_error() {
     for (tokens, path) in [
         (r#"[{"name":"a"},"b"]"#, "result[1]"),
         (r#"[{"id":"a"},[]]"#, "result[1]"),
@@ -494,9 +496,10 @@ async fn an_entry_that_is_no_token_is_an_error_not_a_gap() {
     }
 }
 
-/// One page is held at a time: the second is asked for only when the first is used up.
+/// The stream holds one page at a time: it requests the second only when the first is
+/// used up.
 #[tokio::test]
-async fn pages_are_asked_for_as_they_are_needed() {
+async fn pages_are_requested_as_needed() {
     let server = server(25, 1000, |_, _| json!({ "total_count": 25 })).await;
     let mut stream = server.tokens().list().per_page(10).stream();
     assert_eq!(server.requests().len(), 0);
@@ -510,7 +513,7 @@ async fn pages_are_asked_for_as_they_are_needed() {
 
 #[tokio::test]
 async fn a_token_is_found_by_its_exact_name() {
-    // A server that compares without regard to case, and pages badly.
+    // A server that ignores case, and that miscounts its pages.
     let server = RawServer::answering(|request| {
         let named = |name: &str, id: &str| serde_json::json!({ "id": id, "name": name });
         let found = match request.contains("name=twin") {

@@ -1,4 +1,4 @@
-//! Refreshing a service token: what goes over the wire, and what comes back.
+//! Refreshing a service token: the request on the wire, and the parsed answer.
 
 use crate::support::{ACCOUNT, RawServer, TOKEN, json};
 use cf_service_tokens::{
@@ -38,11 +38,11 @@ async fn the_documented_answer_shows_all_its_fields() {
     assert!(token.unreadable().is_empty());
 
     let [error] = token.api_errors() else {
-        panic!("one error is documented, beside a success");
+        panic!("the documented success contains one error");
     };
     assert_eq!((error.code, error.message.as_str()), (1000, "message"));
     let [message] = token.api_messages() else {
-        panic!("one message is documented");
+        panic!("the documented success contains one message");
     };
     assert_eq!((message.code, message.message.as_str()), (1000, "message"));
     assert_eq!(
@@ -102,7 +102,7 @@ async fn settings_of_the_http_client_and_another_user_agent_are_used() {
 }
 
 #[tokio::test]
-async fn a_wrong_id_never_reaches_the_wire() {
+async fn an_invalid_id_sends_no_request() {
     let server = RawServer::start(json("200 OK", DOCUMENTED)).await;
     let client = server.builder().build().unwrap();
     let too_long = "a".repeat(37);
@@ -165,7 +165,7 @@ async fn a_call_takes_a_token_by_its_id_or_as_a_whole() {
 }
 
 #[tokio::test]
-async fn a_token_without_an_id_is_an_error_before_the_wire() {
+async fn a_token_without_an_id_sends_no_request() {
     let server = RawServer::start(json("200 OK", DOCUMENTED)).await;
     let tokens = server.tokens();
     let mut token = ServiceToken::default();
@@ -179,7 +179,7 @@ async fn a_token_without_an_id_is_an_error_before_the_wire() {
 }
 
 #[test]
-fn an_id_is_read_and_written_as_text() {
+fn an_id_is_serialized_as_text() {
     let id = ServiceTokenId::try_from(TOKEN).unwrap();
     assert_eq!(ServiceTokenId::try_from(TOKEN.to_owned()).unwrap(), id);
     assert_eq!(String::from(id.clone()), TOKEN);

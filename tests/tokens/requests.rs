@@ -1,4 +1,4 @@
-//! Every call as it is sent on the wire, and what is refused before that.
+//! Every call as it is sent on the wire, and the requests that are refused before.
 
 use std::time::Duration;
 
@@ -186,7 +186,7 @@ async fn rotate_that_revokes_the_old_secret() {
 }
 
 #[tokio::test]
-async fn what_the_api_cannot_accept_never_reaches_the_wire() {
+async fn an_invalid_request_is_not_sent() {
     let server = server(TOKEN_ANSWER).await;
     let tokens = server.tokens();
     let named = || CreateServiceToken::new("ci");

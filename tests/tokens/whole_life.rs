@@ -10,7 +10,7 @@ use cf_service_tokens::{
 use cf_service_tokens_simulator::{SeedToken, Simulator};
 use chrono::{DateTime, TimeDelta, Utc};
 
-/// A simulator and the time in it, which moves only as a test says.
+/// A simulator with a clock that only the test moves.
 struct World {
     simulator: Simulator,
     clock: ManualClock,
@@ -45,7 +45,7 @@ impl World {
             .unwrap()
     }
 
-    /// What the app behind Access answers to whoever has these credentials.
+    /// Returns the status with which the app behind Access answers these credentials.
     async fn at_the_app(&self, credentials: &ServiceTokenCredentials) -> u16 {
         let http = reqwest::Client::new();
         let request = http.get(self.simulator.protected_url());
@@ -84,7 +84,10 @@ async fn in_an_account() {
         .unwrap();
     assert_eq!(issued.status(), 201);
     assert_eq!(issued.duration, Some(TokenDuration::DEFAULT));
-    assert_eq!(issued.expires_at, None, "documented without it");
+    assert_eq!(
+        issued.expires_at, None,
+        "the documented answer has no expiry"
+    );
     let (token, first) = issued.into_inner().into_parts();
     let id = token.id.unwrap();
     let created = tokens.get(&id).await.unwrap();
@@ -97,7 +100,8 @@ async fn in_an_account() {
     assert_eq!(named.tokens[0].id.as_ref(), Some(&id));
     assert_eq!(named.tokens[0].last_seen_at, Some(world.now()));
 
-    // Just before it expires, a refresh gives it a year from now, and the secret works on.
+    // A refresh just before the expiry extends it to a year from now, and the secret
+    // stays valid.
     world.pass(TimeDelta::days(364));
     let refreshed = tokens.refresh(&id).await.unwrap();
     assert_eq!(
@@ -109,9 +113,13 @@ async fn in_an_account() {
     world.pass(TimeDelta::days(1));
     assert_eq!(world.at_the_app(&first).await, 401, "it has expired");
     tokens.refresh(&id).await.unwrap();
-    assert_eq!(world.at_the_app(&first).await, 200, "and lives again");
+    assert_eq!(
+        world.at_the_app(&first).await,
+        200,
+        "the refreshed token is valid again"
+    );
 
-    // Both secrets work until the grace ends.
+    // Both secrets are valid until the grace period ends.
     let grace = RotateServiceToken::grace_until(world.now() + TimeDelta::days(1));
     let second = tokens
         .rotate(&id, &grace)
@@ -127,7 +135,7 @@ async fn in_an_account() {
     assert_eq!(world.at_the_app(&first).await, 401);
     assert_eq!(world.at_the_app(&second).await, 200);
 
-    // Without a grace the old secret dies at once.
+    // Without a grace period, the old secret is revoked at once.
     let revoking = RotateServiceToken::revoke_now();
     let third = tokens
         .rotate(&id, &revoking)
@@ -155,7 +163,7 @@ async fn in_an_account() {
         .await
         .unwrap();
     assert_eq!(renamed.name.as_deref(), Some("deploy (old)"));
-    assert_eq!(renamed.enabled, Some(true), "what is not named stays");
+    assert_eq!(renamed.enabled, Some(true), "a field that is not set stays");
 
     let hour: TokenDuration = "60m".parse().unwrap();
     let shortened = tokens
@@ -180,7 +188,7 @@ async fn in_an_account() {
 }
 
 #[tokio::test]
-async fn a_second_rotation_ends_the_secret_before_the_lost_one() {
+async fn a_second_rotation_revokes_the_secret_before_the_lost_one() {
     let world = World::new().await;
     let tokens = world
         .client()
@@ -194,16 +202,20 @@ async fn a_second_rotation_ends_the_secret_before_the_lost_one() {
     let (token, in_use) = issued.into_inner().into_parts();
     let id = token.id.unwrap();
     let grace = RotateServiceToken::grace_until(world.now() + TimeDelta::days(1));
-    // Nobody gets to know this one.
+    // The second secret is lost.
     tokens.rotate(&id, &grace).await.unwrap();
-    assert_eq!(world.at_the_app(&in_use).await, 200, "there is time");
+    assert_eq!(
+        world.at_the_app(&in_use).await,
+        200,
+        "the grace period is not over"
+    );
     let newest = tokens.rotate(&id, &grace).await.unwrap();
     assert_eq!(world.at_the_app(&in_use).await, 401);
     assert_eq!(world.at_the_app(newest.credentials()).await, 200);
 }
 
 #[tokio::test]
-async fn the_commonest_mistakes_say_what_to_do() {
+async fn common_mistakes_have_advice() {
     let world = World::new().await;
     let simulator = &world.simulator;
     let tokens = world
