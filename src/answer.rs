@@ -56,7 +56,7 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// Creates an answer whose body has not been parsed.
+    /// Creates an answer before its body is parsed.
     pub(crate) fn new(
         status: StatusCode,
         headers: HeaderMap,

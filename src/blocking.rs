@@ -263,7 +263,7 @@ impl ClientBuilder {
     }
 }
 
-/// A client whose calls wait for their answers; see [`crate::Client`].
+/// A client with calls that wait for their answers; see [`crate::Client`].
 ///
 /// It is cheap to clone, and clones share their connections and a thread.
 ///

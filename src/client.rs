@@ -23,10 +23,10 @@ use crate::tokens::id::AccountId;
 
 /// A client of Cloudflare's API for service tokens.
 ///
-/// It is cheap to clone, and clones share their connections.
-/// [`account`](Self::account) returns an account, whose
-/// [`service_tokens`](Account::service_tokens) has the calls.
-/// [`from_env`](Self::from_env) builds a client from environment variables.
+/// It is cheap to clone, and clones share their connections. [`account`](Self::account)
+/// returns an account, and [`Account::service_tokens`] its service tokens, on which
+/// calls are made. [`from_env`](Self::from_env) builds a client from environment
+/// variables.
 ///
 /// ```
 /// use cf_service_tokens::Client;

@@ -172,7 +172,7 @@ fn long_number(start: &[u8]) -> Option<u64> {
 
 /// Returns a fraction of a unit with digits below a nanosecond.
 ///
-/// The steps are those of Go, each of which may round. Any other algorithm, even an exact one,
+/// The steps are those of Go, and each may round. Any other algorithm, even an exact one,
 /// differs by a nanosecond for some texts.
 #[cold]
 fn fine_fraction(start: &[u8], unit: u64) -> u64 {

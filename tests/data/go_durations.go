@@ -50,7 +50,8 @@ func whole(r *rand.Rand) string {
 	}
 }
 
-// What follows the whole number: nothing, or a point and digits, often finer than a nanosecond.
+// Returns the part after the whole number: nothing, or a point and digits, often finer
+// than a nanosecond.
 func fraction(r *rand.Rand) string {
 	switch r.Intn(8) {
 	case 0, 1:

@@ -50,7 +50,7 @@ async fn account(count: usize) -> RawServer {
                 json!({
                     "id": format!("f174e90a-fafe-4643-bbbc-{number:012}"),
                     "client_id": format!("{number:032x}.access.example.com"),
-                    "name": format!("a token whose name is number {number}"),
+                    "name": format!("a token with the name {number}"),
                     "duration": "8760h",
                     "created_at": "2026-01-01T00:00:00Z",
                     "updated_at": "2026-01-01T00:00:00Z",

@@ -1,4 +1,4 @@
-//! Clocks that are wrong: the client's, and the API's.
+//! Renewals with a wrong clock of the client or the API.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::support::{self, ACCOUNT, RawServer, TOKEN};
 
-/// The clock that is right, and a client that is ahead of it by `skew`.
+/// A correct clock, and a client with a clock that is ahead of it by `skew`.
 fn clocks(skew: TimeDelta) -> (ManualClock, ManualClock) {
     let right = support::exact_clock();
     let client = ManualClock::new(right.now() + skew);
@@ -151,7 +151,7 @@ async fn in_a_watch_with_a_wrong_clock_a_token_that_expires_in_an_outage_stays_d
         let tokens = client.account(ACCOUNT).unwrap().service_tokens();
         let mut watch = tokens.watch(&RenewalPolicy::new());
         while !matches!(watch.next().await, WatchEvent::Waiting { .. }) {}
-        // It expires, and then the window passes.
+        // The token expires, and then the window passes.
         let outage = (left + WINDOW + TimeDelta::days(5)).to_std().unwrap();
         right.advance(outage);
         wrong.advance(outage);
@@ -164,14 +164,14 @@ async fn in_a_watch_with_a_wrong_clock_a_token_that_expires_in_an_outage_stays_d
     }
 }
 
-/// The header `Date` of an answer.
+/// The `Date` header of an answer.
 #[derive(Clone, Copy, Debug)]
 enum Date {
-    /// By a clock that is ahead of the right one by this much.
+    /// The date of a clock that is ahead of the correct one by this much.
     Ahead(TimeDelta),
     Absent,
     Garbage,
-    /// On the error page of a proxy, by a clock that is years off.
+    /// On the error page of a proxy with a clock that is off by years.
     OfAProxy,
 }
 
@@ -181,8 +181,8 @@ fn with_date(answer: String, date: impl std::fmt::Display) -> String {
     answer.replacen("\r\n", &format!("\r\ndate: {date}\r\n"), 1)
 }
 
-/// A server of one token that expires in `left`. Its answers have these dates in turn, and
-/// the last one ever after.
+/// Starts a server of one token that expires in `left`. Its answers have these dates in
+/// turn, and then always the last one.
 async fn server_of(clock: &ManualClock, dates: &[Date], left: TimeDelta) -> RawServer {
     let (clock, dates) = (clock.clone(), dates.to_vec());
     let expires_at = Mutex::new(clock.now() + left);
@@ -249,7 +249,7 @@ async fn without_a_date_of_the_api_the_clients_clock_decides() {
 }
 
 #[tokio::test]
-async fn the_date_of_a_proxys_error_page_counts_for_nothing() {
+async fn the_date_of_a_proxys_error_page_is_ignored() {
     let clock = support::exact_clock();
     let server = server_of(
         &clock,
@@ -260,7 +260,11 @@ async fn the_date_of_a_proxys_error_page_counts_for_nothing() {
     let tokens = tokens_at(&server, &clock);
     let report = tokens.renew(&RenewalPolicy::new()).await;
     assert_eq!((report.tokens.len(), report.clock_skew), (0, None));
-    assert_eq!(server.requests().len(), 2, "the page was met");
+    assert_eq!(
+        server.requests().len(),
+        2,
+        "the client requests the page of the proxy"
+    );
     assert_eq!(tokens.now(), clock.now());
 }
 
@@ -268,9 +272,9 @@ async fn the_date_of_a_proxys_error_page_counts_for_nothing() {
 async fn where_the_apis_clock_jumps_a_token_is_due_by_the_latest_reading() {
     let year = TimeDelta::days(365);
     for (dates, left, renewed) in [
-        // It jumps back: by its newest date, the token has a year more.
+        // The clock jumps back: by its newest date, the token has another year left.
         ([RIGHT, Date::Ahead(-year)], WINDOW - TimeDelta::days(1), 1),
-        // It jumps ahead: by its newest date, the token has expired, but not for long.
+        // The clock jumps ahead: by its newest date, the token has just expired.
         ([RIGHT, Date::Ahead(WINDOW)], WINDOW + TimeDelta::days(1), 1),
         // By its newest date, the token expired long ago.
         (
@@ -278,7 +282,7 @@ async fn where_the_apis_clock_jumps_a_token_is_due_by_the_latest_reading() {
             WINDOW - TimeDelta::days(1),
             1,
         ),
-        // It was wrong all the time.
+        // The clock was always wrong.
         (
             [Date::Ahead(-year), Date::Ahead(-year * 2)],
             WINDOW - TimeDelta::days(1),
@@ -298,7 +302,7 @@ async fn where_the_apis_clock_jumps_a_token_is_due_by_the_latest_reading() {
 }
 
 #[tokio::test]
-async fn one_wrong_date_is_forgotten() {
+async fn a_single_wrong_date_has_no_lasting_effect() {
     let clock = support::exact_clock();
     let wrong = Date::Ahead(TimeDelta::days(1000));
     let server = server_of(&clock, &[RIGHT, wrong, RIGHT, RIGHT], WINDOW).await;
@@ -313,7 +317,7 @@ async fn one_wrong_date_is_forgotten() {
 }
 
 #[tokio::test]
-async fn a_suspension_and_a_clock_that_is_set_are_no_jumps_of_the_api() {
+async fn a_suspension_or_a_set_clock_is_not_a_jump_of_the_api() {
     let (api, client) = clocks(TimeDelta::days(-2));
     let simulator = simulator(&api, &[("deploy", WINDOW)]).await;
     let tokens = tokens_of(&simulator, &client);
@@ -333,7 +337,7 @@ async fn a_suspension_and_a_clock_that_is_set_are_no_jumps_of_the_api() {
     assert_eq!(tokens.now(), api.now());
 }
 
-/// When the old secret expires after a rotation with a grace of an hour.
+/// Rotates with a grace period of an hour, and returns when the old secret expires.
 async fn rotated(tokens: &ServiceTokens, server: &RawServer) -> DateTime<Utc> {
     let hour = RotateServiceToken::grace(TimeDelta::hours(1));
     tokens.rotate(TOKEN, &hour).await.unwrap();
@@ -350,13 +354,14 @@ async fn a_grace_period_goes_by_the_clock_of_the_api() {
         (TimeDelta::hours(-2), [RIGHT; 3], TimeDelta::hours(1)),
         (TimeDelta::minutes(10), [RIGHT; 3], TimeDelta::hours(1)),
         (TimeDelta::days(2), [RIGHT; 3], TimeDelta::hours(1)),
-        // An error page of a proxy tells nothing, and the get is tried again.
+        // The error page of a proxy does not show the API's time, and the get is
+        // retried.
         (
             TimeDelta::days(-2),
             [Date::OfAProxy, RIGHT, RIGHT],
             TimeDelta::hours(1),
         ),
-        // No clock but the client's is known.
+        // Only the client's clock is known.
         (TimeDelta::hours(2), [Date::Absent; 3], TimeDelta::hours(3)),
         (TimeDelta::hours(2), [Date::Garbage; 3], TimeDelta::hours(3)),
     ] {
@@ -369,7 +374,7 @@ async fn a_grace_period_goes_by_the_clock_of_the_api() {
         let first = &server.requests()[0];
         assert!(
             first.starts_with("GET "),
-            "the API's time is asked for first: {first}"
+            "the first request gets the API's time: {first}"
         );
     }
 }
@@ -397,7 +402,7 @@ async fn where_the_apis_clock_jumps_a_grace_period_is_the_longest() {
 }
 
 #[tokio::test]
-async fn a_grace_that_ends_in_the_past_of_the_api_is_refused() {
+async fn a_grace_period_that_ends_in_the_past_is_refused() {
     let (right, slow) = clocks(TimeDelta::days(-2));
     let server = server_of(&right, &[RIGHT], WINDOW).await;
     let tomorrow = RotateServiceToken::grace_until(slow.now() + TimeDelta::days(1));

@@ -1,4 +1,4 @@
-//! What is decided of a token: a function of the token, the policy and the time.
+//! The decision about a token is a function of the token, the policy and the time.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use cf_service_tokens::renewal::{Decision, RenewBy, RenewalPolicy, Shard, SkipRe
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 
-/// A token with these fields.
+/// Returns a token with these fields.
 fn read(fields: Value) -> ServiceToken {
     serde_json::from_value(fields).unwrap()
 }
@@ -205,7 +205,7 @@ fn shards_that_do_not_exist() {
 }
 
 #[test]
-fn a_token_stays_in_its_shard_from_version_to_version() {
+fn the_shard_of_a_token_never_changes() {
     for (count, index) in [(3, 1), (7, 0), (1000, 141)] {
         for other in 0..count {
             let shard = Shard::new(other, count).unwrap();

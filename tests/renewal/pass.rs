@@ -1,4 +1,4 @@
-//! Renewal of an account: what is done, and what is reported.
+//! A pass over an account: its calls and its report.
 
 use std::error::Error as _;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Builder;
 use tokio::sync::{Barrier, watch};
 
-/// A simulator and a client of it that go by the same clock.
+/// A simulator and a client with the same clock.
 async fn simulated(
     clock: &LateClock,
     seed: impl FnOnce(SimulatorBuilder) -> SimulatorBuilder,
@@ -45,7 +45,7 @@ fn in_days(name: &str, days: i64) -> SeedToken {
     SeedToken::new(name).expires_in(TimeDelta::days(days))
 }
 
-/// How many requests of this kind the simulator received.
+/// Returns how many requests of this kind the simulator received.
 fn count(simulator: &Simulator, operation: Operation) -> usize {
     let requests = simulator.requests();
     requests
@@ -54,7 +54,7 @@ fn count(simulator: &Simulator, operation: Operation) -> usize {
         .count()
 }
 
-/// The outcomes as a table.
+/// Returns the outcomes as a table.
 fn table(report: &RenewalReport) -> String {
     let mut lines = vec![report.to_string()];
     for token in &report.tokens {
@@ -70,7 +70,7 @@ fn table(report: &RenewalReport) -> String {
 }
 
 #[tokio::test]
-async fn the_reason_of_a_renewal_is_told_with_what_became_of_it() {
+async fn the_report_has_the_reason_and_the_outcome_of_a_renewal() {
     let clock = crate::support::clock();
     let (simulator, tokens) = simulated(&clock, |builder| {
         builder
@@ -107,7 +107,7 @@ async fn the_reason_of_a_renewal_is_told_with_what_became_of_it() {
 }
 
 #[tokio::test]
-async fn an_account_is_renewed_and_then_there_is_nothing_due() {
+async fn a_second_pass_finds_no_due_token() {
     let clock = crate::support::clock();
     let (simulator, tokens) = simulated(&clock, |builder| builder.believable_account()).await;
 
@@ -179,7 +179,7 @@ async fn a_dry_run_changes_nothing() {
 }
 
 #[tokio::test]
-async fn what_the_policy_includes_is_renewed_too() {
+async fn included_tokens_are_renewed() {
     let clock = crate::support::clock();
     let (simulator, tokens) = simulated(&clock, |builder| {
         builder
@@ -197,11 +197,11 @@ async fn what_the_policy_includes_is_renewed_too() {
     disabled               2026-11-27  renewed until 2027-11-24 12:00 UTC
     ");
     let disabled = &simulator.tokens()[1];
-    assert!(!disabled.enabled, "a renewal enables nothing");
+    assert!(!disabled.enabled, "a renewal does not enable the token");
 }
 
 #[tokio::test]
-async fn tokens_are_named_by_name_or_id() {
+async fn tokens_are_selected_by_name_or_id() {
     let clock = crate::support::clock();
     let (simulator, tokens) = simulated(&clock, |builder| {
         let names = ["one", "two", "three", "four"];
@@ -224,12 +224,12 @@ async fn tokens_are_named_by_name_or_id() {
     ");
     assert!(
         !report.is_success(),
-        "a name that is no token's may be a slip"
+        "the report lists a name without a token"
     );
 }
 
 #[tokio::test]
-async fn renewal_by_duration_gives_each_token_its_own() {
+async fn renewal_by_duration_uses_the_duration_of_each_token() {
     let clock = crate::support::clock();
     let (simulator, tokens) = simulated(&clock, |builder| {
         builder
@@ -249,7 +249,7 @@ async fn renewal_by_duration_gives_each_token_its_own() {
     ten days, five left    2026-11-29  renewed until 2026-12-04 12:00 UTC
     skipped: 2 not due yet
     ");
-    assert!(!report.is_success(), "one could not be renewed");
+    assert!(!report.is_success(), "one token could not be renewed");
     assert_eq!(count(&simulator, Operation::Refresh), 0);
     assert_eq!(count(&simulator, Operation::Update), 2);
     let durations: Vec<String> = simulator
@@ -261,7 +261,7 @@ async fn renewal_by_duration_gives_each_token_its_own() {
 }
 
 #[tokio::test]
-async fn every_token_is_one_shards() {
+async fn every_token_belongs_to_one_shard() {
     let clock = crate::support::clock();
     let (simulator, tokens) = simulated(&clock, |builder| {
         (0..40).fold(builder, |builder, n| {
@@ -281,7 +281,7 @@ async fn every_token_is_one_shards() {
 }
 
 #[tokio::test]
-async fn those_that_expire_first_are_renewed_first() {
+async fn tokens_are_renewed_in_the_order_of_their_expiry() {
     let clock = crate::support::clock();
     let (simulator, tokens) = simulated(&clock, |builder| {
         let days = [9, 2, 20, 1];
@@ -302,7 +302,7 @@ async fn those_that_expire_first_are_renewed_first() {
     assert_eq!(refreshed, soonest_first);
 }
 
-/// What a token is like in the answers of a [`RawServer`].
+/// Returns a token as JSON for the answers of a [`RawServer`].
 fn token(number: u32, expires_at: &str) -> Value {
     json!({ "id": id(number), "name": format!("token {number}"), "expires_at": expires_at })
 }
@@ -316,8 +316,8 @@ fn success(result: Value) -> String {
     crate::support::json("200 OK", &body.to_string())
 }
 
-/// A server of an account with these tokens, which answers to what changes one
-/// as it is told.
+/// Starts a server of an account with these tokens. The function answers the calls that
+/// change one.
 async fn account<R: Into<Reply>>(
     tokens: Vec<Value>,
     answer: impl Fn(usize, &str) -> R + Send + Sync + 'static,
@@ -349,7 +349,7 @@ fn tokens_of(server: &RawServer) -> ServiceTokens {
 const SOON: &str = "2026-11-30T00:00:00Z";
 const LATER: &str = "2027-11-24T12:00:00Z";
 
-/// The report on an account with one token that is due, whose refresh is answered so.
+/// Returns the report on an account with one due token, whose refresh gets this answer.
 async fn report_of(refreshed: Value, read: Value) -> (RawServer, RenewalReport) {
     let server = account(vec![token(1, SOON)], move |_, request| {
         let answer = if request.starts_with("POST ") {
@@ -365,7 +365,7 @@ async fn report_of(refreshed: Value, read: Value) -> (RawServer, RenewalReport) 
 }
 
 #[tokio::test]
-async fn a_success_that_moved_nothing_is_a_failure() {
+async fn a_success_that_does_not_move_the_expiry_is_a_failure() {
     for (refreshed, read) in [
         (token(1, SOON), token(1, SOON)),
         (token(1, "2026-11-01T00:00:00Z"), token(1, SOON)),
@@ -381,12 +381,12 @@ async fn a_success_that_moved_nothing_is_a_failure() {
         assert!(!matches!(error, RenewalError::Call(_)), "{error}");
         assert!(!report.is_success());
         assert_eq!(report.at_risk().count(), 1);
-        // An answer that names another token leaves nothing to look up.
+        // After an answer that names another token, the pass does not read the token.
         let requests = if refreshed == token(2, LATER) { 2 } else { 3 };
         assert_eq!(server.requests().len(), requests, "list, refresh, get");
     }
     let (_, report) = report_of(token(2, LATER), token(1, LATER)).await;
-    assert!(!report.is_success(), "whatever the token itself says");
+    assert!(!report.is_success(), "the token itself does not matter");
     let (_, report) = report_of(token(1, SOON), token(1, SOON)).await;
     insta::assert_snapshot!(table(&report), @"
     1 token: 1 failed; not renewed: token 1
@@ -400,7 +400,7 @@ async fn a_success_that_moved_nothing_is_a_failure() {
 }
 
 #[tokio::test]
-async fn what_the_answer_does_not_show_is_read_from_the_token() {
+async fn an_expiry_that_the_answer_lacks_is_read_from_the_token() {
     let (server, report) = report_of(json!({ "id": id(1) }), token(1, LATER)).await;
     insta::assert_snapshot!(table(&report), @"
     1 token: 1 renewed
@@ -413,12 +413,12 @@ async fn what_the_answer_does_not_show_is_read_from_the_token() {
     assert_eq!(
         server.requests().len(),
         2,
-        "an answer that shows it all is enough"
+        "a complete answer needs no other call"
     );
 }
 
 #[tokio::test]
-async fn one_failure_stops_no_other() {
+async fn a_failed_renewal_does_not_stop_the_others() {
     let tokens = (1..=4).map(|number| token(number, SOON)).collect();
     let server = account(tokens, |_, request| {
         if request.contains(&id(2)) {
@@ -441,7 +441,7 @@ async fn one_failure_stops_no_other() {
 }
 
 #[tokio::test]
-async fn a_lock_out_in_the_middle_is_waited_for() {
+async fn a_pass_waits_for_the_end_of_a_lock_out() {
     let locked = crate::support::answer("429 Too Many Requests", "text/plain", "");
     let locked = locked.replacen("\r\n", "\r\nretry-after: 300\r\n", 1);
     let server = account(vec![token(1, SOON)], move |index, _| match index {
@@ -462,7 +462,7 @@ async fn a_lock_out_in_the_middle_is_waited_for() {
 }
 
 #[tokio::test]
-async fn what_a_failure_comes_from_is_told() {
+async fn the_source_of_a_failure_is_its_error() {
     let server = account(vec![token(1, SOON)], |_, _| String::new()).await;
     let tokens = tokens_of(&server);
     let report = tokens.renew(&RenewalPolicy::new()).await;
@@ -474,7 +474,7 @@ async fn what_a_failure_comes_from_is_told() {
 }
 
 #[tokio::test]
-async fn as_a_stream_a_renewal_tells_the_same() {
+async fn the_stream_of_a_renewal_has_the_same_events() {
     let server = account(vec![token(1, SOON), token(2, LATER)], |_, _| {
         success(token(1, LATER))
     })
@@ -496,7 +496,7 @@ async fn as_a_stream_a_renewal_tells_the_same() {
 }
 
 #[tokio::test]
-async fn dead_credentials_stop_everything_at_once() {
+async fn rejected_credentials_stop_the_pass() {
     let refused = r#"{"success":false,"errors":[{"code":10000,"message":"Authentication error"}],"messages":[],"result":null}"#;
     let tokens = (1..=20).map(|number| token(number, SOON)).collect();
     let server = account(tokens, move |_, _| {
@@ -520,7 +520,7 @@ async fn dead_credentials_stop_everything_at_once() {
     assert_eq!(
         server.requests().len(),
         4,
-        "the list, and what was under way"
+        "the listing and the calls in flight"
     );
     insta::assert_snapshot!(report, @r#"20 tokens: 3 failed, 17 not tried; not renewed: token 1, token 10, token 11, token 12, token 13, token 14, token 15, token 16, token 17, token 18, and 10 more; stopped early: refresh account service token: the API refused the call (HTTP 403, ray id 8f2b1c9d0e1f2a3b-FRA): 10000 Authentication error; check that the credentials are right, that they have the permission "Access: Service Tokens Write", and that they belong to the account"#);
 
@@ -530,7 +530,7 @@ async fn dead_credentials_stop_everything_at_once() {
 }
 
 #[tokio::test]
-async fn a_refusal_that_is_about_one_token_stops_no_other() {
+async fn a_refusal_about_one_token_does_not_stop_the_others() {
     let refused = r#"{"success":false,"errors":[{"code":12345,"message":"not this one"}],"messages":[],"result":null}"#;
     let tokens = (1..=9).map(|number| token(number, SOON)).collect();
     let server = account(tokens, move |_, request| {
@@ -556,18 +556,22 @@ async fn a_token_that_is_listed_twice_is_renewed_once() {
     })
     .await;
     let report = tokens_of(&server).renew(&RenewalPolicy::new()).await;
-    // The API counts three, so that one may be missing.
+    // The API counts three tokens, so one may be missing.
     let said = report.to_string();
     assert!(
         said.starts_with("2 tokens: 2 renewed; stopped early"),
         "{said}"
     );
     assert!(said.contains("the listing is incomplete"), "{said}");
-    assert_eq!(server.requests().len(), 4, "two pages, and two refreshes");
+    assert_eq!(
+        server.requests().len(),
+        4,
+        "expected two pages and two refreshes"
+    );
 }
 
 #[tokio::test]
-async fn a_list_that_breaks_off_does_not_keep_the_known_ones_from_renewal() {
+async fn an_incomplete_listing_does_not_stop_the_known_renewals() {
     let server = RawServer::scripted(|_, request| {
         if request.contains("&page=2") || request.contains("?page=2") {
             crate::support::json("500 Internal Server Error", "{}")
@@ -585,15 +589,12 @@ async fn a_list_that_breaks_off_does_not_keep_the_known_ones_from_renewal() {
     let policy = RenewalPolicy::new().except(["on page two"]);
     let report = tokens_of(&server).renew(&policy).await;
     insta::assert_snapshot!(report, @r#"50 tokens: 50 renewed; stopped early: list account service tokens: the server answered with an error that does not come from the API (HTTP 500, ray id 8f2b1c9d0e1f2a3b-FRA, application/json, 2 bytes): "{}""#);
-    assert!(
-        report.unmatched.is_empty(),
-        "nobody knows what was on page two"
-    );
+    assert!(report.unmatched.is_empty(), "the second page is unknown");
 }
 
 #[tokio::test]
-async fn a_renewal_whose_answer_was_lost_is_found_and_not_repeated() {
-    // The refresh takes place, and its answer never comes.
+async fn a_renewal_with_a_lost_answer_is_found_and_not_repeated() {
+    // The refresh takes effect, and its answer is lost.
     let refreshed = AtomicBool::new(false);
     let server = RawServer::scripted(move |_, request| {
         if request.starts_with("POST ") {
@@ -629,8 +630,8 @@ async fn a_renewal_whose_answer_was_lost_is_found_and_not_repeated() {
 }
 
 #[tokio::test]
-async fn no_more_tokens_are_renewed_at_once_than_the_policy_says() {
-    // A refresh is answered once three are under way, or never.
+async fn the_policy_limits_concurrent_renewals() {
+    // The server answers a refresh once three are in flight.
     let three = Arc::new(Barrier::new(3));
     let (under_way, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -666,9 +667,9 @@ async fn no_more_tokens_are_renewed_at_once_than_the_policy_says() {
     assert_eq!(most.load(SeqCst), 3);
 }
 
-/// Renews 40 tokens for a caller that pauses after the first renewal, for twice as
-/// long as an attempt may take. Only then does the server answer the others. The
-/// report, and how many refreshes were requested.
+/// Renews 40 tokens for a caller that pauses after the first renewal, for twice the
+/// timeout of an attempt. Only then does the server answer the other calls. Returns the
+/// report, and the number of refreshes.
 async fn renew_for_a_caller_that_pauses(timeout: Duration) -> (String, usize) {
     let (paused, is_paused) = watch::channel(false);
     let refreshes = Arc::new(AtomicUsize::new(0));
@@ -719,7 +720,7 @@ async fn renew_for_a_caller_that_pauses(timeout: Duration) -> (String, usize) {
 }
 
 #[tokio::test]
-async fn a_caller_that_pauses_between_events_costs_no_renewal_its_time() {
+async fn a_pause_between_events_does_not_time_out_renewals() {
     let mut timeout = Duration::from_millis(250);
     let all = ("40 tokens: 40 renewed".to_owned(), 40);
     loop {
@@ -733,9 +734,9 @@ async fn a_caller_that_pauses_between_events_costs_no_renewal_its_time() {
     }
 }
 
-/// Renews for a caller that drops the first `next` once the list is asked for, and then
-/// pauses for twice as long as an attempt may take. Meanwhile the server answers. The
-/// report, and how many requests came.
+/// Renews for a caller that drops the first `next` once the listing is requested, and
+/// then pauses for twice the timeout of an attempt. Meanwhile the server answers.
+/// Returns the report, and the number of requests.
 async fn renew_for_a_caller_that_pauses_while_listing(timeout: Duration) -> (String, usize) {
     let (asked, mut is_asked) = watch::channel(0_usize);
     let (paused, is_paused) = watch::channel(false);
@@ -777,7 +778,7 @@ async fn renew_for_a_caller_that_pauses_while_listing(timeout: Duration) -> (Str
 }
 
 #[tokio::test]
-async fn a_caller_that_pauses_while_listing_costs_the_page_no_time() {
+async fn a_pause_during_the_listing_does_not_time_out_the_page() {
     let mut timeout = Duration::from_millis(250);
     let expected = ("1 token: 1 skipped".to_owned(), 1);
     loop {
@@ -792,7 +793,7 @@ async fn a_caller_that_pauses_while_listing_costs_the_page_no_time() {
 }
 
 #[test]
-fn a_pass_ends_with_an_error_when_its_runtime_has_ended() {
+fn a_pass_ends_with_an_error_after_its_runtime() {
     let runtime = || Builder::new_current_thread().enable_all().build().unwrap();
     let servers = tokio::runtime::Runtime::new().unwrap();
     let stalled = |_, _: &str| Reply::from(("HTTP/1.1 200 OK\r\n", Then::Stall));
@@ -833,13 +834,13 @@ fn a_pass_outside_of_a_runtime_is_an_error() {
     }));
     let mut renewal = tokens_of(&server).renew(&RenewalPolicy::new());
     let Some(RenewalEvent::Finished(report)) = renewal.next().now_or_never().unwrap() else {
-        panic!("it has not ended");
+        panic!("the pass has not ended");
     };
     assert!(matches!(report.error, Some(RenewalError::NoRuntime)));
 }
 
 #[tokio::test]
-async fn the_deadline_of_the_client_holds_for_renewals() {
+async fn the_deadline_of_the_client_applies_to_renewals() {
     let server = RawServer::in_turn(&[crate::support::answer(
         "503 Service Unavailable",
         "text/plain",
@@ -872,7 +873,7 @@ async fn the_deadline_of_the_client_holds_for_renewals() {
 }
 
 #[tokio::test]
-async fn a_report_that_failed_is_an_error_that_names_what_failed() {
+async fn the_error_of_a_report_names_the_failures() {
     let clock = crate::support::clock();
     let (_simulator, tokens) = simulated(&clock, |builder| {
         builder

@@ -1,4 +1,4 @@
-//! Watching an account: when the next pass begins, whatever happens to the API,
+//! Watching an account: the start of the next pass, under every condition of the API,
 //! the clock and the machine.
 
 use std::collections::HashSet;
@@ -18,7 +18,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::StreamExt;
 use tokio::sync::Notify;
 
-/// A clock whose date can jump, at once or in the next wait.
+/// A clock with a date that can jump, at once or during the next wait.
 #[derive(Clone)]
 struct JumpingClock {
     timer: LateClock,
@@ -79,7 +79,8 @@ fn tokens_at(simulator: &Simulator, clock: impl Clock + 'static) -> ServiceToken
         .service_tokens()
 }
 
-/// Goes on to the end of the pass: how many tokens it renewed, and when the next one begins.
+/// Runs to the end of the pass. Returns how many tokens it renewed, and when the next
+/// pass begins.
 async fn pass(watch: &mut Watch) -> (usize, DateTime<Utc>) {
     let mut renewed = None;
     loop {
@@ -99,7 +100,7 @@ async fn pass(watch: &mut Watch) -> (usize, DateTime<Utc>) {
 }
 
 #[tokio::test]
-async fn it_waits_until_a_token_falls_due_or_about_a_day() {
+async fn a_watch_waits_until_a_token_falls_due_or_about_a_day() {
     let clock = JumpingClock::new();
     let in_31_days_and_an_hour = TimeDelta::hours(31 * 24 + 1);
     let token = SeedToken::new("deploy").expires_in(in_31_days_and_an_hour);
@@ -142,7 +143,7 @@ async fn the_caller_sets_the_longest_pause() {
             let pause = (next - begins_at).num_seconds();
             let at_most = at_most + LATEST.as_secs() as i64;
             assert!(pause <= at_most, "{interval:?}: {pause}");
-            // After a failure, it may be shorter.
+            // The pause may be shorter after a failure.
             let has_failed = simulator.count(Operation::List) > 1;
             assert!(has_failed || at_least <= pause, "{interval:?}: {pause}");
             begins_at = next;
@@ -152,7 +153,7 @@ async fn the_caller_sets_the_longest_pause() {
 }
 
 #[tokio::test]
-async fn a_pass_begins_at_once_if_the_caller_says_so() {
+async fn pass_now_begins_a_pass_at_once() {
     let clock = JumpingClock::new();
     let token = SeedToken::new("deploy").id("a");
     let simulator = simulator(&clock, vec![token]).await;
@@ -163,7 +164,7 @@ async fn a_pass_begins_at_once_if_the_caller_says_so() {
     watch.pass_now();
     assert_eq!(pass(&mut watch).await.0, 1);
     assert_eq!(clock.now(), start);
-    // A pass that is running goes on, and no second one follows.
+    // A running pass continues, and no second pass follows.
     let until = pass(&mut watch).await.1;
     assert!(matches!(watch.next().await, WatchEvent::Starting));
     watch.pass_now();
@@ -194,7 +195,7 @@ async fn a_pass_uses_the_tokens_that_are_set_as_it_begins() {
 }
 
 #[tokio::test]
-async fn watches_that_begin_together_do_not_go_on_together() {
+async fn watches_that_begin_together_drift_apart() {
     let clock = JumpingClock::new();
     let simulator = simulator(&clock, Vec::new()).await;
     let mut begins = HashSet::new();
@@ -216,7 +217,7 @@ async fn watches_that_begin_together_do_not_go_on_together() {
 }
 
 #[tokio::test]
-async fn tokens_of_an_hour_live_on() {
+async fn tokens_with_an_hour_left_are_kept_alive() {
     let clock = JumpingClock::new();
     let token = SeedToken::new("deploy").duration("1h");
     let simulator = simulator(&clock, vec![token]).await;
@@ -233,7 +234,7 @@ async fn tokens_of_an_hour_live_on() {
 }
 
 #[tokio::test]
-async fn after_a_failed_pass_it_tries_again_ever_more_slowly_and_recovers() {
+async fn failed_passes_are_retried_with_backoff() {
     let (clock, down) = (JumpingClock::new(), Arc::new(AtomicBool::new(true)));
     let state = Arc::clone(&down);
     let server = RawServer::scripted(move |_, _| {
@@ -265,11 +266,11 @@ async fn after_a_failed_pass_it_tries_again_ever_more_slowly_and_recovers() {
     let (_, until) = pass(&mut watch).await;
     assert!(
         until - clock.now() <= TimeDelta::minutes(1),
-        "it counts from anew"
+        "the backoff starts again"
     );
 }
 
-/// A server of one token, whose expiry and state the test sets as it goes.
+/// A server of one token. The test sets its expiry and state.
 struct OneToken {
     expires_at: Mutex<DateTime<Utc>>,
     is_down: AtomicBool,
@@ -298,7 +299,7 @@ async fn server_of(token: &Arc<OneToken>) -> RawServer {
 }
 
 #[tokio::test]
-async fn in_an_outage_it_hurries_for_a_token_with_little_left() {
+async fn a_token_with_little_time_left_shortens_the_backoff() {
     let clock = JumpingClock::new();
     let token = Arc::new(OneToken {
         expires_at: Mutex::new(clock.now() + TimeDelta::minutes(40)),
@@ -314,16 +315,16 @@ async fn in_an_outage_it_hurries_for_a_token_with_little_left() {
         .watch(&policy);
     pass(&mut watch).await;
     token.is_down.store(true, SeqCst);
-    let lapses_at = *token.expires_at.lock().unwrap();
-    while lapses_at - clock.now() > TimeDelta::minutes(2) {
-        let left = lapses_at - clock.now();
+    let expiry = *token.expires_at.lock().unwrap();
+    while expiry - clock.now() > TimeDelta::minutes(2) {
+        let left = expiry - clock.now();
         let (_, until) = pass(&mut watch).await;
         assert!(until - clock.now() <= left / 2, "{left}: {until}");
     }
 }
 
 #[tokio::test]
-async fn a_token_that_stays_due_is_not_renewed_without_end() {
+async fn a_token_that_stays_due_is_not_renewed_in_a_loop() {
     let clock = JumpingClock::new();
     let token = Arc::new(OneToken {
         expires_at: Mutex::new(clock.now() + TimeDelta::days(9)),
@@ -336,7 +337,7 @@ async fn a_token_that_stays_due_is_not_renewed_without_end() {
         .unwrap()
         .service_tokens()
         .watch(&RenewalPolicy::new());
-    // The account allows ten days, and each refresh gives just that.
+    // The account allows ten days, and each refresh extends the token by that.
     let start = clock.now();
     let mut passes = 0;
     while clock.now() < start + TimeDelta::days(1) {
@@ -349,7 +350,7 @@ async fn a_token_that_stays_due_is_not_renewed_without_end() {
 }
 
 #[tokio::test]
-async fn what_only_people_can_mend_is_not_tried_again_every_minute() {
+async fn a_permanent_failure_is_not_retried_every_minute() {
     let soon = r#""expires_at":"2026-11-25T00:00:00Z""#;
     for (fields, is_tried_again_soon) in [
         // The API gives every token an expiry, so the next answer may have it.
@@ -377,14 +378,14 @@ async fn what_only_people_can_mend_is_not_tried_again_every_minute() {
 }
 
 #[tokio::test]
-async fn a_machine_that_was_suspended_catches_up() {
+async fn a_suspended_machine_catches_up() {
     let clock = JumpingClock::new();
     let token = SeedToken::new("deploy").expires_in(TimeDelta::days(31));
     let simulator = simulator(&clock, vec![token]).await;
     let mut watch = tokens_at(&simulator, clock.clone()).watch(&RenewalPolicy::new());
     pass(&mut watch).await;
 
-    // It sleeps for thirty days, in which its timers stand still.
+    // The machine sleeps for thirty days, and its timers stand still.
     clock.jump_in_next_wait(TimeDelta::days(30));
     let woken = clock.elapsed();
     let (renewed, _) = pass(&mut watch).await;
@@ -397,7 +398,7 @@ async fn a_machine_that_was_suspended_catches_up() {
 }
 
 #[tokio::test]
-async fn a_clock_that_was_set_back_does_not_hold_it_up() {
+async fn a_clock_that_is_set_back_does_not_delay_the_next_pass() {
     let clock = JumpingClock::new();
     let simulator = simulator(&clock, vec![SeedToken::new("deploy")]).await;
     let mut watch = tokens_at(&simulator, clock.clone()).watch(&RenewalPolicy::new());
@@ -408,7 +409,7 @@ async fn a_clock_that_was_set_back_does_not_hold_it_up() {
     assert!(clock.elapsed() - set <= Duration::from_secs(24 * 60 * 60));
 }
 
-/// A clock whose waits are over when the test says so.
+/// A clock with waits that the test ends.
 #[derive(Clone)]
 struct RungClock {
     timer: LateClock,
@@ -434,7 +435,7 @@ impl Clock for RungClock {
 }
 
 #[tokio::test]
-async fn as_a_stream_it_wakes_from_a_pause() {
+async fn a_watch_as_a_stream_wakes_from_a_pause() {
     let clock = RungClock {
         timer: crate::support::clock(),
         over: Arc::default(),
@@ -448,7 +449,7 @@ async fn as_a_stream_it_wakes_from_a_pause() {
         let first = StreamExt::next(&mut watch).await;
         (first, StreamExt::next(&mut watch).await)
     });
-    // There are about a hundred naps in a day.
+    // There are about a hundred checks of the date in a day.
     for _ in 0..10_000 {
         clock.over.notify_one();
         tokio::task::yield_now().await;
@@ -482,7 +483,11 @@ async fn a_dropped_watch_stops() {
         drop(next);
         tokio::task::yield_now().await;
     }
-    assert_eq!(server.requests().len(), 1, "to drop a poll repeats nothing");
+    assert_eq!(
+        server.requests().len(),
+        1,
+        "dropping a poll repeats no request"
+    );
     drop(watch);
     for _ in 0..100 {
         tokio::task::yield_now().await;
@@ -503,7 +508,7 @@ async fn a_token_that_expires_in_an_outage_stays_due_until_it_is_renewed() {
         let first = report(&mut watch).await;
         assert!(first.is_success(), "{first}");
         simulator.inject(Injection::new(Fault::Status(503)).on(fault).always());
-        // The window is 30 days, so that it is long over when the API is back.
+        // The window of 30 days is over when the API is back.
         clock.jump(TimeDelta::days(40));
         let mut passes = 0;
         while clock.now() < "2027-03-24T12:00:00Z".parse::<DateTime<Utc>>().unwrap() {
@@ -524,7 +529,7 @@ async fn a_token_that_expires_in_an_outage_stays_due_until_it_is_renewed() {
     }
 }
 
-/// Goes on to the end of the pass.
+/// Runs to the end of the pass.
 async fn report(watch: &mut Watch) -> RenewalReport {
     loop {
         if let WatchEvent::Renewal(RenewalEvent::Finished(report)) = watch.next().await {
@@ -534,7 +539,7 @@ async fn report(watch: &mut Watch) -> RenewalReport {
 }
 
 #[tokio::test]
-async fn a_token_that_has_expired_does_not_keep_it_from_hurrying_for_another() {
+async fn an_expired_token_does_not_delay_the_renewal_of_another() {
     let clock = JumpingClock::new();
     let token = |name: &str, minutes| {
         let expiry = TimeDelta::minutes(minutes);
@@ -553,8 +558,8 @@ async fn a_token_that_has_expired_does_not_keep_it_from_hurrying_for_another() {
     }
 }
 
-/// A sleep that ends late must not change what a pass comes to.
+/// A sleep that ends late must not change the outcome of a pass.
 #[test]
-fn with_other_clocks_renewals_end_the_same() {
+fn renewals_have_the_same_outcome_with_other_clocks() {
     crate::support::repeat_with_other_clocks(&["pass::", "watch::"]);
 }

@@ -1,4 +1,4 @@
-//! What must hold once a schedule has happened, whatever it was.
+//! The invariants that hold after every schedule.
 
 use std::error::Error as _;
 use std::fmt;
@@ -11,10 +11,10 @@ use crate::life::{Door, Life, Made, Outcome};
 use crate::schedule::name;
 use crate::support::CANARY;
 
-/// What every secret that the simulator makes begins with.
+/// The prefix of every secret that the simulator makes.
 const ISSUED: &str = "cfast_";
 
-/// What does not hold, a line each.
+/// The violations, a line each.
 pub fn violations(life: &Life) -> Vec<String> {
     let mut wrong = Vec::new();
     nothing_is_repeated_in_secret(life, &mut wrong);
@@ -46,10 +46,10 @@ impl Made {
         matches!(self.outcome, Outcome::Success(_))
     }
 
-    /// How often it may have been applied, at the least and at the most, as its
-    /// caller was told.
+    /// Returns how often the call may have been applied, at least and at most,
+    /// according to its result.
     fn applied(&self) -> (usize, usize) {
-        // What is not to be repeated is applied once, if at all.
+        // A call that must not be repeated is applied at most once.
         let most = |attempts: u32| match self.call.0 {
             Operation::Update | Operation::Refresh => attempts as usize,
             _ => 1,
@@ -77,7 +77,7 @@ impl Made {
 }
 
 impl Life {
-    /// The calls that are about a token, or that create one, of one operation.
+    /// Returns the calls of one operation that are about a token, or create it.
     fn calls(&self, operation: Operation, id: &str) -> impl Iterator<Item = &Made> {
         self.made
             .iter()
@@ -92,7 +92,7 @@ impl Life {
         self.calls(operation, id).any(Made::succeeded)
     }
 
-    /// How often the simulator carried it out.
+    /// Returns how often the simulator performed the operation.
     fn carried_out(&self, operation: Operation, id: &str) -> usize {
         let path = format!("/{id}");
         let changes = self.log.iter().filter(|request| {
@@ -103,7 +103,7 @@ impl Life {
         changes.count()
     }
 
-    /// The names that a token may have or have had.
+    /// Returns the names that a token may have or have had.
     fn may_be_called(&self, token: &Token, answer: &str) -> bool {
         let mut updates = self.calls(Operation::Update, &token.id);
         token.name == answer
@@ -111,7 +111,7 @@ impl Life {
     }
 }
 
-/// What was sent is what the callers know of.
+/// Checks that the requests that arrived are the attempts that the callers know of.
 fn nothing_is_repeated_in_secret(life: &Life, wrong: &mut Vec<String>) {
     let known: u32 = life.made.iter().map(Made::attempts).sum();
     let (known, sent) = ((known + life.last_attempts) as usize, life.log.len());
@@ -121,8 +121,8 @@ fn nothing_is_repeated_in_secret(life: &Life, wrong: &mut Vec<String>) {
     }
 }
 
-/// For each operation and token: what was carried out lies between what is known
-/// and what is possible.
+/// Checks, for each operation and token, that the number of performed calls lies
+/// between the successes and the calls that may have been applied.
 fn effects_are_owned_up_to(life: &Life, wrong: &mut Vec<String>) {
     let ids = life.before.iter().map(|token| token.id.as_str());
     for id in ids.chain([""]) {
@@ -145,14 +145,15 @@ fn effects_are_owned_up_to(life: &Life, wrong: &mut Vec<String>) {
             let count = life.carried_out(operation, id);
             if count < least || count > most {
                 wrong.push(format!(
-                    "{operation:?} of {id:?} was carried out {count} times, not {least} to {most}"
+                    "{operation:?} of {id:?} was performed {count} times, not {least} to {most} times"
                 ));
             }
         }
     }
 }
 
-/// Not lost, renamed or changed, but by a call that may have done it.
+/// Checks that no token is lost, renamed or changed, except by a call that may have
+/// done so.
 fn an_old_token_is_as_it_should(life: &Life, token: &Token, wrong: &mut Vec<String>) {
     let id = &token.id;
     let Some(after) = life.after.iter().find(|after| after.id == *id) else {
@@ -182,9 +183,9 @@ fn an_old_token_is_as_it_should(life: &Life, token: &Token, wrong: &mut Vec<Stri
 
     let rotations = after.client_secret_version - token.client_secret_version;
     let carried_out = life.carried_out(Operation::Rotate, id);
-    must(rotations == carried_out as u64, "another version");
+    must(rotations == carried_out as u64, "wrong secret version");
 
-    // What none of these calls changes.
+    // The fields that no call changes.
     let mut as_before = after.clone();
     as_before.name.clone_from(&token.name);
     as_before.expires_at = token.expires_at;
@@ -193,7 +194,7 @@ fn an_old_token_is_as_it_should(life: &Life, token: &Token, wrong: &mut Vec<Stri
     must(as_before == *token, "changed");
 }
 
-/// Each of them by one call, and each call made one at the most.
+/// Checks that one call created each new token, and that each call created at most one.
 fn new_tokens_are_asked_for(life: &Life, wrong: &mut Vec<String>) {
     let is_new = |token: &&Token| life.before.iter().all(|old| old.id != token.id);
     let new: Vec<&Token> = life.after.iter().filter(is_new).collect();
@@ -202,7 +203,7 @@ fn new_tokens_are_asked_for(life: &Life, wrong: &mut Vec<String>) {
         let is_asked_for =
             creates.any(|made| made.may_have_been_applied() && name(made.step) == token.name);
         if !is_asked_for {
-            wrong.push(format!("nobody asked for {token:?}"));
+            wrong.push(format!("no call created {token:?}"));
         }
     }
     for made in life.calls(Operation::Create, "") {
@@ -231,7 +232,7 @@ fn a_success_is_true(life: &Life, made: &Made, success: &Success, wrong: &mut Ve
             answer.client_id.as_ref() == Some(&token.client_id) && life.may_be_called(token, name)
         })
     };
-    must(success.tokens.iter().all(known), "no such token");
+    must(success.tokens.iter().all(known), "unknown token");
     if call.0 == Operation::List {
         let listed = |token: &Token| {
             let mut ids = success.tokens.iter().map(|answer| answer.id.as_ref());
@@ -246,11 +247,11 @@ fn a_success_is_true(life: &Life, made: &Made, success: &Success, wrong: &mut Ve
         return;
     }
     let [answer] = &success.tokens[..] else {
-        return must(false, "not one token");
+        return must(false, "expected one token");
     };
     let is_of_one = call.0 != Operation::Create;
     let is_same = answer.id.as_deref() == Some(&made.id);
-    must(!is_of_one || is_same, "another token");
+    must(!is_of_one || is_same, "wrong token");
     let has_name = answer.name == Some(name(step));
     match call.0 {
         Operation::Create => {
@@ -258,19 +259,19 @@ fn a_success_is_true(life: &Life, made: &Made, success: &Success, wrong: &mut Ve
             must(has_name && made, "not created");
             must(success.credentials.is_some(), "no secret");
         }
-        Operation::Update => must(has_name, "another name"),
+        Operation::Update => must(has_name, "wrong name"),
         Operation::Refresh => {
             let after = life.after.iter().find(|token| token.id == made.id);
             let reached = |until| after.is_none_or(|token| token.expires_at >= until);
-            must(answer.expires_at.is_none_or(reached), "not that long");
+            must(answer.expires_at.is_none_or(reached), "expires too early");
         }
         Operation::Rotate => must(success.credentials.is_some(), "no secret"),
         _ => {}
     }
 }
 
-/// A secret at its documented place is one that the caller gets, and a secret at another
-/// place in JSON is named, unless the API says that the call failed.
+/// Checks that the caller gets a secret at its documented place, and that the error
+/// names a secret at another place in JSON, unless the API reports a failure.
 fn a_failure_holds_no_readable_secret(made: &Made, error: &Error, wrong: &mut Vec<String>) {
     let Some(body) = error.body() else {
         return;
@@ -284,14 +285,14 @@ fn a_failure_holds_no_readable_secret(made: &Made, error: &Error, wrong: &mut Ve
     let is_told = !is_in_place && !error.secret_places().is_empty();
     if holds_one && document["success"] != false && !is_told {
         wrong.push(format!(
-            "step {}, {}: the secret is there, and neither given nor named: {error:?}",
+            "step {}, {}: the answer contains a secret that is neither returned nor named: {error:?}",
             made.step, made.call
         ));
     }
 }
 
-/// The secret that opens is one that somebody was given, or a call says that it
-/// may have made one.
+/// Checks that a caller got the secret that opens the app, or that an error says that
+/// its call may have made one.
 fn no_secret_is_lost(life: &Life, door: &Door, wrong: &mut Vec<String>) {
     let token = &door.token;
     let is_old = life.before.iter().any(|old| old.id == token.id);
@@ -347,7 +348,7 @@ fn is_secret(text: &str) -> bool {
 
 impl fmt::Display for Life {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "what the callers know:")?;
+        writeln!(f, "results of the callers:")?;
         for made in &self.made {
             write!(f, "  step {}, {} {}: ", made.step, made.call, made.id)?;
             match &made.outcome {
@@ -359,7 +360,7 @@ impl fmt::Display for Life {
                 Outcome::Abandoned => writeln!(f, "abandoned")?,
             }
         }
-        writeln!(f, "what the simulator received:")?;
+        writeln!(f, "requests that the simulator received:")?;
         for request in &self.log {
             let fault = request.fault.as_ref().map(ToString::to_string);
             writeln!(

@@ -1,4 +1,4 @@
-//! Has a schedule happen.
+//! Runs a schedule.
 
 use std::future::poll_fn;
 use std::io::Write;
@@ -17,19 +17,19 @@ use crate::invariants;
 use crate::schedule::{Schedule, Scheme, Step, name};
 use crate::support::{CANARY, LateClock};
 
-/// How long an attempt may take, which is how long a stall takes: real time.
+/// The timeout of an attempt, and so the length of a stall, in real time.
 const TIMEOUT: Duration = Duration::from_millis(200);
-/// Larger than any answer that comes to an end.
+/// Larger than any answer that is not endless.
 const BODY_LIMIT: usize = 512 * 1024;
-/// How long connections may take to go once their client has: real time. It is
-/// over only if one stays.
+/// The real time that connections may take to close after their client is dropped. Only
+/// a leaked connection takes as long.
 const SETTLED_WITHIN: Duration = Duration::from_secs(30);
 
-/// A call that was made, and what its caller knows.
+/// A call, and its result.
 pub struct Made {
     pub step: usize,
     pub call: Call,
-    /// The token that it was about; empty where it was about none.
+    /// The token of the call; empty if it has none.
     pub id: String,
     pub outcome: Outcome,
 }
@@ -40,30 +40,30 @@ pub enum Outcome {
     Abandoned,
 }
 
-/// What a schedule came to, for whoever checks it.
+/// The outcome of a schedule, for the checks.
 pub struct Life {
     pub before: Vec<Token>,
     pub after: Vec<Token>,
     pub log: Vec<cf_service_tokens_simulator::ReceivedRequest>,
     pub made: Vec<Made>,
-    /// Those of the last call, which asks whether the client has recovered.
+    /// The attempts of the last call, which checks that the client has recovered.
     pub last_attempts: u32,
-    /// One for each token that is there in the end.
+    /// One for each token that exists at the end.
     pub doors: Vec<Door>,
-    /// All that the client and what lies below it traced.
+    /// The traces of the client and its dependencies.
     pub traces: Option<String>,
 }
 
-/// Whose secret lets its owner into the app.
+/// The secrets that open the app.
 pub struct Door {
     pub token: Token,
-    /// The one that the token had at first.
+    /// Whether the token's first secret opens the app.
     pub first_opens: bool,
-    /// Those that these steps got.
+    /// The steps that got a secret that opens the app.
     pub steps: Vec<usize>,
 }
 
-/// How much happened.
+/// The counts of events.
 #[derive(Default)]
 pub struct Tally {
     pub schedules: usize,
@@ -83,11 +83,11 @@ impl std::ops::AddAssign for Tally {
     }
 }
 
-/// Runs a schedule and checks what came of it.
+/// Runs a schedule and checks its outcome.
 ///
 /// # Errors
 ///
-/// What does not hold that must, a line each, and what happened.
+/// The violated invariants, a line each, and the results of the schedule.
 pub async fn live(schedule: &Schedule) -> Result<Tally, String> {
     let tasks = || {
         tokio::runtime::Handle::current()
@@ -145,7 +145,7 @@ pub async fn live(schedule: &Schedule) -> Result<Tally, String> {
     let made: Vec<Made> = made.into_iter().flatten().collect();
 
     let mut wrong = Vec::new();
-    // Once all is well with the network, it is with the client.
+    // The client recovers once the network does.
     simulator.come_back().await.unwrap();
     simulator.clear_faults();
     clock.advance(Duration::from_secs(3600));
@@ -164,7 +164,7 @@ pub async fn live(schedule: &Schedule) -> Result<Tally, String> {
     }
     let holders = Arc::strong_count(&clock);
     if holders != 1 {
-        wrong.push(format!("something keeps {} clocks", holders - 1));
+        wrong.push(format!("{} clocks are not dropped", holders - 1));
     }
     drop(guard);
 
@@ -180,7 +180,7 @@ pub async fn live(schedule: &Schedule) -> Result<Tally, String> {
     };
     simulator.shutdown().await;
     if !settled(|| tasks() == tasks_before).await {
-        wrong.push("something of the simulator stays".to_owned());
+        wrong.push("a part of the simulator is not dropped".to_owned());
     }
     wrong.extend(invariants::violations(&life));
     if wrong.is_empty() {
@@ -197,7 +197,7 @@ pub async fn live(schedule: &Schedule) -> Result<Tally, String> {
     Err(format!("{}\n{schedule}{life}", wrong.join("\n")))
 }
 
-/// The secret that a token has at first.
+/// Returns the first secret of a token.
 fn first_secret(client_id: &str) -> String {
     format!("{CANARY}-of-{client_id}")
 }
@@ -247,14 +247,14 @@ fn client(schedule: &Schedule, simulator: &Simulator, clock: &Arc<LateClock>) ->
         .unwrap()
 }
 
-/// The system's certificates are slow to load.
+/// Leaves out the system's certificates, which are slow to load.
 fn http(builder: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
     #[cfg(feature = "rustls")]
     let builder = builder.tls_certs_only([]);
     builder
 }
 
-/// What a call comes to, unless its caller goes away before that.
+/// Returns the result of a call, unless its caller drops it before.
 async fn abandoned_after<F: Future>(polls: Option<u32>, call: F) -> Option<F::Output> {
     let mut call = pin!(call);
     let Some(mut left) = polls else {
@@ -270,7 +270,7 @@ async fn abandoned_after<F: Future>(polls: Option<u32>, call: F) -> Option<F::Ou
     .await
 }
 
-/// Lets others work until something holds; whether it does in the end.
+/// Lets other tasks run until a condition holds, and returns whether it does.
 async fn settled(holds: impl Fn() -> bool) -> bool {
     let until_it_holds = async {
         while !holds() {
@@ -281,7 +281,7 @@ async fn settled(holds: impl Fn() -> bool) -> bool {
     settled.is_ok()
 }
 
-/// Tries every secret that anybody was given for a token.
+/// Tries every secret that a caller got for a token.
 async fn try_doors(
     simulator: &Simulator,
     before: &[Token],
@@ -317,7 +317,7 @@ async fn try_doors(
     doors
 }
 
-/// Keeps what is traced on this thread, at every level.
+/// Records the traces of this thread, at every level.
 #[derive(Clone, Default)]
 struct Traces(Arc<Mutex<Vec<u8>>>);
 

@@ -1,10 +1,9 @@
-//! The soak: thousands of schedules of concurrent calls, each with faults of its
-//! own, over real sockets and with a clock on which waits take no time. Whatever
-//! happens, what the callers were told is true of what the API holds, no secret
-//! is lost or shown, and nothing stays behind.
+//! The soak: thousands of schedules of concurrent calls, each with its own faults, over
+//! real sockets and with a clock on which waits take no time. After each, the results
+//! agree with the state of the API, no secret is lost or shown, and nothing leaks.
 //!
-//! Each schedule comes from a seed. Two hundred are run by default. More of
-//! them, or a certain one once again:
+//! Each schedule derives from a seed. By default, two hundred run. To run more, or a
+//! single one:
 //!
 //! ```sh
 //! SOAK_SCHEDULES=10000 cargo test --release --test soak -- --nocapture
@@ -34,14 +33,14 @@ use life::Tally;
 use schedule::Schedule;
 
 const SCHEDULES: u64 = 200;
-/// In how many parts they are run. Between two, nothing is.
+/// The number of parts of a run. Between two parts, no schedule runs.
 const PARTS: u64 = 10;
-/// Most of the time a schedule waits for an attempt that stalls.
+/// Many schedules run at once, since most of the time they wait for stalled attempts.
 const THREADS: usize = 32;
-/// Real time, far more than any schedule takes.
+/// Real time, far longer than any schedule takes.
 const HANGS_AFTER: Duration = Duration::from_secs(120);
 
-/// Runs the schedule of a seed: how much happened, or what is wrong.
+/// Runs the schedule of a seed. Returns its counts, or the violations.
 fn run(seed: u64) -> Result<Tally, String> {
     let schedule = Schedule::new(seed);
     let lived = catch_unwind(AssertUnwindSafe(|| {
@@ -56,12 +55,12 @@ fn run(seed: u64) -> Result<Tally, String> {
     }));
     let lived = lived.unwrap_or_else(|_| Err(format!("it panics\n{schedule}")));
     lived.map_err(|what| {
-        format!("{what}once more: SOAK_SEED={seed} cargo test --test soak -- --nocapture")
+        format!("{what}to reproduce: SOAK_SEED={seed} cargo test --test soak -- --nocapture")
     })
 }
 
-/// Runs the schedules of these seeds, many at a time: how much happened, or what
-/// is wrong with the first that fails.
+/// Runs the schedules of these seeds, many at a time. Returns their counts, or the
+/// violations of the first that fails.
 fn run_all(seeds: RangeInclusive<u64>) -> Result<Tally, String> {
     let (seeds, lived) = (Mutex::new(seeds), Mutex::new(Ok(Tally::default())));
     std::thread::scope(|scope| {
@@ -88,11 +87,11 @@ fn number(variable: &str) -> Option<u64> {
     let text = std::env::var(variable).ok()?;
     Some(
         text.parse()
-            .unwrap_or_else(|_| panic!("{variable} is no number: {text}")),
+            .unwrap_or_else(|_| panic!("{variable} is not a number: {text}")),
     )
 }
 
-/// What this process has of the system: open files, connections included, and
+/// Returns the number of open files of this process, including connections, and its
 /// memory in bytes.
 #[cfg(target_os = "linux")]
 fn resources() -> (usize, usize) {
@@ -106,8 +105,8 @@ fn resources() -> (usize, usize) {
 }
 
 #[test]
-fn every_schedule_ends_well() {
-    /// What an allocator may keep that serves many threads.
+fn every_schedule_holds_the_invariants() {
+    /// The memory that the allocator may keep for many threads.
     const SLACK: usize = 16 * 1024 * 1024;
 
     if let Some(seed) = number("SOAK_SEED") {
@@ -133,9 +132,8 @@ fn every_schedule_ends_well() {
             tally.schedules, tally.calls, tally.successes, tally.requests, tally.faults
         );
         let files_once = *open_at_first.get_or_insert(files);
-        assert_eq!(files, files_once, "files, or connections, stay open");
-        // Until half of them are over, the threads' allocators still take in what
-        // they will go on to use.
+        assert_eq!(files, files_once, "files or connections are not closed");
+        // During the first half, the allocators of the threads still grow.
         if part < PARTS / 2 {
             memory_once = memory_once.max(memory);
         }
@@ -146,6 +144,9 @@ fn every_schedule_ends_well() {
     }
     let failures = tally.calls - tally.successes;
     let tenth = tally.calls / 10;
-    assert!(tally.faults >= tenth && failures >= tenth, "all goes well");
-    assert!(tally.successes >= tenth, "nothing goes well");
+    assert!(
+        tally.faults >= tenth && failures >= tenth,
+        "too few faults or failures"
+    );
+    assert!(tally.successes >= tenth, "too few successes");
 }

@@ -1,4 +1,4 @@
-//! What is to happen, drawn from a seed.
+//! A schedule, drawn from a seed.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,21 +8,21 @@ use fastrand::Rng;
 
 use crate::every_call::{CALLS, Call};
 
-/// What one client does, and what it meets.
+/// The calls of a client, and the faults that they meet.
 pub struct Schedule {
     pub seed: u64,
-    /// How many tokens there are at first.
+    /// The number of tokens at the start.
     pub tokens: usize,
-    /// How likely a call is to meet a fault.
+    /// The probability that a call meets a fault.
     pub faults: f64,
-    /// The rate limit that the simulator enforces, a minute.
+    /// The rate limit per minute that the simulator enforces.
     pub quota: Option<u32>,
     pub scheme: Scheme,
     pub attempts: u32,
     pub deadline: Duration,
-    /// How many steps go on at the same time.
+    /// The number of concurrent steps.
     pub abreast: usize,
-    /// Whether all that the client and what lies below it trace is looked into.
+    /// Whether the traces of the client and its dependencies are checked for secrets.
     pub is_traced: bool,
     pub steps: Vec<Step>,
 }
@@ -38,15 +38,15 @@ pub enum Scheme {
 pub enum Step {
     Call {
         call: Call,
-        /// Which of the tokens that are there at first; create takes none.
+        /// The index of a token at the start; ignored by create.
         token: usize,
-        /// Whether the caller goes away, and when: after the call was polled so often.
+        /// The number of polls after which the caller drops the call, if it does.
         abandoned: Option<u32>,
     },
     /// Connections are reset, and refused from now on.
     GoOffline,
     ComeBack,
-    /// Others send so many requests with the same credentials.
+    /// Other programs send this many requests with the same credentials.
     Spend(u32),
     Pass(Duration),
 }
@@ -95,7 +95,7 @@ fn pick<T: Copy>(random: &mut Rng, choices: &[T]) -> T {
     choices[random.usize(..choices.len())]
 }
 
-/// What a step calls a token that it creates or updates.
+/// Returns the name of a token that a step creates or updates.
 pub fn name(step: usize) -> String {
     format!("named by step {step}")
 }
