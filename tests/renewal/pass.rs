@@ -690,7 +690,7 @@ async fn renew_for_a_caller_that_pauses(timeout: Duration) -> (String, usize) {
                     let number = (1..=40).find(|number| request.contains(&id(*number)));
                     success(token(number.unwrap(), LATER))
                 };
-                // A client that gave up is gone.
+                // The client may have closed the connection.
                 let _ = socket.write_all(answer.as_bytes()).await;
             });
         }
@@ -754,7 +754,7 @@ async fn renew_for_a_caller_that_pauses_while_listing(timeout: Duration) -> (Str
                     "result": [token(1, LATER)], "result_info": { "total_count": 1 },
                 });
                 let answer = crate::support::json("200 OK", &body.to_string());
-                // A client that gave up is gone.
+                // The client may have closed the connection.
                 let _ = socket.write_all(answer.as_bytes()).await;
             });
         }

@@ -1,11 +1,12 @@
-//! Ten years of watching an account, in seconds: the API is down for hours, days and
+//! Watches an account for ten years of virtual time: the API is down for hours, days and
 //! months, answers wrongly, and locks the watcher out; the watcher is restarted and
 //! suspended, its clock is wrong and its sleeps end late; tokens come and go. No token of
 //! the policy expires unless an outage outlasts its window. A token that expires makes
 //! every pass fail until it is renewed or, after a restart, counts as expired in each
-//! report until somebody acts. A token that is reported as renewed is.
+//! report until a person acts. Every token that is reported as renewed is renewed.
 //!
-//! Each world comes from a seed. Two run by default. To run more, or one again:
+//! Each run derives from a seed. By default, two seeds run. To run more seeds, or a
+//! single one:
 //!
 //! ```sh
 //! TEN_YEARS_SEEDS=100 cargo test --release --test renewal ten_years -- --nocapture
@@ -37,28 +38,28 @@ const SHORTEST_WINDOW: i64 = 15 * 24;
 const SAFE_OUTAGE: i64 = 11 * 24;
 /// The longest outage of all, in hours: longer than any window.
 const LONGEST_OUTAGE: i64 = 75 * 24;
-/// How long passes may fail after an outage, for another fault.
+/// How long passes may fail after an outage because of another fault.
 const RECOVERY: TimeDelta = TimeDelta::days(2);
 
 static START: LazyLock<DateTime<Utc>> = LazyLock::new(|| "2026-11-24T12:00:00Z".parse().unwrap());
 
-/// What happens to the world.
+/// An event of the simulated world.
 #[derive(Debug)]
 enum Event {
     Outage,
     Recovery,
-    /// The next calls meet this.
+    /// The next calls meet this fault.
     Spell(Injection),
     Restart,
     /// The machine sleeps until shortly before the first token expires.
     Suspension,
-    /// The machine's clock is off by this from now on.
+    /// From now on, the machine's clock is wrong by this much.
     Skew(TimeDelta),
     NewToken,
     TokenRemoved,
 }
 
-/// The time: as it is, and as the watcher's machine has it.
+/// The correct time, and the time of the watcher's machine.
 #[derive(Clone, Copy, Debug, Default)]
 struct Time {
     /// How long the machine has been awake.
@@ -82,12 +83,12 @@ struct World {
 
 struct State {
     random: Rng,
-    /// What is still to come, by the time that the machine has been awake.
+    /// The remaining events, by the time that the machine has been awake.
     events: VecDeque<(Duration, Event)>,
     is_down: bool,
-    /// Since when an outage goes on.
+    /// The start of the current outage.
     down_since: DateTime<Utc>,
-    /// The outages that were longer than is safe.
+    /// The outages that were longer than a window.
     long_outages: Vec<RangeInclusive<DateTime<Utc>>>,
     must_restart: bool,
     started_at: DateTime<Utc>,
@@ -95,7 +96,7 @@ struct State {
     rescued: usize,
     lived_through: usize,
     renewed: usize,
-    /// The last things that happened, for whoever looks into a failure.
+    /// The last events, for the message of a failure.
     history: VecDeque<String>,
 }
 
@@ -107,7 +108,7 @@ fn hours(hours: i64) -> Duration {
     TimeDelta::hours(hours).to_std().unwrap()
 }
 
-/// A fault that the API may have for a while.
+/// Returns a random fault that the API may have for a while.
 fn bad_spell(random: &mut Rng) -> Injection {
     let faults = [
         Fault::StaleAnswer,
@@ -137,7 +138,7 @@ fn bad_spell(random: &mut Rng) -> Injection {
     }
 }
 
-/// Ten years of events. Between two outages there is some time.
+/// Returns the events of ten years, with time between two outages.
 fn fate(random: &mut Rng) -> VecDeque<(Duration, Event)> {
     let mut events = VecDeque::new();
     let mut at = 0;
@@ -234,7 +235,7 @@ impl World {
             .service_tokens()
     }
 
-    /// Lets the machine be awake for so long.
+    /// Lets the machine be awake for this long.
     async fn pass_time(&self, duration: Duration) {
         let until = lock(&self.time).awake + duration;
         loop {
@@ -324,7 +325,7 @@ impl World {
             (format!("new {}", random.u32(..)), duration)
         };
         let request = CreateServiceToken::new(name).duration(duration);
-        // In a bad spell it may fail; then there is no new token, or one more.
+        // During an outage the call may fail, with or without effect.
         let _ = self.tokens(Still).create(&request).await;
     }
 
@@ -336,7 +337,7 @@ impl World {
         }
     }
 
-    /// Whether a token that expired then may have, since an outage was too long.
+    /// Whether an outage was so long that a token could expire then.
     fn may_have_expired(&self, at: DateTime<Utc>) -> bool {
         let state = lock(&self.state);
         let goes_on = state.is_down && at >= state.down_since;
@@ -364,7 +365,7 @@ impl World {
                 let is_old = started_at - at >= TimeDelta::hours(SHORTEST_WINDOW);
                 let is_counted = report.skipped.contains_key(&SkipReason::Expired);
                 assert!(is_old && is_counted, "{self}: silent: {token:?} {report}");
-                // Somebody reads the report.
+                // A person reads the report.
                 lock(&self.state).rescued += 1;
                 let _ = self.tokens(Still).refresh(&token.id).await;
             }
@@ -419,7 +420,7 @@ impl Clock for MachineClock {
     }
 }
 
-/// A clock that stands still, for calls that happen in no time.
+/// A clock that stands still, for calls that take no time.
 #[derive(Debug)]
 struct Still;
 
@@ -454,7 +455,7 @@ async fn live(seed: u64) {
             passes += 1;
         }
         if std::mem::take(&mut lock(&world.state).must_restart) {
-            // A new program remembers nothing of the old one.
+            // A new process has no state of the old one.
             let tokens = world.tokens(MachineClock(Arc::clone(&world)));
             watch = tokens.watch(&policy);
             lock(&world.state).started_at = lock(&world.time).true_now();
@@ -470,14 +471,14 @@ async fn live(seed: u64) {
         state.expired,
         state.rescued
     );
-    assert!(state.renewed >= tokens, "little was renewed");
+    assert!(state.renewed >= tokens, "too few renewals");
 }
 
 fn number(variable: &str) -> Option<u64> {
     let text = std::env::var(variable).ok()?;
     Some(
         text.parse()
-            .unwrap_or_else(|_| panic!("{variable} is no number: {text}")),
+            .unwrap_or_else(|_| panic!("{variable} is not a number: {text}")),
     )
 }
 
@@ -487,7 +488,7 @@ fn no_token_expires_unnoticed() {
         Some(seed) => [seed].into(),
         None => (1..=number("TEN_YEARS_SEEDS").unwrap_or(2))
             .rev()
-            // The hundredth is the one with a thousand tokens.
+            // The hundredth seed has a thousand tokens.
             .map(|seed| if seed == 100 { 0 } else { seed })
             .collect(),
     };
