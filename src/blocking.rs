@@ -1,7 +1,7 @@
 //! A blocking client, for programs without an asynchronous runtime.
 //!
-//! Each type has the name of its counterpart in the crate's root, and each call waits for
-//! its answer. Instead of a stream there is an iterator, `list().iter()`.
+//! Each type has the name of its counterpart in the crate's root, and each call waits
+//! for its response. Instead of a stream there is an iterator, `list().iter()`.
 //!
 //! ```
 //! use cf_service_tokens::blocking::Client;
@@ -263,7 +263,7 @@ impl ClientBuilder {
     }
 }
 
-/// A client with calls that wait for their answers; see [`crate::Client`].
+/// A client with calls that wait for their responses; see [`crate::Client`].
 ///
 /// It is cheap to clone, and clones share their connections and a thread.
 ///

@@ -53,7 +53,7 @@ pub use kind::ErrorKind;
 /// Neither `Display` nor `Debug` shows a credential, or anything that looks like the
 /// secret of a service token. [`body`](Self::body) is not redacted.
 ///
-/// # The answer of the API
+/// # The response of the API
 ///
 /// ```
 /// # use cf_service_tokens::{Client, ErrorKind};
@@ -99,7 +99,8 @@ struct Call {
     operation: Operation,
     attempts: u32,
     an_earlier_attempt_may_have_been_applied: bool,
-    /// Whether the call succeeded, and only reading its answer as another type failed.
+    /// Whether the call succeeded, and only reading its response as another type
+    /// failed.
     has_succeeded: bool,
 }
 
@@ -124,7 +125,7 @@ impl Error {
         Self::new(ErrorKind::InvalidRequest, words)
     }
 
-    /// Creates the error of a call, with the answer to its last attempt.
+    /// Creates the error of a call, with the response to its last attempt.
     pub(crate) fn call(
         kind: ErrorKind,
         words: impl Into<String>,
@@ -171,7 +172,7 @@ impl Error {
         })
     }
 
-    /// Marks the error as one of reading the answer to a call that succeeded.
+    /// Marks the error as one of reading the response to a call that succeeded.
     pub(crate) fn after_success(self) -> Self {
         self.with(|inner| {
             if let Some(call) = &mut inner.call {
@@ -274,8 +275,8 @@ impl Error {
     }
 
     /// Returns whether the same call may succeed later, without a change by the caller:
-    /// there was no connection or no complete answer, the API had too many calls, or it
-    /// answered HTTP 408, 500, 502, 503, 504 or 520 to 524.
+    /// there was no connection or no complete response, the API had too many calls, or
+    /// it responded with HTTP 408, 500, 502, 503, 504 or 520 to 524.
     ///
     /// The client retries such calls by itself, unless that could do harm.
     ///
@@ -311,7 +312,7 @@ impl Error {
     /// credentials, such as 10000 and 9109, even if the code is only in the
     /// [`error_chain`](crate::ApiMessage::error_chain).
     ///
-    /// An account without Access also answers HTTP 403; that is not about credentials.
+    /// An account without Access also causes HTTP 403; that is not about credentials.
     ///
     /// ```
     /// use cf_service_tokens_simulator::Fault;
@@ -495,7 +496,7 @@ impl Error {
             .map_or(&[], |answer| answer.messages.as_slice())
     }
 
-    /// Returns the report of Cloudflare's edge, if it answered in place of the API.
+    /// Returns the report of Cloudflare's edge, if it responded in place of the API.
     ///
     /// ```
     /// # async fn example(tokens: cf_service_tokens::ServiceTokens, id: &str) {
@@ -545,8 +546,8 @@ impl Error {
     /// Returns whether the call may have taken effect although it failed.
     ///
     /// `false` is certain: the request was never sent, the call only reads, or the API
-    /// rejected it (a status from 300 to 499 other than 408 and 303, which redirects to a
-    /// result). `true` is not: the answer was lost, could not be read, or reports a
+    /// rejected it (a status from 300 to 499 other than 408 and 303, which redirects to
+    /// a result). `true` is not: the response was lost, could not be read, or reports a
     /// failure of the server. Another refresh is harmless in either case.
     ///
     /// ```

@@ -124,7 +124,7 @@ impl<T> Response<T> {
         &self.answer.messages
     }
 
-    /// Returns the paths of the parts of the answer that could not be read, such as
+    /// Returns the paths of the parts of the response that could not be read, such as
     /// `result.last_seen_at`; the value lacks them. Usually empty.
     ///
     /// ```

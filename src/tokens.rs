@@ -82,10 +82,10 @@ impl ServiceTokens {
 
     /// Returns the time by the API's clock, by which tokens expire.
     ///
-    /// It is the client's own time, unless the `Date` of an earlier answer of the API
-    /// differs from that by more than five minutes. If the API's clock has jumped between
-    /// two answers, this is the latest time that it may show, by which tokens expire
-    /// soonest.
+    /// It is the client's own time, unless the `Date` of an earlier response of the API
+    /// differs from that by more than five minutes. If the API's clock has jumped
+    /// between two responses, this is the latest time that it may show, by which tokens
+    /// expire soonest.
     ///
     /// ```
     /// use cf_service_tokens::{Client, ManualClock};
@@ -237,14 +237,14 @@ impl ServiceTokens {
             .await
     }
 
-    /// Creates a service token. The answer contains its secret, which **no later call
+    /// Creates a service token. The response contains its secret, which **no later call
     /// returns again**, so store it before anything else.
     ///
-    /// Cloudflare documents the answer without the expiry and the time of the last use;
-    /// [`get`](Self::get) returns them. A secret at its documented place is returned even if
-    /// the rest of the answer can't be read. Without one, the call fails, and the error has
-    /// the whole answer ([`body`](Error::body)) and the places that may contain a secret
-    /// ([`secret_places`](Error::secret_places)).
+    /// Cloudflare documents the response without the expiry and the time of the last
+    /// use; [`get`](Self::get) returns them. A secret at its documented place is
+    /// returned even if the rest of the response can't be read. Without one, the call
+    /// fails, and the error has the whole response ([`body`](Error::body)) and the
+    /// places that may contain a secret ([`secret_places`](Error::secret_places)).
     ///
     /// ```
     /// use cf_service_tokens::{CreateServiceToken, TokenDuration};
@@ -345,10 +345,10 @@ impl ServiceTokens {
     ///
     /// Before anything is sent, an error of the kind
     /// [`InvalidId`](crate::ErrorKind::InvalidId) or
-    /// [`InvalidRequest`](crate::ErrorKind::InvalidRequest); otherwise any failure of the
-    /// call. The same update can be sent twice without harm, unless it raises the
-    /// [`client_secret_version`](UpdateServiceToken::client_secret_version), which creates a
-    /// new secret that only the first answer may contain.
+    /// [`InvalidRequest`](crate::ErrorKind::InvalidRequest); otherwise any failure of
+    /// the call. The same update can be sent twice without harm, unless it raises the
+    /// [`client_secret_version`](UpdateServiceToken::client_secret_version), which
+    /// creates a new secret that only the first response may contain.
     pub async fn update(
         &self,
         token: impl ToServiceTokenId,
@@ -407,8 +407,8 @@ impl ServiceTokens {
     /// Moves the expiry of a service token to one year from now, whatever its own
     /// duration.
     ///
-    /// Cloudflare's documentation does not say by how much a refresh moves the expiry, so
-    /// rely on `expires_at` in the answer.
+    /// Cloudflare's documentation does not say by how much a refresh moves the expiry,
+    /// so rely on `expires_at` in the response.
     ///
     /// The client secret stays the same, so clients of the token need no change. A second
     /// refresh does no harm.
@@ -450,18 +450,19 @@ impl ServiceTokens {
             .await
     }
 
-    /// Replaces the secret of a service token. The answer contains the new secret, which
-    /// **no later call returns again**, so store it before anything else. The request says
-    /// when the old secret expires.
+    /// Replaces the secret of a service token. The response contains the new secret,
+    /// which **no later call returns again**, so store it before anything else. The
+    /// request says when the old secret expires.
     ///
     /// The old secret expires by the API's clock. If the request has a grace period and
-    /// no answer has shown that clock yet, the client [gets](Self::get) the token first.
+    /// no response has shown that clock yet, the client [gets](Self::get) the token
+    /// first.
     ///
-    /// Cloudflare documents the answer without the expiry and the time of the last use, which
-    /// a rotation does not change. A secret at its documented place is returned even if the
-    /// rest of the answer can't be read. Without one, the call fails, and the error has the
-    /// whole answer ([`body`](Error::body)) and the places that may contain a secret
-    /// ([`secret_places`](Error::secret_places)).
+    /// Cloudflare documents the response without the expiry and the time of the last
+    /// use, which a rotation does not change. A secret at its documented place is
+    /// returned even if the rest of the response can't be read. Without one, the call
+    /// fails, and the error has the whole response ([`body`](Error::body)) and the
+    /// places that may contain a secret ([`secret_places`](Error::secret_places)).
     ///
     /// ```
     /// use std::time::Duration;

@@ -14,8 +14,8 @@ use crate::error::Error;
 /// [`ClientBuilder::on_event`](crate::ClientBuilder::on_event) sets.
 ///
 /// The operation is the name of the API's operation, such as
-/// `refresh_account_service_token`. No event prints a secret; the body of an answer, which
-/// an error keeps, may hold one.
+/// `refresh_account_service_token`. No event prints a secret; the body of a response,
+/// which an error keeps, may hold one.
 ///
 /// ```
 /// use std::sync::{Arc, Mutex};
@@ -67,7 +67,7 @@ pub enum Event<'a> {
         operation: &'a str,
         /// The number of the attempt, from 1.
         attempt: u32,
-        /// The status of the answer, if one came.
+        /// The status of the response, if one came.
         status: Option<StatusCode>,
         /// The error that the call returns if it is not retried; `None` after a
         /// success.

@@ -1,7 +1,7 @@
 //! Keeps a client below the API's rate limit, so that it is never locked out.
 //!
 //! The API counts requests in windows of time. After too many it refuses all requests
-//! for minutes. Each answer states the requests left (`Ratelimit`) and the limit
+//! for minutes. Each response states the requests left (`Ratelimit`) and the limit
 //! (`Ratelimit-Policy`), even if other programs share it.
 
 mod headers;
@@ -22,7 +22,7 @@ use crate::call::trace;
 pub(crate) use headers::RateLimitHeaders;
 use window::Window;
 
-/// The longest time for which an answer can lock the client out.
+/// The longest time for which a response can lock the client out.
 const MAX_WAIT: Duration = Duration::from_secs(60 * 60);
 
 /// How often a waiter checks the limit. The notification that there is room may have
@@ -33,7 +33,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 ///
 /// Calls beyond the limit wait for the next window, in no particular order; a call that
 /// would have to wait past its deadline fails at once. The limit that the API states in
-/// its answers takes precedence over the default. If the caller sets a limit, both
+/// its responses takes precedence over the default. If the caller sets a limit, both
 /// apply: a request is sent once both have room for it.
 ///
 /// ```
@@ -49,7 +49,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 pub struct RateLimit {
     /// The caller's own limit.
     own: Option<Rule>,
-    /// The API's limit, until an answer states it.
+    /// The API's limit, until a response states it.
     api: Option<Rule>,
 }
 
@@ -60,8 +60,8 @@ const CLOUDFLARE: Rule = Rule {
 };
 
 impl Default for RateLimit {
-    /// [Cloudflare's own limit][limits]: 1,200 requests in five minutes, until the first
-    /// answer states it.
+    /// [Cloudflare's own limit][limits]: 1,200 requests in five minutes, until the
+    /// first response states it.
     ///
     /// [limits]: https://developers.cloudflare.com/fundamentals/api/reference/limits/
     fn default() -> Self {
@@ -249,7 +249,7 @@ pub(crate) struct Permit<'a> {
 }
 
 impl Permit<'_> {
-    /// Updates the limits from the headers of an answer.
+    /// Updates the limits from the headers of a response.
     pub(crate) fn answered(&self, clock: &dyn Clock, answer: &Answer) {
         let Some(limits) = &self.limiter.limits else {
             return;

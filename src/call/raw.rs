@@ -152,8 +152,8 @@ impl RawRequest {
     /// does not fit is an error.
     ///
     /// Use an `Option` as `T` if a success may have no result, or `()` if it never has
-    /// one. For other types, null, an absent result, HTTP 204 and any answer to `HEAD`
-    /// are errors.
+    /// one. For other types, null, an absent result, HTTP 204 and any response to
+    /// `HEAD` are errors.
     ///
     /// ```
     /// use cf_service_tokens::{ErrorKind, Method, ServiceToken};

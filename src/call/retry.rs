@@ -9,10 +9,10 @@ use crate::error::Error;
 /// The number of attempts, and the pauses between them.
 ///
 /// A call is retried after a [transient](crate::Error::is_transient) failure: no
-/// connection, a timeout, a connection that broke, HTTP 408, 429, 500, 502, 503, 504 and
-/// 520 to 524, and Cloudflare's code 971 (throttled). A call that makes a secret (create,
-/// rotate, and an update of `client_secret_version`) is retried only if the request had no
-/// effect: there was no connection, or the answer was 429.
+/// connection, a timeout, a connection that broke, HTTP 408, 429, 500, 502, 503, 504
+/// and 520 to 524, and Cloudflare's code 971 (throttled). A call that makes a secret
+/// (create, rotate, and an update of `client_secret_version`) is retried only if the
+/// request had no effect: there was no connection, or the response was 429.
 ///
 /// The backoff is exponential with full jitter: the first pause takes up to the first
 /// delay, each later one up to twice as much as the one before, and none is shorter than

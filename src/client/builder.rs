@@ -267,7 +267,7 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets the maximum size of an answer's body, in bytes; 4 MiB by default.
+    /// Sets the maximum size of a response's body, in bytes; 4 MiB by default.
     /// [`build`](Self::build) refuses zero.
     ///
     /// ```

@@ -40,23 +40,23 @@ pub enum ErrorKind {
     /// The proxy can't be used: its URL has an unsupported scheme, or it requires a
     /// user name and a password. Nothing reached the API.
     Proxy,
-    /// There was no complete answer in time.
+    /// There was no complete response in time.
     Timeout,
-    /// The connection broke before the answer was complete.
+    /// The connection broke before the response was complete.
     Interrupted,
     /// The body is larger than the client accepts.
     BodyTooLarge,
-    /// The answer is a redirect, which is never followed.
+    /// The response is a redirect, which is never followed.
     Redirect,
     /// Cloudflare's edge blocked the caller. Nothing reached the API.
     Blocked,
     /// The API refused the call, in an envelope with
     /// [`api_errors`](crate::Error::api_errors).
     Refused,
-    /// The answer is an error that does not come from the API, such as a page of a
+    /// The response is an error that does not come from the API, such as a page of a
     /// gateway.
     Status,
-    /// The answer could not be read, or holds no result.
+    /// The response could not be read, or holds no result.
     Decode,
 }
 

@@ -86,13 +86,13 @@ pub enum RenewalError {
     Call(Error),
     /// The API reported success, but for another token.
     OtherToken {
-        /// The id in the answer, if it had one.
+        /// The id in the response, if it had one.
         id: Option<String>,
     },
     /// The API reported success, but the token's expiry is not later than before, or has
     /// passed.
     NotExtended {
-        /// When the token expires, according to the answer.
+        /// When the token expires, according to the response.
         expires_at: Option<DateTime<Utc>>,
     },
     /// The pass had no tokio runtime to run in: it was polled outside of one, or the one
@@ -154,8 +154,8 @@ impl RenewalOutcome {
     }
 }
 
-/// Checks that a renewal's answer is about the same token, with an expiry later than before
-/// and later than `now`. Returns that expiry.
+/// Checks that a renewal's response is about the same token, with an expiry later than
+/// before and later than `now`. Returns that expiry.
 pub(super) fn verified(
     before: &ServiceToken,
     answer: &ServiceToken,

@@ -148,9 +148,9 @@ impl ServiceTokens {
     /// Renews the due tokens of the account, as the policy says.
     ///
     /// The pass lists the tokens a page at a time. Then it renews the due ones in the
-    /// order in which they expire, and verifies each answer: it must be about the same
-    /// token, with an expiry that moved. A token that can't be renewed does not stop the
-    /// others. Credentials that the API rejects stop the pass.
+    /// order in which they expire, and verifies each response: it must be about the
+    /// same token, with an expiry that moved. A token that can't be renewed does not
+    /// stop the others. Credentials that the API rejects stop the pass.
     ///
     /// Tokens fall due by the API's clock, which the listing shows; see
     /// [`RenewalReport::clock_skew`].

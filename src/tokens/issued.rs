@@ -16,10 +16,10 @@ const CF_ACCESS_CLIENT_SECRET: HeaderName = HeaderName::from_static("cf-access-c
 
 /// A service token with its new secret.
 ///
-/// The API returns the secret only once, so store it before anything else. The fields of the
-/// token are available by deref. Cloudflare documents the answer without `expires_at`,
-/// `last_seen_at` and `client_secret_version`; [`get`](crate::ServiceTokens::get) returns the
-/// first two.
+/// The API returns the secret only once, so store it before anything else. The fields
+/// of the token are available by deref. Cloudflare documents the response without
+/// `expires_at`, `last_seen_at` and `client_secret_version`;
+/// [`get`](crate::ServiceTokens::get) returns the first two.
 ///
 /// ```
 /// use cf_service_tokens::CreateServiceToken;
@@ -104,11 +104,11 @@ impl Deref for IssuedServiceToken {
 }
 
 impl Response<ServiceToken> {
-    /// Returns the credentials with a new client secret, if the answer contains one. The
-    /// answer to an update that raised the
+    /// Returns the credentials with a new client secret, if the response contains one.
+    /// The response to an update that raised the
     /// [`client_secret_version`](crate::UpdateServiceToken::client_secret_version) may
-    /// contain one, although Cloudflare documents none. **No later call returns it again**,
-    /// so store it before anything else.
+    /// contain one, although Cloudflare documents none. **No later call returns it
+    /// again**, so store it before anything else.
     ///
     /// ```
     /// use cf_service_tokens::UpdateServiceToken;
@@ -122,8 +122,8 @@ impl Response<ServiceToken> {
     /// # let id = simulator.tokens()[0].id.clone();
     ///
     /// let raise = UpdateServiceToken::new().client_secret_version(2);
-    /// let answer = tokens.update(&id, &raise).await?;
-    /// let credentials = answer.new_credentials().ok_or("the answer holds no secret")?;
+    /// let response = tokens.update(&id, &raise).await?;
+    /// let credentials = response.new_credentials().ok_or("the response holds no secret")?;
     /// assert!(!credentials.expose_secret().is_empty()); // store it now
     ///
     /// let rename = UpdateServiceToken::new().name("deploy 2");
@@ -142,10 +142,10 @@ impl Response<ServiceToken> {
 /// The client id and the client secret of a service token, which authenticate a machine to
 /// an app behind Access.
 ///
-/// `Debug` does not show the secret; only [`expose_secret`](Self::expose_secret) and the two
-/// header forms return it. Its memory is wiped on drop. The memory of the answer is not: a
-/// [`Response`](crate::Response) keeps the body until it is dropped or
-/// [taken apart](crate::Response::into_inner), and the network stack keeps copies.
+/// `Debug` does not show the secret; only [`expose_secret`](Self::expose_secret) and
+/// the two header forms return it. Its memory is wiped on drop. The memory of the
+/// response is not: a [`Response`](crate::Response) keeps the body until it is dropped
+/// or [taken apart](crate::Response::into_inner), and the network stack keeps copies.
 ///
 /// ```
 /// use cf_service_tokens::ServiceTokenCredentials;
@@ -179,8 +179,8 @@ impl ServiceTokenCredentials {
         }
     }
 
-    /// Returns the value of the header `CF-Access-Client-Id`. It is `None` only if the API's
-    /// answer lacked it; [`get`](crate::ServiceTokens::get) returns it then.
+    /// Returns the value of the header `CF-Access-Client-Id`. It is `None` only if the
+    /// API's response lacked it; [`get`](crate::ServiceTokens::get) returns it then.
     ///
     /// See the example of [`new`](Self::new).
     pub fn client_id(&self) -> Option<&str> {

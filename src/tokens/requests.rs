@@ -281,12 +281,12 @@ impl UpdateServiceToken {
 
     /// Sets the version of the secret. **A higher version than before rotates the
     /// secret.** Use [`rotate`](crate::ServiceTokens::rotate) instead: Cloudflare
-    /// documents neither the new secret in the answer to an update nor the current
-    /// version in any answer. If the answer contains the secret,
+    /// documents neither the new secret in the response to an update nor the current
+    /// version in any response. If the response contains the secret,
     /// [`new_credentials`](crate::Response::new_credentials) returns it.
     ///
-    /// The client retries an update that sets this only if the first request had no effect,
-    /// since a second answer would not contain the secret of the first.
+    /// The client retries an update that sets this only if the first request had no
+    /// effect, since a second response would not contain the secret of the first.
     ///
     /// See the example of [`new_credentials`](crate::Response::new_credentials).
     pub fn client_secret_version(mut self, version: i64) -> Self {
