@@ -69,14 +69,14 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_at_work_is_silent_alone_and_no_longer_than_it_works() {
+    fn only_the_working_thread_is_silent_and_only_during_its_work() {
         let printed = Arc::new(Mutex::new(Vec::new()));
         let log = Arc::clone(&printed);
         panic::set_hook(Box::new(move |panic| {
             log.lock().unwrap().push(words_of(panic.payload()));
         }));
 
-        // Two works overlap, and the one that begins first ends first.
+        // Two pieces of work overlap, and the first to begin ends first.
         let barrier = Barrier::new(2);
         thread::scope(|scope| {
             scope.spawn(|| {
@@ -102,7 +102,7 @@ mod tests {
         assert_eq!(uncaught, Err::<(), _>("uncaught".to_owned()));
         fail("after a panic");
 
-        // From here on a failure is printed as ever.
+        // From here on, panics are printed as usual.
         drop(panic::take_hook());
         let printed = printed.lock().unwrap();
         assert_eq!(*printed, ["beside it", "after it", "after a panic"]);

@@ -93,7 +93,7 @@ async fn health(State(reports): State<watch::Receiver<LastReport>>) -> (StatusCo
     }
 }
 
-/// Completes once somebody wants the server to stop.
+/// Completes when the process receives SIGINT or SIGTERM.
 async fn interrupt() {
     let interrupt = async {
         // Without a handler, the signal ends the process.

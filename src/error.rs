@@ -396,8 +396,9 @@ impl Error {
     /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
     /// # let tokens = client.account(simulator.account_id())?.service_tokens();
     ///
-    /// let error = tokens.delete("f174e90a-fafe-4643-bbbc-4a0ed4fc8415").await.unwrap_err();
-    /// assert!(error.is_token_not_found(), "somebody else has deleted it");
+    /// let error =
+    /// tokens.delete("f174e90a-fafe-4643-bbbc-4a0ed4fc8415").await.unwrap_err();
+    /// assert!(error.is_token_not_found(), "another program has deleted it");
     /// # Ok(())
     /// # }
     /// ```

@@ -35,8 +35,8 @@ pub struct ApiMessage {
     /// The part of the request that the entry is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<ApiMessageSource>,
-    /// The causes of the problem. Cloudflare does not document this field; where
-    /// credentials have the wrong form, the code that says so is only here.
+    /// The causes of the problem. Cloudflare does not document this field; if
+    /// credentials have the wrong form, only this field has the code for that.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub error_chain: Vec<ApiMessage>,
 }

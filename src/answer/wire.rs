@@ -77,9 +77,9 @@ impl ClientHooks<Exchange> for generated::Client {
         *request.timeout_mut() = Some(exchange.timeout);
 
         let url = request.url().clone();
-        // A task rather than a future: reqwest looks at the timeout before the answer, so
-        // that a caller that polls rarely would lose an answer that is there. It is aborted
-        // when the call is dropped.
+        // A task rather than a future: reqwest checks the timeout before the answer, so a
+        // caller that polls rarely would lose an answer that has arrived. The task is
+        // aborted when the call is dropped.
         let attempt = exchange.clone().send(self.client.clone(), request);
         let mut task = JoinSet::new();
         task.spawn(attempt.in_current_span().with_current_subscriber());

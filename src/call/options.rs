@@ -34,7 +34,7 @@ use crate::error::Error;
 pub struct CallOptions {
     pub(crate) timeout: Option<Duration>,
     pub(crate) deadline: Option<Duration>,
-    /// The deadline where neither a call nor the client sets one.
+    /// The deadline if neither the call nor the client sets one.
     pub(crate) default_deadline: Option<Duration>,
     headers: HeaderMap,
 }
@@ -90,7 +90,7 @@ impl CallOptions {
         self
     }
 
-    /// Sets the deadline that applies where neither a call nor the client sets one.
+    /// Sets the deadline that applies if neither a call nor the client sets one.
     pub(crate) fn default_deadline(self, deadline: Duration) -> Self {
         Self {
             default_deadline: Some(deadline),

@@ -139,7 +139,7 @@ pub(crate) struct RateLimiter {
 struct Limits {
     /// The caller's limit, if there is one.
     own: Window,
-    /// The API's limit, as far as it is known.
+    /// The API's limit, if it is known.
     api: Window,
     /// The end of a lock-out, during which no window has room.
     locked_out_until: Duration,

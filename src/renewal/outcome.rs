@@ -233,7 +233,7 @@ impl From<String> for RenewalError {
 impl StdError for RenewalError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match self {
-            // The message is that of the call's error, so its cause comes next.
+            // `Display` shows the call's error, so the source is that error's cause.
             Self::Call(error) => error.source(),
             _ => None,
         }

@@ -66,7 +66,7 @@ pub struct RenewalReport {
     /// if no token ever does.
     pub next_expiry: Option<DateTime<Utc>>,
     /// How far the client's clock is ahead of the API's, below zero if it is behind.
-    /// `None` if the two agree within five minutes, or if no response told the API's
+    /// `None` if the two agree within five minutes, or if no response showed the API's
     /// time. Expiry goes by the API's clock; [`started_at`](Self::started_at) and
     /// [`finished_at`](Self::finished_at) are by the client's.
     pub clock_skew: Option<GoDuration>,

@@ -372,8 +372,8 @@ impl Progress {
         })
     }
 
-    /// Returns whether a page is the last one, or why the listing can't go on. The page
-    /// holds the new tokens only; it was empty if it held none at all.
+    /// Returns whether a page is the last one, or why the listing can't go on. `page`
+    /// has only the new tokens. `is_empty` says whether the API's page had none at all.
     fn judge(
         &mut self,
         page: &ServiceTokenPage,

@@ -1,4 +1,4 @@
-//! Callers that stop polling for longer than every timeout, and then go on.
+//! Callers that stop polling for longer than every timeout, and then continue.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -25,7 +25,7 @@ pub fn page(request: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_caller_that_pauses_between_tokens_costs_a_listing_nothing() {
+async fn a_pause_between_tokens_does_not_time_out_a_listing() {
     let server = RawServer::scripted(|_, request| page(request)).await;
     let builder = server.builder().timeout(TIMEOUT).clock(clock());
     let client = builder.build().unwrap();
@@ -43,7 +43,7 @@ async fn a_caller_that_pauses_between_tokens_costs_a_listing_nothing() {
 }
 
 #[tokio::test]
-async fn a_call_whose_caller_pauses_gets_the_answer_that_came_meanwhile() {
+async fn a_call_gets_an_answer_that_arrives_during_a_pause() {
     let server = RawServer::start(json("200 OK", FINE)).await;
     let builder = server.builder().retry(Retry::default().seed(1));
     let client = builder.timeout(TIMEOUT).clock(clock()).build().unwrap();
@@ -61,7 +61,7 @@ async fn a_call_whose_caller_pauses_gets_the_answer_that_came_meanwhile() {
 
 #[cfg(feature = "blocking")]
 #[test]
-fn a_blocking_caller_that_pauses_between_tokens_costs_a_listing_nothing() {
+fn a_pause_of_a_blocking_caller_does_not_time_out_a_listing() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let server = runtime.block_on(RawServer::scripted(|_, request| page(request)));
     let client = cf_service_tokens::blocking::Client::builder()
@@ -83,7 +83,7 @@ fn a_blocking_caller_that_pauses_between_tokens_costs_a_listing_nothing() {
 }
 
 #[tokio::test]
-async fn a_call_whose_caller_pauses_still_times_out() {
+async fn a_call_times_out_during_a_pause() {
     let server = RawServer::start(("", Then::Stall)).await;
     let client = server.builder().timeout(TIMEOUT).build().unwrap();
     let tokens = client.account(ACCOUNT).unwrap().service_tokens();

@@ -255,7 +255,7 @@ def schemathesis(here, document, *options):
 
 
 def untried(document, requests):
-    """The operations of which no request was accepted, or none was refused."""
+    """The operations that lack an accepted request or a refused one."""
     tried = set()
     for request in requests:
         operation = operation_of(document, request)

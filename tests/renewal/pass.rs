@@ -349,7 +349,7 @@ fn tokens_of(server: &RawServer) -> ServiceTokens {
 const SOON: &str = "2026-11-30T00:00:00Z";
 const LATER: &str = "2027-11-24T12:00:00Z";
 
-/// Returns the report on an account with one due token, whose refresh gets this answer.
+/// Returns the report on an account with one due token. Its refresh gets this answer.
 async fn report_of(refreshed: Value, read: Value) -> (RawServer, RenewalReport) {
     let server = account(vec![token(1, SOON)], move |_, request| {
         let answer = if request.starts_with("POST ") {
