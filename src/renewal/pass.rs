@@ -273,7 +273,9 @@ impl Pass {
         }
         let clock = self.tokens.api_clock();
         let (now, since) = (clock.now(), clock.at(self.since));
-        let since = since.earliest.min(now.earliest);
+        // One wrong `Date` must not make every token long expired: both clocks must agree.
+        let by_the_client = self.tokens.clock().now().min(self.since.date);
+        let since = since.earliest.min(now.earliest).min(by_the_client);
         let decision = self.policy.decide_since(&token, now.latest, since);
         match decision {
             Decision::Renew(reason) if self.policy.dry_run => {

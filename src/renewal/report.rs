@@ -7,7 +7,7 @@ use std::fmt;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::duration::GoDuration;
+use crate::duration::{GoDuration, saturated};
 use crate::renewal::decision::{SkipReason, UnableReason};
 use crate::renewal::outcome::{RenewalError, RenewalOutcome, TokenRenewal};
 use crate::tokens::token::printable;
@@ -197,7 +197,7 @@ impl RenewalReport {
 
     pub(super) fn finish(&mut self, now: DateTime<Utc>, clock_skew: Option<TimeDelta>) {
         self.finished_at = now;
-        self.clock_skew = clock_skew.and_then(|skew| skew.try_into().ok());
+        self.clock_skew = clock_skew.map(saturated);
         let never = DateTime::<Utc>::MAX_UTC;
         let rank = |token: &TokenRenewal| {
             let expires_at = token.expires_at.unwrap_or(never);

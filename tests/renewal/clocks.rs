@@ -71,7 +71,11 @@ async fn tokens_fall_due_by_the_clock_of_the_api() {
             ("due", WINDOW - seconds),
             ("not due", WINDOW + seconds),
             ("expired", seconds - WINDOW),
-            ("long expired", -WINDOW - seconds),
+            // By both clocks.
+            (
+                "long expired",
+                -WINDOW - seconds + skew.min(TimeDelta::zero()),
+            ),
         ];
         let simulator = simulator(&right, &names).await;
         let policy = RenewalPolicy::new();
@@ -120,7 +124,7 @@ async fn a_watch_waits_by_the_clock_of_the_api() {
         let (right, wrong) = clocks(skew);
         let tokens = [
             ("deploy", WINDOW + TimeDelta::hours(1)),
-            ("old", -WINDOW - TimeDelta::hours(1)),
+            ("old", -WINDOW - TimeDelta::hours(1) - skew.abs()),
         ];
         let simulator = simulator(&right, &tokens).await;
         let mut watch = tokens_of(&simulator, &wrong).watch(&RenewalPolicy::new());
@@ -143,10 +147,15 @@ async fn a_watch_waits_by_the_clock_of_the_api() {
 
 #[tokio::test]
 async fn in_a_watch_with_a_wrong_clock_a_token_that_expires_in_an_outage_stays_due() {
-    for skew in [TimeDelta::days(-2), TimeDelta::days(2)] {
+    for (skew, date, outcome) in [
+        (TimeDelta::days(-2), RIGHT, "renewed"),
+        (TimeDelta::days(2), RIGHT, "renewed"),
+        // By this date, the new expiry has passed as well.
+        (TimeDelta::zero(), FAR, "failed"),
+    ] {
         let (right, wrong) = clocks(skew);
         let left = TimeDelta::days(10);
-        let server = server_of(&right, &[Date::OfAProxy, RIGHT], left).await;
+        let server = server_of(&right, &[Date::OfAProxy, date], left).await;
         let client = server.builder().clock(wrong.clone()).build().unwrap();
         let tokens = client.account(ACCOUNT).unwrap().service_tokens();
         let mut watch = tokens.watch(&RenewalPolicy::new());
@@ -160,7 +169,7 @@ async fn in_a_watch_with_a_wrong_clock_a_token_that_expires_in_an_outage_stays_d
                 break report;
             }
         };
-        assert_eq!(outcomes(&report), [("deploy", "renewed")], "{skew}");
+        assert_eq!(outcomes(&report), [("deploy", outcome)], "{skew}");
     }
 }
 
@@ -176,6 +185,8 @@ enum Date {
 }
 
 const RIGHT: Date = Date::Ahead(TimeDelta::zero());
+/// Further ahead than a [`GoDuration`] can tell.
+const FAR: Date = Date::Ahead(TimeDelta::days(973 * 365));
 
 fn with_date(answer: String, date: impl std::fmt::Display) -> String {
     answer.replacen("\r\n", &format!("\r\ndate: {date}\r\n"), 1)
@@ -298,6 +309,30 @@ async fn where_the_apis_clock_jumps_a_token_is_due_by_the_latest_reading() {
         let report = tokens.renew(&RenewalPolicy::new()).await;
         assert_eq!(report.tokens.len(), renewed, "{dates:?}: {report}");
         assert!(report.is_success(), "{dates:?}: {report}");
+    }
+}
+
+#[tokio::test]
+async fn a_date_of_the_api_alone_makes_no_token_long_expired() {
+    let ahead = TimeDelta::days(340);
+    for (date, outcome, skew) in [
+        (
+            Date::Ahead(ahead),
+            "renewed",
+            GoDuration::try_from(-ahead).unwrap(),
+        ),
+        (FAR, "failed", GoDuration::MIN),
+    ] {
+        let clock = support::exact_clock();
+        let server = server_of(&clock, &[date], ahead - WINDOW - TimeDelta::days(1)).await;
+        let tokens = tokens_at(&server, &clock);
+        let report = tokens.renew(&RenewalPolicy::new()).await;
+        assert_eq!(
+            outcomes(&report),
+            [("deploy", outcome)],
+            "{date:?}: {report}"
+        );
+        assert_eq!(report.clock_skew, Some(skew), "{date:?}: {report}");
     }
 }
 

@@ -25,7 +25,7 @@ pub(crate) struct ApiClock {
 /// may stand still while the machine is suspended.
 #[derive(Clone, Copy)]
 pub(crate) struct Moment {
-    date: DateTime<Utc>,
+    pub(crate) date: DateTime<Utc>,
     elapsed: Duration,
 }
 
