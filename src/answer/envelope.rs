@@ -19,7 +19,7 @@ use crate::tokens::list::ServiceTokenPage;
 
 /// The maximum number of service tokens on one page. The API documents 1000.
 const MAX_TOKENS: usize = 10_000;
-/// The maximum number of entries of `errors` or `messages` to keep.
+/// The maximum number of entries of `errors` and `messages`, with their causes, to keep.
 const MAX_MESSAGES: usize = 1_000;
 /// The maximum depth of causes below an entry to keep.
 const MAX_CHAIN_DEPTH: usize = 10;
@@ -120,8 +120,9 @@ impl<T: Payload> Envelope<T> {
             *field = Some(value).filter(|value| value.get() != "null");
         }
         let mut unreadable = Unreadable::default();
-        let errors = read_messages(errors, "errors", &mut unreadable);
-        let messages = read_messages(messages, "messages", &mut unreadable);
+        let mut room = MAX_MESSAGES;
+        let errors = read_messages(errors, "errors", &mut room, &mut unreadable);
+        let messages = read_messages(messages, "messages", &mut room, &mut unreadable);
         let success = success.map(|value| serde_json::from_str(value.get()));
         if matches!(success, Some(Err(_))) {
             unreadable.push(|| "success".to_owned());
@@ -145,19 +146,20 @@ impl<'de, T: Payload> Deserialize<'de> for Envelope<T> {
     }
 }
 
-/// Reads `errors` or `messages`. Each entry may be unreadable, and a single entry may take
-/// the place of the list.
+/// Reads `errors`, `messages` or a chain. Each entry may be unreadable, and a single entry
+/// may take the place of the list. `room` is the number of entries that may still be read.
 fn read_messages(
     list: Option<&RawValue>,
     name: &str,
+    room: &mut usize,
     unreadable: &mut Unreadable,
 ) -> Vec<ApiMessage> {
     let Some(list) = list else {
         return Vec::new();
     };
-    let (entries, has_more) = if list.get().starts_with('{') {
-        (vec![list], false)
-    } else if let Some(entries) = entries(list, MAX_MESSAGES) {
+    let entries = if list.get().starts_with('{') {
+        vec![list]
+    } else if let Some(entries) = entries(list, *room + 1) {
         entries
     } else {
         unreadable.push(|| name.to_owned());
@@ -165,16 +167,24 @@ fn read_messages(
     };
     let mut messages = Vec::new();
     for (index, entry) in entries.into_iter().enumerate() {
-        messages.extend(message(entry, &format!("{name}[{index}]"), unreadable));
-    }
-    if has_more {
-        unreadable.push(|| format!("{name}[{MAX_MESSAGES}]"));
+        let path = format!("{name}[{index}]");
+        if *room == 0 {
+            unreadable.push(|| path);
+            break;
+        }
+        *room -= 1;
+        messages.extend(message(entry, &path, room, unreadable));
     }
     messages
 }
 
 /// Reads one entry of `errors`, `messages` or a chain, which needs its code.
-fn message(entry: &RawValue, path: &str, unreadable: &mut Unreadable) -> Option<ApiMessage> {
+fn message(
+    entry: &RawValue,
+    path: &str,
+    room: &mut usize,
+    unreadable: &mut Unreadable,
+) -> Option<ApiMessage> {
     #[derive(Default, PartialEq, Deserialize)]
     struct Parts {
         code: Option<i64>,
@@ -196,12 +206,17 @@ fn message(entry: &RawValue, path: &str, unreadable: &mut Unreadable) -> Option<
         message: parts.message.unwrap_or_default(),
         documentation_url: parts.documentation_url,
         source: parts.source,
-        error_chain: causes(entry, path, unreadable),
+        error_chain: causes(entry, path, room, unreadable),
     })
 }
 
 /// Reads the `error_chain` of an entry.
-fn causes(entry: &RawValue, path: &str, unreadable: &mut Unreadable) -> Vec<ApiMessage> {
+fn causes(
+    entry: &RawValue,
+    path: &str,
+    room: &mut usize,
+    unreadable: &mut Unreadable,
+) -> Vec<ApiMessage> {
     let chain = fields(entry)
         .into_iter()
         .rfind(|(name, value)| name == "error_chain" && value.get() != "null")
@@ -212,7 +227,7 @@ fn causes(entry: &RawValue, path: &str, unreadable: &mut Unreadable) -> Vec<ApiM
         unreadable.push(|| path);
         return Vec::new();
     }
-    read_messages(chain, &path, unreadable)
+    read_messages(chain, &path, room, unreadable)
 }
 
 impl Payload for ServiceToken {
@@ -231,9 +246,9 @@ impl Payload for ServiceTokenPage {
         result_info: Option<&RawValue>,
         unreadable: &mut Unreadable,
     ) -> Result<Self, Undecodable> {
-        let (entries, has_more) = entries(result, MAX_TOKENS)
+        let entries = entries(result, MAX_TOKENS + 1)
             .ok_or_else(|| Undecodable::at("result", "expected a list"))?;
-        if has_more {
+        if entries.len() > MAX_TOKENS {
             let fault = format!("more than {MAX_TOKENS} service tokens on one page");
             return Err(Undecodable::at("result", fault));
         }
@@ -407,13 +422,12 @@ pub(crate) fn fields(object: &RawValue) -> Vec<(String, &RawValue)> {
     deserializer.deserialize_map(Fields).unwrap_or_default()
 }
 
-/// Returns the first entries of a list, and whether there are more; `None` for JSON that
-/// is not a list.
-fn entries(list: &RawValue, max: usize) -> Option<(Vec<&RawValue>, bool)> {
+/// Returns the first entries of a list; `None` for JSON that is not a list.
+fn entries(list: &RawValue, max: usize) -> Option<Vec<&RawValue>> {
     struct Entries(usize);
 
     impl<'de> Visitor<'de> for Entries {
-        type Value = (Vec<&'de RawValue>, bool);
+        type Value = Vec<&'de RawValue>;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             f.write_str("a list")
@@ -426,11 +440,8 @@ fn entries(list: &RawValue, max: usize) -> Option<(Vec<&RawValue>, bool)> {
             {
                 entries.push(entry);
             }
-            let mut has_more = false;
-            while list.next_element::<IgnoredAny>()?.is_some() {
-                has_more = true;
-            }
-            Ok((entries, has_more))
+            while list.next_element::<IgnoredAny>()?.is_some() {}
+            Ok(entries)
         }
     }
 
@@ -536,6 +547,24 @@ mod tests {
         let odd = format!(r#"{{"result":{}}}"#, list(r#"{"id":7}"#, MAX_TOKENS));
         let envelope: Envelope<ServiceTokenPage> = read(&odd);
         assert_eq!(envelope.unreadable.0.len(), MAX_UNREADABLE);
+    }
+
+    #[test]
+    fn an_answer_has_one_limit_for_all_its_messages() {
+        let list = |entry: &str, count: usize| format!("[{}]", vec![entry; count].join(","));
+        let causes = list(r#"{"code":1}"#, 299);
+        let error = format!(r#"{{"code":2,"error_chain":{causes}}}"#);
+        let errors = list(&error, 5);
+        let envelope: Envelope<ServiceToken> =
+            read(&format!(r#"{{"errors":{errors},"messages":{{"code":3}}}}"#));
+        let kept =
+            |messages: &[ApiMessage]| messages.iter().flat_map(ApiMessage::with_chain).count();
+        assert_eq!(kept(&envelope.errors), MAX_MESSAGES);
+        assert_eq!(kept(&envelope.messages), 0);
+        assert_eq!(
+            envelope.unreadable.0,
+            ["errors[3].error_chain[99]", "errors[4]", "messages[0]"]
+        );
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Turns the result of an attempt into a response, or into an error with everything
 //! known about the failure.
 
+use std::mem;
 use std::time::Duration;
 
 use http::{Method, StatusCode};
@@ -128,8 +129,8 @@ impl Attempt<'_> {
     fn refusal(&self, answer: &mut Answer) -> Fault {
         let envelope = Failure::read(&answer.body).ok();
         let is_refused = envelope.as_ref().is_some_and(|e| e.success == Some(false));
-        if let Some(envelope) = envelope {
-            self.keep_envelope(answer, &envelope);
+        if let Some(mut envelope) = envelope {
+            self.keep_envelope(answer, &mut envelope);
         }
         if is_refused {
             return refused();
@@ -159,11 +160,11 @@ impl Attempt<'_> {
         if has_no_body && let Some(nothing) = T::nothing() {
             return Ok((nothing, Unreadable::default()));
         }
-        let envelope = match Envelope::<T>::read(&answer.body) {
+        let mut envelope = match Envelope::<T>::read(&answer.body) {
             Ok(envelope) => envelope,
             Err(fault) => return Err(self.undecodable::<T>(answer, fault)),
         };
-        self.keep_envelope(answer, &envelope);
+        self.keep_envelope(answer, &mut envelope);
         // A failure that the API reports takes precedence over a result.
         if envelope.success == Some(false) {
             return Err(refused());
@@ -199,10 +200,10 @@ impl Attempt<'_> {
         (ErrorKind::Decode, words)
     }
 
-    /// Keeps the lists of the envelope.
-    fn keep_envelope<T>(&self, answer: &mut Answer, envelope: &Envelope<T>) {
-        answer.errors = envelope.errors.clone();
-        answer.messages = envelope.messages.clone();
+    /// Moves the lists of the envelope to the answer.
+    fn keep_envelope<T>(&self, answer: &mut Answer, envelope: &mut Envelope<T>) {
+        answer.errors = mem::take(&mut envelope.errors);
+        answer.messages = mem::take(&mut envelope.messages);
         // Without the envelope, the `Date` may come from another server, such as a
         // proxy.
         answer.api_time = envelope.success.and_then(|_| answer.date());

@@ -159,6 +159,8 @@ fn many_small_parts_take_a_small_multiple_of_the_body() {
         let count = (4 * MIB - start.len() - end.len()) / part.len();
         format!("{start}{}{end}", part.repeat(count))
     };
+    let causes = vec![r#"{"code":1}"#; 380].join(",");
+    let with_causes = format!(r#"{{"code":1,"message":"m","error_chain":[{causes}]}}"#);
     for (call, body) in [
         ("list", fill(r#"{"success":true,"result":["#, "{},", "{}]}")),
         (
@@ -168,6 +170,14 @@ fn many_small_parts_take_a_small_multiple_of_the_body() {
         (
             "refresh",
             fill(r#"{"success":false,"errors":["#, "7,", "7]}"),
+        ),
+        (
+            "refresh",
+            fill(
+                r#"{"success":false,"errors":["#,
+                &format!("{with_causes},"),
+                &format!("{with_causes}]}}"),
+            ),
         ),
         (
             "refresh",
