@@ -99,6 +99,11 @@ impl Window {
             return;
         }
         let rule = stated.rule.or(self.rule).unwrap_or(super::CLOUDFLARE);
+        if self.rule.is_some_and(|known| known != rule) {
+            // What is known is about another policy. This answer's count includes the
+            // requests that were answered before.
+            self.start_over(now);
+        }
         self.rule = Some(rule);
         let resets_at = now.saturating_add(stated.resets_in.min(super::MAX_WAIT));
         if self
@@ -132,10 +137,16 @@ impl Window {
         Some(self.resets_at.map_or(latest, |known| known.min(latest)))
     }
 
-    /// Begins a new window. The API may count requests in flight in it.
+    /// Begins a new window.
     fn begin(&mut self, now: Duration) {
+        self.epoch += 1;
+        self.start_over(now);
+    }
+
+    /// Forgets all but the requests in flight, which the API may count from now on.
+    fn start_over(&mut self, now: Duration) {
         *self = Self {
-            epoch: self.epoch + 1,
+            epoch: self.epoch,
             began_at: (self.unanswered > 0).then_some(now),
             sent: self.unanswered,
             unanswered: self.unanswered,
@@ -290,6 +301,39 @@ mod tests {
         window.observe(epoch, seconds(5), &stated(9, 300));
         window.finish();
         assert_eq!(wait(&mut window, 5), 0, "the API began a new window");
+    }
+
+    #[test]
+    fn the_counts_of_two_policies_are_not_mixed() {
+        let long = |remaining, resets_in| RateLimitHeaders {
+            rule: Some(rule(1200, 300)),
+            ..stated(remaining, resets_in)
+        };
+        let short = |remaining, resets_in| RateLimitHeaders {
+            rule: Some(rule(100, 60)),
+            ..stated(remaining, resets_in)
+        };
+        let mut window = Window::new(Some(rule(1200, 300)));
+        answer(&mut window, 0, 0, &long(10, 200));
+        answer(&mut window, 0, 0, &short(99, 50));
+        assert_eq!(wait(&mut window, 0), 0, "the long window began anew");
+        answer(&mut window, 0, 0, &short(0, 50));
+        assert_eq!(wait(&mut window, 0), 51, "not the end of the long window");
+        answer(&mut window, 1, 1, &long(0, 199));
+        assert_eq!(wait(&mut window, 1), 200, "not the end of the short window");
+
+        // The requests that this client sent are those of the long window too.
+        let mut window = Window::new(Some(rule(1200, 300)));
+        for sent in 1..=200 {
+            answer(&mut window, 0, 0, &long(1200 - sent, 300));
+        }
+        answer(&mut window, 55, 55, &short(5, 5));
+        let waits = (0..6).map(|_| {
+            let wait = wait(&mut window, 55);
+            window.enter(seconds(55));
+            wait
+        });
+        assert_eq!(waits.collect::<Vec<_>>(), [0, 0, 0, 0, 0, 6]);
     }
 
     #[test]
