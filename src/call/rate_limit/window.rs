@@ -100,7 +100,7 @@ impl Window {
         }
         let rule = stated.rule.or(self.rule).unwrap_or(super::CLOUDFLARE);
         if self.rule.is_some_and(|known| known != rule) {
-            // What is known is about another policy. This answer's count includes the
+            // The known count is of another policy. This answer's count includes the
             // requests that were answered before.
             self.start_over(now);
         }
