@@ -80,7 +80,7 @@ impl CallOptions {
     /// use cf_service_tokens_simulator::Fault;
     ///
     /// simulator.inject(Fault::StalledBody);
-    /// let hurried = tokens.with(|call| call.deadline(Duration::from_millis(100)));
+    /// let hurried = tokens.with(|call| call.deadline(Duration::from_secs(1)));
     /// assert_eq!(hurried.get(&id).await.unwrap_err().kind(), ErrorKind::Timeout);
     /// # Ok(())
     /// # }

@@ -86,11 +86,10 @@ async fn a_slow_answer_ends_at_the_timeout() {
     let head = "HTTP/1.1 200 OK\r\ncf-ray: 8f2b1c9d0e1f2a3b-FRA\r\n\r\n ";
     let server = RawServer::start((head, Then::Drip)).await;
     let error = crate::support::with_time_for_a_head(async |timeout| {
-        let error = get(server.builder().timeout(timeout)).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
-        error
+        get(server.builder().timeout(timeout)).await.unwrap_err()
     })
     .await;
+    assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
     assert_eq!(error.ray_id(), Some("8f2b1c9d0e1f2a3b-FRA"));
 }
 

@@ -494,7 +494,7 @@ async fn an_answer_that_stalls() {
             tokens.refresh(TOKEN).await.unwrap_err()
         };
         let error = match status {
-            None => stalled(Duration::from_millis(50)).await,
+            None => crate::support::with_time_to_connect(stalled).await,
             Some(_) => crate::support::with_time_for_a_head(stalled).await,
         };
         assert_eq!(

@@ -385,10 +385,23 @@ pub fn repeat_with_other_clocks(names: &[&str]) {
 /// Returns the error of a call that times out after the head of the answer. Raises the
 /// timeout on a busy machine until the head arrives in time.
 pub async fn with_time_for_a_head(call: impl AsyncFn(Duration) -> Error) -> Error {
+    with_time_until(|error| error.status().is_some(), call).await
+}
+
+/// Returns the error of a call that times out after the connection is made. Raises the
+/// timeout on a busy machine until there is a connection in time.
+pub async fn with_time_to_connect(call: impl AsyncFn(Duration) -> Error) -> Error {
+    with_time_until(|error| !error.is_connect(), call).await
+}
+
+async fn with_time_until(
+    is_enough: impl Fn(&Error) -> bool,
+    call: impl AsyncFn(Duration) -> Error,
+) -> Error {
     let mut timeout = Duration::from_millis(50);
     loop {
         let error = call(timeout).await;
-        if error.status().is_some() || timeout > Duration::from_secs(30) {
+        if is_enough(&error) || timeout > Duration::from_secs(30) {
             return error;
         }
         timeout *= 2;
