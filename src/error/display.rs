@@ -176,10 +176,20 @@ impl fmt::Display for Prose<'_> {
     }
 }
 
-/// Whether a character controls a terminal or changes the direction of the text.
+/// Whether a character controls a terminal, is invisible, or changes the direction of the
+/// text. The joiners of emoji and of Persian are visible in what they join.
 fn is_control(character: char) -> bool {
     character.is_control()
-        || matches!(character, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        || matches!(
+            character,
+            '\u{61c}'
+                | '\u{200b}'
+                | '\u{200e}'
+                | '\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{2069}'
+                | '\u{feff}'
+        )
 }
 
 impl fmt::Display for Error {
@@ -234,6 +244,11 @@ mod tests {
         let shown = |text: &str| Prose(text).to_string();
         assert_eq!(shown("can't: \"é→🦀\""), "can't: \"é→🦀\"");
         assert_eq!(shown("a\u{1b}[2J\n\u{202e}b"), r"a\u{1b}[2J\n\u{202e}b");
+        assert_eq!(shown("\u{61c}\u{200b}\u{feff}"), r"\u{61c}\u{200b}\u{feff}");
+        assert_eq!(
+            shown("\u{1f469}\u{200d}\u{1f4bb}"),
+            "\u{1f469}\u{200d}\u{1f4bb}"
+        );
         assert_eq!(shown(&"x".repeat(600)).chars().count(), MAX_PROSE + 1);
     }
 }

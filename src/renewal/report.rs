@@ -8,9 +8,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::duration::{GoDuration, saturated};
+use crate::error::Prose;
 use crate::renewal::decision::{SkipReason, UnableReason};
 use crate::renewal::outcome::{RenewalError, RenewalOutcome, TokenRenewal};
-use crate::tokens::token::printable;
 
 /// The report of a pass over an account.
 ///
@@ -304,7 +304,7 @@ impl StdError for RenewalFailure {}
 /// Returns the token's name, or else its id, with control characters escaped.
 fn named(token: &TokenRenewal) -> String {
     match token.name.as_deref().or(token.id.as_deref()) {
-        Some(name) => printable(name),
+        Some(name) => Prose(name).to_string(),
         None => "a token without a name".to_owned(),
     }
 }

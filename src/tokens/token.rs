@@ -4,6 +4,7 @@ use std::fmt;
 
 use chrono::{DateTime, Datelike, TimeDelta, Utc};
 
+use crate::error::Prose;
 use crate::generated::types::ServiceToken;
 use crate::response::Response;
 
@@ -99,7 +100,7 @@ impl fmt::Display for ServiceToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = self.name.as_deref().filter(|name| !name.trim().is_empty());
         match name.or(self.id.as_deref()) {
-            Some(name) => f.write_str(&printable(name))?,
+            Some(name) => write!(f, "{}", Prose(name))?,
             None => f.write_str("a service token without a name")?,
         }
         match self.enabled {
@@ -115,22 +116,26 @@ impl fmt::Display for ServiceToken {
     }
 }
 
-/// Returns the text with control characters escaped.
-pub(crate) fn printable(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for character in text.chars() {
-        if character.is_control() {
-            shown.extend(character.escape_debug());
-        } else {
-            shown.push(character);
-        }
-    }
-    shown
-}
-
 impl<T: fmt::Display> fmt::Display for Response<T> {
     /// Writes the value.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         (**self).fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_shown_without_control_characters() {
+        let token = ServiceToken {
+            name: Some("evil\u{202e}gnp.exe\n\u{1b}[2J é".to_owned()),
+            ..ServiceToken::default()
+        };
+        assert_eq!(
+            token.to_string(),
+            r"evil\u{202e}gnp.exe\n\u{1b}[2J é, expiry unknown"
+        );
     }
 }
