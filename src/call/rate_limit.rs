@@ -172,7 +172,8 @@ impl RateLimiter {
     }
 
     /// Waits until a request may be sent. Before it waits, it passes the expected wait
-    /// to `announce`, and holds the returned value during the wait.
+    /// to `announce`, and holds the returned value during the wait. Where the clock's sleep
+    /// ends late, it may return after `patience`.
     ///
     /// # Errors
     ///
@@ -189,12 +190,7 @@ impl RateLimiter {
         loop {
             let change = pin!(self.change.notified());
             let now = clock.elapsed();
-            let is_late = announced.is_some() && now >= give_up_at;
             let wait = match self.permit(now) {
-                Ok(permit) if is_late => {
-                    permit.unsent();
-                    return Err(Duration::ZERO);
-                }
                 Ok(permit) => {
                     if announced.is_some() {
                         trace::waited_for_room(now.saturating_sub(arrived_at));

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::support::{ACCOUNT, LATEST, RawServer, TOKEN};
 use cf_service_tokens::{
-    Client, ClientBuilder, Clock, ManualClock, RateLimit, Retry, ServiceTokens,
+    Client, ClientBuilder, Clock, ErrorKind, ManualClock, RateLimit, Retry, ServiceTokens,
 };
 use cf_service_tokens_simulator::{SeedToken, Simulator};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -124,6 +124,47 @@ async fn a_failed_request_counts_only_if_it_was_sent() {
     let nowhere = Client::builder().base_url(format!("http://{address}"));
     let wait = wait_after_a_failure(one_a_minute(nowhere.api_token("t"))).await;
     assert_eq!(wait, Duration::ZERO);
+}
+
+/// A clock on a machine that is suspended for ten minutes in each sleep.
+struct SuspendedClock(ManualClock);
+
+impl Clock for SuspendedClock {
+    fn now(&self) -> DateTime<Utc> {
+        self.0.now()
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.0.elapsed()
+    }
+
+    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        self.0.sleep(duration + Duration::from_secs(600))
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_wakes_after_its_deadline_is_not_sent() {
+    let failure = crate::support::answer("500 Oops", "text/plain", "");
+    let server = RawServer::start(failure).await;
+    let limit = RateLimit::new(1, Duration::from_secs(60));
+    let clock = SuspendedClock(crate::support::exact_clock());
+    let builder = server.builder().rate_limit(limit).retry(Retry::none());
+    let client = builder.clock(clock).build().unwrap();
+    let tokens = client.account(ACCOUNT).unwrap().service_tokens();
+    tokens.refresh(TOKEN).await.unwrap_err();
+    let error = tokens.refresh(TOKEN).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
+    assert_eq!((error.attempts(), error.retry_after()), (0, None));
+    assert!(!error.may_have_been_applied());
+    let shown = error.to_string();
+    assert!(
+        shown.ends_with(": the deadline passed before the request could be sent"),
+        "{shown}"
+    );
+    // The request that was not sent leaves its room to the next.
+    assert_eq!(server.requests().len(), 1);
+    assert_eq!(tokens.refresh(TOKEN).await.unwrap_err().attempts(), 1);
 }
 
 #[tokio::test]

@@ -276,19 +276,6 @@ async fn unsent_calls_cost_about_the_same_each_however_many_wait() {
 }
 
 #[tokio::test]
-async fn a_waiter_does_not_enter_after_its_deadline() {
-    let (limiter, clock, log) = (limiter(1, 300), HandClock::new(), Log::default());
-    caller(0, &limiter, &clock, 10, &log);
-    settle().await;
-    caller(1, &limiter, &clock, 301, &log);
-    settle().await;
-    taken(&log);
-    // The machine was suspended in between.
-    clock.set(seconds(302)).await;
-    assert_eq!(taken(&log), [(1, Err(0))]);
-}
-
-#[tokio::test]
 async fn both_limits_hold() {
     let clock = HandClock::new();
     let limiter = limiter(2, 60);
