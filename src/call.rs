@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, header};
 use progenitor_client::ResponseValue;
+use tokio::time::Instant;
 use tracing::{Instrument, Span};
 
 use crate::answer::envelope::{Envelope, Failure, Payload};
@@ -222,6 +223,7 @@ impl Transport {
         S: Fn(generated::Client) -> F,
         F: Future<Output = Generated<T>>,
     {
+        let began_at = Instant::now();
         let kept = Kept::default();
         let client = generated::Client {
             baseurl: self.settings.base_url.as_str().to_owned(),
@@ -240,6 +242,7 @@ impl Transport {
         let _ = send(client).await;
         let attempt = Attempt {
             operation: call.operation,
+            began_at,
             timeout,
             body_limit: self.settings.body_limit,
             base_url: &self.settings.base_url,

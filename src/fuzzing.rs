@@ -102,6 +102,7 @@ fn response_of(status: StatusCode, headers: HeaderMap, body: &[u8]) {
     };
     let attempt = |operation| Attempt {
         operation,
+        began_at: tokio::time::Instant::now(),
         timeout: Duration::from_secs(1),
         body_limit: 1024,
         base_url: &base_url,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use http::{Method, StatusCode};
 use reqwest::Url;
+use tokio::time::Instant;
 
 use crate::answer::Answer;
 use crate::answer::envelope::{Envelope, Failure, Payload, Undecodable, Unreadable};
@@ -28,6 +29,7 @@ type Fault = (ErrorKind, String);
 /// The attempt to judge.
 pub(crate) struct Attempt<'a> {
     pub(crate) operation: &'a Operation,
+    pub(crate) began_at: Instant,
     pub(crate) timeout: Duration,
     pub(crate) body_limit: usize,
     pub(crate) base_url: &'a BaseUrl,
@@ -88,8 +90,13 @@ impl Attempt<'_> {
     /// Returns the error of a request that got no answer, or only the start of one.
     fn interrupted(&self, answer: Option<Answer>, error: reqwest::Error) -> Error {
         let fault = if error.is_timeout() {
-            let limit = self.timeout.as_millis();
-            let words = format!("timed out: no complete answer within {limit} ms");
+            // `ClientBuilder::http_client` can set other timeouts, which are shorter.
+            let limit = if self.began_at.elapsed() < self.timeout {
+                "the HTTP client's own limit".to_owned()
+            } else {
+                format!("{} ms", self.timeout.as_millis())
+            };
+            let words = format!("timed out: no complete answer within {limit}");
             (ErrorKind::Timeout, words)
         } else {
             broken()

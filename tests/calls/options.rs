@@ -18,11 +18,14 @@ const ANSWER: &str = r#"{"success":true,"errors":[],"messages":[],"result":{"nam
 async fn a_call_with_its_own_timeout() {
     let server = RawServer::start(("", Then::Stall)).await;
     for set in ["timeout", "deadline"] {
-        let hurried = server.tokens().with(|call| match set {
-            "timeout" => call.timeout(Duration::from_millis(50)),
-            _ => call.deadline(Duration::from_millis(50)),
-        });
-        let error = hurried.refresh(TOKEN).await.unwrap_err();
+        let error = crate::support::with_time_to_connect(async |time| {
+            let hurried = server.tokens().with(|call| match set {
+                "timeout" => call.timeout(time),
+                _ => call.deadline(time),
+            });
+            hurried.refresh(TOKEN).await.unwrap_err()
+        })
+        .await;
         assert_eq!(error.kind(), ErrorKind::Timeout, "{set}: {error}");
     }
 }
@@ -153,6 +156,27 @@ async fn settings_of_the_http_client_cannot_enable_redirects_or_retries() {
     assert_eq!(error.kind(), ErrorKind::Redirect, "{error}");
     assert_eq!(server.requests().len(), 1);
     assert_eq!(other.requests(), [""; 0], "the key went to another host");
+}
+
+#[tokio::test]
+async fn a_timeout_of_the_http_client_is_not_reported_as_the_clients() {
+    let server =
+        RawServer::start(("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n", Then::Stall)).await;
+    let error = crate::support::with_time_for_a_head(async |time| {
+        let builder = server.builder().timeout(Duration::from_secs(3600));
+        let client = builder.http_client(move |http| http.read_timeout(time));
+        let account = client.build().unwrap().account(ACCOUNT).unwrap();
+        account.service_tokens().refresh(TOKEN).await.unwrap_err()
+    })
+    .await;
+    assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
+    let shown = error.to_string();
+    assert!(
+        shown.contains(
+            "timed out: no complete answer within the HTTP client's own limit (HTTP 200)"
+        ),
+        "{shown}"
+    );
 }
 
 #[tokio::test]
