@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, header};
 use progenitor_client::ResponseValue;
+use tokio::runtime::Handle;
 use tokio::time::Instant;
 use tracing::{Instrument, Span};
 
@@ -133,6 +134,12 @@ impl Transport {
         let mut earlier: Option<Error> = None;
         let mut attempt: u32 = 0;
         loop {
+            if !has_runtime() {
+                return Err(earlier.unwrap_or_else(|| {
+                    let words = "the call was polled outside a tokio runtime; poll it inside one";
+                    Error::configuration(words)
+                }));
+            }
             attempt = attempt.saturating_add(1);
             let id = call.operation.id;
             let clock = &*self.settings.clock;
@@ -195,7 +202,9 @@ impl Transport {
                 Err(error) => error,
             };
             let left = self.left(call);
-            let Some(pause) = self.retrier.pause(call.operation, &error, attempt, left) else {
+            let pause = self.retrier.pause(call.operation, &error, attempt, left);
+            // The caller may have moved the call out of its runtime meanwhile.
+            let Some(pause) = pause.filter(|_| has_runtime()) else {
                 return Err(error);
             };
             trace::retry(&error, attempt, pause);
@@ -251,6 +260,11 @@ impl Transport {
         let exchanged = wire::lock(&kept).take();
         attempt.judge(exchanged)
     }
+}
+
+/// Returns whether a task and a timer can start.
+fn has_runtime() -> bool {
+    Handle::try_current().is_ok()
 }
 
 /// The parts of a call that all its attempts share.

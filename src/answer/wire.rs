@@ -14,6 +14,7 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode};
 use progenitor_client::{ClientHooks, OperationInfo};
 use reqwest::{Request, ResponseBuilderExt, Url};
+use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tracing::instrument::WithSubscriber;
 use tracing::{Instrument, Span};
@@ -81,8 +82,12 @@ impl ClientHooks<Exchange> for generated::Client {
         // caller that polls rarely would lose an answer that has arrived. The task is
         // aborted when the call is dropped.
         let attempt = exchange.clone().send(self.client.clone(), request);
+        let Ok(runtime) = Handle::try_current() else {
+            return Ok(nothing_to_decode(url));
+        };
         let mut task = JoinSet::new();
-        task.spawn(attempt.in_current_span().with_current_subscriber());
+        let attempt = attempt.in_current_span().with_current_subscriber();
+        task.spawn_on(attempt, &runtime);
         let exchanged = match task.join_next().await {
             Some(Ok(exchanged)) => exchanged,
             Some(Err(error)) if error.is_panic() => resume_unwind(error.into_panic()),

@@ -421,7 +421,7 @@ impl Listing {
 
 /// Makes a call in a task, so that it continues while the caller does not poll the pass.
 /// The task is aborted when the pass is dropped.
-fn spawn<T: Send + 'static>(
+pub(super) fn spawn<T: Send + 'static>(
     tasks: &mut JoinSet<T>,
     call: impl Future<Output = T> + Send + 'static,
 ) -> Result<task::Id, RenewalError> {
@@ -431,7 +431,7 @@ fn spawn<T: Send + 'static>(
 }
 
 /// Waits for the next task to end; `None` if there is none.
-async fn next_done<T: 'static>(
+pub(super) async fn next_done<T: 'static>(
     tasks: &mut JoinSet<T>,
 ) -> Option<(task::Id, Result<T, RenewalError>)> {
     match tasks.join_next_with_id().await? {

@@ -6,11 +6,11 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use futures_util::future::BoxFuture;
 use futures_util::stream::Stream;
+use tokio::task::JoinSet;
 
 use crate::call::clock::api::Moment;
-use crate::renewal::pass::{Pass, RenewalEvent};
+use crate::renewal::pass::{Pass, RenewalEvent, next_done, spawn};
 use crate::renewal::policy::RenewalPolicy;
 use crate::renewal::report::RenewalReport;
 use crate::tokens::ServiceTokens;
@@ -46,8 +46,9 @@ pub enum WatchEvent {
 
 /// A watched account; returned by [`ServiceTokens::watch`].
 ///
-/// It is a [`Stream`] of events, which never ends. Poll it inside a tokio runtime. To stop
-/// it, drop it: no more calls are made, and tokens that were being renewed may have been
+/// It is a [`Stream`] of events, which never ends. Poll it inside a tokio runtime: outside
+/// one, each pass ends with [`RenewalError::NoRuntime`](super::RenewalError::NoRuntime), and
+/// the next one begins without a pause. To stop it, drop it: no more calls are made, and tokens that were being renewed may have been
 /// renewed, which the next watch finds out.
 ///
 /// ```
@@ -109,7 +110,8 @@ struct Pause {
     /// By the clock's `elapsed`.
     wake_at: Duration,
     is_reported: bool,
-    nap: Option<BoxFuture<'static, ()>>,
+    /// The task of the current nap.
+    nap: JoinSet<()>,
 }
 
 impl ServiceTokens {
@@ -283,14 +285,16 @@ impl Watch {
                     return WatchEvent::Waiting { until: pause.until };
                 }
                 Stage::Pausing(pause) => {
-                    if let Some(nap) = &mut pause.nap {
-                        nap.await;
-                    }
+                    next_done(&mut pause.nap).await;
                     let clock = self.tokens.clock();
-                    pause.nap = pause
-                        .left(clock.now(), clock.elapsed())
-                        .map(|left| clock.sleep(left.min(NAP)));
-                    if pause.nap.is_none() {
+                    let left = pause.left(clock.now(), clock.elapsed());
+                    let is_over = left.is_none_or(|left| {
+                        let tokens = self.tokens.clone();
+                        let nap = async move { tokens.clock().sleep(left.min(NAP)).await };
+                        // Without a runtime, the next pass reports the error.
+                        spawn(&mut pause.nap, nap).is_err()
+                    });
+                    if is_over {
                         self.stage = Stage::Starting { is_reported: false };
                     }
                 }
@@ -323,7 +327,7 @@ impl Watch {
                 .unwrap_or(DateTime::<Utc>::MAX_UTC),
             wake_at: clock.elapsed().saturating_add(pause),
             is_reported: false,
-            nap: None,
+            nap: JoinSet::new(),
         });
     }
 

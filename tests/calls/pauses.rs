@@ -4,9 +4,11 @@ use std::pin::pin;
 use std::time::Duration;
 
 use crate::support::{ACCOUNT, RawServer, TOKEN, Then, clock, json};
-use cf_service_tokens::{ErrorKind, Retry};
+use cf_service_tokens::{Client, Error, ErrorKind, Method, Retry, RotateServiceToken};
+use chrono::TimeDelta;
 use futures_util::FutureExt;
 use serde_json::json as value;
+use tokio::runtime::Runtime;
 
 const FINE: &str = r#"{"success":true,"errors":[],"messages":[],"result":{"id":"f174e90a-fafe-4643-bbbc-4a0ed4fc8415","name":"ci"}}"#;
 const TIMEOUT: Duration = Duration::from_millis(300);
@@ -62,7 +64,7 @@ async fn a_call_gets_an_answer_that_arrives_during_a_pause() {
 #[cfg(feature = "blocking")]
 #[test]
 fn a_pause_of_a_blocking_caller_does_not_time_out_a_listing() {
-    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let runtime = Runtime::new().unwrap();
     let server = runtime.block_on(RawServer::scripted(|_, request| page(request)));
     let client = cf_service_tokens::blocking::Client::builder()
         .api_token("t")
@@ -94,4 +96,53 @@ async fn a_call_times_out_during_a_pause() {
     }
     tokio::time::sleep(TIMEOUT * 2).await;
     assert_eq!(call.await.unwrap_err().kind(), ErrorKind::Timeout);
+}
+
+fn now<T>(call: impl Future<Output = Result<T, Error>>) -> Error {
+    match call.now_or_never() {
+        Some(Err(error)) => error,
+        _ => panic!("the call did not fail at once"),
+    }
+}
+
+#[test]
+fn a_call_outside_a_runtime_is_an_error() {
+    let client = Client::builder().api_token("t").build().unwrap();
+    let tokens = client.account(ACCOUNT).unwrap().service_tokens();
+    for error in [
+        now(tokens.refresh(TOKEN)),
+        now(tokens.list().page(1)),
+        now(tokens.rotate(TOKEN, &RotateServiceToken::grace(TimeDelta::hours(1)))),
+        now(client
+            .request(Method::GET, "/user")
+            .send::<serde_json::Value>()),
+    ] {
+        assert_eq!(error.kind(), ErrorKind::Configuration);
+        assert_eq!(
+            error.to_string(),
+            "the call was polled outside a tokio runtime; poll it inside one"
+        );
+        assert!(!error.may_have_been_applied());
+    }
+}
+
+#[test]
+fn a_call_that_leaves_its_runtime_is_not_retried() {
+    let runtime = Runtime::new().unwrap();
+    let unavailable = json("503 Service Unavailable", "{}");
+    let server = runtime.block_on(RawServer::start(unavailable));
+    let builder = server.builder().retry(Retry::default().seed(1));
+    let client = builder.build().unwrap();
+    let tokens = client.account(ACCOUNT).unwrap().service_tokens();
+    let mut call = pin!(tokens.refresh(TOKEN));
+    let inside = runtime.enter();
+    assert!(call.as_mut().now_or_never().is_none());
+    drop(inside);
+    let error = loop {
+        match call.as_mut().now_or_never() {
+            Some(outcome) => break outcome.unwrap_err(),
+            None => std::thread::sleep(Duration::from_millis(1)),
+        }
+    };
+    assert_eq!((error.kind(), error.attempts()), (ErrorKind::Status, 1));
 }

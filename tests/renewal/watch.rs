@@ -10,12 +10,13 @@ use std::time::Duration;
 
 use crate::support::{ACCOUNT, LATEST, LateClock, RawServer, Then};
 use cf_service_tokens::renewal::{
-    RenewBy, RenewalEvent, RenewalPolicy, RenewalReport, Watch, WatchEvent,
+    RenewBy, RenewalError, RenewalEvent, RenewalPolicy, RenewalReport, Watch, WatchEvent,
 };
 use cf_service_tokens::{Client, Clock, Credentials, Retry, ServiceTokens};
 use cf_service_tokens_simulator::{Fault, Injection, Operation, SeedToken, Simulator};
 use chrono::{DateTime, TimeDelta, Utc};
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Notify;
 
 /// A clock with a date that can jump, at once or during the next wait.
@@ -556,6 +557,46 @@ async fn an_expired_token_does_not_delay_the_renewal_of_another() {
         let (_, until) = pass(&mut watch).await;
         assert!(until - clock.now() <= left / 2, "{left}: {until}");
     }
+}
+
+#[test]
+fn a_watch_outside_a_runtime_reports_it_without_an_end() {
+    let client = Client::builder().api_token("t").build().unwrap();
+    let tokens = client.account(ACCOUNT).unwrap().service_tokens();
+    let mut watch = tokens.watch(&RenewalPolicy::new());
+    for _ in 0..3 {
+        let mut next = || watch.next().now_or_never().unwrap();
+        assert!(matches!(next(), WatchEvent::Starting));
+        let WatchEvent::Renewal(RenewalEvent::Finished(report)) = next() else {
+            panic!("the pass goes on");
+        };
+        assert!(matches!(report.error, Some(RenewalError::NoRuntime)));
+        assert!(matches!(next(), WatchEvent::Waiting { .. }));
+    }
+}
+
+#[test]
+fn a_pause_goes_on_in_another_runtime() {
+    let runtime = || Builder::new_current_thread().enable_all().build().unwrap();
+    let servers = Runtime::new().unwrap();
+    let token = SeedToken::new("deploy");
+    let simulator = servers.block_on(Simulator::builder().token(token).start());
+    let simulator = simulator.unwrap();
+    let client = Client::builder()
+        .api_token(simulator.api_token())
+        .base_url(simulator.base_url())
+        .build();
+    let account = client.unwrap().account(simulator.account_id()).unwrap();
+    let mut watch = account.service_tokens().watch(&RenewalPolicy::new());
+    runtime().block_on(async {
+        pass(&mut watch).await;
+        assert!(watch.next().now_or_never().is_none());
+    });
+    runtime().block_on(async {
+        assert!(watch.next().now_or_never().is_none());
+        tokio::task::yield_now().await;
+        assert!(watch.next().now_or_never().is_none());
+    });
 }
 
 /// A sleep that ends late must not change the outcome of a pass.
