@@ -116,10 +116,9 @@ impl Attempt<'_> {
 
     /// Whether the start of the body may be shown.
     fn may_quote(&self, answer: &Answer) -> bool {
-        // The body of a success may hold a secret in an unknown form. So may JSON in any
-        // answer to a call that makes a secret; such a call is not idempotent.
-        let is_json = answer.body.trim_ascii_start().starts_with(b"{");
-        !answer.status.is_success() && (self.operation.idempotent || !is_json)
+        // The body of a success may hold a secret in an unknown form. So may any answer to a
+        // call that makes a secret; such a call is not idempotent.
+        !answer.status.is_success() && self.operation.idempotent
     }
 
     /// Returns the fault of a redirect, with the host that it leads to.

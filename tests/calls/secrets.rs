@@ -232,26 +232,31 @@ async fn headers_that_repeat_the_credentials_are_not_shown() {
 
 /// The answer to a call that makes a secret may hold one in an unknown form.
 #[tokio::test]
-async fn json_in_the_answer_to_a_call_that_makes_a_secret_is_never_quoted() {
-    let body = r#"{"client_secret":"cfsec2_aB3dE5gH7jK9mN1pQ3sT5vW7yZ"}"#;
-    let answer = answer("502 Bad Gateway", "application/json", body);
-    let server = RawServer::start(answer).await;
-    let tokens = server.tokens();
-    let raise = UpdateServiceToken::new().client_secret_version(2);
-    let create = CreateServiceToken::new("ci");
-    let rotate = RotateServiceToken::revoke_now();
-    for error in [
-        tokens.create(&create).await.unwrap_err(),
-        tokens.rotate(TOKEN, &rotate).await.unwrap_err(),
-        tokens.update(TOKEN, &raise).await.unwrap_err(),
+async fn an_answer_to_a_call_that_makes_a_secret_is_never_quoted() {
+    for body in [
+        r#"{"client_secret":"cfsec2_aB3dE5gH7jK9mN1pQ3sT5vW7yZ"}"#,
+        r#"["cfsec2_aB3dE5gH7jK9mN1pQ3sT5vW7yZ"]"#,
+        r#"oops {"client_secret":"cfsec2_aB3dE5gH7jK9mN1pQ3sT5vW7yZ"}"#,
+        "<p>client_secret: <b>cfsec2_aB3dE5gH7jK9mN1pQ3sT5vW7yZ</b>",
     ] {
-        assert_eq!(error.body(), Some(body.as_bytes()));
-        let shown = format!("{error} {error:?}");
-        assert!(!shown.contains("cfsec2"), "{shown}");
+        let server = RawServer::start(answer("502 Bad Gateway", "text/plain", body)).await;
+        let tokens = server.tokens();
+        let raise = UpdateServiceToken::new().client_secret_version(2);
+        let create = CreateServiceToken::new("ci");
+        let rotate = RotateServiceToken::revoke_now();
+        for error in [
+            tokens.create(&create).await.unwrap_err(),
+            tokens.rotate(TOKEN, &rotate).await.unwrap_err(),
+            tokens.update(TOKEN, &raise).await.unwrap_err(),
+        ] {
+            assert_eq!(error.body(), Some(body.as_bytes()));
+            let shown = format!("{error} {error:?}");
+            assert!(!shown.contains("cfsec2"), "{shown}");
+        }
+        let error = tokens.refresh(TOKEN).await.unwrap_err();
+        assert!(
+            error.to_string().contains("cfsec2"),
+            "this call makes no secret"
+        );
     }
-    let error = tokens.refresh(TOKEN).await.unwrap_err();
-    assert!(
-        error.to_string().contains("cfsec2"),
-        "this call makes no secret"
-    );
 }
