@@ -70,20 +70,26 @@ impl Output {
 
     /// Shows what became of tokens, one a row; a quiet table has only those that
     /// somebody must know about.
-    pub(crate) fn outcomes<R: Record>(&self, records: &[R]) -> Result<(), Failure> {
+    pub(crate) fn outcomes<R: Record>(
+        &self,
+        records: &[R],
+        now: DateTime<Utc>,
+    ) -> Result<(), Failure> {
         if self.is_table() && self.quiet {
             let news = records.iter().filter(|record| record.is_news());
-            return self.write(|out, style| table::rows(out, style, news, Utc::now()));
+            return self.write(|out, style| table::rows(out, style, news, now));
         }
-        self.records(records)
+        self.records(records, now)
     }
 
     /// Shows records, one a row.
-    pub(crate) fn records<R: Record>(&self, records: &[R]) -> Result<(), Failure> {
+    pub(crate) fn records<R: Record>(
+        &self,
+        records: &[R],
+        now: DateTime<Utc>,
+    ) -> Result<(), Failure> {
         match self.format {
-            Format::Table => {
-                self.write(|out, style| table::rows(out, style, records.iter(), Utc::now()))
-            }
+            Format::Table => self.write(|out, style| table::rows(out, style, records.iter(), now)),
             Format::Json => self.json(&records),
             Format::Jsonl => self.data(|out| {
                 records

@@ -200,3 +200,27 @@ fn a_grace_is_counted_by_the_clock_of_the_api() {
         assert_eq!(world.run(&ROTATE).code, Some(0), "{ahead}");
     }
 }
+
+#[test]
+fn distances_are_counted_by_the_clock_of_the_api() {
+    for ahead in [TimeDelta::days(-2), TimeDelta::days(2)] {
+        let in_a_week = known_token().expires_in(TimeDelta::days(7));
+        let world = World::ahead(ahead, Simulator::builder().token(in_a_week));
+        for (change, distance) in [
+            (&["rotate", ID, "--secret-to", "secret"][..], "in 24 hours"),
+            (&["create", "deploy", "--secret-to", "env"], "in 365 days"),
+            (&["refresh", ID], "in 365 days"),
+        ] {
+            let ran = world.run(change);
+            assert_eq!(ran.code, Some(0), "{}", ran.shown());
+            let mut lines = ran.stdout.lines();
+            assert!(lines.any(|l| l.ends_with(distance)), "{}", ran.shown());
+        }
+        for reading in ["list", "show", "report"] {
+            let mut command = world.command();
+            command.arg(reading).args((reading == "show").then_some(ID));
+            let ran = Ran::of(&mut command);
+            assert!(ran.stdout.contains("in 365 days"), "{}", ran.shown());
+        }
+    }
+}

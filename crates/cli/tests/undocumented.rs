@@ -11,6 +11,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 use std::thread;
 
+use chrono::{TimeDelta, Utc};
 use serde_json::{Value, json};
 use support::{CLIENT_ID, ID, OLD_SECRET, Ran, command, read};
 use tempfile::TempDir;
@@ -392,4 +393,78 @@ fn an_id_in_other_letters_is_the_same_token() {
             again.shown()
         );
     }
+}
+
+#[test]
+fn an_answer_about_another_token_changes_none() {
+    let other = "00000009-6111-4a48-805d-3f126e371f62";
+    let in_a_year = (Utc::now() + TimeDelta::days(365)).to_rfc3339();
+    for (change, id, code) in [
+        (&["refresh", ID][..], Some(other), 1),
+        (&["enable", ID], Some(other), 1),
+        (&["disable", ID], Some(other), 1),
+        (&["delete", ID, "--yes"], Some(other), 1),
+        (&["update", ID, "--name", "new"], Some(other), 1),
+        (&["refresh", &ID.to_ascii_uppercase()], Some(ID), 0),
+        (&["refresh", ID], None, 0),
+        (&["delete", ID, "--yes"], None, 0),
+    ] {
+        let mut asked = token();
+        asked["expires_at"] = json!(in_a_year);
+        let mut answered = asked.clone();
+        answered["id"] = json!(id);
+        let api = Hostile::new(move |method, _| match method {
+            "GET" => (200, "", envelope(&asked)),
+            _ => (200, "", envelope(&answered)),
+        });
+        let ran = api.run(change);
+        assert_eq!(ran.code, Some(code), "{change:?} {id:?}: {}", ran.shown());
+        if code == 1 {
+            let said = format!("for another token, {other}");
+            assert!(ran.stderr.contains(&said), "{change:?}: {}", ran.shown());
+        }
+    }
+}
+
+#[test]
+fn a_read_of_another_token_proves_no_refresh() {
+    let api = Hostile::new(move |method, _| {
+        let mut token = token();
+        if method == "GET" {
+            token["id"] = json!("00000009-6111-4a48-805d-3f126e371f62");
+            token["expires_at"] = json!((Utc::now() + TimeDelta::days(365)).to_rfc3339());
+        }
+        (200, "", envelope(&token))
+    });
+    let ran = api.run(&["refresh", ID]);
+    assert_eq!(ran.code, Some(1), "{}", ran.shown());
+    assert!(ran.stderr.contains("another token"), "{}", ran.shown());
+}
+
+#[test]
+fn a_namesake_on_any_page_is_found() {
+    let api = Hostile::new(|method, path| {
+        let named = |index: usize, name: &str| {
+            let mut token = token();
+            token["id"] = json!(format!("{index:08}-6111-4a48-805d-3f126e371f62"));
+            token["name"] = json!(name);
+            token
+        };
+        let tokens: Vec<_> = match path {
+            _ if method == "POST" => return (200, "", issued("name", json!("deploy"))),
+            _ if path.contains("&page=1") || path.contains("?page=1") => {
+                (0..50).map(|index| named(index, "other")).collect()
+            }
+            _ => vec![named(50, "deploy")],
+        };
+        let info = json!({ "page": 1, "per_page": 50, "total_count": 51 });
+        let page = json!({
+            "success": true, "errors": [], "messages": [], "result": tokens, "result_info": info,
+        });
+        (200, "", page.to_string().into_bytes())
+    });
+    let ran = api.run(&["create", "deploy", "--secret-to", "new"]);
+    assert_eq!(ran.code, Some(2), "{}", ran.shown());
+    let id = "00000050-6111-4a48-805d-3f126e371f62";
+    assert!(ran.stderr.contains(id), "{}", ran.shown());
 }

@@ -2,7 +2,9 @@
 //! `disable`, `delete`.
 
 use cf_service_tokens::renewal::RenewalError;
-use cf_service_tokens::{ServiceToken, ServiceTokenId, ServiceTokens, UpdateServiceToken};
+use cf_service_tokens::{
+    Error, Response, ServiceToken, ServiceTokenId, ServiceTokens, UpdateServiceToken,
+};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::arguments::{Delete, Format, Update};
@@ -12,7 +14,7 @@ use crate::failure::{Exit, Failure};
 use crate::output::{self, Output};
 use crate::records::{ChangeRecord, TokenRecord};
 use crate::secret::journal::{Journal, RecordName};
-use crate::secret::reading::Reading;
+use crate::secret::reading::{self, Reading};
 use crate::time::When;
 
 /// A refreshed token expires in a year, give or take the difference of two clocks.
@@ -35,17 +37,30 @@ async fn refreshed(tokens: &ServiceTokens, id: &str) -> Result<ServiceToken, Ren
         let in_a_year = tokens.now() + NEARLY_A_YEAR;
         token.never_expires() || token.expires_at.is_some_and(|at| at >= in_a_year)
     };
-    let answer = tokens.refresh(id).await.map_err(RenewalError::Call)?;
-    if is_refreshed(&answer) {
-        return Ok(answer.into_inner());
+    let answer = of_asked(id, tokens.refresh(id).await)?;
+    if answer.id.is_some() && is_refreshed(&answer) {
+        return Ok(answer);
     }
     // The token itself may show what the response does not.
-    let token = tokens.get(id).await.map_err(RenewalError::Call)?;
+    let token = of_asked(id, tokens.get(id).await)?;
     match is_refreshed(&token) {
-        true => Ok(token.into_inner()),
+        true => Ok(token),
         false => Err(RenewalError::NotExtended {
             expires_at: token.expires_at,
         }),
+    }
+}
+
+/// Returns the token of an answer, unless the answer is about another token than the one
+/// that was asked for.
+fn of_asked(
+    asked: &str,
+    answer: Result<Response<ServiceToken>, Error>,
+) -> Result<ServiceToken, RenewalError> {
+    let token = answer.map_err(RenewalError::Call)?.into_inner();
+    match &token.id {
+        Some(id) if !reading::is_same(asked, id) => Err(RenewalError::OtherToken { id: token.id }),
+        _ => Ok(token),
     }
 }
 
@@ -58,8 +73,7 @@ pub(crate) async fn enable(
     let request = UpdateServiceToken::new().enabled(enabled);
     let outcome = if enabled { "enabled" } else { "disabled" };
     each(connection, output, ids, outcome, async |id| {
-        let answer = connection.tokens.update(id, &request).await;
-        Ok(answer.map_err(RenewalError::Call)?.into_inner())
+        of_asked(id, connection.tokens.update(id, &request).await)
     })
     .await
 }
@@ -76,8 +90,7 @@ pub(crate) async fn delete(
     );
     confirm::ask(&question, arguments.yes)?;
     each(connection, output, ids, "deleted", async |id| {
-        let answer = connection.tokens.delete(id).await;
-        Ok(answer.map_err(RenewalError::Call)?.into_inner())
+        of_asked(id, connection.tokens.delete(id).await)
     })
     .await
 }
@@ -115,11 +128,14 @@ pub(crate) async fn update(
         ));
     }
     let answer = connection.tokens.update(&arguments.id, &request).await;
+    let answer = of_asked(&arguments.id, answer);
     if let Some((mut record, known, until)) = moved {
         let noted = match &answer {
             Ok(_) => record.set_grace(until),
-            Err(error) if error.may_have_been_applied() => Ok(()),
-            Err(_) => record.set_grace(known),
+            Err(RenewalError::Call(error)) if !error.may_have_been_applied() => {
+                record.set_grace(known)
+            }
+            Err(_) => Ok(()),
         };
         if let Err(error) = noted {
             output::remark(format!(
@@ -128,7 +144,7 @@ pub(crate) async fn update(
             ));
         }
     }
-    let token = answer?;
+    let token = answer.map_err(|error| Failure::from(&error))?;
     let now = connection.tokens.now();
     let record = TokenRecord::new(&token, now);
     output.record(&record, &record.fields(now))?;
@@ -168,7 +184,7 @@ async fn each(
             match change(id).await {
                 Ok(token) => {
                     exits.push(Exit::Success);
-                    ChangeRecord::changed(outcome, &token, Utc::now())
+                    ChangeRecord::changed(outcome, &token, connection.tokens.now())
                 }
                 Err(error) => {
                     let mut failure = connection.explain(Failure::from(&error));
@@ -189,7 +205,7 @@ async fn each(
         }
     }
     if output.format != Format::Jsonl {
-        shown = output.outcomes(&records);
+        shown = output.outcomes(&records, connection.tokens.now());
     }
     for failure in &failures {
         failure.show();

@@ -58,7 +58,7 @@ pub(crate) async fn create(
         return Ok(Exit::Success);
     }
     let token = with_expiry(connection, created).await;
-    issued::show(&output, &sink, &token, None)
+    issued::show(&output, &sink, &token, None, at)
 }
 
 /// Reads a new token, unless its expiry is known: the API documents none in the answer

@@ -50,8 +50,8 @@ pub(crate) fn show(
     sink: &Sink,
     token: &ServiceToken,
     rotated: Option<Option<DateTime<Utc>>>,
+    now: DateTime<Utc>,
 ) -> Result<Exit, Failure> {
-    let now = Utc::now();
     let record = IssuedRecord {
         id: token.id.clone(),
         name: token.name.clone(),

@@ -33,7 +33,7 @@ pub(crate) fn run(
 fn list(journal: &Journal, output: &Output) -> Result<Exit, Failure> {
     let left = journal.left()?;
     let records: Vec<_> = left.iter().filter_map(EntryRecord::new).collect();
-    output.records(&records)?;
+    output.records(&records, Utc::now())?;
     if output.is_table() && records.is_empty() && !output.quiet {
         output.line("the journal is empty")?;
     }

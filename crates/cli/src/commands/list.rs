@@ -21,7 +21,7 @@ pub(crate) async fn list(
     let tokens = Connection::all(list).await?;
     let now = connection.tokens.now();
     let records: Vec<_> = tokens.iter().map(|t| TokenRecord::new(t, now)).collect();
-    output.records(&records)?;
+    output.records(&records, now)?;
     if output.is_table() && records.is_empty() && !output.quiet {
         output.line("no tokens")?;
     }

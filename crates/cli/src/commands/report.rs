@@ -76,7 +76,7 @@ pub(crate) async fn report(
         .iter()
         .map(|(token, decision)| ReportRecord::new(token, *decision, &policy, now))
         .collect();
-    output.records(&records)?;
+    output.records(&records, now)?;
     if output.is_table() && !output.quiet {
         output.line(&format!("\n{}", summary(&tokens, arguments)))?;
     }

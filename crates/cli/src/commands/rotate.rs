@@ -61,5 +61,5 @@ pub(crate) async fn rotate(
     let call = connection.tokens.rotate(&id, &request);
     delivery.carry_out(record, intent, call).await?;
     let output = output.beside_secret(sink == Sink::Stdout);
-    issued::show(&output, &sink, &token, Some(works_until))
+    issued::show(&output, &sink, &token, Some(works_until), at)
 }

@@ -146,7 +146,7 @@ fn show(
         }
         Format::Table => {
             records.extend(skipped);
-            output.outcomes(&records)?;
+            output.outcomes(&records, now)?;
             if !output.quiet {
                 output.line(&format!("\n{}", summary_line(report, now)))?;
             }

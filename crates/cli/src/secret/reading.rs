@@ -56,7 +56,7 @@ pub(crate) fn time_of<T>(answer: &Response<T>) -> DateTime<Utc> {
 }
 
 /// Whether two spellings name one token: a UUID's case and hyphens don't matter.
-fn is_same(one: &str, other: &str) -> bool {
+pub(crate) fn is_same(one: &str, other: &str) -> bool {
     let plain = |id: &str| id.replace('-', "").to_ascii_lowercase();
     plain(one) == plain(other)
 }

@@ -257,9 +257,18 @@ struct Namesakes {
 
 impl Namesakes {
     async fn of(connection: &Connection, name: &str) -> Result<Self, Failure> {
-        let page = connection.tokens.list().name(name).page(1).await?;
+        // A narrowed listing can't tell whether it is complete: the API counts all tokens.
+        let list = connection.tokens.list();
+        let page = list.page(1).await?;
         let at = reading::time_of(&page);
-        let mut tokens = page.into_inner().tokens;
+        let is_complete = page.result_info.as_ref().is_some_and(|info| {
+            info.total_count == Some(page.tokens.len() as f64)
+                && info.total_pages.is_none_or(|pages| pages <= 1.0)
+        });
+        let mut tokens = match is_complete {
+            true => page.into_inner().tokens,
+            false => Connection::all(list).await?,
+        };
         tokens.retain(|token| token.name.as_deref() == Some(name));
         Ok(Self { tokens, at })
     }
