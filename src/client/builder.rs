@@ -268,6 +268,7 @@ impl ClientBuilder {
     }
 
     /// Sets the maximum size of a response's body, in bytes; 4 MiB by default.
+    /// A whole listing may be as large as well, or 5 MiB if that is more.
     /// [`build`](Self::build) refuses zero.
     ///
     /// ```

@@ -19,7 +19,8 @@ pub(crate) const MAX_PER_PAGE: u32 = 1000;
 /// The number of tokens at which a listing fails, in case the server returns new ones
 /// without end. By default, an account has 50.
 const MAX_TOKENS: u64 = 10_000;
-/// The size at which a listing fails, which has room for that many tokens of usual size.
+/// The size at which a listing fails, unless a body may be larger. It has room for that many
+/// tokens of usual size.
 const MAX_LISTING_BYTES: usize = 5 * 1024 * 1024;
 
 /// One page of service tokens.
@@ -232,9 +233,13 @@ impl ListServiceTokens {
     }
 
     pub(crate) fn pages(self) -> Pages {
+        let body_limit = self.tokens.transport.settings.body_limit;
         Pages {
+            progress: Progress {
+                max_bytes: MAX_LISTING_BYTES.max(body_limit),
+                ..Progress::default()
+            },
             list: self,
-            progress: Progress::default(),
             is_last: false,
         }
     }
@@ -340,6 +345,7 @@ struct Progress {
     listed: u64,
     /// The size of the pages so far.
     bytes: usize,
+    max_bytes: usize,
     /// The hashes of these tokens.
     seen: HashSet<u64>,
     hasher: RandomState,
@@ -354,6 +360,7 @@ impl Default for Progress {
             page: 1,
             listed: 0,
             bytes: 0,
+            max_bytes: MAX_LISTING_BYTES,
             seen: HashSet::new(),
             hasher: RandomState::new(),
             total_count: None,
@@ -380,10 +387,10 @@ impl Progress {
         is_empty: bool,
         is_narrowed: bool,
     ) -> Result<bool, String> {
-        if self.bytes > MAX_LISTING_BYTES {
+        if self.bytes > self.max_bytes {
             return Err(format!(
-                "the listing is larger than {MAX_LISTING_BYTES} bytes after {} service tokens",
-                self.listed
+                "the listing is larger than {} bytes after {} service tokens",
+                self.max_bytes, self.listed
             ));
         }
         let new = page.tokens.len();

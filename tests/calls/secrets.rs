@@ -84,11 +84,13 @@ async fn answers_that_repeat_the_credentials_are_redacted() {
     let failure = format!(
         r#"{{"success":false,"errors":[{{"code":6111,"message":"{echo}"}}],"messages":[{{"code":1,"message":"{echo}"}}],"result":null}}"#
     );
+    let problem = format!(r#"{{"title":"{echo}","detail":"{echo}","error_code":1020}}"#);
     let wrong_shape = format!(r#"{{"success":"{CANARY}","errors":[],"messages":[]}}"#);
     for answer in [
         answer("403 Forbidden", "text/html", &echo),
         answer("502 Bad Gateway", "text/plain", &echo),
         answer("200 OK", "text/plain", &echo),
+        answer("403 Forbidden", "application/problem+json", &problem),
         json("200 OK", &failure),
         json("400 Bad Request", &failure),
         json("200 OK", &wrong_shape),

@@ -337,6 +337,17 @@ async fn a_date_of_the_api_alone_makes_no_token_long_expired() {
 }
 
 #[tokio::test]
+async fn a_renewal_is_verified_by_the_earliest_reading() {
+    let clock = support::exact_clock();
+    // The refresh gives a year, which has passed by the date of its response.
+    let dates = [RIGHT, Date::Ahead(TimeDelta::days(400))];
+    let server = server_of(&clock, &dates, WINDOW - TimeDelta::days(1)).await;
+    let tokens = tokens_at(&server, &clock);
+    let report = tokens.renew(&RenewalPolicy::new()).await;
+    assert_eq!(outcomes(&report), [("deploy", "renewed")], "{report}");
+}
+
+#[tokio::test]
 async fn a_single_wrong_date_has_no_lasting_effect() {
     let clock = support::exact_clock();
     let wrong = Date::Ahead(TimeDelta::days(1000));

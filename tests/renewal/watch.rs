@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use crate::support::{ACCOUNT, LATEST, LateClock, RawServer, Then};
 use cf_service_tokens::renewal::{
-    RenewBy, RenewalError, RenewalEvent, RenewalPolicy, RenewalReport, Watch, WatchEvent,
+    RenewBy, RenewalError, RenewalEvent, RenewalPolicy, RenewalReport, SkipReason, Watch,
+    WatchEvent,
 };
-use cf_service_tokens::{Client, Clock, Credentials, Retry, ServiceTokens};
+use cf_service_tokens::{Client, Clock, Credentials, Retry, ServiceTokens, UpdateServiceToken};
 use cf_service_tokens_simulator::{Fault, Injection, Operation, SeedToken, Simulator};
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::{FutureExt, StreamExt};
@@ -557,6 +558,22 @@ async fn an_expired_token_does_not_delay_the_renewal_of_another() {
         let (_, until) = pass(&mut watch).await;
         assert!(until - clock.now() <= left / 2, "{left}: {until}");
     }
+}
+
+#[tokio::test]
+async fn a_token_that_expired_while_disabled_is_not_renewed_once_it_is_enabled() {
+    let clock = JumpingClock::new();
+    let token = SeedToken::new("deploy").id(crate::support::TOKEN);
+    let token = token.disabled().expires_in(TimeDelta::days(10));
+    let simulator = simulator(&clock, vec![token]).await;
+    let tokens = tokens_at(&simulator, clock.clone());
+    let mut watch = tokens.watch(&RenewalPolicy::new());
+    clock.jump(TimeDelta::days(100));
+    assert!(report(&mut watch).await.is_success());
+    let enable = UpdateServiceToken::new().enabled(true);
+    tokens.update(crate::support::TOKEN, &enable).await.unwrap();
+    let last = report(&mut watch).await;
+    assert_eq!(last.skipped[&SkipReason::Expired], 1, "{last}");
 }
 
 #[test]

@@ -360,6 +360,24 @@ async fn a_token_deleted_meanwhile_lowers_the_count() {
     assert_eq!((listed.names.len(), listed.pages), (20, 2));
 }
 
+#[tokio::test]
+async fn a_listing_may_be_as_large_as_a_body() {
+    for (body_limit, listed, is_complete) in [(4 << 20, 2, false), (64 << 20, 3, true)] {
+        let server = RawServer::scripted(|index, _| {
+            let large = json!({ "id": index.to_string(), "name": "x".repeat(2 << 20) });
+            let tokens = if index < 3 { vec![large] } else { Vec::new() };
+            let body = json!({ "success": true, "errors": [], "messages": [], "result": tokens });
+            crate::support::json("200 OK", &body.to_string())
+        })
+        .await;
+        let client = server.builder().body_limit(body_limit).build().unwrap();
+        let account = client.account(crate::support::ACCOUNT).unwrap();
+        let outcome = all(&server, account.service_tokens(), 1).await;
+        assert_eq!(outcome.names.len(), listed, "{body_limit}");
+        assert_eq!(outcome.error.is_none(), is_complete, "{:?}", outcome.error);
+    }
+}
+
 /// Starts a server that repeats pages with these numbers of tokens in a cycle.
 async fn pages(pages: &'static [&'static [u32]], info: Value) -> RawServer {
     RawServer::scripted(move |index, _| {
