@@ -1,13 +1,13 @@
 //! Refreshes a service token and shows what changed.
 //!
-//! Without credentials it starts a simulator of Cloudflare's API:
+//! Without a token id it starts a simulator of Cloudflare's API:
 //!
 //! ```sh
 //! cargo run --example refresh
 //! ```
 //!
-//! With credentials and an account in the environment it refreshes a token of that account,
-//! at Cloudflare or at `CLOUDFLARE_BASE_URL`:
+//! With one, it refreshes that token with the credentials in the environment, at Cloudflare
+//! or at `CLOUDFLARE_BASE_URL`:
 //!
 //! ```sh
 //! export CLOUDFLARE_API_TOKEN=... CLOUDFLARE_ACCOUNT_ID=...
@@ -25,9 +25,12 @@ use chrono::TimeDelta;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     match env::args().nth(1) {
-        Some(id) => refresh(&Client::from_env()?.default_account()?.service_tokens(), &id).await,
-        None if env::var_os("CLOUDFLARE_API_TOKEN").is_some() => {
-            Err("CLOUDFLARE_API_TOKEN is set, but no token is named: run `cargo run --example refresh -- <token id>`, or unset the variable to use a simulator".into())
+        Some(id) => {
+            refresh(
+                &Client::from_env()?.default_account()?.service_tokens(),
+                &id,
+            )
+            .await
         }
         None => refresh_at_simulator().await,
     }
@@ -39,7 +42,7 @@ async fn refresh_at_simulator() -> Result<(), Box<dyn Error>> {
         .start()
         .await?;
     println!(
-        "CLOUDFLARE_API_TOKEN is not set, so this is a simulator at {}\n",
+        "no token id is given, so this runs on a simulator at {}\n",
         simulator.base_url()
     );
     let client = Client::builder()

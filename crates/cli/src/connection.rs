@@ -159,15 +159,18 @@ fn tokens(client: &Client) -> Result<ServiceTokens, Failure> {
 /// elsewhere a token's.
 fn unusable(error: &Error) -> Failure {
     let failure = Failure::from(error);
-    let base_url = env::var("CLOUDFLARE_BASE_URL").unwrap_or_default();
+    let text = error.to_string();
     let has_none = ![API_TOKEN, API_KEY, EMAIL].into_iter().any(is_set);
     match error.kind() {
         ErrorKind::InvalidId => {
             failure.next("copy the account's id from its overview page in the dashboard")
         }
-        // The command has no option that allows it.
-        ErrorKind::Configuration if base_url.starts_with("http://") => Failure::usage(
-            "CLOUDFLARE_BASE_URL is http, which would show the credentials to the network",
+        ErrorKind::Configuration if text.starts_with("CLOUDFLARE_ACCOUNT_ID ") => {
+            failure.next("copy the account's id from its overview page in the dashboard")
+        }
+        // The SDK's advice names a method, which the command has no option for.
+        ErrorKind::Configuration if text.contains("`allow_http`") => Failure::usage(
+            "CLOUDFLARE_BASE_URL uses http, which would send the credentials unencrypted",
         )
         .next("use https"),
         ErrorKind::Credentials if has_none && is_set("CF_API_TOKEN") => failure.next(

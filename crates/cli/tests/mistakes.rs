@@ -68,6 +68,38 @@ fn the_base_url_is_no_url() {
     assert_shown!(ran.shown());
 }
 
+/// The simulator's base URL is http, which is right for this machine.
+#[test]
+fn a_mistake_beside_an_http_base_url_is_named() {
+    let world = World::new();
+    for (variable, value, said) in [
+        (
+            "CLOUDFLARE_ACCOUNT_ID",
+            "my account",
+            "error: CLOUDFLARE_ACCOUNT_ID can't be used",
+        ),
+        (
+            "CLOUDFLARE_ACCOUNT_ID",
+            "x/y",
+            "next: copy the account's id",
+        ),
+        (
+            "CLOUDFLARE_BASE_URL",
+            "http://127.0.0.1:notaport/client",
+            "is not a URL",
+        ),
+        (
+            "CLOUDFLARE_BASE_URL",
+            "http://gateway.internal/v4",
+            "next: use https",
+        ),
+    ] {
+        let ran = Ran::of(world.command().env(variable, value).arg("list"));
+        assert!(ran.stderr.contains(said), "{value}: {}", ran.shown());
+        assert!(!ran.stderr.contains("allow_http"), "{}", ran.shown());
+    }
+}
+
 #[test]
 fn the_api_token_file_is_not_there_or_holds_more() {
     let world = World::new();
