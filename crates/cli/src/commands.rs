@@ -35,7 +35,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<Exit, Failure> {
     let journal = Journal::locate(&global);
     match command {
         Command::Verify(arguments) => verify::verify(&global, &output, arguments).await,
-        Command::Journal(arguments) => journal::run(&journal?, output, arguments.command),
+        Command::Journal(arguments) => journal::run(&journal?, output, arguments.command).await,
         Command::Simulate(arguments) => simulate::simulate(&output, &arguments).await,
         Command::Completions(arguments) => paper::completions(&output, &arguments),
         Command::Man(arguments) => paper::man(&output, &arguments),

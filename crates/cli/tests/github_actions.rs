@@ -214,3 +214,24 @@ fn no_value_ends_its_own_lines() {
     assert_eq!(variables["CF_ACCESS_CLIENT_ID"], "END_END__ENDEND");
     assert!(world.opens(&variables["CF_ACCESS_CLIENT_SECRET"]));
 }
+
+#[test]
+fn a_file_that_ends_with_the_job_keeps_no_rotated_secret() {
+    let world = World::new();
+    fs::write(world.path("github-env"), "").unwrap();
+    std::os::unix::fs::symlink("github-env", world.path("link")).unwrap();
+    for variable in ["GITHUB_ENV", "GITHUB_OUTPUT", "GITHUB_STATE"] {
+        for sink in ["env-file:github-env", "file:github-env", "env-file:./link"] {
+            let mut command = world.command();
+            command
+                .env("GITHUB_ACTIONS", "true")
+                .env(variable, world.path("github-env"))
+                .args(["rotate", ID, "--secret-to", sink]);
+            let ran = Ran::of(&mut command);
+            assert_eq!(ran.code, Some(2), "{variable} {sink}: {}", ran.shown());
+            let why = "it ends with the job";
+            assert!(ran.stderr.contains(why), "{}", ran.shown());
+        }
+    }
+    assert!(world.simulator.requests().is_empty());
+}

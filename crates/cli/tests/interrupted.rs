@@ -318,4 +318,63 @@ mod signals {
         assert!(secrets_in(&said).is_empty(), "{said}");
         assert!(world.journal_text().contains(ID));
     }
+
+    /// A run at the time at which the command of its sink has begun.
+    fn delivering(sink: &str) -> (World, Child, BufReader<ChildStderr>) {
+        let world = World::new();
+        let mut command = world.command();
+        command.args(["rotate", ID, "--secret-to", sink]);
+        command.stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut stderr = BufReader::new(child.stderr.take().unwrap());
+        let mut said = String::new();
+        stderr.read_line(&mut said).unwrap();
+        assert_eq!(said, "reading\n");
+        (world, child, stderr)
+    }
+
+    #[test]
+    fn the_first_signal_waits_for_the_command_of_the_sink() {
+        let sink = "command:mkfifo fifo; echo reading; read go <fifo; cat >got";
+        let (world, mut child, mut stderr) = delivering(sink);
+        let mut said = String::new();
+        kill(pid_of(&child), Signal::SIGTERM).unwrap();
+        stderr.read_line(&mut said).unwrap();
+        assert!(said.contains("interrupt again"), "{said}");
+        fs::write(world.path("fifo"), "go\n").unwrap();
+        stderr.read_to_string(&mut said).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(0), "{said}");
+        assert!(world.opens(&read(&world.path("got"))), "{said}");
+        assert_eq!(world.journal_text(), "");
+    }
+
+    #[test]
+    fn the_second_signal_ends_the_command_of_the_sink() {
+        let sink = "command:echo reading; cat >/dev/null; exec sleep 1000";
+        let (world, mut child, mut stderr) = delivering(sink);
+        for signal in [Signal::SIGTERM, Signal::SIGINT] {
+            kill(pid_of(&child), signal).unwrap();
+            let mut said = String::new();
+            stderr.read_line(&mut said).unwrap();
+            if signal == Signal::SIGTERM {
+                assert!(said.contains("interrupt again"), "{said}");
+                continue;
+            }
+            // The command of the sink holds this stream as long as it lives.
+            stderr.read_to_string(&mut said).unwrap();
+            assert_eq!(child.wait().unwrap().code(), Some(1), "{said}");
+            let next = format!("cf-service-tokens journal finish rotate-{ID}");
+            assert!(said.contains(&next), "{said}");
+            assert!(secrets_in(&said).is_empty(), "{said}");
+        }
+        let finish = [
+            "journal",
+            "finish",
+            &format!("rotate-{ID}"),
+            "--secret-to",
+            "got",
+        ];
+        assert_eq!(world.run(&finish).code, Some(0));
+        assert!(world.opens(&read(&world.path("got"))));
+    }
 }

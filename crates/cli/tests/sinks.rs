@@ -454,3 +454,22 @@ fn a_made_up_secret_replaces_no_real_one() {
     assert_eq!(read(&world.path("secret")), "real");
     assert!(!world.path("stolen").exists());
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_result_that_can_not_be_written_leaves_the_secret_in_its_sink() {
+    let world = World::new();
+    for (change, sink) in [
+        (&["rotate", ID, "--secret-to", "rotated"][..], "rotated"),
+        (&["create", "deploy", "--secret-to", "created"], "created"),
+    ] {
+        let full = fs::File::options().write(true).open("/dev/full").unwrap();
+        let mut command = world.command();
+        let ran = support::Ran::of(command.args(change).stdout(full));
+        assert_eq!(ran.code, Some(1), "{}", ran.shown());
+        let path = world.path(sink);
+        let next = format!("the secret is in {}", path.display());
+        assert!(ran.stderr.contains(&next), "{}", ran.shown());
+        assert_eq!(secrets_in(&read(&path)).len(), 1);
+    }
+}

@@ -468,3 +468,59 @@ fn a_namesake_on_any_page_is_found() {
     let id = "00000050-6111-4a48-805d-3f126e371f62";
     assert!(ran.stderr.contains(id), "{}", ran.shown());
 }
+
+#[test]
+fn a_blank_client_id_replaces_no_other() {
+    for blank in ["", " "] {
+        let api = Hostile::issuing(issued("client_id", json!(blank)));
+        let env = api.directory.path().join("env");
+        fs::write(&env, format!("CF_ACCESS_CLIENT_ID={CLIENT_ID}\n")).unwrap();
+        let ran = api.run(&["rotate", ID, "--secret-to", "env-file:env"]);
+        assert_eq!(ran.code, Some(0), "{}", ran.shown());
+        let lines = format!("CF_ACCESS_CLIENT_ID={CLIENT_ID}\nCF_ACCESS_CLIENT_SECRET={SECRET}\n");
+        assert_eq!(read(&env), lines);
+
+        // Nor does the token itself say it.
+        let sent = issued("client_id", json!(blank));
+        let api = Hostile::new(move |_, _| (200, "", sent.clone()));
+        let env = api.directory.path().join("env");
+        fs::write(&env, format!("CF_ACCESS_CLIENT_ID={CLIENT_ID}\n")).unwrap();
+        let ran = api.run(&["rotate", ID, "--secret-to", "env-file:env"]);
+        assert_eq!(ran.code, Some(0), "{}", ran.shown());
+        assert_eq!(read(&env), lines);
+
+        let body = issued("client_id", json!(blank));
+        let api = Hostile::issuing(body.clone());
+        let created = api.run(&["create", "deploy", "--secret-to", "env-file:env"]);
+        assert_eq!(created.code, Some(1), "{}", created.shown());
+        assert!(api.record().ends_with(&body));
+    }
+}
+
+#[test]
+fn an_answer_that_the_journal_can_not_keep_leaves_the_advice_of_a_lost_one() {
+    let body = issued("client_secret", json!("*".repeat(100_000)));
+    let api = Hostile::issuing(body);
+    let unlimited = api.command();
+    let mut limited = Command::new("sh");
+    // In blocks of 512 bytes: enough for the room that is taken before the call.
+    limited
+        .args(["-c", "ulimit -f 140; exec \"$0\" \"$@\""])
+        .arg(unlimited.get_program())
+        .args(["rotate", ID, "--secret-to", "secret"])
+        .current_dir(api.directory.path())
+        .env_clear();
+    for (name, value) in unlimited.get_envs() {
+        limited.env(name, value.unwrap());
+    }
+    let ran = Ran::of(&mut limited);
+    assert_eq!(ran.code, Some(1), "{}", ran.shown());
+    assert!(
+        ran.stderr.contains("can't save the response"),
+        "{}",
+        ran.shown()
+    );
+    let next = "run the same rotate again after";
+    assert!(ran.stderr.contains(next), "{}", ran.shown());
+    assert!(String::from_utf8_lossy(&api.record()).contains("\"intent\""));
+}

@@ -86,7 +86,12 @@ pub(crate) fn show(
         ));
     }
     if shows_result(output) {
-        output.record(&record, &fields)?;
+        output.record(&record, &fields).map_err(|failure| {
+            failure.next(format!(
+                "the secret {}; `cf-service-tokens list` shows the token",
+                sink.whereabouts()
+            ))
+        })?;
     }
     Ok(Exit::Success)
 }

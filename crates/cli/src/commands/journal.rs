@@ -14,7 +14,7 @@ use crate::secret::recover;
 use crate::secret::sink::Sink;
 use crate::time;
 
-pub(crate) fn run(
+pub(crate) async fn run(
     journal: &Journal,
     output: Output,
     command: Option<JournalCommand>,
@@ -25,7 +25,7 @@ pub(crate) fn run(
             entry,
             secret_to,
             keep_env,
-        } => finish(journal, output, &entry, secret_to, keep_env),
+        } => finish(journal, output, &entry, secret_to, keep_env).await,
         JournalCommand::Discard { entry, yes } => discard(journal, &output, &entry, yes),
     }
 }
@@ -40,14 +40,14 @@ fn list(journal: &Journal, output: &Output) -> Result<Exit, Failure> {
     Ok(Exit::Success)
 }
 
-fn finish(
+async fn finish(
     journal: &Journal,
     output: Output,
     name: &str,
     secret_to: Option<Sink>,
     keep_env: Vec<String>,
 ) -> Result<Exit, Failure> {
-    let sink = recover::finish(journal.find(name)?, secret_to, keep_env)?;
+    let sink = recover::finish(journal.find(name)?, secret_to, keep_env).await?;
     let output = output.beside_secret(sink == Sink::Stdout);
     settled(&output, name, &format!("the secret {}", sink.whereabouts()))
 }

@@ -8,7 +8,7 @@ use crate::commands::issued;
 use crate::connection::Connection;
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
-use crate::secret::deliver::Delivery;
+use crate::secret::deliver::{Delivery, is_given};
 use crate::secret::journal::{Journal, RecordName};
 use crate::secret::reading::Reading;
 use crate::secret::record::{Intent, Operation};
@@ -50,7 +50,7 @@ pub(crate) async fn rotate(
         account_id: connection.account_id().to_owned(),
         token_id: Some(id.to_string()),
         name: token.name.clone(),
-        client_id: token.client_id.clone(),
+        client_id: token.client_id.clone().filter(|id| is_given(&id)),
         updated_at: token.updated_at,
         expires_at: token.expires_at.filter(|_| !token.never_expires()),
         old_secret_valid_until: valid_until,

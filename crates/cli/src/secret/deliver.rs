@@ -47,7 +47,7 @@ impl Delivery {
     /// Records the intent, makes the call, records the secret, and brings it to the sink.
     ///
     /// The first signal to end is only noted: the answer that is on its way may be the
-    /// only one with the secret. A second one ends the call.
+    /// only one with the secret. A second one ends the call, or the command of the sink.
     pub(crate) async fn carry_out(
         self,
         mut record: Record,
@@ -58,48 +58,50 @@ impl Delivery {
         record
             .begin(intent.clone())
             .map_err(|error| unwritable(&record, &error))?;
-        let mut call = pin!(call);
-        let answer = tokio::select! {
-            answer = &mut call => answer,
-            () = signals.next() => {
-                output::remark(
-                    "waiting for the API's response, which holds the new secret; \
-                     interrupt again to end without it",
-                );
-                tokio::select! {
-                    answer = &mut call => answer,
-                    () = signals.next() => return Err(interrupted(&record, &intent)),
-                }
+        let waits_for = "waiting for the API's response, which holds the new secret; \
+                         interrupt again to end without it";
+        match until_second(&mut signals, waits_for, call).await {
+            Some(Ok(answer)) => {
+                self.bring_home(record, &intent, &answer, &mut signals)
+                    .await
             }
-        };
-        match answer {
-            Ok(answer) => self.bring_home(record, &intent, &answer),
-            Err(error) => Err(failed(record, &intent, &error)),
+            Some(Err(error)) => Err(failed(record, &intent, &error)),
+            None => Err(interrupted(&record, &intent)),
         }
     }
 
     /// Brings the secret into the record, then to the sink, and then settles the record.
-    fn bring_home(
+    async fn bring_home(
         self,
         mut record: Record,
         intent: &Intent,
         answer: &Response<IssuedServiceToken>,
+        signals: &mut Signals,
     ) -> Result<ServiceToken, Failure> {
         if let Err(fault) = require_documented(answer, intent) {
             let what = "the API's response is not the documented one, so no secret was stored";
             let failure = Failure::new(Exit::Failed, what).because(fault);
-            return Err(kept(record, answer.body(), failure));
+            return Err(kept(record, intent, answer.body(), failure));
         }
-        let client_id = answer.client_id.clone();
+        let client_id = answer.client_id.as_ref().filter(is_given);
         let secret = IssuedSecret {
-            client_id: client_id.or_else(|| intent.client_id.clone()),
+            client_id: client_id.or(intent.client_id.as_ref()).cloned(),
             client_secret: answer.credentials().client_secret().clone(),
             token_id: answer.id.clone(),
             version: answer.client_secret_version,
         };
         let noted = record.note_secret(&secret);
         // The journal is a net. Without it the sink is all there is.
-        let delivered = self.proved.deliver(&secret, intent);
+        let waits_for = "waiting until the new secret is in its sink; interrupt again to end \
+                         without that";
+        let delivery = self.proved.deliver(&secret, intent);
+        let delivered = until_second(signals, waits_for, delivery)
+            .await
+            .unwrap_or_else(|| {
+                Err(io::Error::other(
+                    "interrupted before the sink's command ended",
+                ))
+            });
         match (noted, delivered) {
             (Ok(()), Err(error)) => Err(Failure::new(
                 Exit::Failed,
@@ -107,7 +109,8 @@ impl Delivery {
             )
             .because(error)
             .next(format!(
-                "the secret is safe in the journal; fix the sink, then run: cf-service-tokens journal finish {}",
+                "the secret is safe in the journal; fix the sink, or give another one with \
+                 --secret-to, and run: cf-service-tokens journal finish {}",
                 record.name
             ))),
             (Err(noted), Err(error)) => Err(Failure::new(
@@ -118,8 +121,10 @@ impl Delivery {
             .because(error)
             .next(recover::advice_for_lost(&record.name, intent))),
             (_, Ok(())) => {
-                record.settle(intent.old_secret_valid_until).map_err(|error| {
-                    Failure::new(
+                record
+                    .settle(intent.old_secret_valid_until)
+                    .map_err(|error| {
+                        Failure::new(
                         Exit::Failed,
                         "the sink has the secret, but the entry can't be removed from the journal",
                     )
@@ -128,7 +133,7 @@ impl Delivery {
                         "remove the entry: cf-service-tokens journal discard {}",
                         record.name
                     ))
-                })?;
+                    })?;
                 Ok(answer.token().clone())
             }
         }
@@ -149,20 +154,17 @@ fn require_documented(
     {
         return Err("the value of `client_secret` can't be a secret".to_owned());
     }
+    let client_id = answer.client_id.as_ref().filter(is_given);
     // The name of an existing token may be changed at any time.
     let name = intent.name.as_ref().filter(|_| intent.token_id.is_none());
     let fields = [
         ("id", intent.token_id.as_ref(), answer.id.as_ref()),
-        (
-            "client_id",
-            intent.client_id.as_ref(),
-            answer.client_id.as_ref(),
-        ),
+        ("client_id", intent.client_id.as_ref(), client_id),
         ("name", name, answer.name.as_ref()),
     ];
-    let mut is_named = intent.token_id.is_none() && answer.client_id.is_some();
+    let mut is_named = intent.token_id.is_none() && client_id.is_some();
     for (field, asked, answered) in fields {
-        let (Some(asked), Some(answered)) = (asked, answered) else {
+        let (Some(asked), Some(answered)) = (asked, answered.filter(is_given)) else {
             continue;
         };
         if asked.trim() != answered.trim() {
@@ -178,6 +180,11 @@ fn require_documented(
     }
 }
 
+/// Whether a field says anything.
+pub(crate) fn is_given(field: &&String) -> bool {
+    !field.trim().is_empty()
+}
+
 /// Settles the record of a failed call: the run is forgotten if the call certainly had no
 /// effect.
 fn failed(mut record: Record, intent: &Intent, error: &Error) -> Failure {
@@ -191,7 +198,7 @@ fn failed(mut record: Record, intent: &Intent, error: &Error) -> Failure {
     let is_success = error.status().is_some_and(|status| status.is_success());
     match error.body() {
         Some(body) if !body.is_empty() && (is_success || names_secret(body)) => {
-            kept(record, body, failure)
+            kept(record, intent, body, failure)
         }
         _ => failure.next(recover::advice_for_lost(&record.name, intent)),
     }
@@ -212,7 +219,7 @@ fn certainly_had_no_effect(error: &Error) -> bool {
 
 /// Keeps an answer that is not the documented one: a secret may be in it. Whatever the
 /// failure was, to try again would not help.
-fn kept(mut record: Record, body: &[u8], mut failure: Failure) -> Failure {
+fn kept(mut record: Record, intent: &Intent, body: &[u8], mut failure: Failure) -> Failure {
     failure.exit = Exit::Failed;
     match record.note_answer(body) {
         Ok(()) => failure.next(format!(
@@ -221,7 +228,29 @@ fn kept(mut record: Record, body: &[u8], mut failure: Failure) -> Failure {
             record.show_answer(),
             record.name
         )),
-        Err(lost) => failure.because(format!("can't save the response: {lost}")),
+        Err(lost) => failure
+            .because(format!("can't save the response: {lost}"))
+            .next(recover::advice_for_lost(&record.name, intent)),
+    }
+}
+
+/// Waits for work that loses a secret if it ends early: the first signal only shows what it
+/// waits for. Returns `None` if a second one gives the work up.
+async fn until_second<T>(
+    signals: &mut Signals,
+    waits_for: &str,
+    work: impl Future<Output = T>,
+) -> Option<T> {
+    let mut work = pin!(work);
+    tokio::select! {
+        biased;
+        done = &mut work => return Some(done),
+        () = signals.next() => output::remark(waits_for),
+    }
+    tokio::select! {
+        biased;
+        done = &mut work => Some(done),
+        () = signals.next() => None,
     }
 }
 

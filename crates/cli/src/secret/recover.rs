@@ -303,7 +303,7 @@ fn shown_id(token: &ServiceToken) -> &str {
 }
 
 /// Brings the secret of an interrupted run to a sink, and settles the record.
-pub(crate) fn finish(
+pub(crate) async fn finish(
     mut record: Record,
     sink: Option<Sink>,
     keep_env: Vec<String>,
@@ -325,7 +325,7 @@ pub(crate) fn finish(
     }
     let sink = sink.keep_env(keep_env)?;
     let proved = sink.prove(record.directory())?;
-    proved.deliver(secret, &run.intent).map_err(|error| {
+    proved.deliver(secret, &run.intent).await.map_err(|error| {
         Failure::new(
             Exit::Failed,
             format!("could not store the secret in {sink}"),

@@ -126,16 +126,18 @@ impl Sink {
     /// Refuses a sink that loses the secret while the token still has users.
     pub(crate) fn require_lasting(&self) -> Result<(), Failure> {
         match self {
-            Self::GithubEnv => Err(Failure::usage(
-                "a rotated secret can't be stored only in github-env",
-            )
-            .because("it ends with the job, but the token's other users need the secret")
-            .next(
-                "nothing was changed; store the secret where they read it, such as \
-                 command:'gh secret set CF_ACCESS_CLIENT_SECRET'",
-            )),
-            _ => Ok(()),
+            Self::GithubEnv => {}
+            Self::File { path, .. } | Self::EnvFile(path) if github_env::owns(path) => {}
+            _ => return Ok(()),
         }
+        Err(
+            Failure::usage(format!("a rotated secret can't be stored only in {self}"))
+                .because("it ends with the job, but the token's other users need the secret")
+                .next(
+                    "nothing was changed; store the secret where they read it, such as \
+                     command:'gh secret set CF_ACCESS_CLIENT_SECRET'",
+                ),
+        )
     }
 
     /// Refuses a sink that a simulated secret would harm: an existing file may hold a real
@@ -245,7 +247,7 @@ fn is_client_secret(text: &[u8]) -> bool {
 
 impl ProvedSink {
     /// Brings the secret there. When this returns, the sink has it.
-    pub(crate) fn deliver(self, issued: &IssuedSecret, intent: &Intent) -> io::Result<()> {
+    pub(crate) async fn deliver(self, issued: &IssuedSecret, intent: &Intent) -> io::Result<()> {
         let secret = issued.client_secret.expose_secret();
         mask(secret)?;
         match self {
@@ -255,7 +257,7 @@ impl ProvedSink {
                 replacement.finish(&content).map(drop)
             }
             Self::Command { command, keep_env } => {
-                command::deliver(&command, &keep_env, issued, intent)
+                command::deliver(&command, &keep_env, issued, intent).await
             }
             Self::GithubEnv(github_env) => github_env.deliver(issued),
             Self::Stdout(stdout) => stdout.deliver(secret),

@@ -1,9 +1,11 @@
 //! A command that reads the secret from its standard input.
 
 use std::io::{self, PipeReader, Write as _};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 
+use rustix::process::{Pid, Signal, kill_process};
 use secrecy::ExposeSecret as _;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::secret::record::Intent;
 use crate::secret::sink::{CLIENT_ID, CLIENT_SECRET, IssuedSecret};
@@ -42,12 +44,13 @@ pub(super) fn prove(command: &str) -> io::Result<()> {
 }
 
 /// Runs the command with the secret on its standard input, and waits for it. Its output
-/// goes to standard error: standard output is for the result.
+/// goes to standard error: standard output is for the result. If this future is dropped,
+/// the command is terminated.
 ///
 /// # Errors
 ///
 /// Also if the command left a part of its input unread.
-pub(super) fn deliver(
+pub(super) async fn deliver(
     command: &str,
     keep_env: &[String],
     issued: &IssuedSecret,
@@ -66,7 +69,7 @@ pub(super) fn deliver(
             None => child.env_remove(name),
         };
     }
-    let status = child.spawn()?.wait()?;
+    let status = wait(child).await?;
     if !status.success() {
         return Err(io::Error::other(format!("the command failed ({status})")));
     }
@@ -76,6 +79,31 @@ pub(super) fn deliver(
             "the command exited with 0, but left {left} bytes of the secret unread on its standard \
              input"
         ))),
+    }
+}
+
+/// Runs a command to its end, without keeping signals from being handled meanwhile.
+async fn wait(mut command: Command) -> io::Result<ExitStatus> {
+    // Before the command begins, so that its end is not missed.
+    let mut ended = signal(SignalKind::child())?;
+    let mut running = Running(command.spawn()?);
+    loop {
+        if let Some(status) = running.0.try_wait()? {
+            return Ok(status);
+        }
+        ended.recv().await;
+    }
+}
+
+/// A command that is terminated if it is given up.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Ok(None) = self.0.try_wait() {
+            // It may end by itself at this very moment.
+            let _ = kill_process(Pid::from_child(&self.0), Signal::TERM);
+        }
     }
 }
 

@@ -1,14 +1,27 @@
 //! The file that gives the later steps of a GitHub Actions job their variables.
 
 use std::env;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::os::unix::fs::FileExt as _;
+use std::path::Path;
 
 use zeroize::Zeroizing;
 
 use crate::secret::file;
 use crate::secret::sink::IssuedSecret;
+
+/// The variables that name files of a step, which end with the job.
+const FILES: [&str; 3] = ["GITHUB_ENV", "GITHUB_OUTPUT", "GITHUB_STATE"];
+
+/// Whether a file is one of the step's own, by whatever path.
+pub(super) fn owns(path: &Path) -> bool {
+    let Ok(path) = fs::canonicalize(path) else {
+        return false;
+    };
+    let mut files = FILES.iter().filter_map(env::var_os);
+    files.any(|file| fs::canonicalize(file).is_ok_and(|file| file == path))
+}
 
 /// The open file, whose lines stay.
 pub(crate) struct GithubEnv(File);
