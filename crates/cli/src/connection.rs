@@ -2,12 +2,14 @@
 
 use std::env;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use cf_service_tokens::{
     Client, ClientBuilder, Credentials, Error, ErrorKind, Event, ListServiceTokens, Retry,
     ServiceToken, ServiceTokens,
 };
 use cf_service_tokens_simulator::Simulator;
+use chrono::TimeDelta;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::arguments::Global;
@@ -29,9 +31,20 @@ pub(crate) struct Connection {
     credentials: String,
     /// What the command needs in the account.
     needs: Permission,
+    /// The deadline of a call, if the arguments set one.
+    deadline: Option<Duration>,
 }
 
 impl Connection {
+    /// Returns how long after its start a call may still take effect: two minutes after
+    /// its last attempt, which a proxy may have queued, and at least five minutes. The
+    /// SDK's own deadline is three minutes.
+    pub(crate) fn may_arrive(&self) -> TimeDelta {
+        let deadline = self.deadline.unwrap_or_default();
+        let deadline = TimeDelta::from_std(deadline).unwrap_or(TimeDelta::MAX / 2);
+        (deadline + TimeDelta::minutes(2)).max(TimeDelta::minutes(5))
+    }
+
     /// Sets up a client from the arguments and the environment, which calls `on_event`.
     /// Sends nothing.
     pub(crate) async fn open(
@@ -68,6 +81,7 @@ impl Connection {
             api_token: from_file,
             credentials,
             needs,
+            deadline: global.deadline,
         })
     }
 
@@ -112,6 +126,7 @@ impl Connection {
             api_token: None,
             credentials: "the simulator's API token".to_owned(),
             needs,
+            deadline: None,
         })
     }
 

@@ -63,6 +63,22 @@ fn a_rotate_without_effect_is_repeated() {
     assert_eq!(world.journal_text(), "");
 }
 
+/// With a long deadline, the last attempt may begin long after the run.
+#[test]
+fn a_rotate_with_a_long_deadline_may_arrive_until_after_its_deadline() {
+    let world = World::new();
+    world.simulator.inject(lost());
+    let rotate = [&ROTATE[..], &["--deadline", "15m"]].concat();
+    assert_eq!(world.run(&rotate).code, Some(4));
+    world.advance(TimeDelta::minutes(16));
+    let young = world.run(&ROTATE);
+    assert_eq!(young.code, Some(4), "{}", young.shown());
+    assert_eq!(rotates(&world), 1);
+    world.advance(TimeDelta::minutes(1));
+    let again = world.run(&ROTATE);
+    assert_eq!(again.code, Some(0), "{}", again.shown());
+}
+
 #[test]
 fn a_rotate_with_effect_is_not_repeated() {
     let world = World::new();

@@ -49,6 +49,7 @@ pub(crate) async fn create(
         expires_at: None,
         old_secret_valid_until: None,
         started_at: at,
+        may_arrive_until: at + connection.may_arrive(),
         sink: sink.to_string(),
     };
     let call = connection.tokens.create(&request);

@@ -55,6 +55,7 @@ pub(crate) async fn rotate(
         expires_at: token.expires_at.filter(|_| !token.never_expires()),
         old_secret_valid_until: valid_until,
         started_at: at,
+        may_arrive_until: at + connection.may_arrive(),
         sink: sink.to_string(),
     };
     let works_until = intent.old_secret_works_until();

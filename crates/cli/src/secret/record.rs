@@ -55,6 +55,8 @@ pub(crate) struct Intent {
     pub(crate) old_secret_valid_until: Option<DateTime<Utc>>,
     /// By the API's clock.
     pub(crate) started_at: DateTime<Utc>,
+    /// Until when the call may still take effect, by the API's clock.
+    pub(crate) may_arrive_until: DateTime<Utc>,
     pub(crate) sink: String,
 }
 

@@ -16,9 +16,6 @@ use crate::secret::record::{Answer, Intent, Operation, Record, Run};
 use crate::secret::sink::Sink;
 use crate::time;
 
-/// How long after its start the call of an interrupted run may still arrive at the API.
-/// It is longer than the deadline of the call, since a proxy may have queued the request.
-const MAY_ARRIVE: TimeDelta = TimeDelta::minutes(5);
 /// How far apart the API is asked twice whether a call had no effect.
 const BETWEEN_READINGS: Duration = Duration::from_secs(10);
 
@@ -75,7 +72,7 @@ pub(crate) fn advice(record: &Record, run: &Run) -> String {
 
 /// Returns what to do if a secret may have been made and lost.
 pub(crate) fn advice_for_lost(name: &RecordName, intent: &Intent) -> String {
-    let after = (intent.started_at + MAY_ARRIVE).format("%H:%M:%S UTC");
+    let after = intent.may_arrive_until.format("%H:%M:%S UTC");
     match intent.operation {
         Operation::Create => format!(
             "run the same create again after {after}: it checks whether the first one took effect \
@@ -174,9 +171,9 @@ fn unanswered(record: &Record) -> Result<Option<Intent>, Failure> {
 ///
 /// It waits only on a terminal, where somebody can see why and stop it.
 async fn wait_for_arrival(intent: &Intent, now: DateTime<Utc>) -> Result<bool, Failure> {
-    let until = intent.started_at + MAY_ARRIVE;
+    let until = intent.may_arrive_until;
     // A wait must end even if the clock was set back.
-    let left = (until - now).min(MAY_ARRIVE);
+    let left = (until - now).min(until - intent.started_at);
     let Some(left) = left.to_std().ok().filter(|left| !left.is_zero()) else {
         return Ok(false);
     };
