@@ -4,11 +4,8 @@
 //! for its response. Instead of a stream there is an iterator, `list().iter()`.
 //!
 //! ```
+//! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { blocking_example(|runtime, simulator, client, tokens, id| {
 //! use cf_service_tokens::blocking::Client;
-//! # use cf_service_tokens_simulator::{SeedToken, Simulator};
-//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! # let runtime = tokio::runtime::Runtime::new()?;
-//! # let simulator = runtime.block_on(Simulator::builder().token(SeedToken::new("deploy")).start())?;
 //!
 //! let client = Client::builder()
 //!     .api_token(simulator.api_token())
@@ -18,8 +15,7 @@
 //! let token = tokens.refresh(&tokens.find("deploy")?)?;
 //! println!("{token}");
 //! # assert_eq!(token.name.as_deref(), Some("deploy"));
-//! # Ok(())
-//! # }
+//! # Ok(()) }) }
 //! ```
 //!
 //! # Inside an asynchronous runtime
@@ -30,13 +26,7 @@
 //! the asynchronous client in a task.
 //!
 //! ```
-//! # use cf_service_tokens::blocking::Client;
-//! # use cf_service_tokens_simulator::{SeedToken, Simulator};
-//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! # let runtime = tokio::runtime::Runtime::new()?;
-//! # let simulator = runtime.block_on(Simulator::builder().token(SeedToken::new("deploy")).start())?;
-//! # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-//! # let tokens = client.account(simulator.account_id())?.service_tokens();
+//! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { blocking_example(|runtime, simulator, client, tokens, id| {
 //! runtime.block_on(async {
 //!     assert!(tokens.find("deploy").unwrap_err().is_configuration());
 //!
@@ -44,7 +34,7 @@
 //!     assert_eq!(found?.name.as_deref(), Some("deploy"));
 //!     Ok(())
 //! })
-//! # }
+//! # }) }
 //! ```
 
 use std::fmt;
@@ -268,20 +258,13 @@ impl ClientBuilder {
 /// It is cheap to clone, and clones share their connections and a thread.
 ///
 /// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { blocking_example(|runtime, simulator, client, tokens, id| {
 /// use std::time::Duration;
-/// # use cf_service_tokens::blocking::Client;
-/// # use cf_service_tokens_simulator::{SeedToken, Simulator};
-/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let runtime = tokio::runtime::Runtime::new()?;
-/// # let simulator = runtime.block_on(Simulator::builder().token(SeedToken::new("deploy")).start())?;
-/// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-/// # let id = simulator.tokens()[0].id.clone();
 ///
 /// let hurried = client.with(|call| call.timeout(Duration::from_secs(2)));
 /// let tokens = hurried.account(simulator.account_id())?.service_tokens();
 /// assert_eq!(tokens.refresh(&id)?.name.as_deref(), Some("deploy"));
-/// # Ok(())
-/// # }
+/// # Ok(()) }) }
 /// ```
 #[derive(Clone)]
 pub struct Client {
@@ -398,16 +381,9 @@ impl Account {
 /// The service tokens of an account; see [`crate::ServiceTokens`].
 ///
 /// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { blocking_example(|runtime, simulator, client, tokens, id| {
 /// use cf_service_tokens::renewal::RenewalPolicy;
 /// use cf_service_tokens::{CreateServiceToken, RotateServiceToken, UpdateServiceToken};
-/// # use std::time::Duration;
-/// # use cf_service_tokens::blocking::Client;
-/// # use cf_service_tokens_simulator::{SeedToken, Simulator};
-/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let runtime = tokio::runtime::Runtime::new()?;
-/// # let simulator = runtime.block_on(Simulator::builder().token(SeedToken::new("deploy")).start())?;
-/// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-/// # let tokens = client.account(simulator.account_id())?.service_tokens();
 ///
 /// let issued = tokens.create(&CreateServiceToken::new("backup"))?;
 /// assert!(!issued.credentials().expose_secret().is_empty()); // store it now
@@ -420,8 +396,7 @@ impl Account {
 ///
 /// let report = tokens.renew(&RenewalPolicy::new())?;
 /// assert_eq!(report.to_string(), "1 token: 1 skipped");
-/// # Ok(())
-/// # }
+/// # Ok(()) }) }
 /// ```
 #[derive(Clone)]
 pub struct ServiceTokens {
@@ -469,20 +444,13 @@ impl ServiceTokens {
 /// A listing of service tokens; see [`crate::ListServiceTokens`].
 ///
 /// ```
-/// # use cf_service_tokens::blocking::Client;
-/// # use cf_service_tokens_simulator::{SeedToken, Simulator};
-/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let runtime = tokio::runtime::Runtime::new()?;
-/// # let simulator = runtime.block_on(Simulator::builder().token(SeedToken::new("deploy")).start())?;
-/// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-/// # let tokens = client.account(simulator.account_id())?.service_tokens();
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { blocking_example(|runtime, simulator, client, tokens, id| {
 /// let page = tokens.list().search("dep").per_page(10).page(1)?;
 /// assert_eq!(page.tokens.len(), 1);
 /// for token in tokens.list().name("deploy").iter() {
 ///     assert_eq!(token?.name.as_deref(), Some("deploy"));
 /// }
-/// # Ok(())
-/// # }
+/// # Ok(()) }) }
 /// ```
 #[derive(Clone)]
 #[must_use = "nothing is listed until `page` or `iter` is called"]
@@ -515,18 +483,10 @@ impl ListServiceTokens {
 /// [`ListServiceTokens::iter`]. It ends after the first error.
 ///
 /// ```
-/// # use cf_service_tokens::{Error, ServiceToken};
-/// # use cf_service_tokens::blocking::Client;
-/// # use cf_service_tokens_simulator::{SeedToken, Simulator};
-/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let runtime = tokio::runtime::Runtime::new()?;
-/// # let simulator = runtime.block_on(Simulator::builder().token(SeedToken::new("deploy")).start())?;
-/// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-/// # let tokens = client.account(simulator.account_id())?.service_tokens();
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { blocking_example(|runtime, simulator, client, tokens, id| {
 /// let all = tokens.list().iter().collect::<Result<Vec<ServiceToken>, Error>>()?;
 /// assert_eq!(all.len(), 1);
-/// # Ok(())
-/// # }
+/// # Ok(()) }) }
 /// ```
 pub struct ServiceTokenIter {
     /// `None` after a call in an asynchronous task.
@@ -558,20 +518,14 @@ impl fmt::Debug for ServiceTokenIter {
 /// [`crate::RawRequest`].
 ///
 /// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { blocking_example(|runtime, simulator, client, tokens, id| {
 /// use cf_service_tokens::{Method, ServiceToken};
-/// # use cf_service_tokens::blocking::Client;
-/// # use cf_service_tokens_simulator::{SeedToken, Simulator};
-/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let runtime = tokio::runtime::Runtime::new()?;
-/// # let simulator = runtime.block_on(Simulator::builder().token(SeedToken::new("deploy")).start())?;
-/// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
 ///
 /// let path = format!("/accounts/{}/access/service_tokens", simulator.account_id());
 /// let request = client.request(Method::GET, path).query("per_page", "5");
 /// let found = request.send::<Vec<ServiceToken>>()?;
 /// assert_eq!(found[0].name.as_deref(), Some("deploy"));
-/// # Ok(())
-/// # }
+/// # Ok(()) }) }
 /// ```
 #[must_use = "nothing is sent until `send` is called"]
 pub struct RawRequest {

@@ -29,12 +29,8 @@ use crate::tokens::id::AccountId;
 /// variables.
 ///
 /// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { example(async |simulator, client, tokens, id| {
 /// use cf_service_tokens::Client;
-/// # use cf_service_tokens_simulator::{SeedToken, Simulator};
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
-/// # let id = simulator.tokens()[0].id.clone();
 ///
 /// let client = Client::builder()
 ///     .api_token(simulator.api_token())
@@ -44,8 +40,7 @@ use crate::tokens::id::AccountId;
 /// let token = tokens.refresh(&id).await?;
 /// println!("good until {:?}", token.expires_at);
 /// assert_eq!(token.name.as_deref(), Some("deploy"));
-/// # Ok(())
-/// # }
+/// # Ok(()) }) }
 /// ```
 #[derive(Clone)]
 pub struct Client {
@@ -142,19 +137,13 @@ impl Client {
     /// Returns the same client, with call options that `set` changes.
     ///
     /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { example(async |simulator, client, tokens, id| {
     /// use std::time::Duration;
-    /// # use cf_service_tokens::Client;
-    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
-    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
     ///
     /// let hurried = client.with(|call| call.timeout(Duration::from_secs(2)));
     /// let page = hurried.account(simulator.account_id())?.service_tokens().list().page(1).await?;
     /// assert_eq!(page.tokens.len(), 1);
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) }) }
     /// ```
     pub fn with(&self, set: impl FnOnce(CallOptions) -> CallOptions) -> Self {
         Self {
@@ -171,25 +160,17 @@ impl Client {
     /// rate limit, which Cloudflare applies to each user or token.
     ///
     /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { example(async |simulator, client, tokens, id| {
     /// use cf_service_tokens::Credentials;
-    /// # use cf_service_tokens::Client;
-    /// # use cf_service_tokens_simulator::{SeedAccount, SeedApiToken, SeedToken, Simulator};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let simulator = Simulator::builder()
-    /// #     .account(SeedAccount::new("staging").token(SeedToken::new("deploy")))
-    /// #     .add_api_token(SeedApiToken::new("staging-token").account("staging"))
-    /// #     .start()
-    /// #     .await?;
-    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
+    /// # let simulator = Simulator::builder().account(SeedAccount::new("staging").token(SeedToken::new("deploy"))).add_api_token(SeedApiToken::new("staging-token").account("staging")).start().await?;
+    /// # let (client, _) = connect(&simulator);
     ///
     /// let staging = client.with_credentials(Credentials::ApiToken("staging-token".into()))?;
     /// let token = staging.account("staging")?.service_tokens().find("deploy").await?;
     /// assert_eq!(token.name.as_deref(), Some("deploy"));
     ///
     /// assert!(client.with_credentials(Credentials::ApiToken("tok en".into())).is_err());
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) }) }
     /// ```
     ///
     /// # Errors
@@ -208,19 +189,13 @@ impl Client {
     /// `/accounts/{account_id}/access/apps`. The path follows the base URL.
     ///
     /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { example(async |simulator, client, tokens, id| {
     /// use cf_service_tokens::{Method, ServiceToken};
-    /// # use cf_service_tokens::Client;
-    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
-    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
     ///
     /// let path = format!("/accounts/{}/access/service_tokens", simulator.account_id());
     /// let tokens = client.request(Method::GET, path).send::<Vec<ServiceToken>>().await?;
     /// assert_eq!(tokens[0].name.as_deref(), Some("deploy"));
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) }) }
     /// ```
     pub fn request(&self, method: Method, path: impl Into<String>) -> RawRequest {
         RawRequest::new(

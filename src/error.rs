@@ -24,13 +24,7 @@ pub use kind::ErrorKind;
 /// keeps the response, valid or not. A clone is cheap.
 ///
 /// ```
-/// # use cf_service_tokens::Client;
-/// # use cf_service_tokens_simulator::{SeedToken, Simulator};
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
-/// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-/// # let tokens = client.account(simulator.account_id())?.service_tokens();
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { example(async |simulator, client, tokens, id| {
 /// let id = "f174e90a-fafe-4643-bbbc-4a0ed4fc8415";
 /// match tokens.refresh(id).await {
 ///     Ok(token) => println!("good until {:?}", token.expires_at),
@@ -43,8 +37,7 @@ pub use kind::ErrorKind;
 ///     }
 /// }
 /// # assert!(tokens.refresh(id).await.unwrap_err().is_not_found());
-/// # Ok(())
-/// # }
+/// # Ok(()) }) }
 /// ```
 ///
 /// `{}` ends with advice, which names methods and variables; `{:#}` leaves it out, for a
@@ -56,14 +49,7 @@ pub use kind::ErrorKind;
 /// # The response of the API
 ///
 /// ```
-/// # use cf_service_tokens::{Client, ErrorKind};
-/// # use cf_service_tokens_simulator::{SeedToken, Simulator};
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
-/// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-/// # let tokens = client.account(simulator.account_id())?.service_tokens();
-/// # let id = simulator.tokens()[0].id.clone();
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { example(async |simulator, client, tokens, id| {
 /// let error = tokens.refresh("00000000-0000-0000-0000-000000000000").await.unwrap_err();
 /// assert!(error.is_not_found() && error.kind() == ErrorKind::Refused);
 /// assert_eq!(error.status().map(|status| status.as_u16()), Some(404));
@@ -75,8 +61,7 @@ pub use kind::ErrorKind;
 /// assert!(error.body().is_some_and(|body| body.starts_with(b"{")));
 /// assert_eq!(error.attempts(), 1);
 /// assert!(!error.may_have_been_applied());
-/// # Ok(())
-/// # }
+/// # Ok(()) }) }
 /// ```
 #[derive(Clone)]
 pub struct Error(Arc<Inner>);
@@ -197,19 +182,11 @@ impl Error {
     /// Returns the kind of failure.
     ///
     /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { example(async |simulator, client, tokens, id| {
     /// use cf_service_tokens::{ErrorKind, Retry};
     /// use cf_service_tokens_simulator::{Fault, SeedToken, Simulator, WrongJson};
-    /// # use cf_service_tokens::Client;
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
-    /// # let client = Client::builder()
-    /// #     .base_url(simulator.base_url())
-    /// #     .api_token(simulator.api_token())
-    /// #     .retry(Retry::none())
-    /// #     .build()?;
+    /// # let client = client_builder(&simulator).retry(Retry::none()).build()?;
     /// # let tokens = client.account(simulator.account_id())?.service_tokens();
-    /// # let id = simulator.tokens()[0].id.clone();
     ///
     /// for (fault, kind) in [
     ///     (Fault::ResetAfterRequest, ErrorKind::Interrupted),
@@ -222,8 +199,7 @@ impl Error {
     ///     let error = tokens.refresh(&id).await.unwrap_err();
     ///     assert_eq!(error.kind(), kind, "{error}");
     /// }
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) }) }
     /// ```
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
@@ -249,23 +225,16 @@ impl Error {
     /// the network, TLS or a proxy failed.
     ///
     /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { example(async |simulator, client, tokens, id| {
     /// use cf_service_tokens::ErrorKind;
-    /// # use cf_service_tokens::{Client, Retry};
-    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
-    /// # let builder = Client::builder().api_token(simulator.api_token()).retry(Retry::none());
-    /// # let client = builder.base_url(simulator.base_url()).build()?;
+    /// # let client = client_builder(&simulator).retry(Retry::none()).build()?;
     /// # let tokens = client.account(simulator.account_id())?.service_tokens();
-    /// # let id = simulator.tokens()[0].id.clone();
     ///
     /// simulator.go_offline().await?;
     /// let error = tokens.refresh(&id).await.unwrap_err();
     /// assert!(error.is_connect() && !error.may_have_been_applied());
     /// assert_eq!(error.kind(), ErrorKind::Connect);
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) }) }
     /// ```
     pub fn is_connect(&self) -> bool {
         matches!(
@@ -281,23 +250,16 @@ impl Error {
     /// The client retries such calls by itself, unless that could do harm.
     ///
     /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { example(async |simulator, client, tokens, id| {
     /// use cf_service_tokens_simulator::Fault;
-    /// # use cf_service_tokens::{Client, Retry};
-    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
-    /// # let builder = Client::builder().api_token(simulator.api_token()).retry(Retry::none());
-    /// # let client = builder.base_url(simulator.base_url()).build()?;
+    /// # let client = client_builder(&simulator).retry(Retry::none()).build()?;
     /// # let tokens = client.account(simulator.account_id())?.service_tokens();
-    /// # let id = simulator.tokens()[0].id.clone();
     ///
     /// simulator.inject(Fault::HtmlPage(502));
     /// assert!(tokens.get(&id).await.unwrap_err().is_transient());
     /// simulator.inject(Fault::Status(403));
     /// assert!(!tokens.get(&id).await.unwrap_err().is_transient());
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) }) }
     /// ```
     pub fn is_transient(&self) -> bool {
         let by_kind = matches!(
@@ -315,21 +277,13 @@ impl Error {
     /// An account without Access also causes HTTP 403; that is not about credentials.
     ///
     /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { example(async |simulator, client, tokens, id| {
     /// use cf_service_tokens_simulator::Fault;
-    /// # use cf_service_tokens::Client;
-    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
-    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
-    /// # let id = simulator.tokens()[0].id.clone();
     ///
     /// simulator.inject(Fault::Status(403));
     /// let error = tokens.get(&id).await.unwrap_err();
     /// assert!(error.is_auth() && !error.is_unauthenticated());
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) }) }
     /// ```
     pub fn is_auth(&self) -> bool {
         let is_forbidden = self.means(Meaning::Forbidden)
@@ -345,14 +299,10 @@ impl Error {
     /// a single token.
     ///
     /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { example(async |simulator, client, tokens, id| {
     /// use cf_service_tokens_simulator::Fault;
-    /// # use cf_service_tokens::Client;
-    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).token(SeedToken::new("backup")).start().await?;
-    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
+    /// # let (client, tokens) = connect(&simulator);
     /// # let ids: Vec<String> = simulator.tokens().into_iter().map(|token| token.id).collect();
     ///
     /// simulator.inject(Fault::Status(401));
@@ -368,8 +318,7 @@ impl Error {
     ///     }
     /// }
     /// assert_eq!(simulator.requests().len(), 1, "the other token was not tried");
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) }) }
     /// ```
     pub fn is_unauthenticated(&self) -> bool {
         self.means(Meaning::Unauthenticated) || self.means(Meaning::AddressNotAllowed)
@@ -388,19 +337,12 @@ impl Error {
     /// such route. [`is_not_found`](Self::is_not_found) holds as well.
     ///
     /// ```
-    /// # use cf_service_tokens::Client;
-    /// # use cf_service_tokens_simulator::Simulator;
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let simulator = Simulator::builder().start().await?;
-    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { example(async |simulator, client, tokens, id| {
     ///
     /// let error =
     /// tokens.delete("f174e90a-fafe-4643-bbbc-4a0ed4fc8415").await.unwrap_err();
     /// assert!(error.is_token_not_found(), "another program has deleted it");
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) }) }
     /// ```
     pub fn is_token_not_found(&self) -> bool {
         let is_about_one_token = self
@@ -458,23 +400,14 @@ impl Error {
     /// delay the call.
     ///
     /// ```
-    /// # use std::time::Duration;
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { example(async |simulator, client, tokens, id| {
     /// use cf_service_tokens_simulator::Fault;
-    /// # use cf_service_tokens::Client;
-    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
-    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
-    /// # let id = simulator.tokens()[0].id.clone();
     ///
     /// simulator.inject(Fault::TooManyRequests { retry_after_seconds: Some(300) });
     /// let error = tokens.get(&id).await.unwrap_err(); // the deadline is 3 minutes
     /// assert!(error.is_rate_limited());
     /// assert_eq!(error.retry_after(), Some(Duration::from_secs(300)));
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) }) }
     /// ```
     pub fn retry_after(&self) -> Option<Duration> {
         self.0
@@ -552,23 +485,15 @@ impl Error {
     /// failure of the server. Another refresh is harmless in either case.
     ///
     /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { example(async |simulator, client, tokens, id| {
     /// use cf_service_tokens::RotateServiceToken;
     /// use cf_service_tokens_simulator::{Fault, Injection};
-    /// # use cf_service_tokens::Client;
-    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
-    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
-    /// # let id = simulator.tokens()[0].id.clone();
     ///
     /// // The rotation takes place, and its answer is lost.
     /// simulator.inject(Injection::new(Fault::ResetAfterRequest).taking_effect());
     /// let error = tokens.rotate(&id, &RotateServiceToken::revoke_now()).await.unwrap_err();
     /// assert!(error.may_have_been_applied());
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) }) }
     /// ```
     pub fn may_have_been_applied(&self) -> bool {
         let Some(call) = &self.0.call else {

@@ -5,21 +5,15 @@
 //! [`ServiceTokens::watch`] repeats that without end.
 //!
 //! ```
+//! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { example(async |simulator, client, tokens, id| {
 //! use cf_service_tokens::renewal::RenewalPolicy;
-//! # use chrono::TimeDelta;
-//! # use cf_service_tokens::Client;
-//! # use cf_service_tokens_simulator::{SeedToken, Simulator};
-//! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let simulator = Simulator::builder().token(SeedToken::new("deploy").expires_in(TimeDelta::days(9))).start().await?;
-//! # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-//! # let tokens = client.account(simulator.account_id())?.service_tokens();
+//! # let (client, tokens) = connect(&simulator);
 //!
 //! let report = tokens.renew(&RenewalPolicy::new()).await;
 //! println!("{report}");
 //! report.into_result()?; // an error that names what failed
-//! # Ok(())
-//! # }
+//! # Ok(()) }) }
 //! ```
 //!
 //! [`ServiceTokens::renew`]: crate::ServiceTokens::renew

@@ -18,36 +18,21 @@ use crate::error::{Error, ErrorKind, Prose};
 /// It derefs to the value, so the value's fields and methods are available on it:
 ///
 /// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { example(async |simulator, client, tokens, id| {
 /// use cf_service_tokens::ServiceToken;
-/// # use cf_service_tokens::Client;
-/// # use cf_service_tokens_simulator::{SeedToken, Simulator};
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
-/// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-/// # let tokens = client.account(simulator.account_id())?.service_tokens();
-/// # let id = simulator.tokens()[0].id.clone();
 ///
 /// let token = tokens.refresh(&id).await?;
 /// println!("{:?} expires at {:?}", token.name, token.expires_at);
 /// println!("ray id {:?}", token.ray_id());
 /// let token: ServiceToken = token.into_inner();
 /// assert_eq!(token.name.as_deref(), Some("deploy"));
-/// # Ok(())
-/// # }
+/// # Ok(()) }) }
 /// ```
 ///
 /// The rest of the response:
 ///
 /// ```
-/// # use cf_service_tokens::Client;
-/// # use cf_service_tokens_simulator::{SeedToken, Simulator};
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
-/// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-/// # let tokens = client.account(simulator.account_id())?.service_tokens();
-/// # let id = simulator.tokens()[0].id.clone();
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { example(async |simulator, client, tokens, id| {
 /// let token = tokens.refresh(&id).await?;
 /// assert_eq!(token.status(), 200);
 /// assert_eq!(token.attempts(), 1);
@@ -55,8 +40,7 @@ use crate::error::{Error, ErrorKind, Prose};
 /// assert!(token.headers().contains_key("ratelimit"));
 /// assert!(token.body().starts_with(b"{"));
 /// assert!(token.api_errors().is_empty() && token.api_messages().is_empty());
-/// # Ok(())
-/// # }
+/// # Ok(()) }) }
 /// ```
 #[derive(Clone)]
 pub struct Response<T> {
@@ -91,19 +75,10 @@ impl<T> Response<T> {
     /// Returns the value alone.
     ///
     /// ```
-    /// # use cf_service_tokens::ServiceToken;
-    /// # use cf_service_tokens::Client;
-    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
-    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
-    /// # let id = simulator.tokens()[0].id.clone();
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { example(async |simulator, client, tokens, id| {
     /// let token: ServiceToken = tokens.get(&id).await?.into_inner();
     /// assert_eq!(token.name.as_deref(), Some("deploy"));
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) }) }
     /// ```
     pub fn into_inner(self) -> T {
         self.value
@@ -128,23 +103,15 @@ impl<T> Response<T> {
     /// `result.last_seen_at`; the value lacks them. Usually empty.
     ///
     /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { example(async |simulator, client, tokens, id| {
     /// use cf_service_tokens_simulator::{Fault, WrongJson};
-    /// # use cf_service_tokens::Client;
-    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
-    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
-    /// # let id = simulator.tokens()[0].id.clone();
     ///
     /// simulator.inject(Fault::WrongJson(WrongJson::FieldsOfAnotherType));
     /// let token = tokens.get(&id).await?;
     /// assert_eq!(token.unreadable(), ["result.enabled", "result.expires_at"]);
     /// assert_eq!((token.enabled, token.expires_at), (None, None));
     /// assert_eq!(token.name.as_deref(), Some("deploy"));
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) }) }
     /// ```
     pub fn unreadable(&self) -> &[String] {
         &self.unreadable
@@ -187,14 +154,7 @@ impl<T> Response<T> {
     /// lacks. The body is the whole envelope, not its `result` alone.
     ///
     /// ```
-    /// # use cf_service_tokens::{Client, ErrorKind};
-    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
-    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
-    /// # let id = simulator.tokens()[0].id.clone();
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { example(async |simulator, client, tokens, id| {
     /// #[derive(serde::Deserialize)]
     /// struct Envelope {
     ///     success: bool,
@@ -203,8 +163,7 @@ impl<T> Response<T> {
     /// let token = tokens.get(&id).await?;
     /// assert!(token.json::<Envelope>()?.success);
     /// assert_eq!(token.json::<Vec<u8>>().unwrap_err().kind(), ErrorKind::Decode);
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) }) }
     /// ```
     ///
     /// # Errors

@@ -33,19 +33,12 @@ use crate::tokens::requests::{CreateServiceToken, RotateServiceToken, UpdateServ
 /// [docs]: https://developers.cloudflare.com/api/resources/zero_trust/subresources/access/subresources/service_tokens/
 ///
 /// ```
-/// # use cf_service_tokens::Client;
-/// # use cf_service_tokens_simulator::{SeedToken, Simulator};
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
-/// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-/// # let tokens = client.account(simulator.account_id())?.service_tokens();
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { example(async |simulator, client, tokens, id| {
 /// let token = tokens.find("deploy").await?;
 /// let token = tokens.refresh(&token).await?;
 /// println!("{token}"); // deploy, enabled, valid until 2027-11-24 12:00 UTC
 /// assert_eq!(token.name.as_deref(), Some("deploy"));
-/// # Ok(())
-/// # }
+/// # Ok(()) }) }
 /// ```
 #[derive(Clone)]
 pub struct ServiceTokens {
@@ -88,11 +81,9 @@ impl ServiceTokens {
     /// expire soonest.
     ///
     /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { example(async |simulator, client, tokens, id| {
     /// use cf_service_tokens::{Client, ManualClock};
-    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
     /// use chrono::{TimeDelta, Utc};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let simulator = Simulator::builder().token(SeedToken::new("deploy").expires_in(TimeDelta::days(9))).start().await?;
     ///
     /// let two_days_slow = ManualClock::new(Utc::now() - TimeDelta::days(2));
@@ -103,8 +94,7 @@ impl ServiceTokens {
     /// let token = tokens.find("deploy").await?;
     /// let left = token.expires_in(tokens.now()).ok_or("it expires")?;
     /// assert!((left - TimeDelta::days(9)).abs() < TimeDelta::minutes(1));
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) }) }
     /// ```
     pub fn now(&self) -> DateTime<Utc> {
         self.api_clock().now().latest
@@ -119,20 +109,12 @@ impl ServiceTokens {
     /// Returns the same service tokens, with call options that `set` changes.
     ///
     /// ```
-    /// # use cf_service_tokens::Client;
-    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
-    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
-    /// # let id = simulator.tokens()[0].id.clone();
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { example(async |simulator, client, tokens, id| {
     /// use std::time::Duration;
     ///
     /// let patient = tokens.with(|call| call.deadline(Duration::from_secs(15 * 60)));
     /// assert!(patient.get(&id).await.is_ok());
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) }) }
     /// ```
     pub fn with(&self, set: impl FnOnce(CallOptions) -> CallOptions) -> Self {
         Self {
@@ -144,19 +126,12 @@ impl ServiceTokens {
     /// Returns a builder for a listing, by page or as a stream.
     ///
     /// ```
-    /// # use cf_service_tokens::Client;
-    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
-    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { example(async |simulator, client, tokens, id| {
     /// let mut all = tokens.list().name("deploy").stream();
     /// while let Some(token) = all.next().await {
     ///     assert_eq!(token?.name.as_deref(), Some("deploy"));
     /// }
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) }) }
     /// ```
     pub fn list(&self) -> ListServiceTokens {
         ListServiceTokens::new(self.clone())
@@ -165,21 +140,15 @@ impl ServiceTokens {
     /// Returns the service token that has exactly this name.
     ///
     /// ```
-    /// # use cf_service_tokens::{Client, ErrorKind};
-    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let builder = Simulator::builder().token(SeedToken::new("deploy"));
-    /// # let simulator = builder.token(SeedToken::new("twin")).token(SeedToken::new("twin")).start().await?;
-    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { example(async |simulator, client, tokens, id| {
+    /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).token(SeedToken::new("twin")).token(SeedToken::new("twin")).start().await?;
+    /// # let (client, tokens) = connect(&simulator);
     /// let token = tokens.find("deploy").await?;
     /// tokens.refresh(&token).await?;
     ///
     /// assert!(tokens.find("backup").await.unwrap_err().is_not_found());
     /// assert_eq!(tokens.find("twin").await.unwrap_err().kind(), ErrorKind::Ambiguous);
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) }) }
     /// ```
     ///
     /// # Errors
@@ -247,21 +216,14 @@ impl ServiceTokens {
     /// places that may contain a secret ([`secret_places`](Error::secret_places)).
     ///
     /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { example(async |simulator, client, tokens, id| {
     /// use cf_service_tokens::{CreateServiceToken, TokenDuration};
-    /// # use cf_service_tokens::Client;
-    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
-    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
     ///
     /// let request = CreateServiceToken::new("backup").duration(TokenDuration::FOREVER);
     /// let issued = tokens.create(&request).await?;
     /// assert!(!issued.credentials().expose_secret().is_empty()); // store it now
     /// assert!(issued.never_expires());
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) }) }
     /// ```
     ///
     /// # Errors
@@ -288,21 +250,13 @@ impl ServiceTokens {
     /// Returns one service token, without its secret.
     ///
     /// ```
-    /// # use cf_service_tokens::{Client, ErrorKind};
-    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
-    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
-    /// # let id = simulator.tokens()[0].id.clone();
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { example(async |simulator, client, tokens, id| {
     /// let token = tokens.get(&id).await?;
     /// assert_eq!(token.name.as_deref(), Some("deploy"));
     ///
     /// let client_id = simulator.tokens()[0].client_id.clone();
     /// assert_eq!(tokens.get(client_id).await.unwrap_err().kind(), ErrorKind::InvalidId);
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) }) }
     /// ```
     ///
     /// # Errors
@@ -324,21 +278,13 @@ impl ServiceTokens {
     /// Changes the fields of a service token that the request sets.
     ///
     /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { example(async |simulator, client, tokens, id| {
     /// use cf_service_tokens::UpdateServiceToken;
-    /// # use cf_service_tokens::Client;
-    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
-    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
-    /// # let id = simulator.tokens()[0].id.clone();
     ///
     /// let token = tokens.update(&id, &UpdateServiceToken::new().enabled(false)).await?;
     /// assert_eq!(token.enabled, Some(false));
     /// assert_eq!(token.name.as_deref(), Some("deploy"), "it has not changed");
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) }) }
     /// ```
     ///
     /// # Errors
@@ -370,19 +316,11 @@ impl ServiceTokens {
     /// Deletes a service token, and returns it.
     ///
     /// ```
-    /// # use cf_service_tokens::Client;
-    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
-    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
-    /// # let id = simulator.tokens()[0].id.clone();
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { example(async |simulator, client, tokens, id| {
     /// let was = tokens.delete(&id).await?;
     /// assert_eq!(was.name.as_deref(), Some("deploy"));
     /// assert!(tokens.get(&id).await.unwrap_err().is_not_found());
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) }) }
     /// ```
     ///
     /// # Errors
@@ -414,20 +352,14 @@ impl ServiceTokens {
     /// refresh does no harm.
     ///
     /// ```
-    /// # use chrono::{TimeDelta, Utc};
-    /// # use cf_service_tokens::Client;
-    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { example(async |simulator, client, tokens, id| {
     /// # let simulator = Simulator::builder().token(SeedToken::new("deploy").expires_in(TimeDelta::days(9))).start().await?;
-    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
+    /// # let (client, tokens) = connect(&simulator);
     /// # let id = simulator.tokens()[0].id.clone();
     /// let token = tokens.refresh(&id).await?;
     /// println!("valid until {:?}", token.expires_at);
     /// assert!(token.expires_at > Some(Utc::now() + TimeDelta::days(364)));
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) }) }
     /// ```
     ///
     /// # Errors
@@ -465,23 +397,15 @@ impl ServiceTokens {
     /// places that may contain a secret ([`secret_places`](Error::secret_places)).
     ///
     /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { example(async |simulator, client, tokens, id| {
     /// use std::time::Duration;
     /// use cf_service_tokens::RotateServiceToken;
-    /// # use cf_service_tokens::Client;
-    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
-    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
-    /// # let id = simulator.tokens()[0].id.clone();
     ///
     /// let a_day = RotateServiceToken::grace(Duration::from_secs(24 * 60 * 60));
     /// let issued = tokens.rotate(&id, &a_day).await?;
     /// assert!(!issued.credentials().expose_secret().is_empty()); // store it now
     /// assert_eq!(issued.id.as_deref(), Some(&*id), "the token itself stays");
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) }) }
     /// ```
     ///
     /// # Errors

@@ -7,19 +7,12 @@ use crate::answer::redact::Redactor;
 /// One entry of `errors` or `messages` in an answer of the API.
 ///
 /// ```
-/// # use cf_service_tokens::Client;
-/// # use cf_service_tokens_simulator::Simulator;
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let simulator = Simulator::builder().start().await?;
-/// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-/// # let tokens = client.account(simulator.account_id())?.service_tokens();
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { example(async |simulator, client, tokens, id| {
 /// let error = tokens.get("00000000-0000-0000-0000-000000000000").await.unwrap_err();
 /// let message = &error.api_errors()[0];
 /// assert_eq!(message.message, "access.api.error.service_token_not_found");
 /// assert!(message.error_chain.is_empty());
-/// # Ok(())
-/// # }
+/// # Ok(()) }) }
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]

@@ -79,12 +79,11 @@ impl<C: Clock + ?Sized> Clock for Arc<C> {
 /// with a simulator of the API:
 ///
 /// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { example(async |simulator, client, tokens, id| {
 /// use std::time::Duration;
 /// use cf_service_tokens::{Client, ManualClock};
 /// use cf_service_tokens_simulator::{SeedToken, Simulator};
 /// use chrono::{TimeDelta, Utc};
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 ///
 /// let clock = ManualClock::new(Utc::now());
 /// let simulator = Simulator::builder()
@@ -102,8 +101,7 @@ impl<C: Clock + ?Sized> Clock for Arc<C> {
 /// clock.advance(Duration::from_secs(29 * 24 * 60 * 60));
 /// let token = tokens.get(&simulator.tokens()[0].id).await?;
 /// assert_eq!(token.expires_in(clock.reader()()), Some(TimeDelta::days(1)));
-/// # Ok(())
-/// # }
+/// # Ok(()) }) }
 /// ```
 #[derive(Clone)]
 pub struct ManualClock(Arc<Mutex<ManualTime>>);

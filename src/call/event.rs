@@ -18,14 +18,11 @@ use crate::error::Error;
 /// which an error keeps, may hold one.
 ///
 /// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { example(async |simulator, client, tokens, id| {
 /// use std::sync::{Arc, Mutex};
 /// use cf_service_tokens::{Client, Event, ManualClock};
 /// use cf_service_tokens_simulator::{Fault, SeedToken, Simulator};
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
-/// # let builder = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token());
-/// # let builder = builder.clock(ManualClock::new(chrono::Utc::now()));
+/// # let builder = client_builder(&simulator).clock(ManualClock::new(Utc::now()));
 ///
 /// let lines = Arc::new(Mutex::new(Vec::new()));
 /// let log = Arc::clone(&lines);
@@ -45,8 +42,7 @@ use crate::error::Error;
 ///     *lines.lock().unwrap(),
 ///     ["attempt 1", "Some(503)", "wait: backoff", "go on", "attempt 2", "Some(200)"],
 /// );
-/// # Ok(())
-/// # }
+/// # Ok(()) }) }
 /// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]

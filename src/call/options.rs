@@ -13,21 +13,13 @@ use crate::error::Error;
 /// [`ServiceTokens::with`](crate::ServiceTokens::with) take.
 ///
 /// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { example(async |simulator, client, tokens, id| {
 /// use std::time::Duration;
-/// # use cf_service_tokens::Client;
-/// # use cf_service_tokens_simulator::{SeedToken, Simulator};
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
-/// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-/// # let tokens = client.account(simulator.account_id())?.service_tokens();
-/// # let id = simulator.tokens()[0].id.clone();
 ///
 /// let hurried = tokens.with(|call| call.timeout(Duration::from_secs(2)));
 /// let token = hurried.refresh(&id).await?;
 /// assert_eq!(token.name.as_deref(), Some("deploy"));
-/// # Ok(())
-/// # }
+/// # Ok(()) }) }
 /// ```
 #[derive(Clone, Default)]
 #[must_use = "options have no effect unless the function returns them"]
@@ -44,20 +36,12 @@ impl CallOptions {
     /// is refused before it is sent.
     ///
     /// ```
-    /// # use cf_service_tokens::{Client, ErrorKind};
-    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
-    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
-    /// # let id = simulator.tokens()[0].id.clone();
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { example(async |simulator, client, tokens, id| {
     /// use std::time::Duration;
     ///
     /// let never = tokens.with(|call| call.timeout(Duration::ZERO));
     /// assert_eq!(never.get(&id).await.unwrap_err().kind(), ErrorKind::InvalidRequest);
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) }) }
     /// ```
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
@@ -68,22 +52,14 @@ impl CallOptions {
     /// A call with a deadline of zero is refused before it is sent.
     ///
     /// ```
-    /// # use cf_service_tokens::{Client, ErrorKind};
-    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
-    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
-    /// # let id = simulator.tokens()[0].id.clone();
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { example(async |simulator, client, tokens, id| {
     /// use std::time::Duration;
     /// use cf_service_tokens_simulator::Fault;
     ///
     /// simulator.inject(Fault::StalledBody);
     /// let hurried = tokens.with(|call| call.deadline(Duration::from_secs(1)));
     /// assert_eq!(hurried.get(&id).await.unwrap_err().kind(), ErrorKind::Timeout);
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) }) }
     /// ```
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = Some(deadline);
@@ -103,21 +79,13 @@ impl CallOptions {
     /// credentials is refused before it is sent.
     ///
     /// ```
-    /// # use cf_service_tokens::{Client, ErrorKind};
-    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
-    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
-    /// # let id = simulator.tokens()[0].id.clone();
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { example(async |simulator, client, tokens, id| {
     /// use http::{HeaderValue, header::AUTHORIZATION};
     ///
     /// let own = HeaderValue::from_static("Bearer other");
     /// let other = tokens.with(|call| call.header(AUTHORIZATION, own));
     /// assert_eq!(other.get(&id).await.unwrap_err().kind(), ErrorKind::InvalidRequest);
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) }) }
     /// ```
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.append(name, value);

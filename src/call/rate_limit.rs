@@ -77,21 +77,17 @@ impl RateLimit {
     /// count as one.
     ///
     /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { example(async |simulator, client, tokens, id| {
     /// use std::time::Duration;
     /// use cf_service_tokens::{Client, RateLimit};
-    /// # use cf_service_tokens_simulator::Simulator;
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let simulator = Simulator::builder().start().await?;
-    /// # let builder = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token());
+    /// # let builder = client_builder(&simulator);
     ///
     /// let client = builder.rate_limit(RateLimit::new(1, Duration::from_secs(300))).build()?;
     /// let tokens = client.account(simulator.account_id())?.service_tokens();
     /// assert!(tokens.list().page(1).await.is_ok());
     /// let error = tokens.list().page(2).await.unwrap_err(); // the deadline is 3 minutes
     /// assert!(error.is_rate_limited() && error.attempts() == 0);
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) }) }
     /// ```
     pub fn new(requests: u32, window: Duration) -> Self {
         let own = Rule {

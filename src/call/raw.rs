@@ -23,14 +23,9 @@ use crate::response::Response;
 /// It has the credentials, limits, envelope and errors of every other call.
 ///
 /// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { example(async |simulator, client, tokens, id| {
 /// use cf_service_tokens::Method;
 /// use serde::Deserialize;
-/// # use cf_service_tokens::Client;
-/// # use cf_service_tokens_simulator::{SeedToken, Simulator};
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
-/// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
 ///
 /// #[derive(Deserialize)]
 /// struct Named {
@@ -41,8 +36,7 @@ use crate::response::Response;
 /// let path = format!("/accounts/{}/access/service_tokens", simulator.account_id());
 /// let all = client.request(Method::GET, path).query("per_page", "5").send::<Vec<Named>>().await?;
 /// assert_eq!(all[0].name, "deploy");
-/// # Ok(())
-/// # }
+/// # Ok(()) }) }
 /// ```
 #[must_use = "nothing is sent until `send` is called"]
 pub struct RawRequest {
@@ -76,20 +70,14 @@ impl RawRequest {
     /// Adds a parameter to the query; both parts are encoded.
     ///
     /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { example(async |simulator, client, tokens, id| {
     /// use cf_service_tokens::{Method, ServiceToken};
-    /// # use cf_service_tokens::Client;
-    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
-    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
     ///
     /// let path = format!("/accounts/{}/access/service_tokens", simulator.account_id());
     /// let page = client.request(Method::GET, path).query("name", "a&b").send::<Vec<ServiceToken>>().await?;
     /// assert!(page.is_empty());
     /// assert_eq!(simulator.requests()[0].query.as_deref(), Some("name=a%26b"));
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) }) }
     /// ```
     pub fn query(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.query.push((name.into(), value.into()));
@@ -99,22 +87,14 @@ impl RawRequest {
     /// Sets the body, which is sent as JSON.
     ///
     /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { example(async |simulator, client, tokens, id| {
     /// use cf_service_tokens::{Method, ServiceToken};
-    /// # use cf_service_tokens::Client;
-    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
-    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
-    /// # let id = simulator.tokens()[0].id.clone();
     ///
     /// let path = format!("/accounts/{}/access/service_tokens/{id}", simulator.account_id());
     /// let renamed = serde_json::json!({ "name": "deploy (old)" });
     /// let token = client.request(Method::PUT, path).json(&renamed).send::<ServiceToken>().await?;
     /// assert_eq!(token.name.as_deref(), Some("deploy (old)"));
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) }) }
     /// ```
     pub fn json(mut self, body: &(impl Serialize + ?Sized)) -> Self {
         self.body = Some(serde_json::to_vec(body));
@@ -125,23 +105,15 @@ impl RawRequest {
     /// idempotent.
     ///
     /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { example(async |simulator, client, tokens, id| {
     /// use cf_service_tokens::{Method, ServiceToken};
     /// use cf_service_tokens_simulator::Fault;
-    /// # use cf_service_tokens::Client;
-    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
-    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
-    /// # let id = simulator.tokens()[0].id.clone();
     ///
     /// let path = format!("/accounts/{}/access/service_tokens/{id}/refresh", simulator.account_id());
     /// simulator.inject(Fault::Status(503));
     /// let token = client.request(Method::POST, path).idempotent().send::<ServiceToken>().await?;
     /// assert_eq!(token.attempts(), 2);
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) }) }
     /// ```
     pub fn idempotent(mut self) -> Self {
         self.idempotent = true;
@@ -156,15 +128,8 @@ impl RawRequest {
     /// `HEAD` are errors.
     ///
     /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { example(async |simulator, client, tokens, id| {
     /// use cf_service_tokens::{ErrorKind, Method, ServiceToken};
-    /// # use cf_service_tokens::Client;
-    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
-    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
-    /// # let id = simulator.tokens()[0].id.clone();
     ///
     /// let path = format!("/accounts/{}/access/service_tokens/{id}", simulator.account_id());
     /// let token = client.request(Method::GET, path).send::<ServiceToken>().await?;
@@ -172,8 +137,7 @@ impl RawRequest {
     ///
     /// let elsewhere = client.request(Method::GET, "/../v3").send::<()>().await;
     /// assert_eq!(elsewhere.unwrap_err().kind(), ErrorKind::InvalidRequest);
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) }) }
     /// ```
     ///
     /// # Errors

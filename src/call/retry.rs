@@ -55,19 +55,16 @@ impl Retry {
     /// Returns a policy of one attempt.
     ///
     /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { example(async |simulator, client, tokens, id| {
     /// use cf_service_tokens::{Client, Retry};
     /// use cf_service_tokens_simulator::{Fault, Simulator};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let simulator = Simulator::builder().start().await?;
-    /// # let builder = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token());
+    /// # let builder = client_builder(&simulator);
     ///
     /// let client = builder.retry(Retry::none()).build()?;
     /// simulator.inject(Fault::Status(503));
     /// let error = client.account(simulator.account_id())?.service_tokens().list().page(1).await.unwrap_err();
     /// assert_eq!(error.attempts(), 1);
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) }) }
     /// ```
     pub fn none() -> Self {
         Self::default().attempts(1)
@@ -77,21 +74,18 @@ impl Retry {
     /// as one.
     ///
     /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { example(async |simulator, client, tokens, id| {
     /// use std::time::Duration;
     /// use cf_service_tokens::{Client, Retry};
     /// use cf_service_tokens_simulator::{Fault, Injection, Simulator};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let simulator = Simulator::builder().start().await?;
-    /// # let builder = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token());
+    /// # let builder = client_builder(&simulator);
     ///
     /// let quick = Retry::default().attempts(3).backoff(Duration::from_millis(1), Duration::from_millis(5));
     /// let client = builder.retry(quick).build()?;
     /// simulator.inject(Injection::new(Fault::Status(503)).always());
     /// let error = client.account(simulator.account_id())?.service_tokens().list().page(1).await.unwrap_err();
     /// assert_eq!(error.attempts(), 3);
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) }) }
     /// ```
     #[must_use]
     pub fn attempts(mut self, attempts: u32) -> Self {

@@ -210,8 +210,7 @@ impl ClientBuilder {
     /// the body; 30 seconds by default.
     ///
     /// ```
-    /// # use std::time::Duration;
-    /// # use cf_service_tokens::Client;
+    /// # use std::time::Duration; use cf_service_tokens::Client;
     /// let client = Client::builder().api_token("token").timeout(Duration::from_secs(10)).build()?;
     /// let none = Client::builder().api_token("token").timeout(Duration::ZERO);
     /// assert!(none.build().unwrap_err().is_configuration());
@@ -228,8 +227,7 @@ impl ClientBuilder {
     /// documents.
     ///
     /// ```
-    /// # use std::time::Duration;
-    /// # use cf_service_tokens::Client;
+    /// # use std::time::Duration; use cf_service_tokens::Client;
     /// let client = Client::builder().api_token("token").deadline(Duration::from_secs(300)).build()?;
     /// # Ok::<(), cf_service_tokens::Error>(())
     /// ```
@@ -272,19 +270,15 @@ impl ClientBuilder {
     /// [`build`](Self::build) refuses zero.
     ///
     /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { example(async |simulator, client, tokens, id| {
     /// use cf_service_tokens_simulator::{Fault, Simulator};
-    /// # use cf_service_tokens::{Client, ErrorKind};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let simulator = Simulator::builder().start().await?;
-    /// # let builder = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token());
+    /// # let builder = client_builder(&simulator);
     ///
     /// let client = builder.body_limit(64 * 1024).build()?;
     /// simulator.inject(Fault::EndlessBody);
     /// let error = client.account(simulator.account_id())?.service_tokens().list().page(1).await.unwrap_err();
     /// assert_eq!(error.kind(), ErrorKind::BodyTooLarge);
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) }) }
     /// ```
     pub fn body_limit(mut self, bytes: usize) -> Self {
         self.body_limit = bytes;

@@ -32,15 +32,8 @@ const DEADLINE: Duration = Duration::from_secs(15 * 60);
 /// An event of a pass over an account.
 ///
 /// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { example(async |simulator, client, tokens, id| {
 /// use cf_service_tokens::renewal::{Decision, RenewalEvent, RenewalPolicy, SkipReason};
-/// # use cf_service_tokens::Client;
-/// # use cf_service_tokens_simulator::{SeedToken, Simulator};
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
-/// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-/// # let tokens = client.account(simulator.account_id())?.service_tokens();
-/// # let id = simulator.tokens()[0].id.clone();
 ///
 /// let first = tokens.renew(&RenewalPolicy::new()).next().await;
 /// let Some(RenewalEvent::Decided { token, decision }) = first else {
@@ -48,8 +41,7 @@ const DEADLINE: Duration = Duration::from_secs(15 * 60);
 /// };
 /// assert_eq!(token.name.as_deref(), Some("deploy"));
 /// assert_eq!(decision, Decision::Skip(SkipReason::NotDue));
-/// # Ok(())
-/// # }
+/// # Ok(()) }) }
 /// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -81,15 +73,10 @@ pub enum RenewalEvent {
 /// have been renewed.
 ///
 /// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { example(async |simulator, client, tokens, id| {
 /// use cf_service_tokens::renewal::{RenewalEvent, RenewalPolicy};
-/// # use chrono::TimeDelta;
-/// # use cf_service_tokens::Client;
-/// # use cf_service_tokens_simulator::{SeedToken, Simulator};
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let simulator = Simulator::builder().token(SeedToken::new("deploy").expires_in(TimeDelta::days(9))).start().await?;
-/// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-/// # let tokens = client.account(simulator.account_id())?.service_tokens();
+/// # let (client, tokens) = connect(&simulator);
 ///
 /// let mut renewal = tokens.renew(&RenewalPolicy::new());
 /// while let Some(event) = renewal.next().await {
@@ -99,8 +86,7 @@ pub enum RenewalEvent {
 ///         _ => {}
 ///     }
 /// }
-/// # Ok(())
-/// # }
+/// # Ok(()) }) }
 /// ```
 #[must_use = "nothing is renewed until the events or the report are awaited"]
 pub struct Renewal {
@@ -160,22 +146,18 @@ impl ServiceTokens {
     /// sets another.
     ///
     /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { example(async |simulator, client, tokens, id| {
     /// use cf_service_tokens::renewal::RenewalPolicy;
     /// use cf_service_tokens_simulator::{SeedToken, Simulator};
     /// use chrono::TimeDelta;
-    /// # use cf_service_tokens::Client;
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     ///
     /// let due = SeedToken::new("deploy").expires_in(TimeDelta::days(9));
     /// let simulator = Simulator::builder().token(due).start().await?;
-    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
+    /// # let (client, tokens) = connect(&simulator);
     /// let report = tokens.renew(&RenewalPolicy::new()).await;
     /// assert!(report.is_success());
     /// assert_eq!(report.to_string(), "1 token: 1 renewed");
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) }) }
     /// ```
     pub fn renew(&self, policy: &RenewalPolicy) -> Renewal {
         Renewal {

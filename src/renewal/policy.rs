@@ -86,8 +86,7 @@ impl RenewalPolicy {
     /// again right after each renewal.
     ///
     /// ```
-    /// # use cf_service_tokens::{ServiceToken, renewal::RenewalPolicy};
-    /// # use chrono::{TimeDelta, Utc};
+    /// # use cf_service_tokens::{ServiceToken, renewal::RenewalPolicy}; use chrono::{TimeDelta, Utc};
     /// let week = RenewalPolicy::new().window(TimeDelta::days(7));
     /// let mut token = ServiceToken::default();
     /// token.expires_at = Some(Utc::now() + TimeDelta::days(40));
@@ -104,8 +103,7 @@ impl RenewalPolicy {
     /// Sets the call that renews tokens; a refresh by default.
     ///
     /// ```
-    /// # use cf_service_tokens::{ServiceToken, TokenDuration, renewal::{RenewBy, RenewalPolicy}};
-    /// # use chrono::{TimeDelta, Utc};
+    /// # use cf_service_tokens::{ServiceToken, TokenDuration, renewal::{RenewBy, RenewalPolicy}}; use chrono::{TimeDelta, Utc};
     /// let policy = RenewalPolicy::new().by(RenewBy::Duration);
     /// let mut token = ServiceToken::default();
     /// token.duration = Some("240h".parse::<TokenDuration>()?);
@@ -124,19 +122,14 @@ impl RenewalPolicy {
     /// always renewed.
     ///
     /// ```
-    /// # use cf_service_tokens::ServiceToken;
-    /// # use cf_service_tokens::renewal::{Decision, RenewReason, RenewalPolicy, SkipReason};
-    /// # use chrono::{TimeDelta, Utc};
-    /// # let (policy, now) = (RenewalPolicy::new(), Utc::now());
-    /// # let mut token = ServiceToken::default();
-    /// # token.id = Some("f174e90a-fafe-4643-bbbc-4a0ed4fc8415".to_owned());
-    /// # token.expires_at = Some(now + TimeDelta::days(9));
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { decision_example(|policy, mut token, now| {
     /// token.expires_at = Some(now - TimeDelta::days(1));
     /// assert_eq!(policy.decide(&token, now), Decision::Renew(RenewReason::Expired));
     /// token.expires_at = Some(now - TimeDelta::days(31));
     /// assert_eq!(policy.decide(&token, now), Decision::Skip(SkipReason::Expired));
     /// let policy = policy.include_expired(true);
     /// assert_eq!(policy.decide(&token, now), Decision::Renew(RenewReason::Expired));
+    /// # }) }
     /// ```
     pub fn include_expired(mut self, include: bool) -> Self {
         self.include_expired = include;
@@ -147,17 +140,12 @@ impl RenewalPolicy {
     /// Not by default.
     ///
     /// ```
-    /// # use cf_service_tokens::ServiceToken;
-    /// # use cf_service_tokens::renewal::{Decision, RenewReason, RenewalPolicy, SkipReason};
-    /// # use chrono::{TimeDelta, Utc};
-    /// # let (policy, now) = (RenewalPolicy::new(), Utc::now());
-    /// # let mut token = ServiceToken::default();
-    /// # token.id = Some("f174e90a-fafe-4643-bbbc-4a0ed4fc8415".to_owned());
-    /// # token.expires_at = Some(now + TimeDelta::days(9));
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { decision_example(|policy, mut token, now| {
     /// token.enabled = Some(false);
     /// assert_eq!(policy.decide(&token, now), Decision::Skip(SkipReason::Disabled));
     /// let policy = policy.include_disabled(true);
     /// assert_eq!(policy.decide(&token, now), Decision::Renew(RenewReason::Due));
+    /// # }) }
     /// ```
     pub fn include_disabled(mut self, include: bool) -> Self {
         self.include_disabled = include;
@@ -169,16 +157,11 @@ impl RenewalPolicy {
     /// The [report](super::RenewalReport::unmatched) lists names and ids without a token.
     ///
     /// ```
-    /// # use cf_service_tokens::ServiceToken;
-    /// # use cf_service_tokens::renewal::{Decision, RenewReason, RenewalPolicy, SkipReason};
-    /// # use chrono::{TimeDelta, Utc};
-    /// # let (policy, now) = (RenewalPolicy::new(), Utc::now());
-    /// # let mut token = ServiceToken::default();
-    /// # token.id = Some("f174e90a-fafe-4643-bbbc-4a0ed4fc8415".to_owned());
-    /// # token.expires_at = Some(now + TimeDelta::days(9));
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { decision_example(|policy, mut token, now| {
     /// token.name = Some("deploy".to_owned());
     /// let policy = policy.only(["backup"]);
     /// assert_eq!(policy.decide(&token, now), Decision::Skip(SkipReason::NotSelected));
+    /// # }) }
     /// ```
     pub fn only<T: Into<String>>(mut self, names_and_ids: impl IntoIterator<Item = T>) -> Self {
         self.only = Some(names_and_ids.into_iter().map(Into::into).collect());
@@ -191,16 +174,11 @@ impl RenewalPolicy {
     /// The [report](super::RenewalReport::unmatched) lists names and ids without a token.
     ///
     /// ```
-    /// # use cf_service_tokens::ServiceToken;
-    /// # use cf_service_tokens::renewal::{Decision, RenewReason, RenewalPolicy, SkipReason};
-    /// # use chrono::{TimeDelta, Utc};
-    /// # let (policy, now) = (RenewalPolicy::new(), Utc::now());
-    /// # let mut token = ServiceToken::default();
-    /// # token.id = Some("f174e90a-fafe-4643-bbbc-4a0ed4fc8415".to_owned());
-    /// # token.expires_at = Some(now + TimeDelta::days(9));
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { decision_example(|policy, mut token, now| {
     /// token.name = Some("deploy".to_owned());
     /// let policy = policy.except(["deploy"]);
     /// assert_eq!(policy.decide(&token, now), Decision::Skip(SkipReason::Excluded));
+    /// # }) }
     /// ```
     pub fn except<T: Into<String>>(mut self, names_and_ids: impl IntoIterator<Item = T>) -> Self {
         self.except = names_and_ids.into_iter().map(Into::into).collect();
@@ -223,20 +201,16 @@ impl RenewalPolicy {
     /// Sets whether a pass only decides, without changing anything.
     ///
     /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { example(async |simulator, client, tokens, id| {
     /// use cf_service_tokens::renewal::RenewalPolicy;
     /// use cf_service_tokens_simulator::{SeedToken, Simulator};
-    /// # use cf_service_tokens::Client;
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     ///
     /// let due = SeedToken::new("deploy").expires_in(chrono::TimeDelta::days(9));
     /// let simulator = Simulator::builder().token(due).start().await?;
-    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
+    /// # let (client, tokens) = connect(&simulator);
     /// let report = tokens.renew(&RenewalPolicy::new().dry_run(true)).await;
     /// assert_eq!(report.to_string(), "1 token: 1 to renew");
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) }) }
     /// ```
     pub fn dry_run(mut self, dry_run: bool) -> Self {
         self.dry_run = dry_run;

@@ -18,15 +18,8 @@ use crate::renewal::outcome::{RenewalError, RenewalOutcome, TokenRenewal};
 /// people; `Serialize` and `Deserialize` are for programs.
 ///
 /// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { example(async |simulator, client, tokens, id| {
 /// use cf_service_tokens::renewal::{RenewalPolicy, SkipReason};
-/// # use cf_service_tokens::Client;
-/// # use cf_service_tokens_simulator::{SeedToken, Simulator};
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
-/// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-/// # let tokens = client.account(simulator.account_id())?.service_tokens();
-/// # let id = simulator.tokens()[0].id.clone();
 ///
 /// let report = tokens.renew(&RenewalPolicy::new().only(["deploy", "backup"])).await;
 /// assert_eq!((report.listed, report.tokens.len()), (1, 0));
@@ -34,8 +27,7 @@ use crate::renewal::outcome::{RenewalError, RenewalOutcome, TokenRenewal};
 /// assert_eq!(report.unmatched, ["backup"]);
 /// assert!(report.next_due < report.next_expiry);
 /// assert!(!report.is_success(), "no token is named backup");
-/// # Ok(())
-/// # }
+/// # Ok(()) }) }
 /// ```
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
@@ -92,24 +84,20 @@ impl RenewalReport {
     /// expire.
     ///
     /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { example(async |simulator, client, tokens, id| {
     /// use cf_service_tokens::renewal::RenewalPolicy;
     /// use cf_service_tokens_simulator::{SeedToken, Simulator, TokenField};
-    /// # use cf_service_tokens::Client;
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     ///
     /// let odd = SeedToken::new("deploy").null(TokenField::ExpiresAt);
     /// let simulator = Simulator::builder().token(odd).start().await?;
-    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
+    /// # let (client, tokens) = connect(&simulator);
     /// let report = tokens.renew(&RenewalPolicy::new()).await;
     /// for token in report.at_risk() {
     ///     assert_eq!(token.name.as_deref(), Some("deploy"));
     ///     assert_eq!(token.outcome.as_str(), "unable");
     /// }
     /// assert_eq!(report.at_risk().count(), 1);
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) }) }
     /// ```
     pub fn at_risk(&self) -> impl Iterator<Item = &TokenRenewal> {
         self.tokens
@@ -120,24 +108,20 @@ impl RenewalReport {
     /// Returns the report, or an error if the pass did not [succeed](Self::is_success).
     ///
     /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { example(async |simulator, client, tokens, id| {
     /// use cf_service_tokens::renewal::RenewalPolicy;
     /// use cf_service_tokens_simulator::{SeedToken, Simulator, TokenField};
-    /// # use cf_service_tokens::Client;
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     ///
     /// let odd = SeedToken::new("deploy").null(TokenField::ExpiresAt);
     /// let simulator = Simulator::builder().token(odd).start().await?;
-    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
+    /// # let (client, tokens) = connect(&simulator);
     /// let failure = tokens.renew(&RenewalPolicy::new()).await.into_result().unwrap_err();
     /// assert_eq!(
     ///     failure.to_string(),
     ///     "the renewal is incomplete: deploy can't be renewed: the API did not say when it expires"
     /// );
     /// assert_eq!(failure.report().listed, 1);
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) }) }
     /// ```
     ///
     /// # Errors

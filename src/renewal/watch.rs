@@ -52,15 +52,10 @@ pub enum WatchEvent {
 /// renewed, which the next watch finds out.
 ///
 /// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { example(async |simulator, client, tokens, id| {
 /// use cf_service_tokens::renewal::{RenewalEvent, RenewalPolicy, WatchEvent};
-/// # use chrono::TimeDelta;
-/// # use cf_service_tokens::Client;
-/// # use cf_service_tokens_simulator::{SeedToken, Simulator};
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let simulator = Simulator::builder().token(SeedToken::new("deploy").expires_in(TimeDelta::days(9))).start().await?;
-/// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-/// # let tokens = client.account(simulator.account_id())?.service_tokens();
+/// # let (client, tokens) = connect(&simulator);
 ///
 /// let mut watch = tokens.watch(&RenewalPolicy::new());
 /// loop {
@@ -76,8 +71,7 @@ pub enum WatchEvent {
 ///         _ => {}
 ///     }
 /// }
-/// # Ok(())
-/// # }
+/// # Ok(()) }) }
 /// ```
 #[must_use = "nothing is renewed until the events are awaited"]
 pub struct Watch {
@@ -125,16 +119,8 @@ impl ServiceTokens {
     /// renewed, however long that takes.
     ///
     /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { example(async |simulator, client, tokens, id| {
     /// use cf_service_tokens::renewal::{RenewalPolicy, WatchEvent};
-    /// # use chrono::{TimeDelta, Utc};
-    /// # use cf_service_tokens::Client;
-    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
-    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
-    /// # let id = simulator.tokens()[0].id.clone();
     ///
     /// let mut watch = tokens.watch(&RenewalPolicy::new());
     /// let until = loop {
@@ -143,8 +129,7 @@ impl ServiceTokens {
     ///     }
     /// };
     /// assert!(until < Utc::now() + TimeDelta::hours(25), "about a day");
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) }) }
     /// ```
     pub fn watch(&self, policy: &RenewalPolicy) -> Watch {
         let since = self.api_clock().moment();
@@ -165,16 +150,9 @@ impl Watch {
     /// up to a tenth shorter, at random, and never shorter than half a minute.
     ///
     /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { example(async |simulator, client, tokens, id| {
     /// use std::time::Duration;
     /// use cf_service_tokens::renewal::{RenewalPolicy, WatchEvent};
-    /// # use chrono::{TimeDelta, Utc};
-    /// # use cf_service_tokens::Client;
-    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
-    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
     ///
     /// let hour = Duration::from_secs(60 * 60);
     /// let mut watch = tokens.watch(&RenewalPolicy::new()).interval(hour);
@@ -184,8 +162,7 @@ impl Watch {
     ///     }
     /// };
     /// assert!(until <= Utc::now() + TimeDelta::hours(1));
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) }) }
     /// ```
     pub fn interval(mut self, interval: Duration) -> Self {
         self.interval = interval.min(A_DAY);
@@ -195,21 +172,14 @@ impl Watch {
     /// Begins the next pass at once, if the watch pauses. A running pass continues.
     ///
     /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { example(async |simulator, client, tokens, id| {
     /// use cf_service_tokens::renewal::{RenewalPolicy, WatchEvent};
-    /// # use cf_service_tokens::Client;
-    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
-    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
     ///
     /// let mut watch = tokens.watch(&RenewalPolicy::new());
     /// while !matches!(watch.next().await, WatchEvent::Waiting { .. }) {}
     /// watch.pass_now();
     /// assert!(matches!(watch.next().await, WatchEvent::Starting));
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) }) }
     /// ```
     pub fn pass_now(&mut self) {
         if matches!(self.stage, Stage::Pausing(_)) {
@@ -222,13 +192,9 @@ impl Watch {
     /// with the earlier tokens.
     ///
     /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { example(async |simulator, client, tokens, id| {
     /// use cf_service_tokens::Credentials;
     /// use cf_service_tokens::renewal::{RenewalEvent, RenewalPolicy, WatchEvent};
-    /// # use cf_service_tokens::Client;
-    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
     /// # let client = Client::builder().base_url(simulator.base_url()).api_token("revoked").build()?;
     /// # let account = simulator.account_id();
     /// # let read_api_token = || Credentials::ApiToken(simulator.api_token().into());
@@ -247,8 +213,7 @@ impl Watch {
     ///         _ => {}
     ///     }
     /// }
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) }) }
     /// ```
     pub fn set_tokens(&mut self, tokens: ServiceTokens) {
         self.tokens = tokens;

@@ -20,22 +20,15 @@ use crate::tokens::issued::IssuedServiceToken;
 /// nothing. This trait is sealed: only this crate implements it.
 ///
 /// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { example(async |simulator, client, tokens, id| {
 /// use cf_service_tokens::ServiceTokenId;
-/// # use cf_service_tokens::Client;
-/// # use cf_service_tokens_simulator::{SeedToken, Simulator};
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
-/// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-/// # let tokens = client.account(simulator.account_id())?.service_tokens();
 /// # let text = simulator.tokens()[0].id.clone();
 ///
 /// let token = tokens.get(&text).await?;
 /// let token = tokens.refresh(&token).await?;
 /// let id = ServiceTokenId::new(&text)?;
 /// tokens.delete(&id).await?;
-/// # Ok(())
-/// # }
+/// # Ok(()) }) }
 /// ```
 pub trait ToServiceTokenId: sealed::ToServiceTokenId {}
 

@@ -22,14 +22,8 @@ const CF_ACCESS_CLIENT_SECRET: HeaderName = HeaderName::from_static("cf-access-c
 /// [`get`](crate::ServiceTokens::get) returns the first two.
 ///
 /// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { example(async |simulator, client, tokens, id| {
 /// use cf_service_tokens::CreateServiceToken;
-/// # use cf_service_tokens::Client;
-/// # use cf_service_tokens_simulator::{SeedToken, Simulator};
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
-/// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-/// # let tokens = client.account(simulator.account_id())?.service_tokens();
 ///
 /// let issued = tokens.create(&CreateServiceToken::new("backup")).await?;
 /// assert!(!issued.credentials().expose_secret().is_empty()); // store it now
@@ -37,8 +31,7 @@ const CF_ACCESS_CLIENT_SECRET: HeaderName = HeaderName::from_static("cf-access-c
 ///
 /// let id = issued.id.as_deref().ok_or("the API gave no id")?;
 /// println!("valid until {:?}", tokens.get(id).await?.expires_at);
-/// # Ok(())
-/// # }
+/// # Ok(()) }) }
 /// ```
 #[derive(Clone, Debug)]
 pub struct IssuedServiceToken {
@@ -72,23 +65,15 @@ impl IssuedServiceToken {
     /// Returns the token and its credentials, each by value.
     ///
     /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { example(async |simulator, client, tokens, id| {
     /// use cf_service_tokens::CreateServiceToken;
-    /// # use cf_service_tokens::Client;
-    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
-    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
-    /// # let id = simulator.tokens()[0].id.clone();
     ///
     /// let issued = tokens.create(&CreateServiceToken::new("backup")).await?.into_inner();
     /// assert_eq!(issued.token().name.as_deref(), Some("backup"));
     /// assert!(issued.credentials().client_id().is_some());
     /// let (token, credentials) = issued.into_parts();
     /// assert_eq!(token.client_id.as_deref(), credentials.client_id());
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) }) }
     /// ```
     pub fn into_parts(self) -> (ServiceToken, ServiceTokenCredentials) {
         (self.token, self.credentials)
@@ -111,14 +96,10 @@ impl Response<ServiceToken> {
     /// again**, so store it before anything else.
     ///
     /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { example(async |simulator, client, tokens, id| {
     /// use cf_service_tokens::UpdateServiceToken;
-    /// # use cf_service_tokens::Client;
-    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).lenient_answers().start().await?;
-    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
+    /// # let (client, tokens) = connect(&simulator);
     /// # let id = simulator.tokens()[0].id.clone();
     ///
     /// let raise = UpdateServiceToken::new().client_secret_version(2);
@@ -128,8 +109,7 @@ impl Response<ServiceToken> {
     ///
     /// let rename = UpdateServiceToken::new().name("deploy 2");
     /// assert!(tokens.update(&id, &rename).await?.new_credentials().is_none());
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) }) }
     /// ```
     pub fn new_credentials(&self) -> Option<ServiceTokenCredentials> {
         Some(ServiceTokenCredentials {

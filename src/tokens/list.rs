@@ -38,13 +38,9 @@ pub struct ServiceTokenPage {
 /// A listing of service tokens; returned by [`ServiceTokens::list`].
 ///
 /// ```
-/// # use cf_service_tokens::Client;
-/// # use cf_service_tokens_simulator::{SeedToken, Simulator};
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { example(async |simulator, client, tokens, id| {
 /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).token(SeedToken::new("backup")).start().await?;
-/// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-/// # let tokens = client.account(simulator.account_id())?.service_tokens();
+/// # let (client, tokens) = connect(&simulator);
 /// let mut all = tokens.list().search("deploy").stream();
 /// while let Some(token) = all.next().await {
 ///     assert_eq!(token?.name.as_deref(), Some("deploy"));
@@ -53,8 +49,7 @@ pub struct ServiceTokenPage {
 /// let page = tokens.list().per_page(1).page(2).await?;
 /// assert_eq!(page.tokens[0].name.as_deref(), Some("backup"));
 /// assert!(page.ray_id().is_some());
-/// # Ok(())
-/// # }
+/// # Ok(()) }) }
 /// ```
 #[derive(Clone)]
 #[must_use = "nothing is listed until `page` or `stream` is called"]
@@ -99,20 +94,12 @@ impl ListServiceTokens {
     /// Lists only the tokens with exactly this name.
     ///
     /// ```
-    /// # use cf_service_tokens::Client;
-    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
-    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
-    /// # let id = simulator.tokens()[0].id.clone();
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { example(async |simulator, client, tokens, id| {
     /// let page = tokens.list().name("deploy").page(1).await?;
     /// assert_eq!(page.tokens.len(), 1);
     /// let page = tokens.list().name("dep").page(1).await?;
     /// assert!(page.tokens.is_empty(), "the whole name must match");
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) }) }
     /// ```
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.filter.name = Some(name.into());
@@ -122,18 +109,10 @@ impl ListServiceTokens {
     /// Lists only the tokens with this text in their name or id, as the API searches.
     ///
     /// ```
-    /// # use cf_service_tokens::Client;
-    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
-    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
-    /// # let id = simulator.tokens()[0].id.clone();
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { example(async |simulator, client, tokens, id| {
     /// let page = tokens.list().search("dep").page(1).await?;
     /// assert_eq!(page.tokens[0].name.as_deref(), Some("deploy"));
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) }) }
     /// ```
     pub fn search(mut self, text: impl Into<String>) -> Self {
         self.filter.search = Some(text.into());
@@ -151,22 +130,14 @@ impl ListServiceTokens {
     /// Returns one page; the first is page 1.
     ///
     /// ```
-    /// # use cf_service_tokens::{Client, ErrorKind};
-    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
-    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
-    /// # let id = simulator.tokens()[0].id.clone();
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { example(async |simulator, client, tokens, id| {
     /// let page = tokens.list().per_page(10).page(1).await?;
     /// assert_eq!(page.tokens.len(), 1);
     /// let info = page.result_info.as_ref().ok_or("the API said nothing of pages")?;
     /// assert_eq!((info.per_page, info.total_count), (Some(10.0), Some(1.0)));
     ///
     /// assert_eq!(tokens.list().page(0).await.unwrap_err().kind(), ErrorKind::InvalidRequest);
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) }) }
     /// ```
     ///
     /// # Errors
@@ -206,22 +177,14 @@ impl ListServiceTokens {
     /// end.
     ///
     /// ```
-    /// # use cf_service_tokens::Client;
-    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
-    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
-    /// # let id = simulator.tokens()[0].id.clone();
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { example(async |simulator, client, tokens, id| {
     /// let mut all = tokens.list().stream();
     /// let mut names = Vec::new();
     /// while let Some(token) = all.next().await {
     ///     names.extend(token?.name.clone());
     /// }
     /// assert_eq!(names, ["deploy"]);
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) }) }
     /// ```
     pub fn stream(self) -> ServiceTokenStream {
         let tokens = stream::try_unfold(self.pages(), Pages::next)
@@ -260,20 +223,12 @@ impl fmt::Debug for ListServiceTokens {
 /// It is a [`Stream`]; [`next`](Self::next) needs no stream library.
 ///
 /// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { example(async |simulator, client, tokens, id| {
 /// use futures_util::TryStreamExt;
-/// # use cf_service_tokens::Client;
-/// # use cf_service_tokens_simulator::{SeedToken, Simulator};
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
-/// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-/// # let tokens = client.account(simulator.account_id())?.service_tokens();
-/// # let id = simulator.tokens()[0].id.clone();
 ///
 /// let all: Vec<_> = tokens.list().stream().try_collect().await?;
 /// assert_eq!(all.len(), 1);
-/// # Ok(())
-/// # }
+/// # Ok(()) }) }
 /// ```
 pub struct ServiceTokenStream {
     tokens: BoxStream<'static, Result<ServiceToken, Error>>,

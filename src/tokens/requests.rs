@@ -35,21 +35,13 @@ impl CreateServiceToken {
     /// token is enabled and valid for a year (`8760h`).
     ///
     /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { example(async |simulator, client, tokens, id| {
     /// use cf_service_tokens::{CreateServiceToken, TokenDuration};
-    /// # use cf_service_tokens::Client;
-    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
-    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
-    /// # let id = simulator.tokens()[0].id.clone();
     ///
     /// let issued = tokens.create(&CreateServiceToken::new("backup")).await?;
     /// assert_eq!(issued.duration, Some(TokenDuration::DEFAULT));
     /// assert_eq!(issued.enabled, Some(true));
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) }) }
     /// ```
     pub fn new(name: impl Into<String>) -> Self {
         Self {
@@ -67,16 +59,10 @@ impl CreateServiceToken {
     /// than 292 years.
     ///
     /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { example(async |simulator, client, tokens, id| {
     /// use std::time::Duration;
     /// use cf_service_tokens::{CreateServiceToken, ErrorKind};
     /// use chrono::TimeDelta;
-    /// # use cf_service_tokens::Client;
-    /// # use cf_service_tokens_simulator::Simulator;
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let simulator = Simulator::builder().start().await?;
-    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
     ///
     /// let day = CreateServiceToken::new("deploy").duration("24h");
     /// assert_eq!(day, CreateServiceToken::new("deploy").duration(Duration::from_secs(86_400)));
@@ -85,8 +71,7 @@ impl CreateServiceToken {
     /// let error = tokens.create(&CreateServiceToken::new("deploy").duration("1d")).await.unwrap_err();
     /// assert_eq!(error.kind(), ErrorKind::InvalidRequest);
     /// assert!(error.to_string().contains("use h, m, s, ms, us or ns"));
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) }) }
     /// ```
     pub fn duration(mut self, duration: impl TryInto<TokenDuration, Error: fmt::Display>) -> Self {
         self.duration = Some(RequestedDuration::new(duration));
@@ -96,20 +81,12 @@ impl CreateServiceToken {
     /// Sets whether the token is enabled.
     ///
     /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { example(async |simulator, client, tokens, id| {
     /// use cf_service_tokens::CreateServiceToken;
-    /// # use cf_service_tokens::Client;
-    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
-    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
-    /// # let id = simulator.tokens()[0].id.clone();
     ///
     /// let for_later = CreateServiceToken::new("backup").enabled(false);
     /// assert_eq!(tokens.create(&for_later).await?.enabled, Some(false));
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) }) }
     /// ```
     pub fn enabled(mut self, enabled: bool) -> Self {
         self.enabled = Some(enabled);
@@ -119,23 +96,15 @@ impl CreateServiceToken {
     /// Sets the version of the first secret; 1 by default.
     ///
     /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { example(async |simulator, client, tokens, id| {
     /// use cf_service_tokens::{CreateServiceToken, ErrorKind};
-    /// # use cf_service_tokens::Client;
-    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
-    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
-    /// # let id = simulator.tokens()[0].id.clone();
     ///
     /// let third = CreateServiceToken::new("backup").client_secret_version(3);
     /// tokens.create(&third).await?;
     ///
     /// let none = CreateServiceToken::new("backup").client_secret_version(0);
     /// assert_eq!(tokens.create(&none).await.unwrap_err().kind(), ErrorKind::InvalidRequest);
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) }) }
     /// ```
     pub fn client_secret_version(mut self, version: i64) -> Self {
         self.client_secret_version = Some(version);
@@ -201,20 +170,12 @@ impl UpdateServiceToken {
     /// Creates a request that changes nothing. The call refuses it until a field is set.
     ///
     /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { example(async |simulator, client, tokens, id| {
     /// use cf_service_tokens::{ErrorKind, UpdateServiceToken};
-    /// # use cf_service_tokens::Client;
-    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
-    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
-    /// # let id = simulator.tokens()[0].id.clone();
     ///
     /// let error = tokens.update(&id, &UpdateServiceToken::new()).await.unwrap_err();
     /// assert_eq!(error.kind(), ErrorKind::InvalidRequest, "it changes nothing");
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) }) }
     /// ```
     pub fn new() -> Self {
         Self::default()
@@ -223,20 +184,12 @@ impl UpdateServiceToken {
     /// Sets the name of the token, of up to 350 characters.
     ///
     /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { example(async |simulator, client, tokens, id| {
     /// use cf_service_tokens::UpdateServiceToken;
-    /// # use cf_service_tokens::Client;
-    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
-    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
-    /// # let id = simulator.tokens()[0].id.clone();
     ///
     /// let token = tokens.update(&id, &UpdateServiceToken::new().name("deploy (old)")).await?;
     /// assert_eq!(token.name.as_deref(), Some("deploy (old)"));
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) }) }
     /// ```
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
@@ -248,22 +201,13 @@ impl UpdateServiceToken {
     /// [`CreateServiceToken::duration`].
     ///
     /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { example(async |simulator, client, tokens, id| {
     /// use cf_service_tokens::UpdateServiceToken;
-    /// # use chrono::{TimeDelta, Utc};
-    /// # use cf_service_tokens::Client;
-    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
-    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
-    /// # let id = simulator.tokens()[0].id.clone();
     ///
     /// let two_years = UpdateServiceToken::new().duration("17520h");
     /// let token = tokens.update(&id, &two_years).await?;
     /// assert!(token.expires_in(Utc::now()) > Some(TimeDelta::days(729)));
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) }) }
     /// ```
     pub fn duration(mut self, duration: impl TryInto<TokenDuration, Error: fmt::Display>) -> Self {
         self.duration = Some(RequestedDuration::new(duration));
@@ -298,22 +242,13 @@ impl UpdateServiceToken {
     /// revokes it at once.
     ///
     /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { example(async |simulator, client, tokens, id| {
     /// use cf_service_tokens::UpdateServiceToken;
-    /// # use chrono::{TimeDelta, Utc};
-    /// # use cf_service_tokens::Client;
-    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
-    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
-    /// # let id = simulator.tokens()[0].id.clone();
     ///
     /// let the_old_one_dies = UpdateServiceToken::new().previous_client_secret_expires_at(Utc::now());
     /// tokens.update(&id, &the_old_one_dies).await?;
     /// assert!(simulator.tokens()[0].previous_client_secret_expires_at.is_some());
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) }) }
     /// ```
     pub fn previous_client_secret_expires_at(mut self, at: DateTime<Utc>) -> Self {
         self.previous_client_secret_expires_at = Some(at);
@@ -379,25 +314,15 @@ impl RotateServiceToken {
     /// duration that is not above zero, or that is 292 years or longer.
     ///
     /// ```
-    /// # use std::time::Duration;
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { example(async |simulator, client, tokens, id| {
     /// use cf_service_tokens::RotateServiceToken;
-    /// # use chrono::{TimeDelta, Utc};
-    /// # use cf_service_tokens::Client;
-    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
-    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
-    /// # let id = simulator.tokens()[0].id.clone();
     ///
     /// let a_day = RotateServiceToken::grace(Duration::from_secs(24 * 60 * 60));
     /// assert_eq!(a_day, RotateServiceToken::grace(TimeDelta::days(1)));
     /// tokens.rotate(&id, &a_day).await?;
     /// let valid_until = simulator.tokens()[0].previous_client_secret_expires_at;
     /// assert!(valid_until > Some(Utc::now() + TimeDelta::hours(23)));
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) }) }
     /// ```
     pub fn grace(grace: impl TryInto<GoDuration, Error: Into<DurationRangeError>>) -> Self {
         Self {
@@ -409,21 +334,12 @@ impl RotateServiceToken {
     /// an instant in the past.
     ///
     /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { example(async |simulator, client, tokens, id| {
     /// use cf_service_tokens::{ErrorKind, RotateServiceToken};
-    /// # use chrono::{TimeDelta, Utc};
-    /// # use cf_service_tokens::Client;
-    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
-    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
-    /// # let id = simulator.tokens()[0].id.clone();
     ///
     /// let an_hour_ago = RotateServiceToken::grace_until(Utc::now() - TimeDelta::hours(1));
     /// assert_eq!(tokens.rotate(&id, &an_hour_ago).await.unwrap_err().kind(), ErrorKind::InvalidRequest);
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) }) }
     /// ```
     pub fn grace_until(instant: DateTime<Utc>) -> Self {
         Self {
@@ -434,20 +350,12 @@ impl RotateServiceToken {
     /// Revokes the old secret at the moment of the call: clients that still send it fail.
     ///
     /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { example(async |simulator, client, tokens, id| {
     /// use cf_service_tokens::RotateServiceToken;
-    /// # use cf_service_tokens::Client;
-    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let simulator = Simulator::builder().token(SeedToken::new("deploy")).start().await?;
-    /// # let client = Client::builder().base_url(simulator.base_url()).api_token(simulator.api_token()).build()?;
-    /// # let tokens = client.account(simulator.account_id())?.service_tokens();
-    /// # let id = simulator.tokens()[0].id.clone();
     ///
     /// let issued = tokens.rotate(&id, &RotateServiceToken::revoke_now()).await?;
     /// assert!(!issued.credentials().expose_secret().is_empty()); // store it now
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) }) }
     /// ```
     pub fn revoke_now() -> Self {
         Self {
