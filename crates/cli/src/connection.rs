@@ -91,6 +91,11 @@ impl Connection {
         let Some((file, known)) = &mut self.api_token else {
             return Ok(false);
         };
+        // A pipe that nothing writes to would hold up the watcher.
+        if std::fs::metadata(&*file).is_ok_and(|metadata| !metadata.is_file()) {
+            let what = format!("can't read the API token again from {}", file.display());
+            return Err(Failure::usage(what).because("it is not a regular file"));
+        }
         // The warnings about the file were shown when the command began.
         let token = api_token(file, true)?;
         if token.expose_secret() == known.expose_secret() {

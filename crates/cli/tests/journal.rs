@@ -339,3 +339,27 @@ fn a_limit_of_file_sizes_is_met_before_the_call_or_not_at_all() {
         }
     }
 }
+
+#[test]
+fn a_record_that_can_not_be_read_hides_no_other() {
+    let world = world_with_secret_for("cat >got");
+    let damaged = world.journal().join("rotate-damaged.jsonl");
+    fs::write(&damaged, "{\"entry\":\n").unwrap();
+    allow(&damaged, 0o600);
+    let listed = world.run(&["journal"]);
+    assert_eq!(listed.code, Some(2), "{}", listed.shown());
+    let entry = format!("rotate-{ID}");
+    assert!(listed.stdout.contains(&entry), "{}", listed.shown());
+    let discard = ["journal", "discard", "rotate-damaged", "--yes"];
+    for ran in [listed, world.run(&discard)] {
+        for said in [damaged.to_str().unwrap(), "then remove the file"] {
+            assert!(ran.stderr.contains(said), "{}", ran.shown());
+        }
+    }
+    let finished = world.run(&["journal", "finish", &entry]);
+    assert_eq!(finished.code, Some(0), "{}", finished.shown());
+    let listed = world.run(&["journal"]);
+    assert!(!listed.stdout.contains("is empty"), "{}", listed.shown());
+    fs::remove_file(&damaged).unwrap();
+    assert_eq!(world.run(&["journal"]).code, Some(0));
+}

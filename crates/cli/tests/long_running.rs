@@ -207,6 +207,13 @@ fn a_watch_reads_its_api_token_again() {
     world.simulator.expire("b").unwrap();
     watching.signal(Signal::SIGHUP);
     until("a pass without the file", || is_renewed(&world, "b"));
+
+    // A pipe that nothing writes to holds up no pass.
+    let made = std::process::Command::new("mkfifo").arg(&file).status();
+    assert!(made.unwrap().success());
+    world.simulator.expire("b").unwrap();
+    watching.signal(Signal::SIGHUP);
+    until("a pass beside a pipe", || is_renewed(&world, "b"));
     let said = watching.end(Signal::SIGTERM);
     assert!(said.contains("the API token has changed"), "{said}");
     assert!(said.contains("can't read the API token"), "{said}");

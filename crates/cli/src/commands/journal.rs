@@ -31,9 +31,19 @@ pub(crate) async fn run(
 }
 
 fn list(journal: &Journal, output: &Output) -> Result<Exit, Failure> {
-    let left = journal.left()?;
-    let records: Vec<_> = left.iter().filter_map(EntryRecord::new).collect();
+    let mut records = Vec::new();
+    let mut unreadable = Vec::new();
+    for left in journal.left_or_unreadable() {
+        match left {
+            Ok(record) => records.extend(EntryRecord::new(&record)),
+            Err(error) => unreadable.push(journal.unusable(&error)),
+        }
+    }
     output.records(&records, Utc::now())?;
+    if let Some(last) = unreadable.pop() {
+        unreadable.iter().for_each(Failure::show);
+        return Err(last);
+    }
     if output.is_table() && records.is_empty() && !output.quiet {
         output.line("the journal is empty")?;
     }

@@ -112,14 +112,6 @@ impl Journal {
         }
     }
 
-    /// Returns the records of interrupted runs, the oldest first.
-    pub(crate) fn left(&self) -> Result<Vec<Record>, Failure> {
-        let all = self.left_or_unreadable();
-        all.into_iter()
-            .map(|record| record.map_err(|error| self.unusable(&error)))
-            .collect()
-    }
-
     /// Returns the records of interrupted runs, the oldest first, after the errors of
     /// those that can't be read. The record of a run that is still at work is left out.
     pub(crate) fn left_or_unreadable(&self) -> Vec<io::Result<Record>> {
@@ -186,7 +178,13 @@ impl Journal {
             self.directory.display()
         ))
         .because(error)
-        .next("nothing was changed; fix the cause, or use --journal with another directory")
+        .next(match error.kind() {
+            io::ErrorKind::InvalidData | io::ErrorKind::FileTooLarge => {
+                "nothing was changed; the file may hold a secret: look for it, then remove the file, \
+                 or use --journal with another directory"
+            }
+            _ => "nothing was changed; fix the cause, or use --journal with another directory",
+        })
     }
 }
 
