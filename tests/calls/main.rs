@@ -21,6 +21,8 @@ mod environment;
 #[cfg(feature = "rustls")]
 mod fault_matrix;
 mod faults;
+mod messages;
+mod odd_results;
 mod options;
 mod pauses;
 mod rate_limit;

@@ -11,6 +11,8 @@ mod support;
 
 mod clocks;
 mod decision;
+mod failures;
 mod pass;
+mod pauses;
 mod ten_years;
 mod watch;

@@ -1,28 +1,23 @@
 //! A pass over an account: its calls and its report.
 
-use std::error::Error as _;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
-use crate::support::{LATEST, LateClock, RawServer, Reply, Then};
-use cf_service_tokens::renewal::{
-    RenewBy, RenewalError, RenewalEvent, RenewalOutcome, RenewalPolicy, RenewalReport, Shard,
-};
+use crate::support::{LATEST, LateClock, RawServer, Reply};
+use cf_service_tokens::renewal::{RenewBy, RenewalEvent, RenewalPolicy, RenewalReport, Shard};
 use cf_service_tokens::{Client, ClientBuilder, Clock, Retry, ServiceTokens};
 use cf_service_tokens_simulator::{
     Fault, Injection, Operation, SeedToken, Simulator, SimulatorBuilder, TokenField,
 };
 use chrono::TimeDelta;
-use futures_util::{FutureExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
-use tokio::runtime::Builder;
-use tokio::sync::{Barrier, watch};
+use tokio::sync::Barrier;
 
 /// A simulator and a client with the same clock.
-async fn simulated(
+pub(super) async fn simulated(
     clock: &LateClock,
     seed: impl FnOnce(SimulatorBuilder) -> SimulatorBuilder,
 ) -> (Simulator, ServiceTokens) {
@@ -41,12 +36,12 @@ async fn simulated(
     (simulator, tokens)
 }
 
-fn in_days(name: &str, days: i64) -> SeedToken {
+pub(super) fn in_days(name: &str, days: i64) -> SeedToken {
     SeedToken::new(name).expires_in(TimeDelta::days(days))
 }
 
 /// Returns how many requests of this kind the simulator received.
-fn count(simulator: &Simulator, operation: Operation) -> usize {
+pub(super) fn count(simulator: &Simulator, operation: Operation) -> usize {
     let requests = simulator.requests();
     requests
         .iter()
@@ -55,7 +50,7 @@ fn count(simulator: &Simulator, operation: Operation) -> usize {
 }
 
 /// Returns the outcomes as a table.
-fn table(report: &RenewalReport) -> String {
+pub(super) fn table(report: &RenewalReport) -> String {
     let mut lines = vec![report.to_string()];
     for token in &report.tokens {
         let name = token.name.as_deref().unwrap_or("-");
@@ -303,22 +298,22 @@ async fn tokens_are_renewed_in_the_order_of_their_expiry() {
 }
 
 /// Returns a token as JSON for the answers of a [`RawServer`].
-fn token(number: u32, expires_at: &str) -> Value {
+pub(super) fn token(number: u32, expires_at: &str) -> Value {
     json!({ "id": id(number), "name": format!("token {number}"), "expires_at": expires_at })
 }
 
-fn id(number: u32) -> String {
+pub(super) fn id(number: u32) -> String {
     format!("f174e90a-fafe-4643-bbbc-{number:012}")
 }
 
-fn success(result: Value) -> String {
+pub(super) fn success(result: Value) -> String {
     let body = json!({ "success": true, "errors": [], "messages": [], "result": result });
     crate::support::json("200 OK", &body.to_string())
 }
 
 /// Starts a server of an account with these tokens. The function answers the calls that
 /// change one.
-async fn account<R: Into<Reply>>(
+pub(super) async fn account<R: Into<Reply>>(
     tokens: Vec<Value>,
     answer: impl Fn(usize, &str) -> R + Send + Sync + 'static,
 ) -> RawServer {
@@ -336,7 +331,10 @@ async fn account<R: Into<Reply>>(
     .await
 }
 
-fn tokens_of(server: &RawServer) -> ServiceTokens {
+pub(super) const SOON: &str = "2026-11-30T00:00:00Z";
+pub(super) const LATER: &str = "2027-11-24T12:00:00Z";
+
+pub(super) fn tokens_of(server: &RawServer) -> ServiceTokens {
     let client = server.builder().clock(crate::support::clock());
     client
         .build()
@@ -344,289 +342,6 @@ fn tokens_of(server: &RawServer) -> ServiceTokens {
         .account(crate::support::ACCOUNT)
         .unwrap()
         .service_tokens()
-}
-
-const SOON: &str = "2026-11-30T00:00:00Z";
-const LATER: &str = "2027-11-24T12:00:00Z";
-
-/// Returns the report on an account with one due token. Its refresh gets this answer.
-async fn report_of(refreshed: Value, read: Value) -> (RawServer, RenewalReport) {
-    let server = account(vec![token(1, SOON)], move |_, request| {
-        let answer = if request.starts_with("POST ") {
-            &refreshed
-        } else {
-            &read
-        };
-        success(answer.clone())
-    })
-    .await;
-    let report = tokens_of(&server).renew(&RenewalPolicy::new()).await;
-    (server, report)
-}
-
-#[tokio::test]
-async fn a_success_that_does_not_move_the_expiry_is_a_failure() {
-    for (refreshed, read) in [
-        (token(1, SOON), token(1, SOON)),
-        (token(1, "2026-11-01T00:00:00Z"), token(1, SOON)),
-        (json!({}), token(1, SOON)),
-        (token(1, SOON), json!({ "id": id(1), "expires_at": null })),
-        (token(2, LATER), token(2, LATER)),
-        (json!({}), json!({ "expires_at": LATER })),
-    ] {
-        let (server, report) = report_of(refreshed.clone(), read.clone()).await;
-        let RenewalOutcome::Failed { error } = &report.tokens[0].outcome else {
-            panic!("{refreshed} {read}: {report:?}");
-        };
-        assert!(!matches!(error, RenewalError::Call(_)), "{error}");
-        assert!(!report.is_success());
-        assert_eq!(report.at_risk().count(), 1);
-        // After an answer that names another token, the pass does not read the token.
-        let requests = if refreshed == token(2, LATER) { 2 } else { 3 };
-        assert_eq!(server.requests().len(), requests, "list, refresh, get");
-    }
-    let (_, report) = report_of(token(2, LATER), token(1, LATER)).await;
-    assert!(!report.is_success(), "the token itself does not matter");
-    let (_, report) = report_of(token(1, SOON), token(1, SOON)).await;
-    insta::assert_snapshot!(table(&report), @"
-    1 token: 1 failed; not renewed: token 1
-    token 1                2026-11-30  failed: the API reported success, but the token still expires at 2026-11-30 00:00 UTC; check it in the dashboard
-    ");
-    let (_, report) = report_of(token(2, LATER), token(2, LATER)).await;
-    insta::assert_snapshot!(table(&report), @"
-    1 token: 1 failed; not renewed: token 1
-    token 1                2026-11-30  failed: the API reported success, but for another token, f174e90a-fafe-4643-bbbc-000000000002; check both tokens
-    ");
-}
-
-#[tokio::test]
-async fn an_expiry_that_the_answer_lacks_is_read_from_the_token() {
-    let (server, report) = report_of(json!({ "id": id(1) }), token(1, LATER)).await;
-    insta::assert_snapshot!(table(&report), @"
-    1 token: 1 renewed
-    token 1                2026-11-30  renewed until 2027-11-24 12:00 UTC
-    ");
-    assert_eq!(server.requests().len(), 3, "list, refresh, get");
-
-    let (server, report) = report_of(token(1, LATER), json!(null)).await;
-    assert!(report.is_success());
-    assert_eq!(
-        server.requests().len(),
-        2,
-        "a complete answer needs no other call"
-    );
-}
-
-#[tokio::test]
-async fn a_failed_renewal_does_not_stop_the_others() {
-    let tokens = (1..=4).map(|number| token(number, SOON)).collect();
-    let server = account(tokens, |_, request| {
-        if request.contains(&id(2)) {
-            return crate::support::json("500 Internal Server Error", "{}");
-        }
-        let number = (1..=4)
-            .find(|number| request.contains(&id(*number)))
-            .unwrap();
-        success(token(number, LATER))
-    })
-    .await;
-    let report = tokens_of(&server).renew(&RenewalPolicy::new()).await;
-    insta::assert_snapshot!(table(&report), @r#"
-    4 tokens: 3 renewed, 1 failed; not renewed: token 2
-    token 2                2026-11-30  failed: refresh account service token: the server answered with an error that does not come from the API (HTTP 500, ray id 8f2b1c9d0e1f2a3b-FRA, application/json, 2 bytes): "{}"; the call may have taken effect; check the token to be sure
-    token 1                2026-11-30  renewed until 2027-11-24 12:00 UTC
-    token 3                2026-11-30  renewed until 2027-11-24 12:00 UTC
-    token 4                2026-11-30  renewed until 2027-11-24 12:00 UTC
-    "#);
-}
-
-#[tokio::test]
-async fn a_pass_waits_for_the_end_of_a_lock_out() {
-    let locked = crate::support::answer("429 Too Many Requests", "text/plain", "");
-    let locked = locked.replacen("\r\n", "\r\nretry-after: 300\r\n", 1);
-    let server = account(vec![token(1, SOON)], move |index, _| match index {
-        1 => locked.clone(),
-        _ => success(token(1, LATER)),
-    })
-    .await;
-    let clock = crate::support::clock();
-    let client = server.builder().retry(Retry::default().seed(1));
-    let client = client.clock(clock.clone()).build().unwrap();
-    let tokens = client
-        .account(crate::support::ACCOUNT)
-        .unwrap()
-        .service_tokens();
-    let report = tokens.renew(&RenewalPolicy::new()).await;
-    assert!(report.is_success(), "{report}");
-    assert!(clock.elapsed() >= Duration::from_secs(300));
-}
-
-#[tokio::test]
-async fn the_source_of_a_failure_is_its_error() {
-    let server = account(vec![token(1, SOON)], |_, _| String::new()).await;
-    let tokens = tokens_of(&server);
-    let report = tokens.renew(&RenewalPolicy::new()).await;
-    let RenewalOutcome::Failed { error } = &report.tokens[0].outcome else {
-        panic!("{report}");
-    };
-    let source = error.source().unwrap();
-    assert!(source.is::<reqwest::Error>(), "{source}");
-}
-
-#[tokio::test]
-async fn the_stream_of_a_renewal_has_the_same_events() {
-    let server = account(vec![token(1, SOON), token(2, LATER)], |_, _| {
-        success(token(1, LATER))
-    })
-    .await;
-    let renewal = tokens_of(&server).renew(&RenewalPolicy::new());
-    let events: Vec<RenewalEvent> = renewal.collect().await;
-    let [
-        RenewalEvent::Decided { .. },
-        RenewalEvent::Decided { .. },
-        RenewalEvent::Settled(renewed),
-        RenewalEvent::Finished(report),
-    ] = &events[..]
-    else {
-        panic!("{events:?}");
-    };
-    assert_eq!(renewed.id.as_deref(), Some(id(1).as_str()));
-    assert_eq!(report.tokens.len(), 1);
-    assert!(report.is_success());
-}
-
-#[tokio::test]
-async fn rejected_credentials_stop_the_pass() {
-    let refused = r#"{"success":false,"errors":[{"code":10000,"message":"Authentication error"}],"messages":[],"result":null}"#;
-    let tokens = (1..=20).map(|number| token(number, SOON)).collect();
-    let server = account(tokens, move |_, _| {
-        crate::support::json("403 Forbidden", refused)
-    })
-    .await;
-    let policy = RenewalPolicy::new().concurrency(3);
-    let report = tokens_of(&server).renew(&policy).await;
-    let outcomes: Vec<&str> = report
-        .tokens
-        .iter()
-        .map(|token| token.outcome.as_str())
-        .collect();
-    assert_eq!(
-        outcomes
-            .iter()
-            .filter(|outcome| **outcome == "not_tried")
-            .count(),
-        17
-    );
-    assert_eq!(
-        server.requests().len(),
-        4,
-        "the listing and the calls in flight"
-    );
-    insta::assert_snapshot!(report, @r#"20 tokens: 3 failed, 17 not tried; not renewed: token 1, token 10, token 11, token 12, token 13, token 14, token 15, token 16, token 17, token 18, and 10 more; stopped early: refresh account service token: the API refused the call (HTTP 403, ray id 8f2b1c9d0e1f2a3b-FRA): 10000 Authentication error; check that the credentials are right, that they have the permission "Access: Service Tokens Write", and that they belong to the account"#);
-
-    let server = RawServer::start(crate::support::json("403 Forbidden", refused)).await;
-    let report = tokens_of(&server).renew(&policy).await;
-    insta::assert_snapshot!(report, @r#"0 tokens: nothing was done; stopped early: list account service tokens: the API refused the call (HTTP 403, ray id 8f2b1c9d0e1f2a3b-FRA): 10000 Authentication error; check that the credentials are right, that they have the permission "Access: Service Tokens Write", and that they belong to the account"#);
-}
-
-#[tokio::test]
-async fn a_refusal_about_one_token_does_not_stop_the_others() {
-    let refused = r#"{"success":false,"errors":[{"code":12345,"message":"not this one"}],"messages":[],"result":null}"#;
-    let tokens = (1..=9).map(|number| token(number, SOON)).collect();
-    let server = account(tokens, move |_, request| {
-        let number = (1..=9).find(|number| request.contains(&id(*number)));
-        match number.unwrap() {
-            2 => crate::support::json("403 Forbidden", refused),
-            number => success(token(number, LATER)),
-        }
-    })
-    .await;
-    let policy = RenewalPolicy::new().concurrency(1);
-    let report = tokens_of(&server).renew(&policy).await;
-    assert!(report.error.is_none(), "{report}");
-    insta::assert_snapshot!(report, @"9 tokens: 8 renewed, 1 failed; not renewed: token 2");
-}
-
-#[tokio::test]
-async fn a_token_that_is_listed_twice_is_renewed_once() {
-    let tokens = vec![token(1, SOON), token(2, SOON), token(1, SOON)];
-    let server = account(tokens, |_, request| {
-        let number = if request.contains(&id(1)) { 1 } else { 2 };
-        success(token(number, LATER))
-    })
-    .await;
-    let report = tokens_of(&server).renew(&RenewalPolicy::new()).await;
-    // The API counts three tokens, so one may be missing.
-    let said = report.to_string();
-    assert!(
-        said.starts_with("2 tokens: 2 renewed; stopped early"),
-        "{said}"
-    );
-    assert!(said.contains("the listing is incomplete"), "{said}");
-    assert_eq!(
-        server.requests().len(),
-        4,
-        "expected two pages and two refreshes"
-    );
-}
-
-#[tokio::test]
-async fn an_incomplete_listing_does_not_stop_the_known_renewals() {
-    let server = RawServer::scripted(|_, request| {
-        if request.contains("&page=2") || request.contains("?page=2") {
-            crate::support::json("500 Internal Server Error", "{}")
-        } else if request.starts_with("GET ") {
-            let page: Vec<Value> = (1..=50).map(|number| token(number, SOON)).collect();
-            success(json!(page))
-        } else {
-            let number = (1..=50)
-                .find(|number| request.contains(&id(*number)))
-                .unwrap();
-            success(token(number, LATER))
-        }
-    })
-    .await;
-    let policy = RenewalPolicy::new().except(["on page two"]);
-    let report = tokens_of(&server).renew(&policy).await;
-    insta::assert_snapshot!(report, @r#"50 tokens: 50 renewed; stopped early: list account service tokens: the server answered with an error that does not come from the API (HTTP 500, ray id 8f2b1c9d0e1f2a3b-FRA, application/json, 2 bytes): "{}""#);
-    assert!(report.unmatched.is_empty(), "the second page is unknown");
-}
-
-#[tokio::test]
-async fn a_renewal_with_a_lost_answer_is_found_and_not_repeated() {
-    // The refresh takes effect, and its answer is lost.
-    let refreshed = AtomicBool::new(false);
-    let server = RawServer::scripted(move |_, request| {
-        if request.starts_with("POST ") {
-            refreshed.store(true, SeqCst);
-            return String::new();
-        }
-        let expires_at = if refreshed.load(SeqCst) { LATER } else { SOON };
-        success(json!([token(1, expires_at)]))
-    })
-    .await;
-    let tokens = tokens_of(&server);
-    let first = tokens.renew(&RenewalPolicy::new()).await;
-    insta::assert_snapshot!(table(&first), @"
-    1 token: 1 failed; not renewed: token 1
-    token 1                2026-11-30  failed: refresh account service token: the connection broke before the answer was complete; the call may have taken effect; check the token to be sure
-    ");
-    let RenewalOutcome::Failed { error } = &first.tokens[0].outcome else {
-        panic!("{first:?}");
-    };
-    let RenewalError::Call(error) = error else {
-        panic!("{error:?}");
-    };
-    assert!(error.may_have_been_applied());
-
-    let second = tokens.renew(&RenewalPolicy::new()).await;
-    insta::assert_snapshot!(table(&second), @"
-    1 token: 1 skipped
-    skipped: 1 not due yet
-    ");
-    let sent = server.requests();
-    let refreshes = sent.iter().filter(|request| request.starts_with("POST "));
-    assert_eq!(refreshes.count(), 1);
 }
 
 #[tokio::test]
@@ -665,178 +380,6 @@ async fn the_policy_limits_concurrent_renewals() {
     let report = tokens.renew(&policy).await;
     assert_eq!(report.to_string(), "9 tokens: 9 renewed");
     assert_eq!(most.load(SeqCst), 3);
-}
-
-/// Renews 40 tokens for a caller that pauses after the first renewal, for twice the
-/// timeout of an attempt. Only then does the server answer the other calls. Returns the
-/// report, and the number of refreshes.
-async fn renew_for_a_caller_that_pauses(timeout: Duration) -> (String, usize) {
-    let (paused, is_paused) = watch::channel(false);
-    let refreshes = Arc::new(AtomicUsize::new(0));
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let base_url = format!("http://{}/client/v4", listener.local_addr().unwrap());
-    let counted = Arc::clone(&refreshes);
-    tokio::spawn(async move {
-        while let Ok((mut socket, _)) = listener.accept().await {
-            let (mut is_paused, counted) = (is_paused.clone(), counted.clone());
-            tokio::spawn(async move {
-                let request = crate::support::read_request(&mut socket).await.unwrap();
-                let answer = if request.starts_with("GET ") {
-                    success((1..=40).map(|number| token(number, SOON)).collect())
-                } else {
-                    if counted.fetch_add(1, SeqCst) > 0 {
-                        is_paused.wait_for(|paused| *paused).await.unwrap();
-                    }
-                    let number = (1..=40).find(|number| request.contains(&id(*number)));
-                    success(token(number.unwrap(), LATER))
-                };
-                // The client may have closed the connection.
-                let _ = socket.write_all(answer.as_bytes()).await;
-            });
-        }
-    });
-    let client = Client::builder()
-        .api_token("t")
-        .base_url(base_url)
-        .timeout(timeout)
-        .build();
-    let tokens = client
-        .unwrap()
-        .account(crate::support::ACCOUNT)
-        .unwrap()
-        .service_tokens();
-    let policy = RenewalPolicy::new().include_expired(true);
-    let mut renewal = tokens.renew(&policy);
-    while let Some(event) = renewal.next().await {
-        if matches!(event, RenewalEvent::Settled(_)) && !*paused.borrow() {
-            paused.send_replace(true);
-            tokio::time::sleep(timeout * 2).await;
-        }
-        if let RenewalEvent::Finished(report) = event {
-            return (report.to_string(), refreshes.load(SeqCst));
-        }
-    }
-    panic!("the pass ended without a report")
-}
-
-#[tokio::test]
-async fn a_pause_between_events_does_not_time_out_renewals() {
-    let mut timeout = Duration::from_millis(250);
-    let all = ("40 tokens: 40 renewed".to_owned(), 40);
-    loop {
-        let outcome = renew_for_a_caller_that_pauses(timeout).await;
-        // A busy machine may need longer for the answers themselves.
-        if outcome == all {
-            break;
-        }
-        timeout *= 4;
-        assert!(timeout < Duration::from_secs(10), "{outcome:?}");
-    }
-}
-
-/// Renews for a caller that drops the first `next` once the listing is requested, and
-/// then pauses for twice the timeout of an attempt. Meanwhile the server answers.
-/// Returns the report, and the number of requests.
-async fn renew_for_a_caller_that_pauses_while_listing(timeout: Duration) -> (String, usize) {
-    let (asked, mut is_asked) = watch::channel(0_usize);
-    let (paused, is_paused) = watch::channel(false);
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let base_url = format!("http://{}/client/v4", listener.local_addr().unwrap());
-    tokio::spawn(async move {
-        while let Ok((mut socket, _)) = listener.accept().await {
-            let (mut is_paused, asked) = (is_paused.clone(), asked.clone());
-            tokio::spawn(async move {
-                crate::support::read_request(&mut socket).await.unwrap();
-                asked.send_modify(|count| *count += 1);
-                is_paused.wait_for(|paused| *paused).await.unwrap();
-                let body = json!({
-                    "success": true, "errors": [], "messages": [],
-                    "result": [token(1, LATER)], "result_info": { "total_count": 1 },
-                });
-                let answer = crate::support::json("200 OK", &body.to_string());
-                // The client may have closed the connection.
-                let _ = socket.write_all(answer.as_bytes()).await;
-            });
-        }
-    });
-    let client = Client::builder()
-        .api_token("t")
-        .base_url(base_url)
-        .timeout(timeout)
-        .clock(crate::support::clock());
-    let client = client.build().unwrap();
-    let account = client.account(crate::support::ACCOUNT).unwrap();
-    let mut renewal = account.service_tokens().renew(&RenewalPolicy::new());
-    tokio::select! {
-        event = renewal.next() => panic!("{event:?}"),
-        _ = is_asked.wait_for(|asked| *asked > 0) => {}
-    }
-    paused.send_replace(true);
-    tokio::time::sleep(timeout * 2).await;
-    let report = renewal.await;
-    (report.to_string(), *is_asked.borrow())
-}
-
-#[tokio::test]
-async fn a_pause_during_the_listing_does_not_time_out_the_page() {
-    let mut timeout = Duration::from_millis(250);
-    let expected = ("1 token: 1 skipped".to_owned(), 1);
-    loop {
-        let outcome = renew_for_a_caller_that_pauses_while_listing(timeout).await;
-        // A busy machine may need longer for the answer itself.
-        if outcome == expected {
-            break;
-        }
-        timeout *= 4;
-        assert!(timeout < Duration::from_secs(10), "{outcome:?}");
-    }
-}
-
-#[test]
-fn a_pass_ends_with_an_error_after_its_runtime() {
-    let runtime = || Builder::new_current_thread().enable_all().build().unwrap();
-    let servers = tokio::runtime::Runtime::new().unwrap();
-    let stalled = |_, _: &str| Reply::from(("HTTP/1.1 200 OK\r\n", Then::Stall));
-    let stalls_at_once = servers.block_on(RawServer::scripted(stalled));
-    let stalls_after_the_list =
-        servers.block_on(account((1..=9).map(|n| token(n, SOON)).collect(), stalled));
-    for (server, events, expected) in [
-        (&stalls_at_once, 0, "0 tokens: nothing was done"),
-        (
-            &stalls_after_the_list,
-            9,
-            "9 tokens: 8 failed, 1 not tried; not renewed: token 1, token 2, token 3, token 4, \
-             token 5, token 6, token 7, token 8, token 9",
-        ),
-    ] {
-        let mut renewal = tokens_of(server).renew(&RenewalPolicy::new());
-        runtime().block_on(async {
-            for _ in 0..events {
-                renewal.next().await.unwrap();
-            }
-            let poll = tokio::time::timeout(Duration::from_millis(50), renewal.next());
-            assert!(poll.await.is_err(), "the server stalls");
-        });
-        let limit = Duration::from_secs(20);
-        let report = runtime().block_on(async { tokio::time::timeout(limit, renewal).await });
-        let report = report.unwrap();
-        let ended = "; stopped early: there is no tokio runtime: the pass was polled outside of \
-                     one, or its runtime has shut down; poll the pass inside a running runtime";
-        assert_eq!(report.to_string(), format!("{expected}{ended}"));
-    }
-}
-
-#[test]
-fn a_pass_outside_of_a_runtime_is_an_error() {
-    let servers = tokio::runtime::Runtime::new().unwrap();
-    let server = servers.block_on(account(vec![token(1, SOON)], |_, _| -> String {
-        unreachable!()
-    }));
-    let mut renewal = tokens_of(&server).renew(&RenewalPolicy::new());
-    let Some(RenewalEvent::Finished(report)) = renewal.next().now_or_never().unwrap() else {
-        panic!("the pass has not ended");
-    };
-    assert!(matches!(report.error, Some(RenewalError::NoRuntime)));
 }
 
 #[tokio::test]
