@@ -25,9 +25,9 @@ pub type BoxError = Box<dyn Error + Send + Sync>;
 pub struct Target {
     /// Such as `http://127.0.0.1:1234/client/v4`.
     pub base_url: String,
-    /// What to authenticate with.
+    /// The API token.
     pub api_token: String,
-    /// Whose service token it is.
+    /// The account of the service token.
     pub account_id: String,
     /// The service token.
     pub token_id: String,
@@ -66,7 +66,7 @@ pub trait Contender: Clone + 'static {
     ///
     /// # Errors
     ///
-    /// What kept it from it.
+    /// The client can't be set up.
     fn new(target: Target) -> Result<Self, BoxError>;
 
     /// Refreshes the service token, and checks that it has an expiry now.
@@ -162,7 +162,7 @@ async fn burst<C: Contender>(
     Ok((workers, latencies))
 }
 
-/// What the process has used of a processor, user and system.
+/// Returns the processor time of the process, user and system.
 pub fn cpu_time() -> Duration {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     Duration::new(

@@ -1,4 +1,4 @@
-//! What a call does besides waiting: its request, the envelope, the decision.
+//! Measures the work of a call besides waiting: its request, the envelope, the decision.
 
 use std::hint::black_box;
 use std::time::Duration;

@@ -29,7 +29,7 @@ pub(crate) struct Connection {
     api_token: Option<(PathBuf, SecretString)>,
     /// The credentials, as a refusal names them.
     credentials: String,
-    /// What the command needs in the account.
+    /// The permission that the command needs.
     needs: Permission,
     /// The deadline of a call, if the arguments set one.
     deadline: Option<Duration>,

@@ -87,7 +87,7 @@ fn words(token: &TokenRenewal) -> String {
     )
 }
 
-/// What calls wait for, shown as they begin to wait. Clones share it.
+/// Shows why calls wait, as they begin to wait. Clones share their state.
 #[derive(Clone)]
 pub(crate) struct Waits(Arc<Mutex<WaitsShown>>);
 
@@ -97,7 +97,7 @@ struct WaitsShown {
     /// Why the last attempt failed.
     failure: &'static str,
     status: Option<u16>,
-    /// What was shown last. Calls that wait for the same are shown once.
+    /// The last wait shown. Calls with the same reason are shown once.
     last: Option<(WaitReason, DateTime<Utc>)>,
 }
 

@@ -92,7 +92,7 @@ async fn wait_for_the_end() -> Result<(), BoxError> {
     Ok(())
 }
 
-/// What the simulator answers, as it goes over the wire.
+/// The simulator's response, as it goes over the wire.
 async fn answer_to_a_refresh(simulator: &Simulator) -> Result<Vec<u8>, BoxError> {
     let rest = simulator
         .base_url()

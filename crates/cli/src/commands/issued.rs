@@ -1,4 +1,4 @@
-//! What `create` and `rotate` show of a secret that was made and has arrived.
+//! Shows the result of `create` and `rotate` once the new secret is in its sink.
 
 use cf_service_tokens::ServiceToken;
 use chrono::{DateTime, Utc};

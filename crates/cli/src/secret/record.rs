@@ -39,7 +39,7 @@ pub(crate) enum Operation {
     Rotate,
 }
 
-/// What a run is about to do.
+/// The change that a run is about to make.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Intent {
     pub(crate) operation: Operation,

@@ -1,5 +1,5 @@
-//! What an interrupted `create` or `rotate` left in the journal: every command reports
-//! it, and the next `create` or `rotate` of the token settles it first.
+//! The entry that an interrupted `create` or `rotate` left in the journal: every command
+//! reports it, and the next `create` or `rotate` of the token settles it first.
 
 use std::io::{self, IsTerminal as _};
 use std::time::Duration;

@@ -86,7 +86,7 @@ async fn converse(stream: TcpStream, routes: Router) {
         .max_buf_size(MAX_HEAD_BYTES)
         .keep_alive(false)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes));
-    // What went wrong is the client's to notice.
+    // The client sees the failure itself.
     let _ = timeout(MAX_LIFETIME, connection).await;
 }
 

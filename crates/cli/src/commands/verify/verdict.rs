@@ -1,10 +1,10 @@
-//! What two answers of an app, without the token and with it, prove about the token.
+//! Judges a token by two answers of an app, without the token and with it.
 
 use reqwest::header::{HeaderMap, LOCATION, WWW_AUTHENTICATE};
 use reqwest::{StatusCode, Url};
 use serde::Serialize;
 
-/// What is known of the token.
+/// The verdict on the token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Outcome {
@@ -23,7 +23,7 @@ pub(super) struct Answer {
     giver: Giver,
 }
 
-/// Who gave an answer.
+/// The origin of an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Giver {
     /// Access, which redirects to a login.
@@ -156,7 +156,7 @@ fn giver(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Giver {
         401 | 403 => Giver::Refusal {
             is_marked: is_marked(headers),
         },
-        // What apps answer to a request that they don't serve.
+        // The statuses of apps for a request that they don't serve.
         200..300 | 404..=406 | 410 | 415 | 422 | 426 => Giver::App,
         407 => unknown("a proxy asks for a password"),
         429 => unknown("too many requests; try again later"),
