@@ -107,7 +107,8 @@ fn now<T>(call: impl Future<Output = Result<T, Error>>) -> Error {
 
 #[test]
 fn a_call_outside_a_runtime_is_an_error() {
-    let client = Client::builder().api_token("t").build().unwrap();
+    let builder = Client::builder().api_token("t");
+    let client = builder.base_url("http://127.0.0.1:9").build().unwrap();
     let tokens = client.account(ACCOUNT).unwrap().service_tokens();
     for error in [
         now(tokens.refresh(TOKEN)),

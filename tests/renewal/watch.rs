@@ -578,7 +578,8 @@ async fn a_token_that_expired_while_disabled_is_not_renewed_once_it_is_enabled()
 
 #[test]
 fn a_watch_outside_a_runtime_reports_it_without_an_end() {
-    let client = Client::builder().api_token("t").build().unwrap();
+    let builder = Client::builder().api_token("t");
+    let client = builder.base_url("http://127.0.0.1:9").build().unwrap();
     let tokens = client.account(ACCOUNT).unwrap().service_tokens();
     let mut watch = tokens.watch(&RenewalPolicy::new());
     for _ in 0..3 {
