@@ -181,11 +181,9 @@ fn unusable(error: &Error) -> Failure {
     let failure = Failure::from(error);
     let text = error.to_string();
     let has_none = ![API_TOKEN, API_KEY, EMAIL].into_iter().any(is_set);
+    let is_account = text.starts_with("CLOUDFLARE_ACCOUNT_ID ");
     match error.kind() {
-        ErrorKind::InvalidId => {
-            failure.next("copy the account's id from its overview page in the dashboard")
-        }
-        ErrorKind::Configuration if text.starts_with("CLOUDFLARE_ACCOUNT_ID ") => {
+        kind if kind == ErrorKind::InvalidId || is_account => {
             failure.next("copy the account's id from its overview page in the dashboard")
         }
         // The SDK's advice names a method, which the command has no option for.
