@@ -1,31 +1,79 @@
 //! The commands.
 
-mod change;
+mod completions;
 mod confirm;
 mod create;
-mod issued;
+mod delete;
+mod each;
+mod enable;
+mod issue;
 mod journal;
 mod list;
-mod paper;
+mod man;
+mod refresh;
 mod report;
 mod rotate;
+mod show;
 mod simulate;
+mod update;
 mod verify;
 
 use cf_service_tokens::{Event, Retry};
+use clap::Subcommand;
 
-use crate::arguments::{AccountCommand, Arguments, Command, Global};
+use crate::arguments::{Arguments, Global};
 use crate::connection::Connection;
 use crate::failure::{Exit, Failure, Permission};
 use crate::output::Output;
 use crate::progress::{Progress, Waits};
-use crate::renew;
+use crate::renew::{Renew, once, watch};
 use crate::secret::journal::Journal;
 use crate::secret::recover;
 use crate::serve::Calls;
 use crate::signal;
 
-pub(crate) use verify::Verify;
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    #[command(flatten)]
+    OnAccount(AccountCommand),
+    /// Try a token's secret on an app behind Access
+    Verify(verify::Verify),
+    /// List, finish or discard an interrupted `create` or `rotate`
+    Journal(journal::JournalArguments),
+    /// Run a simulator of Cloudflare's API to try the command on
+    Simulate(simulate::Simulate),
+    /// Print the completions for a shell
+    Completions(completions::Completions),
+    /// Print the manual page, or write one for each command
+    Man(man::Man),
+}
+
+/// The commands that call the API.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AccountCommand {
+    /// List service tokens and their expiry
+    List(list::List),
+    /// Show every detail of one token
+    Show(show::Show),
+    /// Create a token, and store its secret in --secret-to
+    Create(create::Create),
+    /// Change a token's name or duration, or when its old secret expires
+    Update(update::Update),
+    /// Enable disabled tokens
+    Enable(each::Tokens),
+    /// Disable tokens without deleting them
+    Disable(each::Tokens),
+    /// Delete tokens
+    Delete(delete::Delete),
+    /// Move the expiry of tokens to a year from now; their secrets stay the same
+    Refresh(each::Tokens),
+    /// Give a token a new secret, and store it in --secret-to
+    Rotate(rotate::Rotate),
+    /// Renew all due tokens
+    Renew(Renew),
+    /// Show upcoming expirations, soonest first
+    Report(report::Report),
+}
 
 /// Carries the command out.
 pub(crate) async fn run(arguments: Arguments) -> Result<Exit, Failure> {
@@ -37,8 +85,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Verify(arguments) => verify::verify(&global, &output, arguments).await,
         Command::Journal(arguments) => journal::run(&journal?, output, arguments.command).await,
         Command::Simulate(arguments) => simulate::simulate(&output, &arguments).await,
-        Command::Completions(arguments) => paper::completions(&output, &arguments),
-        Command::Man(arguments) => paper::man(&output, &arguments),
+        Command::Completions(arguments) => completions::completions(&output, &arguments),
+        Command::Man(arguments) => man::man(&output, &arguments),
         Command::OnAccount(command) => on_account(&global, journal, output, command).await,
     }
 }
@@ -82,31 +130,29 @@ async fn on_account(
     }
     let exit = match command {
         AccountCommand::List(arguments) => list::list(&connection, &output, &arguments).await,
-        AccountCommand::Show(token) => list::show(&connection, &output, &token.id).await,
+        AccountCommand::Show(arguments) => show::show(&connection, &output, &arguments).await,
         AccountCommand::Create(arguments) => {
             create::create(&connection, &journal?, output, arguments).await
         }
         AccountCommand::Update(arguments) => {
-            change::update(&connection, journal, &output, arguments).await
+            update::update(&connection, journal, &output, arguments).await
         }
-        AccountCommand::Enable(tokens) => {
-            change::enable(&connection, &output, &tokens.ids, true).await
-        }
+        AccountCommand::Enable(tokens) => enable::enable(&connection, &output, &tokens, true).await,
         AccountCommand::Disable(tokens) => {
-            change::enable(&connection, &output, &tokens.ids, false).await
+            enable::enable(&connection, &output, &tokens, false).await
         }
-        AccountCommand::Delete(arguments) => change::delete(&connection, &output, &arguments).await,
-        AccountCommand::Refresh(tokens) => change::refresh(&connection, &output, &tokens.ids).await,
+        AccountCommand::Delete(arguments) => delete::delete(&connection, &output, &arguments).await,
+        AccountCommand::Refresh(tokens) => refresh::refresh(&connection, &output, &tokens).await,
         AccountCommand::Rotate(arguments) => {
             rotate::rotate(&connection, &journal?, output, arguments).await
         }
         AccountCommand::Renew(arguments) if arguments.watch => {
-            renew::watch::watch(&mut connection, &output, &arguments, calls).await
+            watch::watch(&mut connection, &output, &arguments, calls).await
         }
         AccountCommand::Renew(arguments) => {
             let is_silent = global.quiet || !output.is_table();
             let progress = Progress::new(is_silent, global.verbose, &waits);
-            renew::once::renew(&connection, &output, &arguments, progress).await
+            once::renew(&connection, &output, &arguments, progress).await
         }
         AccountCommand::Report(arguments) => report::report(&connection, &output, &arguments).await,
     };

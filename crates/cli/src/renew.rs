@@ -1,5 +1,82 @@
-//! `renew`: renews the due tokens, once or whenever one falls due.
+//! `renew`: renews all due tokens, once or for as long as it runs.
 
 pub(crate) mod once;
 mod record;
 pub(crate) mod watch;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use cf_service_tokens::renewal::Shard;
+use clap::{ArgAction, Args, ValueEnum};
+
+use crate::arguments::address;
+use crate::time;
+
+/// The window in which tokens are due.
+#[derive(Args, Debug)]
+pub(crate) struct Window {
+    /// How long before its expiry a token is due, from 1h to 364d
+    #[arg(long, value_name = "SPAN", default_value = "30d", value_parser = time::window)]
+    pub(crate) within: Duration,
+}
+
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+A token that expired less than the window ago is renewed like any other due token. An
+older one needs --include-expired. Until it is renewed, deleted, disabled or excluded,
+the command names it and exits with 1. Each renewal is verified: the expiry must have
+moved.
+
+Daily from cron, which sends mail only if something failed:
+  17 4 * * *  $HOME/.cargo/bin/cf-service-tokens renew --quiet
+
+In a pipeline, to fail if a token is due:
+  cf-service-tokens renew --dry-run --within 14d")]
+pub(crate) struct Renew {
+    #[command(flatten)]
+    pub(crate) window: Window,
+    /// How far to move the expiry
+    #[arg(long, value_name = "WAY", default_value = "refresh")]
+    pub(crate) by: By,
+    /// Show which tokens are due, and change nothing; exit with 5 if any is
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Keep running and renew tokens as they become due
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(crate) watch: bool,
+    /// With --watch, serve /metrics, /healthz, /readyz and a page with the report at
+    /// this address, such as 127.0.0.1:9464
+    #[arg(long, value_name = "ADDRESS", requires = "watch", value_parser = address)]
+    pub(crate) listen: Option<SocketAddr>,
+    /// With --watch, the longest time between two passes, from 1m [default: about a day]
+    ///
+    /// A pass costs one request, and notices what was changed elsewhere. SIGHUP begins one
+    /// at once.
+    #[arg(long, value_name = "SPAN", requires = "watch", value_parser = time::interval)]
+    pub(crate) interval: Option<Duration>,
+    /// Renew only part I of N of the tokens, from 0, so that N programs share the work
+    #[arg(long, value_name = "I/N")]
+    pub(crate) shard: Option<Shard>,
+    /// Renew only the token with this name or id; may be repeated
+    #[arg(long, value_name = "NAME|ID", action = ArgAction::Append)]
+    pub(crate) only: Vec<String>,
+    /// Exclude the token with this name or id; may be repeated
+    #[arg(long, value_name = "NAME|ID", action = ArgAction::Append)]
+    pub(crate) except: Vec<String>,
+    /// Also renew tokens that expired longer ago than the window; they work again
+    #[arg(long)]
+    pub(crate) include_expired: bool,
+    /// Also renew disabled tokens; they stay disabled
+    #[arg(long)]
+    pub(crate) include_disabled: bool,
+}
+
+/// How far a renewal moves the expiry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum By {
+    /// To a year from now, whatever the token's duration
+    Refresh,
+    /// To the token's own duration from now
+    Duration,
+}

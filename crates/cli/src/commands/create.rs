@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use cf_service_tokens::{CreateServiceToken, ServiceToken};
+use cf_service_tokens::{CreateServiceToken, ServiceToken, TokenDuration};
+use clap::Args;
 
-use crate::arguments::Create;
-use crate::commands::issued;
+use crate::commands::issue::{self, Destination};
 use crate::connection::Connection;
 use crate::failure::{Exit, Failure};
 use crate::output::{self, Output};
@@ -14,9 +14,27 @@ use crate::secret::journal::{Journal, RecordName};
 use crate::secret::record::{Intent, Operation};
 use crate::secret::recover;
 use crate::secret::sink::Sink;
+use crate::time;
 
 /// How long to wait for the expiry of a new token, whose secret is safe already.
 const READ_DEADLINE: Duration = Duration::from_secs(10);
+
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+Example:
+  cf-service-tokens create deploy --duration 90d --secret-to env-file:deploy.env")]
+pub(crate) struct Create {
+    /// The display name of the token
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) destination: Destination,
+    /// How long the token is valid: a span, such as 90d, or `forever` [default: a year]
+    #[arg(long, value_name = "SPAN", value_parser = time::token_duration)]
+    pub(crate) duration: Option<TokenDuration>,
+    /// Create the token even if another one has this name
+    #[arg(long)]
+    pub(crate) allow_duplicate: bool,
+}
 
 pub(crate) async fn create(
     connection: &Connection,
@@ -26,11 +44,14 @@ pub(crate) async fn create(
 ) -> Result<Exit, Failure> {
     let Create {
         name,
-        delivery,
+        destination: Destination {
+            secret_to,
+            keep_env,
+        },
         duration,
         allow_duplicate,
     } = arguments;
-    let delivery = Delivery::prepare(connection, journal, delivery)?;
+    let delivery = Delivery::prepare(connection, journal, secret_to, keep_env)?;
     let sink = delivery.sink.clone();
     let mut record = journal.lock(&RecordName::create(connection.account_id(), &name))?;
     let at = recover::settle_create(connection, &mut record, &name, allow_duplicate).await?;
@@ -55,11 +76,11 @@ pub(crate) async fn create(
     let call = connection.tokens.create(&request);
     let created = delivery.carry_out(record, intent, call).await?;
     let output = output.beside_secret(sink == Sink::Stdout);
-    if !issued::shows_result(&output) {
+    if !issue::shows_result(&output) {
         return Ok(Exit::Success);
     }
     let token = with_expiry(connection, created).await;
-    issued::show(&output, &sink, &token, None, at)
+    issue::show(&output, &sink, &token, None, at)
 }
 
 /// Reads a new token, unless its expiry is known: the API documents none in the answer

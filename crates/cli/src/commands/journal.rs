@@ -2,17 +2,54 @@
 //! `rotate`.
 
 use chrono::{DateTime, Utc};
+use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use crate::arguments::JournalCommand;
 use crate::commands::confirm;
 use crate::failure::{Exit, Failure};
 use crate::output::{self, Cell, Output};
 use crate::secret::journal::Journal;
 use crate::secret::record::{Answer, Operation, Record};
 use crate::secret::recover;
-use crate::secret::sink::Sink;
+use crate::secret::sink::{API_CREDENTIALS, Sink};
 use crate::time;
+
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+`create` and `rotate` record their intent before they call the API, and the secret
+before they do anything else with it. If they are killed, the journal has the rest.
+Secrets are never shown: `finish` stores them in their sink. A response that is not the
+documented one is kept as it came, until `discard` removes it.")]
+pub(crate) struct JournalArguments {
+    #[command(subcommand)]
+    pub(crate) command: Option<JournalCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum JournalCommand {
+    /// List the entries, and what to do about each
+    List,
+    /// Store the secret of an entry in its sink
+    Finish {
+        /// The entry, as `journal list` shows it
+        entry: String,
+        /// Another sink than that of the entry
+        #[arg(long, value_name = "SINK")]
+        secret_to: Option<Sink>,
+        /// Keep this API credential, such as CLOUDFLARE_API_TOKEN, in the environment of
+        /// command:COMMAND; may be repeated
+        #[arg(long, value_name = "NAME", value_parser = API_CREDENTIALS, hide_possible_values = true)]
+        keep_env: Vec<String>,
+    },
+    /// Remove an entry, and the secret in it
+    Discard {
+        /// The entry, as `journal list` shows it
+        entry: String,
+        /// Skip the confirmation prompt
+        #[arg(long, short)]
+        yes: bool,
+    },
+}
 
 pub(crate) async fn run(
     journal: &Journal,

@@ -1,10 +1,21 @@
-//! `list` and `show`: tokens as they stand.
+//! `list`: the tokens of the account.
 
-use crate::arguments::List;
+use clap::Args;
+
 use crate::connection::Connection;
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
 use crate::records::TokenRecord;
+
+#[derive(Args, Debug)]
+pub(crate) struct List {
+    /// Exact name
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// Text in the name or id
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) search: Option<String>,
+}
 
 pub(crate) async fn list(
     connection: &Connection,
@@ -25,17 +36,5 @@ pub(crate) async fn list(
     if output.is_table() && records.is_empty() && !output.quiet {
         output.line("no tokens")?;
     }
-    Ok(Exit::Success)
-}
-
-pub(crate) async fn show(
-    connection: &Connection,
-    output: &Output,
-    id: &str,
-) -> Result<Exit, Failure> {
-    let token = connection.tokens.get(id).await?;
-    let now = connection.tokens.now();
-    let record = TokenRecord::new(&token, now);
-    output.record(&record, &record.fields(now))?;
     Ok(Exit::Success)
 }

@@ -3,20 +3,33 @@
 use std::fs::Permissions;
 use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use cf_service_tokens::ServiceToken;
 use cf_service_tokens::renewal::{Decision, RenewReason, RenewalPolicy, SkipReason};
 use chrono::{DateTime, Utc};
+use clap::Args;
 use serde::Serialize;
 
-use crate::arguments::Report;
 use crate::connection::Connection;
 use crate::failure::{Exit, Failure};
 use crate::output::{Cell, Output, Record};
 use crate::records::{State, expiry_cell};
+use crate::renew::Window;
 use crate::serve::page;
 use crate::time;
+
+#[derive(Args, Debug)]
+pub(crate) struct Report {
+    #[command(flatten)]
+    pub(crate) window: Window,
+    /// Write the report as an HTML page to this file, or to standard output for `-`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+    /// Exit with 1 if a token is due or has expired
+    #[arg(long)]
+    pub(crate) check: bool,
+}
 
 pub(crate) async fn report(
     connection: &Connection,

@@ -1,10 +1,12 @@
 //! `rotate`: gives a token a new secret, and stores it.
 
+use std::time::Duration;
+
 use cf_service_tokens::{RotateServiceToken, ServiceTokenId};
 use chrono::TimeDelta;
+use clap::Args;
 
-use crate::arguments::Rotate;
-use crate::commands::issued;
+use crate::commands::issue::{self, Destination};
 use crate::connection::Connection;
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
@@ -14,6 +16,42 @@ use crate::secret::reading::Reading;
 use crate::secret::record::{Intent, Operation};
 use crate::secret::recover;
 use crate::secret::sink::Sink;
+use crate::time;
+
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+All users of the token must get the new secret before the old one expires. To keep a
+token alive, don't rotate: refresh or renew it, and its secret stays the same.
+
+A token has at most two secrets. So a second rotate ends the previous secret at once,
+whatever its grace period, and that may be the one in use. While the journal has a
+running grace period, a rotate needs --end-grace or --revoke-now.
+
+A rotate without a response may still take effect. For five minutes the same command
+waits on a terminal, and exits with 4 elsewhere. Then it reads the token twice, and goes
+on only if nothing has changed it. The first ctrl-c waits for the response; a second one
+ends the command.
+
+Examples:
+  cf-service-tokens rotate ID --secret-to /etc/deploy/secret
+  cf-service-tokens rotate ID --grace 7d --secret-to env-file:/etc/deploy.env
+  cf-service-tokens rotate ID --secret-to 'command:vault kv put secret/app key=-'")]
+pub(crate) struct Rotate {
+    /// The token's id, as `list` shows it; not the client id
+    pub(crate) id: String,
+    #[command(flatten)]
+    pub(crate) destination: Destination,
+    /// Grace period in which the old secret still works, from 10m to 365d
+    #[arg(long, value_name = "SPAN", default_value = "24h", value_parser = time::grace)]
+    pub(crate) grace: Duration,
+    /// Rotate during the grace period of an earlier rotate; the previous secret expires
+    /// at once
+    #[arg(long)]
+    pub(crate) end_grace: bool,
+    /// End the old secret at once: everything that still uses it breaks
+    #[arg(long, conflicts_with = "grace")]
+    pub(crate) revoke_now: bool,
+}
 
 pub(crate) async fn rotate(
     connection: &Connection,
@@ -22,8 +60,12 @@ pub(crate) async fn rotate(
     arguments: Rotate,
 ) -> Result<Exit, Failure> {
     let asked: ServiceTokenId = arguments.id.parse()?;
-    arguments.delivery.secret_to.require_lasting()?;
-    let delivery = Delivery::prepare(connection, journal, arguments.delivery)?;
+    let Destination {
+        secret_to,
+        keep_env,
+    } = arguments.destination;
+    secret_to.require_lasting()?;
+    let delivery = Delivery::prepare(connection, journal, secret_to, keep_env)?;
     let sink = delivery.sink.clone();
     // This has the id under which the token is recorded, and the expiry, which a rotate
     // neither changes nor answers.
@@ -62,5 +104,5 @@ pub(crate) async fn rotate(
     let call = connection.tokens.rotate(&id, &request);
     delivery.carry_out(record, intent, call).await?;
     let output = output.beside_secret(sink == Sink::Stdout);
-    issued::show(&output, &sink, &token, Some(works_until), at)
+    issue::show(&output, &sink, &token, Some(works_until), at)
 }

@@ -1,13 +1,33 @@
 //! `simulate`: the simulator in the foreground, with each request shown.
 
 use std::io::{self, Write};
+use std::net::SocketAddr;
 
 use cf_service_tokens_simulator::{ReceivedRequest, Simulator};
 use chrono::Utc;
+use clap::Args;
 
-use crate::arguments::Simulate;
+use crate::arguments::address;
 use crate::failure::{Exit, Failure};
 use crate::output::{self, Output};
+
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+Prints the variables that the command needs, as shell commands, and shows each request
+on standard error. In one terminal:
+  cf-service-tokens simulate > simulator.env
+
+In another:
+  . ./simulator.env
+  cf-service-tokens list
+
+Its responses hold what Cloudflare's document promises and nothing more. The program
+cf-service-tokens-simulator has options for an API that differs from the document.")]
+pub(crate) struct Simulate {
+    /// The loopback address to listen on; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0", value_parser = address)]
+    pub(crate) listen: SocketAddr,
+}
 
 pub(crate) async fn simulate(output: &Output, arguments: &Simulate) -> Result<Exit, Failure> {
     if !arguments.listen.ip().is_loopback() {

@@ -5,11 +5,12 @@ use cf_service_tokens::renewal::{
 };
 use chrono::{DateTime, Utc};
 
-use crate::arguments::{By, Format, Renew};
+use crate::arguments::Format;
 use crate::connection::Connection;
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
 use crate::progress::Progress;
+use crate::renew::{By, Renew};
 use crate::time;
 
 use crate::renew::record::{Document, Event, RenewalRecord, Summary};

@@ -14,10 +14,11 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::Signal;
 use tokio::time::sleep;
 
-use crate::arguments::{Format, Renew};
+use crate::arguments::Format;
 use crate::connection::Connection;
 use crate::failure::{Exit, Failure, with_causes};
 use crate::output::{self, Output};
+use crate::renew::Renew;
 use crate::renew::once;
 use crate::renew::record::{Event, RenewalRecord, Summary};
 use crate::serve::{Calls, Monitor};

@@ -5,7 +5,6 @@ use std::pin::pin;
 
 use cf_service_tokens::{Error, ErrorKind, IssuedServiceToken, Response, ServiceToken};
 
-use crate::arguments;
 use crate::connection::Connection;
 use crate::failure::{Exit, Failure};
 use crate::output;
@@ -31,12 +30,10 @@ impl Delivery {
     pub(crate) fn prepare(
         connection: &Connection,
         journal: &Journal,
-        arguments: arguments::Delivery,
+        sink: Sink,
+        keep_env: Vec<String>,
     ) -> Result<Self, Failure> {
-        let sink = arguments
-            .secret_to
-            .absolute()
-            .keep_env(arguments.keep_env)?;
+        let sink = sink.absolute().keep_env(keep_env)?;
         if connection.simulator.is_some() {
             sink.require_harmless()?;
         }

@@ -1,24 +1,19 @@
-//! `completions` and `man`: made from the command line's own definition.
+//! `man`: the manual pages, made from the command line's own definition.
 
 use std::io::{self, Write as _};
+use std::path::PathBuf;
 
-use clap::CommandFactory as _;
+use clap::{Args, CommandFactory as _};
 
-use crate::arguments::{Arguments, Completions, Man};
+use crate::arguments::Arguments;
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
 
-pub(crate) fn completions(output: &Output, arguments: &Completions) -> Result<Exit, Failure> {
-    let mut script = Vec::new();
-    let mut command = Arguments::command();
-    clap_complete::generate(
-        arguments.shell,
-        &mut command,
-        "cf-service-tokens",
-        &mut script,
-    );
-    output.write(|out, _| out.write_all(&script))?;
-    Ok(Exit::Success)
+#[derive(Args, Debug)]
+pub(crate) struct Man {
+    /// Write a page for each command to this directory
+    #[arg(long, value_name = "DIRECTORY")]
+    pub(crate) to: Option<PathBuf>,
 }
 
 pub(crate) fn man(output: &Output, arguments: &Man) -> Result<Exit, Failure> {

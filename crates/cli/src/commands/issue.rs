@@ -1,14 +1,49 @@
-//! Shows the result of `create` and `rotate` once the new secret is in its sink.
+//! What `create` and `rotate` share: where the secret goes, and the result once it is there.
 
 use cf_service_tokens::ServiceToken;
 use chrono::{DateTime, Utc};
+use clap::Args;
 use serde::Serialize;
 
 use crate::failure::{Exit, Failure};
 use crate::output::{Cell, Output};
 use crate::records::expiry_cell;
-use crate::secret::sink::Sink;
+use crate::secret::sink::{API_CREDENTIALS, Sink};
 use crate::time;
+
+/// Where a new secret goes.
+#[derive(Args, Debug)]
+pub(crate) struct Destination {
+    /// Where the secret goes: FILE, env-file:FILE, command:COMMAND, github-env or stdout
+    ///
+    /// The API shows a secret only once. So the command tests the destination before it
+    /// calls the API, and keeps the secret in the journal until it is stored.
+    ///
+    ///   FILE              holds only the secret, without a line break; a file that holds
+    ///                     anything but such a secret is refused
+    ///   file:FILE         the same, whatever the file holds
+    ///   env-file:FILE     CF_ACCESS_CLIENT_ID=... and CF_ACCESS_CLIENT_SECRET=...;
+    ///                     other lines of the file stay
+    ///   command:COMMAND   run by `sh -c`, with the secret on its standard input
+    ///   github-env        the same variables as in an env-file, for the later steps of
+    ///                     this GitHub Actions job; refused by `rotate`
+    ///   stdout, -         standard output; everything else goes to standard error
+    ///
+    /// A new file is readable only by its owner (0600). A file is replaced as a whole, and
+    /// keeps its owner, group and mode.
+    ///
+    /// A command must read all of its input, and fail if it could not store the secret. It
+    /// finds CF_ACCESS_CLIENT_ID, CF_SERVICE_TOKEN_ID, CF_SERVICE_TOKEN_NAME,
+    /// CF_SERVICE_TOKEN_SECRET_VERSION and CF_SERVICE_TOKEN_OLD_SECRET_UNTIL in its
+    /// environment, as far as they are known. CLOUDFLARE_API_TOKEN, CLOUDFLARE_API_KEY,
+    /// CLOUDFLARE_EMAIL and CF_ACCESS_CLIENT_SECRET are removed from it; see --keep-env.
+    #[arg(long, value_name = "SINK", verbatim_doc_comment)]
+    pub(crate) secret_to: Sink,
+    /// Keep this API credential, such as CLOUDFLARE_API_TOKEN, in the environment of
+    /// command:COMMAND; may be repeated
+    #[arg(long, value_name = "NAME", value_parser = API_CREDENTIALS, hide_possible_values = true)]
+    pub(crate) keep_env: Vec<String>,
+}
 
 /// A secret that was made and has arrived.
 #[derive(Debug, Serialize)]

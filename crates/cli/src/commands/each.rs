@@ -1,0 +1,84 @@
+//! Changes several tokens, one after the other.
+
+use cf_service_tokens::renewal::RenewalError;
+use cf_service_tokens::{Error, Response, ServiceToken, ServiceTokenId};
+use clap::Args;
+
+use crate::arguments::Format;
+use crate::connection::Connection;
+use crate::failure::{Exit, Failure};
+use crate::output::Output;
+use crate::records::ChangeRecord;
+use crate::secret::reading;
+
+#[derive(Args, Debug)]
+pub(crate) struct Tokens {
+    /// The tokens' ids, as `list` shows them; not the client ids
+    #[arg(required = true, value_name = "ID")]
+    pub(crate) ids: Vec<String>,
+}
+
+/// Changes one token after the other, and shows the outcome of each. A failure stops no
+/// other token, unless the API does not accept the credentials: then the remaining
+/// tokens are shown as not tried. Nor does output that can't be written.
+pub(crate) async fn each(
+    connection: &Connection,
+    output: &Output,
+    tokens: &Tokens,
+    outcome: &'static str,
+    change: impl AsyncFn(&str) -> Result<ServiceToken, RenewalError>,
+) -> Result<Exit, Failure> {
+    let mut shown = Ok(());
+    let mut records = Vec::new();
+    let mut failures = Vec::new();
+    let mut exits = Vec::new();
+    let mut is_over = false;
+    for id in &tokens.ids {
+        let record = if is_over {
+            exits.push(Exit::Credentials);
+            ChangeRecord::not_tried(id)
+        } else {
+            match change(id).await {
+                Ok(token) => {
+                    exits.push(Exit::Success);
+                    ChangeRecord::changed(outcome, &token, connection.tokens.now())
+                }
+                Err(error) => {
+                    let mut failure = connection.explain(Failure::from(&error));
+                    if tokens.ids.len() > 1 && ServiceTokenId::new(id).is_ok() {
+                        failure = failure.about(id);
+                    }
+                    exits.push(failure.exit);
+                    failures.push(failure);
+                    is_over =
+                        matches!(&error, RenewalError::Call(error) if error.is_unauthenticated());
+                    ChangeRecord::failed(id, &error)
+                }
+            }
+        };
+        match output.format {
+            Format::Jsonl => shown = shown.and(output.json_line(&record)),
+            _ => records.push(record),
+        }
+    }
+    if output.format != Format::Jsonl {
+        shown = output.outcomes(&records, connection.tokens.now());
+    }
+    for failure in &failures {
+        failure.show();
+    }
+    Exit::of_all(exits).unless_unwritten(shown)
+}
+
+/// Returns the token of an answer, unless the answer is about another token than the one
+/// that was asked for.
+pub(crate) fn of_asked(
+    asked: &str,
+    answer: Result<Response<ServiceToken>, Error>,
+) -> Result<ServiceToken, RenewalError> {
+    let token = answer.map_err(RenewalError::Call)?.into_inner();
+    match &token.id {
+        Some(id) if !reading::is_same(asked, id) => Err(RenewalError::OtherToken { id: token.id }),
+        _ => Ok(token),
+    }
+}

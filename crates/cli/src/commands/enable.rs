@@ -1,0 +1,22 @@
+//! `enable` and `disable`.
+
+use cf_service_tokens::UpdateServiceToken;
+
+use crate::commands::each::{Tokens, each, of_asked};
+use crate::connection::Connection;
+use crate::failure::{Exit, Failure};
+use crate::output::Output;
+
+pub(crate) async fn enable(
+    connection: &Connection,
+    output: &Output,
+    tokens: &Tokens,
+    enabled: bool,
+) -> Result<Exit, Failure> {
+    let request = UpdateServiceToken::new().enabled(enabled);
+    let outcome = if enabled { "enabled" } else { "disabled" };
+    each(connection, output, tokens, outcome, async |id| {
+        of_asked(id, connection.tokens.update(id, &request).await)
+    })
+    .await
+}

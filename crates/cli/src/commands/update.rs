@@ -1,0 +1,98 @@
+//! `update`: changes a token's name or duration, or when its old secret expires.
+
+use cf_service_tokens::renewal::RenewalError;
+use cf_service_tokens::{TokenDuration, UpdateServiceToken};
+use chrono::{DateTime, TimeDelta, Utc};
+use clap::Args;
+
+use crate::commands::each::of_asked;
+use crate::connection::Connection;
+use crate::failure::{Exit, Failure};
+use crate::output::{self, Output};
+use crate::records::TokenRecord;
+use crate::secret::journal::{Journal, RecordName};
+use crate::secret::reading::Reading;
+use crate::time::{self, When};
+
+#[derive(Args, Debug)]
+#[command(group = clap::ArgGroup::new("change").required(true).multiple(true))]
+pub(crate) struct Update {
+    /// The token's id, as `list` shows it; not the client id
+    pub(crate) id: String,
+    /// A new name
+    #[arg(long, group = "change")]
+    pub(crate) name: Option<String>,
+    /// How long the token is valid from now on: a span, such as 90d, or `forever`
+    #[arg(long, group = "change", value_name = "SPAN", value_parser = time::token_duration)]
+    pub(crate) duration: Option<TokenDuration>,
+    /// When the previous secret expires: a time such as 2027-01-31T12:00:00Z, a date, or a
+    /// span from now such as 2h; 0s ends it at once
+    #[arg(long, group = "change", value_name = "WHEN", value_parser = time::When::parse)]
+    pub(crate) old_secret_until: Option<time::When>,
+}
+
+pub(crate) async fn update(
+    connection: &Connection,
+    journal: Result<Journal, Failure>,
+    output: &Output,
+    arguments: Update,
+) -> Result<Exit, Failure> {
+    let mut request = UpdateServiceToken::new();
+    if let Some(name) = arguments.name {
+        request = request.name(name);
+    }
+    if let Some(duration) = arguments.duration {
+        request = request.duration(duration);
+    }
+    let mut moved = None;
+    if let Some(until) = arguments.old_secret_until {
+        let journal = journal?;
+        let reading = Reading::of(connection, &arguments.id.parse()?).await?;
+        let until = point(until, reading.at)?;
+        request = request.previous_client_secret_expires_at(until);
+        // Keeps out a concurrent rotate, which sets a grace period of its own.
+        let mut record = journal.lock(&RecordName::rotate(&reading.id))?;
+        let known = record.grace();
+        // If the response is lost, either end may be the real one.
+        record
+            .set_grace(known.max(Some(until)))
+            .map_err(|error| journal.unusable(&error))?;
+        moved = Some((
+            record,
+            known,
+            Some(until).filter(|until| *until > reading.at),
+        ));
+    }
+    let answer = connection.tokens.update(&arguments.id, &request).await;
+    let answer = of_asked(&arguments.id, answer);
+    if let Some((mut record, known, until)) = moved {
+        let noted = match &answer {
+            Ok(_) => record.set_grace(until),
+            Err(RenewalError::Call(error)) if !error.may_have_been_applied() => {
+                record.set_grace(known)
+            }
+            Err(_) => Ok(()),
+        };
+        if let Err(error) = noted {
+            output::remark(format!(
+                "can't record in the journal when the old secret expires: {error}; the next rotate may \
+                 be refused for too long, or not be refused: make sure that none runs too early"
+            ));
+        }
+    }
+    let token = answer.map_err(|error| Failure::from(&error))?;
+    let now = connection.tokens.now();
+    let record = TokenRecord::new(&token, now);
+    output.record(&record, &record.fields(now))?;
+    Ok(Exit::Success)
+}
+
+fn point(when: When, now: DateTime<Utc>) -> Result<DateTime<Utc>, Failure> {
+    match when {
+        When::At(at) => Ok(at),
+        When::In(span) => TimeDelta::from_std(span)
+            .ok()
+            .and_then(|span| now.checked_add_signed(span))
+            .ok_or_else(|| Failure::usage("--old-secret-until is too far in the future")),
+    }
+}
