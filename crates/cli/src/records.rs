@@ -1,9 +1,11 @@
 //! The output of the commands about tokens, in every format.
 
-use cf_service_tokens::renewal::RenewalError;
+use std::fmt;
+
+use cf_service_tokens::renewal::{Decision, RenewReason, RenewalError, RenewalPolicy, SkipReason};
 use cf_service_tokens::{Error, ServiceToken, ServiceTokenId};
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::failure::with_causes;
 use crate::output::{Cell, Record};
@@ -26,32 +28,89 @@ pub(crate) struct TokenRecord {
     never_expires: bool,
 }
 
-/// Whether a token authenticates, and if not, why.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+/// The state of a token. The tables, JSON, the page and the metrics all use these words,
+/// which `README.md` explains. Those that need a person's attention come first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum State {
-    Active,
+    /// It no longer authenticates, since it has expired.
     Expired,
+    /// The API did not say what a renewal has to know, such as the expiry.
+    Unknown,
+    /// It expires within the window.
+    Due,
+    /// It expires after the window.
+    Active,
+    NeverExpires,
     Disabled,
+    /// `renew` was told to leave it alone, by `--only`, `--except` or `--shard`.
+    Excluded,
 }
 
 impl State {
+    /// The state at `now`, with a window of 30 days.
     pub(crate) fn of(token: &ServiceToken, now: DateTime<Utc>) -> Self {
-        if token.enabled == Some(false) {
-            Self::Disabled
-        } else if token.is_expired(now) {
-            Self::Expired
-        } else {
-            Self::Active
+        let decision = RenewalPolicy::new().decide(token, now);
+        Self::decided(decision, token.expires_at, now)
+    }
+
+    /// The state at `now` of a token that a policy decided about, perhaps earlier.
+    pub(crate) fn decided(
+        decision: Decision,
+        expires_at: Option<DateTime<Utc>>,
+        now: DateTime<Utc>,
+    ) -> Self {
+        match decision {
+            Decision::Skip(SkipReason::NeverExpires) => Self::NeverExpires,
+            Decision::Skip(SkipReason::Disabled) => Self::Disabled,
+            Decision::Skip(
+                SkipReason::Excluded | SkipReason::NotSelected | SkipReason::OtherShard,
+            ) => Self::Excluded,
+            _ if expires_at.is_some_and(|at| at <= now) => Self::Expired,
+            Decision::Renew(RenewReason::Expired) | Decision::Skip(SkipReason::Expired) => {
+                Self::Expired
+            }
+            Decision::Renew(_) => Self::Due,
+            Decision::Skip(SkipReason::NotDue) => Self::Active,
+            _ => Self::Unknown,
+        }
+    }
+
+    /// The state as JSON and the metrics have it; `Display` is for people.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Expired => "expired",
+            Self::Unknown => "unknown",
+            Self::Due => "due",
+            Self::Active => "active",
+            Self::NeverExpires => "never_expires",
+            Self::Disabled => "disabled",
+            Self::Excluded => "excluded",
         }
     }
 
     pub(crate) fn cell(self) -> Cell {
+        let words = self.to_string();
         match self {
-            Self::Active => Cell::good("active"),
-            Self::Expired => Cell::bad("expired"),
-            Self::Disabled => Cell::faint("disabled"),
+            Self::Expired | Self::Unknown => Cell::bad(words),
+            Self::Due => Cell::warning(words),
+            Self::Active | Self::NeverExpires => Cell::good(words),
+            Self::Disabled | Self::Excluded => Cell::faint(words),
         }
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::NeverExpires => "never expires",
+            state => state.as_str(),
+        })
+    }
+}
+
+impl Serialize for State {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
     }
 }
 
@@ -238,5 +297,50 @@ impl Record for ChangeRecord {
 
     fn is_news(&self) -> bool {
         matches!(self.outcome, "failed" | "not_tried")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+
+    #[test]
+    fn a_state_is_one_word_in_all_outputs() {
+        let now = Utc::now();
+        let mut token = ServiceToken::default();
+        token.id = Some("a".to_owned());
+        let mut states = vec![(State::of(&token, now), "unknown", "unknown")];
+        for (days, word) in [
+            (-400, "expired"),
+            (-3, "expired"),
+            (3, "due"),
+            (31, "active"),
+        ] {
+            token.expires_at = Some(now + TimeDelta::days(days));
+            states.push((State::of(&token, now), word, word));
+        }
+        token.enabled = Some(false);
+        states.push((State::of(&token, now), "disabled", "disabled"));
+        token.enabled = None;
+        let except = RenewalPolicy::new().except(["a"]).decide(&token, now);
+        let excluded = State::decided(except, token.expires_at, now);
+        states.push((excluded, "excluded", "excluded"));
+        token.duration = "forever".parse().ok();
+        states.push((State::of(&token, now), "never_expires", "never expires"));
+        for (state, name, words) in states {
+            let json = serde_json::to_value(state).unwrap();
+            assert_eq!((json, state.to_string()), (name.into(), words.to_owned()));
+        }
+    }
+
+    #[test]
+    fn a_token_expires_after_the_decision_too() {
+        let now = Utc::now();
+        let decision = Decision::Skip(SkipReason::NotDue);
+        let at = |from_now| State::decided(decision, Some(now + from_now), now);
+        assert_eq!(at(TimeDelta::seconds(1)), State::Active);
+        assert_eq!(at(TimeDelta::zero()), State::Expired);
     }
 }

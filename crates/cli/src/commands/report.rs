@@ -159,6 +159,7 @@ impl ReportRecord {
         policy: &RenewalPolicy,
         now: DateTime<Utc>,
     ) -> Self {
+        let state = State::decided(decision, token.expires_at, now);
         let (decision, reason, words) = match decision {
             Decision::Renew(reason) => ("renew", reason.as_str(), reason.to_string()),
             Decision::Skip(reason) => ("skip", reason.as_str(), reason.to_string()),
@@ -168,7 +169,7 @@ impl ReportRecord {
         Self {
             id: token.id.clone(),
             name: token.name.clone(),
-            state: State::of(token, now),
+            state,
             duration: token.duration.as_ref().map(ToString::to_string),
             expires_at: token.expires_at.filter(|_| !token.never_expires()),
             expires_in_seconds: token.expires_in(now).map(|left| left.num_seconds()),
