@@ -7,7 +7,6 @@ mod support;
 
 use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader};
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -397,27 +396,4 @@ fn a_deadline_is_an_option_where_a_message_advises_one() {
         let ran = world.run(&["list", "--deadline", span]);
         assert_eq!(ran.code, Some(2), "{}", ran.shown());
     }
-}
-
-#[test]
-fn the_umask_decides_who_may_read_a_page() {
-    let world = World::with(account([token("well", 200)]));
-    for (umask, mode) in [("022", 0o644), ("077", 0o600)] {
-        let program = world.command().get_program().to_owned();
-        let mut shell = Command::new("sh");
-        shell.env_clear().envs(world.environment());
-        shell.current_dir(world.directory.path());
-        shell.args(["-c", &format!("umask {umask}; exec \"$0\" \"$@\"")]);
-        let ran = Ran::of(shell.arg(program).args(["report", "--html", "page.html"]));
-        assert_eq!(ran.shown(), "exit code 0\n");
-        let metadata = std::fs::metadata(world.path("page.html")).unwrap();
-        assert_eq!(metadata.permissions().mode() & 0o777, mode);
-    }
-    let ran = world.run(&["report", "--html", "-"]);
-    assert!(ran.stdout.starts_with("<!DOCTYPE html>"), "{}", ran.shown());
-    assert!(!world.path("-").exists());
-    let ran = world.run(&["report", "--html", "no/such/directory.html"]);
-    assert_eq!(ran.code, Some(2), "{}", ran.shown());
-    let left: Vec<_> = std::fs::read_dir(world.directory.path()).unwrap().collect();
-    assert_eq!(left.len(), 1, "{left:?}");
 }

@@ -1,9 +1,8 @@
 //! `report`: upcoming expirations, and the tokens due within the window.
 
-use std::fs::Permissions;
-use std::io::{self, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+mod html;
+
+use std::path::PathBuf;
 
 use cf_service_tokens::ServiceToken;
 use cf_service_tokens::renewal::{Decision, RenewReason, RenewalPolicy, SkipReason};
@@ -36,6 +35,9 @@ pub(crate) async fn report(
     output: &Output,
     arguments: &Report,
 ) -> Result<Exit, Failure> {
+    if let Some(file) = &arguments.html {
+        html::check(file, output)?;
+    }
     let policy = RenewalPolicy::new().window(arguments.window.within);
     let tokens = Connection::all(connection.tokens.list()).await?;
     // By the API's clock, which the listing shows.
@@ -61,29 +63,28 @@ pub(crate) async fn report(
         true => Exit::Failed,
         false => Exit::Success,
     };
-    if let Some(file) = &arguments.html {
-        let report = page::Report {
-            account: connection.account_id().to_owned(),
-            time: now,
-            listed_at: Some(now),
-            next_pass: None,
-            window: arguments.window.within,
-            problem: None,
-            tokens: tokens
-                .iter()
-                .map(|(token, decision)| page::Token::new(token, *decision))
-                .collect(),
-        };
-        let page = page::html(&report);
-        if file == Path::new("-") {
-            output.write(|out, _| out.write_all(page.as_bytes()))?;
-        } else {
-            replace(file, page.as_bytes()).map_err(|error| {
-                let what = format!("can't write the page to {}", file.display());
-                Failure::usage(what).because(error)
-            })?;
+    let page = match &arguments.html {
+        Some(file) => {
+            let report = page::Report {
+                account: connection.account_id().to_owned(),
+                time: now,
+                listed_at: Some(now),
+                next_pass: None,
+                window: arguments.window.within,
+                problem: None,
+                tokens: tokens
+                    .iter()
+                    .map(|(token, decision)| page::Token::new(token, *decision))
+                    .collect(),
+            };
+            html::write(file, output, &report)
         }
-        return Ok(exit);
+        None => Ok(()),
+    };
+    // The page takes the place of the table, and stands beside JSON, which is written even
+    // if the page can't be.
+    if arguments.html.is_some() && output.is_table() {
+        return page.map(|()| exit);
     }
     let records: Vec<_> = tokens
         .iter()
@@ -93,19 +94,7 @@ pub(crate) async fn report(
     if output.is_table() && !output.quiet {
         output.line(&format!("\n{}", summary(&tokens, arguments)))?;
     }
-    Ok(exit)
-}
-
-/// Replaces a file as a whole, so that no reader gets half a page. The umask decides who
-/// may read it, since a page holds no secret.
-fn replace(file: &Path, content: &[u8]) -> io::Result<()> {
-    let directory = file.parent().filter(|path| !path.as_os_str().is_empty());
-    let mut new = tempfile::Builder::new()
-        .permissions(Permissions::from_mode(0o666))
-        .tempfile_in(directory.unwrap_or(Path::new(".")))?;
-    new.write_all(content)?;
-    new.persist(file)?;
-    Ok(())
+    page.map(|()| exit)
 }
 
 /// Returns whether `--check` fails for the token: it is due, has expired, or may have.
