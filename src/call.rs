@@ -28,7 +28,7 @@ use crate::call::clock::api::ApiClock;
 use crate::call::event::{Event, Listener, WaitReason};
 use crate::call::operation::Operation;
 use crate::call::options::CallOptions;
-use crate::call::rate_limit::{RateLimit, RateLimiter};
+use crate::call::rate_limit::{AddressLimiter, Permit, RateLimit, RateLimiter};
 use crate::call::retry::{Retrier, Retry};
 use crate::client::base_url::BaseUrl;
 use crate::client::credentials::Credentials;
@@ -56,6 +56,8 @@ pub(crate) struct Settings {
     pub(crate) body_limit: usize,
     pub(crate) retry: Retry,
     pub(crate) rate_limit: RateLimit,
+    /// The limit of requests from this IP address, if there is one.
+    pub(crate) address_limiter: Option<AddressLimiter>,
     pub(crate) listener: Listener,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) api_clock: ApiClock,
@@ -144,10 +146,7 @@ impl Transport {
             let id = call.operation.id;
             let clock = &*self.settings.clock;
             let wait = |reason| move |time| self.settings.listener.wait(clock, id, reason, time);
-            let entering =
-                self.rate_limiter
-                    .enter(clock, self.left(call), wait(WaitReason::RateLimit));
-            let permit = match entering.await {
+            let permit = match self.admit(call, wait(WaitReason::RateLimit)).await {
                 Ok(permit) => permit,
                 Err(wait) => {
                     trace::rate_limited(wait);
@@ -212,6 +211,29 @@ impl Transport {
             clock.sleep(pause).await;
             earlier = Some(error);
         }
+    }
+
+    /// Waits until the limits of the credentials and of the IP address have room for a
+    /// request.
+    ///
+    /// # Errors
+    ///
+    /// The time to wait, if it ends past the deadline.
+    async fn admit<W>(
+        &self,
+        call: &Call<'_>,
+        announce: impl Fn(Duration) -> W,
+    ) -> Result<Permit<'_>, Duration> {
+        let clock = &*self.settings.clock;
+        let entering = self.rate_limiter.enter(clock, self.left(call), &announce);
+        let permit = entering.await?;
+        if let Some(limiter) = &self.settings.address_limiter
+            && let Err(wait) = limiter.enter(clock, self.left(call), announce).await
+        {
+            permit.unsent();
+            return Err(wait);
+        }
+        Ok(permit)
     }
 
     /// Returns the time until the deadline.

@@ -4,6 +4,7 @@
 //! for minutes. Each response states the requests left (`Ratelimit`) and the limit
 //! (`Ratelimit-Policy`), even if other programs share it.
 
+mod address;
 mod headers;
 mod window;
 
@@ -19,6 +20,7 @@ use crate::answer::Answer;
 use crate::call::clock::Clock;
 use crate::call::trace;
 
+pub(crate) use address::AddressLimiter;
 pub(crate) use headers::RateLimitHeaders;
 use window::Window;
 
@@ -36,6 +38,11 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// its responses takes precedence over the default. If the caller sets a limit, both
 /// apply: a request is sent once both have room for it.
 ///
+/// Each of these limits is one of the credentials. The API also limits an IP address to
+/// [200 requests a second][limits], whatever the credentials. The client and the clients
+/// that [`Client::with_credentials`](crate::Client::with_credentials) makes from it keep
+/// that limit together.
+///
 /// ```
 /// use std::time::Duration;
 /// use cf_service_tokens::{Client, RateLimit};
@@ -45,6 +52,8 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// let client = Client::builder().api_token("token").rate_limit(half).build()?;
 /// # Ok::<(), cf_service_tokens::Error>(())
 /// ```
+///
+/// [limits]: https://developers.cloudflare.com/fundamentals/api/reference/limits/
 #[derive(Clone, Debug)]
 pub struct RateLimit {
     /// The caller's own limit.
@@ -100,7 +109,7 @@ impl RateLimit {
         }
     }
 
-    /// Turns off the client's limit. The API locks out a caller that exceeds its own
+    /// Turns off the client's limits. The API locks out a caller that exceeds its own
     /// limit for five minutes.
     ///
     /// ```
@@ -113,6 +122,14 @@ impl RateLimit {
             own: None,
             api: None,
         }
+    }
+}
+
+impl RateLimit {
+    /// Returns the limiter for the IP address, unless there is no limit.
+    pub(crate) fn for_address(&self) -> Option<AddressLimiter> {
+        let is_limited = self.own.is_some() || self.api.is_some();
+        is_limited.then(AddressLimiter::default)
     }
 }
 

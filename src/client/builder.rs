@@ -400,6 +400,7 @@ impl ClientBuilder {
             deadline: self.deadline,
             body_limit: self.body_limit,
             retry: self.retry,
+            address_limiter: self.rate_limit.for_address(),
             rate_limit: self.rate_limit,
             listener: self.listener,
             api_clock: ApiClock::new(Arc::clone(&self.clock)),

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use crate::support::{ACCOUNT, LATEST, RawServer, TOKEN};
 use cf_service_tokens::{
-    Client, ClientBuilder, Clock, ErrorKind, ManualClock, RateLimit, Retry, ServiceTokens,
+    Client, ClientBuilder, Clock, Credentials, ErrorKind, ManualClock, RateLimit, Retry,
+    ServiceTokens,
 };
 use cf_service_tokens_simulator::{SeedToken, Simulator};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -181,4 +182,43 @@ async fn a_lock_out_applies_to_the_next_call() {
 #[test]
 fn waits_have_the_same_outcome_with_other_clocks() {
     crate::support::repeat_with_other_clocks(&["retry::", "failed_request_counts", "lock_out"]);
+}
+
+/// Makes calls with two credentials in turn. Returns how long they took by the clock.
+async fn calls_with_two_credentials(calls: usize, limit: RateLimit) -> Duration {
+    let clock = crate::support::exact_clock();
+    let simulator = Simulator::builder()
+        .token(SeedToken::new("deploy"))
+        .start()
+        .await
+        .unwrap();
+    let first = Client::builder()
+        .api_token(simulator.api_token())
+        .base_url(simulator.base_url())
+        .rate_limit(limit)
+        .clock(clock.clone())
+        .build()
+        .unwrap();
+    let credentials = Credentials::ApiToken(simulator.api_token().into());
+    let second = first.with_credentials(credentials).unwrap();
+    let began_at = clock.elapsed();
+    for client in [first, second].iter().cycle().take(calls) {
+        let tokens = client.account(simulator.account_id()).unwrap();
+        tokens.service_tokens().list().page(1).await.unwrap();
+    }
+    clock.elapsed() - began_at
+}
+
+#[tokio::test]
+async fn clients_on_the_same_connections_share_the_limit_of_the_address() {
+    let second = Duration::from_secs(1);
+    let wide = || RateLimit::new(1000, second);
+    assert_eq!(
+        calls_with_two_credentials(200, wide()).await,
+        Duration::ZERO
+    );
+    let time = calls_with_two_credentials(201, wide()).await;
+    assert!((second..2 * second).contains(&time), "{time:?}");
+    let time = calls_with_two_credentials(201, RateLimit::none()).await;
+    assert_eq!(time, Duration::ZERO);
 }
