@@ -13,6 +13,7 @@ mod man;
 mod refresh;
 mod report;
 mod rotate;
+pub(crate) mod select;
 mod show;
 mod simulate;
 mod update;

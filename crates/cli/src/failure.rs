@@ -289,10 +289,7 @@ fn next(error: &Error) -> Option<&'static str> {
         return Some("the call may have taken effect: look at the token before you try again");
     }
     if error.kind() == ErrorKind::InvalidId || error.is_token_not_found() {
-        return Some(
-            "`cf-service-tokens list` shows the id of each service token; \
-             the client id, which ends in `.access`, is not the id",
-        );
+        return Some("`cf-service-tokens list` shows the names and ids of the tokens");
     }
     match error.kind() {
         ErrorKind::Tls => Some(

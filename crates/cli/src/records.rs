@@ -3,10 +3,11 @@
 use std::fmt;
 
 use cf_service_tokens::renewal::{Decision, RenewReason, RenewalError, RenewalPolicy, SkipReason};
-use cf_service_tokens::{Error, ServiceToken, ServiceTokenId};
+use cf_service_tokens::{Error, ServiceToken};
 use chrono::{DateTime, Utc};
 use serde::{Serialize, Serializer};
 
+use crate::commands::select::Chosen;
 use crate::failure::with_causes;
 use crate::output::{Cell, Record};
 use crate::time;
@@ -253,20 +254,19 @@ impl ChangeRecord {
         }
     }
 
-    pub(crate) fn failed(id: &str, error: &RenewalError) -> Self {
+    pub(crate) fn failed(token: &Chosen, error: &RenewalError) -> Self {
         Self {
             outcome: "failed",
             fault: Fault::from(error),
-            ..Self::not_tried(id)
+            ..Self::not_tried(token)
         }
     }
 
     /// Left as it is, since the credentials were not accepted.
-    pub(crate) fn not_tried(id: &str) -> Self {
+    pub(crate) fn not_tried(token: &Chosen) -> Self {
         Self {
-            // An invalid id may be a pasted secret.
-            id: ServiceTokenId::new(id).ok().map(|id| id.to_string()),
-            name: None,
+            id: Some(token.id.to_string()),
+            name: token.name().map(str::to_owned),
             outcome: "not_tried",
             state: None,
             duration: None,

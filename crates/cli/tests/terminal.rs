@@ -173,7 +173,10 @@ fn what_can_not_be_undone_is_asked_for() {
     for (answer, is_done) in [("y\n", true), ("n\n", false), ("\n", false)] {
         let shown = plain(&typing(answer, 100, &mut delete()));
         assert!(
-            shown.contains("can't be restored. Delete 7be9485c-5815-4107-a250-c46e30c45281? [y/N]"),
+            shown.contains(
+                "Delete \"Nightly backup\" (7be9485c-5815-4107-a250-c46e30c45281, last seen 3 hours \
+                 ago)? It cannot be restored. [y/N]"
+            ),
             "{shown}"
         );
         assert_eq!(shown.contains("deleted"), is_done, "{shown}");

@@ -5,6 +5,7 @@ use cf_service_tokens::{Error, Response, ServiceToken, ServiceTokenId};
 use clap::Args;
 
 use crate::arguments::Format;
+use crate::commands::select::Chosen;
 use crate::connection::Connection;
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
@@ -13,9 +14,9 @@ use crate::secret::reading;
 
 #[derive(Args, Debug)]
 pub(crate) struct Tokens {
-    /// The tokens' ids, as `list` shows them; not the client ids
-    #[arg(required = true, value_name = "ID")]
-    pub(crate) ids: Vec<String>,
+    /// The tokens' names, ids or client ids
+    #[arg(required = true, value_name = "TOKEN")]
+    pub(crate) tokens: Vec<String>,
 }
 
 /// Changes one token after the other, and shows the outcome of each. A failure stops no
@@ -24,35 +25,35 @@ pub(crate) struct Tokens {
 pub(crate) async fn each(
     connection: &Connection,
     output: &Output,
-    tokens: &Tokens,
+    tokens: &[Chosen],
     outcome: &'static str,
-    change: impl AsyncFn(&str) -> Result<ServiceToken, RenewalError>,
+    change: impl AsyncFn(&Chosen) -> Result<ServiceToken, RenewalError>,
 ) -> Result<Exit, Failure> {
     let mut shown = Ok(());
     let mut records = Vec::new();
     let mut failures = Vec::new();
     let mut exits = Vec::new();
     let mut is_over = false;
-    for id in &tokens.ids {
+    for chosen in tokens {
         let record = if is_over {
             exits.push(Exit::Credentials);
-            ChangeRecord::not_tried(id)
+            ChangeRecord::not_tried(chosen)
         } else {
-            match change(id).await {
+            match change(chosen).await {
                 Ok(token) => {
                     exits.push(Exit::Success);
                     ChangeRecord::changed(outcome, &token, connection.tokens.now())
                 }
                 Err(error) => {
                     let mut failure = connection.explain(Failure::from(&error));
-                    if tokens.ids.len() > 1 && ServiceTokenId::new(id).is_ok() {
-                        failure = failure.about(id);
+                    if tokens.len() > 1 {
+                        failure = failure.about(&chosen.to_string());
                     }
                     exits.push(failure.exit);
                     failures.push(failure);
                     is_over =
                         matches!(&error, RenewalError::Call(error) if error.is_unauthenticated());
-                    ChangeRecord::failed(id, &error)
+                    ChangeRecord::failed(chosen, &error)
                 }
             }
         };
@@ -73,12 +74,14 @@ pub(crate) async fn each(
 /// Returns the token of an answer, unless the answer is about another token than the one
 /// that was asked for.
 pub(crate) fn of_asked(
-    asked: &str,
+    asked: &ServiceTokenId,
     answer: Result<Response<ServiceToken>, Error>,
 ) -> Result<ServiceToken, RenewalError> {
     let token = answer.map_err(RenewalError::Call)?.into_inner();
     match &token.id {
-        Some(id) if !reading::is_same(asked, id) => Err(RenewalError::OtherToken { id: token.id }),
+        Some(id) if !reading::is_same(asked.as_str(), id) => {
+            Err(RenewalError::OtherToken { id: token.id })
+        }
         _ => Ok(token),
     }
 }

@@ -3,6 +3,7 @@
 use cf_service_tokens::UpdateServiceToken;
 
 use crate::commands::each::{Tokens, each, of_asked};
+use crate::commands::select;
 use crate::connection::Connection;
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
@@ -15,8 +16,10 @@ pub(crate) async fn enable(
 ) -> Result<Exit, Failure> {
     let request = UpdateServiceToken::new().enabled(enabled);
     let outcome = if enabled { "enabled" } else { "disabled" };
-    each(connection, output, tokens, outcome, async |id| {
-        of_asked(id, connection.tokens.update(id, &request).await)
+    let tokens = select::each(connection, &tokens.tokens, false).await?;
+    each(connection, output, &tokens, outcome, async |token| {
+        let answer = connection.tokens.update(&token.id, &request).await;
+        of_asked(&token.id, answer)
     })
     .await
 }

@@ -1,10 +1,11 @@
 //! `refresh`: moves the expiry of tokens to a year from now.
 
 use cf_service_tokens::renewal::RenewalError;
-use cf_service_tokens::{ServiceToken, ServiceTokens};
+use cf_service_tokens::{ServiceToken, ServiceTokenId, ServiceTokens};
 use chrono::TimeDelta;
 
 use crate::commands::each::{Tokens, each, of_asked};
+use crate::commands::select;
 use crate::connection::Connection;
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
@@ -17,14 +18,18 @@ pub(crate) async fn refresh(
     output: &Output,
     tokens: &Tokens,
 ) -> Result<Exit, Failure> {
-    each(connection, output, tokens, "refreshed", async |id| {
-        refreshed(&connection.tokens, id).await
+    let tokens = select::each(connection, &tokens.tokens, false).await?;
+    each(connection, output, &tokens, "refreshed", async |token| {
+        refreshed(&connection.tokens, &token.id).await
     })
     .await
 }
 
 /// Refreshes a token, and checks that it expires in a year.
-async fn refreshed(tokens: &ServiceTokens, id: &str) -> Result<ServiceToken, RenewalError> {
+async fn refreshed(
+    tokens: &ServiceTokens,
+    id: &ServiceTokenId,
+) -> Result<ServiceToken, RenewalError> {
     let is_refreshed = |token: &ServiceToken| {
         let in_a_year = tokens.now() + NEARLY_A_YEAR;
         token.never_expires() || token.expires_at.is_some_and(|at| at >= in_a_year)

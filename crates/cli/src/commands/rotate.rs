@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use cf_service_tokens::{RotateServiceToken, ServiceTokenId};
+use cf_service_tokens::RotateServiceToken;
 use chrono::TimeDelta;
 use clap::Args;
 
 use crate::commands::issue::{self, Destination};
+use crate::commands::select::{self, Ids};
 use crate::connection::Connection;
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
@@ -33,12 +34,12 @@ on only if nothing has changed it. The first ctrl-c waits for the response; a se
 ends the command.
 
 Examples:
-  cf-service-tokens rotate ID --secret-to /etc/deploy/secret
-  cf-service-tokens rotate ID --grace 7d --secret-to env-file:/etc/deploy.env
-  cf-service-tokens rotate ID --secret-to 'command:vault kv put secret/app key=-'")]
+  cf-service-tokens rotate grafana --secret-to /etc/deploy/secret
+  cf-service-tokens rotate grafana --grace 7d --secret-to env-file:/etc/deploy.env
+  cf-service-tokens rotate grafana --secret-to 'command:vault kv put secret/app key=-'")]
 pub(crate) struct Rotate {
-    /// The token's id, as `list` shows it; not the client id
-    pub(crate) id: String,
+    /// The token's name, id or client id
+    pub(crate) token: String,
     #[command(flatten)]
     pub(crate) destination: Destination,
     /// Grace period in which the old secret still works, from 10m to 365d
@@ -59,7 +60,6 @@ pub(crate) async fn rotate(
     output: Output,
     arguments: Rotate,
 ) -> Result<Exit, Failure> {
-    let asked: ServiceTokenId = arguments.id.parse()?;
     let Destination {
         secret_to,
         keep_env,
@@ -69,7 +69,8 @@ pub(crate) async fn rotate(
     let sink = delivery.sink.clone();
     // This has the id under which the token is recorded, and the expiry, which a rotate
     // neither changes nor answers.
-    let reading = Reading::of(connection, &asked).await?;
+    let chosen = select::one(connection, &arguments.token, Ids::Whole).await?;
+    let reading = Reading::of(connection, &chosen.id).await?;
     let mut record = journal.lock(&RecordName::rotate(&reading.id))?;
     let Reading { token, id, at } =
         recover::settle_rotate(connection, &mut record, reading).await?;

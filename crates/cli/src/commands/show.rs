@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use crate::commands::select::{self, Ids};
 use crate::connection::Connection;
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
@@ -9,8 +10,8 @@ use crate::records::TokenRecord;
 
 #[derive(Args, Debug)]
 pub(crate) struct Show {
-    /// The token's id, as `list` shows it; not the client id
-    pub(crate) id: String,
+    /// The token's name, id or client id, or the first eight or more characters of its id
+    pub(crate) token: String,
 }
 
 pub(crate) async fn show(
@@ -18,7 +19,8 @@ pub(crate) async fn show(
     output: &Output,
     arguments: &Show,
 ) -> Result<Exit, Failure> {
-    let token = connection.tokens.get(&arguments.id).await?;
+    let chosen = select::one(connection, &arguments.token, Ids::Prefix).await?;
+    let token = connection.tokens.get(&chosen.id).await?;
     let now = connection.tokens.now();
     let record = TokenRecord::new(&token, now);
     output.record(&record, &record.fields(now))?;

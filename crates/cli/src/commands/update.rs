@@ -6,6 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use clap::Args;
 
 use crate::commands::each::of_asked;
+use crate::commands::select::{self, Chosen, Ids};
 use crate::connection::Connection;
 use crate::failure::{Exit, Failure};
 use crate::output::{self, Output};
@@ -17,8 +18,8 @@ use crate::time::{self, When};
 #[derive(Args, Debug)]
 #[command(group = clap::ArgGroup::new("change").required(true).multiple(true))]
 pub(crate) struct Update {
-    /// The token's id, as `list` shows it; not the client id
-    pub(crate) id: String,
+    /// The token's name, id or client id
+    pub(crate) token: String,
     /// A new name
     #[arg(long, group = "change")]
     pub(crate) name: Option<String>,
@@ -44,10 +45,11 @@ pub(crate) async fn update(
     if let Some(duration) = arguments.duration {
         request = request.duration(duration);
     }
+    let Chosen { id, .. } = select::one(connection, &arguments.token, Ids::Whole).await?;
     let mut moved = None;
     if let Some(until) = arguments.old_secret_until {
         let journal = journal?;
-        let reading = Reading::of(connection, &arguments.id.parse()?).await?;
+        let reading = Reading::of(connection, &id).await?;
         let until = point(until, reading.at)?;
         request = request.previous_client_secret_expires_at(until);
         // Keeps out a concurrent rotate, which sets a grace period of its own.
@@ -63,8 +65,7 @@ pub(crate) async fn update(
             Some(until).filter(|until| *until > reading.at),
         ));
     }
-    let answer = connection.tokens.update(&arguments.id, &request).await;
-    let answer = of_asked(&arguments.id, answer);
+    let answer = of_asked(&id, connection.tokens.update(&id, &request).await);
     if let Some((mut record, known, until)) = moved {
         let noted = match &answer {
             Ok(_) => record.set_grace(until),

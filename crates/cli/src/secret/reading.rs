@@ -57,6 +57,10 @@ pub(crate) fn time_of<T>(answer: &Response<T>) -> DateTime<Utc> {
 
 /// Whether two spellings name one token: a UUID's case and hyphens don't matter.
 pub(crate) fn is_same(one: &str, other: &str) -> bool {
-    let plain = |id: &str| id.replace('-', "").to_ascii_lowercase();
     plain(one) == plain(other)
+}
+
+/// Returns the one spelling of an id that [`is_same`] compares.
+pub(crate) fn plain(id: &str) -> String {
+    id.replace('-', "").to_ascii_lowercase()
 }
