@@ -146,6 +146,11 @@ impl Connection {
         self.tokens.account_id().as_str()
     }
 
+    /// Says that the account has no tokens: it may be the wrong one.
+    pub(crate) fn without_tokens(&self) -> String {
+        format!("account {} has no service tokens", self.account_id())
+    }
+
     /// All the tokens of a listing, in memory.
     pub(crate) async fn all(list: ListServiceTokens) -> Result<Vec<ServiceToken>, Error> {
         let mut stream = list.stream();

@@ -134,7 +134,12 @@ fn what_a_name_does_to_a_terminal_reaches_none() {
 #[test]
 fn nothing_is_told_as_nothing() {
     let nobody = ["list", "--name", "nobody"];
-    assert_eq!(simulated(&nobody).stdout, "no tokens\n");
+    assert_eq!(simulated(&nobody).stdout, "no such tokens\n");
+    let world = World::with(Simulator::builder().account_id("023e105f4ecef8ad"));
+    assert_eq!(
+        world.run(&["list"]).stdout,
+        "account 023e105f4ecef8ad has no service tokens\n"
+    );
     for command in ["list", "report"] {
         let empty = [command, "--account", "a", "--output", "json"];
         let world = World::with(Simulator::builder().account_id("a"));

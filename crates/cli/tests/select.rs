@@ -217,3 +217,18 @@ fn a_token_that_is_deleted_after_the_listing_is_an_error() {
         assert!(ran.stderr.contains("list` shows"), "{}", ran.shown());
     }
 }
+
+#[test]
+fn a_name_of_several_tokens_is_mentioned() {
+    let world = world();
+    let said = "2 tokens are named \"etl\": use their ids";
+    let listed = world.run(&["list"]);
+    assert!(listed.stderr.contains(said), "{}", listed.shown());
+    assert!(!listed.stderr.contains("Grafana"), "{}", listed.shown());
+    assert_eq!(world.run(&["list", "-q"]).stderr, "");
+    let create = ["create", "Grafana scraper", "--secret-to", "secret"];
+    assert_eq!(world.run(&create).code, Some(2));
+    let created = world.run(&[&create[..], &["--allow-duplicate"]].concat());
+    let said = "2 tokens are named \"Grafana scraper\": use their ids";
+    assert!(created.stderr.contains(said), "{}", created.shown());
+}

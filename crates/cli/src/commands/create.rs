@@ -6,6 +6,7 @@ use cf_service_tokens::{CreateServiceToken, ServiceToken, TokenDuration};
 use clap::Args;
 
 use crate::commands::issue::{self, Destination};
+use crate::commands::select;
 use crate::connection::Connection;
 use crate::failure::{Exit, Failure};
 use crate::output::{self, Output};
@@ -54,7 +55,8 @@ pub(crate) async fn create(
     let delivery = Delivery::prepare(connection, journal, secret_to, keep_env)?;
     let sink = delivery.sink.clone();
     let mut record = journal.lock(&RecordName::create(connection.account_id(), &name))?;
-    let at = recover::settle_create(connection, &mut record, &name, allow_duplicate).await?;
+    let (at, namesakes) =
+        recover::settle_create(connection, &mut record, &name, allow_duplicate).await?;
 
     let mut request = CreateServiceToken::new(&name);
     if let Some(duration) = duration {
@@ -64,7 +66,7 @@ pub(crate) async fn create(
         operation: Operation::Create,
         account_id: connection.account_id().to_owned(),
         token_id: None,
-        name: Some(name),
+        name: Some(name.clone()),
         client_id: None,
         updated_at: None,
         expires_at: None,
@@ -80,6 +82,9 @@ pub(crate) async fn create(
         return Ok(Exit::Success);
     }
     let token = with_expiry(connection, created).await;
+    if namesakes > 0 {
+        output::remark(select::shared_name(&name, namesakes + 1));
+    }
     issue::show(&output, &sink, &token, None, at)
 }
 

@@ -2,9 +2,10 @@
 
 use clap::Args;
 
+use crate::commands::select;
 use crate::connection::Connection;
 use crate::failure::{Exit, Failure};
-use crate::output::Output;
+use crate::output::{self, Output};
 use crate::records::TokenRecord;
 
 #[derive(Args, Debug)]
@@ -34,7 +35,16 @@ pub(crate) async fn list(
     let records: Vec<_> = tokens.iter().map(|t| TokenRecord::new(t, now)).collect();
     output.records(&records, now)?;
     if output.is_table() && records.is_empty() && !output.quiet {
-        output.line("no tokens")?;
+        let is_narrowed = arguments.name.is_some() || arguments.search.is_some();
+        output.line(&match is_narrowed {
+            true => "no such tokens".to_owned(),
+            false => connection.without_tokens(),
+        })?;
+    }
+    if output.is_table() && !output.quiet {
+        select::shared_names(&tokens)
+            .iter()
+            .for_each(output::remark);
     }
     Ok(Exit::Success)
 }

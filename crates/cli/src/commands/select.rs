@@ -1,5 +1,7 @@
 //! Chooses the tokens that arguments name: by id, client id or name.
 
+use std::collections::BTreeMap;
+
 use cf_service_tokens::{ServiceToken, ServiceTokenId};
 use chrono::{DateTime, Utc};
 
@@ -276,6 +278,23 @@ fn ambiguous<'t>(
         failure = failure.because(format!("{others} more"));
     }
     failure.next(format!("{}give the id of one of them", ids.unchanged()))
+}
+
+/// Returns a note for each name that several tokens have.
+pub(crate) fn shared_names(tokens: &[ServiceToken]) -> Vec<String> {
+    let mut counts = BTreeMap::new();
+    for name in tokens.iter().filter_map(|token| token.name.as_deref()) {
+        *counts.entry(name).or_insert(0) += 1;
+    }
+    let shared = counts.into_iter().filter(|(_, count)| *count > 1);
+    shared
+        .map(|(name, count)| shared_name(name, count))
+        .collect()
+}
+
+/// Returns the note about a name that several tokens have.
+pub(crate) fn shared_name(name: &str, count: usize) -> String {
+    format!("{count} tokens are named {name:?}: use their ids")
 }
 
 /// Returns a token's name and id.

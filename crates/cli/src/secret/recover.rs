@@ -213,13 +213,14 @@ pub(crate) fn require_no_grace(record: &Record, now: DateTime<Utc>) -> Result<()
 }
 
 /// Makes sure that no earlier create of this name is unsettled, and that no token has
-/// the name, unless a second one is wanted. Returns the time by the API's clock.
+/// the name, unless a second one is wanted. Returns the time by the API's clock, and how
+/// many tokens have the name.
 pub(crate) async fn settle_create(
     connection: &Connection,
     record: &mut Record,
     name: &str,
     allow_duplicate: bool,
-) -> Result<DateTime<Utc>, Failure> {
+) -> Result<(DateTime<Utc>, usize), Failure> {
     let mut namesakes = Namesakes::of(connection, name).await?;
     if let Some(intent) = unanswered(record)? {
         if wait_for_arrival(&intent, namesakes.at).await? {
@@ -241,7 +242,7 @@ pub(crate) async fn settle_create(
             "nothing was changed; use another name, give that token a new secret with `rotate`, \
              or make a second token of this name with --allow-duplicate",
         )),
-        _ => Ok(namesakes.at),
+        _ => Ok((namesakes.at, namesakes.tokens.len())),
     }
 }
 
