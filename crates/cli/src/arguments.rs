@@ -61,8 +61,8 @@ pub(crate) struct Global {
     /// The id of the account [env: CLOUDFLARE_ACCOUNT_ID]
     #[arg(long, global = true, value_name = "ID")]
     pub(crate) account: Option<String>,
-    /// A file that holds only the API token; replaces the credentials in the
-    /// environment
+    /// A file that holds only the API token, or - for standard input; replaces the
+    /// credentials in the environment [env: CLOUDFLARE_API_TOKEN_FILE]
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) api_token_file: Option<PathBuf>,
     /// The format of results on standard output

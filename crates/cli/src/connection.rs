@@ -1,7 +1,7 @@
 //! The account that a command works on: a real one, or a simulated one.
 
 use std::env;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use cf_service_tokens::{
@@ -17,6 +17,7 @@ use crate::credential;
 use crate::failure::{Exit, Failure, Permission};
 
 const API_TOKEN: &str = "CLOUDFLARE_API_TOKEN";
+const API_TOKEN_FILE: &str = "CLOUDFLARE_API_TOKEN_FILE";
 const API_KEY: &str = "CLOUDFLARE_API_KEY";
 const EMAIL: &str = "CLOUDFLARE_EMAIL";
 
@@ -61,12 +62,15 @@ impl Connection {
             builder = builder.deadline(deadline);
         }
         let mut from_file = None;
-        let credentials = match &global.api_token_file {
-            Some(file) => {
-                let token = api_token(file, global.quiet)?;
+        let credentials = match api_token_file(global)? {
+            Some(source) => {
+                let token = source.read(global.quiet)?;
                 builder = builder.api_token(token.clone());
-                from_file = Some((file.clone(), token));
-                format!("the API token in {}", file.display())
+                let named = source.to_string();
+                if let TokenSource::File(file) = source {
+                    from_file = Some((file, token));
+                }
+                named
             }
             None => credentials_in_environment()?,
         };
@@ -97,7 +101,7 @@ impl Connection {
             return Err(Failure::usage(what).because("it is not a regular file"));
         }
         // The warnings about the file were shown when the command began.
-        let token = api_token(file, true)?;
+        let token = TokenSource::File(file.clone()).read(true)?;
         if token.expose_secret() == known.expose_secret() {
             return Ok(false);
         }
@@ -230,22 +234,71 @@ fn credentials_in_environment() -> Result<String, Failure> {
     })
 }
 
-/// Reads the API token in a file, without the line break that editors leave.
-pub(crate) fn api_token(file: &Path, quiet: bool) -> Result<SecretString, Failure> {
-    let failure = |what| {
-        Failure::new(Exit::Credentials, what)
-            .next("--api-token-file takes a file that holds only the API token")
+/// Returns where the API token is, if it is not in the environment itself.
+fn api_token_file(global: &Global) -> Result<Option<TokenSource>, Failure> {
+    if let Some(file) = &global.api_token_file {
+        return Ok(Some(TokenSource::of(file.clone())));
+    }
+    let Some(file) = env::var_os(API_TOKEN_FILE).filter(|file| !file.is_empty()) else {
+        return Ok(None);
     };
-    let text = credential::read(file, quiet).map_err(|error| {
-        failure(format!("can't read the API token from {}", file.display())).because(error)
-    })?;
-    let token = text.trim_end();
-    match api_credential_fault(token) {
-        Some(fault) => Err(failure(format!(
-            "the API token in {} {fault}",
-            file.display()
-        ))),
-        None => Ok(SecretString::from(token)),
+    match [API_TOKEN, API_KEY, EMAIL]
+        .into_iter()
+        .find(|name| is_set(name))
+    {
+        Some(other) => Err(Failure::new(
+            Exit::Credentials,
+            format!("both {API_TOKEN_FILE} and {other} are set"),
+        )
+        .next("unset one of them, or use --api-token-file, which replaces both")),
+        None => Ok(Some(TokenSource::of(file.into()))),
+    }
+}
+
+/// Where the API token is read from.
+#[derive(Debug)]
+enum TokenSource {
+    Stdin,
+    File(PathBuf),
+}
+
+impl TokenSource {
+    fn of(file: PathBuf) -> Self {
+        match file.as_os_str() == "-" {
+            true => Self::Stdin,
+            false => Self::File(file),
+        }
+    }
+
+    /// Reads the API token, without the line break that editors leave.
+    fn read(&self, quiet: bool) -> Result<SecretString, Failure> {
+        let failure = |what| {
+            Failure::new(Exit::Credentials, what).next(format!(
+                "--api-token-file and {API_TOKEN_FILE} take a file that holds only the API token, or - \
+                 for standard input"
+            ))
+        };
+        let (text, from) = match self {
+            Self::Stdin => (credential::read_stdin(), "standard input".to_owned()),
+            Self::File(file) => (credential::read(file, quiet), file.display().to_string()),
+        };
+        let text = text.map_err(|error| {
+            failure(format!("can't read the API token from {from}")).because(error)
+        })?;
+        let token = text.trim_end();
+        match api_credential_fault(token) {
+            Some(fault) => Err(failure(format!("{self} {fault}"))),
+            None => Ok(SecretString::from(token)),
+        }
+    }
+}
+
+impl std::fmt::Display for TokenSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Stdin => f.write_str("the API token on standard input"),
+            Self::File(file) => write!(f, "the API token in {}", file.display()),
+        }
     }
 }
 

@@ -1,10 +1,11 @@
 //! Credentials as people paste them, and the files that hold them.
 
 use std::fs::File;
-use std::io::{self, Read as _};
+use std::io::{self, IsTerminal as _, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
+use rustix::fs::StatVfsMountFlags;
 use zeroize::Zeroizing;
 
 use crate::output;
@@ -26,15 +27,43 @@ const HEADERS: [&str; 5] = [
 pub(crate) fn read(path: &Path, quiet: bool) -> io::Result<Zeroizing<String>> {
     let file = File::open(path)?;
     let metadata = file.metadata()?;
-    if metadata.is_file() && metadata.mode() & OTHERS_MAY_READ != 0 && !quiet {
-        output::remark(format!(
-            "other users can read {}; run: chmod o-r {}",
-            path.display(),
-            output::quoted(&path.to_string_lossy())
-        ));
+    let user = rustix::process::geteuid().as_raw();
+    if !quiet && metadata.is_file() && needs_chmod(metadata.mode(), metadata.uid() == user) {
+        // A secret that an orchestrator mounts stays as it is mounted.
+        let is_read_only = rustix::fs::fstatvfs(&file)
+            .is_ok_and(|system| system.f_flag.contains(StatVfsMountFlags::RDONLY));
+        if !is_read_only {
+            output::remark(format!(
+                "other users can read {} (mode {:04o}); run: chmod o-r {}",
+                path.display(),
+                metadata.mode() & 0o7777,
+                output::quoted(&path.to_string_lossy())
+            ));
+        }
     }
+    bounded(file)
+}
+
+/// Reads credentials from standard input.
+pub(crate) fn read_stdin() -> io::Result<Zeroizing<String>> {
+    let stdin = io::stdin();
+    match stdin.is_terminal() {
+        // It would show what is typed.
+        true => Err(io::Error::other(
+            "it is a terminal, and not a pipe or a file",
+        )),
+        false => bounded(stdin.lock()),
+    }
+}
+
+/// Whether others may read the file, and the user can change that. A group was chosen.
+fn needs_chmod(mode: u32, is_own: bool) -> bool {
+    is_own && mode & OTHERS_MAY_READ != 0
+}
+
+fn bounded(source: impl io::Read) -> io::Result<Zeroizing<String>> {
     let mut text = Zeroizing::new(String::new());
-    file.take(MAX_FILE_LEN + 1).read_to_string(&mut text)?;
+    source.take(MAX_FILE_LEN + 1).read_to_string(&mut text)?;
     if text.len() as u64 > MAX_FILE_LEN {
         return Err(io::Error::new(
             io::ErrorKind::FileTooLarge,
@@ -100,6 +129,19 @@ fn begins_with_assignment(value: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_an_own_file_that_all_can_read_needs_a_chmod() {
+        for (mode, is_own, needs) in [
+            (0o644, true, true),
+            (0o604, true, true),
+            (0o640, true, false),
+            (0o600, true, false),
+            (0o644, false, false),
+        ] {
+            assert_eq!(needs_chmod(mode, is_own), needs, "{mode:o} {is_own}");
+        }
+    }
 
     #[test]
     fn what_is_pasted_along_is_named_and_the_value_is_not() {

@@ -4,7 +4,9 @@
 mod support;
 
 use std::fs::{self, Permissions};
+use std::io::{Seek as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
+use std::process::Command;
 
 use cf_service_tokens_simulator::{SeedApiToken, Simulator};
 use support::{ID, Ran, World, answering, command, known_token};
@@ -69,17 +71,112 @@ fn a_pasted_credential_is_pointed_out_and_not_sent() {
 fn a_token_file_that_others_can_read_is_mentioned() {
     let world = World::new();
     fs::write(world.path("token"), world.simulator.api_token()).unwrap();
-    for (mode, quiet, is_mentioned) in [
-        (0o644, "-v", true),
-        (0o644, "-q", false),
-        (0o640, "-v", false),
-        (0o600, "-v", false),
+    for (mode, quiet, mentioned) in [
+        (0o644, "-v", Some("(mode 0644)")),
+        (0o604, "-v", Some("(mode 0604)")),
+        (0o644, "-q", None),
+        (0o640, "-v", None),
+        (0o600, "-v", None),
     ] {
         fs::set_permissions(world.path("token"), Permissions::from_mode(mode)).unwrap();
         let ran = world.run(&["list", quiet, "--api-token-file", "token"]);
         assert_eq!(ran.code, Some(0), "{}", ran.shown());
-        let said = "other users can read token; run: chmod o-r token";
-        assert_eq!(ran.stderr.contains(said), is_mentioned, "{}", ran.shown());
+        let said = ran.stderr.lines().find(|line| line.contains("chmod"));
+        let expected = mentioned
+            .map(|mode| format!("note: other users can read token {mode}; run: chmod o-r token"));
+        assert_eq!(said, expected.as_deref(), "{}", ran.shown());
+    }
+}
+
+/// Runs a command with this text on standard input.
+fn piped(command: &mut Command, text: &str) -> Ran {
+    let mut input = tempfile::tempfile().unwrap();
+    input.write_all(text.as_bytes()).unwrap();
+    input.rewind().unwrap();
+    Ran::of(command.stdin(input))
+}
+
+#[test]
+fn the_api_token_comes_from_standard_input() {
+    let world = World::new();
+    let token = format!("{}\n", world.simulator.api_token());
+    let run = |arguments: &[&str], text: &str| {
+        let mut command = world.command();
+        // The option replaces it.
+        command.env("CLOUDFLARE_API_TOKEN", "wrong");
+        piped(
+            command.args(arguments).args(["--api-token-file", "-"]),
+            text,
+        )
+    };
+    assert_eq!(run(&["list"], &token).code, Some(0));
+    let refused = run(&["list"], "wrong");
+    let said = "the API token on standard input";
+    assert!(refused.stderr.contains(said), "{}", refused.shown());
+
+    let sent = world.simulator.requests().len();
+    let long = "x".repeat(64 * 1024 + 1);
+    for (text, said) in [
+        ("", "the API token on standard input is empty"),
+        ("a token", "contains a space"),
+        (&long, "it is larger than the 65536 bytes"),
+    ] {
+        let ran = run(&["list"], text);
+        assert_eq!(ran.code, Some(3), "{}", ran.shown());
+        assert!(ran.stderr.contains(said), "{}", ran.shown());
+    }
+    // Nothing is left to answer a question with.
+    let ran = run(&["delete", ID], &format!("{token}y\n"));
+    assert_ne!(ran.code, Some(0), "{}", ran.shown());
+    let ran = run(&["delete", ID], &token);
+    assert_eq!(ran.code, Some(2), "{}", ran.shown());
+    assert!(ran.stderr.contains("--yes"), "{}", ran.shown());
+    assert_eq!(world.simulator.requests().len(), sent);
+    assert_eq!(run(&["delete", ID, "--yes"], &token).code, Some(0));
+}
+
+#[test]
+fn a_variable_names_the_file_of_the_api_token() {
+    let world = World::new();
+    fs::write(world.path("right"), world.simulator.api_token()).unwrap();
+    fs::write(world.path("wrong"), "wrong").unwrap();
+    let run = |variables: &[(&str, &str)], arguments: &[&str]| {
+        let mut list = world.command();
+        list.env_remove("CLOUDFLARE_API_TOKEN")
+            .envs(variables.iter().copied());
+        Ran::of(list.args(["list", "-q"]).args(arguments))
+    };
+    let file = "CLOUDFLARE_API_TOKEN_FILE";
+    assert_eq!(run(&[(file, "right")], &[]).code, Some(0));
+    // The option takes precedence.
+    let option = ["--api-token-file", "right"];
+    assert_eq!(run(&[(file, "wrong")], &option).code, Some(0));
+    let both = [(file, "wrong"), ("CLOUDFLARE_API_TOKEN", "wrong")];
+    assert_eq!(run(&both, &option).code, Some(0));
+    // An empty variable counts as unset.
+    let token = ("CLOUDFLARE_API_TOKEN", world.simulator.api_token());
+    assert_eq!(run(&[(file, ""), token], &[]).code, Some(0));
+    assert_eq!(
+        run(&[(file, "right"), ("CLOUDFLARE_API_TOKEN", "")], &[]).code,
+        Some(0)
+    );
+
+    let ran = run(&[(file, "wrong")], &[]);
+    assert_eq!(ran.code, Some(3), "{}", ran.shown());
+    assert!(
+        ran.stderr.contains("the API token in wrong"),
+        "{}",
+        ran.shown()
+    );
+    assert_shown!("file-missing", run(&[(file, "none")], &[]).shown());
+    assert_shown!(
+        "file-and-token",
+        run(&[(file, "right"), token], &[]).shown()
+    );
+    for other in ["CLOUDFLARE_API_KEY", "CLOUDFLARE_EMAIL"] {
+        let ran = run(&[(file, "right"), (other, "x")], &[]);
+        assert_eq!(ran.code, Some(3), "{}", ran.shown());
+        assert!(ran.stderr.contains(other), "{}", ran.shown());
     }
 }
 

@@ -189,10 +189,10 @@ fn a_watch_reads_its_api_token_again() {
     let file = world.path("api-token");
     std::fs::write(&file, "revoked").unwrap();
     let mut watch = world.command();
-    watch.env_remove("CLOUDFLARE_API_TOKEN");
     watch
-        .args(["renew", "--watch", "--api-token-file"])
-        .arg(&file);
+        .env_remove("CLOUDFLARE_API_TOKEN")
+        .env("CLOUDFLARE_API_TOKEN_FILE", &file)
+        .args(["renew", "--watch"]);
     let mut watching = Running::start(&mut watch);
     assert!(watching.line().contains("stopped early"));
     // While the API refuses it, a new one is noticed at once.

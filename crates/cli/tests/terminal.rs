@@ -202,3 +202,16 @@ fn a_rotate_that_may_still_arrive_is_waited_for() {
     assert!(text.contains("had no effect"), "{text}");
     assert!(world.opens(&read(&world.path("secret"))), "{text}");
 }
+
+#[test]
+fn an_api_token_is_not_typed_where_it_would_be_seen() {
+    let world = World::new();
+    let mut list = world.command();
+    list.args(["list", "--api-token-file", "-"]);
+    let shown = plain(&on_a_terminal(100, &mut list));
+    assert!(
+        shown.contains("it is a terminal, and not a pipe"),
+        "{shown}"
+    );
+    assert!(world.simulator.requests().is_empty());
+}
