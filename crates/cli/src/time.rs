@@ -5,15 +5,19 @@ use std::time::Duration;
 use cf_service_tokens::{GoDuration, TokenDuration};
 use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
 
-/// The date in UTC and how far off it is, such as `2026-12-15 in 21 days`; with
-/// the time of day where the day alone says too little.
+/// The date in UTC and how far off it is, such as `2026-12-15 in 21 days`.
 pub(crate) fn date_and_distance(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
-    let from_now = at - now;
-    let format = match from_now.abs() < TimeDelta::hours(48) {
+    format!("{} {}", date(at, now), distance(at - now))
+}
+
+/// The date in UTC, such as `2026-12-15`; with the time of day where the day alone says
+/// too little.
+pub(crate) fn date(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
+    let format = match (at - now).abs() < TimeDelta::hours(48) {
         true => "%Y-%m-%d %H:%M",
         false => "%Y-%m-%d",
     };
-    format!("{} {}", at.format(format), distance(from_now))
+    at.format(format).to_string()
 }
 
 /// How far off something is, to the nearest unit that matters: `in 21 days`,

@@ -74,7 +74,9 @@ pub(crate) async fn report(
                 problem: None,
                 tokens: tokens
                     .iter()
-                    .map(|(token, decision)| page::Token::new(token, *decision))
+                    .map(|(token, decision)| {
+                        page::Token::new(token, policy.due_at(token), *decision)
+                    })
                     .collect(),
             };
             html::write(file, output, &report)

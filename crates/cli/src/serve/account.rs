@@ -7,7 +7,7 @@ use cf_service_tokens::renewal::{
     Decision, RenewalEvent, RenewalOutcome, RenewalPolicy, SkipReason, TokenRenewal, WatchEvent,
 };
 use cf_service_tokens::{AccountId, ServiceToken};
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
 use super::Moment;
 use super::health::Pulse;
@@ -56,8 +56,6 @@ enum Key {
 #[derive(Debug)]
 struct Listed {
     token: page::Token,
-    /// How long before its expiry the token falls due.
-    window: Option<TimeDelta>,
     /// In which pass it was listed last.
     pass: u64,
 }
@@ -128,11 +126,7 @@ impl Account {
         };
         self.listed += 1;
         let listed = Listed {
-            token: page::Token::new(token, decision),
-            window: token
-                .expires_at
-                .zip(self.policy.due_at(token))
-                .map(|(end, due)| end - due),
+            token: page::Token::new(token, self.policy.due_at(token), decision),
             pass: self.pass,
         };
         self.tokens.insert(key, listed);
@@ -143,15 +137,20 @@ impl Account {
         let Some(listed) = key.and_then(|key| self.tokens.get_mut(&key)) else {
             return;
         };
+        let token = &mut listed.token;
         match &renewal.outcome {
             RenewalOutcome::Renewed { expires_at } => {
-                listed.token.expires_at = Some(*expires_at);
-                listed.token.decision = Decision::Skip(SkipReason::NotDue);
+                // The token falls due as long before its expiry as before.
+                let moved = token.expires_at.map(|before| *expires_at - before);
+                let due_at = token.due_at.zip(moved);
+                token.due_at = due_at.and_then(|(due_at, by)| due_at.checked_add_signed(by));
+                token.expires_at = Some(*expires_at);
+                token.decision = Decision::Skip(SkipReason::NotDue);
             }
             RenewalOutcome::Failed { error } => {
-                listed.token.problem = Some(format!("failed: {}", with_causes(error)));
+                token.problem = Some(format!("renewal failed: {}", with_causes(error)));
             }
-            outcome => listed.token.problem = Some(outcome.to_string()),
+            outcome => token.problem = Some(outcome.to_string()),
         }
     }
 
@@ -170,7 +169,7 @@ impl Account {
             Some(Expiry {
                 id,
                 name,
-                due_at: listed.window.map(|window| expires_at - window),
+                due_at: token.due_at,
                 expires_at,
             })
         })

@@ -1,15 +1,14 @@
 //! The tokens of an account as one page of HTML.
 //!
-//! The page holds all that it needs: styles, a small script that filters and sorts,
-//! and the timelines as SVG. It reaches for nothing, and its Content Security Policy
-//! forbids that it could. Without the script it can be read all the same.
+//! The page holds all that it needs, its style sheet and the timelines as SVG. It loads
+//! nothing and runs nothing, and its Content Security Policy forbids both.
 
 mod assets;
 mod markup;
-mod standing;
 #[cfg(test)]
 mod tests;
 mod timeline;
+mod verdict;
 
 use std::time::Duration;
 
@@ -17,11 +16,13 @@ use cf_service_tokens::ServiceToken;
 use cf_service_tokens::renewal::Decision;
 use chrono::{DateTime, Utc};
 
+use crate::records::State;
+
 /// The content of a page: the tokens of an account at one moment.
 pub(crate) struct Report {
     /// The account's id.
     pub(crate) account: String,
-    /// The time that the page speaks of as now.
+    /// When the page is made: states and distances are as of then.
     pub(crate) time: DateTime<Utc>,
     /// When the tokens were listed; `None` if they never were.
     pub(crate) listed_at: Option<DateTime<Utc>>,
@@ -48,6 +49,10 @@ pub(crate) struct Token {
     pub(crate) expires_at: Option<DateTime<Utc>>,
     /// Whether the token never expires.
     pub(crate) never_expires: bool,
+    /// When the token falls due, if it ever does.
+    pub(crate) due_at: Option<DateTime<Utc>>,
+    /// When the token was last used; `None` if it never was, or if the API did not say.
+    pub(crate) last_seen_at: Option<DateTime<Utc>>,
     /// The decision about the token.
     pub(crate) decision: Decision,
     /// Why the token was not renewed although it should have been, in words.
@@ -55,8 +60,12 @@ pub(crate) struct Token {
 }
 
 impl Token {
-    /// A token as it was listed, and what is to be done with it.
-    pub(crate) fn new(token: &ServiceToken, decision: Decision) -> Self {
+    /// Creates a token as it was listed, with when it falls due and the decision about it.
+    pub(crate) fn new(
+        token: &ServiceToken,
+        due_at: Option<DateTime<Utc>>,
+        decision: Decision,
+    ) -> Self {
         let never_expires = token.never_expires();
         Self {
             id: token.id.clone(),
@@ -65,13 +74,34 @@ impl Token {
             // With `forever` it may be any time, and means nothing.
             expires_at: token.expires_at.filter(|_| !never_expires),
             never_expires,
+            due_at,
+            last_seen_at: token.last_seen_at,
             decision,
             problem: None,
         }
     }
+
+    /// The token's state at `now`, which may be later than the decision.
+    pub(super) fn state(&self, now: DateTime<Utc>) -> State {
+        State::decided(self.decision, self.expires_at, now)
+    }
+
+    fn needs_attention(&self, now: DateTime<Utc>) -> bool {
+        self.problem.is_some()
+            || matches!(
+                self.state(now),
+                State::Expired | State::Unknown | State::Due
+            )
+    }
 }
 
-/// The page, as a document of HTML.
+/// Returns the verdict on the tokens in one line, such as
+/// `1 expired, 3 due, the next in 19 hours`.
+pub(crate) fn verdict(report: &Report) -> String {
+    verdict::verdict(report)
+}
+
+/// Returns the page as an HTML document.
 pub(crate) fn html(report: &Report) -> String {
     markup::document(report).into_string()
 }

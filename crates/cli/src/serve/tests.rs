@@ -366,7 +366,7 @@ async fn failures_are_counted_by_reason_and_shown() {
     assert_eq!(values(&metrics, "last_success"), ["_timestamp_seconds 0"]);
     let page = world.server.get("/").await.body;
     assert!(
-        page.contains("Needs attention") && page.contains("503"),
+        page.contains("; 2 not renewed</h1>") && page.contains("503"),
         "{page}"
     );
 
@@ -375,7 +375,7 @@ async fn failures_are_counted_by_reason_and_shown() {
     let metrics = world.metrics().await;
     assert_eq!(values(&metrics, "renewals_total"), [" 2"]);
     assert_ne!(values(&metrics, "last_success"), ["_timestamp_seconds 0"]);
-    assert!(!world.server.get("/").await.body.contains("Needs attention"));
+    assert!(!world.server.get("/").await.body.contains("not renewed"));
 }
 
 #[tokio::test]

@@ -29,7 +29,11 @@ pub(super) fn write(file: &Path, output: &Output, report: &page::Report) -> Resu
         Failure::usage(format!("can't write the page to {}", file.display())).because(error)
     })?;
     if output.is_table() && !output.quiet {
-        output::progress(&format!("wrote {}", file.display()));
+        output::progress(&format!(
+            "wrote {}: {}",
+            file.display(),
+            page::verdict(report)
+        ));
     }
     Ok(())
 }

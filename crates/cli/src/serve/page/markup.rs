@@ -1,30 +1,48 @@
 //! The page's elements.
 
-use std::collections::BTreeMap;
-
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::assets::{ICON, SCRIPT, STYLE, content_security_policy};
-use super::standing::{Standing, detail};
+use cf_service_tokens::renewal::{Decision, SkipReason};
+
+use super::assets::{ICON, STYLE, content_security_policy};
 use super::timeline::Axis;
+use super::verdict::verdict;
 use super::{Report, Token};
+use crate::output::printable;
+use crate::records::State;
 use crate::time;
+
+/// A token with what the page says of it at the report's time.
+struct Row<'a> {
+    token: &'a Token,
+    state: State,
+    needs_attention: bool,
+}
 
 /// The whole document.
 pub(super) fn document(report: &Report) -> Markup {
-    let mut tokens: Vec<(&Token, Standing)> = report
+    let mut rows: Vec<Row<'_>> = report
         .tokens
         .iter()
-        .map(|token| (token, Standing::of(token, report.time)))
+        .map(|token| Row {
+            token,
+            state: token.state(report.time),
+            needs_attention: token.needs_attention(report.time),
+        })
         .collect();
-    tokens.sort_by_key(|(token, _)| {
-        // An unknown expiry may be soon, so it comes first; tokens that never expire come last.
-        let expiry = (token.never_expires, token.expires_at);
-        (expiry, &token.name, &token.id)
+    rows.sort_by_key(|row| {
+        let Token {
+            expires_at,
+            name,
+            id,
+            ..
+        } = row.token;
+        (!row.needs_attention, row.state, expires_at, name, id)
     });
     let expiries = report.tokens.iter().filter_map(|token| token.expires_at);
     let axis = Axis::new(report.time, report.window, expiries);
+    let verdict = verdict(report);
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -34,177 +52,182 @@ pub(super) fn document(report: &Report) -> Markup {
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 meta name="referrer" content="no-referrer";
-                title { "Service tokens of " (report.account) }
+                title { (verdict) " · Service tokens of " (printable(&report.account)) }
                 // In the page, so that no browser asks a server for one.
                 link rel="icon" href=(ICON);
                 style { (PreEscaped(STYLE)) }
             }
             body {
                 (definitions(&axis))
-                (header(report))
+                (header(report, &verdict, &rows))
                 main {
                     @if let Some(problem) = &report.problem {
-                        p class="problem" role="alert" { bdi { (problem) } }
+                        p class="problem" role="alert" { bdi { (printable(problem)) } }
                     }
-                    @if tokens.is_empty() && report.problem.is_some() {
-                        p class="empty" { "No service tokens are known." }
-                    } @else if tokens.is_empty() {
-                        p class="empty" { "This account has no service tokens." }
-                    } @else {
-                        (toolbar(&tokens))
-                        (table(report, &axis, &tokens))
-                        p class="empty" id="none" hidden { "No matching tokens." }
+                    @if !rows.is_empty() {
+                        (table(report, &axis, &rows))
                         (legend(report))
                     }
                 }
-                script { (PreEscaped(SCRIPT)) }
             }
         }
     }
 }
 
-fn header(report: &Report) -> Markup {
+fn header(report: &Report, verdict: &str, rows: &[Row<'_>]) -> Markup {
+    // The rows that need attention come first, the worst at the top.
+    let worst = rows.first().filter(|row| row.needs_attention);
     html! {
-        header {
-            h1 { "Service tokens" }
+        header class=[worst.map(|row| row.state.as_str())] {
+            h1 { (verdict) }
             dl {
-                div { dt { "Account" } dd { code { (report.account) } } }
+                div { dt { "Account" } dd { code { (printable(&report.account)) } } }
                 @if let Some(listed_at) = report.listed_at {
-                    div { dt { "As of" } dd { (time(listed_at)) } }
+                    div { dt { "As of" } dd { (minute(listed_at)) } }
                 }
                 @if let Some(next_pass) = report.next_pass {
-                    div { dt { "Next pass" } dd { (time(next_pass)) } }
+                    div { dt { "Next pass" } dd { (minute(next_pass)) } }
                 }
-                div { dt { "Due" } dd { (time::length(report.window)) " before they expire" } }
+                div { dt { "Due" } dd { (time::length(report.window)) " before expiry" } }
+            }
+            @if !rows.is_empty() { (reference(report)) }
+        }
+    }
+}
+
+/// States from when the distances on the page count, since a page may be read much later.
+fn reference(report: &Report) -> Markup {
+    let is_as_of = |listed_at| report.time - listed_at < TimeDelta::minutes(1);
+    html! {
+        p class="reference" {
+            "Distances such as “in 3 days” count from "
+            @if report.listed_at.is_some_and(is_as_of) {
+                "then."
+            } @else {
+                (minute(report.time)) ", when this page was made."
             }
         }
     }
 }
 
-fn time(time: DateTime<Utc>) -> Markup {
+fn minute(at: DateTime<Utc>) -> Markup {
     html! {
-        time datetime=(machine(time)) { (time::minute(time)) }
+        time datetime=(machine(at)) { (time::minute(at)) }
     }
 }
 
 /// A time as HTML has it.
-fn machine(time: DateTime<Utc>) -> String {
-    time.to_rfc3339_opts(SecondsFormat::Secs, true)
+fn machine(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
-/// How many tokens there are of each state. With the script, these are buttons
-/// that show those alone.
-fn toolbar(tokens: &[(&Token, Standing)]) -> Markup {
-    let mut counts: BTreeMap<Standing, i64> = BTreeMap::new();
-    for (_, state) in tokens {
-        *counts.entry(*state).or_default() += 1;
-    }
-    let all: i64 = counts.values().sum();
-    html! {
-        section class="toolbar" aria-label="Filter" {
-            div class="states" role="group" aria-label="State" {
-                button type="button" data-state="" aria-pressed="true" disabled {
-                    b { (grouped(all)) } " All"
-                }
-                @for state in Standing::ALL {
-                    @if let Some(count) = counts.get(&state) {
-                        button type="button" class=(state.class()) data-state=(state.class())
-                            aria-pressed="false" disabled {
-                            b { (grouped(*count)) } " " (state.word())
-                        }
-                    }
-                }
-            }
-            div class="search" hidden {
-                label for="search" { "Name or id" }
-                input id="search" type="search" autocomplete="off" spellcheck="false"
-                    placeholder="Find by name or id";
-                output for="search" aria-live="polite" {}
-            }
-        }
-    }
-}
-
-fn table(report: &Report, axis: &Axis, tokens: &[(&Token, Standing)]) -> Markup {
-    let heading = |key: &str, words: &str, sort: Option<&str>| {
+fn table(report: &Report, axis: &Axis, rows: &[Row<'_>]) -> Markup {
+    let heading = |column: &str, words: &str| {
         html! {
-            th role="columnheader" scope="col" class=(key) aria-sort=[sort] {
-                button type="button" data-sort=(key) disabled { (words) }
-            }
+            th role="columnheader" scope="col" class=(column) { (words) }
         }
     };
+    let (urgent, calm) = rows.split_at(rows.partition_point(|row| row.needs_attention));
     html! {
+        // The style sheet makes cards of the rows on a narrow screen, which would take away
+        // the roles that the elements have of themselves.
         table role="table" aria-label="Service tokens" {
             thead role="rowgroup" {
                 tr role="row" {
-                    (heading("name", "Token", None))
-                    (heading("state", "State", None))
+                    (heading("name", "Token"))
+                    (heading("state", "State"))
                     th role="columnheader" scope="col" class="life" {
                         span class="for-readers" { "Lifetime" }
-                        (scale(axis))
+                        (scale(report, axis))
                     }
-                    (heading("expires", "Expires", Some("ascending")))
+                    (heading("expires", "Expires"))
+                    (heading("seen", "Last seen"))
                 }
             }
-            tbody role="rowgroup" {
-                @for (token, state) in tokens {
-                    (row(report, axis, token, *state))
+            @for (group, rows) in [("urgent", urgent), ("calm", calm)] {
+                @if !rows.is_empty() {
+                    tbody role="rowgroup" class=(group) {
+                        @for row in rows { (table_row(report, axis, row)) }
+                    }
                 }
             }
         }
     }
 }
 
-fn row(report: &Report, axis: &Axis, token: &Token, state: Standing) -> Markup {
-    // As numbers that sort as the page does: unknown first, forever last.
-    let expires = match token.expires_at {
-        _ if token.never_expires => i64::MAX.to_string(),
-        Some(at) => at.timestamp().to_string(),
-        None => i64::MIN.to_string(),
-    };
+fn table_row(report: &Report, axis: &Axis, row: &Row<'_>) -> Markup {
+    let Row { token, state, .. } = row;
     html! {
-        tr role="row" class=(state.class()) data-state=(state.class()) data-expires=(expires) {
+        tr role="row" class=(state.as_str()) {
             th role="rowheader" scope="row" class="name" {
                 // A name may be written from right to left, and must not turn
                 // what stands beside it.
                 bdi class="title" {
                     @match &token.name {
-                        Some(name) if !name.trim().is_empty() => (name),
+                        Some(name) if !name.trim().is_empty() => (printable(name)),
                         _ => i { "no name" },
                     }
                 }
-                @if let Some(id) = &token.id { code { (id) } }
-            }
-            td role="cell" class="state" {
-                span class="badge" { (state.word()) }
-                @if let Some(detail) = detail(token, state) {
-                    bdi class="detail" { (detail) }
+                @if let Some(id) = &token.id {
+                    " "
+                    // The style sheet shows its beginning. A copy is the whole of it.
+                    code class="id" title=(printable(id)) { (printable(id)) }
                 }
             }
-            td role="cell" class="life" { (life(report, axis, token, state)) }
+            td role="cell" class="state" {
+                span class="badge" { (state) }
+                @if let Some(detail) = detail(token) {
+                    " "
+                    bdi class="detail" { (printable(&detail)) }
+                }
+            }
+            td role="cell" class="life" { (life(report, axis, row)) }
             td role="cell" class="expires" {
                 @if token.never_expires {
-                    span class="relative" { "never" }
+                    span class="date" { "never" }
                 } @else if let Some(at) = token.expires_at {
-                    span class="relative" { (time::distance(at - report.time)) }
+                    time class="date" datetime=(machine(at)) { (time::date(at, report.time)) }
                     " "
-                    time datetime=(machine(at)) { (at.format("%Y-%m-%d %H:%M")) }
+                    span class="distance" { (time::distance(at - report.time)) }
                 } @else {
-                    span class="relative" { "unknown" }
+                    span class="date" { "unknown" }
+                }
+            }
+            td role="cell" class="seen" {
+                @if let Some(at) = token.last_seen_at {
+                    time datetime=(machine(at)) title=(time::minute(at)) {
+                        (time::distance(at - report.time))
+                    }
+                } @else {
+                    "never"
                 }
             }
         }
     }
 }
 
+/// Returns why a token is not renewed, if its state does not say it.
+fn detail(token: &Token) -> Option<String> {
+    if let Some(problem) = &token.problem {
+        return Some(problem.clone());
+    }
+    match token.decision {
+        Decision::Unable(reason) => Some(reason.to_string()),
+        Decision::Skip(reason @ SkipReason::Expired) => Some(reason.to_string()),
+        _ => None,
+    }
+}
+
 /// The token's life on the axis.
-fn life(report: &Report, axis: &Axis, token: &Token, state: Standing) -> Markup {
+fn life(report: &Report, axis: &Axis, row: &Row<'_>) -> Markup {
+    let token = row.token;
     let (past, rest) = axis.life(token.created_at, token.expires_at);
     let is_over_before = token.expires_at.is_some_and(|at| axis.is_before(at));
+    let began_before = token.created_at.is_some_and(|at| axis.is_before(at));
     let goes_on = token.never_expires || token.expires_at.is_some_and(|at| axis.is_beyond(at));
     let is_unknown = token.expires_at.is_none() && !token.never_expires;
     html! {
-        svg role="img" class=(state.class()) {
+        svg role="img" {
             title { (story(report, token)) }
             use href="#axis" width="100%" height="100%" {}
             // From here on, heights count from the middle of the row.
@@ -213,22 +236,30 @@ fn life(report: &Report, axis: &Axis, token: &Token, state: Standing) -> Markup 
                     path class="over" d="M9-6 3 0l6 6" {}
                 } @else if is_unknown {
                     rect class="unknown" x=(percent(past.from)) width=(percent(100.0 - past.from))
-                        y="-5" height="10" rx="5" {}
+                        y="-4" height="8" rx="4" {}
                 } @else {
                     @if past.width() > 0.0 {
                         rect class="past" x=(percent(past.from)) width=(percent(past.width()))
-                            y="-4" height="8" rx="2" {}
+                            y="-3" height="6" rx="2" {}
                     }
                     @if rest.width() > 0.0 {
                         rect class="rest" x=(percent(rest.from)) width=(percent(rest.width()))
-                            y="-6" height="12" rx="2" {}
+                            y="-5" height="10" rx="2" {}
                     }
+                }
+                @if began_before && !is_over_before {
+                    path class="cut" d="M12-8H0V8h12l-5-8z" {}
+                    path class="arrow" d="M9-6h-4l-5 6 5 6h4l-5-6z" {}
                 }
                 @if goes_on {
                     svg x="100%" overflow="visible" {
-                        path class="on" d="M-12-8H0V8h-12l5-8z" {}
+                        path class="cut" d="M-12-8H0V8h-12l5-8z" {}
                         path class="arrow" d="M-9-6h4l5 6-5 6h-4l5-6z" {}
                     }
+                }
+                // Little may be left of a life that ends soon, so its end has a mark.
+                @if row.needs_attention && !is_over_before && !goes_on && !is_unknown {
+                    circle class="end" cx=(percent(rest.to)) r="6" {}
                 }
             }
         }
@@ -250,15 +281,15 @@ fn story(report: &Report, token: &Token) -> String {
             } else {
                 "expires"
             };
-            let relative = time::distance(at - report.time);
-            format!("{verb} {}, {relative}", time::minute(at))
+            format!("{verb} {}", time::minute(at))
         }
     };
     format!("{made}, {end}")
 }
 
-/// The dates along the axis.
-fn scale(axis: &Axis) -> Markup {
+/// The dates along the axis. The page's own time is a date too, since it may be read much
+/// later.
+fn scale(report: &Report, axis: &Axis) -> Markup {
     html! {
         svg class="scale" aria-hidden="true" {
             rect class="window" x=(percent(axis.window().from)) width=(percent(axis.window().width()))
@@ -268,7 +299,7 @@ fn scale(axis: &Axis) -> Markup {
                     text x=(percent(tick.at)) y="30" { (tick.label) }
                 }
             }
-            text class="now" x=(percent(axis.now())) y="14" { "now" }
+            text class="now" x=(percent(axis.now())) y="14" { (report.time.format("%-d %b")) }
         }
     }
 }
@@ -299,9 +330,12 @@ fn legend(report: &Report) -> Markup {
     html! {
         footer {
             p {
-                span class="swatch window" {}
-                " The window of " (time::length(report.window)) ": a token that expires in it is due. An arrow "
-                "means that a token's lifetime continues beyond the page. All times are UTC."
+                span class="chart" {
+                    span class="swatch window" {}
+                    " The window of " (time::length(report.window)) ": a token that expires in it is due. An arrow "
+                    "marks a lifetime that begins before the chart or ends after it. "
+                }
+                "All times are UTC."
             }
         }
     }
@@ -311,17 +345,4 @@ fn percent(at: f64) -> String {
     let rounded = format!("{at:.2}");
     let short = rounded.trim_end_matches('0').trim_end_matches('.');
     format!("{short}%")
-}
-
-/// A number with its thousands set apart, such as `1,000`.
-fn grouped(number: i64) -> String {
-    let digits = number.to_string();
-    let mut grouped = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
 }

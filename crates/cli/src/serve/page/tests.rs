@@ -8,6 +8,8 @@ use cf_service_tokens::{ServiceToken, TokenDuration};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{Report, Token, html};
+use crate::output::printable;
+use crate::records::State;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -29,12 +31,15 @@ fn noon() -> DateTime<Utc> {
 
 fn token(number: usize, name: &str, days: i64) -> ServiceToken {
     let mut token = ServiceToken::default();
-    token.id = Some(format!("f174e90a-fafe-4643-bbbc-{number:012}"));
+    let first = u32::try_from(number).unwrap().wrapping_mul(2_654_435_761);
+    token.id = Some(format!("{first:08x}-fafe-4643-bbbc-{number:012}"));
     token.name = Some(name.to_owned());
     token.duration = "8760h".parse().ok();
     token.enabled = Some(true);
     token.created_at = Some(noon() + TimeDelta::days((days - 365).min(-1)));
     token.expires_at = Some(noon() + TimeDelta::days(days));
+    let ago = TimeDelta::minutes(i64::try_from(number).unwrap().pow(2) * 10);
+    token.last_seen_at = (!number.is_multiple_of(4)).then_some(noon() - ago);
     token
 }
 
@@ -48,7 +53,7 @@ fn report(policy: &RenewalPolicy, tokens: &[ServiceToken]) -> Report {
         problem: None,
         tokens: tokens
             .iter()
-            .map(|token| Token::new(token, policy.decide(token, noon())))
+            .map(|token| Token::new(token, policy.due_at(token), policy.decide(token, noon())))
             .collect(),
     }
 }
@@ -91,7 +96,7 @@ fn of_every_kind() -> Report {
         .except(["left out", "left out and expired"]);
     let mut report = report(&policy, &tokens);
     if let Some(failed) = report.tokens.last_mut() {
-        failed.problem = Some("failed: the API answered HTTP 503 <busy>".to_owned());
+        failed.problem = Some("renewal failed: the API answered HTTP 503 <busy>".to_owned());
     }
     report
 }
@@ -121,11 +126,10 @@ fn of_tokens(count: usize) -> Report {
     report(&RenewalPolicy::new(), &tokens)
 }
 
-/// Returns the text of the page, without styles, script and drawings.
+/// Returns the text of a part of the page.
 fn text(page: &str) -> String {
     let mut text = String::new();
-    let mut rest = page.split_once("</style>").unwrap().1;
-    rest = rest.split_once("<script>").unwrap().0;
+    let mut rest = page;
     while let Some((before, after)) = rest.split_once('<') {
         text.push_str(before);
         text.push(' ');
@@ -145,10 +149,9 @@ fn the_page_of_a_small_account() {
         token(3, "Backup & more", 5),
     ];
     let page = html(&report(&RenewalPolicy::new(), &tokens));
-    // One element a line, and without what files of their own hold.
+    // One element a line, and without the style sheet, which has a file of its own.
     let page = page
         .replace(super::assets::STYLE, "(page.css)")
-        .replace(super::assets::SCRIPT, "(page.js)")
         .replace("><", ">\n<");
     let hash = |line: &str| line.contains("sha256-");
     let page: Vec<&str> = page.lines().filter(|line| !hash(line)).collect();
@@ -161,11 +164,7 @@ fn every_state_in_words() {
     let page = html(&report);
     let rows = page.split("<tr ").skip(2);
     let words: Vec<String> = rows
-        .map(|row| {
-            let row = row.split("</tr>").next().unwrap();
-            let row = format!("</style><{row}<script>");
-            text(&row)
-        })
+        .map(|row| text(&format!("<{}", row.split("</tr>").next().unwrap())))
         .collect();
     insta::assert_snapshot!(words.join("\n"));
 }
@@ -174,7 +173,7 @@ fn every_state_in_words() {
 fn no_name_becomes_markup() {
     let page = html(&of_hostile_names());
     for name in HOSTILE {
-        let escaped = name
+        let escaped = printable(name)
             .replace('&', "&amp;")
             .replace('<', "&lt;")
             .replace('>', "&gt;")
@@ -182,52 +181,131 @@ fn no_name_becomes_markup() {
         assert!(page.contains(&escaped), "{name}");
         assert!(!name.contains('<') || !page.contains(name), "{name}");
     }
-    assert_eq!(page.matches("<script").count(), 1);
+    let is_misleading = |c: char| c.is_control() || c == '\u{202e}' || c == '\u{2066}';
+    assert!(!page.replace('\n', "").contains(is_misleading));
+    assert_eq!(page.matches("<script").count(), 0);
     assert_eq!(page.matches("<h1").count(), 1);
     assert_eq!(page.matches("<tr ").count(), 1 + HOSTILE.len());
 }
 
-#[test]
-fn an_account_without_tokens_and_one_that_is_not_known() {
-    let mut empty = of_tokens(0);
-    assert!(text(&html(&empty)).contains("This account has no service tokens."));
-    empty.problem = Some("The tokens have not all been listed yet.".to_owned());
-    let page = text(&html(&empty));
-    assert!(page.contains("not all been listed yet"));
-    assert!(!page.contains("no service tokens here"), "nobody knows");
+/// Returns the page's heading.
+fn heading(report: &Report) -> String {
+    let page = html(report);
+    let (_, after) = page.split_once("<h1>").unwrap();
+    text(after.split_once("</h1>").unwrap().0)
 }
 
 #[test]
-fn the_first_to_expire_comes_first() {
+fn the_verdict_is_the_heading() {
+    let policy = RenewalPolicy::new();
+    let verdict = |days: &[i64]| {
+        let tokens: Vec<ServiceToken> = (1..)
+            .zip(days)
+            .map(|(number, days)| token(number, "x", *days))
+            .collect();
+        heading(&report(&policy, &tokens))
+    };
+    for (days, words) in [
+        (&[][..], "This account has no service tokens"),
+        (&[44], "The one token is fine; it is due on 2026-12-08"),
+        (
+            &[200, 44],
+            "All 2 tokens are fine; the next is due on 2026-12-08",
+        ),
+        (&[3, 44], "1 due, which expires in 3 days"),
+        (&[9, 3, 44], "2 due, the next in 3 days"),
+        (&[-3, 9, 3, 44], "1 expired, 2 due, the next in 3 days"),
+        (&[-3, -300, 44], "2 expired; the next is due on 2026-12-08"),
+        (&[-3], "1 expired"),
+        (
+            &[31],
+            "The one token is fine; it is due on 2026-11-25 12:00",
+        ),
+    ] {
+        assert_eq!(verdict(days), words);
+    }
+    assert_eq!(
+        heading(&of_every_kind()),
+        "2 expired, 3 unknown, 3 due, the next in 19 hours; 1 not renewed"
+    );
+    let mut thousand = of_tokens(1_000);
+    thousand
+        .tokens
+        .retain(|token| token.state(noon()) == State::Active);
+    let few = thousand.tokens.clone();
+    thousand.tokens.extend(few);
+    assert!(
+        heading(&thousand).starts_with("All 1,8"),
+        "{}",
+        heading(&thousand)
+    );
+}
+
+#[test]
+fn tokens_that_never_expire_or_are_disabled_need_no_attention() {
+    let mut forever = token(1, "forever", -3);
+    forever.duration = Some(TokenDuration::FOREVER);
+    let mut disabled = token(2, "disabled", -3);
+    disabled.enabled = Some(false);
+    let policy = RenewalPolicy::new().except(["left out"]);
+    let report = report(&policy, &[forever, disabled, token(3, "left out", 3)]);
+    assert_eq!(heading(&report), "All 3 tokens are fine");
+}
+
+#[test]
+fn an_account_that_is_not_known_is_not_called_empty() {
+    let mut unknown = of_tokens(0);
+    unknown.listed_at = None;
+    unknown.problem = Some("The tokens have not all been listed yet.".to_owned());
+    let page = text(&html(&unknown));
+    assert_eq!(heading(&unknown), "No service tokens are known yet");
+    assert!(page.contains("not all been listed yet") && !page.contains("As of"));
+}
+
+#[test]
+fn distances_count_from_a_time_that_the_page_states() {
+    let mut report = of_tokens(1);
+    let page = text(&html(&report));
+    assert!(
+        page.contains("As of 2026-11-24 12:00 UTC") && page.contains("count from then."),
+        "{page}"
+    );
+    // A watcher's page is made later than its tokens were listed.
+    report.time = noon() + TimeDelta::hours(5);
+    let page = text(&html(&report));
+    assert!(page.contains("As of 2026-11-24 12:00 UTC"), "{page}");
+    assert!(page.contains("count from 2026-11-24 17:00 UTC"), "{page}");
+}
+
+#[test]
+fn what_needs_attention_comes_first_and_then_the_first_to_expire() {
     let page = html(&of_every_kind());
     let places: Vec<usize> = [
-        "no expiry",
         "expired long ago",
-        "left out and expired",
         ">expired<",
+        "no expiry",
+        "unreadable",
+        "no id",
         "in hours",
         ">failed<",
-        "unreadable",
-        ">left out<",
-        ">due<",
-        "no id",
-        "disabled</bdi>",
+        "due</bdi>",
         "no name",
         ">well<",
         "five years",
         "forever</bdi>",
+        "disabled</bdi>",
+        "left out and expired",
+        ">left out<",
     ]
     .iter()
-    .map(|name| page.find(name).unwrap_or_else(|| panic!("no {name}")))
+    .map(|name| {
+        let body = page.find("<tbody").unwrap();
+        page[body..]
+            .find(name)
+            .unwrap_or_else(|| panic!("no {name}"))
+    })
     .collect();
     assert!(places.is_sorted(), "{places:?}");
-}
-
-#[test]
-fn a_thousand_tokens_are_all_there() {
-    let page = html(&of_tokens(1_000));
-    assert_eq!(page.matches("<tr ").count(), 1_001);
-    assert!(text(&page).contains("1,000 All"));
 }
 
 #[test]
@@ -235,6 +313,7 @@ fn odd_times_and_windows_are_drawn() {
     let mut far = token(1, "far", 1);
     far.expires_at = Some(DateTime::<Utc>::MAX_UTC);
     far.created_at = Some(DateTime::<Utc>::MIN_UTC);
+    far.last_seen_at = Some(DateTime::<Utc>::MAX_UTC);
     let mut backwards = token(2, "backwards", 20);
     backwards.created_at = Some(noon() + TimeDelta::days(40));
     for window in [
@@ -256,12 +335,34 @@ fn odd_times_and_windows_are_drawn() {
 }
 
 #[test]
-fn another_shards_tokens_are_left_out() {
+fn another_shards_tokens_are_excluded() {
     let tokens: Vec<ServiceToken> = (0..40).map(|number| token(number, "x", 300)).collect();
     let policy = RenewalPolicy::new().shard(Shard::new(0, 2).unwrap());
     let page = text(&html(&report(&policy, &tokens)));
-    assert!(page.contains("Excluded belongs to another shard"));
-    assert!(page.contains("Well"));
+    assert!(page.contains(" excluded "));
+    assert!(page.contains(" active "));
+}
+
+/// A watcher's page, hours after a pass that could not list the tokens.
+fn of_an_outage() -> Report {
+    let mut report = of_tokens(10);
+    report.time = noon() + TimeDelta::hours(5);
+    report.next_pass = Some(noon() + TimeDelta::hours(6));
+    report.problem = Some(
+        "The last pass, at 2026-11-24 16:00 UTC, stopped early: could not connect to \
+         api.cloudflare.com:443: Connection refused (os error 111)"
+            .to_owned(),
+    );
+    report
+}
+
+/// Ten tokens that need no attention.
+fn of_ten() -> Report {
+    let mut report = of_tokens(11);
+    report
+        .tokens
+        .retain(|token| token.state(noon()) == State::Active);
+    report
 }
 
 /// Writes the pages that `tests/page/run.sh` opens in a browser.
@@ -272,9 +373,11 @@ fn writes_pages() {
     let pages = [
         ("none", of_tokens(0)),
         ("one", of_tokens(1)),
+        ("ten", of_ten()),
+        ("outage", of_an_outage()),
         ("every-kind", of_every_kind()),
         ("hostile", of_hostile_names()),
-        ("thousand", of_tokens(1_000)),
+        ("two-hundred", of_tokens(200)),
     ];
     for (name, report) in pages {
         std::fs::write(format!("{directory}/{name}.html"), html(&report)).unwrap();

@@ -1,0 +1,67 @@
+//! The verdict on the tokens: how many need attention, and when the next one will.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+
+use super::{Report, Token};
+use crate::records::State;
+use crate::time;
+
+/// Returns the verdict in one line, such as `1 expired, 3 due, the next in 19 hours`.
+pub(super) fn verdict(report: &Report) -> String {
+    let now = report.time;
+    let all = match report.tokens.len() {
+        0 if report.problem.is_some() => return "No service tokens are known yet".to_owned(),
+        0 => return "This account has no service tokens".to_owned(),
+        1 => "The one token is fine".to_owned(),
+        count => format!("All {} tokens are fine", grouped(count)),
+    };
+    let mut counts: BTreeMap<State, usize> = BTreeMap::new();
+    for token in report.tokens.iter().filter(|t| t.needs_attention(now)) {
+        *counts.entry(token.state(now)).or_default() += 1;
+    }
+    let in_state = |(state, count): (&State, &usize)| format!("{} {state}", grouped(*count));
+    let mut parts: Vec<String> = counts.iter().map(in_state).collect();
+    let first = |state, time: fn(&Token) -> Option<DateTime<Utc>>| {
+        let tokens = report.tokens.iter().filter(|t| t.state(now) == state);
+        tokens.filter_map(time).min()
+    };
+    let first_due = first(State::Due, |token| token.expires_at);
+    if let Some(expires_at) = first_due {
+        let which = match counts.get(&State::Due) {
+            Some(1) => "which expires",
+            _ => "the next",
+        };
+        parts.push(format!("{which} {}", time::distance(expires_at - now)));
+    }
+    let mut verdict = match parts.is_empty() {
+        true => all,
+        false => parts.join(", "),
+    };
+    let next_due = first(State::Active, |token| token.due_at);
+    if let (None, Some(due_at)) = (first_due, next_due) {
+        let which = match report.tokens.len() {
+            1 => "it",
+            _ => "the next",
+        };
+        verdict += &format!("; {which} is due on {}", time::date(due_at, now));
+    }
+    match report.tokens.iter().filter(|t| t.problem.is_some()).count() {
+        0 => verdict,
+        not_renewed => format!("{verdict}; {} not renewed", grouped(not_renewed)),
+    }
+}
+
+/// A number with its thousands set apart, such as `1,000`.
+fn grouped(number: usize) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
