@@ -6,6 +6,7 @@ mod create;
 mod delete;
 mod each;
 mod enable;
+mod help;
 mod issue;
 mod journal;
 mod list;
@@ -41,12 +42,14 @@ pub(crate) enum Command {
     Verify(verify::Verify),
     /// List, finish or discard an interrupted `create` or `rotate`
     Journal(journal::JournalArguments),
-    /// Run a simulator of Cloudflare's API to try the command on
+    /// Run a simulator of Cloudflare's API, to try the command without an account
     Simulate(simulate::Simulate),
-    /// Print the completions for a shell
+    /// Print the script that completes commands and options in a shell
     Completions(completions::Completions),
     /// Print the manual page, or write one for each command
     Man(man::Man),
+    /// Print the help of a command, or of the common options
+    Help(help::Help),
 }
 
 /// The commands that call the API.
@@ -54,8 +57,16 @@ pub(crate) enum Command {
 pub(crate) enum AccountCommand {
     /// List service tokens and their expiry
     List(list::List),
+    /// Show upcoming expirations, soonest first
+    Report(report::Report),
     /// Show every detail of one token
     Show(show::Show),
+    /// Renew all due tokens
+    Renew(Renew),
+    /// Move the expiry of tokens to a year from now; their secrets stay the same
+    Refresh(each::Tokens),
+    /// Give a token a new secret, and store it in --secret-to
+    Rotate(rotate::Rotate),
     /// Create a token, and store its secret in --secret-to
     Create(create::Create),
     /// Change a token's name or duration, or when its old secret expires
@@ -66,14 +77,6 @@ pub(crate) enum AccountCommand {
     Disable(each::Tokens),
     /// Delete tokens
     Delete(delete::Delete),
-    /// Move the expiry of tokens to a year from now; their secrets stay the same
-    Refresh(each::Tokens),
-    /// Give a token a new secret, and store it in --secret-to
-    Rotate(rotate::Rotate),
-    /// Renew all due tokens
-    Renew(Renew),
-    /// Show upcoming expirations, soonest first
-    Report(report::Report),
 }
 
 /// Carries the command out.
@@ -88,6 +91,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Simulate(arguments) => simulate::simulate(&output, &arguments).await,
         Command::Completions(arguments) => completions::completions(&output, &arguments),
         Command::Man(arguments) => man::man(&output, &arguments),
+        Command::Help(arguments) => help::help(&output, &arguments),
         Command::OnAccount(command) => on_account(&global, journal, output, command).await,
     }
 }

@@ -20,15 +20,14 @@ mod signal;
 mod time;
 mod tracing;
 
+use std::env;
 use std::process::ExitCode;
-
-use clap::Parser as _;
 
 use crate::arguments::Arguments;
 use crate::failure::{Exit, Failure};
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = arguments::parse(env::args_os()).unwrap_or_else(|error| error.exit());
     if arguments.global.verbose {
         tracing::to_stderr();
     }

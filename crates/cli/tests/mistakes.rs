@@ -204,7 +204,6 @@ fn values_that_can_not_be_read() {
         &["renew", "--watch", "--output", "json"],
         &["report", "--output", "xml"],
         &["verify", "--url", "http://app.example.com"],
-        &["simulate", "--listen", "0.0.0.0:0"],
         &["journal", "finish", "rotate-x"],
         &["--account", "../x", "list"],
         &["frobnicate"],
@@ -214,6 +213,52 @@ fn values_that_can_not_be_read() {
         assert_eq!(ran.code, Some(2), "{arguments:?}: {}", ran.shown());
         assert_eq!(ran.stdout, "", "{arguments:?}");
         assert!(!ran.stderr.is_empty());
+    }
+}
+
+#[test]
+fn a_mistyped_command_line_gets_advice_that_makes_sense() {
+    for (line, tip) in [
+        ("lst", "tip: a similar command exists: `list`"),
+        ("rm x", "tip: a similar command exists: `delete`"),
+        ("journal lst", "tip: a similar command exists: `list`"),
+        (
+            "frobnicate",
+            "tip: `cf-service-tokens help` lists the commands",
+        ),
+        (
+            "help rotat",
+            "error: there is no command `rotat`; a similar command exists: `rotate`",
+        ),
+        (
+            "renew --witin 3d",
+            "tip: a similar option exists: `--within`",
+        ),
+        ("list --json", "tip: use `-o json`"),
+        ("delete x --force", "tip: use `--yes`"),
+        ("refresh x --force", ""),
+        ("list --state expired", ""),
+        (
+            "show x --within 3d",
+            "tip: `--within` is an option of `report` and `renew`",
+        ),
+        (
+            "completions bash --account x",
+            "tip: `completions` has no use for `--account`",
+        ),
+        ("man -o json", "tip: `man` has no use for `-o`"),
+        (
+            "--account x completions bash",
+            "error: `completions` has no use for `--account`",
+        ),
+        ("list -o jsn", "tip: a similar value exists: 'json'"),
+    ] {
+        let ran = Ran::of(command().args(line.split(' ')));
+        assert_eq!(ran.code, Some(2), "{line}: {}", ran.shown());
+        assert!(ran.stderr.contains(tip), "{line}: {}", ran.shown());
+        if tip.is_empty() {
+            assert!(!ran.stderr.contains("tip:"), "{line}: {}", ran.shown());
+        }
     }
 }
 
@@ -349,7 +394,7 @@ fn an_address_is_asked_for_in_its_form() {
     for address in ["localhost:9464", ":9464", "9464", "127.0.0.1"] {
         let renew = &["renew", "--watch", "--listen", address][..];
         for arguments in [renew, &["simulate", "--listen", address]] {
-            let ran = simulated(arguments);
+            let ran = Ran::of(command().args(arguments));
             assert_eq!(ran.code, Some(2), "{}", ran.shown());
             assert!(
                 ran.stderr.contains("such as 127.0.0.1:9464"),

@@ -3,12 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use clap::Parser as _;
 use clap::error::ErrorKind;
 
-use super::Arguments;
-
-const NAME: &str = "cf-service-tokens";
+use super::{Format, NAME, definition, parse};
 
 /// The files that tell people what to type; none in the published package.
 fn files() -> Vec<PathBuf> {
@@ -63,7 +60,15 @@ fn words(rest: &str) -> Vec<String> {
         .replace("{{ $labels.id }}", "1")
         .replace("COMMAND", "list");
     let sentence = rest.split(". ").next().unwrap_or_default();
-    sentence.split_whitespace().map(str::to_owned).collect()
+    // What stands in quotes is one word.
+    let mut words = Vec::new();
+    for (at, part) in sentence.split('\'').enumerate() {
+        match at % 2 {
+            0 => words.extend(part.split_whitespace().map(str::to_owned)),
+            _ => words.push(part.to_owned()),
+        }
+    }
+    words
 }
 
 /// A container's `args` in a manifest.
@@ -81,7 +86,7 @@ fn container_arguments(text: &str) -> Vec<Vec<String>> {
 
 fn fault(arguments: &[String]) -> Option<String> {
     let line = std::iter::once(NAME).chain(arguments.iter().map(String::as_str));
-    let error = Arguments::try_parse_from(line).err()?;
+    let error = parse(line).err()?;
     let is_answer = matches!(
         error.kind(),
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
@@ -122,4 +127,107 @@ fn a_command_line_that_can_not_be_parsed_is_noticed() {
     );
     let is_fault: Vec<bool> = found.iter().map(|line| fault(line).is_some()).collect();
     assert_eq!(is_fault, [true, true, false, false]);
+}
+
+/// The common options, as they are typed.
+const COMMON: [&[&str]; 8] = [
+    &["--account", "a"],
+    &["--api-token-file", "f"],
+    &["--output", "json"],
+    &["--simulate"],
+    &["--quiet"],
+    &["--verbose"],
+    &["--deadline", "1m"],
+    &["--journal", "j"],
+];
+
+/// Each command with the arguments that it must have, and the initials of the common options
+/// that it takes.
+const COMMANDS: [(&[&str], &str); 19] = [
+    (&["list"], "aaosqvdj"),
+    (&["report"], "aaosqvdj"),
+    (&["show", "t"], "aaosqvdj"),
+    (&["renew"], "aaosqvdj"),
+    (&["refresh", "t"], "aaosqvdj"),
+    (&["rotate", "t", "--secret-to", "s"], "aaosqvdj"),
+    (&["create", "t", "--secret-to", "s"], "aaosqvdj"),
+    (&["update", "t", "--name", "n"], "aaosqvdj"),
+    (&["enable", "t"], "aaosqvdj"),
+    (&["disable", "t"], "aaosqvdj"),
+    (&["delete", "t"], "aaosqvdj"),
+    (&["verify", "--url", "u"], "  osqv  "),
+    (&["journal"], "  o q  j"),
+    (&["journal", "list"], "  o q  j"),
+    (&["journal", "finish", "e"], "  o q  j"),
+    (&["simulate"], "    q   "),
+    (&["completions", "bash"], "        "),
+    (&["man"], "        "),
+    (&["help"], "        "),
+];
+
+#[test]
+fn a_command_refuses_the_options_that_it_would_ignore() {
+    let tried: Vec<&str> = COMMANDS.iter().map(|(line, _)| line[0]).collect();
+    for command in definition().get_subcommands() {
+        assert!(
+            tried.contains(&command.get_name()),
+            "{}",
+            command.get_name()
+        );
+    }
+    for (command, taken) in COMMANDS {
+        for (option, initial) in COMMON.into_iter().zip(taken.chars()) {
+            for line in [[option, command].concat(), [command, option].concat()] {
+                let answer = parse([&[NAME], &line[..]].concat());
+                assert_eq!(answer.is_ok(), initial != ' ', "{line:?}: {answer:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_common_option_counts_before_and_after_the_command() {
+    for line in [
+        [
+            "--account",
+            "a",
+            "-q",
+            "-o",
+            "json",
+            "list",
+            "--journal",
+            "j",
+        ],
+        [
+            "-o",
+            "json",
+            "--quiet",
+            "list",
+            "--account",
+            "a",
+            "--journal",
+            "j",
+        ],
+        [
+            "list",
+            "--journal",
+            "j",
+            "--account",
+            "a",
+            "-o",
+            "json",
+            "-q",
+        ],
+    ] {
+        let global = parse([&[NAME], &line[..]].concat()).unwrap().global;
+        assert_eq!(global.account.as_deref(), Some("a"), "{line:?}");
+        assert_eq!(global.output, Format::Json, "{line:?}");
+        assert_eq!(global.journal, Some(PathBuf::from("j")), "{line:?}");
+        assert!(global.quiet && !global.verbose, "{line:?}");
+    }
+    // The last word counts, as with most commands.
+    let global = parse([NAME, "-o", "json", "list", "-o", "jsonl"])
+        .unwrap()
+        .global;
+    assert_eq!(global.output, Format::Jsonl);
 }

@@ -22,7 +22,7 @@ const READ_DEADLINE: Duration = Duration::from_secs(10);
 
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
-Example:
+Examples:
   cf-service-tokens create deploy --duration 90d --secret-to env-file:deploy.env")]
 pub(crate) struct Create {
     /// The display name of the token

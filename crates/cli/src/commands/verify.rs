@@ -30,6 +30,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const MAX_PAUSE: Duration = Duration::from_secs(5);
 
 #[derive(Args, Debug)]
+#[command(override_usage = "cf-service-tokens verify [OPTIONS] --url <URL>")]
 #[command(after_long_help = "\
 The command first sends a request without the token, and sends the token only if Access
 answers that one. It follows no redirect.
