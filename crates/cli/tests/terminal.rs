@@ -10,7 +10,7 @@ use std::io::{Read as _, Write as _};
 use std::process::{Command, Stdio};
 
 use cf_service_tokens_simulator::{Fault, Injection, Operation, SeedToken, Simulator};
-use chrono::TimeDelta;
+use chrono::{TimeDelta, Utc};
 use nix::pty::{Winsize, openpty};
 use support::{ID, World, command, read};
 
@@ -214,4 +214,40 @@ fn an_api_token_is_not_typed_where_it_would_be_seen() {
         "{shown}"
     );
     assert!(world.simulator.requests().is_empty());
+}
+
+#[test]
+fn an_entry_is_discarded_only_if_somebody_says_so() {
+    let world = World::new();
+    let rotate = ["rotate", ID, "--secret-to", "command:exit 7"];
+    assert_eq!(world.run(&rotate).code, Some(1));
+    let entry = format!("rotate-{ID}");
+    for (answer, is_done) in [("n\n", false), ("y\n", true)] {
+        let mut discard = world.command();
+        discard.args(["journal", "discard", &entry]);
+        let shown = plain(&typing(answer, 200, &mut discard));
+        let question = format!(
+            "Discard the rotate of \"Grafana scraper\" ({entry}, started just now)? Its new secret is \
+             deleted for good. [y/N]"
+        );
+        assert!(shown.contains(&question), "{shown}");
+        assert_eq!(world.journal_text().is_empty(), is_done, "{shown}");
+    }
+}
+
+#[test]
+fn each_token_to_delete_is_shown_with_its_name_id_and_last_use() {
+    let used = Utc::now() - TimeDelta::days(2);
+    let known = support::known_token().last_seen_at(used);
+    let other = SeedToken::new("etl\u{1b}[2J").id("other");
+    let world = World::with(Simulator::builder().token(known).token(other));
+    let mut delete = world.command();
+    delete.args(["delete", ID, "etl\u{1b}[2J", "Grafana scraper"]);
+    let shown = typing("n\n", 200, &mut delete);
+    let question = format!(
+        "  \"Grafana scraper\" ({ID}, last seen 2 days ago)\r\n  \"etl\\u{{1b}}[2J\" (other, never \
+         seen)\r\nDelete these 2 tokens? They cannot be restored. [y/N] "
+    );
+    assert!(shown.contains(&question), "{shown:?}");
+    assert_eq!(world.simulator.tokens().len(), 2);
 }

@@ -9,7 +9,7 @@ use crate::commands::confirm;
 use crate::failure::{Exit, Failure};
 use crate::output::{self, Cell, Output};
 use crate::secret::journal::Journal;
-use crate::secret::record::{Answer, Operation, Record};
+use crate::secret::record::{Answer, Operation, Record, Run};
 use crate::secret::recover;
 use crate::secret::sink::{API_CREDENTIALS, Sink};
 use crate::time;
@@ -101,13 +101,26 @@ async fn finish(
 
 fn discard(journal: &Journal, output: &Output, name: &str, yes: bool) -> Result<Exit, Failure> {
     let record = journal.find(name)?;
-    let question = match record.run().is_some_and(|run| run.answer.is_some()) {
-        true => "This deletes the secret in the entry for good. Discard it?",
-        false => "The call may still take effect. Discard the entry?",
-    };
-    confirm::ask(question, yes)?;
+    if let Some(run) = record.run() {
+        confirm::ask(&question(&record, run), yes)?;
+    }
     recover::discard(record)?;
     settled(output, name, "discarded")
+}
+
+fn question(record: &Record, run: &Run) -> String {
+    let intent = &run.intent;
+    let consequence = match run.answer {
+        Some(Answer::Secret(_)) => "Its new secret is deleted for good.",
+        Some(Answer::Kept) => "Its response, which may hold a new secret, is deleted for good.",
+        None => "Its call may still take effect.",
+    };
+    format!(
+        "Discard {} ({}, started {})? {consequence}",
+        intent.named(),
+        record.name,
+        time::distance(intent.started_at - Utc::now())
+    )
 }
 
 fn settled(output: &Output, name: &str, words: &str) -> Result<Exit, Failure> {

@@ -107,8 +107,8 @@ impl Delivery {
             .because(error)
             .next(format!(
                 "the secret is safe in the journal; fix the sink, or give another one with \
-                 --secret-to, and run: cf-service-tokens journal finish {}",
-                record.name
+                 --secret-to, and run: {}",
+                record.command("finish")
             ))),
             (Err(noted), Err(error)) => Err(Failure::new(
                 Exit::Failed,
@@ -116,7 +116,7 @@ impl Delivery {
             )
             .because(noted)
             .because(error)
-            .next(recover::advice_for_lost(&record.name, intent))),
+            .next(recover::advice_for_lost(&record, intent))),
             (_, Ok(())) => {
                 record
                     .settle(intent.old_secret_valid_until)
@@ -127,8 +127,8 @@ impl Delivery {
                     )
                     .because(error)
                     .next(format!(
-                        "remove the entry: cf-service-tokens journal discard {}",
-                        record.name
+                        "remove the entry: {}",
+                        record.command("discard")
                     ))
                     })?;
                 Ok(answer.token().clone())
@@ -197,7 +197,7 @@ fn failed(mut record: Record, intent: &Intent, error: &Error) -> Failure {
         Some(body) if !body.is_empty() && (is_success || names_secret(body)) => {
             kept(record, intent, body, failure)
         }
-        _ => failure.next(recover::advice_for_lost(&record.name, intent)),
+        _ => failure.next(recover::advice_for_lost(&record, intent)),
     }
 }
 
@@ -221,13 +221,13 @@ fn kept(mut record: Record, intent: &Intent, body: &[u8], mut failure: Failure) 
     match record.note_answer(body) {
         Ok(()) => failure.next(format!(
             "the response may hold a new secret; the journal keeps it, readable only by its \
-             owner: {}; then run: cf-service-tokens journal discard {}",
+             owner: {}; then run: {}",
             record.show_answer(),
-            record.name
+            record.command("discard")
         )),
         Err(lost) => failure
             .because(format!("can't save the response: {lost}"))
-            .next(recover::advice_for_lost(&record.name, intent)),
+            .next(recover::advice_for_lost(&record, intent)),
     }
 }
 
@@ -253,7 +253,7 @@ async fn until_second<T>(
 
 fn interrupted(record: &Record, intent: &Intent) -> Failure {
     Failure::new(Exit::Failed, "interrupted before the API's response")
-        .next(recover::advice_for_lost(&record.name, intent))
+        .next(recover::advice_for_lost(record, intent))
 }
 
 fn unwritable(record: &Record, error: &io::Error) -> Failure {

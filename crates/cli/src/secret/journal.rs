@@ -1,6 +1,7 @@
 //! The directory with the records of `create` and `rotate`, one file per token.
 
 use std::env;
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,6 +12,7 @@ use tempfile::TempDir;
 
 use crate::arguments::Global;
 use crate::failure::{Exit, Failure};
+use crate::output;
 use crate::secret::file;
 use crate::secret::record::Record;
 
@@ -87,6 +89,11 @@ impl Journal {
         &self.directory
     }
 
+    /// Returns the shell's command that lists the entries.
+    pub(crate) fn command(&self) -> String {
+        command("", &self.directory)
+    }
+
     /// Locks the record of this name, and creates it if there is none.
     pub(crate) fn lock(&self, name: &RecordName) -> Result<Record, Failure> {
         file::create_directory(&self.directory)
@@ -99,7 +106,7 @@ impl Journal {
     pub(crate) fn find(&self, name: &str) -> Result<Record, Failure> {
         let none = || {
             Failure::usage(format!("the journal has no entry {name:?}"))
-                .next("`cf-service-tokens journal` lists the entries")
+                .next(format!("`{}` lists the entries", self.command()))
         };
         let name = RecordName::parse(name).ok_or_else(none)?;
         if !self.path(&name).exists() {
@@ -188,13 +195,37 @@ impl Journal {
     }
 }
 
+/// Returns the shell's command that does something with a journal. Only the journal of
+/// the user needs no option: another shell may lack the variables of this process.
+pub(super) fn command(arguments: &str, directory: &Path) -> String {
+    let command = format!("cf-service-tokens journal{arguments}");
+    let directory = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
+    match users_directory() {
+        Some(users) if users == directory => command,
+        _ => format!(
+            "{command} --journal {}",
+            output::quoted(&directory.to_string_lossy())
+        ),
+    }
+}
+
 /// Returns where programs keep what must outlive them.
 fn default_directory() -> Option<PathBuf> {
-    let set = |name| env::var_os(name).filter(|value| !value.is_empty());
     // A service's own, of which systemd may name several.
-    if let Some(directories) = set("STATE_DIRECTORY") {
-        return env::split_paths(&directories).find(|directory| directory.is_absolute());
+    match set("STATE_DIRECTORY") {
+        Some(directories) => {
+            env::split_paths(&directories).find(|directory| directory.is_absolute())
+        }
+        None => users_directory(),
     }
+}
+
+fn set(name: &str) -> Option<OsString> {
+    env::var_os(name).filter(|value| !value.is_empty())
+}
+
+/// Returns where programs of this user do.
+fn users_directory() -> Option<PathBuf> {
     let state = set("XDG_STATE_HOME")
         .map(PathBuf::from)
         // As its specification says.

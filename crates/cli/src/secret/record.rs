@@ -17,8 +17,9 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use crate::output;
 use crate::secret::file::{self, Replacement};
-use crate::secret::journal::RecordName;
+use crate::secret::journal::{self, RecordName};
 use crate::secret::sink::IssuedSecret;
 
 /// The room that is taken for the answer before the call, so that a full disk can't
@@ -61,6 +62,16 @@ pub(crate) struct Intent {
 }
 
 impl Intent {
+    /// Returns the operation and its token, such as `the rotate of "deploy"`.
+    pub(crate) fn named(&self) -> String {
+        let operation = match self.operation {
+            Operation::Create => "create",
+            Operation::Rotate => "rotate",
+        };
+        let token = self.name.as_deref().or(self.token_id.as_deref());
+        format!("the {operation} of {:?}", token.unwrap_or("-"))
+    }
+
     /// Returns until when the old secret works, if no later call changes that: to the end
     /// of its grace period, but no longer than the token. `None` if it does not.
     pub(crate) fn old_secret_works_until(&self) -> Option<DateTime<Utc>> {
@@ -192,6 +203,12 @@ impl Record {
         file::directory(&self.path)
     }
 
+    /// Returns the shell's command that does something with the entry of the journal, such
+    /// as `finish`.
+    pub(crate) fn command(&self, verb: &str) -> String {
+        journal::command(&format!(" {verb} {}", self.name), self.directory())
+    }
+
     /// Returns the run that is not settled.
     pub(crate) fn run(&self) -> Option<&Run> {
         self.content.run.as_ref()
@@ -209,7 +226,11 @@ impl Record {
         // An answer that was cut off has no line that announces it.
         let is_announced = lines.next().is_some_and(|line| line.starts_with(ANSWER));
         let first = 2 + usize::from(is_announced) + usize::from(self.content.grace.is_some());
-        format!("tail -n +{first} {}", self.path.display())
+        let path = std::path::absolute(&self.path).unwrap_or_else(|_| self.path.clone());
+        format!(
+            "tail -n +{first} {}",
+            output::quoted(&path.to_string_lossy())
+        )
     }
 
     /// Records what is about to be done. When this returns, it is on disk, with room for

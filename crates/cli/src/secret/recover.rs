@@ -10,7 +10,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::connection::Connection;
 use crate::failure::{Exit, Failure};
 use crate::output;
-use crate::secret::journal::{Journal, RecordName};
+use crate::secret::journal::Journal;
 use crate::secret::reading::{self, Reading};
 use crate::secret::record::{Answer, Intent, Operation, Record, Run};
 use crate::secret::sink::Sink;
@@ -29,9 +29,7 @@ pub(crate) fn tell(journal: &Journal) {
             )),
         };
         if let Some(words) = words {
-            output::remark(format!(
-                "{words}; `cf-service-tokens journal` says what to do"
-            ));
+            output::remark(format!("{words}; `{}` says what to do", journal.command()));
         }
     }
 }
@@ -39,44 +37,39 @@ pub(crate) fn tell(journal: &Journal) {
 /// Describes an interrupted run.
 fn words(run: &Run) -> String {
     let intent = &run.intent;
-    let what = match intent.operation {
-        Operation::Create => "create of",
-        Operation::Rotate => "rotate of",
-    };
-    let token = intent.name.as_deref().or(intent.token_id.as_deref());
     let came = match &run.answer {
         Some(Answer::Secret(_)) => "its new secret is in the journal, but not yet in its sink",
         Some(Answer::Kept) => "its response is in the journal, but is not the documented one",
         None => "it may have been sent, and its response was lost",
     };
     format!(
-        "a {what} {:?}, started at {}, was interrupted: {came}",
-        token.unwrap_or("-"),
+        "{}, started at {}, was interrupted: {came}",
+        intent.named(),
         time::minute(intent.started_at)
     )
 }
 
 /// Returns what to do about an interrupted run.
 pub(crate) fn advice(record: &Record, run: &Run) -> String {
-    let name = &record.name;
     match &run.answer {
-        Some(Answer::Secret(_)) => format!("cf-service-tokens journal finish {name}"),
+        Some(Answer::Secret(_)) => record.command("finish"),
         Some(Answer::Kept) => format!(
-            "look for the secret in the response: {}; then run: cf-service-tokens journal discard \
-             {name}",
-            record.show_answer()
+            "look for the secret in the response: {}; then run: {}",
+            record.show_answer(),
+            record.command("discard")
         ),
-        None => advice_for_lost(name, &run.intent),
+        None => advice_for_lost(record, &run.intent),
     }
 }
 
 /// Returns what to do if a secret may have been made and lost.
-pub(crate) fn advice_for_lost(name: &RecordName, intent: &Intent) -> String {
+pub(crate) fn advice_for_lost(record: &Record, intent: &Intent) -> String {
     let after = intent.may_arrive_until.format("%H:%M:%S UTC");
     match intent.operation {
         Operation::Create => format!(
             "run the same create again after {after}: it checks whether the first one took effect \
-             (or check with cf-service-tokens list, then run: cf-service-tokens journal discard {name})"
+             (or check with cf-service-tokens list, then run: {})",
+            record.command("discard")
         ),
         Operation::Rotate => {
             let old = match intent.old_secret_works_until() {
@@ -133,19 +126,19 @@ fn require_unchanged(
         ),
         _ => "the API does not say when the token was last updated".to_owned(),
     };
-    let name = &record.name;
+    let discard = record.command("discard");
     let next = match intent.old_secret_works_until() {
         Some(at) => format!(
             "if it took effect, its new secret is lost, the old one works until {}, and another \
              rotate ends it at once. When the token's users are ready for a new secret, run: \
-             cf-service-tokens journal discard {name}, then rotate with --end-grace. To change \
+             {discard}; then rotate with --end-grace. To change \
              over slowly, create a second token",
             time::minute(at)
         ),
         None => format!(
             "if it took effect, its new secret is lost and the old one no longer works; `verify` \
              shows whether it does. When the token's users are ready for a new secret, run: \
-             cf-service-tokens journal discard {name}, then rotate again"
+             {discard}; then rotate again"
         ),
     };
     let started_at = time::minute(intent.started_at);
@@ -286,9 +279,9 @@ impl Namesakes {
         )
         .next(format!(
             "give that token a new secret: cf-service-tokens rotate {} --revoke-now \
-             --secret-to ...; then run: cf-service-tokens journal discard {}",
+             --secret-to ...; then run: {}",
             shown_id(token),
-            record.name
+            record.command("discard")
         )))
     }
 }
@@ -329,7 +322,11 @@ pub(crate) async fn finish(
             format!("could not store the secret in {sink}"),
         )
         .because(error)
-        .next("it is still in the journal; try again with another --secret-to")
+        .next(format!(
+            "it is still in the journal; fix the sink, or give another one with --secret-to, and \
+             run: {}",
+            record.command("finish")
+        ))
     })?;
     remove_leftover(&run.intent);
     let grace = run.intent.old_secret_valid_until;
