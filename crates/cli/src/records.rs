@@ -48,6 +48,16 @@ pub(crate) enum State {
 }
 
 impl State {
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Expired,
+        Self::Unknown,
+        Self::Due,
+        Self::Active,
+        Self::NeverExpires,
+        Self::Disabled,
+        Self::Excluded,
+    ];
+
     /// The state at `now`, with a window of 30 days.
     pub(crate) fn of(token: &ServiceToken, now: DateTime<Utc>) -> Self {
         let decision = RenewalPolicy::new().decide(token, now);

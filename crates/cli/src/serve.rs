@@ -34,8 +34,12 @@ pub(crate) struct Monitor {
 struct Shared {
     state: Arc<Mutex<Account>>,
     metrics: Metrics,
-    time: Box<dyn Fn() -> Moment + Send + Sync>,
+    calls: Calls,
+    time: Time,
 }
+
+/// The clocks.
+type Time = Arc<dyn Fn() -> Moment + Send + Sync>;
 
 /// A moment, by the two clocks that a machine has.
 #[derive(Clone, Copy, Debug)]
@@ -71,11 +75,13 @@ impl Monitor {
     ) -> Self {
         let state = Account::new(account, policy, window, time().elapsed);
         let state = Arc::new(Mutex::new(state));
+        let time: Time = Arc::new(time);
         Self {
             shared: Arc::new(Shared {
-                metrics: Metrics::new(&state, calls),
+                metrics: Metrics::new(&state, &time, calls.clone()),
                 state,
-                time: Box::new(time),
+                calls,
+                time,
             }),
         }
     }

@@ -13,6 +13,7 @@ use super::Moment;
 use super::health::Pulse;
 use super::page;
 use crate::failure::with_causes;
+use crate::records::State;
 use crate::time;
 
 /// The known state of the account and of the watcher.
@@ -175,25 +176,28 @@ impl Account {
         })
     }
 
-    /// Returns the number of tokens by decision and reason.
-    pub(super) fn decisions(&self) -> BTreeMap<(&'static str, &'static str), i64> {
-        let mut counts = BTreeMap::new();
+    /// Returns the number of tokens in each state at `now`.
+    pub(super) fn states(&self, now: DateTime<Utc>) -> BTreeMap<State, i64> {
+        let mut counts: BTreeMap<State, i64> = State::ALL.map(|state| (state, 0)).into();
         for listed in self.tokens.values() {
-            if let Some(words) = words(listed.token.decision) {
-                *counts.entry(words).or_default() += 1;
-            }
+            *counts.entry(listed.token.state(now)).or_default() += 1;
         }
         counts
     }
 
-    pub(super) fn page(&self, now: DateTime<Utc>) -> page::Report {
+    pub(super) fn page(&self, now: DateTime<Utc>, last_failure: Option<&str>) -> page::Report {
+        let mut problem = self.problem.clone();
+        // While the first pass retries, no report of a pass says why.
+        if let (Some(problem), None, Some(failure)) = (&mut problem, self.last_pass, last_failure) {
+            *problem += &format!(" The last request failed: {failure}");
+        }
         page::Report {
             account: self.account.clone(),
             time: now,
             listed_at: self.listed_at,
             next_pass: self.next_pass,
             window: self.window,
-            problem: self.problem.clone(),
+            problem,
             tokens: self
                 .tokens
                 .values()
@@ -215,14 +219,4 @@ fn is_looked_after(decision: Decision) -> bool {
                 | SkipReason::OtherShard
         )
     )
-}
-
-/// A decision and its reason, for a program.
-fn words(decision: Decision) -> Option<(&'static str, &'static str)> {
-    match decision {
-        Decision::Renew(reason) => Some(("renew", reason.as_str())),
-        Decision::Skip(reason) => Some(("skip", reason.as_str())),
-        Decision::Unable(reason) => Some(("unable", reason.as_str())),
-        _ => None,
-    }
 }

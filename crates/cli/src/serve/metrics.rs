@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use cf_service_tokens::renewal::{Decision, RenewalReport};
@@ -20,8 +20,8 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::account::Account;
-use super::lock;
-use crate::failure::Exit;
+use super::{Time, lock};
+use crate::failure::{Exit, with_causes};
 
 /// The prefix of all names.
 const PREFIX: &str = "cf_service_tokens";
@@ -54,6 +54,8 @@ pub(crate) struct Calls {
     waited: Family<Wait, Counter<f64, AtomicU64>>,
     /// When each waiting call began to wait. The sum is the same whichever of them ends.
     waiting: Arc<Mutex<HashMap<Wait, Vec<Duration>>>>,
+    /// Why the last attempt failed; `None` if it did not.
+    last_failure: Arc<Mutex<Option<String>>>,
     elapsed: Arc<dyn Fn() -> Duration + Send + Sync>,
 }
 
@@ -82,7 +84,7 @@ struct Wait {
 }
 
 impl Metrics {
-    pub(super) fn new(state: &Arc<Mutex<Account>>, calls: Calls) -> Self {
+    pub(super) fn new(state: &Arc<Mutex<Account>>, time: &Time, calls: Calls) -> Self {
         let renewals = Counter::default();
         let failures: Family<Failure, Counter> = Family::default();
         // Start at zero, so that the first failure is an increase.
@@ -94,7 +96,10 @@ impl Metrics {
             drop(failed_passes.get_or_create(&FailedPass { cause }));
         }
         let mut registry = Registry::with_prefix(PREFIX);
-        registry.register_collector(Box::new(OfState(Arc::clone(state))));
+        registry.register_collector(Box::new(OfState {
+            state: Arc::clone(state),
+            time: Arc::clone(time),
+        }));
         registry.register("renewals", "Renewed tokens", renewals.clone());
         registry.register(
             "failures",
@@ -186,8 +191,19 @@ impl Calls {
             waits: Family::default(),
             waited: Family::default(),
             waiting: Arc::default(),
+            last_failure: Arc::default(),
             elapsed: Arc::new(elapsed),
         }
+    }
+
+    /// Returns why the last attempt failed, if it did.
+    pub(super) fn last_failure(&self) -> Option<String> {
+        self.locked_failure().clone()
+    }
+
+    fn locked_failure(&self) -> MutexGuard<'_, Option<String>> {
+        let failure = self.last_failure.lock();
+        failure.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Counts an event of a call.
@@ -206,6 +222,7 @@ impl Calls {
                     status: status.or_else(kind).unwrap_or_default(),
                 };
                 self.requests.get_or_create(&request).inc();
+                *self.locked_failure() = error.map(|error| with_causes(error));
             }
             Event::WaitStarted { reason, .. } => {
                 let wait = Wait::of(*reason);
@@ -263,11 +280,14 @@ impl Format {
 
 /// The metrics of the state. Each scrape reads them, so that a deleted token leaves
 /// none.
-struct OfState(Arc<Mutex<Account>>);
+struct OfState {
+    state: Arc<Mutex<Account>>,
+    time: Time,
+}
 
 impl Collector for OfState {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let state = lock(&self.0);
+        let state = lock(&self.state);
         let seconds = Some(&Unit::Seconds);
         let mut expiries = gauge(
             &mut encoder,
@@ -295,11 +315,11 @@ impl Collector for OfState {
         let mut tokens = gauge(
             &mut encoder,
             "tokens",
-            "Tokens of the account, by decision and reason.",
+            "Tokens of the account, by state.",
             None,
         )?;
-        for ((decision, reason), count) in state.decisions() {
-            let labels = [("decision", decision), ("reason", reason)];
+        for (token_state, count) in state.states((self.time)().now) {
+            let labels = [("state", token_state.as_str())];
             ConstGauge::new(count).encode(tokens.encode_family(&labels)?)?;
         }
         let or_zero = |time: Option<DateTime<Utc>>| time.map_or(0, |time| time.timestamp());

@@ -107,7 +107,8 @@ pub(super) fn routes(monitor: Monitor, is_loopback: bool) -> Router {
 
 async fn report(State(monitor): State<Monitor>) -> Html<String> {
     let now = (monitor.shared.time)().now;
-    let report = lock(&monitor.shared.state).page(now);
+    let last_failure = monitor.shared.calls.last_failure();
+    let report = lock(&monitor.shared.state).page(now, last_failure.as_deref());
     Html(page::html(&report))
 }
 

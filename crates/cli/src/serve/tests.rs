@@ -512,8 +512,66 @@ async fn a_renewal_shows_before_the_pass_is_over() {
     }
     let metrics = world.metrics().await;
     assert_eq!(values(&metrics, "renewals_total"), [" 1"]);
-    let renewed = values(&metrics, "tokens{decision=\"skip\",reason=\"not_due\"}");
-    assert_eq!(renewed, [" 2"]);
+    assert_eq!(values(&metrics, "tokens{state=\"active\"}"), [" 2"]);
+}
+
+#[tokio::test]
+async fn the_states_are_those_of_the_page_at_the_time_of_the_scrape() {
+    let mut world = World::new(a_few_tokens(), &RenewalPolicy::new().except(["excluded"])).await;
+    world.simulator.inject(
+        Injection::new(Fault::Status(503))
+            .on(Operation::Refresh)
+            .always(),
+    );
+    world.pass().await;
+    let counts = |metrics: &[String]| values(metrics, "tokens").join("");
+    let before = [
+        r#"{state="active"} 1"#,
+        r#"{state="disabled"} 1"#,
+        r#"{state="due"} 1"#,
+        r#"{state="excluded"} 1"#,
+        r#"{state="expired"} 1"#,
+        r#"{state="never_expires"} 1"#,
+        r#"{state="unknown"} 0"#,
+    ];
+    assert_eq!(counts(&world.metrics().await), before.concat());
+    let page = world.server.get("/").await.body;
+    assert!(page.contains("<h1>1 expired, 1 due, which expires in 9 days"));
+
+    // The due token expires before the next pass is recorded.
+    world.clock.pass(Duration::from_secs(10 * 24 * 60 * 60));
+    let after = counts(&world.metrics().await);
+    assert!(after.contains(r#"{state="due"} 0"#) && after.contains(r#"{state="expired"} 2"#));
+    let page = world.server.get("/").await.body;
+    assert!(page.contains("<h1>2 expired; the next is due"), "{page}");
+}
+
+#[tokio::test]
+async fn the_page_says_why_the_first_pass_takes_so_long() {
+    let mut world = World::new(a_few_tokens(), &RenewalPolicy::new()).await;
+    world.simulator.inject(
+        Injection::new(Fault::Status(503))
+            .on(Operation::List)
+            .times(3),
+    );
+    // As the pass does, whose attempts are not over yet.
+    world.tokens.find("due").await.unwrap_err();
+    let page = world.server.get("/").await.body;
+    assert!(
+        page.contains("No service tokens are known yet</h1>"),
+        "{page}"
+    );
+    assert!(
+        page.contains("The last request failed: ") && page.contains("503"),
+        "{page}"
+    );
+
+    world.pass().await;
+    let page = world.server.get("/").await.body;
+    assert!(
+        !page.contains("failed") && !page.contains("role=\"alert\""),
+        "{page}"
+    );
 }
 
 /// Writes what `tests/metrics/run.sh` has Prometheus's own parsers read.
