@@ -7,7 +7,7 @@ use cf_service_tokens::{
     Client, Clock, CreateServiceToken, ErrorKind, ManualClock, RotateServiceToken,
     ServiceTokenCredentials, ServiceTokens, TokenDuration, UpdateServiceToken,
 };
-use cf_service_tokens_simulator::{SeedToken, Simulator};
+use cf_service_tokens_simulator::{Access, Rule, SeedPolicy, SeedToken, Simulator};
 use chrono::{DateTime, TimeDelta, Utc};
 
 /// A simulator with a clock that only the test moves.
@@ -173,10 +173,13 @@ async fn in_an_account() {
     assert_eq!(shortened.duration.as_ref().unwrap().as_str(), "60m");
     assert_eq!(shortened.expires_in(world.now()), Some(TimeDelta::hours(1)));
 
-    world.simulator.set_used_by_policy(&id, true).unwrap();
+    let account = world.simulator.account_id();
+    let policy = SeedPolicy::new("deploy").include(Rule::service_token(&id));
+    let named = Access::new().policy(policy);
+    world.simulator.set_access(account, named).unwrap();
     let error = tokens.delete(&id).await.unwrap_err();
     assert_eq!(error.api_errors()[0].code, 12139);
-    world.simulator.set_used_by_policy(&id, false).unwrap();
+    world.simulator.set_access(account, Access::new()).unwrap();
 
     let deleted = tokens.delete(&id).await.unwrap();
     assert_eq!(deleted.name.as_deref(), Some("deploy (old)"));

@@ -4,6 +4,7 @@ pub(crate) mod authentication;
 pub(crate) mod call;
 pub(crate) mod envelope;
 pub(crate) mod limits;
+pub(crate) mod neighbors;
 pub(crate) mod requests;
 
 use std::sync::Arc;
@@ -50,12 +51,32 @@ pub enum Operation {
     Refresh,
     /// `POST …/service_tokens/{id}/rotate`
     Rotate,
+    /// `GET /accounts`
+    ListAccounts,
+    /// `GET …/access/organizations`
+    GetOrganization,
+    /// `GET …/access/policies`
+    ListPolicies,
+    /// `GET …/access/groups`
+    ListGroups,
+    /// `GET …/access/apps`
+    ListApps,
+    /// `GET /user/tokens/verify` or `GET /accounts/{id}/tokens/verify`
+    VerifyApiToken,
 }
 
 impl Operation {
     /// Returns whether it changes anything, if it succeeds.
     pub(crate) fn is_change(self) -> bool {
-        !matches!(self, Self::List | Self::Get)
+        matches!(
+            self,
+            Self::Create | Self::Update | Self::Delete | Self::Refresh | Self::Rotate
+        )
+    }
+
+    /// Returns whether it is about the Access configuration of an account.
+    pub(crate) fn needs_access(self) -> bool {
+        !matches!(self, Self::ListAccounts | Self::VerifyApiToken)
     }
 }
 
@@ -82,12 +103,38 @@ fn api() -> Router<Arc<Shared>> {
         move || async move { Refusal::method_not_allowed(allow).into_response() }
     };
 
-    let tokens = format!("{API}/accounts/{{account_id}}/access/service_tokens");
+    let account = format!("{API}/accounts/{{account_id}}");
+    let tokens = format!("{account}/access/service_tokens");
     let token = format!("{tokens}/{{token_id}}");
     let read_write = only("GET, POST");
     let read_change = only("GET, PUT, DELETE");
+    let read = only("GET");
 
-    Router::new()
+    let mut router = Router::new();
+    for (path, operation) in [
+        (format!("{API}/accounts"), Operation::ListAccounts),
+        (
+            format!("{account}/access/organizations"),
+            Operation::GetOrganization,
+        ),
+        (
+            format!("{account}/access/policies"),
+            Operation::ListPolicies,
+        ),
+        (format!("{account}/access/groups"), Operation::ListGroups),
+        (format!("{account}/access/apps"), Operation::ListApps),
+        (
+            format!("{API}/user/tokens/verify"),
+            Operation::VerifyApiToken,
+        ),
+        (
+            format!("{account}/tokens/verify"),
+            Operation::VerifyApiToken,
+        ),
+    ] {
+        router = router.route(&path, get(on(operation)).head(read).fallback(read));
+    }
+    router
         .route(
             &tokens,
             get(on(Operation::List))
@@ -119,7 +166,7 @@ async fn count(
     mut request: Request,
     next: Next,
 ) -> Response<Body> {
-    let standing = shared.count_request();
+    let standing = shared.count_request(request.headers());
     request.extensions_mut().insert(standing);
     let mut response = next.run(request).await;
     // A lock-out begins with the answer.
@@ -140,7 +187,7 @@ async fn record(State(shared): State<Arc<Shared>>, request: Request, next: Next)
     let note = response.extensions_mut().remove::<Note>();
     let (account_id, operation, fault, changed) = match note {
         Some(note) => (
-            Some(mask(&note.account_id)),
+            note.account_id.as_deref().map(mask),
             Some(note.operation),
             note.fault,
             note.changed,

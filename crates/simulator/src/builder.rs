@@ -10,10 +10,11 @@ use crate::control::ControlPlane;
 use crate::request_log::{Listener, ReceivedRequest};
 use crate::shared::Shared;
 use crate::simulator::Simulator;
-use crate::start::{Drawn, Start};
+use crate::start::{Drawn, Start, invalid};
+use crate::state::access::Access;
 use crate::state::clock::Clock;
 use crate::state::sample;
-use crate::state::seed::{DEFAULT_TOKEN_LIMIT, SeedAccount, SeedToken};
+use crate::state::seed::{SeedAccount, SeedToken};
 
 /// A builder of a simulator: its tokens, its clock and the credentials that it accepts.
 ///
@@ -28,10 +29,9 @@ pub struct SimulatorBuilder {
     control_plane: Option<bool>,
     clock: Clock,
     seed: u64,
-    /// Of the first account.
-    tokens: Vec<SeedToken>,
+    /// The first account, but for its id.
+    account: SeedAccount,
     account_id: Option<String>,
-    token_limit: usize,
     more_accounts: Vec<SeedAccount>,
     api_token: Option<SeedApiToken>,
     more_api_tokens: Vec<SeedApiToken>,
@@ -58,9 +58,8 @@ impl SimulatorBuilder {
             control_plane: None,
             clock: Clock::new(Utc::now),
             seed: 0,
-            tokens: Vec::new(),
+            account: SeedAccount::new(String::new()),
             account_id: None,
-            token_limit: DEFAULT_TOKEN_LIMIT,
             more_accounts: Vec::new(),
             api_token: None,
             more_api_tokens: Vec::new(),
@@ -180,12 +179,14 @@ impl SimulatorBuilder {
     ///
     /// See the example of [`Simulator`].
     pub fn token(mut self, token: SeedToken) -> Self {
-        self.tokens.push(token);
+        self.account = self.account.token(token);
         self
     }
 
     /// Adds ten tokens like those of a real account: most are fine; others are due,
-    /// expired or disabled, never expire, or have an unreadable duration.
+    /// expired or disabled, never expire, or have an unreadable duration. Also names the
+    /// account, and replaces its [Access configuration](Self::access): policies, a group and
+    /// applications name some of the tokens, and the clean-up of inactive tokens is off.
     ///
     /// ```
     /// # use cf_service_tokens_simulator::Simulator;
@@ -197,7 +198,8 @@ impl SimulatorBuilder {
     /// # }
     /// ```
     pub fn believable_account(mut self) -> Self {
-        self.tokens.extend(sample::tokens());
+        self.account.tokens.extend(sample::tokens());
+        self.account = self.account.name(sample::NAME).access(sample::access());
         self
     }
 
@@ -217,8 +219,29 @@ impl SimulatorBuilder {
         self
     }
 
+    /// Sets the name of the first account, of 1 to 100 characters. The default is its id.
+    ///
+    /// ```
+    /// # use cf_service_tokens_simulator::Simulator;
+    /// let builder = Simulator::builder().account_name("Widget Corps");
+    /// ```
+    pub fn account_name(mut self, name: impl Into<String>) -> Self {
+        self.account = self.account.name(name);
+        self
+    }
+
+    /// Sets the Access configuration of the first account, or with `None` makes it one where
+    /// Access is not enabled: every call about its Access gets 403, code 9999.
+    ///
+    /// See the example of [`Access`].
+    pub fn access(mut self, access: impl Into<Option<Access>>) -> Self {
+        self.account = self.account.access(access);
+        self
+    }
+
     /// Adds another account beside the first one, which [`token`](Self::token),
-    /// [`account_id`](Self::account_id) and [`token_limit`](Self::token_limit) configure.
+    /// [`account_id`](Self::account_id), [`account_name`](Self::account_name),
+    /// [`access`](Self::access) and [`token_limit`](Self::token_limit) configure.
     ///
     /// See the example of [`SeedApiToken`].
     pub fn account(mut self, account: SeedAccount) -> Self {
@@ -287,7 +310,7 @@ impl SimulatorBuilder {
     /// # }
     /// ```
     pub fn token_limit(mut self, tokens: usize) -> Self {
-        self.token_limit = tokens;
+        self.account = self.account.token_limit(tokens);
         self
     }
 
@@ -349,8 +372,9 @@ impl SimulatorBuilder {
         self
     }
 
-    /// Enforces a rate limit: this number of requests in a window of this length, by the
-    /// simulator's clock. Beyond it every call is refused for as long as a window, with
+    /// Enforces a rate limit for each credential: this number of requests in a window of this
+    /// length, by the simulator's clock. Requests without valid credentials share one limit.
+    /// Beyond it every call is refused for as long as a window, with
     /// 429, code 971 and `Retry-After`. By default the headers report Cloudflare's limit,
     /// and nothing enforces it.
     ///
@@ -365,7 +389,8 @@ impl SimulatorBuilder {
     /// simulator.spend(100); // as another program would
     /// let account = format!("{}/accounts/{}", simulator.base_url(), simulator.account_id());
     /// let url = format!("{account}/access/service_tokens");
-    /// assert_eq!(reqwest::get(url).await?.status(), 429);
+    /// let request = reqwest::Client::new().get(url).bearer_auth(simulator.api_token());
+    /// assert_eq!(request.send().await?.status(), 429);
     /// # Ok(())
     /// # }
     /// ```
@@ -422,7 +447,8 @@ impl SimulatorBuilder {
     ///
     /// [`InvalidInput`](io::ErrorKind::InvalidInput) if an id isn't valid in a path, an
     /// id, Client ID or API token is duplicated, an API token names an account that
-    /// doesn't exist, a credential isn't a valid header value, or the window of the rate
+    /// doesn't exist, a rule or an application names something that doesn't, the name of an
+    /// account or the threshold of inactivity is out of range, a credential isn't a valid header value, or the window of the rate
     /// limit is shorter than a second;
     /// and the error of the system if the address is unavailable, such as
     /// [`AddrInUse`](io::ErrorKind::AddrInUse).
@@ -456,8 +482,7 @@ impl SimulatorBuilder {
 
         let mut accounts = vec![SeedAccount {
             id: self.account_id.unwrap_or(account_id),
-            tokens: self.tokens,
-            token_limit: self.token_limit,
+            ..self.account
         }];
         accounts.extend(self.more_accounts);
         let start = Start {
@@ -467,7 +492,7 @@ impl SimulatorBuilder {
             rate_limit: self.rate_limit,
             random_faults: self.random_faults,
         };
-        let world = start.world(self.clock.now());
+        let world = start.world(self.clock.now()).map_err(invalid)?;
         start.check(&world.state)?;
         Ok(Shared::new(
             start,
@@ -484,7 +509,7 @@ impl fmt::Debug for SimulatorBuilder {
         f.debug_struct("SimulatorBuilder")
             .field("address", &self.address)
             .field("seed", &self.seed)
-            .field("tokens", &self.tokens)
+            .field("account", &self.account)
             .field("account_id", &self.account_id)
             .finish_non_exhaustive()
     }

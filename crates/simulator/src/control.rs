@@ -23,11 +23,14 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use crate::control::bodies::{ChangeToken, Count, MoveClock, NewAccount, NewApiToken, NewToken};
+use crate::control::bodies::{
+    ChangeToken, Count, MoveClock, NewAccount, NewApiToken, NewToken, shown_account,
+};
 use crate::faults::injection::Injection;
 use crate::faults::plan::FaultPlan;
 use crate::request_log::{ReceivedRequest, mask};
 use crate::shared::Shared;
+use crate::state::account::AccountChange;
 use crate::state::token::Token;
 
 const PREFIX: &str = "/_simulator";
@@ -35,10 +38,11 @@ const CONTROL_HEADER: &str = "x-simulator-control";
 const MAX_BODY_BYTES: usize = 1 << 20;
 
 /// The paths beneath the prefix, and the methods that each takes.
-const PATHS: [(&str, &str); 9] = [
+const PATHS: [(&str, &str); 10] = [
     ("/tokens", "GET, POST"),
     ("/tokens/{id}", "GET, PATCH, DELETE"),
-    ("/accounts", "POST"),
+    ("/accounts", "GET, POST"),
+    ("/accounts/{id}", "PATCH, DELETE"),
     ("/api_tokens", "POST"),
     ("/clock", "GET, POST"),
     ("/faults", "GET, POST, DELETE"),
@@ -186,16 +190,44 @@ async fn answer(
             )
         }
         ("POST", ["accounts"]) => {
-            let account: NewAccount = read(&body)?;
+            let account = read::<NewAccount>(&body)?.into_seed();
+            let id = account.id.clone();
             let mut state = shared.state();
-            state
-                .add_account(&account.id, account.token_limit)
-                .map_err(Failure::bad_request)?;
-            respond(StatusCode::CREATED, &account)
+            let added = state.add_account(account, now);
+            added.map_err(Failure::bad_request)?;
+            let added = state.account(&id);
+            let added = added.map(|account| shown_account(account, &shared.behavior));
+            respond(StatusCode::CREATED, &added)
+        }
+        ("GET", ["accounts"]) => {
+            let state = shared.state();
+            let accounts = state.accounts().iter();
+            let accounts = accounts.map(|account| shown_account(account, &shared.behavior));
+            respond(StatusCode::OK, &accounts.collect::<Vec<_>>())
+        }
+        ("PATCH", ["accounts", id]) => {
+            let change: AccountChange = read(&body)?;
+            find_account(shared, id)?;
+            let mut state = shared.state();
+            let changed = state.change_account(id, change, now);
+            changed.map_err(Failure::bad_request)?;
+            let changed = state.account(id);
+            let changed = changed.map(|account| shown_account(account, &shared.behavior));
+            respond(StatusCode::OK, &changed)
+        }
+        ("DELETE", ["accounts", id]) => {
+            find_account(shared, id)?;
+            shared.state().remove_account(id);
+            done()
         }
         ("POST", ["api_tokens"]) => {
             let new: NewApiToken = read(&body)?;
-            for id in new.accounts.iter().flatten() {
+            new.check().map_err(Failure::bad_request)?;
+            for id in new
+                .owned_by_account
+                .iter()
+                .chain(new.accounts.iter().flatten())
+            {
                 check_account(shared, id)?;
             }
             let mut credentials = shared.credentials();
@@ -294,12 +326,21 @@ fn add(shared: &Shared, body: &[u8]) -> Result<Token, Failure> {
 
 fn check_account(shared: &Shared, id: &str) -> Result<(), Failure> {
     let state = shared.state();
-    if state.has_account(id) {
+    if state.account(id).is_some() {
         return Ok(());
     }
+    let accounts = state.accounts().iter();
     Err(Failure {
-        allowed: state.account_ids().map(str::to_owned).collect(),
+        allowed: accounts.map(|account| account.id.clone()).collect(),
         ..Failure::bad_request(format!("no account has the id {id}"))
+    })
+}
+
+/// Checks that the account that the path names exists.
+fn find_account(shared: &Shared, id: &str) -> Result<(), Failure> {
+    check_account(shared, id).map_err(|failure| Failure {
+        status: StatusCode::NOT_FOUND,
+        ..failure
     })
 }
 

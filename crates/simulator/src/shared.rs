@@ -2,12 +2,13 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use axum::http::HeaderMap;
 use chrono::{DateTime, Utc};
 use rand::rngs::StdRng;
 
 use crate::api::Operation;
-use crate::api::authentication::Credentials;
-use crate::api::limits::{RateLimit, Standing};
+use crate::api::authentication::{Credentials, Holder};
+use crate::api::limits::{RateLimits, Standing};
 use crate::behavior::Behavior;
 use crate::faults::plan::{FaultPlan, Strike};
 use crate::request_log::{Listener, ReceivedRequest, RequestLog};
@@ -22,7 +23,7 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     state: Mutex<State>,
     credentials: Mutex<Credentials>,
-    rate_limit: Mutex<RateLimit>,
+    rate_limits: Mutex<RateLimits>,
     faults: Mutex<FaultPlan>,
     rays: Mutex<StdRng>,
     log: Mutex<RequestLog>,
@@ -43,7 +44,7 @@ impl Shared {
             clock,
             state: Mutex::new(world.state),
             credentials: Mutex::new(world.credentials),
-            rate_limit: Mutex::new(world.rate_limit),
+            rate_limits: Mutex::new(world.rate_limits),
             faults: Mutex::new(world.faults),
             rays: Mutex::new(world.rays),
             log: Mutex::default(),
@@ -54,10 +55,13 @@ impl Shared {
     /// Resets everything to the start, the clock and the log included.
     pub(crate) fn reset(&self) {
         self.clock.reset();
-        let world = self.start.world(self.now());
+        // The simulator has started with these seeds, so they make a world.
+        let Ok(world) = self.start.world(self.now()) else {
+            return;
+        };
         *self.state() = world.state;
         *self.credentials() = world.credentials;
-        *lock(&self.rate_limit) = world.rate_limit;
+        *lock(&self.rate_limits) = world.rate_limits;
         *self.faults() = world.faults;
         *lock(&self.rays) = world.rays;
         self.log().clear();
@@ -67,27 +71,43 @@ impl Shared {
         self.clock.now()
     }
 
+    /// The state as it is now, after the clean-up of inactive tokens.
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
-        lock(&self.state)
+        let state = lock(&self.state);
+        if !state.has_clean_up() {
+            return state;
+        }
+        // The clock's function may use the simulator.
+        drop(state);
+        let now = self.now();
+        let mut state = lock(&self.state);
+        state.clean_up(now);
+        state
     }
 
     pub(crate) fn credentials(&self) -> MutexGuard<'_, Credentials> {
         lock(&self.credentials)
     }
 
-    pub(crate) fn count_request(&self) -> Standing {
+    pub(crate) fn count_request(&self, headers: &HeaderMap) -> Standing {
+        let holder = self.credentials().holder(headers);
         let now = self.now();
-        lock(&self.rate_limit).count(now)
+        lock(&self.rate_limits).of(holder).count(now)
     }
 
+    /// Counts requests with the first API token.
     pub(crate) fn spend(&self, requests: u32) {
         let now = self.now();
-        lock(&self.rate_limit).spend(requests, now);
+        lock(&self.rate_limits)
+            .of(Holder::ApiToken(0))
+            .spend(requests, now);
     }
 
-    pub(crate) fn lock_out(&self) -> Standing {
+    pub(crate) fn lock_out(&self, headers: &HeaderMap) -> Standing {
+        let holder = self.credentials().holder(headers);
         let now = self.now();
-        let mut rate_limit = lock(&self.rate_limit);
+        let mut rate_limits = lock(&self.rate_limits);
+        let rate_limit = rate_limits.of(holder);
         rate_limit.lock_out(now);
         rate_limit.count(now)
     }

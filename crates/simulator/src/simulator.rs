@@ -12,6 +12,9 @@ use crate::faults::injection::Injection;
 use crate::faults::plan::{FaultPlan, RandomFaults};
 use crate::request_log::ReceivedRequest;
 use crate::shared::Shared;
+use crate::start::invalid;
+use crate::state::access::Access;
+use crate::state::account::AccountChange;
 use crate::state::token::Token;
 use crate::wire::Port;
 
@@ -164,7 +167,7 @@ impl Simulator {
             .cloned()
     }
 
-    /// Deletes the token behind the client's back, even one that a policy uses.
+    /// Deletes the token behind the client's back, even one that a policy names.
     ///
     /// Returns the token before the deletion, or `None` if no token has this id.
     ///
@@ -196,7 +199,7 @@ impl Simulator {
     pub fn disable(&self, id: &str) -> Option<Token> {
         let now = self.shared.now();
         let mut state = self.shared.state();
-        state.change(id, |stored| stored.token.set_enabled(false, now))
+        state.change(id, |stored| stored.set_enabled(false, now))
     }
 
     /// Renames the token behind the client's back, as the dashboard does.
@@ -224,25 +227,59 @@ impl Simulator {
         state.change(id, |stored| stored.token.expire_at(now))
     }
 
-    /// Sets whether an Access policy uses the token. A token in use can't be deleted.
-    ///
-    /// Returns the changed token, or `None` if no token has this id.
+    /// Replaces the Access configuration of an account, or with `None` makes the account one
+    /// where Access is not enabled.
     ///
     /// ```
-    /// # use cf_service_tokens_simulator::{SeedToken, Simulator};
+    /// # use cf_service_tokens_simulator::{Access, Rule, SeedPolicy, SeedToken, Simulator};
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> std::io::Result<()> {
-    /// let seed = SeedToken::new("CI deploy").id("f174e90a").used_by_policy();
-    /// let simulator = Simulator::builder().token(seed).start().await?;
-    /// let token = simulator.set_used_by_policy("f174e90a", false);
-    /// assert!(token.is_some_and(|token| !token.used_by_policy));
+    /// let seed = SeedToken::new("CI deploy").id("f174e90a");
+    /// let simulator = Simulator::builder().account_id("a1").token(seed).start().await?;
+    /// let policy = SeedPolicy::new("Deploy").include(Rule::service_token("f174e90a"));
+    /// simulator.set_access("a1", Access::new().policy(policy))?; // it can't be deleted now
+    /// assert!(simulator.set_access("a2", Access::new()).is_err());
     /// # Ok(())
     /// # }
     /// ```
-    #[must_use = "`None` says that there is no such token, and that nothing was changed"]
-    pub fn set_used_by_policy(&self, id: &str, used: bool) -> Option<Token> {
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) if no account has this id, or the
+    /// configuration is one that a simulator wouldn't start with.
+    pub fn set_access(
+        &self,
+        account_id: &str,
+        access: impl Into<Option<Access>>,
+    ) -> io::Result<()> {
+        let now = self.shared.now();
         let mut state = self.shared.state();
-        state.change(id, |stored| stored.token.used_by_policy = used)
+        let change = AccountChange {
+            access: Some(access.into()),
+            ..AccountChange::default()
+        };
+        let changed = state.change_account(account_id, change, now);
+        changed.map_err(invalid)
+    }
+
+    /// Removes an account with its tokens. From then on no list of accounts shows it, and a
+    /// call about it gets 403, code 10000.
+    ///
+    /// Returns whether an account has this id.
+    ///
+    /// ```
+    /// # use cf_service_tokens_simulator::{SeedAccount, Simulator};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let simulator = Simulator::builder().account(SeedAccount::new("a2")).start().await?;
+    /// assert!(simulator.remove_account("a2"));
+    /// assert!(!simulator.remove_account("a2"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use = "`false` says that there is no such account, and that nothing was changed"]
+    pub fn remove_account(&self, id: &str) -> bool {
+        self.shared.state().remove_account(id)
     }
 
     /// Sets whether the protected app's policies allow the token. A token that isn't
@@ -399,8 +436,8 @@ impl Simulator {
         *self.shared.faults() = FaultPlan::default();
     }
 
-    /// Counts this number of requests against the rate limit, as if another program had
-    /// sent them with the same credentials.
+    /// Counts this number of requests against the rate limit of
+    /// [`api_token`](Self::api_token), as if another program had sent them with it.
     ///
     /// See the example of [`SimulatorBuilder::enforce_rate_limit`](crate::SimulatorBuilder::enforce_rate_limit).
     pub fn spend(&self, requests: u32) {

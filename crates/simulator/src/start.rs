@@ -8,10 +8,10 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use crate::api::authentication::{Credentials, SeedApiToken, check_credential};
-use crate::api::limits::RateLimit;
+use crate::api::limits::{RateLimit, RateLimits};
 use crate::faults::plan::{FaultPlan, RandomFaults};
 use crate::state::seed::SeedAccount;
-use crate::state::token::{check_account_id, check_token_id};
+use crate::state::token::check_token_id;
 use crate::state::{State, generator};
 
 /// The state that a simulator starts from, and the settings that make it.
@@ -27,7 +27,7 @@ pub(crate) struct Start {
 pub(crate) struct World {
     pub(crate) state: State,
     pub(crate) credentials: Credentials,
-    pub(crate) rate_limit: RateLimit,
+    pub(crate) rate_limits: RateLimits,
     pub(crate) faults: FaultPlan,
     pub(crate) rays: StdRng,
 }
@@ -62,34 +62,30 @@ impl Start {
             .map_or("", |account| account.id.as_str())
     }
 
-    /// The world at the start. The same seeds give the same ids and secrets.
-    pub(crate) fn world(&self, now: DateTime<Utc>) -> World {
+    /// The world at the start, or why there is none. The same seeds give the same ids and
+    /// secrets, whatever the time.
+    pub(crate) fn world(&self, now: DateTime<Utc>) -> Result<World, String> {
         let drawn = Drawn::from_seed(self.seed);
         let mut faults = FaultPlan::default();
         if let Some((seed, probability)) = self.random_faults {
             faults.set_random(RandomFaults::new(seed, probability));
         }
-        World {
-            state: State::new(&self.accounts, now, drawn.rng),
+        // Not the seed of another simulator whose user counts from 0.
+        let rng_of_access = StdRng::seed_from_u64(!self.seed);
+        Ok(World {
+            state: State::new(&self.accounts, now, drawn.rng, rng_of_access)?,
             credentials: self.credentials.clone(),
-            rate_limit: match self.rate_limit {
+            rate_limits: RateLimits::new(match self.rate_limit {
                 None => RateLimit::reported(),
                 Some((requests, window)) => RateLimit::enforced(requests, window),
-            },
+            }),
             faults,
             rays: drawn.rays,
-        }
+        })
     }
 
     /// Refuses an invalid configuration.
     pub(crate) fn check(&self, state: &State) -> io::Result<()> {
-        let mut accounts = HashSet::new();
-        for SeedAccount { id, .. } in &self.accounts {
-            check_account_id(id).map_err(invalid)?;
-            if !accounts.insert(id.as_str()) {
-                return Err(invalid(format!("duplicate account id \"{id}\"")));
-            }
-        }
         check_tokens(state)?;
         let credentials = &self.credentials;
         check_credential("e-mail address", &credentials.email).map_err(invalid)?;
@@ -105,7 +101,7 @@ impl Start {
             if !secrets.insert(secret) {
                 return Err(invalid("duplicate API token".to_owned()));
             }
-            if let Some(id) = of.iter().find(|id| !accounts.contains(id.as_str())) {
+            if let Some(id) = of.iter().find(|id| state.account(id).is_none()) {
                 return Err(invalid(format!(
                     "an API token names account \"{id}\", which doesn't exist: \
                      add it with `SimulatorBuilder::account`"

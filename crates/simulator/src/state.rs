@@ -1,6 +1,8 @@
 //! The state machine: what each call does to the tokens. No HTTP in here, and
 //! the time comes from outside.
 
+pub(crate) mod access;
+pub(crate) mod account;
 pub(crate) mod clock;
 pub(crate) mod duration;
 pub(crate) mod generator;
@@ -9,14 +11,14 @@ pub(crate) mod secret;
 pub(crate) mod seed;
 pub(crate) mod token;
 
-use std::collections::BTreeMap;
-
 use chrono::{DateTime, TimeDelta, Utc};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use crate::api::requests::{Create, List, MAX_VERSION, Rotate, Update};
 use crate::behavior::Behavior;
+use crate::state::access::{Access, Action};
+use crate::state::account::{AccountChange, StoredAccess, StoredAccount, check_account_name};
 use crate::state::duration::later;
 use crate::state::secret::ClientSecret;
 use crate::state::seed::{SeedAccount, SeedToken};
@@ -82,26 +84,32 @@ impl Rejection {
 pub(crate) struct State {
     /// In order of creation, of all accounts.
     tokens: Vec<StoredToken>,
-    /// The token limit of each account, by the account's id.
-    limits: BTreeMap<String, usize>,
+    /// In order of creation.
+    accounts: Vec<StoredAccount>,
     rng: StdRng,
+    /// The generator of ids around the tokens. It is one of its own, so that they move no
+    /// token's id.
+    rng_of_access: StdRng,
 }
 
 impl State {
-    pub(crate) fn new(accounts: &[SeedAccount], now: DateTime<Utc>, mut rng: StdRng) -> Self {
-        let mut tokens = Vec::new();
-        let mut limits = BTreeMap::new();
-        for account in accounts {
-            limits.insert(account.id.clone(), account.token_limit);
-            for seed in &account.tokens {
-                tokens.push(seed.clone().plant(&account.id, now, &mut rng));
-            }
-        }
-        Self {
-            tokens,
-            limits,
+    /// The state at the start, or why there is none.
+    pub(crate) fn new(
+        accounts: &[SeedAccount],
+        now: DateTime<Utc>,
+        rng: StdRng,
+        rng_of_access: StdRng,
+    ) -> Result<Self, String> {
+        let mut state = Self {
+            tokens: Vec::new(),
+            accounts: Vec::new(),
             rng,
+            rng_of_access,
+        };
+        for account in accounts {
+            state.add_account(account.clone(), now)?;
         }
+        Ok(state)
     }
 
     /// A copy to carry a call out on, so that its answer is known and nothing
@@ -109,31 +117,134 @@ impl State {
     pub(crate) fn copy(&mut self) -> Self {
         Self {
             tokens: self.tokens.clone(),
-            limits: self.limits.clone(),
+            accounts: self.accounts.clone(),
             rng: StdRng::from_rng(&mut self.rng),
+            rng_of_access: StdRng::from_rng(&mut self.rng_of_access),
         }
     }
 
-    pub(crate) fn has_account(&self, id: &str) -> bool {
-        self.limits.contains_key(id)
+    pub(crate) fn accounts(&self) -> &[StoredAccount] {
+        &self.accounts
     }
 
-    pub(crate) fn account_ids(&self) -> impl Iterator<Item = &str> {
-        self.limits.keys().map(String::as_str)
+    pub(crate) fn account(&self, id: &str) -> Option<&StoredAccount> {
+        self.accounts.iter().find(|account| account.id == id)
     }
 
-    /// Adds an account behind the API's back, or says why it can't be.
-    pub(crate) fn add_account(&mut self, id: &str, token_limit: usize) -> Result<(), String> {
-        check_account_id(id)?;
-        if self.has_account(id) {
+    /// Adds an account with its tokens behind the API's back, or says why it can't be.
+    pub(crate) fn add_account(
+        &mut self,
+        seed: SeedAccount,
+        now: DateTime<Utc>,
+    ) -> Result<(), String> {
+        let SeedAccount {
+            id,
+            name,
+            tokens,
+            token_limit,
+            access,
+        } = seed;
+        check_account_id(&id)?;
+        if self.account(&id).is_some() {
             return Err(format!("duplicate account id \"{id}\""));
         }
-        self.limits.insert(id.to_owned(), token_limit);
+        let name = name.unwrap_or_else(|| id.clone());
+        check_account_name(&name)?;
+        for seed in tokens {
+            self.tokens.push(seed.plant(&id, now, &mut self.rng));
+        }
+        let access = access.map(|access| self.plant(&id, access, now));
+        self.accounts.push(StoredAccount {
+            access: access.transpose()?,
+            id,
+            name,
+            token_limit,
+        });
         Ok(())
     }
 
+    /// Changes an account behind the API's back, or says why it can't be.
+    pub(crate) fn change_account(
+        &mut self,
+        id: &str,
+        change: AccountChange,
+        now: DateTime<Utc>,
+    ) -> Result<(), String> {
+        let mut accounts = self.accounts.iter();
+        let place = accounts
+            .position(|account| account.id == id)
+            .ok_or_else(|| format!("no account has the id {id}"))?;
+        if let Some(name) = &change.name {
+            check_account_name(name)?;
+        }
+        let access = match change.access {
+            None => None,
+            Some(None) => Some(None),
+            Some(Some(access)) => Some(Some(self.plant(id, access, now)?)),
+        };
+        if let Some(account) = self.accounts.get_mut(place) {
+            account.name = change.name.unwrap_or_else(|| account.name.clone());
+            account.token_limit = change.token_limit.unwrap_or(account.token_limit);
+            account.access = access.unwrap_or_else(|| account.access.take());
+        }
+        Ok(())
+    }
+
+    /// Removes an account with its tokens. Returns whether there was one.
+    pub(crate) fn remove_account(&mut self, id: &str) -> bool {
+        let before = self.accounts.len();
+        self.accounts.retain(|account| account.id != id);
+        self.tokens.retain(|stored| stored.token.account_id != id);
+        self.accounts.len() < before
+    }
+
+    fn plant(
+        &mut self,
+        account: &str,
+        access: Access,
+        now: DateTime<Utc>,
+    ) -> Result<StoredAccess, String> {
+        let tokens = self.tokens.iter().map(|stored| &stored.token);
+        let tokens = tokens.filter(|token| token.account_id == account);
+        access.plant(tokens, now, &mut self.rng_of_access)
+    }
+
+    /// Returns whether an account disables or deletes inactive tokens.
+    pub(crate) fn has_clean_up(&self) -> bool {
+        let mut settings = self.accounts.iter().filter_map(StoredAccount::clean_up);
+        settings.next().is_some()
+    }
+
+    /// Disables or deletes the tokens that have become inactive, where the settings of their
+    /// account ask for it.
+    pub(crate) fn clean_up(&mut self, now: DateTime<Utc>) {
+        for account in &self.accounts {
+            let Some((access, days, action)) = account.clean_up() else {
+                continue;
+            };
+            // A token can't be inactive before the settings say so.
+            let end = |stored: &StoredToken| {
+                later(stored.active_at(), TimeDelta::days(days.into())).max(access.set_at)
+            };
+            let is_inactive = |stored: &StoredToken| {
+                stored.token.account_id == account.id
+                    && !access.policy_names(&stored.token.id)
+                    && end(stored) <= now
+            };
+            match action {
+                Action::Delete => self.tokens.retain(|stored| !is_inactive(stored)),
+                Action::Disable => {
+                    for stored in &mut self.tokens {
+                        if stored.token.enabled && is_inactive(stored) {
+                            stored.set_enabled(false, end(stored));
+                        }
+                    }
+                }
+            }
+        }
+    }
+
     pub(crate) fn list(&self, account: &str, list: &List, behavior: &Behavior) -> Page<'_> {
-        let per_page = list.per_page.min(behavior.page_cap.unwrap_or(usize::MAX));
         let visible: Vec<&StoredToken> = self
             .tokens
             .iter()
@@ -155,12 +266,9 @@ impl State {
         };
         Page {
             total: visible.len(),
-            tokens: visible
-                .into_iter()
-                .filter(is_found)
-                .skip((list.page - 1).saturating_mul(per_page))
-                .take(per_page)
-                .collect(),
+            tokens: list
+                .paging
+                .of(visible.into_iter().filter(is_found), behavior.page_cap),
         }
     }
 
@@ -180,7 +288,9 @@ impl State {
     ) -> Result<Answer, Rejection> {
         let held = self.tokens.iter();
         let held = held.filter(|stored| stored.token.account_id == account);
-        let limit = self.limits.get(account).copied().unwrap_or_default();
+        let limit = self
+            .account(account)
+            .map_or(0, |account| account.token_limit);
         if held.count() >= limit {
             return Err(Rejection::LimitReached { limit });
         }
@@ -201,6 +311,7 @@ impl State {
             token,
             secret: client_secret.hash(),
             previous_secret: None,
+            enabled_at: None,
             withheld: Default::default(),
         };
         self.tokens.push(stored.clone());
@@ -242,18 +353,20 @@ impl State {
             stored.token.duration = duration.text;
         }
         if let Some(enabled) = update.enabled {
-            stored.token.enabled = enabled;
+            stored.set_enabled(enabled, now);
         }
         stored.token.updated_at = now;
         Ok(answer(stored, new_secret))
     }
 
     pub(crate) fn delete(&mut self, account: &str, id: &str) -> Result<Answer, Rejection> {
-        let stored = self.find(account, id)?;
-        if stored.token.used_by_policy {
+        let deleted = answer(self.find(account, id)?, None);
+        let access = self
+            .account(account)
+            .and_then(|account| account.access.as_ref());
+        if access.is_some_and(|access| access.names(id)) {
             return Err(Rejection::InUse);
         }
-        let deleted = answer(stored, None);
         self.tokens.retain(|stored| stored.token.id != id);
         Ok(deleted)
     }

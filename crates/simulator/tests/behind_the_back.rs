@@ -11,7 +11,7 @@ mod support;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use cf_service_tokens_simulator::{Operation, SeedToken, Simulator};
+use cf_service_tokens_simulator::{Access, Operation, Rule, SeedPolicy, SeedToken, Simulator};
 use chrono::TimeDelta;
 use reqwest::StatusCode;
 use serde_json::json;
@@ -27,9 +27,14 @@ fn seed() -> SeedToken {
         .client_secret("secret")
 }
 
+/// A policy names the token.
+fn named() -> Access {
+    Access::new().policy(SeedPolicy::new("CI").include(Rule::service_token(ID)))
+}
+
 #[tokio::test]
 async fn a_token_changes_behind_the_clients_back() {
-    let api = Api::start(Simulator::builder().token(seed().used_by_policy())).await;
+    let api = Api::start(Simulator::builder().token(seed()).access(named())).await;
     let knock = async || api.knock("ci.access", "secret").await.status;
     api.advance(TimeDelta::hours(1));
     let now = start() + TimeDelta::hours(1);

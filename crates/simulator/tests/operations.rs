@@ -552,7 +552,6 @@ async fn the_believable_account_has_every_kind_of_token() {
             .any(|t| t.expires_at > start() && t.expires_at < week)
     );
     assert!(tokens.iter().any(|t| !t.enabled));
-    assert!(tokens.iter().any(|t| t.used_by_policy));
     assert!(tokens.iter().any(|t| t.last_seen_at.is_none()));
     assert!(tokens.iter().any(|t| t.duration == "forever"));
     assert!(tokens.iter().any(|t| t.duration == "1 year"));

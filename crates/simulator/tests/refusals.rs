@@ -8,7 +8,9 @@
 
 mod support;
 
-use cf_service_tokens_simulator::{SERVICE_TOKEN_NOT_FOUND, SeedToken, Simulator};
+use cf_service_tokens_simulator::{
+    Access, Rule, SERVICE_TOKEN_NOT_FOUND, SeedApp, SeedGroup, SeedPolicy, SeedToken, Simulator,
+};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use support::{Api, send};
@@ -204,25 +206,38 @@ async fn a_token_that_is_not_there_is_not_found() {
 }
 
 #[tokio::test]
-async fn a_token_that_a_policy_names_is_not_deleted() {
+async fn a_token_that_something_names_is_not_deleted() {
     let api = with_token().await;
-    let path = api.account(TOKEN);
-    let held = api.simulator.set_used_by_policy(&TOKEN[1..], true);
-    assert!(held.unwrap().used_by_policy);
-    let reply = api.delete(&path).await;
-    assert_eq!(reply.status, StatusCode::BAD_REQUEST);
-    assert_eq!(reply.codes(), [12_139]);
-    assert_eq!(
-        reply.json()["errors"][0]["message"],
-        "access.api.error.service_token_in_use: cannot delete service token because \
-         it is used by a policy, group, or app SCIM configuration."
-    );
+    let (path, id) = (api.account(TOKEN), &TOKEN[1..]);
+    let set = |access| {
+        let account = api.simulator.account_id();
+        api.simulator.set_access(account, access).unwrap();
+    };
+    let rule = || Rule::service_token(id);
+    let policy = || SeedPolicy::new("policy");
+    let app = || SeedApp::new("app", "app.example.com");
+    for access in [
+        Access::new().policy(policy().include(rule())),
+        Access::new().policy(policy().require(rule())),
+        Access::new().policy(policy().exclude(rule())),
+        Access::new().group(SeedGroup::new("group").include(rule())),
+        Access::new().group(SeedGroup::new("group").require(rule())),
+        Access::new().group(SeedGroup::new("group").exclude(rule())),
+        Access::new().app(app().policy(policy().include(rule()))),
+        Access::new().app(app().scim_service_token(id)),
+    ] {
+        set(access);
+        let reply = api.delete(&path).await;
+        assert_eq!(reply.status, StatusCode::BAD_REQUEST);
+        assert_eq!(reply.codes(), [12_139]);
+        assert_eq!(
+            reply.json()["errors"][0]["message"],
+            "access.api.error.service_token_in_use: cannot delete service token because \
+             it is used by a policy, group, or app SCIM configuration."
+        );
+    }
 
-    assert!(
-        api.simulator
-            .set_used_by_policy(&TOKEN[1..], false)
-            .is_some()
-    );
+    set(Access::new().policy(policy().include(Rule::any_valid_service_token())));
     assert_eq!(api.delete(&path).await.status, StatusCode::OK);
 }
 

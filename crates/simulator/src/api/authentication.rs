@@ -3,6 +3,7 @@
 //!
 //! Service keys stopped working, so their header is ignored.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
 
@@ -10,6 +11,8 @@ use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, HeaderValue};
 use chrono::{DateTime, Utc};
 use rand::rngs::StdRng;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::api::Operation;
 use crate::api::envelope::Refusal;
@@ -20,8 +23,8 @@ const API_KEY: &str = "x-auth-key";
 
 /// An API token that a simulator accepts, with its permissions.
 ///
-/// By default it has all permissions in every account, never expires, and is valid from
-/// every address.
+/// By default it belongs to a user, has all permissions in every account, never expires, and
+/// is valid from every address.
 ///
 /// ```
 /// use cf_service_tokens_simulator::{SeedAccount, SeedApiToken, SeedToken, Simulator};
@@ -46,9 +49,12 @@ const API_KEY: &str = "x-auth-key";
 #[derive(Clone)]
 pub struct SeedApiToken {
     pub(crate) secret: String,
+    /// The account that owns it, unless a user does.
+    owner: Option<String>,
     /// Empty for every account.
     pub(crate) accounts: Vec<String>,
-    read_only: bool,
+    permissions: BTreeSet<Permission>,
+    enabled: bool,
     expires_at: Option<DateTime<Utc>>,
     /// Empty for everywhere.
     only_from: Vec<IpAddr>,
@@ -61,8 +67,10 @@ impl SeedApiToken {
     pub fn new(secret: impl Into<String>) -> Self {
         Self {
             secret: secret.into(),
+            owner: None,
             accounts: Vec::new(),
-            read_only: false,
+            permissions: Permission::ALL.into(),
+            enabled: true,
             expires_at: None,
             only_from: Vec::new(),
         }
@@ -78,12 +86,64 @@ impl SeedApiToken {
         self
     }
 
-    /// Limits the API token to list and get. Every other call gets 403, code 10000.
+    /// Makes the account with this id own the API token, which limits it to that account.
+    ///
+    /// Only `GET /accounts/{id}/tokens/verify` verifies it, and the list of accounts refuses
+    /// it with 400, code 1001.
+    ///
+    /// ```
+    /// use cf_service_tokens_simulator::{SeedAccount, SeedApiToken, Simulator};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let simulator = Simulator::builder()
+    ///     .account(SeedAccount::new("a2"))
+    ///     .add_api_token(SeedApiToken::new("secret").owned_by_account("a2"))
+    ///     .start()
+    ///     .await?;
+    /// let url = format!("{}/accounts/a2/tokens/verify", simulator.base_url());
+    /// let request = reqwest::Client::new().get(url).bearer_auth("secret");
+    /// assert_eq!(request.send().await?.status(), 200);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn owned_by_account(mut self, id: impl Into<String>) -> Self {
+        let id = id.into();
+        self.accounts = vec![id.clone()];
+        self.owner = Some(id);
+        self
+    }
+
+    /// Limits the API token to these permissions. A call that needs another one gets 403,
+    /// code 10000.
+    ///
+    /// See the example of [`Permission`].
+    #[must_use]
+    pub fn permissions(mut self, permissions: impl IntoIterator<Item = Permission>) -> Self {
+        self.permissions = permissions.into_iter().collect();
+        self
+    }
+
+    /// Takes away the permission to change service tokens. Every call that does gets 403,
+    /// code 10000.
     ///
     /// See the example of [`SeedApiToken`].
     #[must_use]
     pub fn read_only(mut self) -> Self {
-        self.read_only = true;
+        self.permissions.remove(&Permission::ServiceTokensWrite);
+        self
+    }
+
+    /// Disables the API token. It gets 401, code 9109.
+    ///
+    /// ```
+    /// # use cf_service_tokens_simulator::SeedApiToken;
+    /// let revoked = SeedApiToken::new("secret").disabled();
+    /// ```
+    #[must_use]
+    pub fn disabled(mut self) -> Self {
+        self.enabled = false;
         self
     }
 
@@ -115,21 +175,136 @@ impl SeedApiToken {
         self
     }
 
-    /// Checks that the API token is valid from this address at this time.
-    fn check(&self, peer: IpAddr, now: DateTime<Utc>) -> Result<(), Refusal> {
-        if self.expires_at.is_some_and(|expires_at| expires_at <= now) {
+    /// Checks that the API token is valid from this address at this time, and permits the
+    /// call.
+    fn check(
+        &self,
+        peer: IpAddr,
+        now: DateTime<Utc>,
+        account_id: Option<&str>,
+        operation: Operation,
+    ) -> Result<(), Refusal> {
+        let is_verification = operation == Operation::VerifyApiToken;
+        // The answer to a verification has a status for each.
+        if !is_verification && self.status(now) != "active" {
             return Err(Refusal::invalid_access_token());
         }
         if !self.only_from.is_empty() && !self.only_from.contains(&peer) {
             return Err(Refusal::wrong_location(peer));
         }
-        Ok(())
+        if is_verification {
+            let is_owner = self.owner.as_deref() == account_id;
+            return is_owner
+                .then_some(())
+                .ok_or_else(Refusal::invalid_api_token);
+        }
+        if operation == Operation::ListAccounts && self.owner.is_some() {
+            return Err(Refusal::accounts_of_an_account());
+        }
+        let permitted = Permission::for_operation(operation);
+        let may = permitted.iter().any(|one| self.permissions.contains(one));
+        if may && account_id.is_none_or(|id| self.sees(id)) {
+            Ok(())
+        } else {
+            Err(Refusal::forbidden())
+        }
     }
 
-    /// Whether the API token may do this in this account.
-    fn permits(&self, account_id: &str, operation: Operation) -> bool {
-        (self.accounts.is_empty() || self.accounts.iter().any(|id| id == account_id))
-            && !(self.read_only && operation.is_change())
+    fn sees(&self, account_id: &str) -> bool {
+        self.accounts.is_empty() || self.accounts.iter().any(|id| id == account_id)
+    }
+
+    /// The public id, which is made from the secret.
+    pub(crate) fn id(&self) -> String {
+        let hash = Sha256::digest(self.secret.as_bytes());
+        hash.iter()
+            .take(16)
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
+    }
+
+    /// The status in the answer to a verification.
+    pub(crate) fn status(&self, now: DateTime<Utc>) -> &'static str {
+        if !self.enabled {
+            "disabled"
+        } else if self.expires_at.is_some_and(|expires_at| expires_at <= now) {
+            "expired"
+        } else {
+            "active"
+        }
+    }
+
+    pub(crate) fn expiry(&self) -> Option<DateTime<Utc>> {
+        self.expires_at
+    }
+}
+
+/// A permission of an API token.
+///
+/// Serialized, it has the name that Cloudflare gives it.
+///
+/// ```
+/// use cf_service_tokens_simulator::{Permission, SeedApiToken, Simulator};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let narrow = SeedApiToken::new("narrow").permissions([Permission::ServiceTokensWrite]);
+/// let simulator = Simulator::builder().api_token(narrow).start().await?;
+/// let account = format!("{}/accounts/{}", simulator.base_url(), simulator.account_id());
+/// let get = async |path: &str| {
+///     let request = reqwest::Client::new().get(format!("{account}/access/{path}"));
+///     request.bearer_auth("narrow").send().await
+/// };
+/// assert_eq!(get("service_tokens").await?.status(), 200);
+/// assert_eq!(get("policies").await?.status(), 403);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Permission {
+    /// To list accounts.
+    #[serde(rename = "Account Settings Read")]
+    AccountSettingsRead,
+    /// To list policies and applications.
+    #[serde(rename = "Access: Apps and Policies Read")]
+    AppsAndPoliciesRead,
+    /// To get the organization's settings, and list groups.
+    #[serde(rename = "Access: Organizations, Identity Providers, and Groups Read")]
+    OrganizationsRead,
+    /// To list and get service tokens.
+    #[serde(rename = "Access: Service Tokens Read")]
+    ServiceTokensRead,
+    /// To make every call about service tokens.
+    #[serde(rename = "Access: Service Tokens Write")]
+    ServiceTokensWrite,
+}
+
+impl Permission {
+    const ALL: [Self; 5] = [
+        Self::AccountSettingsRead,
+        Self::AppsAndPoliciesRead,
+        Self::OrganizationsRead,
+        Self::ServiceTokensRead,
+        Self::ServiceTokensWrite,
+    ];
+
+    /// The permissions of which a call needs one. A verification needs none.
+    fn for_operation(operation: Operation) -> &'static [Self] {
+        match operation {
+            Operation::List | Operation::Get => {
+                &[Self::ServiceTokensRead, Self::ServiceTokensWrite]
+            }
+            Operation::Create
+            | Operation::Update
+            | Operation::Delete
+            | Operation::Refresh
+            | Operation::Rotate => &[Self::ServiceTokensWrite],
+            Operation::ListAccounts => &[Self::AccountSettingsRead],
+            Operation::GetOrganization | Operation::ListGroups => &[Self::OrganizationsRead],
+            Operation::ListPolicies | Operation::ListApps => &[Self::AppsAndPoliciesRead],
+            Operation::VerifyApiToken => &[],
+        }
     }
 }
 
@@ -148,11 +323,38 @@ impl From<String> for SeedApiToken {
 impl fmt::Debug for SeedApiToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SeedApiToken")
+            .field("owner", &self.owner)
             .field("accounts", &self.accounts)
-            .field("read_only", &self.read_only)
+            .field("permissions", &self.permissions)
+            .field("enabled", &self.enabled)
             .field("expires_at", &self.expires_at)
             .field("only_from", &self.only_from)
             .finish_non_exhaustive()
+    }
+}
+
+/// The holder of the credentials of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Holder {
+    /// Its place among the API tokens, from which none is ever removed.
+    ApiToken(usize),
+    GlobalKey,
+    Unknown,
+}
+
+/// A caller with valid credentials.
+pub(crate) enum Caller {
+    ApiToken(SeedApiToken),
+    GlobalKey,
+}
+
+impl Caller {
+    /// Returns whether the list of accounts shows this one.
+    pub(crate) fn sees(&self, account_id: &str) -> bool {
+        match self {
+            Self::ApiToken(token) => token.sees(account_id),
+            Self::GlobalKey => true,
+        }
     }
 }
 
@@ -194,9 +396,28 @@ impl Credentials {
         headers: &HeaderMap,
         peer: IpAddr,
         now: DateTime<Utc>,
-        account_id: &str,
+        account_id: Option<&str>,
         operation: Operation,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Caller, Refusal> {
+        let token = match self.holder_of(headers)? {
+            Holder::ApiToken(index) => self.api_tokens.get(index),
+            Holder::GlobalKey if operation == Operation::VerifyApiToken => {
+                return Err(Refusal::no_api_token_to_verify());
+            }
+            Holder::GlobalKey => return Ok(Caller::GlobalKey),
+            Holder::Unknown => None,
+        };
+        let token = token.ok_or_else(Refusal::not_authenticated)?;
+        token.check(peer, now, account_id, operation)?;
+        Ok(Caller::ApiToken(token.clone()))
+    }
+
+    /// Returns the holder of the credentials of a request, for the rate limit.
+    pub(crate) fn holder(&self, headers: &HeaderMap) -> Holder {
+        self.holder_of(headers).unwrap_or(Holder::Unknown)
+    }
+
+    fn holder_of(&self, headers: &HeaderMap) -> Result<Holder, Refusal> {
         let authorization = single(headers, AUTHORIZATION.as_str())
             .map_err(|_| Refusal::malformed_authorization())?;
         let email = single(headers, EMAIL).map_err(|_| Refusal::malformed_email())?;
@@ -207,18 +428,13 @@ impl Credentials {
             (Some(authorization), None, None) => {
                 let secret = bearer(authorization).ok_or_else(Refusal::malformed_authorization)?;
                 let mut known = self.api_tokens.iter();
-                let token = known
-                    .find(|token| token.secret == secret)
-                    .ok_or_else(Refusal::not_authenticated)?;
-                token.check(peer, now)?;
-                if token.permits(account_id, operation) {
-                    Ok(())
-                } else {
-                    Err(Refusal::forbidden())
-                }
+                let known = known.position(|token| token.secret == secret);
+                Ok(known.map_or(Holder::Unknown, Holder::ApiToken))
             }
-            (None, Some(email), Some(key)) if email == self.email && key == self.api_key => Ok(()),
-            (None, Some(_), Some(_)) => Err(Refusal::not_authenticated()),
+            (None, Some(email), Some(key)) if email == self.email && key == self.api_key => {
+                Ok(Holder::GlobalKey)
+            }
+            (None, Some(_), Some(_)) => Ok(Holder::Unknown),
             (None, _, _) => Err(Refusal::half_a_scheme()),
             (Some(_), _, _) => Err(Refusal::malformed_authorization()),
         }

@@ -9,10 +9,11 @@ use axum::extract::{Query, RawPathParams, Request};
 use axum::http::{Response, StatusCode, Uri};
 use chrono::{DateTime, Utc};
 
-use crate::api::Operation;
+use crate::api::authentication::Caller;
 use crate::api::envelope::{self, Refusal};
 use crate::api::limits::Standing;
-use crate::api::requests::{Create, List, Rotate, Update};
+use crate::api::requests::{Create, List, Paging, PerPage, Rotate, Update};
+use crate::api::{Operation, neighbors};
 use crate::behavior::Behavior;
 use crate::faults::Fault;
 use crate::faults::plan::Strike;
@@ -20,6 +21,7 @@ use crate::faults::spoil::spoil;
 use crate::shared::Shared;
 use crate::state::Rejection;
 use crate::state::State;
+use crate::state::account::{StoredAccess, StoredAccount};
 use crate::wire::connection::Peer;
 use crate::wire::delivery::Delivery;
 
@@ -32,9 +34,10 @@ pub(crate) type Target = Result<RawPathParams, RawPathParamsRejection>;
 /// A call of the API, known from path and method alone.
 struct Call {
     operation: Operation,
-    account_id: String,
-    /// Empty where the operation is about no single token.
-    token_id: String,
+    /// `None` where the operation is about no single account.
+    account_id: Option<String>,
+    /// `None` where the operation is about no single token.
+    token_id: Option<String>,
 }
 
 impl Call {
@@ -46,7 +49,7 @@ impl Call {
         }
         let id = |wanted| {
             let found = target.iter().find(|(name, _)| *name == wanted);
-            found.map_or_else(String::new, |(_, id)| id.to_owned())
+            found.map(|(_, id)| id.to_owned())
         };
         Some(Self {
             operation,
@@ -54,12 +57,18 @@ impl Call {
             token_id: id("token_id"),
         })
     }
+
+    /// The ids of account and token, empty where the operation is about none.
+    fn ids(&self) -> (&str, &str) {
+        let (account, token) = (self.account_id.as_deref(), self.token_id.as_deref());
+        (account.unwrap_or_default(), token.unwrap_or_default())
+    }
 }
 
 /// The facts about a call that go into the request log.
 #[derive(Clone)]
 pub(crate) struct Note {
-    pub(crate) account_id: String,
+    pub(crate) account_id: Option<String>,
     pub(crate) operation: Operation,
     pub(crate) fault: Option<Fault>,
     pub(crate) changed: bool,
@@ -112,7 +121,7 @@ async fn fail(
             return (reset(), false);
         }
         Fault::LockOut => {
-            let standing = shared.lock_out();
+            let standing = shared.lock_out(request.headers());
             let mut refusal = Refusal::throttled(standing.lock_out_seconds()).into_response();
             refusal.extensions_mut().insert(standing);
             return (refusal, false);
@@ -133,7 +142,8 @@ async fn answer_stale(
     request: Request,
     takes_effect: bool,
 ) -> (Response<Body>, bool) {
-    let stale = shared.state().get(&call.account_id, &call.token_id);
+    let (account, id) = call.ids();
+    let stale = shared.state().get(account, id);
     let (right, changed) = judge(shared, call, request, takes_effect).await;
     let may_be_stale = matches!(call.operation, Operation::Update | Operation::Refresh);
     match stale {
@@ -159,13 +169,13 @@ async fn judge(
     takes_effect: bool,
 ) -> (Response<Body>, bool) {
     let done = match admit(shared, call, request).await {
-        Ok((uri, body)) => {
+        Ok(admitted) => {
             let now = shared.now();
             let mut state = shared.state();
             if takes_effect {
-                apply(&mut state, &shared.behavior, call, &uri, &body, now)
+                apply(&mut state, &shared.behavior, call, &admitted, now)
             } else {
-                apply(&mut state.copy(), &shared.behavior, call, &uri, &body, now)
+                apply(&mut state.copy(), &shared.behavior, call, &admitted, now)
             }
         }
         Err(refusal) => Err(refusal),
@@ -174,24 +184,52 @@ async fn judge(
     (done.unwrap_or_else(Refusal::into_response), changed)
 }
 
+/// A request that may be carried out.
+struct Admitted {
+    caller: Caller,
+    uri: Uri,
+    body: Bytes,
+}
+
+impl Admitted {
+    /// The decoded query parameters.
+    fn query(&self) -> Result<Vec<(String, String)>, Rejection> {
+        let Query(parameters) = Query::try_from_uri(&self.uri)
+            .map_err(|_| Rejection::body("the query can't be read"))?;
+        Ok(parameters)
+    }
+
+    fn paging(&self, per_page: PerPage) -> Result<Paging, Rejection> {
+        Paging::from_query(&self.query()?, per_page)
+    }
+}
+
 /// Checks credentials and account, and reads the body.
-async fn admit(shared: &Shared, call: &Call, request: Request) -> Result<(Uri, Bytes), Refusal> {
+async fn admit(shared: &Shared, call: &Call, request: Request) -> Result<Admitted, Refusal> {
     let Some(Peer(peer)) = request.extensions().get().copied() else {
         // A request always comes over a connection.
         return Err(Refusal::forbidden());
     };
     let (headers, now) = (request.headers(), shared.now());
-    shared
-        .credentials()
-        .check(headers, peer, now, &call.account_id, call.operation)?;
-    if !shared.state().has_account(&call.account_id) {
-        return Err(Refusal::forbidden());
+    let account_id = call.account_id.as_deref();
+    let credentials = shared.credentials().clone();
+    let caller = credentials.check(headers, peer, now, account_id, call.operation)?;
+    if let Some(id) = account_id {
+        let state = shared.state();
+        let account = state.account(id).ok_or_else(Refusal::forbidden)?;
+        if call.operation.needs_access() && account.access.is_none() {
+            return Err(Refusal::access_not_enabled());
+        }
     }
     let (head, body) = request.into_parts();
     let body = to_bytes(body, MAX_BODY_BYTES)
         .await
         .map_err(|_| Refusal::body_too_large(MAX_BODY_BYTES))?;
-    Ok((head.uri, body))
+    Ok(Admitted {
+        caller,
+        uri: head.uri,
+        body,
+    })
 }
 
 /// Carries the call out on the state and returns the answer.
@@ -199,16 +237,14 @@ fn apply(
     state: &mut State,
     behavior: &Behavior,
     call: &Call,
-    uri: &Uri,
-    body: &[u8],
+    request: &Admitted,
     now: DateTime<Utc>,
 ) -> Result<Response<Body>, Refusal> {
-    let (account, id) = (call.account_id.as_str(), call.token_id.as_str());
+    let (account, id) = call.ids();
+    let body = &request.body;
     let answer = match call.operation {
         Operation::List => {
-            let Query(parameters) = Query::<Vec<_>>::try_from_uri(uri)
-                .map_err(|_| Rejection::body("the query can't be read"))?;
-            let list = List::from_query(&parameters)?;
+            let list = List::from_query(&request.query()?)?;
             let page = state.list(account, &list, behavior);
             return Ok(envelope::page(&list, &page, behavior));
         }
@@ -224,6 +260,53 @@ fn apply(
         Operation::Update => state.update(account, id, Update::from_body(body)?, now)?,
         Operation::Delete => state.delete(account, id)?,
         Operation::Refresh => state.refresh(account, id, now)?,
+        Operation::VerifyApiToken => {
+            let Caller::ApiToken(token) = &request.caller else {
+                return Err(Refusal::no_api_token_to_verify());
+            };
+            return Ok(envelope::result(&neighbors::verification(token, now)));
+        }
+        Operation::ListAccounts => {
+            let paging = request.paging(PerPage::OF_ACCOUNTS)?;
+            let accounts = state.accounts().iter();
+            let accounts = accounts.filter(|account| request.caller.sees(&account.id));
+            let accounts: Vec<_> = accounts.map(neighbors::account).collect();
+            let total = accounts.len();
+            let page = paging.of(accounts.into_iter(), behavior.page_cap);
+            return Ok(envelope::accounts(&page, paging, total, behavior));
+        }
+        Operation::GetOrganization
+        | Operation::ListPolicies
+        | Operation::ListGroups
+        | Operation::ListApps => {
+            let account = state.account(account).ok_or_else(Refusal::forbidden)?;
+            let access = account.access.as_ref();
+            let access = access.ok_or_else(Refusal::access_not_enabled)?;
+            return about_access(account, access, behavior, call.operation, request);
+        }
     };
     Ok(envelope::single(&answer, behavior))
+}
+
+/// The answer to a call about an account's Access configuration.
+fn about_access(
+    account: &StoredAccount,
+    access: &StoredAccess,
+    behavior: &Behavior,
+    operation: Operation,
+    request: &Admitted,
+) -> Result<Response<Body>, Refusal> {
+    let (entries, per_page) = match operation {
+        Operation::ListPolicies => (neighbors::policies(access), PerPage::OF_POLICIES),
+        Operation::ListGroups => (neighbors::groups(access), PerPage::OF_GROUPS_AND_APPS),
+        Operation::ListApps => (neighbors::apps(access), PerPage::OF_GROUPS_AND_APPS),
+        _ => {
+            let organization = neighbors::organization(account, access, behavior);
+            return Ok(envelope::result(&organization));
+        }
+    };
+    let paging = request.paging(per_page)?;
+    let total = entries.len();
+    let page = paging.of(entries.into_iter(), behavior.page_cap);
+    Ok(envelope::collection(&page, paging, total, behavior))
 }

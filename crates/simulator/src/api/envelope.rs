@@ -10,7 +10,7 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
-use crate::api::requests::List;
+use crate::api::requests::{List, Paging};
 use crate::behavior::Behavior;
 use crate::state::Rejection;
 use crate::state::secret::ClientSecret;
@@ -27,6 +27,10 @@ const AUTHENTICATION_ERROR: u32 = 10_000;
 const INVALID_ACCESS_TOKEN: u32 = 9109;
 const INVALID_REQUEST: u32 = 12_130;
 const SERVICE_TOKEN_IN_USE: u32 = 12_139;
+const ACCESS_NOT_ENABLED: u32 = 9999;
+const INVALID_API_TOKEN: u32 = 1000;
+/// Of a request whose credentials are of the wrong kind.
+const UNSUPPORTED: u32 = 1001;
 const THROTTLED: u32 = 971;
 /// The simulator's own.
 const INJECTED_FAULT: u32 = 1000;
@@ -80,6 +84,29 @@ impl Refusal {
             AUTHENTICATION_ERROR,
             "Authentication error",
         )
+    }
+
+    pub(crate) fn access_not_enabled() -> Self {
+        let message = "access.api.error.not_enabled: Access is not enabled for this account";
+        Self::new(StatusCode::FORBIDDEN, ACCESS_NOT_ENABLED, message)
+    }
+
+    pub(crate) fn invalid_api_token() -> Self {
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            INVALID_API_TOKEN,
+            "Invalid API Token",
+        )
+    }
+
+    pub(crate) fn no_api_token_to_verify() -> Self {
+        let message = "Missing \"Authorization\" header";
+        Self::new(StatusCode::BAD_REQUEST, UNSUPPORTED, message)
+    }
+
+    pub(crate) fn accounts_of_an_account() -> Self {
+        let message = "List accounts endpoint does not support account owned tokens.";
+        Self::new(StatusCode::BAD_REQUEST, UNSUPPORTED, message)
     }
 
     pub(crate) fn malformed_authorization() -> Self {
@@ -294,16 +321,48 @@ pub(crate) fn page(list: &List, page: &Page<'_>, behavior: &Behavior) -> Respons
             null_timestamps: behavior.null_timestamps,
         })
         .collect();
+    collection(&tokens, list.paging, page.total, behavior)
+}
+
+/// The answer to a list of anything in an account.
+pub(crate) fn collection(
+    entries: &[impl Serialize],
+    paging: Paging,
+    total: usize,
+    behavior: &Behavior,
+) -> Response<Body> {
     let result_info = behavior.page_cap.is_none().then(|| {
-        json!({
-            "count": tokens.len(),
-            "page": list.page,
-            "per_page": list.per_page,
-            "total_count": page.total,
-            "total_pages": page.total.div_ceil(list.per_page),
-        })
+        let mut info = counts(entries.len(), paging, total);
+        info["total_pages"] = json!(total.div_ceil(paging.per_page));
+        info
     });
-    respond(StatusCode::OK, &Success::new(tokens, result_info))
+    respond(StatusCode::OK, &Success::new(entries, result_info))
+}
+
+/// The answer to the list of accounts, whose counts lack `total_pages` in the document.
+pub(crate) fn accounts(
+    entries: &[Value],
+    paging: Paging,
+    total: usize,
+    behavior: &Behavior,
+) -> Response<Body> {
+    let has_counts = behavior.page_cap.is_none();
+    let result_info = has_counts.then(|| counts(entries.len(), paging, total));
+    respond(StatusCode::OK, &Success::new(entries, result_info))
+}
+
+/// The answer that holds nothing but a result.
+pub(crate) fn result(result: &Value) -> Response<Body> {
+    respond(StatusCode::OK, &Success::new(result, None))
+}
+
+fn counts(count: usize, paging: Paging, total: usize) -> Value {
+    json!({
+        "count": count,
+        "page": paging.page,
+        "per_page": paging.per_page,
+        "total_count": total,
+    })
 }
 
 fn respond(status: StatusCode, envelope: &impl Serialize) -> Response<Body> {

@@ -1,14 +1,39 @@
 //! The API's rate limit: always counted and reported in headers, enforced if asked for.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, TimeDelta, Utc};
 
+use crate::api::authentication::Holder;
+
 /// Counts requests in windows that begin with the first request after the last one's end.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct RateLimit {
     quota: u32,
     length: TimeDelta,
     is_enforced: bool,
     window: Option<Window>,
+}
+
+/// A limit for each credential.
+pub(crate) struct RateLimits {
+    unused: RateLimit,
+    used: HashMap<Holder, RateLimit>,
+}
+
+impl RateLimits {
+    pub(crate) fn new(unused: RateLimit) -> Self {
+        Self {
+            unused,
+            used: HashMap::new(),
+        }
+    }
+
+    pub(crate) fn of(&mut self, holder: Holder) -> &mut RateLimit {
+        self.used
+            .entry(holder)
+            .or_insert_with(|| self.unused.clone())
+    }
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -10,7 +10,6 @@ use crate::state::duration::{self, DEFAULT_DURATION, Lifetime};
 pub(crate) const MAX_VERSION: u64 = 1 << 53;
 /// In characters, as JSON Schema counts them: Unicode code points.
 const MAX_NAME_LENGTH: usize = 350;
-const MAX_PER_PAGE: usize = 1000;
 
 /// A duration that was read: the text to echo, and what it means.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,8 +45,22 @@ pub(crate) struct Rotate {
 pub(crate) struct List {
     pub(crate) name: Option<String>,
     pub(crate) search: Option<String>,
+    pub(crate) paging: Paging,
+}
+
+/// The page of a list that a request asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Paging {
     pub(crate) page: usize,
     pub(crate) per_page: usize,
+}
+
+/// The bounds of `per_page`, which each list has of its own.
+#[derive(Clone, Copy)]
+pub(crate) struct PerPage {
+    pub(crate) default: usize,
+    pub(crate) min: usize,
+    pub(crate) max: usize,
 }
 
 impl Create {
@@ -100,29 +113,69 @@ impl Rotate {
 impl List {
     /// Reads decoded query parameters; unknown ones are ignored.
     pub(crate) fn from_query(parameters: &[(String, String)]) -> Result<Self, Rejection> {
-        let text = |wanted: &str| {
-            parameters
-                .iter()
-                .find_map(|(name, value)| (name == wanted).then_some(value.as_str()))
-        };
-        let number = |name: &'static str, default: usize, max: usize| match text(name) {
-            None => Ok(default),
-            Some(value) => value
-                .parse()
-                .ok()
-                .filter(|number| (1..=max).contains(number))
-                .ok_or_else(|| {
-                    let reason = format!("{name} must be a whole number from 1 to {max}");
-                    Rejection::invalid(name, reason)
-                }),
-        };
         Ok(Self {
-            name: text("name").map(str::to_owned),
-            search: text("search").map(str::to_lowercase),
-            page: number("page", 1, usize::MAX)?,
-            per_page: number("per_page", MAX_PER_PAGE, MAX_PER_PAGE)?,
+            name: parameter(parameters, "name").map(str::to_owned),
+            search: parameter(parameters, "search").map(str::to_lowercase),
+            paging: Paging::from_query(parameters, PerPage::OF_TOKENS)?,
         })
     }
+}
+
+impl PerPage {
+    pub(crate) const OF_TOKENS: Self = Self {
+        default: 1000,
+        min: 1,
+        max: 1000,
+    };
+    pub(crate) const OF_ACCOUNTS: Self = Self {
+        default: 20,
+        min: 5,
+        max: 50,
+    };
+    pub(crate) const OF_POLICIES: Self = Self {
+        default: 100,
+        min: 1,
+        max: 1000,
+    };
+    pub(crate) const OF_GROUPS_AND_APPS: Self = Self::OF_TOKENS;
+}
+
+impl Paging {
+    /// Reads decoded query parameters; all others are ignored.
+    pub(crate) fn from_query(
+        parameters: &[(String, String)],
+        per_page: PerPage,
+    ) -> Result<Self, Rejection> {
+        let number = |name: &'static str, default: usize, min: usize, max: usize| {
+            let Some(value) = parameter(parameters, name) else {
+                return Ok(default);
+            };
+            let number = value.parse().ok();
+            number
+                .filter(|number| (min..=max).contains(number))
+                .ok_or_else(|| {
+                    let reason = format!("{name} must be a whole number from {min} to {max}");
+                    Rejection::invalid(name, reason)
+                })
+        };
+        let PerPage { default, min, max } = per_page;
+        Ok(Self {
+            page: number("page", 1, 1, usize::MAX)?,
+            per_page: number("per_page", default, min, max)?,
+        })
+    }
+
+    /// Returns the entries of the page, which holds at most `cap` of them.
+    pub(crate) fn of<T>(self, entries: impl Iterator<Item = T>, cap: Option<usize>) -> Vec<T> {
+        let per_page = self.per_page.min(cap.unwrap_or(usize::MAX));
+        let before = (self.page - 1).saturating_mul(per_page);
+        entries.skip(before).take(per_page).collect()
+    }
+}
+
+fn parameter<'p>(parameters: &'p [(String, String)], wanted: &str) -> Option<&'p str> {
+    let mut parameters = parameters.iter();
+    parameters.find_map(|(name, value)| (name == wanted).then_some(value.as_str()))
 }
 
 impl Duration {
@@ -360,9 +413,10 @@ mod tests {
         let list =
             |name: &str, value: &str| List::from_query(&[(name.to_owned(), value.to_owned())]);
         let default = List::from_query(&[]).unwrap();
-        assert_eq!((default.page, default.per_page), (1, 1000));
-        assert_eq!(list("page", "3").unwrap().page, 3);
-        assert_eq!(list("per_page", "1000").unwrap().per_page, 1000);
+        let Paging { page, per_page } = default.paging;
+        assert_eq!((page, per_page), (1, 1000));
+        assert_eq!(list("page", "3").unwrap().paging.page, 3);
+        assert_eq!(list("per_page", "1000").unwrap().paging.per_page, 1000);
         for (name, value) in [
             ("page", "0"),
             ("page", "-1"),

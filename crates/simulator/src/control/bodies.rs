@@ -4,12 +4,16 @@ use std::net::IpAddr;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Value, json};
 
-use crate::api::Operation;
-use crate::api::authentication::SeedApiToken;
+use crate::api::authentication::{Permission, SeedApiToken};
+use crate::api::{Operation, neighbors};
+use crate::behavior::Behavior;
+use crate::state::access::Access;
+use crate::state::account::{StoredAccount, present};
 use crate::state::duration;
 use crate::state::secret::SecretHash;
-use crate::state::seed::{DEFAULT_TOKEN_LIMIT, SeedToken};
+use crate::state::seed::{SeedAccount, SeedToken};
 use crate::state::token::{StoredToken, TokenField};
 
 /// A token to add.
@@ -30,7 +34,6 @@ pub(super) struct NewToken {
     created_at: Option<DateTime<Utc>>,
     last_seen_at: Option<DateTime<Utc>>,
     enabled: Option<bool>,
-    used_by_policy: Option<bool>,
     allowed_at_app: Option<bool>,
     /// The fields that answers show as `null`.
     #[serde(default)]
@@ -77,9 +80,6 @@ impl NewToken {
         if self.enabled == Some(false) {
             seed = seed.disabled();
         }
-        if self.used_by_policy == Some(true) {
-            seed = seed.used_by_policy();
-        }
         if self.allowed_at_app == Some(false) {
             seed = seed.not_allowed_at_app();
         }
@@ -100,7 +100,6 @@ pub(super) struct ChangeToken {
     expires_at: Option<DateTime<Utc>>,
     last_seen_at: Option<DateTime<Utc>>,
     enabled: Option<bool>,
-    used_by_policy: Option<bool>,
     allowed_at_app: Option<bool>,
 }
 
@@ -110,12 +109,12 @@ impl ChangeToken {
     }
 
     pub(super) fn apply(self, stored: &mut StoredToken, now: DateTime<Utc>) {
+        if let Some(enabled) = self.enabled {
+            stored.set_enabled(enabled, now);
+        }
         let token = &mut stored.token;
         if let Some(name) = self.name {
             token.rename(name, now);
-        }
-        if let Some(enabled) = self.enabled {
-            token.set_enabled(enabled, now);
         }
         if let Some(text) = self.duration {
             token.expires_at = duration::lifetime_or_default(&text).expiry_from(now);
@@ -127,7 +126,6 @@ impl ChangeToken {
             token.expire_at(time);
         }
         token.last_seen_at = self.last_seen_at.or(token.last_seen_at);
-        token.used_by_policy = self.used_by_policy.unwrap_or(token.used_by_policy);
         token.allowed_at_app = self.allowed_at_app.unwrap_or(token.allowed_at_app);
         if let Some(secret) = self.client_secret {
             token.updated_at = now;
@@ -154,17 +152,49 @@ fn check_expiry(
     }
 }
 
-/// An account to add. Serialized, it is the answer as well.
-#[derive(Deserialize, Serialize)]
+/// An account to add.
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewAccount {
-    pub(super) id: String,
-    #[serde(default = "default_token_limit")]
-    pub(super) token_limit: usize,
+    id: String,
+    name: Option<String>,
+    token_limit: Option<usize>,
+    #[serde(default, deserialize_with = "present")]
+    access: Option<Option<Access>>,
 }
 
-fn default_token_limit() -> usize {
-    DEFAULT_TOKEN_LIMIT
+impl NewAccount {
+    pub(super) fn into_seed(self) -> SeedAccount {
+        let mut seed = SeedAccount::new(self.id);
+        if let Some(name) = self.name {
+            seed = seed.name(name);
+        }
+        if let Some(tokens) = self.token_limit {
+            seed = seed.token_limit(tokens);
+        }
+        if let Some(access) = self.access {
+            seed = seed.access(access);
+        }
+        seed
+    }
+}
+
+/// An account as the control plane shows it.
+pub(super) fn shown_account(account: &StoredAccount, behavior: &Behavior) -> Value {
+    let access = account.access.as_ref().map(|access| {
+        json!({
+            "organization": neighbors::organization(account, access, behavior),
+            "policies": neighbors::policies(access),
+            "groups": neighbors::groups(access),
+            "apps": neighbors::apps(access),
+        })
+    });
+    json!({
+        "id": account.id,
+        "name": account.name,
+        "token_limit": account.token_limit,
+        "access": access,
+    })
 }
 
 /// An API token to accept. Serialized, it is the answer as well, without the secret.
@@ -173,25 +203,54 @@ fn default_token_limit() -> usize {
 pub(super) struct NewApiToken {
     #[serde(skip_serializing)]
     api_token: String,
-    /// Without it: every account.
+    /// Without it: a user.
+    pub(super) owned_by_account: Option<String>,
+    /// Without it: every account, or that of the owner.
     #[serde(default, deserialize_with = "some_of")]
     pub(super) accounts: Option<Vec<String>>,
+    /// Without it: all.
+    permissions: Option<Vec<Permission>>,
     #[serde(default)]
     read_only: bool,
+    #[serde(default = "yes")]
+    enabled: bool,
     expires_at: Option<DateTime<Utc>>,
     /// Without it: every address.
     #[serde(default, deserialize_with = "some_of")]
     only_from: Option<Vec<IpAddr>>,
 }
 
+fn yes() -> bool {
+    true
+}
+
 impl NewApiToken {
+    pub(super) fn check(&self) -> Result<(), &'static str> {
+        if self.owned_by_account.is_some() && self.accounts.is_some() {
+            return Err(
+                "an API token that an account owns is limited to that account; \
+                 leave out `accounts`",
+            );
+        }
+        Ok(())
+    }
+
     pub(super) fn to_seed(&self) -> SeedApiToken {
         let mut seed = SeedApiToken::new(&self.api_token);
+        if let Some(id) = &self.owned_by_account {
+            seed = seed.owned_by_account(id);
+        }
         for id in self.accounts.iter().flatten() {
             seed = seed.account(id);
         }
+        if let Some(permissions) = &self.permissions {
+            seed = seed.permissions(permissions.iter().copied());
+        }
         if self.read_only {
             seed = seed.read_only();
+        }
+        if !self.enabled {
+            seed = seed.disabled();
         }
         if let Some(time) = self.expires_at {
             seed = seed.expires_at(time);

@@ -4,13 +4,14 @@ use std::fmt;
 use chrono::{DateTime, TimeDelta, Utc};
 use rand::rngs::StdRng;
 
+use crate::state::access::Access;
 use crate::state::duration::{self, DEFAULT_DURATION, Lifetime};
 use crate::state::generator;
 use crate::state::secret::{ClientSecret, SecretHash};
 use crate::state::token::{StoredToken, Token, TokenField, Withheld};
 
 /// The default of an account's token limit.
-pub(crate) const DEFAULT_TOKEN_LIMIT: usize = 50;
+const DEFAULT_TOKEN_LIMIT: usize = 50;
 
 /// An account that a simulator starts with, beside its first one.
 ///
@@ -20,14 +21,18 @@ pub(crate) const DEFAULT_TOKEN_LIMIT: usize = 50;
 /// use cf_service_tokens_simulator::{SeedAccount, SeedToken};
 ///
 /// let staging = SeedAccount::new("023e105f4ecef8ad9ca31a8372d0c353")
+///     .name("Staging")
 ///     .token(SeedToken::new("CI deploy"))
 ///     .token_limit(1);
 /// ```
 #[derive(Clone, Debug)]
 pub struct SeedAccount {
     pub(crate) id: String,
+    /// `None` for the id.
+    pub(crate) name: Option<String>,
     pub(crate) tokens: Vec<SeedToken>,
     pub(crate) token_limit: usize,
+    pub(crate) access: Option<Access>,
 }
 
 impl SeedAccount {
@@ -40,9 +45,42 @@ impl SeedAccount {
     pub fn new(id: impl Into<String>) -> Self {
         Self {
             id: id.into(),
+            name: None,
             tokens: Vec::new(),
             token_limit: DEFAULT_TOKEN_LIMIT,
+            access: Some(Access::new()),
         }
+    }
+
+    /// Sets the name, of 1 to 100 characters. The default is the id.
+    ///
+    /// See the example of [`SeedAccount`].
+    #[must_use]
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Sets the Access configuration, or with `None` makes the account one where Access is
+    /// not enabled: every call about its Access gets 403, code 9999.
+    ///
+    /// ```
+    /// use cf_service_tokens_simulator::{SeedAccount, Simulator};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let without = SeedAccount::new("a2").access(None);
+    /// let simulator = Simulator::builder().account(without).start().await?;
+    /// let url = format!("{}/accounts/a2/access/service_tokens", simulator.base_url());
+    /// let request = reqwest::Client::new().get(url).bearer_auth(simulator.api_token());
+    /// assert_eq!(request.send().await?.status(), 403);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn access(mut self, access: impl Into<Option<Access>>) -> Self {
+        self.access = access.into();
+        self
     }
 
     /// Adds a token.
@@ -89,7 +127,6 @@ pub struct SeedToken {
     client_id: Option<String>,
     client_secret: Option<String>,
     client_secret_version: u64,
-    used_by_policy: bool,
     allowed_at_app: bool,
     withheld: BTreeMap<TokenField, Withheld>,
 }
@@ -129,7 +166,6 @@ impl SeedToken {
             client_id: None,
             client_secret: None,
             client_secret_version: 1,
-            used_by_policy: false,
             allowed_at_app: true,
             withheld: BTreeMap::new(),
         }
@@ -260,17 +296,6 @@ impl SeedToken {
         self
     }
 
-    /// Makes an Access policy use the token, so that it can't be deleted.
-    ///
-    /// [`Simulator::set_used_by_policy`](crate::Simulator::set_used_by_policy)
-    /// changes it later.
-    ///
-    /// See the example of [`Simulator::set_used_by_policy`](crate::Simulator::set_used_by_policy).
-    pub fn used_by_policy(mut self) -> Self {
-        self.used_by_policy = true;
-        self
-    }
-
     /// Makes the protected app's policies refuse the token: it is valid, and gets 403.
     ///
     /// See the example of [`Simulator::set_allowed_at_app`](crate::Simulator::set_allowed_at_app).
@@ -320,7 +345,6 @@ impl SeedToken {
         token.last_seen_at = self.last_seen_at.map(|moment| moment.resolve(start));
         token.enabled = self.enabled;
         token.client_secret_version = self.client_secret_version;
-        token.used_by_policy = self.used_by_policy;
         token.allowed_at_app = self.allowed_at_app;
         StoredToken {
             token,
@@ -329,6 +353,7 @@ impl SeedToken {
                 None => client_secret.hash(),
             },
             previous_secret: None,
+            enabled_at: None,
             withheld: self.withheld,
         }
     }

@@ -40,8 +40,6 @@ pub struct Token {
     pub client_secret_version: u64,
     /// Until when the secret before the current one still works.
     pub previous_client_secret_expires_at: Option<DateTime<Utc>>,
-    /// Whether an Access policy uses the token, so that it can't be deleted.
-    pub used_by_policy: bool,
     /// Whether the protected app's policies allow the token.
     pub allowed_at_app: bool,
 }
@@ -70,18 +68,12 @@ impl Token {
             enabled: true,
             client_secret_version: 1,
             previous_client_secret_expires_at: None,
-            used_by_policy: false,
             allowed_at_app: true,
         }
     }
 
     pub(crate) fn rename(&mut self, name: impl Into<String>, now: DateTime<Utc>) {
         self.name = name.into();
-        self.updated_at = now;
-    }
-
-    pub(crate) fn set_enabled(&mut self, enabled: bool, now: DateTime<Utc>) {
-        self.enabled = enabled;
         self.updated_at = now;
     }
 
@@ -104,7 +96,7 @@ impl Token {
 }
 
 /// RFC 3339 in UTC, with as many decimals as it takes to lose nothing.
-fn timestamp(time: DateTime<Utc>) -> Value {
+pub(crate) fn timestamp(time: DateTime<Utc>) -> Value {
     json!(time.to_rfc3339_opts(SecondsFormat::AutoSi, true))
 }
 
@@ -200,6 +192,8 @@ pub(crate) struct StoredToken {
     pub(crate) token: Token,
     pub(crate) secret: SecretHash,
     pub(crate) previous_secret: Option<SecretHash>,
+    /// When it was last enabled again.
+    pub(crate) enabled_at: Option<DateTime<Utc>>,
     pub(crate) withheld: BTreeMap<TokenField, Withheld>,
 }
 
@@ -207,6 +201,22 @@ impl StoredToken {
     /// Returns whether it is the token of this account with this id.
     pub(crate) fn is(&self, account: &str, id: &str) -> bool {
         self.token.account_id == account && self.token.id == id
+    }
+
+    pub(crate) fn set_enabled(&mut self, enabled: bool, now: DateTime<Utc>) {
+        if enabled && !self.token.enabled {
+            self.enabled_at = Some(now);
+        }
+        self.token.enabled = enabled;
+        self.token.updated_at = now;
+    }
+
+    /// The time from which the token's inactivity counts.
+    pub(crate) fn active_at(&self) -> DateTime<Utc> {
+        let since = self.token.last_seen_at.max(self.enabled_at);
+        since.map_or(self.token.created_at, |since| {
+            since.max(self.token.created_at)
+        })
     }
 
     /// Whether `secret` is one that the token is known by at `now`.
@@ -279,7 +289,7 @@ pub(crate) fn check_token_id(id: &str) -> Result<(), String> {
     check_id("token id", id, 36)
 }
 
-fn check_id(what: &str, id: &str, max: usize) -> Result<(), String> {
+pub(crate) fn check_id(what: &str, id: &str, max: usize) -> Result<(), String> {
     let plain = id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
     if id.is_empty() || id.len() > max || !plain {
         return Err(format!(
@@ -309,6 +319,7 @@ mod tests {
             ),
             secret: SecretHash::of("secret"),
             previous_secret: None,
+            enabled_at: None,
             withheld: BTreeMap::new(),
         }
     }
