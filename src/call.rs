@@ -10,7 +10,7 @@ pub(crate) mod raw;
 pub(crate) mod retry;
 pub(crate) mod trace;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, header};
@@ -166,8 +166,10 @@ impl Transport {
                 operation: id,
                 attempt,
             });
+            let began_at = clock.elapsed();
+            let path = Arc::new(OnceLock::new());
             let outcome = self
-                .attempt(call, timeout, &span, &send)
+                .attempt(call, timeout, &span, &path, &send)
                 .instrument(span.clone())
                 .await;
             let outcome = match outcome {
@@ -189,6 +191,9 @@ impl Transport {
             self.settings.listener.notify(&Event::AttemptEnded {
                 operation: id,
                 attempt,
+                method: &call.operation.method,
+                path: path.get().map(String::as_str).unwrap_or_default(),
+                elapsed: clock.elapsed().saturating_sub(began_at),
                 status: answer.map(|answer| answer.status),
                 error: outcome.as_ref().err(),
             });
@@ -247,6 +252,7 @@ impl Transport {
         call: &Call<'_>,
         timeout: Duration,
         span: &Span,
+        path: &Arc<OnceLock<String>>,
         send: &S,
     ) -> Result<Response<T>, Error>
     where
@@ -265,6 +271,7 @@ impl Transport {
                 headers: Arc::clone(&call.headers),
                 timeout,
                 kept: kept.clone(),
+                path: Arc::clone(path),
                 span: span.clone(),
             },
         };

@@ -7,7 +7,7 @@
 use std::fmt;
 use std::mem;
 use std::panic::resume_unwind;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -39,6 +39,8 @@ pub(crate) struct Exchange {
     /// The time limit of the attempt, including the answer's body.
     pub(crate) timeout: Duration,
     pub(crate) kept: Kept,
+    /// The path of the request, for events.
+    pub(crate) path: Arc<OnceLock<String>>,
     /// The attempt's span. The current span is the caller's if this one is disabled.
     pub(crate) span: Span,
 }
@@ -75,6 +77,7 @@ impl ClientHooks<Exchange> for generated::Client {
         request.headers_mut().remove("api-version");
         extend(request.headers_mut(), &exchange.headers);
         trace::request(&exchange.span, request.url(), &exchange.redactor);
+        exchange.note_path(request.url());
         *request.timeout_mut() = Some(exchange.timeout);
 
         let url = request.url().clone();
@@ -100,6 +103,16 @@ impl ClientHooks<Exchange> for generated::Client {
 }
 
 impl Exchange {
+    /// Keeps the part of a URL below the base URL, if anyone listens to events.
+    fn note_path(&self, url: &Url) {
+        if self.settings.listener.listens() {
+            let url = url.as_str();
+            let path = url.strip_prefix(self.settings.base_url.as_str());
+            let path = self.redactor.redact(path.unwrap_or(url));
+            self.path.get_or_init(|| path);
+        }
+    }
+
     async fn send(self, client: reqwest::Client, request: Request) -> Exchanged {
         match connect::watch(client.execute(request)).await {
             (Ok(response), _) => self.read(response).await,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use http::StatusCode;
+use http::{Method, StatusCode};
 
 use crate::call::clock::Clock;
 use crate::error::Error;
@@ -63,6 +63,14 @@ pub enum Event<'a> {
         operation: &'a str,
         /// The number of the attempt, from 1.
         attempt: u32,
+        /// The method of the request.
+        method: &'a Method,
+        /// The path and query of the request below the base URL, such as
+        /// `/accounts/{account_id}/access/service_tokens?page=1` with the real id; empty if
+        /// there was no request. It shows no secret that the client knows.
+        path: &'a str,
+        /// How long the attempt took, by the client's clock.
+        elapsed: Duration,
         /// The status of the response, if one came.
         status: Option<StatusCode>,
         /// The error that the call returns if it is not retried; `None` after a
@@ -124,6 +132,11 @@ pub(crate) struct Listener(Option<Arc<Function>>);
 impl Listener {
     pub(crate) fn new(function: impl Fn(&Event<'_>) + Send + Sync + 'static) -> Self {
         Self(Some(Arc::new(function)))
+    }
+
+    /// Returns whether the caller has set a function.
+    pub(crate) fn listens(&self) -> bool {
+        self.0.is_some()
     }
 
     pub(crate) fn notify(&self, event: &Event<'_>) {

@@ -10,7 +10,7 @@ use crate::support::{ACCOUNT, CANARY, RawServer, TOKEN, Then, json};
 use cf_service_tokens::{
     Client, Credentials, ErrorKind, Event, RateLimit, Retry, ServiceTokens, WaitReason,
 };
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, Method};
 
 const ANSWER: &str = r#"{"success":true,"errors":[],"messages":[],"result":{"name":"ci"}}"#;
 
@@ -241,13 +241,13 @@ async fn events_report_attempts_and_the_start_and_end_of_waits() {
     tokens.refresh(TOKEN).await.unwrap();
     insta::assert_snapshot!(events.lock().unwrap().join("\n"), @"
     refresh_account_service_token: attempt 1
-    attempt 1: Some(429), rate limited: Some(true)
+    attempt 1: POST /accounts/023e105f4ecef8ad9ca31a8372d0c353/access/service_tokens/f174e90a-fafe-4643-bbbc-4a0ed4fc8415/refresh Some(429) in 0ns, rate limited: Some(true)
     wait for backoff until 2026-11-24 12:00:07 UTC
     the backoff is over
     wait for rate limit until 2026-11-24 12:00:20 UTC
     the wait for the rate limit is over
     refresh_account_service_token: attempt 2
-    attempt 2: Some(200), rate limited: None
+    attempt 2: POST /accounts/023e105f4ecef8ad9ca31a8372d0c353/access/service_tokens/f174e90a-fafe-4643-bbbc-4a0ed4fc8415/refresh Some(200) in 0ns, rate limited: None
     ");
 
     events.lock().unwrap().clear();
@@ -262,6 +262,28 @@ async fn events_report_attempts_and_the_start_and_end_of_waits() {
     wait for rate limit until 2026-11-24 12:00:40 UTC
     the wait for the rate limit is over
     ");
+}
+
+#[tokio::test]
+async fn the_path_of_an_event_shows_no_credential() {
+    let server = RawServer::start(json("200 OK", ANSWER)).await;
+    let paths = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&paths);
+    let client = server
+        .builder()
+        .on_event(move |event| {
+            if let Event::AttemptEnded { path, .. } = event {
+                log.lock().unwrap().push((*path).to_owned());
+            }
+        })
+        .build()
+        .unwrap();
+    let request = client
+        .request(Method::GET, "/accounts")
+        .query("page", "2")
+        .query("key", CANARY);
+    let _ = request.send::<serde_json::Value>().await;
+    assert_eq!(*paths.lock().unwrap(), ["/accounts?page=2&key=[redacted]"]);
 }
 
 #[tokio::test]
@@ -304,13 +326,19 @@ fn line(event: &Event<'_>) -> String {
         } => format!("{operation}: attempt {attempt}"),
         Event::AttemptEnded {
             attempt,
+            method,
+            path,
+            elapsed,
             status,
             error,
             ..
         } => {
             let status = status.map(|status| status.as_u16());
             let is_rate_limited = error.map(|error| error.is_rate_limited());
-            format!("attempt {attempt}: {status:?}, rate limited: {is_rate_limited:?}")
+            format!(
+                "attempt {attempt}: {method} {path} {status:?} in {elapsed:?}, \
+                 rate limited: {is_rate_limited:?}"
+            )
         }
         Event::WaitStarted { reason, until, .. } => format!("wait for {reason} until {until}"),
         Event::WaitEnded {

@@ -120,6 +120,7 @@ async fn every_public_type() {
     let log = Arc::clone(&events);
     let told = server
         .builder()
+        .clock(crate::support::exact_clock())
         .on_event(move |event| *log.lock().unwrap() = format!("{event:#?}"))
         .build()
         .unwrap();
