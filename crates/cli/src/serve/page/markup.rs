@@ -295,7 +295,7 @@ fn scale(report: &Report, axis: &Axis) -> Markup {
             rect class="window" x=(percent(axis.window().from)) width=(percent(axis.window().width()))
                 y="0" height="100%" {}
             @for tick in axis.ticks() {
-                @if (4.0..96.0).contains(&tick.at) {
+                @if (6.0..95.0).contains(&tick.at) {
                     text x=(percent(tick.at)) y="30" { (tick.label) }
                 }
             }
