@@ -233,7 +233,8 @@ fn connection_fault(error: &reqwest::Error, base_url: &BaseUrl) -> Fault {
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {
         if tls::is_fault(cause) {
-            return (ErrorKind::Tls, "the TLS handshake failed".to_owned());
+            let words = format!("the TLS handshake with {} failed", base_url.host_and_port());
+            return (ErrorKind::Tls, words);
         }
         // reqwest has no types for these errors.
         let words = cause.to_string();

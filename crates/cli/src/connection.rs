@@ -16,6 +16,7 @@ use crate::arguments::Global;
 use crate::credential;
 use crate::failure::{Exit, Failure, Permission};
 
+const ACCOUNT_ID: &str = "CLOUDFLARE_ACCOUNT_ID";
 const API_TOKEN: &str = "CLOUDFLARE_API_TOKEN";
 const API_TOKEN_FILE: &str = "CLOUDFLARE_API_TOKEN_FILE";
 const API_KEY: &str = "CLOUDFLARE_API_KEY";
@@ -28,6 +29,8 @@ pub(crate) struct Connection {
     client: Client,
     /// The file of the API token, if it comes from one, and the token that it held.
     api_token: Option<(PathBuf, SecretString)>,
+    /// Where the account's id comes from.
+    account_source: &'static str,
     /// The credentials, as a refusal names them.
     credentials: String,
     /// The permission that the command needs.
@@ -82,6 +85,10 @@ impl Connection {
             tokens: tokens(&client)?,
             simulator: None,
             client,
+            account_source: match global.account {
+                Some(_) => "--account",
+                None => ACCOUNT_ID,
+            },
             api_token: from_file,
             credentials,
             needs,
@@ -132,6 +139,7 @@ impl Connection {
             tokens: tokens(&client)?,
             simulator: Some(simulator),
             client,
+            account_source: "the simulator",
             api_token: None,
             credentials: "the simulator's API token".to_owned(),
             needs,
@@ -139,10 +147,15 @@ impl Connection {
         })
     }
 
-    /// Explains a refusal: whose credentials were refused, where they come from, and what
-    /// they need. Other failures stay as they are.
+    /// Explains a refusal: the account and the credentials, where both come from, and what
+    /// they need. Any command that a failure advises works on the same account.
     pub(crate) fn explain(&self, failure: Failure) -> Failure {
-        failure.of_refused(self.account_id(), &self.credentials, self.needs)
+        let account = format!("account {} from {}", self.account_id(), self.account_source);
+        let failure = failure.of_refused(&account, &self.credentials, self.needs);
+        match self.simulator {
+            Some(_) => failure.of_simulated(),
+            None => failure,
+        }
     }
 
     /// The id of the account.

@@ -14,6 +14,13 @@ use crate::output::printable;
 
 const RED: Style = AnsiColor::Red.on_default().bold();
 
+/// What the HTTP client's errors say around their causes, which say more.
+const WRAPPERS: [&str; 3] = [
+    "error sending request",
+    "client error (Connect)",
+    "error resolving DNS",
+];
+
 /// How the command ended. The numbers are documented in the README and in the
 /// command's help, and never change their meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -165,13 +172,25 @@ impl Failure {
         let next = match &self.next {
             Some(next) => next.clone(),
             None => format!(
-                "check that the credentials are valid and have the permission {permission} for this \
-                 account: the dashboard shows API tokens under My Profile > API Tokens"
+                "check that this is the right account, and that the credentials are valid and have \
+                 the permission {permission} for it: the dashboard shows API tokens under My Profile > \
+                 API Tokens"
             ),
         };
         let mut failure = self.next(next);
-        failure.with = Some(format!("account {account}, {credentials}"));
+        failure.with = Some(format!("{account}, {credentials}"));
         failure
+    }
+
+    /// Makes the commands that the failure advises work on the simulated account too.
+    pub(crate) fn of_simulated(mut self) -> Self {
+        if let Some(next) = &mut self.next {
+            *next = next.replace(
+                "cf-service-tokens list",
+                "cf-service-tokens --simulate list",
+            );
+        }
+        self
     }
 
     /// Sets what the user should do.
@@ -190,7 +209,10 @@ impl Failure {
     pub(crate) fn because_of_all(mut self, cause: Option<&dyn StdError>) -> Self {
         let mut cause = cause;
         while let Some(error) = cause {
-            self = self.because(error);
+            let words = error.to_string();
+            if !WRAPPERS.contains(&&*words) {
+                self = self.because(words);
+            }
             cause = error.source();
         }
         self
@@ -244,7 +266,10 @@ pub(crate) fn with_causes(error: &dyn StdError) -> String {
     let mut line = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
-        line += &format!("; cause: {error}");
+        let words = error.to_string();
+        if !WRAPPERS.contains(&&*words) {
+            line += &format!("; cause: {words}");
+        }
         cause = error.source();
     }
     line
@@ -309,7 +334,9 @@ fn next(error: &Error) -> Option<&'static str> {
             "wait five minutes, or let the call wait with --deadline 10m; other programs with the \
              same credentials share the rate limit",
         ),
-        ErrorKind::Connect => Some("check the network and the proxy, or try again later"),
+        ErrorKind::Connect => Some(
+            "check the network, its DNS, HTTPS_PROXY and CLOUDFLARE_BASE_URL, or try again later",
+        ),
         _ if Exit::of(error) == Exit::Unreachable => Some("try again later; -v shows each request"),
         _ => None,
     }
