@@ -163,7 +163,10 @@ def mock_part():
 
 def refusals(here):
     """Ways to have a delete refused: the status, why, and what is different."""
-    in_use = here.control("POST", "/tokens", {"name": "in use", "used_by_policy": True})
+    in_use = here.control("POST", "/tokens", {"name": "in use"})
+    rule = {"service_token": {"token_id": in_use["id"]}}
+    access = {"policies": [{"name": "policy", "include": [rule]}]}
+    here.control("PATCH", f"/accounts/{here.account}", {"access": access})
     read_only = here.variables["READ_ONLY_API_TOKEN"]
     yield 401, "a wrong API token", {"CLOUDFLARE_API_TOKEN": "not-a-token"}
     yield 403, "an API token that may only read", {"CLOUDFLARE_API_TOKEN": read_only}

@@ -212,8 +212,9 @@ async fn admit(shared: &Shared, call: &Call, request: Request) -> Result<Admitte
     };
     let (headers, now) = (request.headers(), shared.now());
     let account_id = call.account_id.as_deref();
-    let credentials = shared.credentials().clone();
-    let caller = credentials.check(headers, peer, now, account_id, call.operation)?;
+    let caller = shared
+        .credentials()
+        .check(headers, peer, now, account_id, call.operation)?;
     if let Some(id) = account_id {
         let state = shared.state();
         let account = state.account(id).ok_or_else(Refusal::forbidden)?;
