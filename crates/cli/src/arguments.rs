@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use clap::builder::{OsStringValueParser, StyledStr, TypedValueParser as _};
 use clap::{
-    Arg, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand as _, ValueEnum,
-    ValueHint,
+    Arg, ArgAction, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand as _,
+    ValueEnum, ValueHint,
 };
 
 use crate::commands::{AccountCommand, Command};
@@ -88,9 +88,10 @@ pub(crate) struct Global {
     /// that failed, or are due
     #[arg(long, short)]
     pub(crate) quiet: bool,
-    /// Show each request to the API, and each wait, on standard error, without secrets
-    #[arg(long, short)]
-    pub(crate) verbose: bool,
+    /// Show each request to the API, and each wait, on standard error, without secrets;
+    /// -vv also shows the traces of the SDK
+    #[arg(long, short, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
     /// How long each call may take, with its retries and its waits for the rate limit, at
     /// most 15m [default: 3m, and 15m for `renew`]
     #[arg(long, value_name = "SPAN", hide_short_help = true, value_parser = time::deadline)]

@@ -27,7 +27,7 @@ use crate::arguments::{Arguments, Global};
 use crate::connection::Connection;
 use crate::failure::{Exit, Failure, Permission};
 use crate::output::Output;
-use crate::progress::{Progress, Waits};
+use crate::progress::{CallLog, Progress};
 use crate::renew::{Renew, once, watch};
 use crate::secret::journal::Journal;
 use crate::secret::recover;
@@ -115,12 +115,12 @@ async fn on_account(
         AccountCommand::Renew(arguments) if arguments.dry_run => Permission::Read,
         _ => Permission::Write,
     };
-    let waits = Waits::new(global.quiet, global.verbose);
+    let log = CallLog::new(global.quiet, global.verbose > 0);
     let calls = Calls::new();
     let on_event = {
-        let (waits, calls) = (waits.clone(), calls.clone());
+        let (log, calls) = (log.clone(), calls.clone());
         move |event: &Event<'_>| {
-            waits.note(event);
+            log.note(event);
             calls.note(event);
         }
     };
@@ -156,7 +156,7 @@ async fn on_account(
         }
         AccountCommand::Renew(arguments) => {
             let is_silent = global.quiet || !output.is_table();
-            let progress = Progress::new(is_silent, global.verbose, &waits);
+            let progress = Progress::new(is_silent, global.verbose > 0, &log);
             once::renew(&connection, &output, &arguments, progress).await
         }
         AccountCommand::Report(arguments) => report::report(&connection, &output, &arguments).await,

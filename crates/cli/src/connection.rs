@@ -58,7 +58,7 @@ impl Connection {
         on_event: impl Fn(&Event<'_>) + Send + Sync + 'static,
     ) -> Result<Self, Failure> {
         if global.simulate {
-            return Self::simulated(global, needs).await;
+            return Self::simulated(global, needs, on_event).await;
         }
         let mut builder = ClientBuilder::from_env().retry(retry).on_event(on_event);
         if let Some(deadline) = global.deadline {
@@ -120,7 +120,11 @@ impl Connection {
     }
 
     /// Starts a simulator whose account has the id that was asked for.
-    async fn simulated(global: &Global, needs: Permission) -> Result<Self, Failure> {
+    async fn simulated(
+        global: &Global,
+        needs: Permission,
+        on_event: impl Fn(&Event<'_>) + Send + Sync + 'static,
+    ) -> Result<Self, Failure> {
         let mut builder = Simulator::builder().believable_account();
         if let Some(account) = &global.account {
             builder = builder.account_id(account);
@@ -129,12 +133,16 @@ impl Connection {
             .start()
             .await
             .map_err(|error| Failure::usage("could not simulate an account").because(error))?;
-        let client = Client::builder()
+        let builder = Client::builder()
             .base_url(simulator.base_url())
             .api_token(simulator.api_token())
             .account_id(simulator.account_id())
-            .build()
-            .map_err(|error| unusable(&error))?;
+            .on_event(on_event);
+        let builder = match global.deadline {
+            Some(deadline) => builder.deadline(deadline),
+            None => builder,
+        };
+        let client = builder.build().map_err(|error| unusable(&error))?;
         Ok(Self {
             tokens: tokens(&client)?,
             simulator: Some(simulator),

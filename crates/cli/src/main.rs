@@ -28,7 +28,7 @@ use crate::failure::{Exit, Failure};
 
 fn main() -> ExitCode {
     let arguments = arguments::parse(env::args_os()).unwrap_or_else(|error| error.exit());
-    if arguments.global.verbose {
+    if arguments.global.verbose > 1 {
         tracing::to_stderr();
     }
     let exit = run(arguments).unwrap_or_else(|failure| {

@@ -1,6 +1,7 @@
-//! How far a renewal has come, and what calls wait for, on standard error: a bar on a
-//! terminal, plain lines elsewhere.
+//! How far a renewal has come, the requests, and what calls wait for, on standard error: a
+//! bar on a terminal, plain lines elsewhere.
 
+use std::error::Error as StdError;
 use std::io::{self, IsTerminal as _};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -29,7 +30,7 @@ pub(crate) enum Progress {
 impl Progress {
     /// The bar, if there is one, shows the waits as well. With the lines of -v, it would
     /// be drawn over them.
-    pub(crate) fn new(quiet: bool, verbose: bool, waits: &Waits) -> Self {
+    pub(crate) fn new(quiet: bool, verbose: bool, log: &CallLog) -> Self {
         if quiet {
             return Self::Silent;
         }
@@ -39,7 +40,7 @@ impl Progress {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
         bar.set_style(style(LISTING));
         bar.enable_steady_tick(Duration::from_millis(100));
-        waits.show_on(bar.clone());
+        log.show_on(bar.clone());
         Self::Bar {
             bar,
             listed: 0,
@@ -87,12 +88,14 @@ fn words(token: &TokenRenewal) -> String {
     )
 }
 
-/// Shows why calls wait, as they begin to wait. Clones share their state.
+/// Shows why calls wait, as they begin to wait, and with -v each request. Clones share
+/// their state.
 #[derive(Clone)]
-pub(crate) struct Waits(Arc<Mutex<WaitsShown>>);
+pub(crate) struct CallLog(Arc<Mutex<Shown>>);
 
-struct WaitsShown {
-    is_shown: bool,
+struct Shown {
+    requests: bool,
+    waits: bool,
     bar: Option<ProgressBar>,
     /// Why the last attempt failed.
     failure: &'static str,
@@ -101,11 +104,12 @@ struct WaitsShown {
     last: Option<(WaitReason, DateTime<Utc>)>,
 }
 
-impl Waits {
-    /// Shows waits on a terminal, unless quiet, and with -v.
+impl CallLog {
+    /// Shows waits on a terminal, unless quiet, and requests and waits with -v.
     pub(crate) fn new(quiet: bool, verbose: bool) -> Self {
-        Self(Arc::new(Mutex::new(WaitsShown {
-            is_shown: verbose || (!quiet && io::stderr().is_terminal()),
+        Self(Arc::new(Mutex::new(Shown {
+            requests: verbose,
+            waits: verbose || (!quiet && io::stderr().is_terminal()),
             bar: None,
             failure: "",
             status: None,
@@ -121,6 +125,9 @@ impl Waits {
     /// Notes an event of a call.
     pub(crate) fn note(&self, event: &Event<'_>) {
         let mut shown = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let (true, Some(line)) = (shown.requests, request(event)) {
+            verbose(&line);
+        }
         match event {
             Event::AttemptEnded {
                 error: Some(error),
@@ -136,21 +143,27 @@ impl Waits {
     }
 }
 
-impl WaitsShown {
+impl Shown {
     fn wait(&mut self, reason: WaitReason, until: DateTime<Utc>, now: DateTime<Utc>) {
+        let is_rate_limited = reason == WaitReason::RateLimit || self.status == Some(429);
         let is_same = self.last.is_some_and(|(last_reason, last_until)| {
             last_reason == reason && (until - last_until).abs() < TimeDelta::seconds(1)
         });
         let left = until - now;
-        // A shorter wait is over before it is read.
-        if !self.is_shown || is_same || left < TimeDelta::milliseconds(500) {
+        // Without -v, a shorter wait is over before it is read.
+        let is_short = left < TimeDelta::milliseconds(500);
+        let is_shown = match self.requests {
+            true => !(is_same && is_rate_limited),
+            false => self.waits && !is_same && !is_short,
+        };
+        if !is_shown {
             return;
         }
         self.last = Some((reason, until));
-        let why = match (reason, self.status) {
-            (WaitReason::RateLimit, _) | (_, Some(429)) => "rate limited".to_owned(),
-            (_, Some(status)) => format!("HTTP {status}"),
-            _ => self.failure.to_owned(),
+        let why = match self.status {
+            _ if is_rate_limited => "rate limited".to_owned(),
+            Some(status) => format!("HTTP {status}"),
+            None => self.failure.to_owned(),
         };
         let line = format!(
             "{why}: waiting {}, until {}",
@@ -162,8 +175,59 @@ impl WaitsShown {
                 bar.set_message(line);
                 bar.force_draw();
             }
+            None if self.requests => verbose(&line),
             None => output::progress(&line),
         }
+    }
+}
+
+/// Prints a line of -v, after the time.
+pub(crate) fn verbose(line: &str) {
+    output::progress(&format!("{} {line}", Utc::now().format("%H:%M:%S")));
+}
+
+/// Returns the line about a request that ended: its outcome, and how long it took.
+fn request(event: &Event<'_>) -> Option<String> {
+    let Event::AttemptEnded {
+        operation,
+        method,
+        path,
+        elapsed,
+        status,
+        error,
+        ..
+    } = event
+    else {
+        return None;
+    };
+    let what = match path.is_empty() {
+        true => (*operation).to_owned(),
+        false => format!("{method} {path}"),
+    };
+    let time = elapsed.as_millis();
+    let ray_id = error.and_then(Error::ray_id);
+    let ray_id = ray_id.map(|id| format!(", ray id {id}"));
+    Some(match (status, error) {
+        (Some(status), _) => format!(
+            "{what} → {} in {time} ms{}",
+            status.as_u16(),
+            ray_id.unwrap_or_default()
+        ),
+        (None, Some(error)) => format!("{what} → {} after {time} ms", cause(error)),
+        (None, None) => format!("{what} after {time} ms"),
+    })
+}
+
+/// Returns why an attempt without a response failed, with the cause behind all others, such
+/// as `Connection refused`.
+fn cause(error: &Error) -> String {
+    let mut last = error.source();
+    while let Some(source) = last.and_then(StdError::source) {
+        last = Some(source);
+    }
+    match last {
+        Some(cause) => format!("{}: {cause}", short(error)),
+        None => short(error).to_owned(),
     }
 }
 
@@ -177,8 +241,11 @@ fn short(error: &Error) -> &'static str {
     }
 }
 
-/// Writes a length of time such as `4 min 21 s`, rounded up.
+/// Writes a length of time such as `4 min 21 s`, rounded up, or `300 ms`.
 fn minutes_and_seconds(length: TimeDelta) -> String {
+    if length < TimeDelta::seconds(1) {
+        return format!("{} ms", length.num_milliseconds().max(0));
+    }
     let seconds = (length.num_milliseconds() + 999) / 1000;
     match (seconds / 60, seconds % 60) {
         (0, seconds) => format!("{seconds} s"),
@@ -194,7 +261,8 @@ mod tests {
     #[test]
     fn a_length_of_time_in_minutes_and_seconds() {
         for (milliseconds, words) in [
-            (1, "1 s"),
+            (-1, "0 ms"),
+            (999, "999 ms"),
             (1_000, "1 s"),
             (1_001, "2 s"),
             (59_001, "1 min"),

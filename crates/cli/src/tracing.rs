@@ -1,4 +1,4 @@
-//! `-v`: each request to the API, on standard error.
+//! `-vv`: the traces of the SDK, on standard error.
 
 use std::io;
 

@@ -109,13 +109,60 @@ fn quiet_leaves_out_what_went_well() {
 
 #[test]
 fn verbose_shows_each_request() {
-    let ran = simulated(&["show", ID, "-v"]);
+    let world = World::new();
+    let unavailable = Injection::new(Fault::Status(503)).on(Operation::Get);
+    world.simulator.inject(unavailable);
+    let ran = world.run(&["show", ID, "-v"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.shown());
+    let path = format!(
+        "/accounts/{}/access/service_tokens/{ID}",
+        world.simulator.account_id()
+    );
+    let said = stable(&ran.stderr).replace(&path, "/[token]");
+    insta::assert_snapshot!(said, @"
+    hh:mm:ss GET /[token] → 503 in [n] ms, ray id [ray id]
+    hh:mm:ss HTTP 503: waiting [n] ms, until hh:mm:ss UTC
+    hh:mm:ss GET /[token] → 200 in [n] ms
+    ");
+    let ran = world.run(&["show", ID, "-vv"]);
     assert!(
         ran.stderr.contains("http.request.method=\"GET\""),
         "{}",
         ran.stderr
     );
-    assert!(ran.stderr.contains("http.response.status_code=200"));
+    assert!(
+        ran.stderr.contains(&format!("GET {path} → 200 in ")),
+        "{}",
+        ran.stderr
+    );
+}
+
+#[test]
+fn verbose_shows_why_no_response_came() {
+    let world = World::new();
+    world.go_offline();
+    let ran = world.run(&["show", ID, "-v"]);
+    let first = ran.stderr.lines().next().unwrap();
+    assert!(
+        first.contains(" → no connection: Connection refused"),
+        "{first}"
+    );
+    assert!(
+        !ran.stderr.contains(world.simulator.api_token()),
+        "{}",
+        ran.stderr
+    );
+}
+
+/// The text without what differs from run to run.
+fn stable(text: &str) -> String {
+    let mut text = text.to_owned();
+    let milliseconds = (r"\d+ m?s\b", "[n] ms");
+    for (pattern, replacement) in [milliseconds].into_iter().chain(support::filters()) {
+        let pattern = regex::Regex::new(pattern).unwrap();
+        text = pattern.replace_all(&text, replacement).into_owned();
+    }
+    text
 }
 
 #[test]

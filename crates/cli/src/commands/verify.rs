@@ -18,6 +18,7 @@ use crate::arguments::Global;
 use crate::connection::Connection;
 use crate::failure::{Exit, Failure, Permission};
 use crate::output::{self, Cell, Output};
+use crate::progress;
 use crate::time;
 use token::Token;
 use verdict::{Answer, Outcome};
@@ -105,7 +106,7 @@ pub(crate) async fn verify(
     };
     let url = url(&arguments, simulation.as_ref())?;
     let token = Token::find(&arguments, simulation.as_ref(), output.quiet).await?;
-    let trial = Trial::new(url, &arguments, &token)?;
+    let trial = Trial::new(url, &arguments, &token, global.verbose > 0)?;
     let record = trial.run(arguments.wait, output.quiet).await?;
     output.record(&record, &record.fields(&token.source))?;
     Ok(match record.outcome {
@@ -159,10 +160,12 @@ struct Trial<'a> {
     url: Url,
     /// The headers of the requests with the token.
     credentials: HeaderMap,
+    /// Whether to show each request.
+    verbose: bool,
 }
 
 impl<'a> Trial<'a> {
-    fn new(url: Url, arguments: &Verify, token: &'a Token) -> Result<Self, Failure> {
+    fn new(url: Url, arguments: &Verify, token: &'a Token, verbose: bool) -> Result<Self, Failure> {
         let credentials = match &arguments.single_header {
             None => token.credentials.headers()?,
             Some(name) => {
@@ -199,6 +202,7 @@ impl<'a> Trial<'a> {
             http,
             url,
             credentials,
+            verbose,
         })
     }
 
@@ -236,8 +240,21 @@ impl<'a> Trial<'a> {
     }
 
     async fn request(&self, headers: HeaderMap) -> Result<Answer, Failure> {
+        let with = if headers.is_empty() {
+            "without"
+        } else {
+            "with"
+        };
         let request = self.http.get(self.url.clone()).headers(headers);
+        let began_at = Instant::now();
         let mut response = request.send().await.map_err(|error| self.failure(error))?;
+        if self.verbose {
+            let (status, time) = (response.status().as_u16(), began_at.elapsed().as_millis());
+            let url = shown(&self.url);
+            progress::verbose(&format!(
+                "GET {url} {with} the token → {status} in {time} ms"
+            ));
+        }
         let mut body = Vec::new();
         // Only an error's page says more. A body that breaks off has said enough.
         while !response.status().is_success() && body.len() < BODY_LIMIT {
