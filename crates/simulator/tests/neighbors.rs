@@ -12,8 +12,9 @@ mod support;
 use std::io::ErrorKind;
 
 use cf_service_tokens_simulator::{
-    Access, AppAuthentication, Decision, Operation, Permission, Rule, SeedAccount, SeedApiToken,
-    SeedApp, SeedGroup, SeedPolicy, SeedToken, ServiceTokenInactivity, Simulator, SimulatorBuilder,
+    Access, AppAuthentication, Decision, Fault, Injection, Operation, Permission, Rule,
+    SeedAccount, SeedApiToken, SeedApp, SeedGroup, SeedPolicy, SeedToken, ServiceTokenInactivity,
+    Simulator, SimulatorBuilder, WrongJson,
 };
 use chrono::TimeDelta;
 use reqwest::{Method, StatusCode};
@@ -417,6 +418,27 @@ async fn each_credential_has_a_rate_limit_of_its_own() {
     assert_eq!(get("unknown").await, limit(401, 1));
     assert_eq!(get("another unknown").await, limit(401, 0));
     assert_eq!(get("other").await, limit(200, 0));
+}
+
+#[tokio::test]
+async fn faults_hit_these_calls_as_well() {
+    let access = Access::new().policy(SeedPolicy::new("Deploy"));
+    let api = Api::start(builder().access(access)).await;
+    let fault = Fault::WrongJson(WrongJson::FieldsOfAnotherType);
+    let injection = Injection::new(fault).on(Operation::ListPolicies);
+    api.simulator.inject(injection);
+    let organization = api.get(&of_a1("organizations")).await.result();
+    assert_eq!(organization["name"], "a1", "the fault is for another call");
+    let policies = api.get(&of_a1("policies")).await.result();
+    assert_eq!(policies[0]["name"], 7);
+    assert_eq!(policies[0]["include"], "yes");
+    let on = json!({ "fault": { "status": 503 }, "on": "verify_api_token" });
+    control_json(&api, Method::POST, "/faults", on).await;
+    let reply = api.get("/user/tokens/verify").await;
+    assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE);
+    let count = "/requests/count?operation=verify_api_token";
+    let count = control(&api, Method::GET, count).await.json();
+    assert_eq!(count["count"], 1);
 }
 
 #[tokio::test]

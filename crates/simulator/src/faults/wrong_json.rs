@@ -46,8 +46,9 @@ pub enum WrongJson {
     SuccessMissing,
     /// The envelope within an array.
     ArrayForObject,
-    /// Fields of the result that have wrong types: `enabled` is a string, and
-    /// `expires_at` a number.
+    /// Fields of the result that have wrong types: a token's `enabled` is a string, and its
+    /// `expires_at` a number. In every other result each string is a number, and all else a
+    /// string.
     FieldsOfAnotherType,
     /// Undocumented fields, in the envelope and in the result.
     UnknownFields,
@@ -123,14 +124,24 @@ impl WrongJson {
             Self::ResultMissing => drop(fields.remove("result")),
             Self::ResultOfAnotherType => drop(fields.insert("result".into(), json!("done"))),
             Self::SuccessMissing => drop(fields.remove("success")),
-            Self::FieldsOfAnotherType => each_token(fields.get_mut("result"), |token| {
-                token.insert("enabled".into(), json!("yes"));
-                token.insert("expires_at".into(), json!(1_900_000_000));
+            Self::FieldsOfAnotherType => each_object(fields.get_mut("result"), |object| {
+                if object.contains_key("client_id") {
+                    object.insert("enabled".into(), json!("yes"));
+                    object.insert("expires_at".into(), json!(1_900_000_000));
+                    return;
+                }
+                for value in object.values_mut() {
+                    *value = if value.is_string() {
+                        json!(7)
+                    } else {
+                        json!("yes")
+                    };
+                }
             }),
             Self::UnknownFields => {
                 fields.insert("trace".into(), json!({ "colo": "FRA" }));
-                each_token(fields.get_mut("result"), |token| {
-                    token.insert("tags".into(), json!(["a", 1, null]));
+                each_object(fields.get_mut("result"), |object| {
+                    object.insert("tags".into(), json!(["a", 1, null]));
                 });
             }
             _ => {}
@@ -138,11 +149,11 @@ impl WrongJson {
     }
 }
 
-/// Does it to the one token, or to each of a list.
-fn each_token(result: Option<&mut Value>, change: impl Fn(&mut serde_json::Map<String, Value>)) {
+/// Changes the one object, or each of a list.
+fn each_object(result: Option<&mut Value>, change: impl Fn(&mut serde_json::Map<String, Value>)) {
     match result {
-        Some(Value::Object(token)) => change(token),
-        Some(Value::Array(tokens)) => tokens
+        Some(Value::Object(object)) => change(object),
+        Some(Value::Array(objects)) => objects
             .iter_mut()
             .filter_map(Value::as_object_mut)
             .for_each(change),
