@@ -85,7 +85,7 @@ pub(crate) struct Global {
     #[arg(long)]
     pub(crate) simulate: bool,
     /// Print only results and errors; a table of several tokens shows only those
-    /// that failed, or are due
+    /// that failed, have expired or are due
     #[arg(long, short)]
     pub(crate) quiet: bool,
     /// Show each request to the API, and each wait, on standard error, without secrets;

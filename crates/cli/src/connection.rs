@@ -9,12 +9,13 @@ use cf_service_tokens::{
     ServiceToken, ServiceTokens,
 };
 use cf_service_tokens_simulator::Simulator;
-use chrono::TimeDelta;
+use chrono::{TimeDelta, Utc};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::arguments::Global;
 use crate::credential;
 use crate::failure::{Exit, Failure, Permission};
+use crate::time;
 
 const ACCOUNT_ID: &str = "CLOUDFLARE_ACCOUNT_ID";
 const API_TOKEN: &str = "CLOUDFLARE_API_TOKEN";
@@ -174,6 +175,14 @@ impl Connection {
     /// Says that the account has no tokens: it may be the wrong one.
     pub(crate) fn without_tokens(&self) -> String {
         format!("account {} has no service tokens", self.account_id())
+    }
+
+    /// Returns a note if this machine's clock differs from the API's.
+    pub(crate) fn clock_note(&self) -> Option<String> {
+        let ahead = Utc::now() - self.tokens.now();
+        // The two agree if the client takes its own clock for the API's.
+        let differs = ahead.abs() > TimeDelta::minutes(1);
+        differs.then(|| format!("{}, which expiry goes by", time::clock_difference(ahead)))
     }
 
     /// All the tokens of a listing, in memory.

@@ -5,14 +5,16 @@ mod table;
 mod text;
 
 use std::fmt::Display;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
 
 use anstyle::{AnsiColor, Style};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use terminal_size::{Width, terminal_size_of};
 
 pub(crate) use table::Cell;
-pub(crate) use text::{printable, quoted};
+pub(crate) use text::{bounded, printable, quoted};
 
 use crate::arguments::{Format, Global};
 use crate::failure::{Exit, Failure};
@@ -24,9 +26,6 @@ const YELLOW: Style = AnsiColor::Yellow.on_default().bold();
 pub(crate) trait Record: Serialize {
     /// The table's header.
     const COLUMNS: &'static [&'static str];
-
-    /// The columns of what people copy, which never goes over several lines.
-    const WHOLE: &'static [&'static str] = &[];
 
     /// The columns to leave out where the terminal has no room, the first one first.
     const SPARE: &'static [&'static str] = &[];
@@ -77,7 +76,7 @@ impl Output {
     ) -> Result<(), Failure> {
         if self.is_table() && self.quiet {
             let news = records.iter().filter(|record| record.is_news());
-            return self.write(|out, style| table::rows(out, style, news, now));
+            return self.write(|out, width| table::rows(out, width, news, now));
         }
         self.records(records, now)
     }
@@ -89,7 +88,7 @@ impl Output {
         now: DateTime<Utc>,
     ) -> Result<(), Failure> {
         match self.format {
-            Format::Table => self.write(|out, style| table::rows(out, style, records.iter(), now)),
+            Format::Table => self.write(|out, width| table::rows(out, width, records.iter(), now)),
             Format::Json => self.json(&records),
             Format::Jsonl => self.data(|out| {
                 records
@@ -106,7 +105,7 @@ impl Output {
         fields: &[(&str, Cell)],
     ) -> Result<(), Failure> {
         match self.format {
-            Format::Table => self.write(|out, style| table::fields(out, style, fields)),
+            Format::Table => self.write(|out, _| table::fields(out, fields)),
             Format::Json => self.json(record),
             Format::Jsonl => self.json_line(record),
         }
@@ -128,10 +127,10 @@ impl Output {
     }
 
     /// Writes for people: with colour if the stream shows it, and without what only
-    /// a terminal understands if it is none.
+    /// a terminal understands if it is none. A terminal also has a width.
     pub(crate) fn write(
         &self,
-        write: impl FnOnce(&mut dyn Write, table::Style) -> io::Result<()>,
+        write: impl FnOnce(&mut dyn Write, Option<usize>) -> io::Result<()>,
     ) -> Result<(), Failure> {
         self.try_write(write).map_err(unwritable)
     }
@@ -139,16 +138,14 @@ impl Output {
     /// Does what [`write`](Self::write) does, and returns the system's own error.
     pub(crate) fn try_write(
         &self,
-        write: impl FnOnce(&mut dyn Write, table::Style) -> io::Result<()>,
+        write: impl FnOnce(&mut dyn Write, Option<usize>) -> io::Result<()>,
     ) -> io::Result<()> {
         if self.to_stderr {
-            let stream = anstream::stderr();
-            let style = table::Style::of(&stream, io::stderr());
-            flushed(&mut stream.lock(), |out| write(out, style))
+            let width = width(io::stderr());
+            flushed(&mut anstream::stderr().lock(), |out| write(out, width))
         } else {
-            let stream = anstream::stdout();
-            let style = table::Style::of(&stream, io::stdout());
-            flushed(&mut stream.lock(), |out| write(out, style))
+            let width = width(io::stdout());
+            flushed(&mut anstream::stdout().lock(), |out| write(out, width))
         }
     }
 
@@ -160,6 +157,12 @@ impl Output {
         };
         written.map_err(unwritable)
     }
+}
+
+/// The width of the terminal that a stream is, if it is one.
+fn width(stream: impl IsTerminal + AsFd) -> Option<usize> {
+    let (Width(columns), _) = terminal_size_of(&stream).filter(|_| stream.is_terminal())?;
+    Some(columns.into())
 }
 
 /// Writes, and flushes, so that nothing that matters is held back.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use anstyle::AnsiColor;
 use cf_service_tokens::renewal::{Decision, RenewReason, RenewalError, RenewalPolicy, SkipReason};
 use cf_service_tokens::{Error, ServiceToken};
 use chrono::{DateTime, Utc};
@@ -26,7 +27,7 @@ pub(crate) struct TokenRecord {
     pub(crate) created_at: Option<DateTime<Utc>>,
     pub(crate) updated_at: Option<DateTime<Utc>>,
     #[serde(skip)]
-    never_expires: bool,
+    pub(crate) never_expires: bool,
 }
 
 /// The state of a token. The tables, JSON, the page and the metrics all use these words,
@@ -142,6 +143,15 @@ impl TokenRecord {
         }
     }
 
+    pub(crate) fn expiry_cell(&self, now: DateTime<Utc>) -> Cell {
+        expiry_cell(self.expires_at, self.never_expires, now)
+    }
+
+    pub(crate) fn last_seen_cell(&self, now: DateTime<Utc>) -> Cell {
+        let last_seen = self.last_seen_at.map(|at| time::distance(at - now));
+        Cell::plain(last_seen.unwrap_or_else(|| "never".to_owned()))
+    }
+
     /// All there is to know, a field a line.
     pub(crate) fn fields(&self, now: DateTime<Utc>) -> Vec<(&'static str, Cell)> {
         let at = |time: Option<DateTime<Utc>>| {
@@ -178,27 +188,25 @@ pub(crate) fn expiry_cell(
     match expires_at {
         _ if never_expires => Cell::plain("never"),
         None => Cell::plain("-"),
-        Some(at) if at <= now => Cell::bad(time::date_and_distance(at, now)),
-        Some(at) if (at - now).num_days() < 30 => Cell::warning(time::date_and_distance(at, now)),
-        Some(at) => Cell::plain(time::date_and_distance(at, now)),
+        Some(at) if at <= now => Cell::time(at, now).colored(AnsiColor::Red),
+        Some(at) if (at - now).num_days() < 30 => Cell::time(at, now).colored(AnsiColor::Yellow),
+        Some(at) => Cell::time(at, now),
     }
 }
 
 impl Record for TokenRecord {
     const COLUMNS: &'static [&'static str] =
         &["NAME", "ID", "STATE", "EXPIRES", "DURATION", "LAST SEEN"];
-    const WHOLE: &'static [&'static str] = &["ID"];
-    const SPARE: &'static [&'static str] = &["LAST SEEN", "DURATION"];
+    const SPARE: &'static [&'static str] = &["DURATION", "LAST SEEN", "ID"];
 
     fn cells(&self, now: DateTime<Utc>) -> Vec<Cell> {
-        let last_seen = self.last_seen_at.map(|at| time::distance(at - now));
         vec![
-            Cell::maybe(self.name.clone()),
-            Cell::maybe(self.id.clone()),
+            Cell::name(self.name.as_deref()),
+            Cell::id(self.id.as_deref()),
             self.state.cell(),
-            expiry_cell(self.expires_at, self.never_expires, now),
+            self.expiry_cell(now),
             Cell::maybe(self.duration.clone()),
-            Cell::plain(last_seen.unwrap_or_else(|| "never".to_owned())),
+            self.last_seen_cell(now),
         ]
     }
 }
@@ -289,7 +297,7 @@ impl ChangeRecord {
 
 impl Record for ChangeRecord {
     const COLUMNS: &'static [&'static str] = &["NAME", "ID", "OUTCOME", "EXPIRES"];
-    const WHOLE: &'static [&'static str] = &["ID"];
+    const SPARE: &'static [&'static str] = &["ID"];
 
     fn cells(&self, now: DateTime<Utc>) -> Vec<Cell> {
         let outcome = match self.outcome {
@@ -298,8 +306,8 @@ impl Record for ChangeRecord {
             outcome => Cell::good(outcome),
         };
         vec![
-            Cell::maybe(self.name.clone()),
-            Cell::maybe(self.id.clone()),
+            Cell::name(self.name.as_deref()),
+            Cell::id(self.id.as_deref()),
             outcome,
             expiry_cell(self.expires_at, self.never_expires, now),
         ]

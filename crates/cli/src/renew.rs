@@ -42,6 +42,9 @@ pub(crate) struct Renew {
     /// Show which tokens are due, and change nothing; exit with 5 if any is
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Show the tokens that are not due, too
+    #[arg(long, conflicts_with = "watch")]
+    pub(crate) all: bool,
     /// Keep running and renew tokens as they become due
     #[arg(long, conflicts_with = "dry_run")]
     pub(crate) watch: bool,

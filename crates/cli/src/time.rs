@@ -10,6 +10,11 @@ pub(crate) fn date_and_distance(at: DateTime<Utc>, now: DateTime<Utc>) -> String
     format!("{} {}", date(at, now), distance(at - now))
 }
 
+/// How far off something is, and the date in UTC, such as `in 21 days (2026-12-15)`.
+pub(crate) fn distance_and_date(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
+    format!("{} ({})", distance(at - now), date(at, now))
+}
+
 /// The date in UTC, such as `2026-12-15`; with the time of day where the day alone says
 /// too little.
 pub(crate) fn date(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
@@ -26,14 +31,9 @@ pub(crate) fn distance(from_now: TimeDelta) -> String {
     let length = from_now.abs();
     let seconds = length.num_seconds();
     let (unit, unit_seconds) = match seconds {
-        ..60 => {
-            return if from_now < TimeDelta::zero() {
-                "just now"
-            } else {
-                "now"
-            }
-            .to_owned();
-        }
+        ..60 if from_now < TimeDelta::zero() => return "just now".to_owned(),
+        ..1 => return "now".to_owned(),
+        1..60 => ("second", 1),
         60..7_200 => ("minute", 60),
         7_200..172_800 => ("hour", 3_600),
         172_800..63_072_000 => ("day", 86_400),
@@ -51,6 +51,19 @@ pub(crate) fn distance(from_now: TimeDelta) -> String {
 pub(crate) fn length(span: Duration) -> String {
     let span = TimeDelta::from_std(span).unwrap_or(TimeDelta::MAX);
     distance(span).trim_start_matches("in ").to_owned()
+}
+
+/// How far this machine's clock is off, in words.
+pub(crate) fn clock_difference(ahead: TimeDelta) -> String {
+    let side = match ahead > TimeDelta::zero() {
+        true => "ahead of",
+        false => "behind",
+    };
+    // To the minute, since the API tells the time in whole seconds.
+    let minutes = (ahead.abs() + TimeDelta::seconds(30)).num_minutes();
+    let length = distance(TimeDelta::minutes(minutes));
+    let length = length.trim_start_matches("in ");
+    format!("this machine's clock is {length} {side} the API's")
 }
 
 /// A time to the minute, such as `2026-12-15 09:30 UTC`.
@@ -218,7 +231,10 @@ mod tests {
     fn distances_are_told_in_the_unit_that_matters() {
         let minutes = TimeDelta::minutes;
         for (from_now, words) in [
-            (TimeDelta::seconds(59), "now"),
+            (TimeDelta::milliseconds(999), "now"),
+            (TimeDelta::seconds(1), "in 1 second"),
+            (TimeDelta::seconds(59), "in 59 seconds"),
+            (TimeDelta::milliseconds(-1), "just now"),
             (TimeDelta::seconds(-59), "just now"),
             (minutes(1), "in 1 minute"),
             (minutes(-119), "119 minutes ago"),
@@ -233,6 +249,18 @@ mod tests {
             (TimeDelta::days(1460), "in 4 years"),
         ] {
             assert_eq!(distance(from_now), words);
+        }
+    }
+
+    #[test]
+    fn a_clock_is_off_by_whole_minutes() {
+        for (ahead, words) in [
+            (TimeDelta::seconds(-91), "2 minutes behind"),
+            (TimeDelta::seconds(600), "10 minutes ahead of"),
+            (TimeDelta::seconds(-2 * 86_400 + 1), "2 days behind"),
+        ] {
+            let expected = format!("this machine's clock is {words} the API's");
+            assert_eq!(clock_difference(ahead), expected);
         }
     }
 

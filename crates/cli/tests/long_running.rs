@@ -102,8 +102,8 @@ fn a_watch_tells_what_it_does_and_ends_when_told_to() {
     assert!(world.simulator.tokens()[0].expires_at > chrono::Utc::now() + TimeDelta::days(360));
 
     let mut watching = Running::start(world.command().args(["renew", "--watch"]));
-    assert!(watching.line().ends_with(" 1 token: 1 skipped"));
-    assert!(watching.line().contains("next pass "));
+    assert!(watching.line().ends_with(" 1 token not due"));
+    assert!(watching.line().contains(" next pass in "));
     watching.end(Signal::SIGINT);
 }
 

@@ -94,6 +94,149 @@ fn a_dry_run_says_what_is_due_even_if_quiet() {
 }
 
 #[test]
+fn the_rest_is_counted_and_shown_on_demand() {
+    let world = World::with(account([
+        token("due", 3),
+        token("well", 200),
+        token("etl", 42),
+        token("disabled", 100).disabled(),
+        token("forever", 1).duration("forever"),
+        token("out", 3),
+    ]));
+    let except = ["renew", "--dry-run", "--except", "out"];
+    let ran = world.run(&except);
+    assert_eq!(ran.code, Some(5), "{}", ran.shown());
+    assert_eq!(ran.stdout.lines().count(), 4, "{}", ran.shown());
+    let rest = "\n1 token to renew, 2 not due, 1 never expires, 1 disabled, 1 excluded; \
+                next due: \"etl\" in 12 days (";
+    assert!(ran.stdout.contains(rest), "{}", ran.shown());
+
+    let all = world.run(&[&except[..], &["--all"]].concat());
+    for state in ["due", "active", "disabled", "never expires", "excluded"] {
+        let has_state = |line: &str| line.contains(&format!("  {state}  "));
+        assert!(all.stdout.lines().any(has_state), "{}", all.shown());
+    }
+    // Programs get all of them in any case.
+    let json = world.run(&[&except[..], &["-o", "json"]].concat()).stdout;
+    assert_eq!(json.matches("\"outcome\": ").count(), 6, "{json}");
+    for arguments in [["renew", "--all", "-q"], ["-q", "renew", "--all"]] {
+        let ran = world.run(&arguments);
+        assert_eq!(ran.code, Some(2), "{}", ran.shown());
+    }
+    assert!(!is_renewed(&world, "due"));
+}
+
+#[test]
+fn a_renewed_token_can_be_the_next_that_is_due() {
+    let world = World::with(account([token("due", 3)]));
+    let ran = world.run(&["renew"]);
+    let said = "\n1 token renewed; next due: \"due\" in 335 days (";
+    assert!(ran.stdout.contains(said), "{}", ran.shown());
+    let again = world.run(&["renew"]);
+    let said = "1 token not due; next due: \"due\" in 335 days (";
+    assert!(again.stdout.starts_with(said), "{}", again.shown());
+}
+
+#[test]
+fn an_account_without_tokens_is_named() {
+    let world = World::with(Simulator::builder().account_id("023e105f4ecef8ad"));
+    for command in ["renew", "report", "list"] {
+        let ran = world.run(&[command]);
+        let said = "account 023e105f4ecef8ad has no service tokens\n";
+        assert_eq!(ran.stdout, said, "{}", ran.shown());
+        assert_eq!(ran.code, Some(0));
+    }
+}
+
+#[test]
+fn what_failed_is_told_once_and_last() {
+    let names: Vec<_> = (0..12).map(|number| format!("due-{number}")).collect();
+    let world = World::with(account(names.iter().map(|name| token(name, 3))));
+    let refused = Injection::new(Fault::Status(403)).on(Operation::Refresh);
+    world.simulator.inject(refused.always());
+    let ran = world.run(&["renew", "--quiet"]);
+    assert_ne!(ran.code, Some(0), "{}", ran.shown());
+    assert_eq!(ran.stderr.matches("error: ").count(), 1, "{}", ran.shown());
+    assert!(ran.stderr.contains("and 2 more: "), "{}", ran.shown());
+
+    let ran = world.run(&["renew", "--only", "due-1", "--only", "nobody"]);
+    let last = "error: no token has the name or id \"nobody\"\n   \
+                next: `cf-service-tokens list` shows the names and ids\n";
+    assert!(ran.stderr.ends_with(last), "{}", ran.shown());
+}
+
+#[test]
+fn a_quiet_report_has_what_needs_attention() {
+    let world = World::with(account([
+        token("expired", -40),
+        token("due", 3),
+        token("well", 200),
+        token("disabled", 3).disabled(),
+    ]));
+    let ran = world.run(&["report", "-q"]);
+    let names = ran
+        .stdout
+        .lines()
+        .skip(1)
+        .filter_map(|line| line.split_whitespace().nth(4));
+    assert_eq!(
+        names.collect::<Vec<_>>(),
+        ["expired", "due"],
+        "{}",
+        ran.shown()
+    );
+    let well = World::with(account([token("well", 200)]));
+    assert_eq!(well.run(&["report", "-q"]).shown(), "exit code 0\n");
+}
+
+#[test]
+fn list_and_report_take_the_tokens_to_show() {
+    let ids = [
+        ID,
+        "faaaddeb-0000-4a48-805d-3f126e371f62",
+        "7be9485c-5815-4107-a250-c46e30c45281",
+    ];
+    let tokens = ids.iter().zip(["twin", "twin", "etl"]);
+    let tokens = tokens.map(|(id, name)| SeedToken::new(name).id(*id));
+    let world = World::with(account(tokens));
+    for command in ["list", "report"] {
+        for (asked, found) in [
+            (&["7be9485c"][..], &ids[2..]),
+            (&["etl"], &ids[2..]),
+            (&["twin"], &ids[..2]),
+            (&["faaaddeb"], &ids[..2]),
+            (&["faaaddeb-0", "etl"], &ids[1..]),
+        ] {
+            let ran = world.run(&[&[command], asked].concat());
+            assert_eq!(ran.code, Some(0), "{}", ran.shown());
+            for id in ids {
+                let is_shown = ran.stdout.contains(id);
+                assert_eq!(is_shown, found.contains(&id), "{asked:?}: {}", ran.shown());
+            }
+            let shared = ran
+                .stderr
+                .contains("2 tokens are named \"twin\": use their ids");
+            assert_eq!(
+                shared,
+                found.len() == 2 && found[0] == ID,
+                "{}",
+                ran.shown()
+            );
+        }
+        for asked in ["nobody", "7be9485"] {
+            let ran = world.run(&[command, asked]);
+            assert_eq!(
+                (ran.code, &ran.stdout[..]),
+                (Some(1), ""),
+                "{}",
+                ran.shown()
+            );
+            assert!(ran.stderr.contains(asked), "{}", ran.shown());
+        }
+    }
+}
+
+#[test]
 fn a_failure_takes_precedence_over_due_tokens() {
     for broken in [
         token("partner", -400),
@@ -301,26 +444,31 @@ fn by_another_clock(ahead: TimeDelta) -> World {
 
 /// The API's clock is two days ahead of a slow machine's, and behind a fast one's.
 const CLOCKS: [(TimeDelta, &str); 2] = [
-    (TimeDelta::days(2), "the clock is 48h behind the API's"),
+    (
+        TimeDelta::days(2),
+        "this machine's clock is 2 days behind the API's",
+    ),
     (
         TimeDelta::minutes(-10),
-        "the clock is 10m ahead of the API's",
+        "this machine's clock is 10 minutes ahead of the API's",
     ),
 ];
 
 #[test]
-fn renew_and_report_go_by_the_clock_of_the_api() {
+fn commands_go_by_the_clock_of_the_api_and_say_so() {
     for (ahead, in_words) in CLOCKS {
         let world = by_another_clock(ahead);
         for (command, code) in [
             (vec!["renew", "--dry-run"], 5),
             (vec!["report", "--check"], 1),
+            (vec!["list"], 0),
             (vec!["renew"], 0),
         ] {
             let ran = world.run(&command);
             assert_eq!(ran.code, Some(code), "{}", ran.shown());
-            let renews = command[0] == "renew";
-            assert_eq!(ran.stdout.contains(in_words), renews, "{}", ran.shown());
+            assert!(ran.stderr.contains(in_words), "{}", ran.shown());
+            let quiet = world.run(&[&command[..], &["-q"]].concat());
+            assert!(!quiet.stderr.contains("clock"), "{}", quiet.shown());
         }
         assert!(is_renewed(&world, "due"), "{ahead}");
         assert!(!is_renewed(&world, "not-due"), "{ahead}");
@@ -337,11 +485,15 @@ fn a_watch_goes_by_the_clock_of_the_api() {
         watch.args(["renew", "--watch"]).stdout(Stdio::piped());
         let mut watching = watch.spawn().unwrap();
         let mut lines = BufReader::new(watching.stdout.take().unwrap()).lines();
-        let finished = lines.find(|line| line.as_ref().is_ok_and(|line| line.contains("2 tokens")));
+        let finished =
+            lines.find(|line| line.as_ref().is_ok_and(|line| line.contains("1 not due")));
         watching.kill().unwrap();
         watching.wait().unwrap();
         let finished = finished.unwrap().unwrap();
-        assert!(finished.contains("1 renewed, 1 skipped"), "{finished}");
+        assert!(
+            finished.contains(" 1 token renewed, 1 not due"),
+            "{finished}"
+        );
         assert!(finished.ends_with(in_words), "{finished}");
         assert!(is_renewed(&world, "due"), "{ahead}");
     }

@@ -9,10 +9,13 @@ use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::process::{Command, Stdio};
 
-use cf_service_tokens_simulator::{Fault, Injection, Operation, SeedToken, Simulator};
+use cf_service_tokens_simulator::{
+    Fault, Injection, Operation, SeedToken, Simulator, SimulatorBuilder,
+};
 use chrono::{TimeDelta, Utc};
 use nix::pty::{Winsize, openpty};
-use support::{ID, World, command, read};
+use support::{ID, World, command, read, simulated};
+use unicode_width::UnicodeWidthStr as _;
 
 /// What appears on a terminal of so many columns.
 fn on_a_terminal(columns: u16, command: &mut Command) -> String {
@@ -64,7 +67,7 @@ fn renew_shows_a_progress_bar() {
     // And then the table in its place.
     let table = text.rsplit("NAME").next().unwrap();
     assert!(
-        table.contains("10 tokens: 4 renewed, 6 skipped"),
+        table.contains("4 tokens renewed, 4 not due, 1 never expires, 1 disabled"),
         "{shown:?}"
     );
     assert!(!table.contains("] 4/4 "), "{shown:?}");
@@ -94,34 +97,99 @@ fn what_a_call_waits_for_is_shown() {
     }
 }
 
+/// The lines of the table in a text, which may begin with the progress of a renewal.
+fn table<'a>(text: &'a str, head: &str) -> Vec<&'a str> {
+    let table = &text[text.rfind(head).unwrap()..];
+    let lines = table.lines().map(|line| line.trim_end_matches('\r'));
+    lines.take_while(|line| !line.is_empty()).collect()
+}
+
 #[test]
-fn a_table_fits_the_terminal() {
-    for columns in [60, 80, 140] {
-        for arguments in [&["list"][..], &["report"], &["show", ID]] {
-            let shown = on_a_terminal(columns, command().arg("--simulate").args(arguments));
+fn a_table_has_one_line_a_token_that_fits_the_terminal() {
+    let names = [
+        "a".repeat(120),
+        "工具名字".repeat(20),
+        "\u{1f469}\u{200d}\u{1f4bb}".repeat(20),
+        "\u{202e}evil\u{1b}[2J".to_owned(),
+        "etl".to_owned(),
+    ];
+    for columns in [200, 120, 100, 80, 60, 40] {
+        let tokens = names.iter().zip([3, 10, -3, 5, 300]);
+        let tokens =
+            tokens.map(|(name, days)| SeedToken::new(name).expires_in(TimeDelta::days(days)));
+        let world = World::with(tokens.fold(Simulator::builder(), SimulatorBuilder::token));
+        let ids: Vec<_> = world.simulator.tokens().into_iter().map(|t| t.id).collect();
+        let mut refresh = vec!["refresh"];
+        refresh.extend(ids.iter().map(String::as_str));
+        for (arguments, rows) in [
+            (&["list"][..], 5),
+            (&["report"], 5),
+            (&["report", "-q"], 4),
+            (&["renew", "--dry-run"], 4),
+            (&["renew", "--dry-run", "--all"], 5),
+            (&["renew"], 4),
+            (&refresh, 5),
+        ] {
+            let shown = on_a_terminal(columns, world.command().args(arguments));
             let text = plain(&shown);
-            let widest = text.lines().map(|line| line.chars().count()).max();
-            assert!(widest <= Some(columns.into()), "{columns}: {text}");
-            assert!(text.contains("Graf"), "{text}");
+            let head = ["NAME ", "EXPIRES "][usize::from(arguments[0] == "report")];
+            let table = table(&text, head);
+            assert_eq!(table.len(), rows + 1, "{columns} {arguments:?}: {text}");
+            for line in table {
+                assert!(line.width() <= columns.into(), "{columns}: {text}");
+            }
+            let has_ids = ids.iter().any(|id| text.contains(id));
+            match columns {
+                120.. => assert!(has_ids, "{columns} {arguments:?}: {text}"),
+                ..=80 => assert!(!has_ids, "{columns} {arguments:?}: {text}"),
+                _ => {}
+            }
         }
     }
 }
 
 #[test]
-fn an_id_can_be_copied_in_one_piece() {
-    for columns in [60, 80, 100, 140] {
+fn an_entry_of_the_journal_has_one_line_and_its_advice_below() {
+    let world = World::new();
+    let lost = Injection::new(Fault::ResetAfterRequest).on(Operation::Rotate);
+    world.simulator.inject(lost);
+    let rotate = ["rotate", ID, "--secret-to", "secret"];
+    assert_eq!(world.run(&rotate).code, Some(4));
+    let entry = format!("rotate-{ID}");
+    for columns in [200, 80, 60, 40] {
+        let text = plain(&on_a_terminal(columns, world.command().arg("journal")));
+        let table = table(&text, "ENTRY ");
+        assert_eq!(table.len(), 2, "{columns}: {text}");
+        let widest = table.iter().map(|line| line.width()).max();
+        assert!(widest <= Some(columns.into()), "{columns}: {text}");
+        let advice = format!("\n{entry}: run the same rotate again after ");
+        assert!(text.contains(&advice), "{columns}: {text}");
+    }
+}
+
+#[test]
+fn an_id_is_shortened_where_the_terminal_has_no_room() {
+    for (columns, id, spare) in [
+        (140, Some(ID), true),
+        (100, Some(&ID[..8]), true),
+        (80, Some(&ID[..8]), false),
+        (60, Some(&ID[..8]), false),
+        (40, None, false),
+    ] {
         let mut list = command();
         let text = plain(&on_a_terminal(columns, list.args(["--simulate", "list"])));
-        assert!(text.contains(ID), "{columns}: {text}");
-        let has_room = columns == 140;
-        for spare in ["LAST SEEN", "DURATION"] {
-            assert_eq!(text.contains(spare), has_room, "{columns}: {text}");
-        }
-        assert!(text.contains("STATE"), "{columns}: {text}");
-        let mut refresh = command();
-        let text = on_a_terminal(columns, refresh.args(["--simulate", "refresh", ID]));
-        assert!(plain(&text).contains(ID), "{columns}: {text}");
+        let row = text.lines().find(|line| line.starts_with("Grafana"));
+        let words: Vec<&str> = row.unwrap().split_whitespace().collect();
+        assert_eq!(
+            words.get(2),
+            id.or(Some("due")).as_ref(),
+            "{columns}: {text}"
+        );
+        assert_eq!(text.contains("DURATION"), spare, "{columns}: {text}");
     }
+    // The short id is enough for the commands that only read.
+    let text = simulated(&["show", &ID[..8]]).stdout;
+    assert!(text.contains(ID), "{text}");
 }
 
 #[test]
@@ -148,7 +216,7 @@ fn colour_is_for_terminals_that_want_it() {
         list.args(["--simulate", "list"]);
         list
     };
-    let green = "\u{1b}[38;5;10mactive";
+    let green = "\u{1b}[32mactive";
     let shown = on_a_terminal(140, &mut list());
     assert!(shown.contains(green), "{shown:?}");
     let shown = on_a_terminal(140, list().env("NO_COLOR", "1"));

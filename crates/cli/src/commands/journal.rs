@@ -77,6 +77,13 @@ fn list(journal: &Journal, output: &Output) -> Result<Exit, Failure> {
         }
     }
     output.records(&records, Utc::now())?;
+    if output.is_table() && !records.is_empty() {
+        output.line("")?;
+        for record in &records {
+            let advice = format!("{}: {}", record.entry, record.next);
+            output.line(&output::printable(&advice))?;
+        }
+    }
     if let Some(last) = unreadable.pop() {
         unreadable.iter().for_each(Failure::show);
         return Err(last);
@@ -169,7 +176,8 @@ impl EntryRecord {
 }
 
 impl output::Record for EntryRecord {
-    const COLUMNS: &'static [&'static str] = &["ENTRY", "TOKEN", "STARTED", "HOLDS", "NEXT"];
+    const COLUMNS: &'static [&'static str] = &["ENTRY", "TOKEN", "STARTED", "HOLDS"];
+    const SPARE: &'static [&'static str] = &["STARTED"];
 
     fn cells(&self, now: DateTime<Utc>) -> Vec<Cell> {
         let holds = match self.holds {
@@ -178,11 +186,10 @@ impl output::Record for EntryRecord {
             _ => Cell::plain("no response"),
         };
         vec![
-            Cell::plain(self.entry.clone()),
-            Cell::maybe(self.name.clone()),
-            Cell::plain(time::date_and_distance(self.started_at, now)),
+            Cell::name(Some(self.entry.as_str())),
+            Cell::name(self.name.as_deref()),
+            Cell::time(self.started_at, now),
             holds,
-            Cell::plain(self.next.clone()),
         ]
     }
 }

@@ -10,6 +10,9 @@ use crate::records::TokenRecord;
 
 #[derive(Args, Debug)]
 pub(crate) struct List {
+    /// Only these tokens: their names, ids, beginnings of ids, or client ids
+    #[arg(value_name = "TOKEN")]
+    pub(crate) tokens: Vec<String>,
     /// Exact name
     #[arg(long)]
     pub(crate) name: Option<String>,
@@ -31,6 +34,7 @@ pub(crate) async fn list(
         list = list.search(text);
     }
     let tokens = Connection::all(list).await?;
+    let tokens = select::narrow(connection, tokens, &arguments.tokens)?;
     let now = connection.tokens.now();
     let records: Vec<_> = tokens.iter().map(|t| TokenRecord::new(t, now)).collect();
     output.records(&records, now)?;
@@ -41,10 +45,10 @@ pub(crate) async fn list(
             false => connection.without_tokens(),
         })?;
     }
-    if output.is_table() && !output.quiet {
-        select::shared_names(&tokens)
-            .iter()
-            .for_each(output::remark);
+    if !output.quiet {
+        let shared = output.is_table().then(|| select::shared_names(&tokens));
+        let notes = shared.into_iter().flatten().chain(connection.clock_note());
+        notes.for_each(output::remark);
     }
     Ok(Exit::Success)
 }

@@ -5,21 +5,25 @@ mod html;
 use std::path::PathBuf;
 
 use cf_service_tokens::ServiceToken;
-use cf_service_tokens::renewal::{Decision, RenewReason, RenewalPolicy, SkipReason};
+use cf_service_tokens::renewal::{Decision, RenewalPolicy, SkipReason};
 use chrono::{DateTime, Utc};
 use clap::Args;
 use serde::Serialize;
 
+use crate::commands::select;
 use crate::connection::Connection;
 use crate::failure::{Exit, Failure};
-use crate::output::{Cell, Output, Record};
-use crate::records::{State, expiry_cell};
+use crate::output::{self, Cell, Output, Record};
+use crate::records::{State, TokenRecord};
 use crate::renew::Window;
 use crate::serve::page;
 use crate::time;
 
 #[derive(Args, Debug)]
 pub(crate) struct Report {
+    /// Only these tokens: their names, ids, beginnings of ids, or client ids
+    #[arg(value_name = "TOKEN")]
+    pub(crate) tokens: Vec<String>,
     #[command(flatten)]
     pub(crate) window: Window,
     /// Write the report as an HTML page to this file, or to standard output for `-`
@@ -40,6 +44,8 @@ pub(crate) async fn report(
     }
     let policy = RenewalPolicy::new().window(arguments.window.within);
     let tokens = Connection::all(connection.tokens.list()).await?;
+    let tokens = select::narrow(connection, tokens, &arguments.tokens)?;
+    let shared = select::shared_names(&tokens);
     // By the API's clock, which the listing shows.
     let now = connection.tokens.now();
     let mut tokens: Vec<(ServiceToken, Decision)> = tokens
@@ -63,24 +69,20 @@ pub(crate) async fn report(
         true => Exit::Failed,
         false => Exit::Success,
     };
+    let report = page::Report {
+        account: connection.account_id().to_owned(),
+        time: now,
+        listed_at: Some(now),
+        next_pass: None,
+        window: arguments.window.within,
+        problem: None,
+        tokens: tokens
+            .iter()
+            .map(|(token, decision)| page::Token::new(token, policy.due_at(token), *decision))
+            .collect(),
+    };
     let page = match &arguments.html {
-        Some(file) => {
-            let report = page::Report {
-                account: connection.account_id().to_owned(),
-                time: now,
-                listed_at: Some(now),
-                next_pass: None,
-                window: arguments.window.within,
-                problem: None,
-                tokens: tokens
-                    .iter()
-                    .map(|(token, decision)| {
-                        page::Token::new(token, policy.due_at(token), *decision)
-                    })
-                    .collect(),
-            };
-            html::write(file, output, &report)
-        }
+        Some(file) => html::write(file, output, &report),
         None => Ok(()),
     };
     // The page takes the place of the table, and stands beside JSON, which is written even
@@ -92,9 +94,22 @@ pub(crate) async fn report(
         .iter()
         .map(|(token, decision)| ReportRecord::new(token, *decision, &policy, now))
         .collect();
-    output.records(&records, now)?;
+    output.outcomes(&records, now)?;
     if output.is_table() && !output.quiet {
-        output.line(&format!("\n{}", summary(&tokens, arguments)))?;
+        output.line(&match tokens.is_empty() {
+            true => connection.without_tokens(),
+            false => format!(
+                "\n{} (a token is due {} before it expires)",
+                page::verdict(&report),
+                time::length(arguments.window.within)
+            ),
+        })?;
+    }
+    if !output.quiet {
+        let shared = shared.into_iter().filter(|_| output.is_table());
+        shared
+            .chain(connection.clock_note())
+            .for_each(output::remark);
     }
     page.map(|()| exit)
 }
@@ -107,40 +122,14 @@ fn is_alarming(decision: Decision) -> bool {
     )
 }
 
-fn summary(tokens: &[(ServiceToken, Decision)], arguments: &Report) -> String {
-    let count = |is: fn(&Decision) -> bool| tokens.iter().filter(|(_, d)| is(d)).count();
-    let plural = if tokens.len() == 1 { "" } else { "s" };
-    format!(
-        "{} token{plural}: {} due within {}, {} expired",
-        tokens.len(),
-        count(|decision| matches!(decision, Decision::Renew(_))),
-        time::length(arguments.window.within),
-        count(|decision| {
-            matches!(
-                decision,
-                Decision::Renew(RenewReason::Expired) | Decision::Skip(SkipReason::Expired)
-            )
-        }),
-    )
-}
-
-/// A token and the decision about it.
+/// A token, and what `renew` would do about it.
 #[derive(Debug, Serialize)]
 struct ReportRecord {
-    id: Option<String>,
-    name: Option<String>,
-    state: State,
-    duration: Option<String>,
-    expires_at: Option<DateTime<Utc>>,
-    expires_in_seconds: Option<i64>,
+    #[serde(flatten)]
+    token: TokenRecord,
     due_at: Option<DateTime<Utc>>,
     decision: &'static str,
     reason: &'static str,
-    last_seen_at: Option<DateTime<Utc>>,
-    #[serde(skip)]
-    words: String,
-    #[serde(skip)]
-    never_expires: bool,
 }
 
 impl ReportRecord {
@@ -151,51 +140,49 @@ impl ReportRecord {
         now: DateTime<Utc>,
     ) -> Self {
         let state = State::decided(decision, token.expires_at, now);
-        let (decision, reason, words) = match decision {
-            Decision::Renew(reason) => ("renew", reason.as_str(), reason.to_string()),
-            Decision::Skip(reason) => ("skip", reason.as_str(), reason.to_string()),
-            Decision::Unable(reason) => ("unable", reason.as_str(), reason.to_string()),
-            _ => ("unknown", "unknown", String::new()),
+        let (decision, reason) = match decision {
+            Decision::Renew(reason) => ("renew", reason.as_str()),
+            Decision::Skip(reason) => ("skip", reason.as_str()),
+            Decision::Unable(reason) => ("unable", reason.as_str()),
+            _ => ("unknown", "unknown"),
         };
         Self {
-            id: token.id.clone(),
-            name: token.name.clone(),
-            state,
-            duration: token.duration.as_ref().map(ToString::to_string),
-            expires_at: token.expires_at.filter(|_| !token.never_expires()),
-            expires_in_seconds: token.expires_in(now).map(|left| left.num_seconds()),
+            token: TokenRecord {
+                state,
+                ..TokenRecord::new(token, now)
+            },
             due_at: policy.due_at(token),
             decision,
             reason,
-            last_seen_at: token.last_seen_at,
-            words,
-            never_expires: token.never_expires(),
         }
     }
 }
 
 impl Record for ReportRecord {
-    const COLUMNS: &'static [&'static str] = &["EXPIRES", "NAME", "DUE", "STATUS", "LAST SEEN"];
-    const SPARE: &'static [&'static str] = &["LAST SEEN"];
+    const COLUMNS: &'static [&'static str] =
+        &["EXPIRES", "NAME", "ID", "STATE", "DUE", "LAST SEEN"];
+    const SPARE: &'static [&'static str] = &["DUE", "LAST SEEN", "ID"];
 
     fn cells(&self, now: DateTime<Utc>) -> Vec<Cell> {
-        let falls_due = self.state == State::Active || self.decision == "renew";
+        let falls_due = self.token.state == State::Active || self.decision == "renew";
         let due = self.due_at.filter(|_| falls_due);
-        let status = match (self.decision, self.reason) {
-            ("unable", _) | (_, "expired") => Cell::bad(self.words.clone()),
-            ("renew", _) => Cell::warning(self.words.clone()),
-            _ => Cell::plain(self.words.clone()),
-        };
-        let last_seen = self.last_seen_at.map(|at| time::distance(at - now));
         vec![
-            expiry_cell(self.expires_at, self.never_expires, now),
-            Cell::maybe(self.name.clone().or_else(|| self.id.clone())),
+            self.token.expiry_cell(now),
+            Cell::name(self.token.name.as_deref()),
+            Cell::id(self.token.id.as_deref()),
+            self.token.state.cell(),
             Cell::maybe(due.map(|at| match at <= now {
                 true => "now".to_owned(),
                 false => time::distance(at - now),
             })),
-            status,
-            Cell::plain(last_seen.unwrap_or_else(|| "never".to_owned())),
+            self.token.last_seen_cell(now),
         ]
+    }
+
+    fn is_news(&self) -> bool {
+        matches!(
+            self.token.state,
+            State::Expired | State::Unknown | State::Due
+        )
     }
 }

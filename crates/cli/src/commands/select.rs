@@ -142,7 +142,6 @@ pub(crate) async fn each(
 /// # Errors
 ///
 /// If an argument names no token.
-#[allow(dead_code, reason = "for the commands `list` and `report`")]
 pub(crate) fn narrow(
     connection: &Connection,
     tokens: Vec<ServiceToken>,

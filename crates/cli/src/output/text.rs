@@ -1,5 +1,19 @@
 //! Texts that others chose, such as names, as they reach a terminal.
 
+use std::borrow::Cow;
+
+/// Longer than any name that the API accepts.
+const MAX_CHARS: usize = 500;
+
+/// Returns a text, or the beginning of one that no reader and no table could cope with.
+pub(crate) fn bounded(text: &str) -> Cow<'_, str> {
+    let end = text.char_indices().nth(MAX_CHARS).map(|(end, _)| end);
+    match end.and_then(|end| text.get(..end)) {
+        Some(beginning) => format!("{beginning}…").into(),
+        None => text.into(),
+    }
+}
+
 /// Returns a text without what would move the cursor, colour the screen, hide characters
 /// or turn the direction of writing.
 pub(crate) fn printable(text: &str) -> String {

@@ -11,7 +11,8 @@ use serde::Serialize;
 
 use crate::failure::with_causes;
 use crate::output::{Cell, Record};
-use crate::records::{Fault, expiry_cell};
+use crate::records::{Fault, State, expiry_cell};
+use crate::time;
 
 /// The outcome of one token.
 #[derive(Debug, Serialize)]
@@ -24,22 +25,18 @@ pub(crate) struct RenewalRecord {
     pub(crate) expires_at: Option<DateTime<Utc>>,
     #[serde(flatten)]
     fault: Fault,
+    /// The state of a token that nothing was done with.
     #[serde(skip)]
-    why: String,
+    state: Option<State>,
     #[serde(skip)]
     never_expires: bool,
 }
 
 impl RenewalRecord {
     pub(crate) fn new(token: &TokenRenewal) -> Self {
-        let (fault, why) = match &token.outcome {
-            RenewalOutcome::Failed { error } => (Fault::from(error), with_causes(error)),
-            RenewalOutcome::Unable { reason } => (Fault::default(), reason.to_string()),
-            RenewalOutcome::NotTried => (
-                Fault::default(),
-                "the credentials were not accepted".to_owned(),
-            ),
-            _ => (Fault::default(), String::new()),
+        let fault = match &token.outcome {
+            RenewalOutcome::Failed { error } => Fault::from(error),
+            _ => Fault::default(),
         };
         let reason = match token.outcome {
             RenewalOutcome::Unable { reason } => Some(reason.as_str()),
@@ -56,13 +53,21 @@ impl RenewalRecord {
                 _ => token.expires_at,
             },
             fault,
-            why,
+            state: match (&token.outcome, token.reason) {
+                (RenewalOutcome::Planned, Some(RenewReason::Expired)) => Some(State::Expired),
+                (RenewalOutcome::Planned, _) => Some(State::Due),
+                _ => None,
+            },
             never_expires: false,
         }
     }
 
     /// Returns the record of a skipped token; `None` for any other.
-    pub(super) fn skipped(token: &ServiceToken, decision: Decision) -> Option<Self> {
+    pub(super) fn skipped(
+        token: &ServiceToken,
+        decision: Decision,
+        now: DateTime<Utc>,
+    ) -> Option<Self> {
         let Decision::Skip(reason) = decision else {
             return None;
         };
@@ -75,35 +80,35 @@ impl RenewalRecord {
             expires_at_before: expires_at,
             expires_at,
             fault: Fault::default(),
-            why: reason.to_string(),
+            state: Some(State::decided(decision, expires_at, now)),
             never_expires: token.never_expires(),
         })
+    }
+
+    pub(super) fn is_long_expired(&self) -> bool {
+        self.outcome == "skipped" && self.reason == Some(SkipReason::Expired.as_str())
     }
 }
 
 impl Record for RenewalRecord {
-    const COLUMNS: &'static [&'static str] = &["NAME", "OUTCOME", "FROM", "TO", "WHY"];
+    const COLUMNS: &'static [&'static str] = &["NAME", "ID", "OUTCOME", "BEFORE", "EXPIRES"];
+    const SPARE: &'static [&'static str] = &["BEFORE", "ID"];
 
     fn cells(&self, now: DateTime<Utc>) -> Vec<Cell> {
-        let outcome = match self.outcome {
-            "renewed" => Cell::good("renewed"),
-            "planned" => Cell::warning("due"),
-            "skipped" if self.reason == Some(SkipReason::Expired.as_str()) => Cell::bad("skipped"),
-            "skipped" => Cell::faint("skipped"),
-            "not_tried" => Cell::bad("not tried"),
-            "unable" => Cell::bad("can't renew"),
-            outcome => Cell::bad(outcome),
+        let outcome = match (self.outcome, self.state) {
+            (_, Some(state)) => state.cell(),
+            ("renewed", _) => Cell::good("renewed"),
+            ("not_tried", _) => Cell::bad("not tried"),
+            ("unable", _) => Cell::bad("can't renew"),
+            (outcome, _) => Cell::bad(outcome),
         };
-        let to = match self.outcome {
-            "renewed" => expiry_cell(self.expires_at, self.never_expires, now),
-            _ => Cell::plain(""),
-        };
+        let before = self.expires_at_before.filter(|_| self.outcome == "renewed");
         vec![
-            Cell::maybe(self.name.clone().or_else(|| self.id.clone())),
+            Cell::name(self.name.as_deref()),
+            Cell::id(self.id.as_deref()),
             outcome,
-            expiry_cell(self.expires_at_before, self.never_expires, now),
-            to,
-            Cell::plain(self.why.clone()),
+            Cell::plain(before.map_or_else(String::new, |at| time::distance(at - now))),
+            expiry_cell(self.expires_at, self.never_expires, now),
         ]
     }
 

@@ -181,7 +181,7 @@ impl Log<'_> {
             WatchEvent::Renewal(RenewalEvent::Decided { token, decision })
                 if is_long_expired(*decision) =>
             {
-                let record = RenewalRecord::skipped(token, *decision)?;
+                let record = RenewalRecord::skipped(token, *decision, Utc::now())?;
                 self.output.json_line(&Event::Token(&record))
             }
             WatchEvent::Renewal(RenewalEvent::Settled(token)) => {
@@ -224,7 +224,8 @@ impl Log<'_> {
                 finished(report)
             }
             WatchEvent::Waiting { until } if !is_quiet => {
-                format!("next pass {}", time::date_and_distance(*until, Utc::now()))
+                let now = Utc::now();
+                format!("next pass {}", time::distance_and_date(*until, now))
             }
             _ => return None,
         };
@@ -247,11 +248,17 @@ fn settled(token: &TokenRenewal) -> String {
     }
 }
 
-/// Returns the report's own line, with the causes of what stopped the pass.
+/// Returns a pass in one line. The tokens that failed have lines of their own.
 fn finished(report: &RenewalReport) -> String {
-    let line = report.to_string();
-    match &report.error {
-        Some(error) => line.replacen(&error.to_string(), &with_causes(error), 1),
-        None => line,
+    let mut line = once::counts(report);
+    if let Some(error) = &report.error {
+        line += &format!("; stopped early: {}", with_causes(error));
     }
+    for name in &report.unmatched {
+        line += &format!("; no token has the name or id {name:?}");
+    }
+    if let Some(ahead) = report.clock_skew {
+        line += &format!("; {}", time::clock_difference(ahead.into()));
+    }
+    line
 }
