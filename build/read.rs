@@ -10,6 +10,9 @@ use super::METHODS;
 const CLOUDFLARE_OPERATION_ID: &str = "x-cloudflare-operation-id";
 /// The extension that holds whether an operation may be sent twice.
 const IDEMPOTENT: &str = "x-idempotent";
+/// The extension that holds the permission that an API token needs for an operation, if it
+/// needs one.
+const PERMISSION: &str = "x-permission";
 
 /// An OpenAPI 3.0 document, and the facts about its operations.
 pub struct Fragment {
@@ -24,6 +27,7 @@ pub struct OperationFacts {
     pub method: String,
     pub path: String,
     pub idempotent: bool,
+    pub permission: Option<String>,
 }
 
 /// An error in a document: its place and its cause.
@@ -137,6 +141,10 @@ fn operation(path: &str, method: &str, operation: &Value) -> Result<OperationFac
             .get(IDEMPOTENT)
             .and_then(Value::as_bool)
             .ok_or_else(|| missing(IDEMPOTENT, "a boolean: may the call be sent twice?"))?,
+        permission: match operation.get(PERMISSION) {
+            Some(_) => Some(text(PERMISSION, "the name of a permission")?),
+            None => None,
+        },
     })
 }
 

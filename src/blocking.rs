@@ -56,9 +56,10 @@ use tracing::instrument::WithSubscriber;
 
 use crate::renewal::{RenewalPolicy, RenewalReport};
 use crate::{
-    AccountId, CallOptions, Clock, CreateServiceToken, Credentials, Error, Event,
-    IssuedServiceToken, Method, RateLimit, Response, Retry, RotateServiceToken, ServiceToken,
-    ServiceTokenPage, ServiceTokenStream, ToServiceTokenId, UpdateServiceToken,
+    AccountId, AccountInfo, AccountStream, ApiToken, CallOptions, Clock, CreateServiceToken,
+    Credentials, Error, Event, IssuedServiceToken, Method, Organization, RateLimit, Response,
+    Retry, RotateServiceToken, ServiceToken, ServiceTokenPage, ServiceTokenStream,
+    ToServiceTokenId, UpdateServiceToken, Usage,
 };
 
 /// The name of each thread that is started here.
@@ -297,6 +298,25 @@ impl Client {
 
     forward! { "Client":
         set_ref with(set: impl FnOnce(CallOptions) -> CallOptions);
+        wait verify_api_token() -> Response<ApiToken>;
+    }
+
+    /// Returns an iterator over the accounts that the credentials may see, which requests
+    /// them page by page; see [`crate::Client::accounts`]. It ends after the first error.
+    ///
+    /// ```no_run
+    /// use cf_service_tokens::blocking::Client;
+    ///
+    /// for account in Client::from_env()?.accounts() {
+    ///     println!("{:?}", account?.name);
+    /// }
+    /// # Ok::<(), cf_service_tokens::Error>(())
+    /// ```
+    pub fn accounts(&self) -> AccountIter {
+        AccountIter {
+            stream: Some(self.inner.accounts()),
+            waiter: self.waiter.clone(),
+        }
     }
 
     /// Returns a client with other credentials on the same connections; see
@@ -365,6 +385,9 @@ pub struct Account {
 impl Account {
     forward! { "Account":
         get id() -> &AccountId;
+        wait organization() -> Response<Organization>;
+        wait usage() -> Usage;
+        wait verify_api_token() -> Response<ApiToken>;
     }
 
     /// Returns the service tokens of the account, on which calls are made.
@@ -479,39 +502,57 @@ impl ListServiceTokens {
     }
 }
 
-/// An iterator over the service tokens of a listing; returned by
-/// [`ListServiceTokens::iter`]. It ends after the first error.
-///
-/// ```
-/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { blocking_example(|runtime, simulator, client, tokens, id| {
-/// let all = tokens.list().iter().collect::<Result<Vec<ServiceToken>, Error>>()?;
-/// assert_eq!(all.len(), 1);
-/// # Ok(()) }) }
-/// ```
-pub struct ServiceTokenIter {
-    /// `None` after a call in an asynchronous task.
-    stream: Option<ServiceTokenStream>,
-    waiter: Waiter,
-}
+/// Defines an iterator that waits for the entries of a stream.
+macro_rules! iterator {
+    ($(#[$doc:meta])* $name:ident over $stream:ident of $entry:ident) => {
+        $(#[$doc])*
+        pub struct $name {
+            /// `None` after a call in an asynchronous task.
+            stream: Option<$stream>,
+            waiter: Waiter,
+        }
 
-impl Iterator for ServiceTokenIter {
-    type Item = Result<ServiceToken, Error>;
+        impl Iterator for $name {
+            type Item = Result<$entry, Error>;
 
-    fn next(&mut self) -> Option<Self::Item> {
-        match self.waiter.wait(self.stream.as_mut()?.next()) {
-            Ok(next) => next,
-            Err(error) => {
-                self.stream = None;
-                Some(Err(error))
+            fn next(&mut self) -> Option<Self::Item> {
+                match self.waiter.wait(self.stream.as_mut()?.next()) {
+                    Ok(next) => next,
+                    Err(error) => {
+                        self.stream = None;
+                        Some(Err(error))
+                    }
+                }
             }
         }
-    }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($name)).finish_non_exhaustive()
+            }
+        }
+    };
 }
 
-impl fmt::Debug for ServiceTokenIter {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ServiceTokenIter").finish_non_exhaustive()
-    }
+iterator! {
+    /// An iterator over the service tokens of a listing; returned by
+    /// [`ListServiceTokens::iter`]. It ends after the first error.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { blocking_example(|runtime, simulator, client, tokens, id| {
+    /// let all = tokens.list().iter().collect::<Result<Vec<ServiceToken>, Error>>()?;
+    /// assert_eq!(all.len(), 1);
+    /// # Ok(()) }) }
+    /// ```
+    ServiceTokenIter over ServiceTokenStream of ServiceToken
+}
+
+iterator! {
+    /// An iterator over the accounts of a credential; returned by [`Client::accounts`]. It
+    /// ends after the first error.
+    ///
+    /// See the example there.
+    AccountIter over AccountStream of AccountInfo
 }
 
 /// A call to an endpoint that this crate has no method for; see

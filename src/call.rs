@@ -5,6 +5,7 @@ pub(crate) mod connect;
 pub(crate) mod event;
 pub(crate) mod operation;
 pub(crate) mod options;
+pub(crate) mod pages;
 pub(crate) mod rate_limit;
 pub(crate) mod raw;
 pub(crate) mod retry;
@@ -31,7 +32,7 @@ use crate::call::options::CallOptions;
 use crate::call::rate_limit::{AddressLimiter, Permit, RateLimit, RateLimiter};
 use crate::call::retry::{Retrier, Retry};
 use crate::client::base_url::BaseUrl;
-use crate::client::credentials::Credentials;
+use crate::client::credentials::{Credentials, Owner};
 use crate::error::Error;
 use crate::generated;
 use crate::response::Response;
@@ -69,6 +70,8 @@ pub(crate) struct Transport {
     /// The headers of every request: the credentials and the user agent.
     headers: Arc<HeaderMap>,
     pub(crate) redactor: Redactor,
+    /// The owner of the API token; `None` for a global key.
+    pub(crate) owner: Option<Owner>,
     pub(crate) retrier: Retrier,
     rate_limiter: RateLimiter,
 }
@@ -80,6 +83,7 @@ impl Transport {
         Ok(Self {
             headers: Arc::new(headers),
             redactor: Redactor::new(credentials.secrets()),
+            owner: credentials.owner(),
             retrier: Retrier::new(settings.retry.clone()),
             rate_limiter: RateLimiter::new(&settings.rate_limit),
             settings,

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use http::Method;
 
+use crate::account::Account;
 use crate::call::Transport;
 use crate::call::options::CallOptions;
 use crate::call::raw::RawRequest;
@@ -18,7 +19,6 @@ use crate::client::builder::ClientBuilder;
 use crate::client::credentials::Credentials;
 use crate::client::environment::ACCOUNT_ID;
 use crate::error::Error;
-use crate::tokens::ServiceTokens;
 use crate::tokens::id::AccountId;
 
 /// A client of Cloudflare's API for service tokens.
@@ -128,10 +128,7 @@ impl Client {
     }
 
     fn account_of(&self, id: AccountId) -> Account {
-        let transport = Arc::clone(&self.transport);
-        Account {
-            tokens: ServiceTokens::new(transport, id, self.options.clone()),
-        }
+        Account::new(Arc::clone(&self.transport), id, self.options.clone())
     }
 
     /// Returns the same client, with call options that `set` changes.
@@ -204,48 +201,6 @@ impl Client {
             method,
             path.into(),
         )
-    }
-}
-
-/// An account; returned by [`Client::account`] and [`Client::default_account`].
-///
-/// It is cheap to clone.
-///
-/// ```
-/// use cf_service_tokens::Client;
-///
-/// let client = Client::builder().api_token("token").build()?;
-/// let account = client.account("023e105f4ecef8ad9ca31a8372d0c353")?;
-/// let tokens = account.service_tokens();
-/// assert_eq!(tokens.account_id(), account.id());
-/// # Ok::<(), cf_service_tokens::Error>(())
-/// ```
-#[derive(Clone)]
-pub struct Account {
-    tokens: ServiceTokens,
-}
-
-impl Account {
-    /// Returns the id of the account.
-    ///
-    /// See the example of [`Account`].
-    pub fn id(&self) -> &AccountId {
-        self.tokens.account_id()
-    }
-
-    /// Returns the service tokens of the account, on which calls are made.
-    ///
-    /// See the example of [`Account`].
-    pub fn service_tokens(&self) -> ServiceTokens {
-        self.tokens.clone()
-    }
-}
-
-impl fmt::Debug for Account {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Account")
-            .field("id", self.id())
-            .finish_non_exhaustive()
     }
 }
 

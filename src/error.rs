@@ -324,6 +324,35 @@ impl Error {
         self.means(Meaning::Unauthenticated) || self.means(Meaning::AddressNotAllowed)
     }
 
+    /// Returns the permission that the API token probably lacks for this call, as Cloudflare
+    /// names it: the API responded with HTTP 403, and not for another reason that it states.
+    ///
+    /// Calls about service tokens, for which the API token has a permission, may succeed even
+    /// so. The names are those of `x-api-token-group` in Cloudflare's OpenAPI document; it
+    /// states none for the [list of accounts](crate::Client::accounts).
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { example(async |simulator, client, tokens, id| {
+    /// use cf_service_tokens_simulator::Fault;
+    ///
+    /// simulator.inject(Fault::Status(403));
+    /// let error = tokens.get(&id).await.unwrap_err();
+    /// assert_eq!(error.missing_permission(), Some("Access: Service Tokens Write"));
+    /// # Ok(()) }) }
+    /// ```
+    pub fn missing_permission(&self) -> Option<&'static str> {
+        let says_otherwise = self.api_errors().iter().any(|error| {
+            // 10000 stands for a lack of permission as well as for unknown credentials.
+            let mut messages = error.with_chain().filter(|message| message.code != 10_000);
+            messages.any(|message| Meaning::of_message(message).is_some())
+        });
+        let is_refused = self.kind() == ErrorKind::Refused && self.means(Meaning::Forbidden);
+        let call = self.0.call.as_ref()?;
+        call.operation
+            .permission
+            .filter(|_| is_refused && !says_otherwise)
+    }
+
     /// Returns whether there is no such service token, account or route: HTTP 404, or
     /// [`find`](crate::ServiceTokens::find) found no token of the name.
     ///

@@ -20,12 +20,13 @@ use crate::answer::redact::Redactor;
 use crate::answer::verdict::Attempt;
 use crate::answer::wire::{BodyEnd, Exchanged};
 use crate::call::operation::Operation;
+use crate::call::pages::Page;
 use crate::call::rate_limit::RateLimitHeaders;
 use crate::client::base_url::BaseUrl;
 use crate::duration::{GoDuration, TokenDuration};
 use crate::generated::operations::{LIST_ACCOUNT_SERVICE_TOKENS, ROTATE_ACCOUNT_SERVICE_TOKEN};
+use crate::generated::types::ServiceToken;
 use crate::tokens::issued::IssuedServiceToken;
-use crate::tokens::list::ServiceTokenPage;
 
 /// Durations: a parsed duration prints as a text that parses as the same duration.
 pub fn duration(data: &[u8]) {
@@ -122,7 +123,7 @@ fn response_of(status: StatusCode, headers: HeaderMap, body: &[u8]) {
             };
             Some(Exchanged::Answered(Box::new(answer), body_end))
         };
-        if let Err(error) = attempt(list).judge::<ServiceTokenPage>(exchanged()) {
+        if let Err(error) = attempt(list).judge::<Page<ServiceToken>>(exchanged()) {
             assert!(!error.may_have_been_applied(), "a listing changes nothing");
             let _ = format!("{error} {error:?}");
         }

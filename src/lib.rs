@@ -2,6 +2,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
+mod account;
 mod answer;
 #[cfg(feature = "blocking")]
 #[cfg_attr(docsrs, doc(cfg(feature = "blocking")))]
@@ -20,6 +21,13 @@ pub mod renewal;
 mod response;
 mod tokens;
 
+pub use account::Account;
+pub use account::api_token::ApiTokenStatus;
+pub use account::list::AccountStream;
+pub use account::organization::{CleanUp, InactivityAction};
+pub use account::usage::{
+    AccessKind, AccessObject, RulePlace, TokenUsage, UnreadListing, Usage, UsedBy,
+};
 pub use answer::message::{ApiMessage, ApiMessageSource};
 pub use answer::problem::Problem;
 pub use call::clock::{Clock, ManualClock};
@@ -28,15 +36,17 @@ pub use call::options::CallOptions;
 pub use call::rate_limit::RateLimit;
 pub use call::raw::RawRequest;
 pub use call::retry::Retry;
+pub use client::Client;
 pub use client::builder::ClientBuilder;
 pub use client::credentials::Credentials;
-pub use client::{Account, Client};
 pub use duration::{
     DurationRangeError, GoDuration, ParseDurationError, ParseDurationErrorKind, TokenDuration,
 };
 pub use error::{Error, ErrorKind};
 pub use futures_util::stream::Stream;
-pub use generated::types::{ResultInfo, ServiceToken};
+pub use generated::types::{
+    AccountInfo, ApiToken, Organization, ResultInfo, ServiceToken, ServiceTokenInactivity,
+};
 pub use http::Method;
 pub use response::Response;
 pub use tokens::ServiceTokens;

@@ -15,6 +15,7 @@ use crate::call::Transport;
 use crate::call::clock::Clock;
 use crate::call::clock::api::ApiClock;
 use crate::call::options::CallOptions;
+use crate::call::pages::Page;
 use crate::error::{Error, ErrorKind};
 use crate::generated::Client;
 use crate::generated::operations::*;
@@ -22,7 +23,7 @@ use crate::generated::types::ServiceToken;
 use crate::response::Response;
 use crate::tokens::id::{AccountId, ToServiceTokenId};
 use crate::tokens::issued::IssuedServiceToken;
-use crate::tokens::list::{Filter, ListServiceTokens, ServiceTokenPage};
+use crate::tokens::list::{Filter, ListServiceTokens};
 use crate::tokens::requests::{CreateServiceToken, RotateServiceToken, UpdateServiceToken};
 
 /// The service tokens of an account; returned by
@@ -193,7 +194,7 @@ impl ServiceTokens {
         &self,
         filter: &Filter,
         page: u32,
-    ) -> Result<Response<ServiceTokenPage>, Error> {
+    ) -> Result<Response<Page<ServiceToken>>, Error> {
         let (name, search) = (filter.name.as_deref(), filter.search.as_deref());
         let (page, per_page) = (Some(page.into()), Some(filter.per_page.into()));
         let send = |client: Client| async move {

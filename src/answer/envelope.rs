@@ -13,12 +13,10 @@ use serde_json::value::RawValue;
 
 use crate::answer::message::{ApiMessage, ApiMessageSource};
 use crate::answer::rescue;
-use crate::generated::types::{ResultInfo, ServiceToken};
+use crate::call::pages::{Listed, MAX_ENTRIES, Page};
+use crate::generated::types::{ApiToken, Organization, ResultInfo, ServiceToken};
 use crate::tokens::issued::IssuedServiceToken;
-use crate::tokens::list::ServiceTokenPage;
 
-/// The maximum number of service tokens on one page. The API documents 1000.
-const MAX_TOKENS: usize = 10_000;
 /// The maximum number of entries of `errors` and `messages`, with their causes, to keep.
 const MAX_MESSAGES: usize = 1_000;
 /// The maximum depth of causes below an entry to keep.
@@ -240,23 +238,56 @@ impl Payload for ServiceToken {
     }
 }
 
-impl Payload for ServiceTokenPage {
+impl Payload for ApiToken {
+    fn read(
+        result: &RawValue,
+        _: Option<&RawValue>,
+        unreadable: &mut Unreadable,
+    ) -> Result<Self, Undecodable> {
+        lenient_object(result, "result", unreadable)
+    }
+}
+
+impl Payload for Organization {
+    fn read(
+        result: &RawValue,
+        _: Option<&RawValue>,
+        unreadable: &mut Unreadable,
+    ) -> Result<Self, Undecodable> {
+        let mut organization: Self = lenient_object(result, "result", unreadable)?;
+        // Without the field there is no clean-up, so settings that can't be read must not be
+        // left out: their readable fields are kept.
+        let settings = fields(result)
+            .into_iter()
+            .rfind(|(name, value)| name == "service_token_inactivity" && value.get() != "null");
+        if let Some((name, settings)) = settings
+            && organization.service_token_inactivity.is_none()
+        {
+            let mut left_out = Unreadable::default();
+            let settings = lenient_object(settings, &name, &mut left_out).unwrap_or_default();
+            organization.service_token_inactivity = Some(settings);
+        }
+        Ok(organization)
+    }
+}
+
+impl<T: Listed> Payload for Page<T> {
     fn read(
         result: &RawValue,
         result_info: Option<&RawValue>,
         unreadable: &mut Unreadable,
     ) -> Result<Self, Undecodable> {
-        let entries = entries(result, MAX_TOKENS + 1)
+        let entries = entries(result, MAX_ENTRIES + 1)
             .ok_or_else(|| Undecodable::at("result", "expected a list"))?;
-        if entries.len() > MAX_TOKENS {
-            let fault = format!("more than {MAX_TOKENS} service tokens on one page");
+        if entries.len() > MAX_ENTRIES {
+            let fault = format!("more than {MAX_ENTRIES} {} on one page", T::NAMES);
             return Err(Undecodable::at("result", fault));
         }
-        let tokens = entries
+        let entries = entries
             .into_iter()
             .enumerate()
-            .map(|(index, entry)| lenient_object(entry, &format!("result[{index}]"), unreadable));
-        let tokens = tokens.collect::<Result<Vec<_>, _>>()?;
+            .map(|(index, entry)| T::read(entry, &format!("result[{index}]"), unreadable));
+        let entries = entries.collect::<Result<Vec<_>, _>>()?;
         let result_info = result_info.and_then(|info| {
             let read: Result<ResultInfo, _> = lenient_object(info, "result_info", unreadable);
             if read.is_err() {
@@ -265,7 +296,7 @@ impl Payload for ServiceTokenPage {
             read.ok()
         });
         Ok(Self {
-            tokens,
+            entries,
             result_info,
         })
     }
@@ -302,15 +333,7 @@ impl<T: DeserializeOwned> Payload for Strict<T> {
         _: Option<&RawValue>,
         _: &mut Unreadable,
     ) -> Result<Self, Undecodable> {
-        let value = exactly(result.get().as_bytes()).map_err(|error| Undecodable {
-            path: match error.path.as_str() {
-                "." => "result".to_owned(),
-                path if path.starts_with('[') => format!("result{path}"),
-                path => format!("result.{path}"),
-            },
-            ..error
-        })?;
-        Ok(Self(value))
+        Ok(Self(exactly_at(result, "result")?))
     }
 
     fn nothing() -> Option<Self> {
@@ -327,6 +350,21 @@ pub(crate) fn exactly<T: DeserializeOwned>(json: &[u8]) -> Result<T, Undecodable
     serde_path_to_error::deserialize(&mut deserializer).map_err(|error| Undecodable {
         path: error.path().to_string(),
         fault: fault(error.inner()),
+    })
+}
+
+/// Reads the part of an answer at this path as a `T`, leaving nothing out.
+pub(crate) fn exactly_at<T: DeserializeOwned>(
+    part: &RawValue,
+    path: &str,
+) -> Result<T, Undecodable> {
+    exactly(part.get().as_bytes()).map_err(|error| Undecodable {
+        path: match error.path.as_str() {
+            "." => path.to_owned(),
+            inner if inner.starts_with('[') => format!("{path}{inner}"),
+            inner => format!("{path}.{inner}"),
+        },
+        ..error
     })
 }
 
@@ -477,17 +515,17 @@ mod tests {
 
     #[test]
     fn a_field_that_cannot_be_read_is_left_out_and_named() {
-        let envelope: Envelope<ServiceTokenPage> = read(
+        let envelope: Envelope<Page<ServiceToken>> = read(
             r#"{"success":true,"errors":[],"messages":[],"result":[
                 {"id":"a","name":7,"client_secret_version":2.0},
                 {"id":"b","expires_at":"soon","x":{"y":[1]},"id":"c"}],
                 "result_info":{"page":"one","count":2}}"#,
         );
         let page = envelope.result.unwrap().unwrap();
-        assert_eq!(page.tokens[0].id.as_deref(), Some("a"));
-        assert_eq!(page.tokens[0].client_secret_version, Some(2));
+        assert_eq!(page.entries[0].id.as_deref(), Some("a"));
+        assert_eq!(page.entries[0].client_secret_version, Some(2));
         assert_eq!(
-            page.tokens[1].id.as_deref(),
+            page.entries[1].id.as_deref(),
             Some("c"),
             "the last one counts"
         );
@@ -538,14 +576,14 @@ mod tests {
         let many = list("7", 100_000);
         let envelope: Envelope<ServiceToken> = read(&format!(r#"{{"errors":{many}}}"#));
         assert_eq!(envelope.unreadable.0.len(), MAX_MESSAGES + 1);
-        let page = |count| -> Envelope<ServiceTokenPage> {
+        let page = |count| -> Envelope<Page<ServiceToken>> {
             read(&format!(r#"{{"result":{}}}"#, list("{}", count)))
         };
-        assert!(page(MAX_TOKENS).result.is_ok());
-        let fault = page(MAX_TOKENS + 1).result.unwrap_err();
+        assert!(page(MAX_ENTRIES).result.is_ok());
+        let fault = page(MAX_ENTRIES + 1).result.unwrap_err();
         assert_eq!(fault.fault, "more than 10000 service tokens on one page");
-        let odd = format!(r#"{{"result":{}}}"#, list(r#"{"id":7}"#, MAX_TOKENS));
-        let envelope: Envelope<ServiceTokenPage> = read(&odd);
+        let odd = format!(r#"{{"result":{}}}"#, list(r#"{"id":7}"#, MAX_ENTRIES));
+        let envelope: Envelope<Page<ServiceToken>> = read(&odd);
         assert_eq!(envelope.unreadable.0.len(), MAX_UNREADABLE);
     }
 

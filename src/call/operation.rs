@@ -13,6 +13,9 @@ pub(crate) struct Operation {
     pub(crate) path: &'static str,
     /// Whether the call may be sent twice without harm.
     pub(crate) idempotent: bool,
+    /// The permission that an API token needs, as Cloudflare names it; `None` if it needs
+    /// none, or for a raw request.
+    pub(crate) permission: Option<&'static str>,
 }
 
 impl Operation {
@@ -53,6 +56,7 @@ mod tests {
                 method: Method::from_bytes(method.as_bytes()).unwrap(),
                 path: "",
                 idempotent: false,
+                permission: None,
             };
             assert_eq!(operation.traced_method(), traced);
         }

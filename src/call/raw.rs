@@ -158,6 +158,7 @@ impl RawRequest {
             method: self.method,
             path: "",
             idempotent: self.idempotent,
+            permission: None,
         };
         let (url, body) = (&url, &body);
         let send = |client: generated::Client| async move {

@@ -37,7 +37,31 @@ pub enum Credentials {
     },
 }
 
+/// The owner of an API token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Owner {
+    User,
+    Account,
+    /// An older API token, which does not show its owner.
+    Unknown,
+}
+
 impl Credentials {
+    /// Returns the owner of the API token, by the [prefix] that Cloudflare gives it; `None`
+    /// for a global key.
+    ///
+    /// [prefix]: https://developers.cloudflare.com/fundamentals/api/get-started/token-formats/
+    pub(crate) fn owner(&self) -> Option<Owner> {
+        match self {
+            Self::ApiToken(token) => Some(match token.expose_secret() {
+                token if token.starts_with("cfut_") => Owner::User,
+                token if token.starts_with("cfat_") => Owner::Account,
+                _ => Owner::Unknown,
+            }),
+            Self::GlobalKey { .. } => None,
+        }
+    }
+
     /// Returns the builder's credentials, or else the environment's, but never a mix of
     /// the two.
     pub(crate) fn choose(

@@ -1,5 +1,6 @@
 //! The text of an error: the failure, its cause, and the next step.
 
+use std::borrow::Cow;
 use std::error::Error as _;
 use std::fmt::{self, Write as _};
 
@@ -15,27 +16,36 @@ const MAX_MESSAGES: usize = 10;
 
 impl Error {
     /// Returns the reader's next step.
-    fn advice(&self) -> Option<&'static str> {
-        if !self.secret_places().is_empty() {
-            return Some(
-                "the call may have taken effect; keep the body of the answer, and look for the secret there",
-            );
+    fn advice(&self) -> Option<Cow<'static, str>> {
+        let advice = if !self.secret_places().is_empty() {
+            "the call may have taken effect; keep the body of the answer, and look for the secret there"
+        } else if self.means(Meaning::AddressNotAllowed) {
+            "call from an IP address that the API token allows, or change the token's client IP address filter"
+        } else if self.means(Meaning::AccessNotEnabled) {
+            "enable Access for the account: open Zero Trust in Cloudflare's dashboard"
+        } else if self.is_auth() {
+            return Some(self.advice_to_unauthorized());
+        } else {
+            return self.advice_by_kind().map(Cow::Borrowed);
+        };
+        Some(Cow::Borrowed(advice))
+    }
+
+    /// Returns the next step of a caller whose credentials the API rejects.
+    fn advice_to_unauthorized(&self) -> Cow<'static, str> {
+        let call = self.0.call.as_ref();
+        match call.and_then(|call| call.operation.permission) {
+            Some(permission) => Cow::Owned(format!(
+                "check that the credentials are right, that they have the permission \"{permission}\", and that they belong to the account"
+            )),
+            None => Cow::Borrowed(
+                "check that the credentials are right, and that they have the permission for this call",
+            ),
         }
-        if self.means(Meaning::AddressNotAllowed) {
-            return Some(
-                "call from an IP address that the API token allows, or change the token's client IP address filter",
-            );
-        }
-        if self.means(Meaning::AccessNotEnabled) {
-            return Some(
-                "enable Access for the account: open Zero Trust in Cloudflare's dashboard",
-            );
-        }
-        if self.is_auth() {
-            return Some(
-                "check that the credentials are right, that they have the permission \"Access: Service Tokens Write\", and that they belong to the account",
-            );
-        }
+    }
+
+    /// Returns the next step after a failure that is not about credentials.
+    fn advice_by_kind(&self) -> Option<&'static str> {
         match self.kind() {
             ErrorKind::Throttled => return Some("retry later, or give the call a longer deadline"),
             ErrorKind::Blocked => return Some(self.advice_to_blocked()),

@@ -15,6 +15,7 @@ use tracing::Instrument;
 use tracing::instrument::WithSubscriber;
 
 use crate::call::clock::api::Moment;
+use crate::call::pages::{NextPage, Pages};
 use crate::error::Error;
 use crate::generated::types::ServiceToken;
 use crate::renewal::decision::{Decision, RenewReason, SkipReason};
@@ -22,7 +23,7 @@ use crate::renewal::outcome::{RenewalError, RenewalOutcome, TokenRenewal, verifi
 use crate::renewal::policy::{RenewBy, RenewalPolicy};
 use crate::renewal::report::RenewalReport;
 use crate::tokens::ServiceTokens;
-use crate::tokens::list::{NextPage, Pages};
+use crate::tokens::list::ListServiceTokens;
 use crate::tokens::requests::UpdateServiceToken;
 
 /// The deadline of each call, if neither the client nor the call sets one. A lock-out
@@ -364,12 +365,12 @@ struct Listing {
     /// The remaining tokens of the current page.
     page: vec::IntoIter<ServiceToken>,
     /// The following pages; `None` while a task requests the next one.
-    pages: Option<Pages>,
-    in_flight: JoinSet<Result<NextPage, Error>>,
+    pages: Option<Pages<ListServiceTokens>>,
+    in_flight: JoinSet<Result<NextPage<ListServiceTokens>, Error>>,
 }
 
 impl Listing {
-    fn new(pages: Pages) -> Self {
+    fn new(pages: Pages<ListServiceTokens>) -> Self {
         Self {
             page: Vec::new().into_iter(),
             pages: Some(pages),

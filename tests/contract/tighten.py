@@ -6,7 +6,8 @@ The document leaves so much open that it allows `result: {}`. In a copy
   at the least, and a failure has at least one error;
 - a request has the fields that the document names and no others; or, where `known`
   is given, any others as well, and must meet what that adds;
-- an operation that the document calls deprecated is left out.
+- an operation that the document calls deprecated is left out, and so are the neighbours of
+  the service tokens, which the simulator lacks.
 
 One thing is looser than in the document: `THROTTLED`.
 """
@@ -145,6 +146,10 @@ def is_deprecated(operation):
     return operation.get("deprecated") or operation.get("x-fern-availability") == "deprecated"
 
 
+def is_neighbour(path):
+    return "/access/service_tokens" not in path
+
+
 def tighten(document, known=None):
     """The tightened copy of a document.
 
@@ -158,7 +163,7 @@ def tighten(document, known=None):
         operations = {
             method: tightened_operation(operation, answers, requests)
             for method, operation in item.items()
-            if not is_deprecated(operation)
+            if not is_deprecated(operation) and not is_neighbour(path)
         }
         if operations:
             paths[path] = operations

@@ -58,6 +58,17 @@ fn idempotency_is_read_from_the_fragment() {
 }
 
 #[test]
+fn a_permission_is_read_from_the_fragment() {
+    let code = after(|document| document["paths"][REFRESH]["post"]["x-permission"] = json!("P"));
+    assert!(code.unwrap().contains(r#"permission: Some("P")"#));
+    let words = refusal(|document| document["paths"][REFRESH]["post"]["x-permission"] = json!(7));
+    assert!(
+        words.ends_with("`x-permission` is 7; it should be the name of a permission"),
+        "{words}"
+    );
+}
+
+#[test]
 fn text_that_is_not_json() {
     let error = build::rust_from_openapi("{\n  \"openapi\": \"3.0.3\",\n  oops\n}")
         .err()
@@ -165,7 +176,7 @@ fn a_document_that_progenitor_refuses() {
         document["components"]["parameters"]["account_id"] =
             json!({ "name": "account_id", "in": "cookie", "schema": { "type": "string" } });
     });
-    insta::assert_snapshot!(cookie, @"at paths./accounts/{account_id}/access/service_tokens.get: progenitor refused it: unexpected or unhandled format in the OpenAPI document cookie parameters are not supported Cookie");
+    insta::assert_snapshot!(cookie, @"at paths./accounts/{account_id}/access/apps.get: progenitor refused it: unexpected or unhandled format in the OpenAPI document cookie parameters are not supported Cookie");
 }
 
 #[test]
@@ -176,7 +187,7 @@ fn a_document_on_which_progenitor_panics() {
             .unwrap()
             .remove("account_id");
     });
-    insta::assert_snapshot!(missing_parameter, @"at paths./accounts/{account_id}/access/service_tokens.get: progenitor panicked: key account_id is missing");
+    insta::assert_snapshot!(missing_parameter, @"at paths./accounts/{account_id}/access/apps.get: progenitor panicked: key account_id is missing");
 
     let missing_schema = refusal(|document| {
         document["components"]["schemas"]

@@ -68,6 +68,29 @@ fn list_of_one() -> String {
     )
 }
 
+/// Answers the calls for the neighbours of the token, with a secret in an app.
+fn neighbour(request: &str) -> String {
+    let path = request.split([' ', '?']).nth(1).unwrap_or_default();
+    let result = match path.rsplit('/').next().unwrap_or_default() {
+        "accounts" => format!(r#"[{{"id":"{ACCOUNT}","name":"Demo Account"}}]"#),
+        "organizations" => r#"{"name":"Widget Corps","strict_service_token_auth":true,"service_token_inactivity":{"enabled":true,"inactivity_threshold_days":30,"action":"disable"}}"#.to_owned(),
+        "policies" => format!(
+            r#"[{{"id":"p","name":"CI","include":[{{"service_token":{{"token_id":"{TOKEN}"}}}}]}}]"#
+        ),
+        "groups" => {
+            let refusal = r#"{"success":false,"errors":[{"code":10000,"message":"Authentication error"}],"messages":[],"result":null}"#;
+            return json("403 Forbidden", refusal);
+        }
+        "apps" => format!(
+            r#"[{{"id":"a","scim_config":{{"authentication":{{"scheme":"access_service_token","client_id":"x","client_secret":"{CANARY}"}}}}}}]"#
+        ),
+        _ => r#"{"id":"ed17574386854bf78a67040be0a770b0","status":"active"}"#.to_owned(),
+    };
+    let info = r#""result_info":{"page":1,"total_count":1}"#;
+    let body = format!(r#"{{"success":true,"errors":[],"messages":[],"result":{result},{info}}}"#);
+    json("200 OK", &body)
+}
+
 #[tokio::test]
 async fn every_public_type() {
     let server = RawServer::start(answer_with_secrets()).await;
@@ -206,6 +229,31 @@ async fn every_public_type() {
     shown.add("RenewalReport", &report);
     shown.add("RenewalFailure", &report.into_result().unwrap_err());
 
+    let neighbours = RawServer::answering(neighbour).await;
+    let client = neighbours.builder().account_id(ACCOUNT).build().unwrap();
+    shown.add("AccountStream", &client.accounts());
+    let listed = client.accounts().next().await.unwrap();
+    shown.add("AccountInfo", &listed.unwrap());
+    let account = client.default_account().unwrap();
+    let organization = account.organization().await.unwrap().into_inner();
+    shown.add("Organization", &organization);
+    let inactivity = organization.service_token_inactivity.as_ref().unwrap();
+    shown.add("ServiceTokenInactivity", inactivity);
+    shown.add("InactivityAction", &inactivity.action.unwrap());
+    shown.add("CleanUp", &organization.clean_up_of(&token, None));
+    let api_token = account.verify_api_token().await.unwrap().into_inner();
+    shown.add("ApiToken", &api_token);
+    shown.add("ApiTokenStatus", &api_token.status.unwrap());
+    let usage = account.usage().await.unwrap();
+    shown.add("Usage", &usage);
+    shown.add("UnreadListing", &usage.unread()[0]);
+    let of_token = usage.of(&token);
+    shown.add("TokenUsage", &of_token);
+    shown.add("UsedBy", &of_token.used_by[0]);
+    shown.add("AccessObject", &of_token.used_by[0].object);
+    shown.add("AccessKind", &of_token.used_by[0].object.kind);
+    shown.add("RulePlace", &of_token.used_by[0].place);
+
     assert_complete(&shown.sections);
     insta::assert_snapshot!(shown.stable(&server));
 }
@@ -259,6 +307,7 @@ fn every_blocking_type() {
     shown.add("ServiceTokens", &tokens);
     shown.add("ListServiceTokens", &tokens.list());
     shown.add("ServiceTokenIter", &tokens.list().iter());
+    shown.add("AccountIter", &client.accounts());
     let request = client
         .request(Method::POST, "/user/tokens")
         .query("key", CANARY)

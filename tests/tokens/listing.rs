@@ -293,7 +293,7 @@ async fn a_repeated_page_in_place_of_more_tokens_is_an_error() {
         assert!(!error.may_have_been_applied());
         assert_eq!(error.ray_id(), Some("8f2b1c9d0e1f2a3b-FRA"));
         if info["total_pages"].is_null() {
-            insta::assert_snapshot!(error, @"list account service tokens: the listing is incomplete: page 2 repeats earlier tokens after 10 service tokens, but the API counts 25 service tokens; list again (HTTP 200, ray id 8f2b1c9d0e1f2a3b-FRA, application/json, 686 bytes)");
+            insta::assert_snapshot!(error, @"list account service tokens: the listing is incomplete: page 2 repeats earlier entries after 10 service tokens, but the API counts 25 service tokens; list again (HTTP 200, ray id 8f2b1c9d0e1f2a3b-FRA, application/json, 686 bytes)");
         }
 
         // With a search, the counts may include other tokens.

@@ -12,6 +12,7 @@ mod support;
 mod duration;
 mod issued;
 mod listing;
+mod neighbours;
 mod refresh;
 mod requests;
 mod whole_life;

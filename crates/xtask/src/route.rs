@@ -58,6 +58,9 @@ pub struct Operation {
     pub cloudflare_id: Option<String>,
     /// Its `operationId`.
     pub id: Option<String>,
+    /// Whether it stands for itself, so that the operations at its path and below are of no
+    /// interest.
+    pub is_neighbour: bool,
 }
 
 impl Operation {
@@ -87,6 +90,7 @@ pub fn operations(document: &Value) -> Vec<Operation> {
                     path: path.clone(),
                     cloudflare_id: text("x-cloudflare-operation-id").or_else(|| id.clone()),
                     id,
+                    is_neighbour: operation["x-neighbour"] == true,
                 })
             });
             methods.collect::<Vec<_>>()

@@ -14,7 +14,8 @@ use crate::route::{Operation, Route};
 
 /// Cuts out of a document whatever belongs to the operations of the fragment: the
 /// operations at their paths and below, those that have their ids but have moved, and
-/// the components that all of them reach. The result is an OpenAPI document.
+/// the components that all of them reach. Of a neighbour it takes that operation alone. The
+/// result is an OpenAPI document.
 ///
 /// # Errors
 ///
@@ -52,10 +53,14 @@ fn cut_item(wanted: &[Operation], path: &str, item: &RawValue) -> Result<Option<
     let route = Route::of(path);
     let is_near = wanted
         .iter()
-        .any(|operation| route.is_within(&operation.route));
+        .any(|operation| !operation.is_neighbour && route.is_within(&operation.route));
+    let is_there = |key: &str, one: &Operation| one.route == route && one.method.as_str() == key;
     let mut fields: BTreeMap<String, &RawValue> = serde_json::from_str(item.get())?;
     fields.retain(|key, operation| {
-        !METHODS.contains(&key.as_str()) || is_near || is_wanted(wanted, operation)
+        !METHODS.contains(&key.as_str())
+            || is_near
+            || wanted.iter().any(|one| is_there(key, one))
+            || is_wanted(wanted, operation)
     });
     if !METHODS.iter().any(|method| fields.contains_key(*method)) {
         return Ok(None);

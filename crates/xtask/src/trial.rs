@@ -54,7 +54,9 @@ pub fn run(fragment: &Document, upstream: &Document) -> Result<Outcome> {
 ///
 /// The document can't be sliced.
 pub fn generate(fragment: &Document, upstream: &Document) -> Result<Result<String, String>> {
-    let ours = operations(&fragment.value()?);
+    let mut ours = operations(&fragment.value()?);
+    // The fragment has a small part of the neighbours' schemas, and types of its own for them.
+    ours.retain(|operation| !operation.is_neighbour);
     let mut slice = slice(&ours, &upstream.outline()?)?;
     openapi_3_0::rewrite(&mut slice);
     complete(&ours, &mut slice);

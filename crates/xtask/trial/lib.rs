@@ -45,11 +45,6 @@ pub mod tokens {
         #[derive(Clone, Debug, PartialEq, serde::Deserialize, serde::Serialize)]
         pub struct IssuedServiceToken;
     }
-
-    pub mod list {
-        #[derive(Clone, Debug, PartialEq, serde::Deserialize, serde::Serialize)]
-        pub struct ServiceTokenPage;
-    }
 }
 
 pub mod call {
@@ -59,6 +54,7 @@ pub mod call {
             pub method: http::Method,
             pub path: &'static str,
             pub idempotent: bool,
+            pub permission: Option<&'static str>,
         }
     }
 }

@@ -81,7 +81,14 @@ impl<'a, 'c> Comparison<'a, 'c> {
     /// A document refers to what it doesn't have.
     pub fn schemas(&mut self, ours: &[Located<'a>], theirs: &[Located<'a>]) -> Result<()> {
         let ours = Schema::read(self.ours, ours)?;
-        let theirs = Schema::read(self.theirs, theirs)?;
+        let mut theirs = Schema::read(self.theirs, theirs)?;
+        // Where we read whichever kind of object comes, the kinds are compared as one.
+        if ours.alternatives.is_empty()
+            && ours.types() == BTreeSet::from(["object"])
+            && let Some(merged) = theirs.as_one_object()?
+        {
+            theirs = merged;
+        }
         if !self.met.insert((ours.identity(), theirs.identity())) {
             return Ok(());
         }

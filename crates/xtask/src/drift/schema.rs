@@ -176,6 +176,27 @@ impl<'a> Schema<'a> {
         Ok(())
     }
 
+    /// The alternatives as one object that may have the fields of each, if all of them are
+    /// objects and nothing else is said of the type.
+    ///
+    /// # Errors
+    ///
+    /// One refers to what the document doesn't have.
+    pub fn as_one_object(&self) -> Result<Option<Self>> {
+        if !self.types().is_empty() || self.alternatives.is_empty() {
+            return Ok(None);
+        }
+        for alternative in &self.alternatives {
+            let schema = Self::read(self.document, std::slice::from_ref(alternative))?;
+            if schema.types() != BTreeSet::from(["object"]) || !schema.alternatives.is_empty() {
+                return Ok(None);
+            }
+        }
+        let mut merged = Self::read(self.document, &self.alternatives)?;
+        merged.pointer.clone_from(&self.pointer);
+        Ok(Some(merged))
+    }
+
     fn says_only_its_type(&self) -> bool {
         const WORDS: [&str; 7] = [
             "$ref",
