@@ -267,7 +267,11 @@ async fn a_credential_lists_the_accounts_that_it_sees() {
         .account(SeedAccount::new("a2").name("Staging"))
         .account(SeedAccount::new("a3"))
         .add_api_token(SeedApiToken::new("some").account("a3").account("a2"))
-        .add_api_token(SeedApiToken::new("owned").owned_by_account("a2"));
+        .add_api_token(
+            SeedApiToken::new("owned")
+                .owned_by_account("a2")
+                .account("a1"),
+        );
     let api = Api::start(builder).await;
     let ids = |reply: &Reply| {
         let result = reply.result();
@@ -288,6 +292,8 @@ async fn a_credential_lists_the_accounts_that_it_sees() {
     assert_refused(&owned, StatusCode::BAD_REQUEST, 1001);
     let tokens = "/accounts/a2/access/service_tokens";
     assert_eq!(call(&api, "owned", tokens).await.status, StatusCode::OK);
+    let foreign = call(&api, "owned", &of_a1("service_tokens")).await;
+    assert_refused(&foreign, StatusCode::FORBIDDEN, 10_000);
 
     assert!(api.simulator.remove_account("a3"));
     assert_eq!(ids(&call(&api, "some", "/accounts").await), ["a2"]);

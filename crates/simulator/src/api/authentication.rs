@@ -211,7 +211,10 @@ impl SeedApiToken {
     }
 
     fn sees(&self, account_id: &str) -> bool {
-        self.accounts.is_empty() || self.accounts.iter().any(|id| id == account_id)
+        match &self.owner {
+            Some(owner) => owner == account_id,
+            None => self.accounts.is_empty() || self.accounts.iter().any(|id| id == account_id),
+        }
     }
 
     /// The public id, which is made from the secret.
