@@ -81,8 +81,9 @@ peers:
 contract:
     bash tests/contract/run.sh
 
-# Try the page, the metrics and the manifests with a browser, Prometheus and systemd.
+# Try the completions, the page, the metrics and the manifests with real programs.
 operations:
+    bash crates/cli/tests/completions/run.sh
     bash crates/cli/tests/page/run.sh
     bash crates/cli/tests/metrics/run.sh
     bash crates/cli/tests/deploy/run.sh

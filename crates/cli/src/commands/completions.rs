@@ -1,7 +1,7 @@
 //! `completions`: made from the command line's own definition. No completion runs the
 //! command, so none calls the API.
 
-use clap::builder::PossibleValuesParser;
+use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{Arg, Args, Command, ValueEnum, ValueHint};
 use clap_complete::Shell as Generator;
 
@@ -12,7 +12,7 @@ use crate::output::Output;
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
 Examples:
-  cf-service-tokens completions bash > /etc/bash_completion.d/cf-service-tokens
+  cf-service-tokens completions bash > ~/.local/share/bash-completion/completions/cf-service-tokens
   cf-service-tokens completions zsh > \"${fpath[1]}/_cf-service-tokens\"
   cf-service-tokens completions fish > ~/.config/fish/completions/cf-service-tokens.fish")]
 pub(crate) struct Completions {
@@ -32,8 +32,17 @@ const SINKS: [&str; 5] = ["file:", "env-file:", "command:", "github-env", "stdou
 
 /// The repairs of what clap_complete writes: in bash, an arm of its `case` names a command
 /// in another way than the loop above does, if the name of the program has a hyphen
-/// (clap-rs/clap#6421), so none would match.
-const BASH: &[(&str, &str)] = &[("cf__subcmd__service__subcmd__tokens", "cf__service__tokens")];
+/// (clap-rs/clap#6421), so none would match. And no space may follow `env-file:`.
+const BASH: &[(&str, &str)] = &[
+    ("cf__subcmd__service__subcmd__tokens", "cf__service__tokens"),
+    (
+        r#"COMPREPLY=($(compgen -W "file: env-file: command: github-env stdout" -- "${cur}"))"#,
+        r#"COMPREPLY=($(compgen -W "file: env-file: command: github-env stdout" -- "${cur}"))
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi"#,
+    ),
+];
 
 /// In zsh and fish, an option with known values would complete no files.
 const ZSH: &[(&str, &str)] = &[
@@ -78,9 +87,33 @@ fn script(shell: Shell) -> Option<String> {
     let mut script = Vec::new();
     clap_complete::generate(generator, &mut definition, NAME, &mut script);
     let script = String::from_utf8(script).ok()?;
-    repairs.iter().try_fold(script, |script, (wrong, right)| {
+    let script = repairs.iter().try_fold(script, |script, (wrong, right)| {
         script.contains(wrong).then(|| script.replace(wrong, right))
+    })?;
+    Some(match shell {
+        Shell::Fish => script + &positionals(&definition),
+        Shell::Bash | Shell::Zsh => script,
     })
+}
+
+/// Returns what fish completes in place of an argument with known values, which
+/// clap_complete leaves out.
+fn positionals(definition: &Command) -> String {
+    let mut script = String::new();
+    for command in definition.get_subcommands() {
+        for argument in command.get_positionals() {
+            let values = argument.get_possible_values();
+            let values: Vec<&str> = values.iter().map(PossibleValue::get_name).collect();
+            if !values.is_empty() {
+                script += &format!(
+                    "complete -c {NAME} -n \"__fish_cf_service_tokens_using_subcommand {}\" -f -a \"{}\"\n",
+                    command.get_name(),
+                    values.join(" ")
+                );
+            }
+        }
+    }
+    script
 }
 
 /// Returns the definition of the command line, with the values that are known.
