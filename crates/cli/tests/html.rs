@@ -4,8 +4,8 @@
 
 mod support;
 
-use std::os::unix::fs::PermissionsExt as _;
-use std::process::Command;
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+use std::process::{Command, Stdio};
 
 use cf_service_tokens_simulator::{SeedToken, Simulator};
 use chrono::TimeDelta;
@@ -29,9 +29,9 @@ fn files(world: &World) -> Vec<String> {
 }
 
 #[test]
-fn the_umask_decides_who_may_read_a_page() {
-    let world = world();
+fn the_umask_decides_who_may_read_a_new_page() {
     for (umask, mode) in [("022", 0o644), ("077", 0o600)] {
+        let world = world();
         let program = world.command().get_program().to_owned();
         let mut shell = Command::new("sh");
         shell.env_clear().envs(world.environment());
@@ -42,6 +42,61 @@ fn the_umask_decides_who_may_read_a_page() {
         let metadata = std::fs::metadata(world.path("page.html")).unwrap();
         assert_eq!(metadata.permissions().mode() & 0o777, mode);
     }
+}
+
+#[test]
+fn a_page_that_is_written_again_keeps_its_mode() {
+    let world = world();
+    for mode in [0o644, 0o640, 0o664] {
+        std::fs::write(world.path("page.html"), "old").unwrap();
+        let permissions = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(world.path("page.html"), permissions).unwrap();
+        let ran = world.run(&["report", "--html", "page.html"]);
+        assert_eq!(ran.code, Some(0), "{}", ran.shown());
+        let metadata = std::fs::metadata(world.path("page.html")).unwrap();
+        assert_eq!(metadata.permissions().mode() & 0o777, mode);
+    }
+}
+
+#[test]
+fn a_link_stays_and_what_it_points_to_gets_the_page() {
+    let world = world();
+    std::fs::create_dir(world.path("site")).unwrap();
+    std::os::unix::fs::symlink("site/tokens.html", world.path("page.html")).unwrap();
+    for content in [None, Some("old")] {
+        if let Some(content) = content {
+            std::fs::write(world.path("site/tokens.html"), content).unwrap();
+        }
+        let ran = world.run(&["report", "--html", "page.html"]);
+        assert_eq!(ran.code, Some(0), "{}", ran.shown());
+        assert!(world.path("page.html").is_symlink());
+        assert!(is_page(
+            &std::fs::read_to_string(world.path("site/tokens.html")).unwrap()
+        ));
+    }
+}
+
+#[test]
+fn a_pipe_is_written_to_and_stays() {
+    let world = world();
+    let pipe = world.path("pipe");
+    assert!(
+        Command::new("mkfifo")
+            .arg(&pipe)
+            .status()
+            .unwrap()
+            .success()
+    );
+    // The reader of a pipe that was replaced would wait for ever.
+    let mut reader = Command::new("timeout");
+    let reader = reader.args(["30", "cat"]).arg(&pipe);
+    let reader = reader.stdout(Stdio::piped()).spawn().unwrap();
+    let ran = world.run(&["report", "--html", "pipe"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.shown());
+    assert!(std::fs::metadata(&pipe).unwrap().file_type().is_fifo());
+    let read = reader.wait_with_output().unwrap().stdout;
+    assert!(is_page(&String::from_utf8(read).unwrap()));
+    assert_eq!(files(&world), ["pipe"]);
 }
 
 #[test]

@@ -17,6 +17,7 @@ use cf_service_tokens::renewal::Decision;
 use chrono::{DateTime, Utc};
 
 use crate::records::State;
+pub(crate) use verdict::verdict;
 
 /// The content of a page: the tokens of an account at one moment.
 pub(crate) struct Report {
@@ -93,12 +94,6 @@ impl Token {
                 State::Expired | State::Unknown | State::Due
             )
     }
-}
-
-/// Returns the verdict on the tokens in one line, such as
-/// `1 expired, 3 due, the next in 19 hours`.
-pub(crate) fn verdict(report: &Report) -> String {
-    verdict::verdict(report)
 }
 
 /// Returns the page as an HTML document.

@@ -1,6 +1,6 @@
 //! `report --html`: the report as a page, in a file or on standard output.
 
-use std::fs::Permissions;
+use std::fs::{self, Permissions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -25,7 +25,7 @@ pub(super) fn write(file: &Path, output: &Output, report: &page::Report) -> Resu
     if is_stdout(file) {
         return output.write(|out, _| out.write_all(page.as_bytes()));
     }
-    replace(file, page.as_bytes()).map_err(|error| {
+    put(file, page.as_bytes()).map_err(|error| {
         Failure::usage(format!("can't write the page to {}", file.display())).because(error)
     })?;
     if output.is_table() && !output.quiet {
@@ -42,14 +42,34 @@ fn is_stdout(file: &Path) -> bool {
     file == Path::new("-")
 }
 
-/// Replaces a file as a whole, so that no reader gets half a page. The umask decides who
-/// may read it, since a page holds no secret.
-fn replace(file: &Path, content: &[u8]) -> io::Result<()> {
+/// Puts the page in a file. A regular file is replaced as a whole, so that no reader gets
+/// half a page, and keeps its mode. The umask decides that of a new one, since a page holds
+/// no secret. A link is followed, and a pipe or device is written to.
+fn put(file: &Path, page: &[u8]) -> io::Result<()> {
+    let old = match fs::metadata(file) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        found => Some(found?),
+    };
+    let is_replaceable = match &old {
+        Some(old) => old.is_file(),
+        // A link may point to a file that is not there yet.
+        None => !file.is_symlink(),
+    };
+    if !is_replaceable {
+        return fs::write(file, page);
+    }
+    let file = match old {
+        Some(_) => fs::canonicalize(file)?,
+        None => file.to_owned(),
+    };
     let directory = file.parent().filter(|path| !path.as_os_str().is_empty());
     let mut new = tempfile::Builder::new()
         .permissions(Permissions::from_mode(0o666))
         .tempfile_in(directory.unwrap_or(Path::new(".")))?;
-    new.write_all(content)?;
+    if let Some(old) = old {
+        new.as_file().set_permissions(old.permissions())?;
+    }
+    new.write_all(page)?;
     new.persist(file)?;
     Ok(())
 }

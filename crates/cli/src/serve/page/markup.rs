@@ -1,14 +1,12 @@
 //! The page's elements.
 
+use cf_service_tokens::renewal::{Decision, SkipReason};
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use cf_service_tokens::renewal::{Decision, SkipReason};
-
 use super::assets::{ICON, STYLE, content_security_policy};
 use super::timeline::Axis;
-use super::verdict::verdict;
-use super::{Report, Token};
+use super::{Report, Token, verdict};
 use crate::output::printable;
 use crate::records::State;
 use crate::time;

@@ -9,7 +9,7 @@ use crate::records::State;
 use crate::time;
 
 /// Returns the verdict in one line, such as `1 expired, 3 due, the next in 19 hours`.
-pub(super) fn verdict(report: &Report) -> String {
+pub(crate) fn verdict(report: &Report) -> String {
     let now = report.time;
     let all = match report.tokens.len() {
         0 if report.problem.is_some() => return "No service tokens are known yet".to_owned(),
