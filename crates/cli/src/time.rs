@@ -10,9 +10,12 @@ pub(crate) fn date_and_distance(at: DateTime<Utc>, now: DateTime<Utc>) -> String
     format!("{} {}", date(at, now), distance(at - now))
 }
 
-/// How far off something is, and the date in UTC, such as `in 21 days (2026-12-15)`.
+/// How far off something is, and the date in UTC, such as `in 21 days (2026-12-15)` or
+/// `in 19 hours (2026-11-26 09:30 UTC)`.
 pub(crate) fn distance_and_date(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
-    format!("{} ({})", distance(at - now), date(at, now))
+    let date = date(at, now);
+    let zone = if date.contains(':') { " UTC" } else { "" };
+    format!("{} ({date}{zone})", distance(at - now))
 }
 
 /// The date in UTC, such as `2026-12-15`; with the time of day where the day alone says
@@ -274,6 +277,14 @@ mod tests {
         assert_eq!(
             date_and_distance(now + TimeDelta::days(9), now),
             "2026-12-03 in 9 days"
+        );
+        assert_eq!(
+            distance_and_date(now + TimeDelta::hours(19), now),
+            "in 19 hours (2026-11-25 00:00 UTC)"
+        );
+        assert_eq!(
+            distance_and_date(now + TimeDelta::days(9), now),
+            "in 9 days (2026-12-03)"
         );
     }
 

@@ -159,10 +159,47 @@ fn what_failed_is_told_once_and_last() {
     assert_eq!(ran.stderr.matches("error: ").count(), 1, "{}", ran.shown());
     assert!(ran.stderr.contains("and 2 more: "), "{}", ran.shown());
 
-    let ran = world.run(&["renew", "--only", "due-1", "--only", "nobody"]);
-    let last = "error: no token has the name or id \"nobody\"\n   \
-                next: `cf-service-tokens list` shows the names and ids\n";
-    assert!(ran.stderr.ends_with(last), "{}", ran.shown());
+    let ran = world.run(&["renew", "--only", "due-1", "--only", "Due-2"]);
+    let last = "error: no token has the name or id \"Due-2\"\n   \
+                next: did you mean \"due-2\" (due-2) or ";
+    let end = &ran.stderr[ran.stderr.rfind("error: ").unwrap()..];
+    assert!(end.starts_with(last), "{}", ran.shown());
+
+    // The error that stops the pass is also that of the token that it was the first for.
+    world.simulator.clear_faults();
+    let refused = Injection::new(Fault::Status(401)).on(Operation::Refresh);
+    world.simulator.inject(refused.always());
+    let ran = world.run(&["renew"]);
+    assert_eq!(ran.code, Some(3), "{}", ran.shown());
+    assert_eq!(ran.stderr.matches("error: ").count(), 1, "{}", ran.shown());
+    assert!(ran.stdout.contains(" not tried"), "{}", ran.shown());
+
+    let refused = Injection::new(Fault::Status(401)).on(Operation::List);
+    world.simulator.inject(refused.always());
+    let ran = world.run(&["renew"]);
+    assert_eq!(
+        (ran.code, &ran.stdout[..]),
+        (Some(3), ""),
+        "{}",
+        ran.shown()
+    );
+}
+
+#[test]
+fn a_lone_failure_has_no_table() {
+    let world = World::new();
+    let missing = "f174e90a-fafe-4643-bbbc-4a0ed4fc8415";
+    let ran = world.run(&["refresh", missing]);
+    assert_eq!(
+        (ran.code, &ran.stdout[..]),
+        (Some(1), ""),
+        "{}",
+        ran.shown()
+    );
+    let ran = world.run(&["refresh", missing, ID]);
+    assert!(ran.stdout.contains("failed"), "{}", ran.shown());
+    let ran = world.run(&["refresh", missing, "-o", "json"]);
+    assert!(ran.stdout.contains("failed"), "{}", ran.shown());
 }
 
 #[test]

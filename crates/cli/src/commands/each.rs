@@ -62,7 +62,9 @@ pub(crate) async fn each(
             _ => records.push(record),
         }
     }
-    if output.format != Format::Jsonl {
+    // A table adds nothing to the only failure.
+    let is_told = output.is_table() && tokens.len() == 1 && !failures.is_empty();
+    if output.format != Format::Jsonl && !is_told {
         shown = output.outcomes(&records, connection.tokens.now());
     }
     for failure in &failures {

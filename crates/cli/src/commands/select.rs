@@ -231,17 +231,15 @@ fn unknown(connection: &Connection, tokens: &[ServiceToken], asked: &str, ids: I
     let account = connection.account_id();
     let what = format!("account {account} has no token with the id, client id or name {asked:?}");
     let unchanged = ids.unchanged();
-    let meant = match &similar(tokens, asked)[..] {
-        [] => String::new(),
-        similar => format!("did you mean {}? ", similar.join(" or ")),
-    };
+    let meant = meant(tokens.iter(), asked);
     Failure::new(Exit::Failed, what).next(format!(
         "{unchanged}{meant}`cf-service-tokens list` shows the tokens"
     ))
 }
 
-/// Describes the tokens with the names and ids that are most like a text.
-fn similar(tokens: &[ServiceToken], asked: &str) -> Vec<String> {
+/// Asks whether one of the tokens is meant whose names and ids are most like a text. Empty
+/// if none is like it.
+pub(crate) fn meant<'t>(tokens: impl Iterator<Item = &'t ServiceToken>, asked: &str) -> String {
     let asked = asked.to_lowercase();
     let likeness = |token: &ServiceToken| {
         let name = token.name.as_deref().unwrap_or_default().to_lowercase();
@@ -253,13 +251,16 @@ fn similar(tokens: &[ServiceToken], asked: &str) -> Vec<String> {
         }
     };
     let mut similar: Vec<_> = tokens
-        .iter()
         .map(|token| (likeness(token), token))
         .filter(|(likeness, _)| *likeness >= SIMILAR)
         .collect();
     similar.sort_by(|(one, _), (other, _)| other.total_cmp(one));
     let similar = similar.into_iter().take(3);
-    similar.map(|(_, token)| named(token)).collect()
+    let similar: Vec<_> = similar.map(|(_, token)| named(token)).collect();
+    match similar.is_empty() {
+        true => String::new(),
+        false => format!("did you mean {}? ", similar.join(" or ")),
+    }
 }
 
 fn ambiguous<'t>(
@@ -397,7 +398,11 @@ mod tests {
             ("vault", &[]),
             ("", &[]),
         ] {
-            assert_eq!(similar(&tokens, asked), suggested, "{asked}");
+            let question = match suggested {
+                [] => String::new(),
+                suggested => format!("did you mean {}? ", suggested.join(" or ")),
+            };
+            assert_eq!(meant(tokens.iter(), asked), question, "{asked}");
         }
     }
 }

@@ -10,6 +10,7 @@ use cf_service_tokens::{ErrorKind, ServiceToken};
 use chrono::{DateTime, Utc};
 
 use crate::arguments::Format;
+use crate::commands::select;
 use crate::connection::Connection;
 use crate::failure::{Exit, Failure};
 use crate::output::{self, Output};
@@ -111,7 +112,8 @@ impl Pass {
                 }
                 records.extend(skipped);
                 output.outcomes(&records, self.now)?;
-                if output.quiet {
+                // Nothing is known of the tokens if the listing failed.
+                if output.quiet || (self.tokens.is_empty() && self.report.error.is_some()) {
                     return Ok(());
                 }
                 let gap = if records.is_empty() { "" } else { "\n" };
@@ -122,7 +124,7 @@ impl Pass {
 
     /// The outcomes in numbers, and which token falls due next.
     fn summary(&self, connection: &Connection) -> String {
-        if self.tokens.is_empty() && self.report.error.is_none() {
+        if self.tokens.is_empty() {
             return connection.without_tokens();
         }
         let mut summary = counts(&self.report);
@@ -179,8 +181,9 @@ impl Pass {
         let stopped = stopped.map(Failure::from);
         let unmatched = self.report.unmatched.iter().map(|name| {
             let what = format!("no token has the name or id {name:?}");
-            Failure::new(Exit::Failed, what)
-                .next("`cf-service-tokens list` shows the names and ids")
+            let meant = select::meant(self.tokens.iter().map(|(token, _)| token), name);
+            let next = format!("{meant}`cf-service-tokens list` shows the names and ids");
+            Failure::new(Exit::Failed, what).next(next)
         });
         faults
             .chain(self.long_expired())
