@@ -119,7 +119,8 @@ def undocumented(document, requests):
             found.append(f"{request['method']} {request['path']}")
             continue
         query = urllib.parse.parse_qsl(request["query"] or "", keep_blank_values=True)
-        known = {one["name"] for one in operation["parameters"] if one["in"] == "query"}
+        parameters = operation.get("parameters", [])
+        known = {one["name"] for one in parameters if one["in"] == "query"}
         found += [
             f"{operation['operationId']}: ?{name}" for name, _ in query if name not in known
         ]
@@ -216,6 +217,81 @@ def proxy_part(tight):
         for client, command in CLIENTS.items():
             check_client(client, command, here, proxy, document)
             tally.end_of(f"Prism as a proxy: {client}")
+
+
+def neighbours_part(document):
+    """What the simulator says of the neighbours, held to the tightened document."""
+    tight = WORK / "neighbours.json"
+    neighbours = tighten(document, neighbours=True)
+    tight.write_text(json.dumps(neighbours, indent=1), encoding="utf-8")
+    with (
+        simulator(SIMULATOR) as here,
+        prism(PRISM, WORK / "neighbours.log", "proxy", tight, here.base_url) as proxy,
+    ):
+        api_token = here.variables["CLOUDFLARE_API_TOKEN"]
+        owned = {"api_token": "owned", "owned_by_account": here.account}
+        here.control("POST", "/api_tokens", {**owned, "expires_at": "2100-01-01T00:00:00Z"})
+        here.control("POST", "/api_tokens", {"api_token": "narrow", "permissions": []})
+        tokens = [token["id"] for token in here.control("GET", "/tokens")]
+        full = {"access": full_access(tokens)}
+
+        def check(what, different):
+            for path in neighbours["paths"]:
+                by_account = path == "/accounts/{account_id}/tokens/verify"
+                used, status = different.get(path, ("owned" if by_account else api_token, 200))
+                here.variables["CLOUDFLARE_API_TOKEN"] = used
+                path = path.replace("{account_id}", here.account)
+                answered = here.call("GET", path, through=proxy.url())
+                tally.check(f"{what}: {path}: {status}", answered[0] == status, answered)
+            check_agreement(what, proxy)
+
+        refused = "/accounts", *(path for path in neighbours["paths"] if "/access/" in path)
+        check("a realistic account", {})
+        here.control("PATCH", f"/accounts/{here.account}", full)
+        check("an account with everything", {})
+        check("a wrong API token", {path: ("not-a-token", 401) for path in neighbours["paths"]})
+        check("no permission", {path: ("narrow", 403) for path in refused})
+        owner = {"/accounts": ("owned", 400), "/user/tokens/verify": ("owned", 401)}
+        check("the wrong owner", owner)
+        here.control("PATCH", f"/accounts/{here.account}", {"access": None})
+        off = {path: (api_token, 403) for path in neighbours["paths"] if "/access/" in path}
+        check("an account without Access", off)
+    tally.end_of("Prism as a proxy: the neighbours")
+
+
+def full_access(tokens):
+    """An Access configuration with each thing that the simulator can hold."""
+    rules = [
+        {"service_token": {"token_id": tokens[0]}},
+        {"any_valid_service_token": {}},
+        {"group": {"id": "group"}},
+        {"email_domain": {"domain": "example.com"}},
+        {"everyone": {}},
+    ]
+    group = {"id": "group", "name": "group", "include": rules}
+    decisions = ("allow", "deny", "non_identity", "bypass")
+    return {
+        "service_token_inactivity": {
+            "enabled": True,
+            "inactivity_threshold_days": 365,
+            "action": "delete",
+        },
+        "groups": [{**group, "require": rules, "exclude": rules}],
+        "policies": [
+            {"name": name, "decision": name, "include": rules, "require": rules, "exclude": rules}
+            for name in decisions
+        ],
+        "apps": [
+            {
+                "name": f"{n} tokens for SCIM",
+                "domain": f"app{n}.example.com",
+                "policies": [{"name": "own", "include": rules}],
+                "reusable_policies": decisions,
+                "scim_service_tokens": tokens[:n],
+            }
+            for n in range(3)
+        ],
+    }
 
 
 def known_document(here):
@@ -371,10 +447,11 @@ def main():
     shutil.rmtree(WORK, ignore_errors=True)
     WORK.mkdir(parents=True)
     tight = WORK / "tightened.json"
-    document = tighten(json.loads(DOCUMENT.read_text(encoding="utf-8")))
-    tight.write_text(json.dumps(document, indent=1), encoding="utf-8")
+    document = json.loads(DOCUMENT.read_text(encoding="utf-8"))
+    tight.write_text(json.dumps(tighten(document), indent=1), encoding="utf-8")
     mock_part()
     proxy_part(tight)
+    neighbours_part(document)
     schemathesis_part(tight)
     self_checks(tight)
     print(f"{tally.passed} passed, {tally.failed} failed")

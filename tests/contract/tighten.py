@@ -6,10 +6,10 @@ The document leaves so much open that it allows `result: {}`. In a copy
   at the least, and a failure has at least one error;
 - a request has the fields that the document names and no others; or, where `known`
   is given, any others as well, and must meet what that adds;
-- an operation that the document calls deprecated is left out, and so are the neighbours of
-  the service tokens, which the simulator lacks.
+- an operation that the document calls deprecated is left out;
+- the service tokens are apart from their neighbours.
 
-One thing is looser than in the document: `THROTTLED`.
+Two things are looser than in the document: `THROTTLED` and `BY_KEY_ALONE`.
 """
 
 import copy
@@ -27,9 +27,34 @@ REQUIRED = {
     "access_api-response-collection/result_info": ["count", "page", "per_page", "total_count"],
 }
 
+# The same for the neighbours of the service tokens.
+RULES = ["include", "require", "exclude"]
+STORED = ["id", "name", "created_at", "updated_at"]
+REQUIRED_OF_NEIGHBOURS = {
+    "iam_response_collection_accounts": ["result", "result_info"],
+    "iam_result_info": ["count", "page", "per_page", "total_count"],
+    "iam_token_verify_response_single_segment": ["result"],
+    "access_get_response": ["result"],
+    "access_organizations": ["name", "strict_service_token_auth"],
+    "access_response_collection-10": ["result", "result_info"],
+    "access_reusable_policy_resp": ["app_count", "reusable"],
+    "access_base_policy_resp": [*STORED, *RULES, "decision"],
+    "access_response_collection-2": ["result", "result_info"],
+    "access_groups-2": [*STORED, *RULES],
+    "access_response_collection-8": ["result", "result_info"],
+    "access_self_hosted_props": ["name"],
+    "access_app_resp_embedded_policies": ["policies"],
+    "access_app_policy_response": ["precedence"],
+    "access_scim_config": ["authentication"],
+    "access_api-response-collection/result_info": ["count", "page", "per_page", "total_count"],
+}
+
 # The code of a throttled call is less than 1000, the least that the document allows:
 # Cloudflare answers 971 with status 429.
 THROTTLED = 971
+
+# The document gives this operation the global key alone; API tokens work there as well.
+BY_KEY_ALONE = "accounts-list-accounts"
 
 
 class Resolver:
@@ -57,6 +82,10 @@ class Resolver:
         merged = self.merged(schema, place)
         if "items" in merged:
             merged["items"] = self.schema(merged["items"], f"{place}/items")
+        for choice in ("oneOf", "anyOf"):
+            if choice in merged:
+                at = f"{place}/{choice}"
+                merged[choice] = [self.schema(part, at) for part in merged[choice]]
         if "properties" in merged:
             merged["properties"] = {
                 name: self.schema(part, at) for name, (part, at) in merged["properties"].items()
@@ -124,7 +153,8 @@ def tightened_operation(operation, answers, requests):
     tight = {
         **operation,
         "parameters": [
-            tightened_parameter(parameter, requests, name) for parameter in operation["parameters"]
+            tightened_parameter(parameter, requests, name)
+            for parameter in operation.get("parameters", [])
         ],
         "responses": {
             status: tightened_response(response, answers, status.startswith("2"))
@@ -132,6 +162,8 @@ def tightened_operation(operation, answers, requests):
         },
     }
     tight["responses"]["429"] = throttled(tight["responses"]["4XX"])
+    if name == BY_KEY_ALONE:
+        tight["security"] = [{"api_token": []}, *operation["security"]]
     if not requests.closed:
         # Half of the other scheme, X-Auth-Email without X-Auth-Key, is answered 400 at
         # Cloudflare. Tools that leave credentials away expect 401 or 403.
@@ -150,12 +182,14 @@ def is_neighbour(path):
     return "/access/service_tokens" not in path
 
 
-def tighten(document, known=None):
-    """The tightened copy of a document.
+def tighten(document, known=None, neighbours=False):
+    """The tightened copy of a document: of the operations of the service tokens, or of
+    their neighbours.
 
     `known` says, by the place of a schema of requests, what to add to it.
     """
-    required = {place: {"required": fields} for place, fields in REQUIRED.items()}
+    fields_of = REQUIRED_OF_NEIGHBOURS if neighbours else REQUIRED
+    required = {place: {"required": fields} for place, fields in fields_of.items()}
     answers = Resolver(document, True, required)
     requests = Resolver(document, known is None, known or {})
     paths = {}
@@ -163,7 +197,7 @@ def tighten(document, known=None):
         operations = {
             method: tightened_operation(operation, answers, requests)
             for method, operation in item.items()
-            if not is_deprecated(operation) and not is_neighbour(path)
+            if not is_deprecated(operation) and is_neighbour(path) == neighbours
         }
         if operations:
             paths[path] = operations

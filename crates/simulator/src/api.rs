@@ -4,7 +4,7 @@ pub(crate) mod authentication;
 pub(crate) mod call;
 pub(crate) mod envelope;
 pub(crate) mod limits;
-pub(crate) mod neighbors;
+pub(crate) mod neighbours;
 pub(crate) mod requests;
 
 use std::sync::Arc;

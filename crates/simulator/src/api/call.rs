@@ -13,7 +13,7 @@ use crate::api::authentication::Caller;
 use crate::api::envelope::{self, Refusal};
 use crate::api::limits::Standing;
 use crate::api::requests::{Create, List, Paging, PerPage, Rotate, Update};
-use crate::api::{Operation, neighbors};
+use crate::api::{Operation, neighbours};
 use crate::behavior::Behavior;
 use crate::faults::Fault;
 use crate::faults::plan::Strike;
@@ -265,13 +265,13 @@ fn apply(
             let Caller::ApiToken(token) = &request.caller else {
                 return Err(Refusal::no_api_token_to_verify());
             };
-            return Ok(envelope::result(&neighbors::verification(token, now)));
+            return Ok(envelope::result(&neighbours::verification(token, now)));
         }
         Operation::ListAccounts => {
             let paging = request.paging(PerPage::OF_ACCOUNTS)?;
             let accounts = state.accounts().iter();
             let accounts = accounts.filter(|account| request.caller.sees(&account.id));
-            let accounts: Vec<_> = accounts.map(neighbors::account).collect();
+            let accounts: Vec<_> = accounts.map(neighbours::account).collect();
             let total = accounts.len();
             let page = paging.of(accounts.into_iter(), behavior.page_cap);
             return Ok(envelope::accounts(&page, paging, total, behavior));
@@ -298,11 +298,11 @@ fn about_access(
     request: &Admitted,
 ) -> Result<Response<Body>, Refusal> {
     let (entries, per_page) = match operation {
-        Operation::ListPolicies => (neighbors::policies(access), PerPage::OF_POLICIES),
-        Operation::ListGroups => (neighbors::groups(access), PerPage::OF_GROUPS_AND_APPS),
-        Operation::ListApps => (neighbors::apps(access), PerPage::OF_GROUPS_AND_APPS),
+        Operation::ListPolicies => (neighbours::policies(access), PerPage::OF_POLICIES),
+        Operation::ListGroups => (neighbours::groups(access), PerPage::OF_GROUPS_AND_APPS),
+        Operation::ListApps => (neighbours::apps(access), PerPage::OF_GROUPS_AND_APPS),
         _ => {
-            let organization = neighbors::organization(account, access, behavior);
+            let organization = neighbours::organization(account, access, behavior);
             return Ok(envelope::result(&organization));
         }
     };

@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 
 use crate::api::authentication::{Permission, SeedApiToken};
-use crate::api::{Operation, neighbors};
+use crate::api::{Operation, neighbours};
 use crate::behavior::Behavior;
 use crate::state::access::Access;
 use crate::state::account::{StoredAccount, present};
@@ -183,10 +183,10 @@ impl NewAccount {
 pub(super) fn shown_account(account: &StoredAccount, behavior: &Behavior) -> Value {
     let access = account.access.as_ref().map(|access| {
         json!({
-            "organization": neighbors::organization(account, access, behavior),
-            "policies": neighbors::policies(access),
-            "groups": neighbors::groups(access),
-            "apps": neighbors::apps(access),
+            "organization": neighbours::organization(account, access, behavior),
+            "policies": neighbours::policies(access),
+            "groups": neighbours::groups(access),
+            "apps": neighbours::apps(access),
         })
     });
     json!({

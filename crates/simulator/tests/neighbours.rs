@@ -539,7 +539,7 @@ async fn a_token_that_is_gone_is_still_named() {
 }
 
 #[tokio::test]
-async fn the_believable_account_has_neighbors() {
+async fn the_believable_account_has_neighbours() {
     let api = Api::start(Simulator::builder().account_id("a1").believable_account()).await;
     let names = async |what| {
         let result = api.get(&of_a1(what)).await.result();
