@@ -226,7 +226,7 @@ fn unusable(error: &Error) -> Failure {
             failure.next("copy the account's id from its overview page in the dashboard")
         }
         // The SDK's advice names a method, which the command has no option for.
-        ErrorKind::Configuration if text.contains("`allow_http`") => Failure::usage(
+        ErrorKind::Configuration if text.contains("allow_http") => Failure::usage(
             "CLOUDFLARE_BASE_URL uses http, which would send the credentials unencrypted",
         )
         .next("use https"),
