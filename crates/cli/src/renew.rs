@@ -28,7 +28,9 @@ older one needs --include-expired. Until it is renewed, deleted, disabled or exc
 the command names it and exits with 1. Each renewal is verified: the expiry must have
 moved.
 
-Daily from cron, which sends mail only if something failed:
+Daily from cron, which sends mail only if something failed (see `crontab -e`):
+  CLOUDFLARE_ACCOUNT_ID=023e105f4ecef8ad9ca31a8372d0c353
+  CLOUDFLARE_API_TOKEN_FILE=/etc/cf-service-tokens/api-token
   17 4 * * *  $HOME/.cargo/bin/cf-service-tokens renew --quiet
 
 In a pipeline, to fail if a token is due:

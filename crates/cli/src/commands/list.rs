@@ -13,10 +13,10 @@ pub(crate) struct List {
     /// Only these tokens: their names, ids, beginnings of ids, or client ids
     #[arg(value_name = "TOKEN")]
     pub(crate) tokens: Vec<String>,
-    /// Exact name
+    /// Only tokens with exactly this name
     #[arg(long)]
     pub(crate) name: Option<String>,
-    /// Text in the name or id
+    /// Only tokens with this text in the name or id
     #[arg(long, value_name = "TEXT")]
     pub(crate) search: Option<String>,
 }

@@ -30,8 +30,10 @@ running grace period, a rotate needs --end-grace or --revoke-now.
 
 A rotate without a response may still take effect. For five minutes the same command
 waits on a terminal, and exits with 4 elsewhere. Then it reads the token twice, and goes
-on only if nothing has changed it. The first ctrl-c waits for the response; a second one
-ends the command.
+on only if nothing has changed it.
+
+The first ctrl-c, SIGTERM or SIGHUP waits for the response, and for the command of
+`--secret-to command:`; a second one ends both.
 
 Examples:
   cf-service-tokens rotate grafana --secret-to /etc/deploy/secret

@@ -68,7 +68,8 @@ pub(crate) struct Verify {
     /// A file that holds only the secret, as `--secret-to FILE` writes it
     #[arg(long, value_name = "FILE", requires = "client_id")]
     secret_file: Option<PathBuf>,
-    /// Send both in this one header, for an app that is configured to read it
+    /// Send the client id and the secret in this one header, for an app that is configured
+    /// to read it
     #[arg(long, value_name = "NAME")]
     single_header: Option<HeaderName>,
     /// Send this header too, such as 'User-Agent: probe/1'; may be repeated
