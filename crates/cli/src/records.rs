@@ -87,6 +87,11 @@ impl State {
         }
     }
 
+    /// Whether a person should look: the token has expired, may have, or soon will.
+    pub(crate) fn needs_attention(self) -> bool {
+        matches!(self, Self::Expired | Self::Unknown | Self::Due)
+    }
+
     /// The state as JSON and the metrics have it; `Display` is for people.
     pub(crate) fn as_str(self) -> &'static str {
         match self {

@@ -5,7 +5,7 @@ mod html;
 use std::path::PathBuf;
 
 use cf_service_tokens::ServiceToken;
-use cf_service_tokens::renewal::{Decision, RenewalPolicy, SkipReason};
+use cf_service_tokens::renewal::{Decision, RenewalPolicy};
 use chrono::{DateTime, Utc};
 use clap::Args;
 use serde::Serialize;
@@ -65,10 +65,6 @@ pub(crate) async fn report(
             token.name.clone(),
         )
     });
-    let exit = match arguments.check && tokens.iter().any(|(_, decision)| is_alarming(*decision)) {
-        true => Exit::Failed,
-        false => Exit::Success,
-    };
     let report = page::Report {
         account: connection.account_id().to_owned(),
         time: now,
@@ -80,6 +76,11 @@ pub(crate) async fn report(
             .iter()
             .map(|(token, decision)| page::Token::new(token, policy.due_at(token), *decision))
             .collect(),
+    };
+    let needs_attention = report.tokens.iter().any(|token| token.needs_attention(now));
+    let exit = match arguments.check && needs_attention {
+        true => Exit::Failed,
+        false => Exit::Success,
     };
     let page = match &arguments.html {
         Some(file) => html::write(file, output, &report),
@@ -112,14 +113,6 @@ pub(crate) async fn report(
             .for_each(output::remark);
     }
     page.map(|()| exit)
-}
-
-/// Returns whether `--check` fails for the token: it is due, has expired, or may have.
-fn is_alarming(decision: Decision) -> bool {
-    matches!(
-        decision,
-        Decision::Renew(_) | Decision::Unable(_) | Decision::Skip(SkipReason::Expired)
-    )
 }
 
 /// A token, and what `renew` would do about it.
@@ -180,9 +173,6 @@ impl Record for ReportRecord {
     }
 
     fn is_news(&self) -> bool {
-        matches!(
-            self.token.state,
-            State::Expired | State::Unknown | State::Due
-        )
+        self.token.state.needs_attention()
     }
 }

@@ -87,12 +87,9 @@ impl Token {
         State::decided(self.decision, self.expires_at, now)
     }
 
-    fn needs_attention(&self, now: DateTime<Utc>) -> bool {
-        self.problem.is_some()
-            || matches!(
-                self.state(now),
-                State::Expired | State::Unknown | State::Due
-            )
+    /// Whether a person should look at the token at `now`.
+    pub(crate) fn needs_attention(&self, now: DateTime<Utc>) -> bool {
+        self.problem.is_some() || self.state(now).needs_attention()
     }
 }
 
