@@ -96,7 +96,7 @@ ten-years seeds="100":
 soak schedules="10000":
     SOAK_SCHEDULES={{schedules}} cargo test --release --test soak -- --nocapture
 
-# The targets are duration, envelope, headers and response. Needs cargo-fuzz and a
+# The targets are duration, envelope, headers, response and usage. Needs cargo-fuzz and a
 # nightly compiler.
 # Fuzz a target for this many seconds.
 fuzz target seconds="600":

@@ -325,10 +325,10 @@ impl Error {
     }
 
     /// Returns the permission that the API token probably lacks for this call, as Cloudflare
-    /// names it: the API responded with HTTP 403, and not for another reason that it states.
+    /// names it: the API responded with HTTP 403, and stated no other reason. An account that
+    /// the API token has no access to may cause the same.
     ///
-    /// Calls about service tokens, for which the API token has a permission, may succeed even
-    /// so. The names are those of `x-api-token-group` in Cloudflare's OpenAPI document; it
+    /// Calls that need another permission may succeed even so. The names are those of `x-api-token-group` in Cloudflare's OpenAPI document; it
     /// states none for the [list of accounts](crate::Client::accounts).
     ///
     /// ```

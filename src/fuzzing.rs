@@ -14,13 +14,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use chrono::DateTime;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use serde_json::value::RawValue;
 
+use crate::account::usage::{AccessKind, Usage};
 use crate::answer::Answer;
+use crate::answer::envelope::{Payload, Unreadable};
 use crate::answer::redact::Redactor;
 use crate::answer::verdict::Attempt;
 use crate::answer::wire::{BodyEnd, Exchanged};
 use crate::call::operation::Operation;
-use crate::call::pages::Page;
+use crate::call::pages::{Listed, Page};
 use crate::call::rate_limit::RateLimitHeaders;
 use crate::client::base_url::BaseUrl;
 use crate::duration::{GoDuration, TokenDuration};
@@ -93,6 +96,39 @@ pub fn response(data: &[u8]) {
         }
     }
     response_of(status, headers, body);
+}
+
+/// Listings of policies, groups and apps: bytes of a result, which stand for each of them.
+pub fn usage(data: &[u8]) {
+    let Ok(result) = serde_json::from_slice::<&RawValue>(data) else {
+        return;
+    };
+    fn read<T: Listed>(result: &RawValue) -> Result<Vec<T>, &'static str> {
+        let page = Page::read(result, None, &mut Unreadable::default());
+        page.map(|page| page.entries).map_err(|_| "unread")
+    }
+    let usage = Usage::new(read(result), read(result), read(result));
+    let token = ServiceToken {
+        id: Some("t".to_owned()),
+        client_id: Some("c".to_owned()),
+        ..ServiceToken::default()
+    };
+    let of_token = usage.of(&token);
+    let any = usage.any_valid_service_token();
+    let uses = of_token.used_by.iter().chain(&any);
+    for used_by in uses {
+        assert!(!used_by.to_string().contains(char::is_control));
+        let via = used_by.via.as_ref();
+        assert!(via.is_none_or(|group| group.kind == AccessKind::Group));
+    }
+    let is_all_read = usage.unread().is_empty();
+    assert_eq!(
+        of_token.is_used().is_none(),
+        of_token.used_by.is_empty() && !is_all_read
+    );
+    if of_token.is_named_by_policy() == Some(true) {
+        assert_eq!(of_token.is_used(), Some(true));
+    }
 }
 
 /// Judges an answer for two calls, and prints each result.
@@ -208,6 +244,18 @@ mod tests {
         "\"code\"",
         "{\"success\":true,\"errors\":[],\"messages\":[],\"result\":",
     ];
+    const ENTRIES: &[&str] = &[
+        r#"{"id":"g","include":[{"group":{"id":"h"}},{"service_token":{"token_id":"t"}}]}"#,
+        r#"{"id":"h","name":"\u001b","require":[{"group":{"id":"g"}},{"group":{"id":"h"}}]}"#,
+        r#"{"id":"i","exclude":[{"any_valid_service_token":{}},{"group":{"id":"g"}}]}"#,
+        r#"{"include":[{"service_token":{"token_id":"t"},"group":{"id":"i"}},{"ip":7}]}"#,
+        r#"{"id":"a","policies":[{"id":"g","include":[{"group":{"id":"i"}}]},{}]}"#,
+        r#"{"scim_config":{"authentication":{"scheme":"access_service_token","client_id":"c"}}}"#,
+        r#"{"scim_config":{"authentication":[{"scheme":"oauth2","client_id":"c"},[]]}}"#,
+        r#"{"include":[{"service_token":{}}]}"#,
+        "{}",
+        "null",
+    ];
     const HEADERS: &[&str] = &[
         "\"default\"",
         ";r=",
@@ -237,6 +285,15 @@ mod tests {
         #[test]
         fn envelopes(data in prop_oneof![likely(JSON), vec(any::<u8>(), 0..256)]) {
             envelope(&data);
+        }
+
+        #[test]
+        fn usages(
+            entries in vec(proptest::sample::select(ENTRIES), 0..8),
+            data in vec(any::<u8>(), 0..64),
+        ) {
+            usage(format!("[{}]", entries.join(",")).as_bytes());
+            usage(&data);
         }
 
         #[test]

@@ -17,3 +17,5 @@ mod renewing {}
 mod rotating {}
 #[doc = include_str!("../docs/testing.md")]
 mod testing {}
+#[doc = include_str!("../docs/usage.md")]
+mod usage {}

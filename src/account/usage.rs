@@ -24,13 +24,11 @@ impl Account {
     ///
     /// ```
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { neighbours_example(async |client, account| {
-    /// # let mut deploy = ServiceToken::default();
-    /// # deploy.id = Some("f174e90a-fafe-4643-bbbc-4a0ed4fc8415".to_owned());
-    /// # deploy.client_id = Some("88bf3b6d86161464f6509f7219099e57.access".to_owned());
     /// let usage = account.usage().await?;
     /// for unread in usage.unread() {
     ///     println!("unknown: {unread}");
     /// }
+    /// let deploy = account.service_tokens().find("deploy").await?;
     /// let of_deploy = usage.of(&deploy);
     /// for used_by in &of_deploy.used_by {
     ///     println!("{used_by}"); // policy "CI" (include), in the app "Admin Site"
@@ -303,10 +301,9 @@ impl TokenUsage {
     ///
     /// ```
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { neighbours_example(async |client, account| {
-    /// # let mut deploy = ServiceToken::default();
-    /// # deploy.id = Some("f174e90a-fafe-4643-bbbc-4a0ed4fc8415".to_owned());
     /// use cf_service_tokens::CleanUp;
     ///
+    /// let deploy = account.service_tokens().find("deploy").await?;
     /// let (organization, usage) = (account.organization().await?, account.usage().await?);
     /// let is_named = usage.of(&deploy).is_named_by_policy();
     /// assert_eq!(organization.clean_up_of(&deploy, is_named), CleanUp::Safe);

@@ -52,8 +52,8 @@ mod setup {
             .api_token(simulator.api_token())
     }
 
-    /// Runs an example with an account whose policies, groups and apps name service tokens,
-    /// and a client that knows it as its default account.
+    /// Runs an example with an account in which a policy of an app names the token `deploy`,
+    /// and a client that has it as its default account.
     pub fn neighbours_example(
         run: impl AsyncFnOnce(Client, Account) -> Result<(), Box<dyn std::error::Error>>,
     ) {
@@ -62,46 +62,25 @@ mod setup {
             .build()
             .unwrap();
         runtime.block_on(async {
-            let client = Client::builder()
-                .base_url(neighbours())
-                .api_token("cfut_token")
-                .account_id("023e105f4ecef8ad9ca31a8372d0c353")
-                .build()
-                .unwrap();
+            let inactivity =
+                cf_service_tokens_simulator::ServiceTokenInactivity::disable_after_days(30);
+            let machines = SeedGroup::new("Machines").include(Rule::any_valid_service_token());
+            let access = Access::new()
+                .strict_service_token_auth(true)
+                .service_token_inactivity(inactivity)
+                .policy(SeedPolicy::new("CI").include(Rule::service_token("deploy")))
+                .group(machines)
+                .app(SeedApp::new("Admin Site", "admin.example.com").reusable_policy("CI"));
+            let simulator = Simulator::builder()
+                .account_name("Demo Account")
+                .token(SeedToken::new("deploy"))
+                .access(access);
+            let simulator = simulator.start().await.unwrap();
+            let builder = client_builder(&simulator).account_id(simulator.account_id());
+            let client = builder.build().unwrap();
             let account = client.default_account().unwrap();
             run(client, account).await.unwrap();
         });
-    }
-
-    /// Starts a server with the neighbours of the service tokens, and returns its base URL.
-    fn neighbours() -> String {
-        use std::io::{BufRead, BufReader, Write};
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        std::thread::spawn(move || {
-            for mut socket in listener.incoming().flatten() {
-                let mut lines = BufReader::new(socket.try_clone().unwrap()).lines();
-                let line = lines.next().unwrap().unwrap();
-                while lines.next().is_some_and(|line| !line.unwrap().is_empty()) {}
-                let path = line.split([' ', '?']).nth(1).unwrap();
-                let result = match path.rsplit('/').next().unwrap() {
-                    "accounts" => r#"[{"id":"023e105f4ecef8ad9ca31a8372d0c353","name":"Demo Account"}]"#,
-                    "organizations" => r#"{"strict_service_token_auth":true,"service_token_inactivity":{"enabled":true,"inactivity_threshold_days":30,"action":"disable"}}"#,
-                    "policies" => r#"[{"id":"p","name":"CI","include":[{"service_token":{"token_id":"f174e90a-fafe-4643-bbbc-4a0ed4fc8415"}}]}]"#,
-                    "groups" => r#"[{"id":"g","name":"Machines","include":[{"any_valid_service_token":{}}]}]"#,
-                    "apps" => r#"[{"id":"a","name":"Admin Site","policies":[{"id":"p","name":"CI"}]}]"#,
-                    _ => r#"{"id":"ed17574386854bf78a67040be0a770b0","status":"active"}"#,
-                };
-                let info = r#""result_info":{"page":1,"total_count":1}"#;
-                let body = format!(
-                    r#"{{"success":true,"errors":[],"messages":[],"result":{result},{info}}}"#
-                );
-                let length = body.len();
-                let head = format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {length}");
-                let _ = write!(socket, "{head}\r\n\r\n{body}");
-            }
-        });
-        format!("http://{address}/client/v4")
     }
 
     /// Runs an example of a policy's decisions, with the default policy, a token that

@@ -1,11 +1,18 @@
 //! The calls that read the things around service tokens: accounts, settings, API tokens, and
 //! the policies, groups and apps that name a token.
 
+use std::time::Duration;
+
 use crate::support::{ACCOUNT, RawServer, TOKEN, json};
 use cf_service_tokens::{
-    AccessKind, Account, ApiTokenStatus, CleanUp, Client, ClientBuilder, ErrorKind,
-    InactivityAction, Retry, RulePlace, ServiceToken, Usage,
+    AccessKind, Account, ApiTokenStatus, CleanUp, Client, ClientBuilder, Clock, ErrorKind,
+    InactivityAction, ManualClock, Retry, RulePlace, ServiceToken, Usage,
 };
+use cf_service_tokens_simulator::{
+    Access, Permission, Rule, SeedApiToken, SeedApp, SeedGroup, SeedPolicy, SeedToken,
+    ServiceTokenInactivity, Simulator,
+};
+use chrono::TimeDelta;
 use futures_util::TryStreamExt;
 use serde_json::{Value, json as value};
 
@@ -708,4 +715,119 @@ fn blocking_calls() {
         used_by(&account.usage().unwrap()),
         [r#"policy "CI" (include)"#]
     );
+}
+
+/// Starts a simulator whose clean-up disables tokens after 30 days, with tokens that are
+/// named by a policy, by a group alone, by a SCIM configuration alone, and by nothing.
+async fn simulator(clock: &ManualClock) -> Simulator {
+    let group = SeedGroup::new("machines").include(Rule::service_token("grouped"));
+    let policy = SeedPolicy::new("ci")
+        .include(Rule::service_token("named"))
+        .include(Rule::group("machines"));
+    let access = Access::new()
+        .service_token_inactivity(ServiceTokenInactivity::disable_after_days(30))
+        .policy(policy)
+        .group(group)
+        .app(SeedApp::new("wiki", "wiki.example.com").scim_service_token("scim"));
+    let noon = clock.now();
+    let mut builder = Simulator::builder()
+        .clock(clock.reader())
+        .access(access)
+        .add_api_token(
+            SeedApiToken::new("tokens-only").permissions([Permission::ServiceTokensRead]),
+        );
+    for name in ["named", "grouped", "scim", "unused"] {
+        builder = builder.token(SeedToken::new(name).created_at(noon));
+    }
+    builder.start().await.unwrap()
+}
+
+#[tokio::test]
+async fn the_clean_up_does_what_it_is_said_to_do() {
+    let clock = crate::support::exact_clock();
+    let simulator = simulator(&clock).await;
+    let tokens = crate::support::tokens_with(&simulator, |builder| builder.clock(clock.clone()));
+    let builder = Client::builder()
+        .base_url(simulator.base_url())
+        .api_token(simulator.api_token())
+        .clock(clock.clone());
+    let account = builder
+        .build()
+        .unwrap()
+        .account(simulator.account_id())
+        .unwrap();
+    let organization = account.organization().await.unwrap();
+    let usage = account.usage().await.unwrap();
+    assert_eq!(usage.unread(), []);
+    let mut foretold = Vec::new();
+    for (name, is_used, is_named) in [
+        ("named", true, true),
+        ("grouped", true, false),
+        ("scim", true, false),
+        ("unused", false, false),
+    ] {
+        let token = tokens.find(name).await.unwrap();
+        let of_token = usage.of(&token);
+        assert_eq!(of_token.is_used(), Some(is_used), "{name}");
+        assert_eq!(of_token.is_named_by_policy(), Some(is_named), "{name}");
+        let clean_up = organization.clean_up_of(&token, of_token.is_named_by_policy());
+        foretold.push((token, clean_up));
+    }
+    let at = clock.now() + TimeDelta::days(30);
+    clock.advance(Duration::from_secs(30 * 24 * 60 * 60 - 1));
+    for (token, _) in &foretold {
+        assert_eq!(tokens.get(token).await.unwrap().enabled, Some(true));
+    }
+    clock.advance(Duration::from_secs(1));
+    for (token, clean_up) in &foretold {
+        let is_hit = match clean_up {
+            CleanUp::Safe => false,
+            CleanUp::Due {
+                at: said, action, ..
+            } => {
+                assert_eq!((*said, *action), (at, Some(InactivityAction::Disable)));
+                true
+            }
+            other => panic!("{token}: {other:?}"),
+        };
+        assert_eq!(
+            tokens.get(token).await.unwrap().enabled,
+            Some(!is_hit),
+            "{token}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_api_token_for_service_tokens_alone_learns_what_it_lacks() {
+    let clock = crate::support::exact_clock();
+    let simulator = simulator(&clock).await;
+    let builder = Client::builder()
+        .base_url(simulator.base_url())
+        .api_token("tokens-only")
+        .account_id(simulator.account_id());
+    let client = builder.build().unwrap();
+    let account = client.default_account().unwrap();
+    assert!(account.service_tokens().find("named").await.is_ok());
+    let error = client.accounts().next().await.unwrap().unwrap_err();
+    assert_eq!(error.missing_permission(), Some("Account Settings Read"));
+    let error = account.organization().await.unwrap_err();
+    let groups = "Access: Organizations, Identity Providers, and Groups Read";
+    assert_eq!(error.missing_permission(), Some(groups));
+    let apps = "Access: Apps and Policies Read";
+    let usage = account.usage().await.unwrap();
+    let unread = usage
+        .unread()
+        .iter()
+        .map(|unread| (unread.kind, unread.permission));
+    assert_eq!(
+        unread.collect::<Vec<_>>(),
+        [
+            (AccessKind::Policy, apps),
+            (AccessKind::Group, groups),
+            (AccessKind::App, apps),
+        ]
+    );
+    let api_token = client.verify_api_token().await.unwrap();
+    assert_eq!(api_token.status, Some(ApiTokenStatus::Active));
 }
