@@ -84,8 +84,8 @@ pub(crate) struct Global {
     /// To keep a simulated account between commands, use `simulate`.
     #[arg(long)]
     pub(crate) simulate: bool,
-    /// Print only results and errors; a table of several tokens shows only those
-    /// that failed, have expired or are due
+    /// Print only results and errors; of several tokens, `report`, `renew` and changes show
+    /// only those that failed, have expired or are due
     #[arg(long, short)]
     pub(crate) quiet: bool,
     /// Show each request to the API, and each wait, on standard error, without secrets;

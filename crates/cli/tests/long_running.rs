@@ -194,7 +194,7 @@ fn a_watch_reads_its_api_token_again() {
         .env("CLOUDFLARE_API_TOKEN_FILE", &file)
         .args(["renew", "--watch"]);
     let mut watching = Running::start(&mut watch);
-    assert!(watching.line().contains("stopped early"));
+    assert!(watching.line().contains("Z stopped early: "));
     // While the API refuses it, a new one is noticed at once.
     std::fs::write(&file, format!("{}\n", world.simulator.api_token())).unwrap();
     until("a pass with the new token", || is_renewed(&world, "a"));

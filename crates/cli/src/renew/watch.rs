@@ -250,15 +250,16 @@ fn settled(token: &TokenRenewal) -> String {
 
 /// Returns a pass in one line. The tokens that failed have lines of their own.
 fn finished(report: &RenewalReport) -> String {
-    let mut line = once::counts(report);
+    let mut parts = Vec::new();
+    if report.listed > 0 || report.error.is_none() {
+        parts.push(once::counts(report));
+    }
     if let Some(error) = &report.error {
-        line += &format!("; stopped early: {}", with_causes(error));
+        parts.push(format!("stopped early: {}", with_causes(error)));
     }
-    for name in &report.unmatched {
-        line += &format!("; no token has the name or id {name:?}");
-    }
-    if let Some(ahead) = report.clock_skew {
-        line += &format!("; {}", time::clock_difference(ahead.into()));
-    }
-    line
+    let unmatched = report.unmatched.iter();
+    parts.extend(unmatched.map(|name| format!("no token has the name or id {name:?}")));
+    let ahead = report.clock_skew;
+    parts.extend(ahead.map(|ahead| time::clock_difference(ahead.into())));
+    parts.join("; ")
 }
