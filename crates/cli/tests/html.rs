@@ -152,6 +152,7 @@ fn a_page_that_cannot_be_written_leaves_the_json() {
         let ran = world.run(&[&["report", "--html", nowhere], check].concat());
         assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""));
         assert!(ran.stderr.contains(nowhere), "{}", ran.shown());
+        assert!(!ran.stderr.contains(".tmp"), "{}", ran.shown());
         let ran = world.run(&[&["report", "--html", nowhere, "-o", "json"], check].concat());
         assert_eq!(ran.code, Some(2), "{}", ran.shown());
         assert!(ran.stdout.contains("\"deploy\""), "{}", ran.shown());

@@ -63,9 +63,12 @@ fn put(file: &Path, page: &[u8]) -> io::Result<()> {
         None => file.to_owned(),
     };
     let directory = file.parent().filter(|path| !path.as_os_str().is_empty());
+    let directory = directory.unwrap_or(Path::new("."));
+    // This error names no temporary file.
+    fs::metadata(directory)?;
     let mut new = tempfile::Builder::new()
         .permissions(Permissions::from_mode(0o666))
-        .tempfile_in(directory.unwrap_or(Path::new(".")))?;
+        .tempfile_in(directory)?;
     if let Some(old) = old {
         new.as_file().set_permissions(old.permissions())?;
     }
