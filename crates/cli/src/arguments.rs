@@ -25,7 +25,8 @@ pub(crate) const NAME: &str = "cf-service-tokens";
 pub(crate) const EXIT_CODES: &str = "\
 Exit codes:
   0  all is well
-  1  failure: a token was not found or not renewed, has expired, or does not open the app
+  1  failure: a token was not found or not renewed, has expired, or does not open the app,
+     or a check of `doctor` failed
   2  invalid usage; nothing was changed
   3  the credentials are missing, refused, or lack a permission; or Cloudflare's edge, a
      proxy, or an account without Access refuses the caller

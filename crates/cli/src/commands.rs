@@ -4,6 +4,7 @@ mod completions;
 mod confirm;
 mod create;
 mod delete;
+mod doctor;
 mod each;
 mod enable;
 mod help;
@@ -77,6 +78,8 @@ pub(crate) enum AccountCommand {
     Disable(each::Tokens),
     /// Delete tokens
     Delete(delete::Delete),
+    /// Check everything that renewals depend on, and say what to do
+    Doctor(doctor::Doctor),
 }
 
 /// Carries the command out.
@@ -125,12 +128,12 @@ async fn on_account(
         }
     };
     let mut connection = Connection::open(global, retry, needs, on_event).await?;
-    // These two find what an earlier run left by themselves.
-    let is_issue = matches!(
+    // These find what an earlier run left by themselves.
+    let looks_itself = matches!(
         command,
-        AccountCommand::Create(_) | AccountCommand::Rotate(_)
+        AccountCommand::Create(_) | AccountCommand::Rotate(_) | AccountCommand::Doctor(_)
     );
-    if let (Ok(journal), false) = (&journal, is_issue) {
+    if let (Ok(journal), false) = (&journal, looks_itself) {
         recover::tell(journal);
     }
     let exit = match command {
@@ -160,6 +163,9 @@ async fn on_account(
             once::renew(&connection, &output, &arguments, progress).await
         }
         AccountCommand::Report(arguments) => report::report(&connection, &output, &arguments).await,
+        AccountCommand::Doctor(arguments) => {
+            doctor::doctor(&connection, global, journal, &output, &arguments).await
+        }
     };
     exit.map_err(|failure| connection.explain(failure))
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use cf_service_tokens::{
-    Client, ClientBuilder, Credentials, Error, ErrorKind, Event, ListServiceTokens, Retry,
+    Account, Client, ClientBuilder, Credentials, Error, ErrorKind, Event, ListServiceTokens, Retry,
     ServiceToken, ServiceTokens,
 };
 use cf_service_tokens_simulator::Simulator;
@@ -26,6 +26,8 @@ const EMAIL: &str = "CLOUDFLARE_EMAIL";
 /// The tokens that a command works on, and the simulator that has them, if any.
 pub(crate) struct Connection {
     pub(crate) tokens: ServiceTokens,
+    /// The account, for calls about other things than its tokens.
+    pub(crate) account: Account,
     pub(crate) simulator: Option<Simulator>,
     client: Client,
     /// The file of the API token, if it comes from one, and the token that it held.
@@ -82,8 +84,10 @@ impl Connection {
             builder = builder.account_id(account);
         }
         let client = builder.build().map_err(|error| unusable(&error))?;
+        let account = account(&client)?;
         Ok(Self {
-            tokens: tokens(&client)?,
+            tokens: account.service_tokens(),
+            account,
             simulator: None,
             client,
             account_source: match global.account {
@@ -115,7 +119,8 @@ impl Connection {
         }
         let credentials = Credentials::ApiToken(token.clone());
         let client = self.client.with_credentials(credentials);
-        self.tokens = tokens(&client.map_err(|error| unusable(&error))?)?;
+        self.account = account(&client.map_err(|error| unusable(&error))?)?;
+        self.tokens = self.account.service_tokens();
         *known = token;
         Ok(true)
     }
@@ -144,8 +149,10 @@ impl Connection {
             None => builder,
         };
         let client = builder.build().map_err(|error| unusable(&error))?;
+        let account = account(&client)?;
         Ok(Self {
-            tokens: tokens(&client)?,
+            tokens: account.service_tokens(),
+            account,
             simulator: Some(simulator),
             client,
             account_source: "the simulator",
@@ -196,9 +203,9 @@ impl Connection {
     }
 }
 
-/// The tokens of the account that the arguments or the environment name.
-fn tokens(client: &Client) -> Result<ServiceTokens, Failure> {
-    let account = client.default_account().map_err(|_| {
+/// The account that the arguments or the environment name.
+fn account(client: &Client) -> Result<Account, Failure> {
+    client.default_account().map_err(|_| {
         let failure = Failure::usage("no account given");
         match is_set("CF_ACCOUNT_ID") {
             true => failure.next(
@@ -210,8 +217,7 @@ fn tokens(client: &Client) -> Result<ServiceTokens, Failure> {
                  account's overview page",
             ),
         }
-    })?;
-    Ok(account.service_tokens())
+    })
 }
 
 /// Why there is no client, or no account. An invalid id here is the account's, and

@@ -218,6 +218,18 @@ impl Failure {
         self
     }
 
+    /// Returns what failed and its causes in one line, and what to do next.
+    pub(crate) fn in_one_line(self) -> (String, Option<String>) {
+        let mut line = self.what;
+        for cause in &self.causes {
+            line += &format!("; cause: {cause}");
+        }
+        if let Some(with) = &self.with {
+            line += &format!("; with {with}");
+        }
+        (line, self.next)
+    }
+
     /// Prints the failure on standard error.
     pub(crate) fn show(&self) {
         let mut err = anstream::stderr().lock();

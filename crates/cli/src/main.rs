@@ -14,6 +14,7 @@ mod output;
 mod progress;
 mod records;
 mod renew;
+mod risk;
 mod secret;
 mod serve;
 mod signal;

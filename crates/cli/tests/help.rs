@@ -13,7 +13,7 @@ fn help(arguments: &[&str]) -> String {
 }
 
 /// Every command, as it is typed; the everyday ones first, as in the help.
-const COMMANDS: [&[&str]; 20] = [
+const COMMANDS: [&[&str]; 21] = [
     &["list"],
     &["report"],
     &["show"],
@@ -25,6 +25,7 @@ const COMMANDS: [&[&str]; 20] = [
     &["enable"],
     &["disable"],
     &["delete"],
+    &["doctor"],
     &["verify"],
     &["journal"],
     &["journal", "list"],

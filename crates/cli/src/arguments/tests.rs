@@ -143,7 +143,7 @@ const COMMON: [&[&str]; 8] = [
 
 /// Each command with the arguments that it must have, and the initials of the common options
 /// that it takes.
-const COMMANDS: [(&[&str], &str); 19] = [
+const COMMANDS: [(&[&str], &str); 20] = [
     (&["list"], "aaosqvdj"),
     (&["report"], "aaosqvdj"),
     (&["show", "t"], "aaosqvdj"),
@@ -155,6 +155,7 @@ const COMMANDS: [(&[&str], &str); 19] = [
     (&["enable", "t"], "aaosqvdj"),
     (&["disable", "t"], "aaosqvdj"),
     (&["delete", "t"], "aaosqvdj"),
+    (&["doctor"], "aaosqvdj"),
     (&["verify", "--url", "u"], "  osqv  "),
     (&["journal"], "  o q  j"),
     (&["journal", "list"], "  o q  j"),

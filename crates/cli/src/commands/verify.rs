@@ -21,7 +21,7 @@ use crate::output::{self, Cell, Output};
 use crate::progress;
 use crate::time;
 use token::Token;
-use verdict::{Answer, Outcome};
+pub(super) use verdict::{Answer, Outcome};
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 const USER_AGENT: &str = concat!("cf-service-tokens/", env!("CARGO_PKG_VERSION"));
@@ -154,15 +154,97 @@ fn is_loopback(url: &Url) -> bool {
             .is_ok_and(|address: IpAddr| address.is_loopback())
 }
 
+/// An app, which may be behind Access.
+pub(super) struct App {
+    http: Client,
+    url: Url,
+    /// Whether to show each request.
+    verbose: bool,
+}
+
+impl App {
+    /// Sets up requests with these headers.
+    pub(super) fn new(url: Url, headers: HeaderMap, verbose: bool) -> Result<Self, Failure> {
+        // A followed redirect would carry the secret along.
+        let builder = Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .tls_version_min(reqwest::tls::Version::TLS_1_2)
+            .timeout(TIMEOUT)
+            .user_agent(USER_AGENT)
+            .default_headers(headers);
+        // A loopback URL may be plain HTTP, so the request must not go through a proxy.
+        let builder = match is_loopback(&url) {
+            true => builder.no_proxy(),
+            false => builder,
+        };
+        let http = builder
+            .build()
+            .map_err(|error| Failure::new(Exit::Failed, "can't send a request").because(error))?;
+        Ok(Self { http, url, verbose })
+    }
+
+    /// Sends a request without a token.
+    pub(super) async fn without_token(&self) -> Result<Answer, Failure> {
+        let answer = self.get(HeaderMap::new()).await;
+        answer.map_err(|error| self.failure(error, |_| true))
+    }
+
+    async fn get(&self, headers: HeaderMap) -> Result<Answer, reqwest::Error> {
+        let with = if headers.is_empty() {
+            "without"
+        } else {
+            "with"
+        };
+        let request = self.http.get(self.url.clone()).headers(headers);
+        let began_at = Instant::now();
+        let mut response = request.send().await?;
+        if self.verbose {
+            let (status, time) = (response.status().as_u16(), began_at.elapsed().as_millis());
+            let url = shown(&self.url);
+            progress::verbose(&format!(
+                "GET {url} {with} the token → {status} in {time} ms"
+            ));
+        }
+        let mut body = Vec::new();
+        // Only an error's page says more. A body that breaks off has said enough.
+        while !response.status().is_success() && body.len() < BODY_LIMIT {
+            match response.chunk().await {
+                Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+                Ok(None) | Err(_) => break,
+            }
+        }
+        Ok(Answer::new(
+            &self.url,
+            response.status(),
+            response.headers(),
+            &body,
+        ))
+    }
+
+    /// Explains why no answer came, by the causes that may be shown.
+    fn failure(&self, error: reqwest::Error, may_be_shown: impl Fn(&str) -> bool) -> Failure {
+        let what = format!("could not reach {}", shown(&self.url));
+        let mut failure = Failure::new(Exit::Unreachable, what);
+        let error = error.without_url();
+        let mut cause: Option<&dyn std::error::Error> = Some(&error);
+        while let Some(error) = cause {
+            let words = error.to_string();
+            if may_be_shown(&words) {
+                failure = failure.because(words);
+            }
+            cause = error.source();
+        }
+        failure.next("check the URL and the network")
+    }
+}
+
 /// A token on trial at an app.
 struct Trial<'a> {
     token: &'a Token,
-    http: Client,
-    url: Url,
+    app: App,
     /// The headers of the requests with the token.
     credentials: HeaderMap,
-    /// Whether to show each request.
-    verbose: bool,
 }
 
 impl<'a> Trial<'a> {
@@ -182,28 +264,10 @@ impl<'a> Trial<'a> {
             }
             headers.append(name, value.clone());
         }
-        // A followed redirect would carry the secret along.
-        let builder = Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .tls_version_min(reqwest::tls::Version::TLS_1_2)
-            .timeout(TIMEOUT)
-            .user_agent(USER_AGENT)
-            .default_headers(headers);
-        // A loopback URL may be plain HTTP, so the request must not go through a proxy.
-        let builder = match is_loopback(&url) {
-            true => builder.no_proxy(),
-            false => builder,
-        };
-        let http = builder
-            .build()
-            .map_err(|error| Failure::new(Exit::Failed, "can't send a request").because(error))?;
         Ok(Self {
             token,
-            http,
-            url,
+            app: App::new(url, headers, verbose)?,
             credentials,
-            verbose,
         })
     }
 
@@ -211,6 +275,7 @@ impl<'a> Trial<'a> {
     async fn run(&self, wait: Duration, quiet: bool) -> Result<Record, Failure> {
         let without = self.request(HeaderMap::new()).await?;
         if let Some((outcome, meaning)) = without.before() {
+            let meaning = format!("{meaning}; the token was not sent");
             return Ok(self.record(&without, None, outcome, meaning));
         }
         let deadline = Instant::now() + wait;
@@ -241,51 +306,10 @@ impl<'a> Trial<'a> {
     }
 
     async fn request(&self, headers: HeaderMap) -> Result<Answer, Failure> {
-        let with = if headers.is_empty() {
-            "without"
-        } else {
-            "with"
-        };
-        let request = self.http.get(self.url.clone()).headers(headers);
-        let began_at = Instant::now();
-        let mut response = request.send().await.map_err(|error| self.failure(error))?;
-        if self.verbose {
-            let (status, time) = (response.status().as_u16(), began_at.elapsed().as_millis());
-            let url = shown(&self.url);
-            progress::verbose(&format!(
-                "GET {url} {with} the token → {status} in {time} ms"
-            ));
-        }
-        let mut body = Vec::new();
-        // Only an error's page says more. A body that breaks off has said enough.
-        while !response.status().is_success() && body.len() < BODY_LIMIT {
-            match response.chunk().await {
-                Ok(Some(chunk)) => body.extend_from_slice(&chunk),
-                Ok(None) | Err(_) => break,
-            }
-        }
-        Ok(Answer::new(
-            &self.url,
-            response.status(),
-            response.headers(),
-            &body,
-        ))
-    }
-
-    fn failure(&self, error: reqwest::Error) -> Failure {
-        let what = format!("could not reach {}", shown(&self.url));
-        let mut failure = Failure::new(Exit::Unreachable, what);
-        let error = error.without_url();
-        let mut cause: Option<&dyn std::error::Error> = Some(&error);
-        while let Some(error) = cause {
-            let words = error.to_string();
-            // The app has seen the secret, and may have put it into a certificate.
-            if !self.token.is_in(&words) {
-                failure = failure.because(words);
-            }
-            cause = error.source();
-        }
-        failure.next("check the URL and the network")
+        let answer = self.app.get(headers).await;
+        // The app has seen the secret, and may have put it into a certificate.
+        let may_be_shown = |words: &str| !self.token.is_in(words);
+        answer.map_err(|error| self.app.failure(error, may_be_shown))
     }
 
     fn record(
@@ -298,7 +322,7 @@ impl<'a> Trial<'a> {
         let redirect = with.unwrap_or(without).redirect.as_ref();
         let host = redirect.and_then(Url::host_str);
         Record {
-            url: shown(&self.url),
+            url: shown(&self.app.url),
             client_id: self.token.client_id().map(str::to_owned),
             outcome,
             status: with.map(|answer| answer.status.as_u16()),

@@ -7,6 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use cf_service_tokens::ServiceTokenId;
+use chrono::{DateTime, Utc};
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
@@ -140,6 +141,15 @@ impl Journal {
             run.map(|run| run.intent.started_at)
         });
         left
+    }
+
+    /// Returns until when the secret before a token's newest one works, as far as this
+    /// journal knows.
+    pub(crate) fn grace(&self, token_id: &str) -> Option<DateTime<Utc>> {
+        let name = RecordName::rotate(&ServiceTokenId::new(token_id).ok()?);
+        self.require_own().ok()?;
+        let path = self.path(&name);
+        Record::read(name, path).ok()??.grace()
     }
 
     fn names(&self) -> io::Result<Vec<RecordName>> {

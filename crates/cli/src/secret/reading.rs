@@ -2,6 +2,7 @@
 
 use cf_service_tokens::{Response, ServiceToken, ServiceTokenId};
 use chrono::{DateTime, Utc};
+use reqwest::header::HeaderMap;
 
 use crate::connection::Connection;
 use crate::failure::{Exit, Failure};
@@ -50,9 +51,14 @@ impl Reading {
 /// `ServiceTokens::now` ignores a difference of five minutes, which is as long as a call
 /// may take to arrive.
 pub(crate) fn time_of<T>(answer: &Response<T>) -> DateTime<Utc> {
-    let date = answer.headers().get("date");
-    date.and_then(|date| DateTime::parse_from_rfc2822(date.to_str().ok()?).ok())
-        .map_or_else(Utc::now, |date| date.to_utc())
+    date_of(answer.headers()).unwrap_or_else(Utc::now)
+}
+
+/// Returns the time that an answer states, in whole seconds.
+pub(crate) fn date_of(headers: &HeaderMap) -> Option<DateTime<Utc>> {
+    let date = headers.get("date")?.to_str().ok()?;
+    let date = DateTime::parse_from_rfc2822(date).ok()?;
+    Some(date.to_utc())
 }
 
 /// Whether two spellings name one token: a UUID's case and hyphens don't matter.

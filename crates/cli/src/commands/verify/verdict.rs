@@ -7,7 +7,7 @@ use serde::Serialize;
 /// The verdict on the token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Outcome {
+pub(in crate::commands) enum Outcome {
     Accepted,
     Refused,
     NotAllowed,
@@ -17,8 +17,8 @@ pub(super) enum Outcome {
 }
 
 /// An answer, as far as it can tell who gave it.
-pub(super) struct Answer {
-    pub(super) status: StatusCode,
+pub(in crate::commands) struct Answer {
+    pub(in crate::commands) status: StatusCode,
     pub(super) redirect: Option<Url>,
     giver: Giver,
 }
@@ -56,19 +56,14 @@ impl Answer {
 
     /// Judges the answer to a request without the token. `None` if Access protects the
     /// app, so that the token can be tried.
-    pub(super) fn before(&self) -> Option<(Outcome, String)> {
+    pub(in crate::commands) fn before(&self) -> Option<(Outcome, String)> {
         match &self.giver {
             Giver::Login | Giver::Refusal { .. } => None,
             Giver::App => Some((
                 Outcome::NotProtected,
-                "not protected by Access at this URL: the app answers without a token; the \
-                 token was not sent"
-                    .to_owned(),
+                "not protected by Access at this URL: the app answers without a token".to_owned(),
             )),
-            Giver::Unknown(reason) => Some((
-                Outcome::Unclear,
-                format!("{reason}; the token was not sent"),
-            )),
+            Giver::Unknown(reason) => Some((Outcome::Unclear, reason.clone())),
         }
     }
 

@@ -1,0 +1,257 @@
+//! What may end a token, or its use, before anybody notices; and what is known of an
+//! account beside its tokens, which decides it.
+
+use std::time::Duration;
+
+use cf_service_tokens::{
+    Account, CleanUp, Error, InactivityAction, Organization, Response, ServiceToken, TokenUsage,
+    Usage,
+};
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::failure::with_causes;
+use crate::records::State;
+use crate::secret::journal::Journal;
+use crate::time;
+
+/// How long before the clean-up of inactive tokens it is a risk. The shortest threshold is
+/// 30 days, so a token that is used every other week is at no risk.
+const CLEAN_UP_NOTICE: TimeDelta = TimeDelta::days(14);
+/// How long a token in use is seldom without a request.
+const LONG_UNSEEN: TimeDelta = TimeDelta::days(90);
+/// How long before its end the grace period of an old secret is a risk.
+const GRACE_NOTICE: TimeDelta = TimeDelta::days(3);
+/// How long the API may take to say what is known of an account beside its tokens, with its
+/// retries. No command depends on it.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Something that may end a token, or that shows that nobody would miss it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Risk {
+    /// It has expired.
+    Expired { at: Option<DateTime<Utc>> },
+    /// The clean-up of inactive tokens hits it, or may hit it.
+    CleanUp {
+        /// When, unless the token is used before, if that is known.
+        at: Option<DateTime<Utc>>,
+        action: Option<InactivityAction>,
+        is_certain: bool,
+    },
+    /// It expires within the window.
+    Expires { at: Option<DateTime<Utc>> },
+    /// The secret before the newest one stops working.
+    OldSecret { at: DateTime<Utc> },
+    /// No policy, group or app names it, nor any rule that matches every token.
+    Unused,
+    /// It was last seen long ago, or never since it was created.
+    Unseen {
+        last_seen_at: Option<DateTime<Utc>>,
+        created_at: Option<DateTime<Utc>>,
+    },
+}
+
+impl Risk {
+    /// Returns the risks of a token, the worst one first.
+    pub(crate) fn of(
+        token: &ServiceToken,
+        state: State,
+        neighbours: &Neighbours,
+        journal: Option<&Journal>,
+        now: DateTime<Utc>,
+    ) -> Vec<Self> {
+        let mut risks = Vec::new();
+        let at = token.expires_at;
+        match state {
+            State::Expired => risks.push(Self::Expired { at }),
+            State::Due => risks.push(Self::Expires { at }),
+            _ => {}
+        }
+        let usage = neighbours.usage_of(token);
+        risks.extend(clean_up(token, neighbours, usage.as_ref(), now));
+        let old_secret = journal.and_then(|journal| journal.grace(token.id.as_deref()?));
+        if let Some(at) = old_secret.filter(|at| *at > now && *at - now <= GRACE_NOTICE) {
+            risks.push(Self::OldSecret { at });
+        }
+        // Nobody would miss what does not work anyway.
+        if !matches!(state, State::Expired | State::Disabled) {
+            let is_unused = usage.is_some_and(|usage| usage.is_used() == Some(false));
+            if is_unused && !neighbours.any_token_is_admitted() {
+                risks.push(Self::Unused);
+            }
+            let (last_seen_at, created_at) = (token.last_seen_at, token.created_at);
+            if last_seen_at
+                .or(created_at)
+                .is_some_and(|at| now - at > LONG_UNSEEN)
+            {
+                risks.push(Self::Unseen {
+                    last_seen_at,
+                    created_at,
+                });
+            }
+        }
+        risks.sort_by_key(Self::rank);
+        risks
+    }
+
+    /// Returns a smaller number for what is worse.
+    fn rank(&self) -> u8 {
+        match self {
+            Self::Expired { .. } => 0,
+            Self::CleanUp { .. } => 1,
+            Self::Expires { .. } => 2,
+            Self::OldSecret { .. } => 3,
+            Self::Unused => 4,
+            Self::Unseen { .. } => 5,
+        }
+    }
+
+    /// When it strikes, if it does at a time that is known.
+    pub(crate) fn at(&self) -> Option<DateTime<Utc>> {
+        match self {
+            Self::Expired { at } | Self::Expires { at } | Self::CleanUp { at, .. } => *at,
+            Self::OldSecret { at } => Some(*at),
+            Self::Unused | Self::Unseen { .. } => None,
+        }
+    }
+
+    /// Describes the risk.
+    pub(crate) fn words(&self, now: DateTime<Utc>) -> String {
+        let distance = |at: DateTime<Utc>| time::distance_and_date(at, now);
+        match self {
+            Self::Expired { at } => match at {
+                Some(at) => format!("expired {}", distance(*at)),
+                None => "expired".to_owned(),
+            },
+            Self::Expires { at } => match at {
+                Some(at) => format!("expires {}", distance(*at)),
+                None => "expires soon".to_owned(),
+            },
+            Self::CleanUp {
+                at,
+                action,
+                is_certain,
+            } => {
+                let verb = if *is_certain { "will be" } else { "may be" };
+                let what = done_by(*action);
+                let when = match at {
+                    Some(at) if *at <= now => "by the next clean-up".to_owned(),
+                    Some(at) => distance(*at),
+                    None => "by the clean-up".to_owned(),
+                };
+                format!("{verb} {what} {when} unless it is used")
+            }
+            Self::OldSecret { at } => format!("its old secret stops working {}", distance(*at)),
+            Self::Unused => "no policy, group or app names it".to_owned(),
+            Self::Unseen {
+                last_seen_at,
+                created_at,
+            } => match (last_seen_at, created_at) {
+                (Some(at), _) => format!("last seen {}", distance(*at)),
+                (None, Some(at)) => format!("never seen since it was created {}", distance(*at)),
+                (None, None) => "never seen".to_owned(),
+            },
+        }
+    }
+}
+
+/// Returns what the clean-up does to tokens.
+pub(crate) fn done_by(action: Option<InactivityAction>) -> &'static str {
+    match action {
+        Some(InactivityAction::Disable) => "disabled",
+        Some(InactivityAction::Delete) => "deleted",
+        _ => "disabled or deleted",
+    }
+}
+
+/// Returns what the clean-up does to the token, if that is soon, or may be.
+fn clean_up(
+    token: &ServiceToken,
+    neighbours: &Neighbours,
+    usage: Option<&TokenUsage>,
+    now: DateTime<Utc>,
+) -> Option<Risk> {
+    let is_named = usage.and_then(TokenUsage::is_named_by_policy);
+    let organization = neighbours.organization.as_ref().ok()?;
+    let (at, action, is_certain) = match organization.clean_up_of(token, is_named) {
+        CleanUp::Due { at, action, .. } => (Some(at), action, true),
+        CleanUp::AtRisk { at, action, .. } => (at, action, false),
+        _ => return None,
+    };
+    let is_soon = at.is_none_or(|at| at - now <= CLEAN_UP_NOTICE);
+    is_soon.then_some(Risk::CleanUp {
+        at,
+        action,
+        is_certain,
+    })
+}
+
+/// What is known of an account beside its tokens: the settings of its organization, and what
+/// uses the tokens. Where something is not, it says why.
+#[derive(Debug)]
+pub(crate) struct Neighbours {
+    pub(crate) organization: Result<Organization, Unknown>,
+    pub(crate) usage: Result<Usage, Unknown>,
+}
+
+/// Why something is not known.
+#[derive(Clone, Debug)]
+pub(crate) enum Unknown {
+    /// The API token lacks this permission.
+    Permission(&'static str),
+    /// The call failed.
+    Failed(String),
+}
+
+/// Returns what a call finds out, or why it does not.
+async fn known<T>(call: impl Future<Output = Result<T, Error>>) -> Result<T, Unknown> {
+    match tokio::time::timeout(PATIENCE, call).await {
+        Ok(answer) => answer.map_err(|error| Unknown::because(&error)),
+        Err(_) => Err(Unknown::Failed(format!(
+            "no answer in {} seconds",
+            PATIENCE.as_secs()
+        ))),
+    }
+}
+
+impl Unknown {
+    pub(crate) fn because(error: &Error) -> Self {
+        match error.missing_permission() {
+            Some(permission) => Self::Permission(permission),
+            None => Self::Failed(with_causes(error)),
+        }
+    }
+}
+
+impl std::fmt::Display for Unknown {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Permission(permission) => {
+                write!(f, "this API token lacks the permission {permission:?}")
+            }
+            Self::Failed(error) => f.write_str(error),
+        }
+    }
+}
+
+impl Neighbours {
+    /// Reads them, with four requests or more, in limited time. It fails no command.
+    pub(crate) async fn read(account: &Account) -> Self {
+        let (organization, usage) =
+            tokio::join!(known(account.organization()), known(account.usage()));
+        Self {
+            organization: organization.map(Response::into_inner),
+            usage,
+        }
+    }
+
+    /// Returns what uses a token, as far as it is known.
+    pub(crate) fn usage_of(&self, token: &ServiceToken) -> Option<TokenUsage> {
+        self.usage.as_ref().ok().map(|usage| usage.of(token))
+    }
+
+    /// Whether a rule matches every token.
+    pub(crate) fn any_token_is_admitted(&self) -> bool {
+        let usage = self.usage.as_ref();
+        usage.is_ok_and(|usage| !usage.any_valid_service_token().is_empty())
+    }
+}
