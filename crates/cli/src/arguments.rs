@@ -42,6 +42,13 @@ With an API token that has the permission \"Access: Service Tokens Write\":
   export CLOUDFLARE_API_TOKEN=... CLOUDFLARE_ACCOUNT_ID=...
   cf-service-tokens renew --within 30d";
 
+/// What the short help ends with.
+const FIRST_STEPS: &str = "\
+Try it with nothing configured:
+  cf-service-tokens --simulate list
+
+`cf-service-tokens help COMMAND` explains a command.";
+
 /// Keep Cloudflare Access service tokens alive.
 ///
 /// A service token lets a machine pass Cloudflare Access. It expires a year after it
@@ -54,7 +61,8 @@ With an API token that has the permission \"Access: Service Tokens Write\":
 /// never from the command line, which other users of the machine can read. Times
 /// are in UTC. A SPAN of time has the units w, d, h, m and s, such as 30d or 1d12h.
 #[derive(Debug, Parser)]
-#[command(name = "cf-service-tokens", version, after_long_help = EXIT_CODES, max_term_width = 100)]
+#[command(name = "cf-service-tokens", version, max_term_width = 100)]
+#[command(after_help = FIRST_STEPS, after_long_help = EXIT_CODES)]
 #[command(disable_help_subcommand = true)]
 pub(crate) struct Arguments {
     #[command(flatten)]

@@ -350,6 +350,14 @@ fn next(error: &Error) -> Option<&'static str> {
             "check the network, its DNS, HTTPS_PROXY and CLOUDFLARE_BASE_URL, or try again later",
         ),
         _ if Exit::of(error) == Exit::Unreachable => Some("try again later; -v shows each request"),
+        ErrorKind::Status => Some(
+            "a proxy or a filter answered, or CLOUDFLARE_BASE_URL is not the URL of the API: check \
+             them; -v shows each request",
+        ),
+        ErrorKind::Decode | ErrorKind::BodyTooLarge => Some(
+            "the answer is not the one that Cloudflare documents: check CLOUDFLARE_BASE_URL, and \
+             whether there is a newer version of the command",
+        ),
         _ => None,
     }
 }

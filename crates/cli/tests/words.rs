@@ -106,7 +106,7 @@ fn no_text_of_the_command_names_the_sdk() {
 }
 
 #[test]
-fn no_failure_of_a_call_names_the_sdk() {
+fn a_failed_call_says_what_to_do_and_names_no_part_of_the_sdk() {
     let names = sdk_names();
     let faults = [
         Fault::ResetAfterHead,
@@ -150,6 +150,15 @@ fn no_failure_of_a_call_names_the_sdk() {
                     let ran = world.run(&[command, &["--deadline", "1s"]].concat());
                     let named = named(names, &ran.shown());
                     assert_eq!(named, Vec::<String>::new(), "{fault}: {}", ran.shown());
+                    // The API's own refusals say themselves what is wrong.
+                    let is_explained = ["next: ", "the API refused the call"]
+                        .iter()
+                        .any(|words| ran.stderr.contains(words));
+                    assert!(
+                        ran.code == Some(0) || is_explained,
+                        "{fault}: {}",
+                        ran.shown()
+                    );
                 }
             });
         }
