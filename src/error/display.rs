@@ -93,6 +93,14 @@ impl Error {
         }
     }
 
+    /// Whether the API's own texts may be shown. A call that makes a secret, and may have
+    /// taken effect, may have an answer that holds the secret in an unknown form.
+    fn may_quote_messages(&self) -> bool {
+        let call = self.0.call.as_ref();
+        let makes_secret = call.is_some_and(|call| !call.operation.idempotent);
+        !(makes_secret && self.may_have_been_applied())
+    }
+
     fn fmt_answer(&self, answer: &Answer, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, " (HTTP {}", answer.status.as_u16())?;
         if answer.is_challenge() {
@@ -112,8 +120,9 @@ impl Error {
             write!(f, ", {} bytes", answer.body.len())?;
         }
         f.write_str(")")?;
-        fmt_messages(&answer.errors, f)?;
-        if !answer.errors.is_empty() {
+        let may_quote = self.may_quote_messages();
+        fmt_messages(&answer.errors, may_quote, f)?;
+        if !answer.errors.is_empty() || !may_quote {
             return Ok(());
         }
         match &answer.problem {
@@ -134,8 +143,9 @@ impl Error {
     }
 }
 
-/// Writes the entries of `errors`, each with its causes behind it.
-fn fmt_messages(errors: &[ApiMessage], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+/// Writes the entries of `errors`, each with its causes behind it; only their codes, unless
+/// their texts may be quoted.
+fn fmt_messages(errors: &[ApiMessage], may_quote: bool, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let mut count = 0;
     for error in errors {
         for (depth, message) in error.with_chain().enumerate() {
@@ -148,6 +158,9 @@ fn fmt_messages(errors: &[ApiMessage], f: &mut fmt::Formatter<'_>) -> fmt::Resul
                 _ => ", ",
             };
             write!(f, "{separator}{}", message.code)?;
+            if !may_quote {
+                continue;
+            }
             if !message.message.is_empty() {
                 write!(f, " {}", sentence(&message.message))?;
             }

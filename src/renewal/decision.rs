@@ -86,7 +86,7 @@ reasons! {
         /// The token expired longer ago than the policy's window, and the policy skips such
         /// tokens.
         Expired: "expired", "expired longer ago than the window";
-        /// The policy excludes the token by its name or id.
+        /// The policy excludes the token by its name, id or client id.
         Excluded: "excluded", "is excluded by name or id";
         /// The policy names other tokens.
         NotSelected: "not_selected", "is not named by the policy";
@@ -156,8 +156,7 @@ impl RenewalPolicy {
         now: DateTime<Utc>,
         since: DateTime<Utc>,
     ) -> Decision {
-        let names = [token.id.as_deref(), token.name.as_deref()];
-        let mut names = names.into_iter().flatten();
+        let mut names = Self::names(token);
         if names.clone().any(|name| self.except.contains(name)) {
             return Decision::Skip(SkipReason::Excluded);
         }

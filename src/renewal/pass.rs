@@ -251,7 +251,7 @@ impl Pass {
 
     fn decided(&mut self, token: ServiceToken) -> RenewalEvent {
         self.report.listed += 1;
-        for name in [&token.id, &token.name].into_iter().flatten() {
+        for name in RenewalPolicy::names(&token) {
             self.unmatched.remove(name);
         }
         let clock = self.tokens.api_clock();

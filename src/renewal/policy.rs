@@ -152,9 +152,10 @@ impl RenewalPolicy {
         self
     }
 
-    /// Renews only the tokens with these names and ids. An empty list selects no token.
+    /// Renews only the tokens with these names, ids and client ids. An empty list selects
+    /// no token.
     ///
-    /// The [report](super::RenewalReport::unmatched) lists names and ids without a token.
+    /// The [report](super::RenewalReport::unmatched) lists those without a token.
     ///
     /// ```
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { decision_example(|policy, mut token, now| {
@@ -168,10 +169,10 @@ impl RenewalPolicy {
         self
     }
 
-    /// Excludes the tokens with these names and ids. It takes precedence over
+    /// Excludes the tokens with these names, ids and client ids. It takes precedence over
     /// [`only`](Self::only).
     ///
-    /// The [report](super::RenewalReport::unmatched) lists names and ids without a token.
+    /// The [report](super::RenewalReport::unmatched) lists those without a token.
     ///
     /// ```
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { decision_example(|policy, mut token, now| {
@@ -264,6 +265,12 @@ impl RenewalPolicy {
                 (nanos > 0).then_some(TimeDelta::nanoseconds(nanos))
             }
         }
+    }
+
+    /// Returns what `only` and `except` can name a token by.
+    pub(super) fn names(token: &ServiceToken) -> impl Iterator<Item = &str> + Clone {
+        let names = [&token.id, &token.client_id, &token.name];
+        names.into_iter().flatten().map(String::as_str)
     }
 
     /// Returns the names and ids in `only` and `except`.

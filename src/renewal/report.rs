@@ -271,7 +271,8 @@ impl fmt::Display for RenewalFailure {
         let at_risk = report.at_risk();
         let at_risk = at_risk.map(|token| format!("{} {}", named(token), token.outcome));
         let unmatched = report.unmatched.iter();
-        let unmatched = unmatched.map(|name| format!("no token has the name or id {name:?}"));
+        let unmatched =
+            unmatched.map(|name| format!("no token has the id, client id or name {name:?}"));
         let faults: Vec<_> = error.chain(at_risk).chain(unmatched).collect();
         write!(f, "the renewal is incomplete: {}", some_of(&faults, "; "))
     }

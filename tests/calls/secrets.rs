@@ -240,6 +240,9 @@ async fn an_answer_to_a_call_that_makes_a_secret_is_never_quoted() {
         r#"["cfsec2_aB3dE5gH7jK9mN1pQ3sT5vW7yZ"]"#,
         r#"oops {"client_secret":"cfsec2_aB3dE5gH7jK9mN1pQ3sT5vW7yZ"}"#,
         "<p>client_secret: <b>cfsec2_aB3dE5gH7jK9mN1pQ3sT5vW7yZ</b>",
+        r#"{"success":false,"errors":[{"code":1234,"message":"made cfsec2_aB3dE5gH7jK9mN1pQ"}]}"#,
+        r#"{"success":false,"errors":[{"code":1234,"message":"","error_chain":[{"code":1,"message":"cfsec2_aB3dE5gH7jK9mN1pQ"}]}]}"#,
+        r#"{"title":"made","detail":"cfsec2_aB3dE5gH7jK9mN1pQ","status":502,"cloudflare_error":true}"#,
     ] {
         let server = RawServer::start(answer("502 Bad Gateway", "text/plain", body)).await;
         let tokens = server.tokens();
@@ -254,6 +257,7 @@ async fn an_answer_to_a_call_that_makes_a_secret_is_never_quoted() {
             assert_eq!(error.body(), Some(body.as_bytes()));
             let shown = format!("{error} {error:?}");
             assert!(!shown.contains("cfsec2"), "{shown}");
+            assert_eq!(shown.contains("1234"), body.contains("1234"), "{shown}");
         }
         let error = tokens.refresh(TOKEN).await.unwrap_err();
         assert!(

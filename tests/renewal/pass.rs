@@ -205,9 +205,9 @@ async fn tokens_are_selected_by_name_or_id() {
             .fold(builder, |builder, name| builder.token(in_days(name, 3)))
     })
     .await;
-    let id_of_two = simulator.tokens()[1].id.clone();
+    let two = simulator.tokens()[1].clone();
     let policy = RenewalPolicy::new()
-        .only(["one", &id_of_two, "three", "tow"])
+        .only(["one", &two.id, "three", "tow"])
         .except(["three", "for"]);
     let report = tokens.renew(&policy).await;
     insta::assert_snapshot!(table(&report), @"
@@ -221,6 +221,18 @@ async fn tokens_are_selected_by_name_or_id() {
         !report.is_success(),
         "the report lists a name without a token"
     );
+    let policy = RenewalPolicy::new().dry_run(true);
+    let three = &simulator.tokens()[2];
+    let report = tokens.renew(&policy.clone().only([&three.client_id])).await;
+    assert!(report.unmatched.is_empty(), "{report}");
+    assert_eq!(report.tokens[0].name.as_deref(), Some("three"));
+    let report = tokens.renew(&policy.except([&three.client_id])).await;
+    let names: Vec<_> = report
+        .tokens
+        .iter()
+        .map(|token| token.name.as_deref())
+        .collect();
+    assert_eq!(names, [Some("four")]);
 }
 
 #[tokio::test]
@@ -429,7 +441,7 @@ async fn the_error_of_a_report_names_the_failures() {
         .only(["fine", "odd\n", "gone"]);
     let report = tokens.renew(&policy).await;
     let failure = report.into_result().unwrap_err();
-    insta::assert_snapshot!(failure, @r#"the renewal is incomplete: odd\n can't be renewed: its duration is missing or can't be read; no token has the name or id "gone""#);
+    insta::assert_snapshot!(failure, @r#"the renewal is incomplete: odd\n can't be renewed: its duration is missing or can't be read; no token has the id, client id or name "gone""#);
     assert_eq!(format!("{failure:?}"), failure.to_string());
     assert_eq!(failure.report().listed, 2);
 

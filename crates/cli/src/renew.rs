@@ -63,11 +63,11 @@ pub(crate) struct Renew {
     /// Renew only part I of N of the tokens, from 0, so that N programs share the work
     #[arg(long, value_name = "I/N")]
     pub(crate) shard: Option<Shard>,
-    /// Renew only the token with this name or id; may be repeated
-    #[arg(long, value_name = "NAME|ID", action = ArgAction::Append)]
+    /// Renew only the token with this name, id or client id; may be repeated
+    #[arg(long, value_name = "TOKEN", action = ArgAction::Append)]
     pub(crate) only: Vec<String>,
-    /// Exclude the token with this name or id; may be repeated
-    #[arg(long, value_name = "NAME|ID", action = ArgAction::Append)]
+    /// Exclude the token with this name, id or client id; may be repeated
+    #[arg(long, value_name = "TOKEN", action = ArgAction::Append)]
     pub(crate) except: Vec<String>,
     /// Also renew tokens that expired longer ago than the window; they work again
     #[arg(long)]

@@ -160,7 +160,7 @@ fn what_failed_is_told_once_and_last() {
     assert!(ran.stderr.contains("and 2 more: "), "{}", ran.shown());
 
     let ran = world.run(&["renew", "--only", "due-1", "--only", "Due-2"]);
-    let last = "error: no token has the name or id \"Due-2\"\n   \
+    let last = "error: no token has the id, client id or name \"Due-2\"\n   \
                 next: did you mean \"due-2\" (due-2) or ";
     let end = &ran.stderr[ran.stderr.rfind("error: ").unwrap()..];
     assert!(end.starts_with(last), "{}", ran.shown());

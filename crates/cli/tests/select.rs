@@ -232,3 +232,111 @@ fn a_name_of_several_tokens_is_mentioned() {
     let said = "2 tokens are named \"Grafana scraper\": use their ids";
     assert!(created.stderr.contains(said), "{}", created.shown());
 }
+
+/// The token is one that `renew` would leave alone.
+#[test]
+fn a_refresh_that_revives_a_token_says_so() {
+    let expired = || {
+        SeedToken::new("etl")
+            .id(ETL)
+            .expires_in(TimeDelta::days(-3))
+    };
+    for token in ["etl", ETL] {
+        let world = World::with(Simulator::builder().token(expired()).token(known_token()));
+        let ran = world.run(&["refresh", token, ID]);
+        assert_eq!(ran.code, Some(0), "{}", ran.shown());
+        let said = format!("note: \"etl\" ({ETL}) had expired 3 days ago; it works again\n");
+        assert_eq!(ran.stderr, said, "{}", ran.shown());
+        assert_eq!(world.run(&["refresh", token]).stderr, "");
+    }
+    let world = World::with(Simulator::builder().token(expired().disabled()));
+    let ran = world.run(&["refresh", "etl"]);
+    assert!(
+        ran.stderr.contains("it is still disabled"),
+        "{}",
+        ran.shown()
+    );
+    let world = World::with(Simulator::builder().token(expired()));
+    assert_eq!(world.run(&["refresh", "etl", "-q"]).stderr, "");
+
+    // Only a refresh that took place revives.
+    let world = World::with(Simulator::builder().token(expired()));
+    let fault = Injection::new(Fault::SuccessFalse).on(Operation::Refresh);
+    world.simulator.inject(fault.always());
+    let ran = world.run(&["refresh", "etl"]);
+    assert!(!ran.stderr.contains("had expired"), "{}", ran.shown());
+    // What the note needs is not worth a failure.
+    let world = World::with(Simulator::builder().token(expired()));
+    let fault = Injection::new(Fault::Status(400)).on(Operation::Get);
+    world.simulator.inject(fault);
+    let ran = world.run(&["refresh", ETL]);
+    assert_eq!(ran.code, Some(0), "{}", ran.shown());
+}
+
+#[test]
+fn an_update_says_when_the_old_secret_expires() {
+    let world = world();
+    let update = |until: &str, more: &[&str]| {
+        let update = ["update", "Grafana scraper", "--old-secret-until", until];
+        world.run(&[&update[..], more].concat())
+    };
+    let ran = update("0s", &[]);
+    assert!(
+        ran.stdout.contains("Old secret  no longer works"),
+        "{}",
+        ran.shown()
+    );
+    let ran = update("2h", &[]);
+    assert!(
+        ran.stdout.contains("Old secret  works until"),
+        "{}",
+        ran.shown()
+    );
+    let ran = update("2099-01-31", &["-o", "json"]);
+    let record: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(record["old_secret_valid_until"], "2099-01-31T00:00:00Z");
+    let ran = world.run(&["update", ID, "--duration", "90d"]);
+    assert!(!ran.stdout.contains("Old secret"), "{}", ran.shown());
+}
+
+/// The API makes no field of a response required.
+#[test]
+fn a_response_without_a_name_or_an_id_is_completed() {
+    let token = r#"{"id":"ID","name":"etl"}"#.replace("ID", ID);
+    let listing =
+        format!(r#"{{"success":true,"result":[{token}],"result_info":{{"total_count":1}}}}"#);
+    let url = serve_heads(move |_, head, connection| {
+        let body = match head.starts_with("GET ") && !head.contains(ID) {
+            true => &*listing,
+            false => r#"{"success":true,"result":{}}"#,
+        };
+        write_response(connection, "200 OK", "application/json", body);
+    });
+    let world = world();
+    for arguments in [
+        &["delete", "etl", "--yes"][..],
+        &["disable", "etl"],
+        &["update", "etl", "--duration", "90d"],
+    ] {
+        let mut command = world.command();
+        let ran = Ran::of(command.env("CLOUDFLARE_BASE_URL", &url).args(arguments));
+        assert_eq!(ran.code, Some(0), "{arguments:?}: {}", ran.shown());
+        for said in ["etl", ID] {
+            assert!(ran.stdout.contains(said), "{arguments:?}: {}", ran.shown());
+        }
+    }
+}
+
+#[test]
+fn a_renewal_takes_client_ids_too() {
+    let world = world();
+    let ran = world.run(&["renew", "--only", CLIENT_ID, "-o", "json"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.shown());
+    let document: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    for token in document["tokens"].as_array().unwrap() {
+        let is_selected = token["reason"] != "not_selected";
+        assert_eq!(is_selected, token["id"] == ID, "{token}");
+    }
+    let ran = world.run(&["renew", "--except", CLIENT_ID, "-o", "json"]);
+    assert!(ran.stdout.contains("\"excluded\""), "{}", ran.shown());
+}

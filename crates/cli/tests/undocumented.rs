@@ -328,6 +328,37 @@ fn an_error_that_holds_a_secret_is_kept_aside() {
     }
 }
 
+/// What the API says of a call that may have made a secret may hold the secret.
+#[test]
+fn an_error_is_quoted_only_if_no_secret_was_made() {
+    let said = "cfsec2_aB3dE5gH7jK9mN1pQ3sT5";
+    let failure = json!({
+        "success": false, "messages": [], "result": null,
+        "errors": [{ "code": 10042, "message": said }],
+    });
+    let body = failure.to_string().into_bytes();
+    for (status, is_quoted) in [(200, false), (500, false), (400, true)] {
+        let sent = body.clone();
+        let api = Hostile::new(move |method, path| match method {
+            "POST" => (status, "", sent.clone()),
+            _ if path.contains('?') => (200, "", page()),
+            _ => (200, "", envelope(&token())),
+        });
+        for ran in [
+            api.rotate(),
+            api.run(&["create", "new", "--secret-to", "other"]),
+        ] {
+            assert!(ran.stderr.contains("10042"), "{status}: {}", ran.shown());
+            assert_eq!(
+                ran.shown().contains(said),
+                is_quoted,
+                "{status}: {}",
+                ran.shown()
+            );
+        }
+    }
+}
+
 #[test]
 fn only_the_api_itself_can_say_that_nothing_was_changed() {
     let refusal = json!({

@@ -42,6 +42,7 @@ pub(crate) async fn each(
             match change(chosen).await {
                 Ok(token) => {
                     exits.push(Exit::Success);
+                    let token = chosen.complete(token);
                     ChangeRecord::changed(outcome, &token, connection.tokens.now())
                 }
                 Err(error) => {

@@ -80,6 +80,14 @@ pub(crate) fn shows_result(output: &Output) -> bool {
     !(output.quiet && output.is_table())
 }
 
+/// Until when the secret before the newest one works, as a cell.
+pub(crate) fn old_secret_cell(valid_until: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Cell {
+    match valid_until {
+        Some(at) => Cell::warning(format!("works until {}", time::date_and_distance(at, now))),
+        None => Cell::bad("no longer works"),
+    }
+}
+
 pub(crate) fn show(
     output: &Output,
     sink: &Sink,
@@ -110,15 +118,7 @@ pub(crate) fn show(
         ),
     ];
     if let Some(valid_until) = rotated {
-        fields.push((
-            "Old secret",
-            match valid_until {
-                Some(at) => {
-                    Cell::warning(format!("works until {}", time::date_and_distance(at, now)))
-                }
-                None => Cell::bad("no longer works"),
-            },
-        ));
+        fields.push(("Old secret", old_secret_cell(valid_until, now)));
     }
     if shows_result(output) {
         output.record(&record, &fields).map_err(|failure| {

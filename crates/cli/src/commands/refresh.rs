@@ -1,15 +1,20 @@
 //! `refresh`: moves the expiry of tokens to a year from now.
 
+use std::time::Duration;
+
 use cf_service_tokens::renewal::RenewalError;
 use cf_service_tokens::{ServiceToken, ServiceTokenId, ServiceTokens};
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::commands::each::{Tokens, each, of_asked};
-use crate::commands::select;
+use crate::commands::select::{self, Chosen};
 use crate::connection::Connection;
 use crate::failure::{Exit, Failure};
-use crate::output::Output;
+use crate::output::{self, Output};
+use crate::time;
 
+/// How long to wait for what only a note needs.
+const READ_DEADLINE: Duration = Duration::from_secs(10);
 /// A refreshed token expires in a year, give or take the difference of two clocks.
 const NEARLY_A_YEAR: TimeDelta = TimeDelta::days(364);
 
@@ -18,11 +23,41 @@ pub(crate) async fn refresh(
     output: &Output,
     tokens: &Tokens,
 ) -> Result<Exit, Failure> {
-    let tokens = select::each(connection, &tokens.tokens, false).await?;
+    let mut tokens = select::each(connection, &tokens.tokens, false).await?;
+    for token in &mut tokens {
+        if token.listed.is_none() {
+            token.listed = before(connection, &token.id).await;
+        }
+    }
     each(connection, output, &tokens, "refreshed", async |token| {
-        refreshed(&connection.tokens, &token.id).await
+        let answer = refreshed(&connection.tokens, &token.id).await?;
+        if let Some(words) = revived(token, connection.tokens.now()).filter(|_| !output.quiet) {
+            output::remark(words);
+        }
+        Ok(answer)
     })
     .await
+}
+
+/// Returns a token as it is before the refresh, which tells whether the refresh revives it.
+/// That is not worth a failure, or a long wait.
+async fn before(connection: &Connection, id: &ServiceTokenId) -> Option<ServiceToken> {
+    let hurried = connection.tokens.with(|call| call.deadline(READ_DEADLINE));
+    of_asked(id, hurried.get(id).await).ok()
+}
+
+/// Says that a token had expired before its refresh, which nothing else shows then.
+fn revived(token: &Chosen, now: DateTime<Utc>) -> Option<String> {
+    let before = token
+        .listed
+        .as_ref()
+        .filter(|before| before.is_expired(now))?;
+    let expired = time::distance(before.expires_at? - now);
+    let since = match before.enabled {
+        Some(false) => "it is still disabled",
+        _ => "it works again",
+    };
+    Some(format!("{token} had expired {expired}; {since}"))
 }
 
 /// Refreshes a token, and checks that it expires in a year.

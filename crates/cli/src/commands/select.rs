@@ -45,6 +45,13 @@ impl Chosen {
         Some(Self { id, listed: None })
     }
 
+    /// Adds what a response left out of the token.
+    pub(crate) fn complete(&self, mut answered: ServiceToken) -> ServiceToken {
+        answered.id = answered.id.or_else(|| Some(self.id.to_string()));
+        answered.name = answered.name.or_else(|| self.name().map(str::to_owned));
+        answered
+    }
+
     pub(crate) fn name(&self) -> Option<&str> {
         self.listed.as_ref()?.name.as_deref()
     }

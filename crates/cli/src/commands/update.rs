@@ -4,9 +4,11 @@ use cf_service_tokens::renewal::RenewalError;
 use cf_service_tokens::{TokenDuration, UpdateServiceToken};
 use chrono::{DateTime, TimeDelta, Utc};
 use clap::Args;
+use serde::Serialize;
 
 use crate::commands::each::of_asked;
-use crate::commands::select::{self, Chosen, Ids};
+use crate::commands::issue;
+use crate::commands::select::{self, Ids};
 use crate::connection::Connection;
 use crate::failure::{Exit, Failure};
 use crate::output::{self, Output};
@@ -45,12 +47,15 @@ pub(crate) async fn update(
     if let Some(duration) = arguments.duration {
         request = request.duration(duration);
     }
-    let Chosen { id, .. } = select::one(connection, &arguments.token, Ids::Whole).await?;
+    let chosen = select::one(connection, &arguments.token, Ids::Whole).await?;
+    let id = &chosen.id;
     let mut moved = None;
-    if let Some(until) = arguments.old_secret_until {
+    let mut old_secret = None;
+    if let Some(when) = arguments.old_secret_until {
         let journal = journal?;
-        let reading = Reading::of(connection, &id).await?;
-        let until = point(until, reading.at)?;
+        let reading = Reading::of(connection, id).await?;
+        let until = point(when, reading.at)?;
+        let grace = Some(until).filter(|until| *until > reading.at);
         request = request.previous_client_secret_expires_at(until);
         // Keeps out a concurrent rotate, which sets a grace period of its own.
         let mut record = journal.lock(&RecordName::rotate(&reading.id))?;
@@ -59,16 +64,13 @@ pub(crate) async fn update(
         record
             .set_grace(known.max(Some(until)))
             .map_err(|error| journal.unusable(&error))?;
-        moved = Some((
-            record,
-            known,
-            Some(until).filter(|until| *until > reading.at),
-        ));
+        moved = Some((record, known, grace));
+        old_secret = Some((until, grace));
     }
-    let answer = of_asked(&id, connection.tokens.update(&id, &request).await);
-    if let Some((mut record, known, until)) = moved {
+    let answer = of_asked(id, connection.tokens.update(id, &request).await);
+    if let Some((mut record, known, grace)) = moved {
         let noted = match &answer {
-            Ok(_) => record.set_grace(until),
+            Ok(_) => record.set_grace(grace),
             Err(RenewalError::Call(error)) if !error.may_have_been_applied() => {
                 record.set_grace(known)
             }
@@ -81,11 +83,27 @@ pub(crate) async fn update(
             ));
         }
     }
-    let token = answer.map_err(|error| Failure::from(&error))?;
+    let token = chosen.complete(answer.map_err(|error| Failure::from(&error))?);
     let now = connection.tokens.now();
-    let record = TokenRecord::new(&token, now);
-    output.record(&record, &record.fields(now))?;
+    let record = UpdatedRecord {
+        token: TokenRecord::new(&token, now),
+        old_secret_valid_until: old_secret.map(|(until, _)| until),
+    };
+    let mut fields = record.token.fields(now);
+    if let Some((_, grace)) = old_secret {
+        fields.push(("Old secret", issue::old_secret_cell(grace, now)));
+    }
+    output.record(&record, &fields)?;
     Ok(Exit::Success)
+}
+
+/// A token after its update.
+#[derive(Debug, Serialize)]
+struct UpdatedRecord {
+    #[serde(flatten)]
+    token: TokenRecord,
+    /// When the old secret expires or expired, if the update set it; the API does not say.
+    old_secret_valid_until: Option<DateTime<Utc>>,
 }
 
 fn point(when: When, now: DateTime<Utc>) -> Result<DateTime<Utc>, Failure> {

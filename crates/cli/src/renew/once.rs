@@ -180,7 +180,7 @@ impl Pass {
         let faults = faults.map(|(failure, names)| failure.about(&some_of(&names)));
         let stopped = stopped.map(Failure::from);
         let unmatched = self.report.unmatched.iter().map(|name| {
-            let what = format!("no token has the name or id {name:?}");
+            let what = format!("no token has the id, client id or name {name:?}");
             let meant = select::meant(self.tokens.iter().map(|(token, _)| token), name);
             let next = format!("{meant}`cf-service-tokens list` shows the names and ids");
             Failure::new(Exit::Failed, what).next(next)

@@ -258,7 +258,7 @@ fn finished(report: &RenewalReport) -> String {
         parts.push(format!("stopped early: {}", with_causes(error)));
     }
     let unmatched = report.unmatched.iter();
-    parts.extend(unmatched.map(|name| format!("no token has the name or id {name:?}")));
+    parts.extend(unmatched.map(|name| format!("no token has the id, client id or name {name:?}")));
     let ahead = report.clock_skew;
     parts.extend(ahead.map(|ahead| time::clock_difference(ahead.into())));
     parts.join("; ")
