@@ -6,6 +6,7 @@
 //! - nothing: takes a token through its whole life.
 //! - `calls`: makes each call once. The server is a mock of the API's document, which
 //!   makes its answers up.
+//! - `neighbours`: reads the things around the tokens.
 //! - `refusal`: deletes the token `TOKEN_ID`, and prints the status of the refusal.
 //!
 //! `serve` alone serves a simulator that accepts a read-only API token as well, and
@@ -27,26 +28,28 @@ type Outcome = Result<(), Box<dyn Error>>;
 /// An id of the form that the API gives.
 const TOKEN: &str = "f174e90a-fafe-4643-bbbc-4a0ed4fc8415";
 
-const USAGE: &str = "usage: contract serve | async|blocking [calls|refusal]";
+const USAGE: &str = "usage: contract serve | async|blocking [calls|neighbours|refusal]";
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
 #[tokio::main(flavor = "current_thread")]
 async fn asynchronous(part: Part) -> Outcome {
-    let client = ClientBuilder::from_env().retry(Retry::none()).build()?;
+    let client = ClientBuilder::from_env().retry(part.retry()).build()?;
     match part {
         Part::Life => life_async(&client).await,
         Part::Calls => calls_async(&client).await,
+        Part::Neighbours => neighbours_async(&client).await,
         Part::Refusal => refusal_async(&client).await,
     }
 }
 
 fn blocking(part: Part) -> Outcome {
     let builder = blocking::ClientBuilder::from_env();
-    let client = builder.retry(Retry::none()).build()?;
+    let client = builder.retry(part.retry()).build()?;
     match part {
         Part::Life => life_blocking(&client),
         Part::Calls => calls_blocking(&client),
+        Part::Neighbours => neighbours_blocking(&client),
         Part::Refusal => refusal_blocking(&client),
     }
 }
@@ -54,7 +57,19 @@ fn blocking(part: Part) -> Outcome {
 enum Part {
     Life,
     Calls,
+    Neighbours,
     Refusal,
+}
+
+impl Part {
+    /// One attempt, so that each answer counts; but a mock under load closes connections
+    /// while it answers the three listings that come at once.
+    fn retry(&self) -> Retry {
+        match self {
+            Self::Neighbours => Retry::default(),
+            _ => Retry::none(),
+        }
+    }
 }
 
 fn main() -> Outcome {
@@ -63,6 +78,7 @@ fn main() -> Outcome {
     let part = match part.as_deref() {
         None => Part::Life,
         Some("calls") => Part::Calls,
+        Some("neighbours") => Part::Neighbours,
         Some("refusal") => Part::Refusal,
         Some(_) => return Err(USAGE.into()),
     };
@@ -115,7 +131,7 @@ fn token_id() -> Result<String, Box<dyn Error>> {
 /// The same program twice: with `async` and `await`, and without.
 macro_rules! programs {
     (
-        $calls:ident, $life:ident, $refusal:ident, $client:ty, $list:ident
+        $calls:ident, $life:ident, $neighbours:ident, $refusal:ident, $client:ty, $list:ident
         $(, $async:ident, $await:tt)?
     ) => {
         $($async)? fn $calls(client: &$client) -> Outcome {
@@ -219,6 +235,32 @@ macro_rules! programs {
             check("get: no deleted token", gone.is_token_not_found())
         }
 
+        $($async)? fn $neighbours(client: &$client) -> Outcome {
+            let mut accounts = client.accounts();
+            let first = accounts.next()$(.$await)?.ok_or("there is no account")??;
+            check("accounts: the first", first.id.is_some() && first.name.is_some())?;
+
+            let account = client.default_account()?;
+            let organization = account.organization()$(.$await)??;
+            check("organization: all of it is read", organization.unreadable().is_empty())?;
+
+            let usage = account.usage()$(.$await)??;
+            check("usage: every listing is read", usage.unread().is_empty())?;
+
+            for (what, verified) in [
+                ("verify: by the client", client.verify_api_token()$(.$await)?),
+                ("verify: by the account", account.verify_api_token()$(.$await)?),
+            ] {
+                let holds = match verified {
+                    Ok(api_token) => api_token.status.is_some(),
+                    Err(error) if error.is_configuration() => env::var("CLOUDFLARE_API_KEY").is_ok(),
+                    Err(error) => return Err(error.into()),
+                };
+                check(what, holds)?;
+            }
+            Ok(())
+        }
+
         $($async)? fn $refusal(client: &$client) -> Outcome {
             let tokens = client.default_account()?.service_tokens();
             let refusal = tokens.delete(token_id()?)$(.$await)?.err();
@@ -233,6 +275,7 @@ macro_rules! programs {
 programs!(
     calls_async,
     life_async,
+    neighbours_async,
     refusal_async,
     Client,
     stream,
@@ -242,6 +285,7 @@ programs!(
 programs!(
     calls_blocking,
     life_blocking,
+    neighbours_blocking,
     refusal_blocking,
     blocking::Client,
     iter

@@ -15,7 +15,7 @@ import urllib.parse
 from pathlib import Path
 
 from processes import completed, prism, send, simulator
-from tighten import tighten
+from tighten import is_neighbour, tighten
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parent.parent
@@ -110,6 +110,13 @@ def operation_of(document, request):
     return None
 
 
+def resolved(document, parameter):
+    """A parameter, or what it refers to."""
+    if "$ref" not in parameter:
+        return parameter
+    return document["components"]["parameters"][parameter["$ref"].rsplit("/", 1)[1]]
+
+
 def undocumented(document, requests):
     """The requests of no operation, and the query parameters that theirs doesn't have."""
     found = []
@@ -119,7 +126,7 @@ def undocumented(document, requests):
             found.append(f"{request['method']} {request['path']}")
             continue
         query = urllib.parse.parse_qsl(request["query"] or "", keep_blank_values=True)
-        parameters = operation.get("parameters", [])
+        parameters = [resolved(document, one) for one in operation.get("parameters", [])]
         known = {one["name"] for one in parameters if one["in"] == "query"}
         found += [
             f"{operation['operationId']}: ?{name}" for name, _ in query if name not in known
@@ -128,11 +135,17 @@ def undocumented(document, requests):
 
 
 def mock_document():
-    """The document, with the form of a Client Secret: the SDK refuses a text that can be none."""
+    """The document, with the form of a Client Secret: the SDK refuses a text that can be none.
+
+    It also lets an API token list the accounts.
+    """
     document = json.loads(DOCUMENT.read_text(encoding="utf-8"))
     secret = document["components"]["schemas"]["access_client_secret"]
     # The example is for fixed answers, the pattern for random ones.
     secret.update(example="0123456789abcdef" * 4, pattern="^[0-9a-f]{64}$")
+    # The definition of this call is older than the rest, and names the global key alone.
+    accounts = document["paths"]["/accounts"]["get"]
+    accounts["security"].append({"api_token": []})
     path = WORK / "mock-document.json"
     path.write_text(json.dumps(document, indent=1), encoding="utf-8")
     return path
@@ -158,6 +171,9 @@ def mock_part():
             for way in ("async", "blocking"):
                 what = f"mock, {kind}, {way}"
                 run_checks(what, [DRIVER, way, "calls"], variables)
+                # A listing of random answers has no end.
+                if options is fixed:
+                    run_checks(f"{what}, neighbours", [DRIVER, way, "neighbours"], variables)
                 check_agreement(what, mock)
     tally.end_of("Prism as a mock")
 
@@ -292,6 +308,32 @@ def full_access(tokens):
             for n in range(3)
         ],
     }
+
+
+def neighbours_part():
+    """The SDK reads what is around the simulator's tokens, held to the document as it is."""
+    document = json.loads(mock_document().read_text(encoding="utf-8"))
+    paths = {path: item for path, item in document["paths"].items() if is_neighbour(path)}
+    path = WORK / "neighbours.json"
+    path.write_text(json.dumps({**document, "paths": paths}, indent=1), encoding="utf-8")
+    with (
+        simulator(DRIVER, "serve") as here,
+        prism(PRISM, WORK / "neighbours.log", "proxy", path, here.base_url) as proxy,
+    ):
+        for way in ("async", "blocking"):
+            here.control("DELETE", "/requests")
+            what = f"neighbours, {way}"
+            variables = {**here.variables, "CLOUDFLARE_BASE_URL": proxy.url()}
+            run_checks(what, [DRIVER, way, "neighbours"], variables)
+            check_agreement(what, proxy)
+            found = undocumented(document, here.requests())
+            tally.check(f"{what}: nothing undocumented is asked", not found, found)
+            asked = {operation_of(document, one)["operationId"] for one in here.requests()}
+            every = {one["operationId"] for item in paths.values() for one in item.values()}
+            # The API token is a user's.
+            every.remove("account-api-tokens-verify-token")
+            tally.check(f"{what}: asks for every operation", asked == every, every - asked)
+    tally.end_of("Prism as a proxy: neighbours")
 
 
 def known_document(here):

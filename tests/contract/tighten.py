@@ -179,6 +179,7 @@ def is_deprecated(operation):
 
 
 def is_neighbour(path):
+    """Whether the calls at a path are about something else than service tokens."""
     return "/access/service_tokens" not in path
 
 
