@@ -138,7 +138,9 @@ async fn on_account(
     }
     let exit = match command {
         AccountCommand::List(arguments) => list::list(&connection, &output, &arguments).await,
-        AccountCommand::Show(arguments) => show::show(&connection, &output, &arguments).await,
+        AccountCommand::Show(arguments) => {
+            show::show(&connection, journal.as_ref().ok(), &output, &arguments).await
+        }
         AccountCommand::Create(arguments) => {
             create::create(&connection, &journal?, output, arguments).await
         }

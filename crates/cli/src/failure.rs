@@ -294,6 +294,11 @@ const INVALID_TOKEN: i64 = 9109;
 /// A policy, a group or a SCIM configuration uses the token.
 const TOKEN_IN_USE: i64 = 12_139;
 
+/// Whether the API does not delete a token since something uses it.
+pub(crate) fn is_in_use(error: &Error) -> bool {
+    has_code(error, TOKEN_IN_USE)
+}
+
 fn has_code(error: &Error, code: i64) -> bool {
     error.api_errors().iter().any(|error| error.code == code)
 }
@@ -313,7 +318,7 @@ fn next(error: &Error) -> Option<&'static str> {
              token's client IP address filter",
         );
     }
-    if has_code(error, TOKEN_IN_USE) {
+    if is_in_use(error) {
         return Some(
             "remove the token from the policies, groups and SCIM configurations that use it; then delete it",
         );

@@ -8,6 +8,7 @@ use cf_service_tokens::{
     Usage,
 };
 use chrono::{DateTime, TimeDelta, Utc};
+use serde::Serialize;
 
 use crate::failure::with_causes;
 use crate::records::State;
@@ -105,6 +106,18 @@ impl Risk {
         }
     }
 
+    /// The name of the risk in JSON.
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Expired { .. } => "expired",
+            Self::CleanUp { .. } => "clean_up",
+            Self::Expires { .. } => "expires",
+            Self::OldSecret { .. } => "old_secret",
+            Self::Unused => "unused",
+            Self::Unseen { .. } => "unseen",
+        }
+    }
+
     /// When it strikes, if it does at a time that is known.
     pub(crate) fn at(&self) -> Option<DateTime<Utc>> {
         match self {
@@ -112,6 +125,11 @@ impl Risk {
             Self::OldSecret { at } => Some(*at),
             Self::Unused | Self::Unseen { .. } => None,
         }
+    }
+
+    /// Whether the state of the token says it already.
+    pub(crate) fn is_expiry(&self) -> bool {
+        matches!(self, Self::Expired { .. } | Self::Expires { .. })
     }
 
     /// Describes the risk.
@@ -185,6 +203,25 @@ fn clean_up(
     })
 }
 
+/// A risk in JSON.
+#[derive(Debug, Serialize)]
+pub(crate) struct RiskRecord {
+    risk: &'static str,
+    at: Option<DateTime<Utc>>,
+    words: String,
+}
+
+impl RiskRecord {
+    pub(crate) fn of_all(risks: &[Risk], now: DateTime<Utc>) -> Vec<Self> {
+        let record = |risk: &Risk| Self {
+            risk: risk.name(),
+            at: risk.at(),
+            words: risk.words(now),
+        };
+        risks.iter().map(record).collect()
+    }
+}
+
 /// What is known of an account beside its tokens: the settings of its organization, and what
 /// uses the tokens. Where something is not, it says why.
 #[derive(Debug)]
@@ -203,7 +240,7 @@ pub(crate) enum Unknown {
 }
 
 /// Returns what a call finds out, or why it does not.
-async fn known<T>(call: impl Future<Output = Result<T, Error>>) -> Result<T, Unknown> {
+pub(crate) async fn known<T>(call: impl Future<Output = Result<T, Error>>) -> Result<T, Unknown> {
     match tokio::time::timeout(PATIENCE, call).await {
         Ok(answer) => answer.map_err(|error| Unknown::because(&error)),
         Err(_) => Err(Unknown::Failed(format!(
@@ -253,5 +290,42 @@ impl Neighbours {
     pub(crate) fn any_token_is_admitted(&self) -> bool {
         let usage = self.usage.as_ref();
         usage.is_ok_and(|usage| !usage.any_valid_service_token().is_empty())
+    }
+
+    /// Returns why something is not known, each reason once.
+    pub(crate) fn unknown(&self) -> Vec<String> {
+        let mut permissions = Vec::new();
+        let mut failures = Vec::new();
+        let unread = self.usage.as_ref().map_or(&[][..], Usage::unread);
+        let unread = unread
+            .iter()
+            .map(|unread| Unknown::Permission(unread.permission));
+        let organization = self.organization.as_ref().err().cloned();
+        let usage = self.usage.as_ref().err().cloned();
+        for unknown in organization.into_iter().chain(usage).chain(unread) {
+            match unknown {
+                Unknown::Permission(permission) => permissions.push(format!("{permission:?}")),
+                Unknown::Failed(error) => failures.push(error),
+            }
+        }
+        permissions.sort();
+        permissions.dedup();
+        failures.dedup();
+        match &permissions[..] {
+            [] => {}
+            [one] => failures.push(format!("this API token lacks the permission {one}")),
+            several => failures.push(format!(
+                "this API token lacks the permissions {}",
+                several.join(" and ")
+            )),
+        }
+        failures
+    }
+
+    /// Returns a note about what is not known, for a command that shows risks.
+    pub(crate) fn note(&self) -> Option<String> {
+        let unknown = self.unknown();
+        let why = unknown.join("; ");
+        (!unknown.is_empty()).then(|| format!("some risks are unknown: {why}"))
     }
 }

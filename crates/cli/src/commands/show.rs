@@ -1,12 +1,17 @@
 //! `show`: every detail of one token.
 
+use cf_service_tokens::{ServiceToken, Usage, UsedBy};
+use chrono::{DateTime, Utc};
 use clap::Args;
+use serde::Serialize;
 
 use crate::commands::select::{self, Ids};
 use crate::connection::Connection;
 use crate::failure::{Exit, Failure};
-use crate::output::Output;
+use crate::output::{self, Cell, Output};
 use crate::records::TokenRecord;
+use crate::risk::{Neighbours, Risk, RiskRecord};
+use crate::secret::journal::Journal;
 
 #[derive(Args, Debug)]
 pub(crate) struct Show {
@@ -16,13 +21,85 @@ pub(crate) struct Show {
 
 pub(crate) async fn show(
     connection: &Connection,
+    journal: Option<&Journal>,
     output: &Output,
     arguments: &Show,
 ) -> Result<Exit, Failure> {
     let chosen = select::one(connection, &arguments.token, Ids::Prefix).await?;
     let token = connection.tokens.get(&chosen.id).await?;
+    let neighbours = Neighbours::read(&connection.account).await;
     let now = connection.tokens.now();
-    let record = TokenRecord::new(&token, now);
+    let record = ShowRecord::new(&token, &neighbours, journal, now);
     output.record(&record, &record.fields(now))?;
+    if !output.quiet {
+        neighbours.note().iter().for_each(output::remark);
+    }
     Ok(Exit::Success)
+}
+
+/// A token, what uses it, and what may end it.
+#[derive(Debug, Serialize)]
+struct ShowRecord {
+    #[serde(flatten)]
+    token: TokenRecord,
+    /// `None` if nothing is known to use it, and not everything was read.
+    used_by: Option<Vec<UsedBy>>,
+    /// The rules that match every token; `None` if they were not read.
+    any_valid_service_token: Option<Vec<UsedBy>>,
+    risks: Vec<RiskRecord>,
+    #[serde(skip)]
+    of_risks: Vec<Risk>,
+}
+
+impl ShowRecord {
+    fn new(
+        token: &ServiceToken,
+        neighbours: &Neighbours,
+        journal: Option<&Journal>,
+        now: DateTime<Utc>,
+    ) -> Self {
+        let record = TokenRecord::new(token, now);
+        let usage = neighbours.usage_of(token);
+        let usage = usage.filter(|usage| usage.is_used().is_some());
+        let risks = Risk::of(token, record.state, neighbours, journal, now);
+        Self {
+            token: record,
+            used_by: usage.map(|usage| usage.used_by),
+            any_valid_service_token: neighbours
+                .usage
+                .as_ref()
+                .ok()
+                .map(Usage::any_valid_service_token),
+            risks: RiskRecord::of_all(&risks, now),
+            of_risks: risks,
+        }
+    }
+
+    fn fields(&self, now: DateTime<Utc>) -> Vec<(&'static str, Cell)> {
+        let mut fields = self.token.fields(now);
+        let shown = |used_by: &UsedBy| Cell::plain(used_by.to_string());
+        match &self.used_by {
+            None => fields.push(("Used by", Cell::plain("unknown"))),
+            Some(used_by) if used_by.is_empty() => {
+                fields.push(("Used by", Cell::plain("nothing that names it")));
+            }
+            Some(used_by) => fields.extend(lines("Used by", used_by.iter().map(shown))),
+        }
+        let any = self.any_valid_service_token.iter().flatten();
+        fields.extend(lines("As any token", any.map(shown)));
+        let risks = self.of_risks.iter().filter(|risk| !risk.is_expiry());
+        let risks = risks.map(|risk| Cell::warning(risk.words(now)));
+        fields.extend(lines("Risk", risks));
+        fields
+    }
+}
+
+/// Returns fields of which only the first one repeats the name.
+fn lines(
+    name: &'static str,
+    values: impl Iterator<Item = Cell>,
+) -> impl Iterator<Item = (&'static str, Cell)> {
+    std::iter::once(name)
+        .chain(std::iter::repeat(""))
+        .zip(values)
 }
