@@ -11,7 +11,7 @@ pub(crate) mod raw;
 pub(crate) mod retry;
 pub(crate) mod trace;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, header};
@@ -73,7 +73,7 @@ pub(crate) struct Transport {
     /// The owner of the API token; `None` for a global key.
     pub(crate) owner: Option<Owner>,
     pub(crate) retrier: Retrier,
-    rate_limiter: RateLimiter,
+    rate_limiter: Arc<RateLimiter>,
 }
 
 impl Transport {
@@ -85,7 +85,7 @@ impl Transport {
             redactor: Redactor::new(credentials.secrets()),
             owner: credentials.owner(),
             retrier: Retrier::new(settings.retry.clone()),
-            rate_limiter: RateLimiter::new(&settings.rate_limit),
+            rate_limiter: Arc::new(RateLimiter::new(&settings.rate_limit)),
             settings,
         })
     }
@@ -173,7 +173,7 @@ impl Transport {
             let began_at = clock.elapsed();
             let path = Arc::new(OnceLock::new());
             let outcome = self
-                .attempt(call, timeout, &span, &path, &send)
+                .attempt(call, timeout, permit, &span, &path, &send)
                 .instrument(span.clone())
                 .await;
             let outcome = match outcome {
@@ -187,11 +187,7 @@ impl Transport {
             };
             if let Some(answer) = answer {
                 self.settings.api_clock.observe(answer);
-                permit.answered(clock, answer);
-            } else if outcome.as_ref().is_err_and(Error::is_connect) {
-                permit.unsent();
             }
-            drop(permit);
             self.settings.listener.notify(&Event::AttemptEnded {
                 operation: id,
                 attempt,
@@ -232,7 +228,7 @@ impl Transport {
         &self,
         call: &Call<'_>,
         announce: impl Fn(Duration) -> W,
-    ) -> Result<Permit<'_>, Duration> {
+    ) -> Result<Permit, Duration> {
         let clock = &*self.settings.clock;
         let entering = self.rate_limiter.enter(clock, self.left(call), &announce);
         let permit = entering.await?;
@@ -255,6 +251,7 @@ impl Transport {
         &self,
         call: &Call<'_>,
         timeout: Duration,
+        permit: Permit,
         span: &Span,
         path: &Arc<OnceLock<String>>,
         send: &S,
@@ -274,6 +271,7 @@ impl Transport {
                 redactor: self.redactor.clone(),
                 headers: Arc::clone(&call.headers),
                 timeout,
+                permit: Arc::new(Mutex::new(Some(permit))),
                 kept: kept.clone(),
                 path: Arc::clone(path),
                 span: span.clone(),

@@ -21,6 +21,7 @@ use tracing::{Instrument, Span};
 
 use crate::answer::Answer;
 use crate::answer::redact::Redactor;
+use crate::call::rate_limit::Permit;
 use crate::call::{Settings, connect, trace};
 use crate::generated;
 
@@ -38,6 +39,8 @@ pub(crate) struct Exchange {
     pub(crate) headers: Arc<HeaderMap>,
     /// The time limit of the attempt, including the answer's body.
     pub(crate) timeout: Duration,
+    /// The permit of the rate limit, which the hook takes.
+    pub(crate) permit: Arc<Mutex<Option<Permit>>>,
     pub(crate) kept: Kept,
     /// The path of the request, for events.
     pub(crate) path: Arc<OnceLock<String>>,
@@ -83,8 +86,9 @@ impl ClientHooks<Exchange> for generated::Client {
         let url = request.url().clone();
         // A task rather than a future: reqwest checks the timeout before the answer, so a
         // caller that polls rarely would lose an answer that has arrived. The task is
-        // aborted when the call is dropped.
-        let attempt = exchange.clone().send(self.client.clone(), request);
+        // aborted when the call is dropped. It settles the permit, so that a caller that does
+        // not poll holds up no other.
+        let attempt = exchange.clone().run(self.client.clone(), request);
         let Ok(runtime) = Handle::try_current() else {
             return Ok(nothing_to_decode(url));
         };
@@ -113,7 +117,21 @@ impl Exchange {
         }
     }
 
-    async fn send(self, client: reqwest::Client, request: Request) -> Exchanged {
+    /// Sends the request, reads the answer, and settles the permit.
+    async fn run(self, client: reqwest::Client, request: Request) -> Exchanged {
+        let permit = lock(&self.permit).take();
+        let exchanged = self.send(client, request).await;
+        if let Some(permit) = permit {
+            match &exchanged {
+                Exchanged::Answered(answer, _) => permit.answered(&*self.settings.clock, answer),
+                Exchanged::Unconnected(_) => permit.unsent(),
+                Exchanged::Unanswered(_) => {}
+            }
+        }
+        exchanged
+    }
+
+    async fn send(&self, client: reqwest::Client, request: Request) -> Exchanged {
         match connect::watch(client.execute(request)).await {
             (Ok(response), _) => self.read(response).await,
             (Err(error), is_unconnected) if is_unconnected || error.is_connect() => {
@@ -149,8 +167,8 @@ impl Exchange {
     }
 }
 
-pub(crate) fn lock(kept: &Kept) -> MutexGuard<'_, Option<Exchanged>> {
-    kept.lock().unwrap_or_else(PoisonError::into_inner)
+pub(crate) fn lock<T>(slot: &Mutex<T>) -> MutexGuard<'_, T> {
+    slot.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Adds headers, which replace those of the same names.

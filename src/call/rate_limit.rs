@@ -9,7 +9,7 @@ mod headers;
 mod window;
 
 use std::pin::pin;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::select;
@@ -192,11 +192,11 @@ impl RateLimiter {
     ///
     /// The time to wait, without waiting, if it is not shorter than `patience`.
     pub(crate) async fn enter<W>(
-        &self,
+        self: &Arc<Self>,
         clock: &dyn Clock,
         patience: Duration,
         announce: impl Fn(Duration) -> W,
-    ) -> Result<Permit<'_>, Duration> {
+    ) -> Result<Permit, Duration> {
         let arrived_at = clock.elapsed();
         let give_up_at = arrived_at.saturating_add(patience);
         let mut announced: Option<(Duration, W)> = None;
@@ -230,7 +230,7 @@ impl RateLimiter {
     }
 
     /// Lets a request through, or returns how long it has to wait.
-    fn permit(&self, now: Duration) -> Result<Permit<'_>, Duration> {
+    fn permit(self: &Arc<Self>, now: Duration) -> Result<Permit, Duration> {
         let (mut own_epoch, mut api_epoch) = (0, 0);
         if let Some(limits) = &self.limits {
             let mut limits = lock(limits);
@@ -242,7 +242,7 @@ impl RateLimiter {
             api_epoch = limits.api.enter(now);
         }
         Ok(Permit {
-            limiter: self,
+            limiter: Arc::clone(self),
             own_epoch,
             api_epoch,
         })
@@ -251,13 +251,13 @@ impl RateLimiter {
 
 /// A request that was let through. It counts as sent, unless [`unsent`](Self::unsent) is
 /// called.
-pub(crate) struct Permit<'a> {
-    limiter: &'a RateLimiter,
+pub(crate) struct Permit {
+    limiter: Arc<RateLimiter>,
     own_epoch: u64,
     api_epoch: u64,
 }
 
-impl Permit<'_> {
+impl Permit {
     /// Updates the limits from the headers of a response.
     pub(crate) fn answered(&self, clock: &dyn Clock, answer: &Answer) {
         let Some(limits) = &self.limiter.limits else {
@@ -298,7 +298,7 @@ impl Permit<'_> {
     }
 }
 
-impl Drop for Permit<'_> {
+impl Drop for Permit {
     fn drop(&mut self) {
         if let Some(limits) = &self.limiter.limits {
             let mut limits = lock(limits);

@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use crate::support::{ACCOUNT, RawServer, TOKEN, Then, clock, json};
-use cf_service_tokens::{Client, Error, ErrorKind, Method, Retry, RotateServiceToken};
+use cf_service_tokens::{Client, Error, ErrorKind, Method, RateLimit, Retry, RotateServiceToken};
 use chrono::TimeDelta;
 use futures_util::FutureExt;
 use serde_json::json as value;
@@ -82,6 +82,34 @@ fn a_pause_of_a_blocking_caller_does_not_time_out_a_listing() {
         }
     }
     assert_eq!((listed, server.requests().len()), (15, 4));
+}
+
+#[tokio::test]
+async fn an_answer_that_arrives_during_a_pause_makes_room_for_others() {
+    const WINDOW: Duration = Duration::from_secs(300);
+    let server = RawServer::start(json("200 OK", FINE)).await;
+    let clock = crate::support::exact_clock();
+    let builder = server.builder().clock(clock.clone());
+    let client = builder.rate_limit(RateLimit::new(2, WINDOW)).build();
+    let tokens = client.unwrap().account(ACCOUNT).unwrap().service_tokens();
+    let mut calls = [pin!(tokens.get(TOKEN)), pin!(tokens.get(TOKEN))];
+    while server.requests().len() < calls.len() {
+        for call in &mut calls {
+            assert!(call.as_mut().now_or_never().is_none());
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    clock.advance(WINDOW);
+    // The answers arrive, although nobody polls the two calls. The deadline is 3 minutes.
+    let mut looks = 0;
+    let other = loop {
+        match tokens.get(TOKEN).await {
+            Err(error) if error.kind() == ErrorKind::Throttled && looks < 1000 => looks += 1,
+            other => break other,
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    };
+    assert!(other.is_ok(), "{other:?}");
 }
 
 #[tokio::test]

@@ -64,11 +64,11 @@ fn answer(status: StatusCode, fields: &[(&'static str, &str)]) -> Answer {
     Answer::new(status, headers, Bytes::new(), DateTime::UNIX_EPOCH)
 }
 
-async fn enter<'a>(
-    limiter: &'a RateLimiter,
+async fn enter(
+    limiter: &Arc<RateLimiter>,
     clock: &dyn Clock,
     patience: Duration,
-) -> Result<Permit<'a>, Duration> {
+) -> Result<Permit, Duration> {
     limiter.enter(clock, patience, |_| ()).await
 }
 
@@ -168,7 +168,7 @@ async fn a_longer_lock_out_ends_a_wait_that_would_pass_its_deadline() {
     // The API locks everyone out while the two are in the line.
     let locked = answer(StatusCode::TOO_MANY_REQUESTS, &[("retry-after", "2000")]);
     let permit = Permit {
-        limiter: &limiter,
+        limiter: Arc::clone(&limiter),
         own_epoch: 0,
         api_epoch: 0,
     };
@@ -386,7 +386,7 @@ async fn the_room_of_an_unsent_request_goes_to_a_waiter() {
 
 #[tokio::test]
 async fn without_a_limit_no_call_waits() {
-    let limiter = RateLimiter::new(&RateLimit::none());
+    let limiter = Arc::new(RateLimiter::new(&RateLimit::none()));
     for _ in 0..10_000 {
         assert!(
             enter(&limiter, &HandClock::new(), Duration::ZERO)
