@@ -150,12 +150,29 @@ fn an_id_of_no_token() {
 }
 
 #[test]
-fn a_secret_for_an_id_is_not_repeated() {
+fn a_secret_for_a_token_is_neither_repeated_nor_sent() {
+    let world = World::new();
     let secret = "cfast_aB3dE5gH7jK9mN1pQ3sT5vW7yZ9bC1eF3hI5kL7n12ab34cd";
-    for arguments in [["show", secret], ["refresh", secret], ["enable", secret]] {
-        let ran = simulated(&arguments);
+    for arguments in [
+        &["show", secret][..],
+        &["refresh", secret],
+        &["enable", secret],
+        &["list", secret],
+        &["list", "--name", secret],
+        &["list", "--search", secret],
+        &["report", secret],
+        &["renew", "--only", secret],
+        &["renew", "--except", secret],
+        &["renew", "--watch", "--only", secret],
+    ] {
+        let ran = world.run(&[arguments, &["-v"]].concat());
         assert!(!ran.shown().contains(secret), "{}", ran.shown());
-        assert_eq!(ran.code, Some(2));
+        assert_eq!(ran.code, Some(2), "{}", ran.shown());
+    }
+    // The simulator masks secrets in its log.
+    for request in world.simulator.requests() {
+        let query = request.query.unwrap_or_default();
+        assert!(!query.contains("name=") && !query.contains("search="));
     }
 }
 
@@ -247,6 +264,10 @@ fn a_mistyped_command_line_gets_advice_that_makes_sense() {
             "tip: `completions` has no use for `--account`",
         ),
         ("man -o json", "tip: `man` has no use for `-o`"),
+        (
+            "journal list --account x",
+            "tip: `journal list` has no use for `--account`",
+        ),
         (
             "--account x completions bash",
             "error: `completions` has no use for `--account`",

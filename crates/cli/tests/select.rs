@@ -342,3 +342,17 @@ fn a_renewal_takes_client_ids_too() {
     let ran = world.run(&["renew", "--except", CLIENT_ID, "-o", "json"]);
     assert!(ran.stdout.contains("\"excluded\""), "{}", ran.shown());
 }
+
+#[test]
+fn a_name_of_hex_digits_is_a_name_and_an_id_needs_no_hyphens() {
+    const DIGEST: &str = "0123456789abcdef0123456789abcdef";
+    let named = SeedToken::new(DIGEST).id(ETL);
+    let world = World::with(Simulator::builder().token(known_token()).token(named));
+    for (token, id) in [(DIGEST, ETL), (&ID.replace('-', ""), ID)] {
+        for command in ["show", "refresh", "disable"] {
+            let ran = world.run(&[command, token]);
+            assert_eq!(ran.code, Some(0), "{command}: {}", ran.shown());
+            assert!(ran.stdout.contains(id), "{command}: {}", ran.shown());
+        }
+    }
+}

@@ -113,7 +113,7 @@ fn about_option(definition: &Command, command: &Command, option: &str) -> Option
             .is_some_and(|short| option == format!("-{short}"))
     });
     if is_common {
-        return Some(no_use(command.get_name(), option));
+        return Some(no_use(full_name(command), option));
     }
     let name = option.strip_prefix("--")?;
     let has = |command: &Command, long: &str| {
@@ -144,6 +144,12 @@ fn about_option(definition: &Command, command: &Command, option: &str) -> Option
             Some(format!("`{option}` is an option of {others} and {last}"))
         }
     }
+}
+
+/// Returns the name of a command with those of the commands above it, such as `journal list`.
+fn full_name(command: &Command) -> &str {
+    let with_program = command.get_bin_name().and_then(|name| name.split_once(' '));
+    with_program.map_or(command.get_name(), |(_, name)| name)
 }
 
 fn no_use(command: &str, option: &str) -> String {

@@ -26,6 +26,9 @@ pub(crate) async fn list(
     output: &Output,
     arguments: &List,
 ) -> Result<Exit, Failure> {
+    for asked in arguments.name.iter().chain(&arguments.search) {
+        select::require_no_secret(asked)?;
+    }
     let mut list = connection.tokens.list();
     if let Some(name) = &arguments.name {
         list = list.name(name);

@@ -31,7 +31,7 @@ pub(crate) async fn renew(
         return Err(Failure::usage(what).next("use one of them"));
     }
     let mut shown = Ok(());
-    let policy = policy(arguments);
+    let policy = policy(arguments)?;
     let mut tokens = Vec::new();
     let mut renewal = connection.tokens.renew(&policy);
     let mut finished = None;
@@ -291,7 +291,15 @@ fn some_of(names: &[&str]) -> String {
 }
 
 /// Returns the policy of the arguments.
-pub(crate) fn policy(arguments: &Renew) -> RenewalPolicy {
+/// Returns the policy that the arguments describe.
+///
+/// # Errors
+///
+/// If a secret stands in the place of a token.
+pub(crate) fn policy(arguments: &Renew) -> Result<RenewalPolicy, Failure> {
+    for asked in arguments.only.iter().chain(&arguments.except) {
+        select::require_no_secret(asked)?;
+    }
     let mut policy = RenewalPolicy::new()
         .window(arguments.window.within)
         .by(match arguments.by {
@@ -308,5 +316,5 @@ pub(crate) fn policy(arguments: &Renew) -> RenewalPolicy {
     if let Some(shard) = arguments.shard {
         policy = policy.shard(shard);
     }
-    policy
+    Ok(policy)
 }

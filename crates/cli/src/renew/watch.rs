@@ -41,7 +41,7 @@ pub(crate) async fn watch(
         );
     }
     let tokens = &connection.tokens;
-    let policy = once::policy(arguments);
+    let policy = once::policy(arguments)?;
     let window = arguments.window.within;
     let monitor = Monitor::new(tokens.account_id(), &policy, window, calls);
     let serving = serve(&monitor, output, arguments.listen).await?;
