@@ -1,5 +1,5 @@
-//! How far a renewal has come, the requests, and what calls wait for, on standard error: a
-//! bar on a terminal, plain lines elsewhere.
+//! How far a renewal has come, as a bar on a terminal; and the requests and what calls wait
+//! for, in lines. All of it on standard error.
 
 use std::error::Error as StdError;
 use std::io::{self, IsTerminal as _};
@@ -19,7 +19,6 @@ const RENEWING: &str = "[{bar:30}] {pos}/{len} {wide_msg}";
 /// Tells of a renewal while it goes on.
 pub(crate) enum Progress {
     Silent,
-    Lines,
     Bar {
         bar: ProgressBar,
         listed: u64,
@@ -31,11 +30,8 @@ impl Progress {
     /// The bar, if there is one, shows the waits as well. With the lines of -v, it would
     /// be drawn over them.
     pub(crate) fn new(quiet: bool, verbose: bool, log: &CallLog) -> Self {
-        if quiet {
+        if quiet || verbose || !io::stderr().is_terminal() {
             return Self::Silent;
-        }
-        if verbose || !io::stderr().is_terminal() {
-            return Self::Lines;
         }
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
         bar.set_style(style(LISTING));
@@ -51,7 +47,6 @@ impl Progress {
     /// Notes what has happened.
     pub(crate) fn note(&mut self, event: &RenewalEvent) {
         match (self, event) {
-            (Self::Lines, RenewalEvent::Settled(token)) => output::progress(&words(token)),
             (Self::Bar { bar, listed, due }, RenewalEvent::Decided { decision, .. }) => {
                 *listed += 1;
                 *due += u64::from(matches!(decision, Decision::Renew(_)));

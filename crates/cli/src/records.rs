@@ -10,7 +10,7 @@ use serde::{Serialize, Serializer};
 
 use crate::commands::select::Chosen;
 use crate::failure::with_causes;
-use crate::output::{Cell, Record};
+use crate::output::{self, Cell, Record};
 use crate::time;
 
 /// A token as it stands.
@@ -28,6 +28,8 @@ pub(crate) struct TokenRecord {
     pub(crate) updated_at: Option<DateTime<Utc>>,
     #[serde(skip)]
     pub(crate) never_expires: bool,
+    #[serde(skip)]
+    pub(crate) has_readable_duration: bool,
 }
 
 /// The state of a token. The tables, JSON, the page and the metrics all use these words,
@@ -145,6 +147,7 @@ impl TokenRecord {
             created_at: token.created_at,
             updated_at: token.updated_at,
             never_expires: token.never_expires(),
+            has_readable_duration: token.duration.as_ref().is_none_or(|d| d.is_readable()),
         }
     }
 
@@ -155,6 +158,17 @@ impl TokenRecord {
     pub(crate) fn last_seen_cell(&self, now: DateTime<Utc>) -> Cell {
         let last_seen = self.last_seen_at.map(|at| time::distance(at - now));
         Cell::plain(last_seen.unwrap_or_else(|| "never".to_owned()))
+    }
+
+    /// The duration, which says why `renew --by duration` can't renew the token.
+    fn duration_cell(&self) -> Cell {
+        match &self.duration {
+            Some(text) if !self.has_readable_duration => Cell::warning(format!(
+                "{} (not a duration such as 8760h)",
+                output::bounded(text)
+            )),
+            duration => Cell::maybe(duration.clone()),
+        }
     }
 
     /// All there is to know, a field a line.
@@ -176,7 +190,7 @@ impl TokenRecord {
                     false => at(self.expires_at),
                 },
             ),
-            ("Duration", Cell::maybe(self.duration.clone())),
+            ("Duration", self.duration_cell()),
             ("Last seen", at(self.last_seen_at)),
             ("Created", at(self.created_at)),
             ("Updated", at(self.updated_at)),
@@ -310,11 +324,16 @@ impl Record for ChangeRecord {
             outcome if self.is_news() => Cell::bad(outcome),
             outcome => Cell::good(outcome),
         };
+        let expiry = match self.outcome {
+            // A deleted token has no expiry any more.
+            "deleted" => Cell::plain(""),
+            _ => expiry_cell(self.expires_at, self.never_expires, now),
+        };
         vec![
             Cell::name(self.name.as_deref()),
             Cell::id(self.id.as_deref()),
             outcome,
-            expiry_cell(self.expires_at, self.never_expires, now),
+            expiry,
         ]
     }
 

@@ -33,27 +33,35 @@ pub(crate) fn date(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
 pub(crate) fn distance(from_now: TimeDelta) -> String {
     let length = from_now.abs();
     let seconds = length.num_seconds();
+    // Each unit begins where the one before would round up to it.
     let (unit, unit_seconds) = match seconds {
         ..60 if from_now < TimeDelta::zero() => return "just now".to_owned(),
         ..1 => return "now".to_owned(),
         1..60 => ("second", 1),
-        60..7_200 => ("minute", 60),
-        7_200..172_800 => ("hour", 3_600),
-        172_800..63_072_000 => ("day", 86_400),
+        60..3_570 => ("minute", 60),
+        3_570..171_000 => ("hour", 3_600),
+        171_000..63_028_800 => ("day", 86_400),
         _ => ("year", 31_536_000),
     };
-    let count = (seconds + unit_seconds / 2) / unit_seconds;
-    let plural = if count == 1 { "" } else { "s" };
+    let words = counted((seconds + unit_seconds / 2) / unit_seconds, unit);
     match from_now < TimeDelta::zero() {
-        true => format!("{count} {unit}{plural} ago"),
-        false => format!("in {count} {unit}{plural}"),
+        true => format!("{words} ago"),
+        false => format!("in {words}"),
     }
 }
 
-/// How long something takes, in the unit that matters: `30 days`.
+fn counted(count: i64, unit: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {unit}{plural}")
+}
+
+/// How long something takes, in the largest unit that is exact: `30 days`, `90 minutes`.
 pub(crate) fn length(span: Duration) -> String {
-    let span = TimeDelta::from_std(span).unwrap_or(TimeDelta::MAX);
-    distance(span).trim_start_matches("in ").to_owned()
+    let seconds = i64::try_from(span.as_secs()).unwrap_or(i64::MAX);
+    let units = [("day", 86_400), ("hour", 3_600), ("minute", 60)];
+    let exact = units.into_iter().find(|(_, unit)| seconds % unit == 0);
+    let (unit, unit_seconds) = exact.unwrap_or(("second", 1));
+    counted(seconds / unit_seconds, unit)
 }
 
 /// How far this machine's clock is off, in words.
@@ -240,9 +248,13 @@ mod tests {
             (TimeDelta::milliseconds(-1), "just now"),
             (TimeDelta::seconds(-59), "just now"),
             (minutes(1), "in 1 minute"),
-            (minutes(-119), "119 minutes ago"),
+            (TimeDelta::seconds(3_569), "in 59 minutes"),
+            (TimeDelta::seconds(3_570), "in 1 hour"),
+            (minutes(-60), "1 hour ago"),
+            (minutes(-119), "2 hours ago"),
             (minutes(120), "in 2 hours"),
             (TimeDelta::hours(47), "in 47 hours"),
+            (TimeDelta::minutes(47 * 60 + 30), "in 2 days"),
             (
                 TimeDelta::days(21) - TimeDelta::milliseconds(5),
                 "in 21 days",
@@ -252,6 +264,21 @@ mod tests {
             (TimeDelta::days(1460), "in 4 years"),
         ] {
             assert_eq!(distance(from_now), words);
+        }
+    }
+
+    #[test]
+    fn a_length_is_exact() {
+        for (text, words) in [
+            ("1h", "1 hour"),
+            ("90m", "90 minutes"),
+            ("36h", "36 hours"),
+            ("1d", "1 day"),
+            ("30d", "30 days"),
+            ("52w", "364 days"),
+            ("61s", "61 seconds"),
+        ] {
+            assert_eq!(length(span(text).unwrap()), words);
         }
     }
 

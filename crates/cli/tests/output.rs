@@ -30,6 +30,10 @@ fn tables() {
         simulated(&["renew", "--dry-run"]).shown()
     );
     assert_shown!("report-table", simulated(&["report"]).shown());
+    assert_shown!(
+        "show-unreadable-duration",
+        simulated(&["show", "Data warehouse import"]).shown()
+    );
     assert_shown!("verify-table", simulated(&["verify"]).shown());
     assert_shown!(
         "delete-table",

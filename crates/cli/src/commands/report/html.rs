@@ -12,7 +12,7 @@ use crate::serve::page;
 /// Checks that standard output is not to take both the page and JSON.
 pub(super) fn check(file: &Path, output: &Output) -> Result<(), Failure> {
     if is_stdout(file) && !output.is_table() {
-        let what = "--html - and --output json would both write to standard output";
+        let what = "--html - would write the page among the JSON on standard output";
         return Err(Failure::usage(what).next("write the page to a file: --html FILE"));
     }
     Ok(())
