@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 COMMANDS = (
-    "list report show renew refresh rotate create update enable disable delete verify "
+    "list report show renew refresh rotate create update enable disable delete doctor verify "
     "journal simulate completions man help"
 )
 SINKS = "file: env-file: command: github-env stdout"
