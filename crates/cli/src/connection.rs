@@ -226,6 +226,10 @@ fn unusable(error: &Error) -> Failure {
     let failure = Failure::from(error);
     let text = error.to_string();
     let has_none = ![API_TOKEN, API_KEY, EMAIL].into_iter().any(is_set);
+    let failure = match text.starts_with("the environment has no credentials") {
+        true => Failure::new(Exit::Credentials, "no API token given"),
+        false => failure,
+    };
     let is_account = text.starts_with("CLOUDFLARE_ACCOUNT_ID ");
     match error.kind() {
         kind if kind == ErrorKind::InvalidId || is_account => {
@@ -241,8 +245,9 @@ fn unusable(error: &Error) -> Failure {
              export CLOUDFLARE_API_TOKEN=\"$CF_API_TOKEN\"",
         ),
         ErrorKind::Credentials if has_none => failure.next(
-            "set CLOUDFLARE_API_TOKEN to an API token, or use --api-token-file with a file that \
-             holds only the API token; to try the command without one, add --simulate",
+            "set CLOUDFLARE_API_TOKEN to an API token, or give a file that holds only the API token \
+             with --api-token-file or CLOUDFLARE_API_TOKEN_FILE; to try the command without one, add \
+             --simulate",
         ),
         _ => failure,
     }

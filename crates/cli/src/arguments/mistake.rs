@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
-use clap::{ArgMatches, Command, Error};
+use clap::{Arg, ArgMatches, Command, Error};
 
 use super::NAME;
 
@@ -58,7 +58,10 @@ pub(super) fn explained(mut error: Error, definition: &Command, line: &[OsString
     error
 }
 
-/// Refuses a common option before a command that would ignore it.
+/// The options that say where a real account and its secrets are.
+const OF_REAL_ACCOUNT: [&str; 2] = ["api_token_file", "journal"];
+
+/// Refuses a common option before a command that would ignore it, and with `--simulate`.
 pub(super) fn refuse_ignored(definition: &mut Command, matches: &ArgMatches) -> Result<(), Error> {
     let Some((name, _)) = matches.subcommand() else {
         return Ok(());
@@ -66,18 +69,31 @@ pub(super) fn refuse_ignored(definition: &mut Command, matches: &ArgMatches) -> 
     let Some(command) = definition.find_subcommand(name) else {
         return Ok(());
     };
-    let ignored = definition.get_arguments().find(|option| {
+    let is_simulated = matches.get_flag("simulate");
+    let ignored = definition.get_arguments().find_map(|option| {
+        if !is_typed(matches, option) {
+            return None;
+        }
         let id = option.get_id();
         let is_taken = command.get_arguments().any(|taken| taken.get_id() == id);
-        !is_taken && matches.value_source(id.as_str()) == Some(ValueSource::CommandLine)
+        let is_of_real = OF_REAL_ACCOUNT.contains(&id.as_str());
+        let by = match is_taken {
+            true if is_simulated && is_of_real => "--simulate",
+            true => return None,
+            false => name,
+        };
+        Some(no_use(by, &format!("--{}", option.get_long()?)))
     });
-    match ignored.and_then(|option| option.get_long()) {
+    match ignored {
         None => Ok(()),
-        Some(long) => {
-            let message = no_use(name, &format!("--{long}"));
-            Err(definition.error(ErrorKind::ArgumentConflict, message))
-        }
+        Some(message) => Err(definition.error(ErrorKind::ArgumentConflict, message)),
     }
+}
+
+/// Whether an option is on the command line, and not only in the environment.
+fn is_typed(matches: &ArgMatches, option: &Arg) -> bool {
+    let source = matches.value_source(option.get_id().as_str());
+    source == Some(ValueSource::CommandLine)
 }
 
 /// Returns the error about a command that does not exist.

@@ -187,6 +187,22 @@ fn a_command_refuses_the_options_that_it_would_ignore() {
 }
 
 #[test]
+fn a_simulated_account_refuses_the_options_of_a_real_one() {
+    for option in [&["--api-token-file", "f"][..], &["--journal", "j"]] {
+        for line in [
+            [&["--simulate", "list"], option].concat(),
+            [option, &["list", "--simulate"]].concat(),
+        ] {
+            let error = parse([&[NAME], &line[..]].concat()).unwrap_err();
+            let message = format!("`--simulate` has no use for `{}`", option[0]);
+            assert!(error.to_string().contains(&message), "{line:?}: {error}");
+        }
+    }
+    let line = [NAME, "list", "--simulate", "--account", "a"];
+    assert!(parse(line).is_ok());
+}
+
+#[test]
 fn a_common_option_counts_before_and_after_the_command() {
     for line in [
         [

@@ -18,6 +18,10 @@ use crate::risk;
 const MAX_NAMED: usize = 10;
 
 #[derive(Args, Debug)]
+#[command(after_long_help = "\
+Examples:
+  cf-service-tokens delete grafana
+  cf-service-tokens delete --yes grafana deploy")]
 pub(crate) struct Delete {
     #[command(flatten)]
     pub(crate) tokens: Tokens,

@@ -9,6 +9,11 @@ use crate::output::{self, Output};
 use crate::records::TokenRecord;
 
 #[derive(Args, Debug)]
+#[command(after_long_help = "\
+Examples:
+  cf-service-tokens list
+  cf-service-tokens list --search deploy
+  cf-service-tokens list -o json | jq -r '.[] | select(.state == \"expired\").name'")]
 pub(crate) struct List {
     /// Only these tokens: their names, ids, beginnings of ids, or client ids
     #[arg(value_name = "TOKEN")]

@@ -20,6 +20,11 @@ use crate::serve::page;
 use crate::time;
 
 #[derive(Args, Debug)]
+#[command(after_long_help = "\
+Examples:
+  cf-service-tokens report --within 14d
+  cf-service-tokens report --html /var/www/tokens.html
+  cf-service-tokens report --check --quiet")]
 pub(crate) struct Report {
     /// Only these tokens: their names, ids, beginnings of ids, or client ids
     #[arg(value_name = "TOKEN")]

@@ -19,6 +19,10 @@ use crate::time::{self, When};
 
 #[derive(Args, Debug)]
 #[command(group = clap::ArgGroup::new("change").required(true).multiple(true))]
+#[command(after_long_help = "\
+Examples:
+  cf-service-tokens update grafana --duration 90d
+  cf-service-tokens update grafana --old-secret-until 0s")]
 pub(crate) struct Update {
     /// The token's name, id or client id
     pub(crate) token: String,
