@@ -2,11 +2,13 @@
 //! answers state the limit. All waits are on a virtual clock.
 
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::support::{ACCOUNT, LATEST, RawServer, TOKEN};
 use cf_service_tokens::{
-    Client, ClientBuilder, Clock, Credentials, ErrorKind, ManualClock, RateLimit, Retry,
+    Client, ClientBuilder, Clock, Credentials, ErrorKind, Event, ManualClock, RateLimit, Retry,
     ServiceTokens,
 };
 use cf_service_tokens_simulator::{SeedToken, Simulator};
@@ -16,23 +18,29 @@ use futures_util::future::join_all;
 const CALLERS: usize = 64;
 const CALLS_OF_EACH: usize = 20;
 
-/// A clock that takes some real time for each sleep. Otherwise minutes would pass while a
-/// request is in flight, and the API would count it in a later window than the client does.
-struct PacedClock(ManualClock);
+/// A clock that no sleep moves while a request is in flight. Otherwise minutes would pass
+/// meanwhile, and the API would count the request in a later window than the client does.
+struct PacedClock {
+    clock: ManualClock,
+    in_flight: Arc<AtomicUsize>,
+}
 
 impl Clock for PacedClock {
     fn now(&self) -> DateTime<Utc> {
-        self.0.now()
+        self.clock.now()
     }
 
     fn elapsed(&self) -> Duration {
-        self.0.elapsed()
+        self.clock.elapsed()
     }
 
     fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        let sleep = self.0.sleep(duration);
+        let sleep = self.clock.sleep(duration);
+        let in_flight = Arc::clone(&self.in_flight);
         Box::pin(async move {
-            tokio::time::sleep(Duration::from_millis(3)).await;
+            while in_flight.load(Ordering::Relaxed) > 0 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
             sleep.await;
         })
     }
@@ -50,11 +58,22 @@ async fn refresh_by_many(quota: u32, used_by_others: u32) -> Vec<u16> {
         .await
         .unwrap();
     simulator.spend(used_by_others);
+    let in_flight = Arc::new(AtomicUsize::new(0));
     let client = Client::builder()
         .api_token(simulator.api_token())
         .base_url(simulator.base_url())
         .retry(Retry::default().seed(1))
-        .clock(PacedClock(clock))
+        .clock(PacedClock {
+            clock,
+            in_flight: Arc::clone(&in_flight),
+        })
+        .on_event(move |event| {
+            match event {
+                Event::AttemptStarted { .. } => in_flight.fetch_add(1, Ordering::Relaxed),
+                Event::AttemptEnded { .. } => in_flight.fetch_sub(1, Ordering::Relaxed),
+                _ => 0,
+            };
+        })
         // Waiters compete, so one of them may wait as long as all calls take together.
         .deadline(Duration::from_secs(3600))
         .build();
