@@ -90,8 +90,6 @@ reasons! {
         Excluded: "excluded", "is excluded by name or id";
         /// The policy names other tokens.
         NotSelected: "not_selected", "is not named by the policy";
-        /// The token belongs to another shard.
-        OtherShard: "other_shard", "belongs to another shard";
     }
 }
 
@@ -120,7 +118,6 @@ impl RenewalPolicy {
     /// | is named by `except` | [`Skip(Excluded)`](SkipReason::Excluded) |
     /// | is not named by `only`, and there is one | [`Skip(NotSelected)`](SkipReason::NotSelected) |
     /// | has no valid id | [`Unable(NoId)`](UnableReason::NoId) |
-    /// | belongs to another shard | [`Skip(OtherShard)`](SkipReason::OtherShard) |
     /// | is disabled, and `include_disabled` is off | [`Skip(Disabled)`](SkipReason::Disabled) |
     /// | lasts forever | [`Skip(NeverExpires)`](SkipReason::NeverExpires) |
     /// | has no `expires_at` | [`Unable(NoExpiry)`](UnableReason::NoExpiry) |
@@ -167,15 +164,9 @@ impl RenewalPolicy {
         {
             return Decision::Skip(SkipReason::NotSelected);
         }
-        let id = token
-            .id
-            .as_deref()
-            .filter(|id| crate::ServiceTokenId::new(id).is_ok());
-        let Some(id) = id else {
+        let id = token.id.as_deref();
+        if id.is_none_or(|id| crate::ServiceTokenId::new(id).is_err()) {
             return Decision::Unable(UnableReason::NoId);
-        };
-        if self.shard.is_some_and(|shard| !shard.holds(id)) {
-            return Decision::Skip(SkipReason::OtherShard);
         }
         if token.enabled == Some(false) && !self.include_disabled {
             return Decision::Skip(SkipReason::Disabled);

@@ -6,7 +6,6 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::duration::{DurationRangeError, GoDuration, saturated};
 use crate::generated::types::ServiceToken;
-use crate::renewal::shard::Shard;
 
 /// How long a token is valid after a refresh.
 const A_YEAR: TimeDelta = TimeDelta::hours(8760);
@@ -36,7 +35,6 @@ pub struct RenewalPolicy {
     /// Names and ids; `None` for all tokens.
     pub(super) only: Option<BTreeSet<String>>,
     pub(super) except: BTreeSet<String>,
-    pub(super) shard: Option<Shard>,
     pub(super) dry_run: bool,
     pub(super) concurrency: usize,
 }
@@ -63,7 +61,6 @@ impl Default for RenewalPolicy {
             include_disabled: false,
             only: None,
             except: BTreeSet::new(),
-            shard: None,
             dry_run: false,
             concurrency: 8,
         }
@@ -183,19 +180,6 @@ impl RenewalPolicy {
     /// ```
     pub fn except<T: Into<String>>(mut self, names_and_ids: impl IntoIterator<Item = T>) -> Self {
         self.except = names_and_ids.into_iter().map(Into::into).collect();
-        self
-    }
-
-    /// Renews only the tokens of one shard.
-    ///
-    /// ```
-    /// # use cf_service_tokens::renewal::{RenewalPolicy, Shard};
-    /// // The first of four programs that share the work.
-    /// let policy = RenewalPolicy::new().shard(Shard::new(0, 4)?);
-    /// # Ok::<(), cf_service_tokens::Error>(())
-    /// ```
-    pub fn shard(mut self, shard: Shard) -> Self {
-        self.shard = Some(shard);
         self
     }
 

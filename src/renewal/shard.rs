@@ -1,12 +1,14 @@
-//! A part of an account's tokens, for one of several programs.
+//! A share of many accounts, for one of several programs.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::error::Error;
 
-/// A share of an account's tokens, chosen by their ids, so that several programs, each with
-/// its own API token, divide the work.
+/// A share of many accounts, chosen by their ids, so that several programs divide the work.
+///
+/// Programs with the same API token share its rate limit, so give each program an API token
+/// of its own.
 ///
 /// ```
 /// use cf_service_tokens::renewal::Shard;
@@ -15,7 +17,7 @@ use crate::error::Error;
 /// assert_eq!(shard, Shard::new(0, 4)?);
 /// assert!(Shard::new(4, 4).is_err(), "shards count from 0");
 ///
-/// let id = "f174e90a-fafe-4643-bbbc-4a0ed4fc8415";
+/// let id = "023e105f4ecef8ad9ca31a8372d0c353";
 /// let shards = (0..4).map(|index| Shard::new(index, 4));
 /// let holders = shards.filter(|shard| shard.as_ref().is_ok_and(|shard| shard.holds(id)));
 /// assert_eq!(holders.count(), 1);
@@ -45,7 +47,7 @@ impl Shard {
         Ok(Self { index, count })
     }
 
-    /// Returns whether the token with this id belongs to the shard. Each id belongs to
+    /// Returns whether the account with this id belongs to the shard. Each id belongs to
     /// exactly one shard, and to the same one in every version of this crate.
     ///
     /// See the example of [`Shard`].

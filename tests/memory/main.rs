@@ -13,4 +13,6 @@ mod support;
 mod bodies;
 mod durations;
 #[cfg(target_os = "linux")]
+mod fleet;
+#[cfg(target_os = "linux")]
 mod passes;

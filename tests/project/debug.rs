@@ -198,10 +198,7 @@ async fn every_public_type() {
     shown.add("ResultInfo", page.result_info.as_ref().unwrap());
     shown.add("ServiceTokenPage", &page);
 
-    let policy = RenewalPolicy::new()
-        .by(RenewBy::Duration)
-        .shard(Shard::new(0, 4).unwrap())
-        .dry_run(true);
+    let policy = RenewalPolicy::new().by(RenewBy::Duration).dry_run(true);
     shown.add("RenewalPolicy", &policy);
     shown.add("RenewBy", &RenewBy::Refresh);
     shown.add("Shard", &Shard::new(0, 4).unwrap());

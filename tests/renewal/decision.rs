@@ -205,12 +205,12 @@ fn shards_that_do_not_exist() {
 }
 
 #[test]
-fn the_shard_of_a_token_never_changes() {
-    for (count, index) in [(3, 1), (7, 0), (1000, 141)] {
+fn the_shard_of_an_account_never_changes() {
+    for (count, index) in [(3, 1), (7, 3), (1000, 405)] {
         for other in 0..count {
             let shard = Shard::new(other, count).unwrap();
             assert_eq!(
-                shard.holds(crate::support::TOKEN),
+                shard.holds(crate::support::ACCOUNT),
                 other == index,
                 "{shard}"
             );

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
 use crate::support::{LATEST, LateClock, RawServer, Reply};
-use cf_service_tokens::renewal::{RenewBy, RenewalEvent, RenewalPolicy, RenewalReport, Shard};
+use cf_service_tokens::renewal::{RenewBy, RenewalEvent, RenewalPolicy, RenewalReport};
 use cf_service_tokens::{Client, ClientBuilder, Clock, Retry, ServiceTokens};
 use cf_service_tokens_simulator::{
     Fault, Injection, Operation, SeedToken, Simulator, SimulatorBuilder, TokenField,
@@ -265,26 +265,6 @@ async fn renewal_by_duration_uses_the_duration_of_each_token() {
         .map(|token| token.duration)
         .collect();
     assert_eq!(durations, ["17520h", "240h", "240h", "1 year", "1 year"]);
-}
-
-#[tokio::test]
-async fn every_token_belongs_to_one_shard() {
-    let clock = crate::support::clock();
-    let (simulator, tokens) = simulated(&clock, |builder| {
-        (0..40).fold(builder, |builder, n| {
-            builder.token(in_days(&format!("token {n}"), 3))
-        })
-    })
-    .await;
-    let mut renewed = 0;
-    for index in 0..3 {
-        let policy = RenewalPolicy::new().shard(Shard::new(index, 3).unwrap());
-        let report = tokens.renew(&policy).await;
-        assert!(report.tokens.len() > 5, "{report}");
-        renewed += report.tokens.len();
-    }
-    assert_eq!(renewed, 40);
-    assert_eq!(count(&simulator, Operation::Refresh), 40);
 }
 
 #[tokio::test]

@@ -76,9 +76,9 @@ pub(crate) struct Arguments {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Common options")]
 pub(crate) struct Global {
-    /// The id of the account [env: CLOUDFLARE_ACCOUNT_ID]
-    #[arg(long, value_name = "ID")]
-    pub(crate) account: Option<String>,
+    /// The id of the account; `renew` and `report` take several [env: CLOUDFLARE_ACCOUNT_ID]
+    #[arg(long, value_name = "ID", action = ArgAction::Append)]
+    pub(crate) account: Vec<String>,
     /// A file that holds only the API token, or - for standard input; replaces the
     /// credentials in the environment [env: CLOUDFLARE_API_TOKEN_FILE]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]

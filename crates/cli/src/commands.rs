@@ -25,7 +25,7 @@ use cf_service_tokens::{Event, Retry};
 use clap::Subcommand;
 
 use crate::arguments::{Arguments, Global};
-use crate::connection::Connection;
+use crate::connection::{Api, Connection};
 use crate::failure::{Exit, Failure, Permission};
 use crate::output::Output;
 use crate::progress::{CallLog, Progress};
@@ -127,7 +127,12 @@ async fn on_account(
             calls.note(event);
         }
     };
-    let mut connection = Connection::open(global, retry, needs, on_event).await?;
+    let all_accounts = match &command {
+        AccountCommand::Renew(arguments) => arguments.everywhere.all_accounts,
+        AccountCommand::Report(arguments) => arguments.everywhere.all_accounts,
+        _ => false,
+    };
+    let api = Api::open(global, all_accounts, retry, needs, on_event).await?;
     // These find what an earlier run left by themselves.
     let looks_itself = matches!(
         command,
@@ -136,38 +141,81 @@ async fn on_account(
     if let (Ok(journal), false) = (&journal, looks_itself) {
         recover::tell(journal);
     }
-    let exit = match command {
-        AccountCommand::List(arguments) => list::list(&connection, &output, &arguments).await,
+    match command {
+        AccountCommand::List(arguments) => {
+            let list = async |connection: &_| list::list(connection, &output, &arguments).await;
+            on_one(&api, list).await
+        }
         AccountCommand::Show(arguments) => {
-            show::show(&connection, journal.as_ref().ok(), &output, &arguments).await
+            let journal = journal.as_ref().ok();
+            let show =
+                async |connection: &_| show::show(connection, journal, &output, &arguments).await;
+            on_one(&api, show).await
         }
         AccountCommand::Create(arguments) => {
-            create::create(&connection, &journal?, output, arguments).await
+            let journal = journal?;
+            let create = async |connection: &_| {
+                create::create(connection, &journal, output, arguments).await
+            };
+            on_one(&api, create).await
         }
         AccountCommand::Update(arguments) => {
-            update::update(&connection, journal, &output, arguments).await
+            let update = async |connection: &_| {
+                update::update(connection, journal, &output, arguments).await
+            };
+            on_one(&api, update).await
         }
-        AccountCommand::Enable(tokens) => enable::enable(&connection, &output, &tokens, true).await,
+        AccountCommand::Enable(tokens) => {
+            let enable =
+                async |connection: &_| enable::enable(connection, &output, &tokens, true).await;
+            on_one(&api, enable).await
+        }
         AccountCommand::Disable(tokens) => {
-            enable::enable(&connection, &output, &tokens, false).await
+            let disable =
+                async |connection: &_| enable::enable(connection, &output, &tokens, false).await;
+            on_one(&api, disable).await
         }
-        AccountCommand::Delete(arguments) => delete::delete(&connection, &output, &arguments).await,
-        AccountCommand::Refresh(tokens) => refresh::refresh(&connection, &output, &tokens).await,
+        AccountCommand::Delete(arguments) => {
+            let delete =
+                async |connection: &_| delete::delete(connection, &output, &arguments).await;
+            on_one(&api, delete).await
+        }
+        AccountCommand::Refresh(tokens) => {
+            let refresh =
+                async |connection: &_| refresh::refresh(connection, &output, &tokens).await;
+            on_one(&api, refresh).await
+        }
         AccountCommand::Rotate(arguments) => {
-            rotate::rotate(&connection, &journal?, output, arguments).await
+            let journal = journal?;
+            let rotate = async |connection: &_| {
+                rotate::rotate(connection, &journal, output, arguments).await
+            };
+            on_one(&api, rotate).await
         }
         AccountCommand::Renew(arguments) if arguments.watch => {
-            watch::watch(&mut connection, &output, &arguments, calls).await
+            watch::watch(api, &output, &arguments, calls).await
         }
         AccountCommand::Renew(arguments) => {
             let is_silent = global.quiet || !output.is_table();
             let progress = Progress::new(is_silent, global.verbose > 0, &log);
-            once::renew(&connection, &output, &arguments, progress).await
+            once::renew(&api, &output, &arguments, progress).await
         }
-        AccountCommand::Report(arguments) => report::report(&connection, &output, &arguments).await,
+        AccountCommand::Report(arguments) => report::report(&api, &output, &arguments).await,
         AccountCommand::Doctor(arguments) => {
-            doctor::doctor(&connection, global, journal, &output, &arguments).await
+            let doctor = async |connection: &_| {
+                doctor::doctor(connection, global, journal, &output, &arguments).await
+            };
+            on_one(&api, doctor).await
         }
-    };
+    }
+}
+
+/// Carries out a command that works on one account.
+async fn on_one(
+    api: &Api,
+    run: impl AsyncFnOnce(&Connection) -> Result<Exit, Failure>,
+) -> Result<Exit, Failure> {
+    let connection = api.account()?;
+    let exit = run(&connection).await;
     exit.map_err(|failure| connection.explain(failure))
 }

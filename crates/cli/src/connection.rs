@@ -1,20 +1,23 @@
-//! The account that a command works on: a real one, or a simulated one.
+//! The accounts that a command works on: real ones, or simulated ones.
 
+use std::collections::BTreeSet;
 use std::env;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use cf_service_tokens::{
     Account, Client, ClientBuilder, Credentials, Error, ErrorKind, Event, ListServiceTokens, Retry,
     ServiceToken, ServiceTokens,
 };
-use cf_service_tokens_simulator::Simulator;
+use cf_service_tokens_simulator::{SeedAccount, Simulator};
 use chrono::{TimeDelta, Utc};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::arguments::Global;
 use crate::credential;
 use crate::failure::{Exit, Failure, Permission};
+use crate::output::bounded;
 use crate::time;
 
 const ACCOUNT_ID: &str = "CLOUDFLARE_ACCOUNT_ID";
@@ -23,17 +26,14 @@ const API_TOKEN_FILE: &str = "CLOUDFLARE_API_TOKEN_FILE";
 const API_KEY: &str = "CLOUDFLARE_API_KEY";
 const EMAIL: &str = "CLOUDFLARE_EMAIL";
 
-/// The tokens that a command works on, and the simulator that has them, if any.
-pub(crate) struct Connection {
-    pub(crate) tokens: ServiceTokens,
-    /// The account, for calls about other things than its tokens.
-    pub(crate) account: Account,
-    pub(crate) simulator: Option<Simulator>,
+/// The API, as the command calls it with one set of credentials.
+#[derive(Clone)]
+pub(crate) struct Api {
     client: Client,
+    accounts: Accounts,
+    simulator: Option<Arc<Simulator>>,
     /// The file of the API token, if it comes from one, and the token that it held.
     api_token: Option<(PathBuf, SecretString)>,
-    /// Where the account's id comes from.
-    account_source: &'static str,
     /// The credentials, as a refusal names them.
     credentials: String,
     /// The permission that the command needs.
@@ -42,26 +42,47 @@ pub(crate) struct Connection {
     deadline: Option<Duration>,
 }
 
-impl Connection {
-    /// Returns how long after its start a call may still take effect: two minutes after
-    /// its last attempt, which a proxy may have queued, and at least five minutes. The
-    /// SDK's own deadline is three minutes.
-    pub(crate) fn may_arrive(&self) -> TimeDelta {
-        let deadline = self.deadline.unwrap_or_default();
-        let deadline = TimeDelta::from_std(deadline).unwrap_or(TimeDelta::MAX / 2);
-        (deadline + TimeDelta::minutes(2)).max(TimeDelta::minutes(5))
-    }
+/// Whose tokens a command works on.
+#[derive(Clone)]
+enum Accounts {
+    /// Those of `--account`, one or more.
+    Named(Vec<String>),
+    /// The one of the environment, or of the simulator.
+    Default,
+    /// All those that the credentials see.
+    All,
+}
 
+/// The tokens of one account, and the simulator that has them, if any. Clones are the
+/// same account.
+#[derive(Clone)]
+pub(crate) struct Connection {
+    pub(crate) tokens: ServiceTokens,
+    /// The account, for calls about other things than its tokens.
+    pub(crate) account: Account,
+    pub(crate) simulator: Option<Arc<Simulator>>,
+    /// The name of the account, if it is known.
+    name: Option<String>,
+    /// Where the account's id comes from.
+    account_source: &'static str,
+    credentials: String,
+    needs: Permission,
+    deadline: Option<Duration>,
+}
+
+impl Api {
     /// Sets up a client from the arguments and the environment, which calls `on_event`.
     /// Sends nothing.
     pub(crate) async fn open(
         global: &Global,
+        all_accounts: bool,
         retry: Retry,
         needs: Permission,
         on_event: impl Fn(&Event<'_>) + Send + Sync + 'static,
     ) -> Result<Self, Failure> {
+        let accounts = Accounts::asked(global, all_accounts)?;
         if global.simulate {
-            return Self::simulated(global, needs, on_event).await;
+            return Self::simulated(accounts, global.deadline, needs, on_event).await;
         }
         let mut builder = ClientBuilder::from_env().retry(retry).on_event(on_event);
         if let Some(deadline) = global.deadline {
@@ -80,20 +101,16 @@ impl Connection {
             }
             None => credentials_in_environment()?,
         };
-        if let Some(account) = &global.account {
-            builder = builder.account_id(account);
+        // The variable holds one account, which the options replace.
+        if let Accounts::Named(ids) = &accounts
+            && let Some(id) = ids.first()
+        {
+            builder = builder.account_id(id);
         }
-        let client = builder.build().map_err(|error| unusable(&error))?;
-        let account = account(&client)?;
         Ok(Self {
-            tokens: account.service_tokens(),
-            account,
+            client: builder.build().map_err(|error| unusable(&error))?,
+            accounts,
             simulator: None,
-            client,
-            account_source: match global.account {
-                Some(_) => "--account",
-                None => ACCOUNT_ID,
-            },
             api_token: from_file,
             credentials,
             needs,
@@ -101,8 +118,159 @@ impl Connection {
         })
     }
 
+    /// Starts a simulator whose accounts have the ids that were asked for.
+    async fn simulated(
+        accounts: Accounts,
+        deadline: Option<Duration>,
+        needs: Permission,
+        on_event: impl Fn(&Event<'_>) + Send + Sync + 'static,
+    ) -> Result<Self, Failure> {
+        let mut builder = Simulator::builder().believable_account();
+        if let Accounts::Named(ids) = &accounts
+            && let Some((first, others)) = ids.split_first()
+        {
+            builder = builder.account_id(first);
+            for id in others {
+                builder = builder.account(SeedAccount::new(id));
+            }
+        }
+        let simulator = builder
+            .start()
+            .await
+            .map_err(|error| Failure::usage("could not simulate an account").because(error))?;
+        let builder = Client::builder()
+            .base_url(simulator.base_url())
+            .api_token(simulator.api_token())
+            .account_id(simulator.account_id())
+            .on_event(on_event);
+        let builder = match deadline {
+            Some(deadline) => builder.deadline(deadline),
+            None => builder,
+        };
+        Ok(Self {
+            client: builder.build().map_err(|error| unusable(&error))?,
+            accounts,
+            simulator: Some(Arc::new(simulator)),
+            api_token: None,
+            credentials: "the simulator's API token".to_owned(),
+            needs,
+            deadline: None,
+        })
+    }
+
+    /// Returns the account of a command that works on one.
+    pub(crate) fn account(&self) -> Result<Connection, Failure> {
+        if let Accounts::Named(ids) = &self.accounts
+            && let [id] = &ids[..]
+        {
+            return self.named(id);
+        }
+        if let Accounts::Default = &self.accounts {
+            return self.default_account();
+        }
+        let what = "the command works on one account, and there are several";
+        Err(Failure::usage(what).next(
+            "run it once for each --account; `renew` and `report` take several, or --all-accounts",
+        ))
+    }
+
+    /// Returns the accounts of a command that works on one or more. Only the ids of all
+    /// accounts have to be requested.
+    pub(crate) async fn accounts(&self) -> Result<Vec<Connection>, Failure> {
+        match &self.accounts {
+            Accounts::Default => Ok(vec![self.default_account()?]),
+            Accounts::Named(ids) => ids.iter().map(|id| self.named(id)).collect(),
+            Accounts::All => self.all_accounts().await,
+        }
+    }
+
+    /// Whether the command works on all accounts that the credentials see.
+    pub(crate) fn has_all_accounts(&self) -> bool {
+        matches!(self.accounts, Accounts::All)
+    }
+
+    /// Makes the commands that a failure advises work on the same accounts.
+    pub(crate) fn explain(&self, failure: Failure) -> Failure {
+        match self.simulator {
+            Some(_) => failure.of_simulated(),
+            None => failure,
+        }
+    }
+
+    async fn all_accounts(&self) -> Result<Vec<Connection>, Failure> {
+        let mut accounts = Vec::new();
+        let mut listed = self.client.accounts();
+        while let Some(account) = listed.next().await {
+            let account = account.map_err(|error| self.unlisted(&error))?;
+            let id = account.id.unwrap_or_default();
+            let connection = self.client.account(&id).map_err(|error| {
+                let what = format!("the API listed an account with an unusable id {id:?}");
+                Failure::new(Exit::Failed, what).because(error)
+            })?;
+            accounts.push(self.connection(&connection, account.name, "--all-accounts"));
+        }
+        match accounts.is_empty() {
+            false => Ok(accounts),
+            true => Err(
+                Failure::new(Exit::Credentials, "the credentials see no account")
+                    .next("check the accounts that the API token includes, or use --account"),
+            ),
+        }
+    }
+
+    /// Says why the accounts could not be listed.
+    fn unlisted(&self, error: &Error) -> Failure {
+        let failure = Failure::from(error).about("could not list the accounts");
+        let is_refused = failure.exit == Exit::Credentials || error.is_auth();
+        match is_refused || error.status().is_some_and(|status| status == 400) {
+            true => failure.with(&self.credentials).next(
+                "--all-accounts needs the permission \"Account Settings Read\" beside those for \
+                 service tokens; an API token that belongs to an account has no other, so name that \
+                 one with --account",
+            ),
+            false => failure,
+        }
+    }
+
+    /// The account of the environment, or of the simulator.
+    fn default_account(&self) -> Result<Connection, Failure> {
+        let account = self.client.default_account().map_err(|_| no_account())?;
+        let source = match self.simulator {
+            Some(_) => "the simulator",
+            None => ACCOUNT_ID,
+        };
+        Ok(self.connection(&account, None, source))
+    }
+
+    fn named(&self, id: &str) -> Result<Connection, Failure> {
+        let account = self.client.account(id).map_err(|error| unusable(&error))?;
+        let source = match self.simulator {
+            Some(_) => "the simulator",
+            None => "--account",
+        };
+        Ok(self.connection(&account, None, source))
+    }
+
+    fn connection(
+        &self,
+        account: &Account,
+        name: Option<String>,
+        account_source: &'static str,
+    ) -> Connection {
+        Connection {
+            tokens: account.service_tokens(),
+            account: account.clone(),
+            simulator: self.simulator.clone(),
+            name: name.filter(|name| !name.trim().is_empty()),
+            account_source,
+            credentials: self.credentials.clone(),
+            needs: self.needs,
+            deadline: self.deadline,
+        }
+    }
+
     /// Reads the file of the API token again, if it comes from one. Returns whether it holds
-    /// another token, which `tokens` uses from now on.
+    /// another token, which is in use from now on.
     pub(crate) fn reread_api_token(&mut self) -> Result<bool, Failure> {
         let Some((file, known)) = &mut self.api_token else {
             return Ok(false);
@@ -119,48 +287,54 @@ impl Connection {
         }
         let credentials = Credentials::ApiToken(token.clone());
         let client = self.client.with_credentials(credentials);
-        self.account = account(&client.map_err(|error| unusable(&error))?)?;
-        self.tokens = self.account.service_tokens();
+        self.client = client.map_err(|error| unusable(&error))?;
         *known = token;
         Ok(true)
     }
 
-    /// Starts a simulator whose account has the id that was asked for.
-    async fn simulated(
+    /// Returns the tokens of an account, for calls with the API token that is in use now.
+    pub(crate) fn tokens_of(&self, connection: &Connection) -> Option<ServiceTokens> {
+        let account = self.client.account(connection.account_id()).ok()?;
+        Some(account.service_tokens())
+    }
+}
+
+impl Accounts {
+    fn asked(global: &Global, all: bool) -> Result<Self, Failure> {
+        let mut ids = global.account.clone();
+        let mut seen = BTreeSet::new();
+        ids.retain(|id| seen.insert(id.clone()));
+        match (all, ids.is_empty()) {
+            (true, true) => Ok(Self::All),
+            (true, false) => {
+                let what = "--account and --all-accounts contradict each other";
+                Err(Failure::usage(what).next("use one of them"))
+            }
+            (false, true) => Ok(Self::Default),
+            (false, false) => Ok(Self::Named(ids)),
+        }
+    }
+}
+
+impl Connection {
+    /// Opens the one account of a command, which calls `on_event`. Sends nothing.
+    pub(crate) async fn open(
         global: &Global,
+        retry: Retry,
         needs: Permission,
         on_event: impl Fn(&Event<'_>) + Send + Sync + 'static,
     ) -> Result<Self, Failure> {
-        let mut builder = Simulator::builder().believable_account();
-        if let Some(account) = &global.account {
-            builder = builder.account_id(account);
-        }
-        let simulator = builder
-            .start()
-            .await
-            .map_err(|error| Failure::usage("could not simulate an account").because(error))?;
-        let builder = Client::builder()
-            .base_url(simulator.base_url())
-            .api_token(simulator.api_token())
-            .account_id(simulator.account_id())
-            .on_event(on_event);
-        let builder = match global.deadline {
-            Some(deadline) => builder.deadline(deadline),
-            None => builder,
-        };
-        let client = builder.build().map_err(|error| unusable(&error))?;
-        let account = account(&client)?;
-        Ok(Self {
-            tokens: account.service_tokens(),
-            account,
-            simulator: Some(simulator),
-            client,
-            account_source: "the simulator",
-            api_token: None,
-            credentials: "the simulator's API token".to_owned(),
-            needs,
-            deadline: None,
-        })
+        let api = Api::open(global, false, retry, needs, on_event).await?;
+        api.account()
+    }
+
+    /// Returns how long after its start a call may still take effect: two minutes after
+    /// its last attempt, which a proxy may have queued, and at least five minutes. The
+    /// SDK's own deadline is three minutes.
+    pub(crate) fn may_arrive(&self) -> TimeDelta {
+        let deadline = self.deadline.unwrap_or_default();
+        let deadline = TimeDelta::from_std(deadline).unwrap_or(TimeDelta::MAX / 2);
+        (deadline + TimeDelta::minutes(2)).max(TimeDelta::minutes(5))
     }
 
     /// Explains a refusal: the account and the credentials, where both come from, and what
@@ -177,6 +351,19 @@ impl Connection {
     /// The id of the account.
     pub(crate) fn account_id(&self) -> &str {
         self.tokens.account_id().as_str()
+    }
+
+    /// The name of the account, if it is known.
+    pub(crate) fn account_name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// The account's name and id, or its id alone.
+    pub(crate) fn account_label(&self) -> String {
+        match &self.name {
+            Some(name) => format!("{} ({})", bounded(name), self.account_id()),
+            None => format!("account {}", self.account_id()),
+        }
     }
 
     /// Says that the account has no tokens: it may be the wrong one.
@@ -203,21 +390,19 @@ impl Connection {
     }
 }
 
-/// The account that the arguments or the environment name.
-fn account(client: &Client) -> Result<Account, Failure> {
-    client.default_account().map_err(|_| {
-        let failure = Failure::usage("no account given");
-        match is_set("CF_ACCOUNT_ID") {
-            true => failure.next(
-                "CF_ACCOUNT_ID is set, but the command reads CLOUDFLARE_ACCOUNT_ID: \
-                 export CLOUDFLARE_ACCOUNT_ID=\"$CF_ACCOUNT_ID\"",
-            ),
-            false => failure.next(
-                "use --account or set CLOUDFLARE_ACCOUNT_ID; the dashboard shows the id on the \
-                 account's overview page",
-            ),
-        }
-    })
+/// Neither the arguments nor the environment name an account.
+fn no_account() -> Failure {
+    let failure = Failure::usage("no account given");
+    match is_set("CF_ACCOUNT_ID") {
+        true => failure.next(
+            "CF_ACCOUNT_ID is set, but the command reads CLOUDFLARE_ACCOUNT_ID: \
+             export CLOUDFLARE_ACCOUNT_ID=\"$CF_ACCOUNT_ID\"",
+        ),
+        false => failure.next(
+            "use --account or set CLOUDFLARE_ACCOUNT_ID; the dashboard shows the id on the \
+             account's overview page",
+        ),
+    }
 }
 
 /// Why there is no client, or no account. An invalid id here is the account's, and

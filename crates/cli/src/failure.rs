@@ -109,6 +109,16 @@ impl Exit {
             false => Self::Failed,
         }
     }
+
+    /// The code for several accounts: due tokens in one of them count, unless something
+    /// failed elsewhere.
+    pub(crate) fn of_accounts(each: &[Self]) -> Self {
+        let is_well = |exit: &Self| matches!(exit, Self::Success | Self::Due);
+        match each.iter().all(is_well) && each.contains(&Self::Due) {
+            true => Self::Due,
+            false => Self::of_all(each.iter().copied()),
+        }
+    }
 }
 
 impl From<Exit> for ExitCode {
@@ -190,6 +200,12 @@ impl Failure {
                 "cf-service-tokens --simulate list",
             );
         }
+        self
+    }
+
+    /// Names the credentials.
+    pub(crate) fn with(mut self, credentials: &str) -> Self {
+        self.with = Some(credentials.to_owned());
         self
     }
 
@@ -285,6 +301,17 @@ pub(crate) fn with_causes(error: &dyn StdError) -> String {
         cause = error.source();
     }
     line
+}
+
+/// Whether Access is not enabled in the account, which then has no service tokens.
+pub(crate) fn is_without_access(error: &RenewalError) -> bool {
+    matches!(error, RenewalError::Call(error) if has_code(error, ACCESS_NOT_ENABLED))
+}
+
+/// Whether the API refused the credentials in any account: HTTP 401. With 403, even the code
+/// 10000 may mean that the credentials are not for this account.
+pub(crate) fn is_refused_everywhere(error: &RenewalError) -> bool {
+    matches!(error, RenewalError::Call(error) if error.status().is_some_and(|status| status == 401))
 }
 
 /// Access is not enabled in the account.
@@ -383,6 +410,19 @@ mod tests {
             (vec![Unreachable, Credentials], Failed),
         ] {
             assert_eq!(Exit::of_all(each.clone()), all, "{each:?}");
+            assert_eq!(Exit::of_accounts(&each), all, "{each:?}");
+        }
+    }
+
+    #[test]
+    fn due_tokens_of_one_account_count_unless_another_failed() {
+        use Exit::{Credentials, Due, Failed, Success};
+        for (each, all) in [
+            (vec![Success, Due], Due),
+            (vec![Due, Due], Due),
+            (vec![Due, Credentials], Failed),
+        ] {
+            assert_eq!(Exit::of_accounts(&each), all, "{each:?}");
         }
     }
 }

@@ -40,6 +40,7 @@ pub(crate) trait Record: Serialize {
 }
 
 /// Where results go, and in which form.
+#[derive(Clone)]
 pub(crate) struct Output {
     pub(crate) format: Format,
     pub(crate) quiet: bool,
@@ -116,6 +117,15 @@ impl Output {
         self.data(|out| json::document(out, document))
     }
 
+    /// Begins a JSON document of one list, whose entries follow as they become known.
+    pub(crate) fn json_list(&self, name: &str) -> Result<JsonList<'_>, Failure> {
+        self.data(|out| json::begin(out, name))?;
+        Ok(JsonList {
+            output: self,
+            is_empty: true,
+        })
+    }
+
     /// Writes a line of JSON, as something happens.
     pub(crate) fn json_line(&self, event: &impl Serialize) -> Result<(), Failure> {
         self.data(|out| json::line(out, event))
@@ -163,6 +173,23 @@ impl Output {
 fn width(stream: impl IsTerminal + AsFd) -> Option<usize> {
     let (Width(columns), _) = terminal_size_of(&stream).filter(|_| stream.is_terminal())?;
     Some(columns.into())
+}
+
+/// A JSON document of one list, which is not in memory as a whole.
+pub(crate) struct JsonList<'a> {
+    output: &'a Output,
+    is_empty: bool,
+}
+
+impl JsonList<'_> {
+    pub(crate) fn push(&mut self, entry: &impl Serialize) -> Result<(), Failure> {
+        let is_first = std::mem::take(&mut self.is_empty);
+        self.output.data(|out| json::entry(out, is_first, entry))
+    }
+
+    pub(crate) fn end(&self) -> Result<(), Failure> {
+        self.output.data(json::end)
+    }
 }
 
 /// Writes, and flushes, so that nothing that matters is held back.

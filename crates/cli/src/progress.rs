@@ -21,6 +21,8 @@ pub(crate) enum Progress {
     Silent,
     Bar {
         bar: ProgressBar,
+        /// The accounts that are not finished.
+        accounts: usize,
         listed: u64,
         due: u64,
     },
@@ -39,15 +41,28 @@ impl Progress {
         log.show_on(bar.clone());
         Self::Bar {
             bar,
+            accounts: 1,
             listed: 0,
             due: 0,
+        }
+    }
+
+    /// Sets how many accounts there are.
+    pub(crate) fn expect(&mut self, count: usize) {
+        if let Self::Bar { accounts, .. } = self {
+            *accounts = count;
         }
     }
 
     /// Notes what has happened.
     pub(crate) fn note(&mut self, event: &RenewalEvent) {
         match (self, event) {
-            (Self::Bar { bar, listed, due }, RenewalEvent::Decided { decision, .. }) => {
+            (
+                Self::Bar {
+                    bar, listed, due, ..
+                },
+                RenewalEvent::Decided { decision, .. },
+            ) => {
                 *listed += 1;
                 *due += u64::from(matches!(decision, Decision::Renew(_)));
                 bar.set_message(format!("{listed} tokens listed, {due} due"));
@@ -56,13 +71,18 @@ impl Progress {
             (Self::Bar { bar, due, .. }, RenewalEvent::Settled(token)) => {
                 if bar.length().is_none() {
                     bar.set_style(style(RENEWING));
-                    bar.set_length(*due);
                 }
+                bar.set_length(*due);
                 bar.set_message(words(token));
                 bar.inc(1);
                 bar.force_draw();
             }
-            (Self::Bar { bar, .. }, RenewalEvent::Finished(_)) => bar.finish_and_clear(),
+            (Self::Bar { bar, accounts, .. }, RenewalEvent::Finished(_)) => {
+                *accounts = accounts.saturating_sub(1);
+                if *accounts == 0 {
+                    bar.finish_and_clear();
+                }
+            }
             _ => {}
         }
     }

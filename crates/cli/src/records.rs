@@ -46,7 +46,7 @@ pub(crate) enum State {
     Active,
     NeverExpires,
     Disabled,
-    /// `renew` was told to leave it alone, by `--only`, `--except` or `--shard`.
+    /// `renew` was told to leave it alone, by `--only` or `--except`.
     Excluded,
 }
 
@@ -76,9 +76,7 @@ impl State {
         match decision {
             Decision::Skip(SkipReason::NeverExpires) => Self::NeverExpires,
             Decision::Skip(SkipReason::Disabled) => Self::Disabled,
-            Decision::Skip(
-                SkipReason::Excluded | SkipReason::NotSelected | SkipReason::OtherShard,
-            ) => Self::Excluded,
+            Decision::Skip(SkipReason::Excluded | SkipReason::NotSelected) => Self::Excluded,
             _ if expires_at.is_some_and(|at| at <= now) => Self::Expired,
             Decision::Renew(RenewReason::Expired) | Decision::Skip(SkipReason::Expired) => {
                 Self::Expired

@@ -11,7 +11,17 @@ use cf_service_tokens::renewal::Shard;
 use clap::{ArgAction, Args, ValueEnum};
 
 use crate::arguments::address;
+use crate::connection::Connection;
+use crate::output::{self, Output};
 use crate::time;
+
+/// Whose tokens a command looks at.
+#[derive(Args, Debug)]
+pub(crate) struct Everywhere {
+    /// Use every account that the credentials see, rather than those of --account
+    #[arg(long)]
+    pub(crate) all_accounts: bool,
+}
 
 /// The window in which tokens are due.
 #[derive(Args, Debug)]
@@ -37,6 +47,8 @@ In a pipeline, to fail if a token is due:
   cf-service-tokens renew --dry-run --within 14d")]
 pub(crate) struct Renew {
     #[command(flatten)]
+    pub(crate) everywhere: Everywhere,
+    #[command(flatten)]
     pub(crate) window: Window,
     /// How far to move the expiry
     #[arg(long, value_name = "WAY", default_value = "refresh")]
@@ -60,7 +72,7 @@ pub(crate) struct Renew {
     /// at once.
     #[arg(long, value_name = "SPAN", requires = "watch", value_parser = time::interval)]
     pub(crate) interval: Option<Duration>,
-    /// Renew only part I of N of the tokens, from 0, so that N programs share the work
+    /// Renew only the accounts in part I of N, from 0, so that N programs share the accounts
     #[arg(long, value_name = "I/N")]
     pub(crate) shard: Option<Shard>,
     /// Renew only the token with this name, id or client id; may be repeated
@@ -84,4 +96,24 @@ pub(crate) enum By {
     Refresh,
     /// To the token's own duration from now
     Duration,
+}
+
+impl Renew {
+    /// Returns the accounts of the shard, all without one, and says so if there is none.
+    fn of_shard(&self, mut accounts: Vec<Connection>, output: &Output) -> Vec<Connection> {
+        if let Some(shard) = self.shard {
+            let count = accounts.len();
+            accounts.retain(|account| shard.holds(account.account_id()));
+            if accounts.is_empty() && !output.quiet {
+                let of = if count == 1 {
+                    "the account"
+                } else {
+                    "no account"
+                };
+                let not = if count == 1 { "not " } else { "" };
+                output::remark(format!("{of} is {not}in shard {shard}: nothing to do"));
+            }
+        }
+        accounts
+    }
 }

@@ -11,19 +11,19 @@ mod server;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use cf_service_tokens::AccountId;
 use cf_service_tokens::renewal::{RenewalEvent, RenewalOutcome, RenewalPolicy, WatchEvent};
 use chrono::{DateTime, Utc};
 use tokio::net::TcpListener;
 
 use account::Account;
 pub(crate) use metrics::Calls;
-use metrics::Metrics;
+use metrics::{Metrics, OfAccount};
 
 /// The state of a watcher, as served over HTTP. Clones share it.
 #[derive(Clone)]
@@ -31,11 +31,28 @@ pub(crate) struct Monitor {
     shared: Arc<Shared>,
 }
 
+/// The state of one account in it. Clones share it.
+#[derive(Clone)]
+pub(crate) struct AccountMonitor {
+    shared: Arc<Shared>,
+    labels: OfAccount,
+}
+
 struct Shared {
-    state: Arc<Mutex<Account>>,
+    state: Arc<Mutex<State>>,
     metrics: Metrics,
     calls: Calls,
     time: Time,
+    policy: RenewalPolicy,
+}
+
+/// The known state of all accounts.
+struct State {
+    /// By their ids.
+    accounts: BTreeMap<String, Account>,
+    /// Why the accounts could not be listed.
+    problem: Option<String>,
+    window: Duration,
 }
 
 /// The clocks.
@@ -51,15 +68,10 @@ pub(crate) struct Moment {
 }
 
 impl Monitor {
-    /// Creates the state of an account before the first pass, by the system's clocks.
-    pub(crate) fn new(
-        account: &AccountId,
-        policy: &RenewalPolicy,
-        window: Duration,
-        calls: Calls,
-    ) -> Self {
+    /// Creates the state before any account is known, by the system's clocks.
+    pub(crate) fn new(policy: &RenewalPolicy, window: Duration, calls: Calls) -> Self {
         let started = Instant::now();
-        Self::with_time(account, policy, window, calls, move || Moment {
+        Self::with_time(policy, window, calls, move || Moment {
             now: Utc::now(),
             elapsed: started.elapsed(),
         })
@@ -67,14 +79,16 @@ impl Monitor {
 
     /// Creates the same by the caller's clocks.
     fn with_time(
-        account: &AccountId,
         policy: &RenewalPolicy,
         window: Duration,
         calls: Calls,
         time: impl Fn() -> Moment + Send + Sync + 'static,
     ) -> Self {
-        let state = Account::new(account, policy, window, time().elapsed);
-        let state = Arc::new(Mutex::new(state));
+        let state = Arc::new(Mutex::new(State {
+            accounts: BTreeMap::new(),
+            problem: None,
+            window,
+        }));
         let time: Time = Arc::new(time);
         Self {
             shared: Arc::new(Shared {
@@ -82,28 +96,31 @@ impl Monitor {
                 state,
                 calls,
                 time,
+                policy: policy.clone(),
             }),
         }
     }
 
-    /// Records an event. It needs each event of the watch, in order.
-    pub(crate) fn observe(&self, event: &WatchEvent) {
-        match event {
-            WatchEvent::Renewal(RenewalEvent::Decided { decision, .. }) => {
-                self.shared.metrics.decided(*decision);
-            }
-            WatchEvent::Renewal(RenewalEvent::Settled(token)) => match &token.outcome {
-                RenewalOutcome::Renewed { .. } => self.shared.metrics.renewed(),
-                outcome if outcome.is_at_risk() => self.shared.metrics.failed(outcome.as_str()),
-                _ => {}
-            },
-            WatchEvent::Renewal(RenewalEvent::Finished(report)) => {
-                self.shared.metrics.passed(report);
-            }
-            _ => {}
+    /// Adds an account before its first pass, or goes on with one that is known.
+    pub(crate) fn add(&self, id: &str, name: Option<&str>) -> AccountMonitor {
+        let labels = OfAccount::new(id, name);
+        self.shared.metrics.begin(&labels);
+        let elapsed = (self.shared.time)().elapsed;
+        let mut state = lock(&self.shared.state);
+        let policy = &self.shared.policy;
+        let window = state.window;
+        let account = state.accounts.entry(id.to_owned());
+        let account = account.or_insert_with(|| Account::new(id, policy, window, elapsed));
+        account.appeared(name);
+        AccountMonitor {
+            shared: Arc::clone(&self.shared),
+            labels,
         }
-        let moment = (self.shared.time)();
-        lock(&self.shared.state).observe(event, moment);
+    }
+
+    /// Records why the accounts could not be listed; `None` if they were.
+    pub(crate) fn not_listed(&self, why: Option<String>) {
+        lock(&self.shared.state).problem = why;
     }
 
     /// Answers requests for `/`, `/metrics`, `/healthz` and `/readyz`, for as long as it is
@@ -118,6 +135,135 @@ impl Monitor {
     }
 }
 
+impl AccountMonitor {
+    /// Records an event. It needs each event of the account's watch, in order.
+    pub(crate) fn observe(&self, event: &WatchEvent) {
+        let (metrics, labels) = (&self.shared.metrics, &self.labels);
+        match event {
+            WatchEvent::Renewal(RenewalEvent::Decided { decision, .. }) => {
+                metrics.decided(labels, *decision);
+            }
+            WatchEvent::Renewal(RenewalEvent::Settled(token)) => match &token.outcome {
+                RenewalOutcome::Renewed { .. } => metrics.renewed(labels),
+                outcome if outcome.is_at_risk() => metrics.failed(labels, outcome.as_str()),
+                _ => {}
+            },
+            WatchEvent::Renewal(RenewalEvent::Finished(report)) => {
+                metrics.passed(labels, report);
+            }
+            _ => {}
+        }
+        self.change(|account, moment| account.observe(event, moment));
+    }
+
+    /// Records that a pass waits until those of other accounts have ended.
+    pub(crate) fn queued(&self) {
+        self.change(|account, _| account.pulse.pause());
+    }
+
+    /// Records that the account has no Access, and so no tokens.
+    pub(crate) fn without_access(&self) {
+        self.change(|account, moment| account.without_access(moment));
+    }
+
+    /// Records whether the account is still listed.
+    pub(crate) fn set_listed(&self, is_listed: bool) {
+        self.change(|account, moment| account.set_listed(is_listed, moment));
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Account, Moment)) {
+        let moment = (self.shared.time)();
+        let mut state = lock(&self.shared.state);
+        if let Some(account) = state.accounts.get_mut(&self.labels.account) {
+            change(account, moment);
+        }
+    }
+}
+
+impl State {
+    /// Describes what the watcher does.
+    ///
+    /// # Errors
+    ///
+    /// Names an account whose watch is stuck.
+    fn health(&self, moment: Moment) -> Result<String, String> {
+        let mut words = Vec::new();
+        for account in self.accounts.values() {
+            let health = account.pulse.health(moment);
+            words.push(health.map_err(|words| self.of(account, &words))?);
+        }
+        match &words[..] {
+            [words] => Ok(words.clone()),
+            all => Ok(format!("ok: {} accounts", all.len())),
+        }
+    }
+
+    /// Whether each account has had a pass.
+    ///
+    /// # Errors
+    ///
+    /// Names the first accounts that have not, and says what is missing.
+    fn readiness(&self) -> Result<String, String> {
+        const MAX_NAMED: usize = 10;
+        if self.accounts.is_empty() {
+            return Err("not ready: the accounts have not been listed yet".to_owned());
+        }
+        let accounts = self.accounts.values();
+        let unready = accounts.filter_map(|account| {
+            let words = account.pulse.readiness().err()?;
+            Some(self.of(account, &words))
+        });
+        let unready: Vec<String> = unready.collect();
+        match unready.len() {
+            0 if self.accounts.len() == 1 => Ok("ok: a pass has completed".to_owned()),
+            0 => Ok("ok: a pass has completed in each account".to_owned()),
+            1..=MAX_NAMED => Err(unready.join("\n")),
+            count => {
+                let named = unready.into_iter().take(MAX_NAMED).collect::<Vec<_>>();
+                Err(format!(
+                    "{}\nand {} more",
+                    named.join("\n"),
+                    count - MAX_NAMED
+                ))
+            }
+        }
+    }
+
+    /// Names the account that words are about, if there are several.
+    fn of(&self, account: &Account, words: &str) -> String {
+        match self.accounts.len() {
+            1 => words.to_owned(),
+            _ => format!("{}: {words}", account.label()),
+        }
+    }
+
+    /// The content of the page, an account each.
+    fn pages(&self, now: DateTime<Utc>, last_failure: Option<&str>) -> Vec<page::Report> {
+        let accounts = self.accounts.values();
+        let mut pages: Vec<_> = accounts.map(|a| a.page(now, last_failure)).collect();
+        let problem = self.problem.as_ref();
+        let problem = problem.map(|problem| format!("The accounts could not be listed: {problem}"));
+        if pages.is_empty() {
+            let unlisted = || "The accounts have not been listed yet.".to_owned();
+            pages.push(page::Report {
+                account: "all accounts".to_owned(),
+                time: now,
+                listed_at: None,
+                next_pass: None,
+                window: self.window,
+                problem: Some(problem.unwrap_or_else(unlisted)),
+                tokens: Vec::new(),
+            });
+        } else if let Some(problem) = problem {
+            // The page names the accounts that may not be up to date.
+            for page in pages.iter_mut().filter(|page| page.problem.is_none()) {
+                page.problem = Some(problem.clone());
+            }
+        }
+        pages
+    }
+}
+
 impl fmt::Debug for Monitor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Monitor").finish_non_exhaustive()
@@ -126,6 +272,6 @@ impl fmt::Debug for Monitor {
 
 /// Locks the state. A change to it can't panic halfway, so a poisoned lock guards a valid
 /// state.
-fn lock(state: &Mutex<Account>) -> MutexGuard<'_, Account> {
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }

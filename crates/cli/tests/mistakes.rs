@@ -404,7 +404,7 @@ fn a_renewal_that_failed_says_why_the_token_was_due() {
         world.simulator.inject(fault);
         let ran = world.run(&["renew", "--include-expired", "-o", "json"]);
         let document: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
-        let failed = &document["tokens"][0];
+        let failed = &document["accounts"][0]["tokens"][0];
         assert_eq!(failed["outcome"], "failed", "{}", ran.shown());
         assert_eq!(failed["reason"], reason, "{}", ran.shown());
     }

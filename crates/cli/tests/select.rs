@@ -335,7 +335,7 @@ fn a_renewal_takes_client_ids_too() {
     let ran = world.run(&["renew", "--only", CLIENT_ID, "-o", "json"]);
     assert_eq!(ran.code, Some(0), "{}", ran.shown());
     let document: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
-    for token in document["tokens"].as_array().unwrap() {
+    for token in document["accounts"][0]["tokens"].as_array().unwrap() {
         let is_selected = token["reason"] != "not_selected";
         assert_eq!(is_selected, token["id"] == ID, "{token}");
     }

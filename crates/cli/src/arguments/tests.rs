@@ -237,7 +237,7 @@ fn a_common_option_counts_before_and_after_the_command() {
         ],
     ] {
         let global = parse([&[NAME], &line[..]].concat()).unwrap().global;
-        assert_eq!(global.account.as_deref(), Some("a"), "{line:?}");
+        assert_eq!(global.account, ["a"], "{line:?}");
         assert_eq!(global.output, Format::Json, "{line:?}");
         assert_eq!(global.journal, Some(PathBuf::from("j")), "{line:?}");
         assert!(global.quiet && global.verbose == 0, "{line:?}");

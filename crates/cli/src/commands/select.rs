@@ -153,22 +153,37 @@ pub(crate) fn narrow(
     tokens: Vec<ServiceToken>,
     asked: &[String],
 ) -> Result<Vec<ServiceToken>, Failure> {
-    if asked.is_empty() {
-        return Ok(tokens);
-    }
-    let mut is_named = vec![false; tokens.len()];
-    for asked in asked {
-        require_no_secret(asked)?;
-        let named = matching(&tokens, asked, Ids::Prefix);
-        if named.is_empty() {
-            return Err(unknown(connection, &tokens, asked, Ids::Prefix));
-        }
-        named.into_iter().for_each(|at| is_named[at] = true);
-    }
+    let is_named = are_named(&format!("{} has", of(connection)), &tokens, asked)?;
     let named = tokens.into_iter().zip(is_named);
     Ok(named
         .filter_map(|(token, named)| named.then_some(token))
         .collect())
+}
+
+/// Returns which tokens the arguments name: all, if there are no arguments.
+///
+/// # Errors
+///
+/// If an argument names no token. The error begins with `whose`, such as `the accounts have`.
+pub(crate) fn are_named(
+    whose: &str,
+    tokens: &[ServiceToken],
+    asked: &[String],
+) -> Result<Vec<bool>, Failure> {
+    let mut is_named = vec![asked.is_empty(); tokens.len()];
+    for asked in asked {
+        require_no_secret(asked)?;
+        let named = matching(tokens, asked, Ids::Prefix);
+        if named.is_empty() {
+            return Err(unknown(whose, tokens, asked, Ids::Prefix));
+        }
+        named.into_iter().for_each(|at| is_named[at] = true);
+    }
+    Ok(is_named)
+}
+
+fn of(connection: &Connection) -> String {
+    format!("account {}", connection.account_id())
 }
 
 fn is_same(one: &Chosen, other: &Chosen) -> bool {
@@ -198,7 +213,12 @@ fn one_of(
     ids: Ids,
 ) -> Result<Chosen, Failure> {
     match matching(tokens, asked, ids)[..] {
-        [] => Err(unknown(connection, tokens, asked, ids)),
+        [] => Err(unknown(
+            &format!("{} has", of(connection)),
+            tokens,
+            asked,
+            ids,
+        )),
         [at] => Chosen::of(&tokens[at]),
         ref several => Err(ambiguous(
             several.iter().map(|at| &tokens[*at]),
@@ -233,9 +253,8 @@ fn matching(tokens: &[ServiceToken], asked: &str, ids: Ids) -> Vec<usize> {
         .unwrap_or_default()
 }
 
-fn unknown(connection: &Connection, tokens: &[ServiceToken], asked: &str, ids: Ids) -> Failure {
-    let account = connection.account_id();
-    let what = format!("account {account} has no token with the id, client id or name {asked:?}");
+fn unknown(whose: &str, tokens: &[ServiceToken], asked: &str, ids: Ids) -> Failure {
+    let what = format!("{whose} no token with the id, client id or name {asked:?}");
     let unchanged = ids.unchanged();
     let meant = meant(tokens.iter(), asked);
     Failure::new(Exit::Failed, what).next(format!(

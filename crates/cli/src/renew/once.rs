@@ -1,6 +1,8 @@
 //! `renew`: all tokens that fall due, once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::resume_unwind;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use cf_service_tokens::renewal::{
     Decision, RenewBy, RenewalError, RenewalEvent, RenewalOutcome, RenewalPolicy, RenewalReport,
@@ -8,20 +10,25 @@ use cf_service_tokens::renewal::{
 };
 use cf_service_tokens::{ErrorKind, ServiceToken};
 use chrono::{DateTime, Utc};
+use tokio::task::JoinSet;
 
 use crate::arguments::Format;
 use crate::commands::select;
-use crate::connection::Connection;
-use crate::failure::{Exit, Failure};
-use crate::output::{self, Output};
+use crate::connection::{Api, Connection};
+use crate::failure::{Exit, Failure, is_refused_everywhere, is_without_access};
+use crate::output::{self, JsonList, Output, Record as _};
 use crate::progress::Progress;
 use crate::records::State;
-use crate::renew::record::{Document, Event, RenewalRecord, Summary};
+use crate::renew::record::{Document, Event, OfAccount, RenewalRecord, Summary};
 use crate::renew::{By, Renew};
 use crate::time;
 
+/// How many accounts are renewed at the same time. Their calls share the rate limit, and no
+/// call may wait longer for it than its deadline.
+const MAX_ACCOUNTS: usize = 16;
+
 pub(crate) async fn renew(
-    connection: &Connection,
+    api: &Api,
     output: &Output,
     arguments: &Renew,
     mut progress: Progress,
@@ -30,19 +37,56 @@ pub(crate) async fn renew(
         let what = "--all shows more, and --quiet less";
         return Err(Failure::usage(what).next("use one of them"));
     }
-    let mut shown = Ok(());
     let policy = policy(arguments)?;
+    let accounts = arguments.of_shard(api.accounts().await?, output);
+    progress.expect(accounts.len());
+    let progress = Arc::new(Mutex::new(progress));
+    let mut passes = Passes::begin(api, output, arguments, accounts.len());
+    let mut waiting = accounts.into_iter();
+    let mut running = JoinSet::new();
+    loop {
+        while running.len() < MAX_ACCOUNTS
+            && !passes.is_refused
+            && let Some(account) = waiting.next()
+        {
+            let (output, progress) = (output.clone(), Arc::clone(&progress));
+            running.spawn(pass(account, policy.clone(), output, progress));
+        }
+        match running.join_next().await {
+            Some(Ok(Ok(pass))) => passes.add(pass),
+            Some(Ok(Err(failure))) => passes.fail(&failure),
+            Some(Err(error)) => match error.try_into_panic() {
+                Ok(panic) => resume_unwind(panic),
+                // Nothing cancels it.
+                Err(_) => continue,
+            },
+            None => break,
+        }
+    }
+    passes.end(waiting.len())
+}
+
+/// Makes a pass over an account.
+async fn pass(
+    account: Connection,
+    policy: RenewalPolicy,
+    output: Output,
+    progress: Arc<Mutex<Progress>>,
+) -> Result<Pass, Failure> {
+    let mut shown = Ok(());
     let mut tokens = Vec::new();
-    let mut renewal = connection.tokens.renew(&policy);
+    let mut renewal = account.tokens.renew(&policy);
     let mut finished = None;
     while let Some(event) = renewal.next().await {
+        let mut progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
         progress.note(&event);
         match event {
             RenewalEvent::Decided { token, decision } => tokens.push((*token, decision)),
             RenewalEvent::Settled(token) if output.format == Format::Jsonl => {
                 // Output that can't be written stops no renewal.
                 let record = RenewalRecord::new(&token);
-                shown = shown.and(output.json_line(&Event::Token(&record)));
+                let record = OfAccount::new(&account, &record);
+                shown = shown.and(output.json_line(&Event::Token(record)));
             }
             RenewalEvent::Finished(report) => finished = Some(report),
             _ => {}
@@ -50,82 +94,256 @@ pub(crate) async fn renew(
     }
     let report =
         finished.ok_or_else(|| Failure::new(Exit::Failed, "the renewal did not complete"))?;
-    let pass = Pass {
+    Ok(Pass {
+        now: account.tokens.now(),
+        account,
         policy,
         report,
         tokens,
-        now: connection.tokens.now(),
-    };
-    shown = shown.and(pass.show(connection, output, arguments));
-    if !output.quiet {
-        connection.clock_note().iter().for_each(output::remark);
-    }
-    for failure in pass.failures() {
-        connection.explain(failure).show();
-    }
-    pass.exit().unless_unwritten(shown)
+        shown,
+    })
 }
 
-/// A finished pass, and all tokens that it listed.
-struct Pass {
-    policy: RenewalPolicy,
-    report: RenewalReport,
-    tokens: Vec<(ServiceToken, Decision)>,
-    now: DateTime<Utc>,
+/// The passes over all accounts. Only the last one is in memory as a whole.
+struct Passes<'a> {
+    api: &'a Api,
+    output: &'a Output,
+    arguments: &'a Renew,
+    /// How many accounts there are to renew.
+    count: usize,
+    /// The list of a JSON document.
+    list: Option<JsonList<'a>>,
+    shown: Result<(), Failure>,
+    exits: Vec<Exit>,
+    /// What no account has of the names and ids in the arguments.
+    unmatched: Option<BTreeSet<String>>,
+    /// The similar names, for the next step.
+    meant: BTreeMap<String, String>,
+    /// Whether the API refused the credentials, so that no other account is tried.
+    is_refused: bool,
+    is_clock_noted: bool,
+    has_output: bool,
 }
 
-impl Pass {
-    fn show(
-        &self,
-        connection: &Connection,
-        output: &Output,
-        arguments: &Renew,
-    ) -> Result<(), Failure> {
-        let tokens = self.report.tokens.iter();
-        let mut records: Vec<_> = tokens.map(RenewalRecord::new).collect();
-        let skipped = self.tokens.iter();
-        let mut skipped: Vec<_> = skipped
-            .filter_map(|(token, decision)| RenewalRecord::skipped(token, *decision, self.now))
-            .collect();
-        let summary = Summary::new(&self.report, arguments.dry_run);
-        match output.format {
-            Format::Jsonl => {
-                // Renewed and failed tokens were written as they settled.
-                let unwritten = records
-                    .iter()
-                    .filter(|r| matches!(r.outcome, "planned" | "unable"));
-                for record in unwritten.chain(&skipped) {
-                    output.json_line(&Event::Token(record))?;
-                }
-                output.json_line(&Event::Summary(&summary))
+impl<'a> Passes<'a> {
+    fn begin(api: &'a Api, output: &'a Output, arguments: &'a Renew, count: usize) -> Self {
+        let mut shown = Ok(());
+        let list = (output.format == Format::Json).then(|| output.json_list("accounts"));
+        let list = list.and_then(|list| list.map_err(|failure| shown = Err(failure)).ok());
+        Self {
+            api,
+            output,
+            arguments,
+            count,
+            list,
+            shown,
+            exits: Vec::new(),
+            unmatched: None,
+            meant: BTreeMap::new(),
+            is_refused: false,
+            is_clock_noted: false,
+            has_output: false,
+        }
+    }
+
+    /// Whether accounts without Access count as accounts without tokens.
+    fn may_lack_access(&self) -> bool {
+        self.api.has_all_accounts()
+    }
+
+    /// Shows the failure of an account without a finished pass.
+    fn fail(&mut self, failure: &Failure) {
+        self.exits.push(failure.exit);
+        failure.show();
+    }
+
+    /// Shows a finished pass.
+    fn add(&mut self, mut pass: Pass) {
+        let shown = std::mem::replace(&mut pass.shown, Ok(()));
+        let shown = shown.and(self.show(&pass));
+        if let Err(failure) = shown
+            && self.shown.is_ok()
+        {
+            self.shown = Err(failure);
+        }
+        // Another account may have them.
+        let unmatched = std::mem::take(&mut pass.report.unmatched);
+        let is_without_access = pass.is_without_access();
+        if pass.report.error.is_none() || is_without_access {
+            let mut unmatched: BTreeSet<String> = unmatched.into_iter().collect();
+            if is_without_access {
+                let named = [&self.arguments.only, &self.arguments.except];
+                unmatched = named.into_iter().flatten().cloned().collect();
             }
+            for name in &unmatched {
+                let tokens = pass.tokens.iter().map(|(token, _)| token);
+                self.meant
+                    .entry(name.clone())
+                    .or_default()
+                    .push_str(&select::meant(tokens, name));
+            }
+            self.unmatched = Some(match self.unmatched.take() {
+                Some(others) => others.intersection(&unmatched).cloned().collect(),
+                None => unmatched,
+            });
+        }
+        if !self.output.quiet
+            && !self.is_clock_noted
+            && let Some(note) = pass.account.clock_note()
+        {
+            self.is_clock_noted = true;
+            output::remark(note);
+        }
+        if is_without_access && self.may_lack_access() {
+            self.exits.push(Exit::Success);
+            return;
+        }
+        self.exits.push(pass.exit());
+        let is_refused = pass.is_refused();
+        // It is the same for each account.
+        if !(is_refused && self.is_refused) {
+            for failure in pass.failures() {
+                let failure = match self.count > 1 && !is_refused {
+                    true => failure.about(&pass.account.account_label()),
+                    false => failure,
+                };
+                pass.account.explain(failure).show();
+            }
+        }
+        self.is_refused |= is_refused;
+    }
+
+    fn show(&mut self, pass: &Pass) -> Result<(), Failure> {
+        let (output, arguments) = (self.output, self.arguments);
+        let is_several = self.count > 1;
+        match output.format {
+            Format::Jsonl => pass.show_lines(output, arguments),
             Format::Json => {
-                records.extend(skipped);
-                output.json(&Document {
-                    summary,
-                    tokens: records,
-                })
+                let document = pass.document(arguments);
+                let document = OfAccount::new(&pass.account, document);
+                self.list
+                    .as_mut()
+                    .map_or(Ok(()), |list| list.push(&document))
             }
             Format::Table => {
-                if !arguments.all {
-                    skipped.retain(RenewalRecord::is_long_expired);
-                }
-                records.extend(skipped);
-                output.outcomes(&records, self.now)?;
+                let records = pass.shown_records(arguments);
                 // Nothing is known of the tokens if the listing failed.
-                if output.quiet || (self.tokens.is_empty() && self.report.error.is_some()) {
+                let is_known = pass.report.error.is_none()
+                    || !pass.tokens.is_empty()
+                    || (pass.is_without_access() && self.may_lack_access());
+                let has_rows = match output.quiet {
+                    true => records.iter().any(RenewalRecord::is_news),
+                    false => is_known,
+                };
+                if is_several && has_rows {
+                    let gap = if self.has_output { "\n" } else { "" };
+                    self.has_output = true;
+                    output.line(&format!("{gap}{}", pass.account.account_label()))?;
+                }
+                output.outcomes(&records, pass.now)?;
+                if output.quiet || !is_known {
                     return Ok(());
                 }
                 let gap = if records.is_empty() { "" } else { "\n" };
-                output.line(&format!("{gap}{}", self.summary(connection)))
+                output.line(&format!("{gap}{}", pass.summary(self.may_lack_access())))
             }
         }
     }
 
+    /// Ends the output, and returns the code of all passes. Refused credentials left some
+    /// accounts untried.
+    fn end(mut self, untried: usize) -> Result<Exit, Failure> {
+        if let Some(list) = &self.list {
+            self.shown = self.shown.and(list.end());
+        }
+        for name in self.unmatched.iter().flatten() {
+            self.exits.push(Exit::Failed);
+            let what = format!("no token has the id, client id or name {name:?}");
+            let meant = self.meant.get(name).map(String::as_str).unwrap_or_default();
+            let next = format!("{meant}`cf-service-tokens list` shows the names and ids");
+            let failure = Failure::new(Exit::Failed, what).next(next);
+            self.api.explain(failure).show();
+        }
+        if untried > 0 {
+            self.exits.push(Exit::Credentials);
+            let what = match untried {
+                1 => "1 account was not tried, since the API refuses the credentials".to_owned(),
+                _ => format!(
+                    "{untried} accounts were not tried, since the API refuses the credentials"
+                ),
+            };
+            Failure::new(Exit::Credentials, what).show();
+        }
+        Exit::of_accounts(&self.exits).unless_unwritten(self.shown)
+    }
+}
+
+/// A finished pass, and all tokens that it listed.
+struct Pass {
+    account: Connection,
+    policy: RenewalPolicy,
+    report: RenewalReport,
+    tokens: Vec<(ServiceToken, Decision)>,
+    now: DateTime<Utc>,
+    /// Whether all lines were written.
+    shown: Result<(), Failure>,
+}
+
+impl Pass {
+    fn is_without_access(&self) -> bool {
+        self.report.error.as_ref().is_some_and(is_without_access)
+    }
+
+    fn is_refused(&self) -> bool {
+        let error = self.report.error.as_ref();
+        error.is_some_and(is_refused_everywhere)
+    }
+
+    /// The records of the tokens that something was done with.
+    fn records(&self) -> Vec<RenewalRecord> {
+        self.report.tokens.iter().map(RenewalRecord::new).collect()
+    }
+
+    fn skipped(&self) -> impl Iterator<Item = RenewalRecord> {
+        let tokens = self.tokens.iter();
+        tokens.filter_map(|(token, decision)| RenewalRecord::skipped(token, *decision, self.now))
+    }
+
+    /// The rows of a table.
+    fn shown_records(&self, arguments: &Renew) -> Vec<RenewalRecord> {
+        let mut records = self.records();
+        let is_shown = |record: &RenewalRecord| arguments.all || record.is_long_expired();
+        records.extend(self.skipped().filter(is_shown));
+        records
+    }
+
+    fn document(&self, arguments: &Renew) -> Document {
+        Document {
+            summary: Summary::new(&self.report, arguments.dry_run),
+            tokens: self.records().into_iter().chain(self.skipped()).collect(),
+        }
+    }
+
+    /// Writes the lines that were not written as the tokens settled.
+    fn show_lines(&self, output: &Output, arguments: &Renew) -> Result<(), Failure> {
+        let records = self.records().into_iter();
+        let unwritten = records.filter(|r| matches!(r.outcome, "planned" | "unable"));
+        for record in unwritten.chain(self.skipped()) {
+            let record = OfAccount::new(&self.account, &record);
+            output.json_line(&Event::Token(record))?;
+        }
+        let summary = Summary::new(&self.report, arguments.dry_run);
+        let summary = OfAccount::new(&self.account, &summary);
+        output.json_line(&Event::Summary(summary))
+    }
+
     /// The outcomes in numbers, and which token falls due next.
-    fn summary(&self, connection: &Connection) -> String {
+    fn summary(&self, may_lack_access: bool) -> String {
+        if self.is_without_access() && may_lack_access {
+            return "Access is not enabled, so there is nothing to renew".to_owned();
+        }
         if self.tokens.is_empty() {
-            return connection.without_tokens();
+            return self.account.without_tokens();
         }
         let mut summary = counts(&self.report);
         if let Some(at) = self.report.next_due {
@@ -179,17 +397,7 @@ impl Pass {
         let faults = faults.into_values();
         let faults = faults.map(|(failure, names)| failure.about(&some_of(&names)));
         let stopped = stopped.map(Failure::from);
-        let unmatched = self.report.unmatched.iter().map(|name| {
-            let what = format!("no token has the id, client id or name {name:?}");
-            let meant = select::meant(self.tokens.iter().map(|(token, _)| token), name);
-            let next = format!("{meant}`cf-service-tokens list` shows the names and ids");
-            Failure::new(Exit::Failed, what).next(next)
-        });
-        faults
-            .chain(self.long_expired())
-            .chain(stopped)
-            .chain(unmatched)
-            .collect()
+        faults.chain(self.long_expired()).chain(stopped).collect()
     }
 
     /// Returns a failure that names the tokens that expired too long ago to be renewed
@@ -312,9 +520,6 @@ pub(crate) fn policy(arguments: &Renew) -> Result<RenewalPolicy, Failure> {
         .dry_run(arguments.dry_run);
     if !arguments.only.is_empty() {
         policy = policy.only(&arguments.only);
-    }
-    if let Some(shard) = arguments.shard {
-        policy = policy.shard(shard);
     }
     Ok(policy)
 }

@@ -9,7 +9,8 @@ use cf_service_tokens::{GoDuration, ServiceToken};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use crate::failure::with_causes;
+use crate::connection::Connection;
+use crate::failure::{is_without_access, with_causes};
 use crate::output::{Cell, Record};
 use crate::records::{Fault, State, expiry_cell};
 use crate::time;
@@ -121,6 +122,8 @@ impl Record for RenewalRecord {
 #[derive(Debug, Serialize)]
 pub(crate) struct Summary {
     dry_run: bool,
+    /// Whether the account has Access, and so may have service tokens.
+    has_access: bool,
     started_at: DateTime<Utc>,
     finished_at: DateTime<Utc>,
     listed: usize,
@@ -142,6 +145,7 @@ impl Summary {
         counts.insert("skipped", report.skipped.values().sum());
         Self {
             dry_run,
+            has_access: !report.error.as_ref().is_some_and(is_without_access),
             started_at: report.started_at,
             finished_at: report.finished_at,
             listed: report.listed,
@@ -154,7 +158,26 @@ impl Summary {
     }
 }
 
-/// The document of a pass.
+/// Something of an account, with the account's id and name.
+#[derive(Debug, Serialize)]
+pub(crate) struct OfAccount<'a, T> {
+    account_id: &'a str,
+    account_name: Option<&'a str>,
+    #[serde(flatten)]
+    content: T,
+}
+
+impl<'a, T> OfAccount<'a, T> {
+    pub(crate) fn new(account: &'a Connection, content: T) -> Self {
+        Self {
+            account_id: account.account_id(),
+            account_name: account.account_name(),
+            content,
+        }
+    }
+}
+
+/// A pass over an account, in the document of all accounts.
 #[derive(Debug, Serialize)]
 pub(super) struct Document {
     #[serde(flatten)]
@@ -166,7 +189,13 @@ pub(super) struct Document {
 #[derive(Debug, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub(crate) enum Event<'a> {
-    Token(&'a RenewalRecord),
-    Summary(&'a Summary),
-    Waiting { until: DateTime<Utc> },
+    Token(OfAccount<'a, &'a RenewalRecord>),
+    Summary(OfAccount<'a, &'a Summary>),
+    Waiting(OfAccount<'a, Waiting>),
+}
+
+/// The pause after a pass.
+#[derive(Debug, Serialize)]
+pub(crate) struct Waiting {
+    pub(crate) until: DateTime<Utc>,
 }

@@ -1,35 +1,51 @@
 //! `renew --watch`: keeps running, and renews each token when it falls due.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::future::pending;
 use std::net::SocketAddr;
+use std::panic::resume_unwind;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use cf_service_tokens::renewal::{
-    Decision, RenewalEvent, RenewalOutcome, RenewalReport, SkipReason, TokenRenewal, Watch,
+    Decision, RenewalEvent, RenewalOutcome, RenewalPolicy, RenewalReport, SkipReason, TokenRenewal,
     WatchEvent,
 };
 use chrono::Utc;
 use tokio::net::TcpListener;
 use tokio::signal::unix::Signal;
-use tokio::time::sleep;
+use tokio::sync::Semaphore;
+use tokio::sync::watch::Sender;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::arguments::Format;
-use crate::connection::Connection;
-use crate::failure::{Exit, Failure, with_causes};
+use crate::connection::{Api, Connection};
+use crate::failure::{Exit, Failure, is_refused_everywhere, is_without_access, with_causes};
 use crate::output::{self, Output};
 use crate::renew::Renew;
 use crate::renew::once;
-use crate::renew::record::{Event, RenewalRecord, Summary};
-use crate::serve::{Calls, Monitor};
+use crate::renew::record::{Event, OfAccount, RenewalRecord, Summary, Waiting};
+use crate::serve::{AccountMonitor, Calls, Monitor};
 use crate::signal;
 use crate::time;
 
 /// How soon a new API token is noticed while the API refuses the one in use.
 const REREAD_INTERVAL: Duration = Duration::from_secs(5);
 
+/// How many accounts have a pass at the same time. Their calls share the rate limit, and no
+/// call may wait longer for it than its deadline.
+const MAX_PASSES: usize = 16;
+
+/// The longest time between two looks for new accounts, as between two passes.
+const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// How soon the accounts are listed again after a failure, and after many.
+const A_MINUTE: Duration = Duration::from_secs(60);
+const AN_HOUR: Duration = Duration::from_secs(60 * 60);
+
 pub(crate) async fn watch(
-    connection: &mut Connection,
+    api: Api,
     output: &Output,
     arguments: &Renew,
     calls: Calls,
@@ -40,28 +56,41 @@ pub(crate) async fn watch(
                 .next("use --output jsonl, which writes a line for each event"),
         );
     }
-    let tokens = &connection.tokens;
     let policy = once::policy(arguments)?;
-    let window = arguments.window.within;
-    let monitor = Monitor::new(tokens.account_id(), &policy, window, calls);
+    // The others can't be known before they are listed, which is tried again and again.
+    let known = match api.has_all_accounts() {
+        true => Vec::new(),
+        false => arguments.of_shard(api.accounts().await?, output),
+    };
+    if known.is_empty() && !api.has_all_accounts() {
+        return Ok(Exit::Success);
+    }
+    let monitor = Monitor::new(&policy, arguments.window.within, calls);
     let serving = serve(&monitor, output, arguments.listen).await?;
     let mut end = std::pin::pin!(signal::end()?);
     let hang_up = signal::hang_up()?;
-    let mut watch = tokens.watch(&policy);
-    if let Some(interval) = arguments.interval {
-        watch = watch.interval(interval);
-    }
     let watcher = Watcher {
-        connection,
-        watch,
-        monitor: monitor.clone(),
-        log: Log {
-            output,
-            is_broken: false,
-        },
+        shared: Arc::new(Shared {
+            log: Mutex::new(Log {
+                output: output.clone(),
+                names_accounts: known.len() != 1,
+                is_broken: false,
+            }),
+            api: Mutex::new(api),
+            policy,
+            interval: arguments.interval,
+            monitor,
+            turns: Semaphore::new(MAX_PASSES),
+            pass_now: Sender::default(),
+            refusals: Mutex::default(),
+        }),
+        arguments,
+        watched: BTreeMap::new(),
+        tasks: JoinSet::new(),
+        failed_listings: 0,
     };
     tokio::select! {
-        never = watcher.run(hang_up) => match never {},
+        never = watcher.run(known, hang_up) => match never {},
         never = serving => match never {},
         () = &mut end => Ok(Exit::Success),
     }
@@ -72,7 +101,7 @@ async fn serve(
     monitor: &Monitor,
     output: &Output,
     address: Option<SocketAddr>,
-) -> Result<impl Future<Output = Infallible>, Failure> {
+) -> Result<impl Future<Output = Infallible> + use<>, Failure> {
     let mut listener = None;
     if let Some(address) = address {
         let unusable = |error| {
@@ -98,73 +127,277 @@ async fn serve(
     })
 }
 
-/// A watch, and the receivers of its events.
+/// The watches of all accounts, each in a task of its own.
 struct Watcher<'a> {
-    connection: &'a mut Connection,
-    watch: Watch,
+    shared: Arc<Shared>,
+    arguments: &'a Renew,
+    /// The accounts by their ids.
+    watched: BTreeMap<String, Watched>,
+    /// Each returns the id of its account.
+    tasks: JoinSet<String>,
+    /// How often in a row the accounts could not be listed.
+    failed_listings: u32,
+}
+
+struct Watched {
+    label: String,
+    monitor: AccountMonitor,
+    is_listed: bool,
+}
+
+/// What the watches of all accounts share.
+struct Shared {
+    api: Mutex<Api>,
+    policy: RenewalPolicy,
+    interval: Option<Duration>,
     monitor: Monitor,
-    log: Log<'a>,
+    log: Mutex<Log>,
+    turns: Semaphore,
+    /// Tells the watches that pause to begin a pass.
+    pass_now: Sender<()>,
+    refusals: Mutex<Refusals>,
+}
+
+/// Whose credentials the API refused in the last pass.
+#[derive(Default)]
+struct Refusals {
+    accounts: BTreeSet<String>,
+    /// Whether an error has said that the API refuses the credentials in any account.
+    is_shown: bool,
+    /// Whether the file of the API token could not be read.
+    is_unreadable: bool,
 }
 
 impl Watcher<'_> {
-    async fn run(mut self, mut hang_up: Signal) -> Infallible {
-        let mut is_refused = false;
+    async fn run(mut self, known: Vec<Connection>, mut hang_up: Signal) -> Infallible {
+        let has_all_accounts = self.shared.api().has_all_accounts();
+        for account in known {
+            self.start(account);
+        }
+        let mut look_at = Instant::now();
         loop {
-            let event = tokio::select! {
-                event = self.watch.next() => event,
+            tokio::select! {
                 _ = hang_up.recv() => {
-                    self.watch.pass_now();
-                    continue;
+                    self.shared.pass_now.send_replace(());
+                    look_at = Instant::now();
                 }
-                () = sleep(REREAD_INTERVAL), if is_refused => {
-                    if let Ok(true) = self.connection.reread_api_token() {
-                        self.use_new_api_token();
-                        self.watch.pass_now();
+                () = sleep(REREAD_INTERVAL), if self.is_refused() => {
+                    if let Ok(true) = self.shared.reread_api_token() {
+                        self.shared.pass_now.send_replace(());
+                        look_at = Instant::now();
                     }
-                    continue;
                 }
-            };
-            match &event {
-                // If the file can't be read, the known token stays in use.
-                WatchEvent::Starting => match self.connection.reread_api_token() {
-                    Ok(true) => self.use_new_api_token(),
-                    Ok(false) => {}
-                    Err(failure) => failure.show(),
+                () = sleep_until(look_at), if has_all_accounts => {
+                    look_at = Instant::now() + self.look().await;
+                }
+                Some(ended) = self.tasks.join_next() => match ended {
+                    // An account without Access is tried again after the next look.
+                    Ok(id) => drop(self.watched.remove(&id)),
+                    Err(error) => if let Ok(panic) = error.try_into_panic() {
+                        resume_unwind(panic);
+                    },
                 },
-                WatchEvent::Renewal(RenewalEvent::Finished(report)) => {
-                    let was_refused = is_refused;
-                    is_refused = Exit::of_pass(report) == Exit::Credentials;
-                    if let (true, false, Some(error)) = (is_refused, was_refused, &report.error) {
-                        self.connection.explain(Failure::from(error)).show();
-                    }
-                }
-                _ => {}
             }
-            self.monitor.observe(&event);
-            self.log.write(&event);
         }
     }
 
-    fn use_new_api_token(&mut self) {
-        self.watch.set_tokens(self.connection.tokens.clone());
-        output::remark("the API token has changed, and is used from now on");
+    fn is_refused(&self) -> bool {
+        self.failed_listings > 0 || !lock(&self.shared.refusals).accounts.is_empty()
+    }
+
+    fn start(&mut self, account: Connection) {
+        let id = account.account_id().to_owned();
+        let monitor = self.shared.monitor.add(&id, account.account_name());
+        let label = account.account_label();
+        let task = watch_account(Arc::clone(&self.shared), account, monitor.clone());
+        self.tasks.spawn(task);
+        let watched = Watched {
+            label,
+            monitor,
+            is_listed: true,
+        };
+        self.watched.insert(id, watched);
+    }
+
+    /// Lists the accounts, and watches the new ones. Returns when to do so again.
+    async fn look(&mut self) -> Duration {
+        // Without a pass, nothing else would notice a new API token.
+        let _ = self.shared.reread_api_token();
+        let api = self.shared.api().clone();
+        let accounts = match api.accounts().await {
+            Ok(accounts) => accounts,
+            Err(failure) => {
+                if self.failed_listings == 0 {
+                    failure.show();
+                }
+                self.shared
+                    .monitor
+                    .not_listed(Some(failure.in_one_line().0));
+                let pause = A_MINUTE.saturating_mul(1 << self.failed_listings.min(6));
+                self.failed_listings += 1;
+                return pause.min(AN_HOUR);
+            }
+        };
+        self.failed_listings = 0;
+        self.shared.monitor.not_listed(None);
+        let accounts = self
+            .arguments
+            .of_shard(accounts, lock(&self.shared.log).output());
+        let ids: BTreeSet<&str> = accounts.iter().map(Connection::account_id).collect();
+        for (id, watched) in &mut self.watched {
+            let was_listed = watched.is_listed;
+            watched.is_listed = ids.contains(id.as_str());
+            if was_listed != watched.is_listed {
+                watched.monitor.set_listed(watched.is_listed);
+            }
+            // Its tokens are renewed for as long as the API lets them be: a list may lack it
+            // only because the API token was changed.
+            if was_listed && !watched.is_listed {
+                Failure::new(
+                    Exit::Failed,
+                    format!("{} is no longer listed", watched.label),
+                )
+                .next("check that the account exists, and that the API token includes it")
+                .show();
+            }
+        }
+        for account in accounts {
+            if !self.watched.contains_key(account.account_id()) {
+                self.start(account);
+            }
+        }
+        self.shared.interval.unwrap_or(A_DAY)
     }
 }
 
+/// Watches an account, until it turns out that it has no Access.
+async fn watch_account(
+    shared: Arc<Shared>,
+    account: Connection,
+    monitor: AccountMonitor,
+) -> String {
+    let mut watch = account.tokens.watch(&shared.policy);
+    if let Some(interval) = shared.interval {
+        watch = watch.interval(interval);
+    }
+    let mut pass_now = shared.pass_now.subscribe();
+    let mut turn = None;
+    loop {
+        let mut event = tokio::select! {
+            event = watch.next() => event,
+            Ok(()) = pass_now.changed() => {
+                watch.pass_now();
+                continue;
+            }
+        };
+        match &mut event {
+            WatchEvent::Starting => {
+                monitor.queued();
+                turn = shared.turns.acquire().await.ok();
+                // If the file can't be read, the known token stays in use.
+                if let Err(failure) = shared.reread_api_token() {
+                    failure.show();
+                }
+                if let Some(tokens) = shared.api().tokens_of(&account) {
+                    watch.set_tokens(tokens);
+                }
+            }
+            WatchEvent::Renewal(RenewalEvent::Finished(report)) => {
+                drop(turn.take());
+                let is_without_access = report.error.as_ref().is_some_and(is_without_access);
+                if is_without_access && shared.api().has_all_accounts() {
+                    monitor.without_access();
+                    lock(&shared.log).without_access(&account);
+                    return account.account_id().to_owned();
+                }
+                // Another account may have the token.
+                if lock(&shared.log).names_accounts {
+                    report.unmatched.clear();
+                }
+                shared.note_refusal(&account, report);
+            }
+            _ => {}
+        }
+        monitor.observe(&event);
+        lock(&shared.log).write(&account, &event);
+    }
+}
+
+impl Shared {
+    fn api(&self) -> MutexGuard<'_, Api> {
+        lock(&self.api)
+    }
+
+    /// Reads the file of the API token again, and says so if there is another one. That it
+    /// can't be read is an error once.
+    fn reread_api_token(&self) -> Result<bool, Failure> {
+        let read = self.api().reread_api_token();
+        let mut refusals = lock(&self.refusals);
+        let was_unreadable = std::mem::replace(&mut refusals.is_unreadable, read.is_err());
+        match read {
+            Ok(true) => {
+                output::remark("the API token has changed, and is used from now on");
+                Ok(true)
+            }
+            Err(_) if was_unreadable => Ok(false),
+            read => read,
+        }
+    }
+
+    /// Explains a refusal that is new.
+    fn note_refusal(&self, account: &Connection, report: &RenewalReport) {
+        let id = account.account_id();
+        let mut refusals = lock(&self.refusals);
+        let error = report.error.as_ref();
+        let Some(error) = error.filter(|_| Exit::of_pass(report) == Exit::Credentials) else {
+            refusals.accounts.remove(id);
+            refusals.is_shown &= !refusals.accounts.is_empty();
+            return;
+        };
+        let is_new = refusals.accounts.insert(id.to_owned());
+        let is_of_all = is_refused_everywhere(error);
+        if is_new && !(is_of_all && refusals.is_shown) {
+            refusals.is_shown |= is_of_all;
+            account.explain(Failure::from(error)).show();
+        }
+    }
+}
+
+/// Locks a value that no panic leaves half changed.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// The log on standard output.
-struct Log<'a> {
-    output: &'a Output,
+struct Log {
+    output: Output,
+    /// Whether lines begin with the account.
+    names_accounts: bool,
     /// Whether the last line could not be written.
     is_broken: bool,
 }
 
-impl Log<'_> {
+impl Log {
+    fn output(&self) -> &Output {
+        &self.output
+    }
+
+    /// Says that an account has nothing to watch.
+    fn without_access(&self, account: &Connection) {
+        if !self.output.quiet {
+            let label = account.account_label();
+            output::remark(format!(
+                "{label}: Access is not enabled, so there is nothing to renew"
+            ));
+        }
+    }
+
     /// Writes an event. A line that can't be written stops no renewal: standard error says
     /// so once, and later lines are tried all the same, since a disk may have room again.
-    fn write(&mut self, event: &WatchEvent) {
+    fn write(&mut self, account: &Connection, event: &WatchEvent) {
         let written = match self.output.format {
-            Format::Jsonl => self.json(event),
-            _ => self.line(event),
+            Format::Jsonl => self.json(account, event),
+            _ => self.line(account, event),
         };
         match written {
             Some(Ok(())) => self.is_broken = false,
@@ -176,31 +409,36 @@ impl Log<'_> {
         }
     }
 
-    fn json(&self, event: &WatchEvent) -> Option<Result<(), Failure>> {
+    fn json(&self, account: &Connection, event: &WatchEvent) -> Option<Result<(), Failure>> {
         Some(match event {
             WatchEvent::Renewal(RenewalEvent::Decided { token, decision })
                 if is_long_expired(*decision) =>
             {
                 let record = RenewalRecord::skipped(token, *decision, Utc::now())?;
-                self.output.json_line(&Event::Token(&record))
+                self.output
+                    .json_line(&Event::Token(OfAccount::new(account, &record)))
             }
             WatchEvent::Renewal(RenewalEvent::Settled(token)) => {
                 let record = RenewalRecord::new(token);
-                self.output.json_line(&Event::Token(&record))
+                self.output
+                    .json_line(&Event::Token(OfAccount::new(account, &record)))
             }
             WatchEvent::Renewal(RenewalEvent::Finished(report)) => {
                 let summary = Summary::new(report, false);
-                self.output.json_line(&Event::Summary(&summary))
+                self.output
+                    .json_line(&Event::Summary(OfAccount::new(account, &summary)))
             }
             WatchEvent::Waiting { until } => {
-                self.output.json_line(&Event::Waiting { until: *until })
+                let waiting = Waiting { until: *until };
+                self.output
+                    .json_line(&Event::Waiting(OfAccount::new(account, waiting)))
             }
             _ => return None,
         })
     }
 
     /// Writes a line for people; if quiet, only about what failed.
-    fn line(&self, event: &WatchEvent) -> Option<Result<(), Failure>> {
+    fn line(&self, account: &Connection, event: &WatchEvent) -> Option<Result<(), Failure>> {
         let is_quiet = self.output.quiet;
         let words = match event {
             WatchEvent::Renewal(RenewalEvent::Decided { token, decision })
@@ -230,6 +468,10 @@ impl Log<'_> {
             _ => return None,
         };
         let now = Utc::now().format("%FT%TZ");
+        let words = match self.names_accounts {
+            true => format!("{}: {words}", account.account_label()),
+            false => words,
+        };
         let line = output::printable(&format!("{now} {words}"));
         Some(self.output.line(&line))
     }

@@ -3,23 +3,27 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use cf_service_tokens::ServiceToken;
 use cf_service_tokens::renewal::{
     Decision, RenewalEvent, RenewalOutcome, RenewalPolicy, SkipReason, TokenRenewal, WatchEvent,
 };
-use cf_service_tokens::{AccountId, ServiceToken};
 use chrono::{DateTime, Utc};
 
 use super::Moment;
 use super::health::Pulse;
 use super::page;
 use crate::failure::with_causes;
+use crate::output::bounded;
 use crate::records::State;
 use crate::time;
 
 /// The known state of the account and of the watcher.
 #[derive(Debug)]
 pub(super) struct Account {
-    account: String,
+    id: String,
+    name: Option<String>,
+    /// Since when the API no longer lists the account.
+    pub(super) vanished_at: Option<DateTime<Utc>>,
     policy: RenewalPolicy,
     pub(super) window: Duration,
     tokens: BTreeMap<Key, Listed>,
@@ -63,13 +67,15 @@ struct Listed {
 
 impl Account {
     pub(super) fn new(
-        account: &AccountId,
+        id: &str,
         policy: &RenewalPolicy,
         window: Duration,
         elapsed: Duration,
     ) -> Self {
         Self {
-            account: account.to_string(),
+            id: id.to_owned(),
+            name: None,
+            vanished_at: None,
             policy: policy.clone(),
             window,
             tokens: BTreeMap::new(),
@@ -81,6 +87,43 @@ impl Account {
             next_pass: None,
             last_success: None,
             pulse: Pulse::new(elapsed),
+        }
+    }
+
+    /// Notes that the account is there, with its name if that is known.
+    pub(super) fn appeared(&mut self, name: Option<&str>) {
+        self.name = name.map(str::to_owned);
+    }
+
+    /// Notes whether the API still lists the account.
+    pub(super) fn set_listed(&mut self, is_listed: bool, moment: Moment) {
+        self.vanished_at = (!is_listed).then_some(moment.now);
+    }
+
+    /// Notes a pass that found the account without Access, which has nothing to renew.
+    pub(super) fn without_access(&mut self, moment: Moment) {
+        self.tokens.clear();
+        self.problem = None;
+        self.next_pass = None;
+        self.listed_at = Some(moment.now);
+        self.last_pass = self.listed_at;
+        self.last_success = self.listed_at;
+        self.pulse.rest();
+    }
+
+    pub(super) fn id(&self) -> &str {
+        &self.id
+    }
+
+    pub(super) fn name(&self) -> &str {
+        self.name.as_deref().unwrap_or_default()
+    }
+
+    /// The account's name and id, or its id alone.
+    pub(super) fn label(&self) -> String {
+        match &self.name {
+            Some(name) => format!("{} ({})", bounded(name), self.id),
+            None => self.id.clone(),
         }
     }
 
@@ -187,12 +230,20 @@ impl Account {
 
     pub(super) fn page(&self, now: DateTime<Utc>, last_failure: Option<&str>) -> page::Report {
         let mut problem = self.problem.clone();
+        if let Some(at) = self.vanished_at {
+            let at = time::minute(at);
+            let vanished = format!("Since {at}, the account is no longer listed.");
+            problem = Some(match problem {
+                Some(problem) => format!("{vanished} {problem}"),
+                None => vanished,
+            });
+        }
         // While the first pass retries, no report of a pass says why.
         if let (Some(problem), None, Some(failure)) = (&mut problem, self.last_pass, last_failure) {
             *problem += &format!(" The last request failed: {failure}");
         }
         page::Report {
-            account: self.account.clone(),
+            account: self.label(),
             time: now,
             listed_at: self.listed_at,
             next_pass: self.next_pass,
@@ -208,15 +259,10 @@ impl Account {
 }
 
 /// Whether the watcher would renew the token when it falls due, or when it could. It
-/// was told to leave the others alone, or another watcher has them.
+/// was told to leave the others alone.
 fn is_looked_after(decision: Decision) -> bool {
     !matches!(
         decision,
-        Decision::Skip(
-            SkipReason::Disabled
-                | SkipReason::Excluded
-                | SkipReason::NotSelected
-                | SkipReason::OtherShard
-        )
+        Decision::Skip(SkipReason::Disabled | SkipReason::Excluded | SkipReason::NotSelected)
     )
 }

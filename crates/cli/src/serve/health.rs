@@ -39,6 +39,19 @@ impl Pulse {
         }
     }
 
+    /// Expects nothing until the next event.
+    pub(super) fn pause(&mut self) {
+        self.expected_by = Duration::MAX;
+        self.waits_until = None;
+    }
+
+    /// Expects nothing, since there is nothing to do.
+    pub(super) fn rest(&mut self) {
+        self.pause();
+        self.has_passed = true;
+        self.is_refused = false;
+    }
+
     /// Records an event.
     pub(super) fn beat(&mut self, event: &WatchEvent, moment: Moment) {
         self.waits_until = match event {

@@ -19,8 +19,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit};
 
-use super::account::Account;
-use super::{Time, lock};
+use super::account::{Account, Expiry};
+use super::{State, Time, lock};
 use crate::failure::{Exit, with_causes};
 
 /// The prefix of all names.
@@ -41,7 +41,7 @@ const CAUSES: [&str; 3] = ["credentials", "unreachable", "other"];
 /// The metrics of a watcher.
 pub(super) struct Metrics {
     registry: Registry,
-    renewals: Counter,
+    renewals: Family<OfAccount, Counter>,
     failures: Family<Failure, Counter>,
     failed_passes: Family<FailedPass, Counter>,
 }
@@ -59,14 +59,62 @@ pub(crate) struct Calls {
     elapsed: Arc<dyn Fn() -> Duration + Send + Sync>,
 }
 
+/// The labels of all that is counted for an account.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct OfAccount {
+    pub(super) account: String,
+    account_name: String,
+}
+
+impl OfAccount {
+    pub(super) fn new(id: &str, name: Option<&str>) -> Self {
+        Self {
+            account: id.to_owned(),
+            account_name: name.unwrap_or_default().to_owned(),
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Failure {
+    account: String,
+    account_name: String,
     reason: &'static str,
+}
+
+impl Failure {
+    fn of(account: &OfAccount, reason: &'static str) -> Self {
+        let OfAccount {
+            account,
+            account_name,
+        } = account.clone();
+        Self {
+            account,
+            account_name,
+            reason,
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct FailedPass {
+    account: String,
+    account_name: String,
     cause: &'static str,
+}
+
+impl FailedPass {
+    fn of(account: &OfAccount, cause: &'static str) -> Self {
+        let OfAccount {
+            account,
+            account_name,
+        } = account.clone();
+        Self {
+            account,
+            account_name,
+            cause,
+        }
+    }
 }
 
 /// A request that was sent, or tried to be.
@@ -84,17 +132,10 @@ struct Wait {
 }
 
 impl Metrics {
-    pub(super) fn new(state: &Arc<Mutex<Account>>, time: &Time, calls: Calls) -> Self {
-        let renewals = Counter::default();
+    pub(super) fn new(state: &Arc<Mutex<State>>, time: &Time, calls: Calls) -> Self {
+        let renewals: Family<OfAccount, Counter> = Family::default();
         let failures: Family<Failure, Counter> = Family::default();
-        // Start at zero, so that the first failure is an increase.
-        for reason in REASONS {
-            drop(failures.get_or_create(&Failure { reason }));
-        }
         let failed_passes: Family<FailedPass, Counter> = Family::default();
-        for cause in CAUSES {
-            drop(failed_passes.get_or_create(&FailedPass { cause }));
-        }
         let mut registry = Registry::with_prefix(PREFIX);
         registry.register_collector(Box::new(OfState {
             state: Arc::clone(state),
@@ -135,16 +176,30 @@ impl Metrics {
         }
     }
 
-    pub(super) fn renewed(&self) {
-        self.renewals.inc();
+    /// Starts to count for an account at zero, so that the first failure is an increase.
+    pub(super) fn begin(&self, account: &OfAccount) {
+        drop(self.renewals.get_or_create(account));
+        for reason in REASONS {
+            drop(self.failures.get_or_create(&Failure::of(account, reason)));
+        }
+        for cause in CAUSES {
+            let failed = FailedPass::of(account, cause);
+            drop(self.failed_passes.get_or_create(&failed));
+        }
     }
 
-    pub(super) fn failed(&self, reason: &'static str) {
-        self.failures.get_or_create(&Failure { reason }).inc();
+    pub(super) fn renewed(&self, account: &OfAccount) {
+        self.renewals.get_or_create(account).inc();
+    }
+
+    pub(super) fn failed(&self, account: &OfAccount, reason: &'static str) {
+        self.failures
+            .get_or_create(&Failure::of(account, reason))
+            .inc();
     }
 
     /// Counts a pass, if it failed.
-    pub(super) fn passed(&self, report: &RenewalReport) {
+    pub(super) fn passed(&self, account: &OfAccount, report: &RenewalReport) {
         let cause = match Exit::of_pass(report) {
             Exit::Success => return,
             Exit::Credentials => "credentials",
@@ -152,14 +207,14 @@ impl Metrics {
             _ => "other",
         };
         self.failed_passes
-            .get_or_create(&FailedPass { cause })
+            .get_or_create(&FailedPass::of(account, cause))
             .inc();
     }
 
     /// Notes a token that can't even be tried.
-    pub(super) fn decided(&self, decision: Decision) {
+    pub(super) fn decided(&self, account: &OfAccount, decision: Decision) {
         if let Decision::Unable(reason) = decision {
-            self.failed(reason.as_str());
+            self.failed(account, reason.as_str());
         }
     }
 
@@ -281,7 +336,7 @@ impl Format {
 /// The metrics of the state. Each scrape reads them, so that a deleted token leaves
 /// none.
 struct OfState {
-    state: Arc<Mutex<Account>>,
+    state: Arc<Mutex<State>>,
     time: Time,
 }
 
@@ -295,8 +350,11 @@ impl Collector for OfState {
             "When the token expires, for each token that is renewed here.",
             seconds,
         )?;
-        for token in state.expiries() {
-            let labels = [("id", token.id), ("name", token.name)];
+        let accounts = || state.accounts.values();
+        let tokens =
+            || accounts().flat_map(|account| account.expiries().map(move |t| (account, t)));
+        for (account, token) in tokens() {
+            let labels = labels_of(account, &token);
             let at = token.expires_at.timestamp();
             ConstGauge::new(at).encode(expiries.encode_family(&labels)?)?;
         }
@@ -306,47 +364,75 @@ impl Collector for OfState {
             "When the token falls due, for each token that is renewed here.",
             seconds,
         )?;
-        for token in state.expiries() {
+        for (account, token) in tokens() {
             if let Some(at) = token.due_at {
-                let labels = [("id", token.id), ("name", token.name)];
+                let labels = labels_of(account, &token);
                 ConstGauge::new(at.timestamp()).encode(due.encode_family(&labels)?)?;
             }
         }
-        let mut tokens = gauge(
+        let mut counts = gauge(
             &mut encoder,
             "tokens",
             "Tokens of the account, by state.",
             None,
         )?;
-        for (token_state, count) in state.states((self.time)().now) {
-            let labels = [("state", token_state.as_str())];
-            ConstGauge::new(count).encode(tokens.encode_family(&labels)?)?;
+        let now = (self.time)().now;
+        for account in accounts() {
+            for (token_state, count) in account.states(now) {
+                let [id, name] = labels(account);
+                let labels = [id, name, ("state", token_state.as_str())];
+                ConstGauge::new(count).encode(counts.encode_family(&labels)?)?;
+            }
         }
         let or_zero = |time: Option<DateTime<Utc>>| time.map_or(0, |time| time.timestamp());
-        for (name, help, value) in [
+        for (name, help, unit, value) in [
             (
                 "last_pass_timestamp",
                 "When the last pass ended; 0 before the first.",
-                or_zero(state.last_pass),
+                seconds,
+                &(|account: &Account| or_zero(account.last_pass)) as &dyn Fn(&Account) -> i64,
             ),
             (
                 "next_pass_timestamp",
                 "When the next pass begins; 0 while one is running.",
-                or_zero(state.next_pass),
+                seconds,
+                &|account| or_zero(account.next_pass),
             ),
             (
                 "last_success_timestamp",
                 "When the last successful pass ended; 0 before the first.",
-                or_zero(state.last_success),
+                seconds,
+                &|account| or_zero(account.last_success),
             ),
             (
-                "window",
-                "How long before its expiry a token falls due.",
-                i64::try_from(state.window.as_secs()).unwrap_or(i64::MAX),
+                "account_vanished",
+                "Whether the API no longer lists the account, with --all-accounts.",
+                None,
+                &|account| account.vanished_at.is_some().into(),
             ),
         ] {
-            ConstGauge::new(value).encode(gauge(&mut encoder, name, help, seconds)?)?;
+            let mut gauge = gauge(&mut encoder, name, help, unit)?;
+            for account in accounts() {
+                let value = ConstGauge::new(value(account));
+                value.encode(gauge.encode_family(&labels(account))?)?;
+            }
         }
+        let window = gauge(
+            &mut encoder,
+            "window",
+            "How long before its expiry a token falls due.",
+            seconds,
+        )?;
+        let length = i64::try_from(state.window.as_secs()).unwrap_or(i64::MAX);
+        ConstGauge::new(length).encode(window)?;
+        let unlisted = gauge(
+            &mut encoder,
+            "accounts_unlisted",
+            "Whether the accounts could not be listed, with --all-accounts.",
+            None,
+        )?;
+        let is_unlisted = i64::from(state.problem.is_some());
+        ConstGauge::new(is_unlisted).encode(unlisted)?;
         let mut build = gauge(
             &mut encoder,
             "build_info",
@@ -356,6 +442,15 @@ impl Collector for OfState {
         let labels = [("version", env!("CARGO_PKG_VERSION"))];
         ConstGauge::new(1_i64).encode(build.encode_family(&labels)?)
     }
+}
+
+fn labels(account: &Account) -> [(&'static str, &str); 2] {
+    [("account", account.id()), ("account_name", account.name())]
+}
+
+fn labels_of<'a>(account: &'a Account, token: &Expiry<'a>) -> [(&'static str, &'a str); 4] {
+    let [id, name] = labels(account);
+    [id, name, ("id", token.id), ("name", token.name)]
 }
 
 fn gauge<'a>(

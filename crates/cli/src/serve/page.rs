@@ -1,4 +1,4 @@
-//! The tokens of an account as one page of HTML.
+//! The tokens of one or more accounts as one page of HTML.
 //!
 //! The page holds all that it needs, its style sheet and the timelines as SVG. It loads
 //! nothing and runs nothing, and its Content Security Policy forbids both.
@@ -21,7 +21,7 @@ pub(crate) use verdict::verdict;
 
 /// The content of a page: the tokens of an account at one moment.
 pub(crate) struct Report {
-    /// The account's id.
+    /// The account's id, or its name and id.
     pub(crate) account: String,
     /// When the page is made: states and distances are as of then.
     pub(crate) time: DateTime<Utc>,
@@ -93,7 +93,49 @@ impl Token {
     }
 }
 
+/// Returns the verdict on the tokens of all accounts in one line.
+pub(crate) fn verdict_on_all(reports: &[Report]) -> String {
+    match reports {
+        [report] => verdict(report),
+        reports => verdict(&overall(reports)),
+    }
+}
+
 /// Returns the page as an HTML document.
 pub(crate) fn html(report: &Report) -> String {
     markup::document(report).into_string()
+}
+
+/// Returns the page of these accounts as an HTML document: of one account as
+/// [`html`] does, and of several with a section for each.
+pub(crate) fn html_of_all(reports: &[Report]) -> String {
+    match reports {
+        [report] => html(report),
+        reports => markup::document_of_accounts(&overall(reports), reports).into_string(),
+    }
+}
+
+/// All accounts as if they were one.
+fn overall(reports: &[Report]) -> Report {
+    let first = reports.first();
+    Report {
+        account: match reports.len() {
+            0 => "no account".to_owned(),
+            count => format!("{count} accounts"),
+        },
+        time: reports
+            .iter()
+            .map(|report| report.time)
+            .max()
+            .unwrap_or_default(),
+        // As old as the oldest listing is.
+        listed_at: reports.iter().filter_map(|report| report.listed_at).min(),
+        next_pass: reports.iter().filter_map(|report| report.next_pass).min(),
+        window: first.map(|report| report.window).unwrap_or_default(),
+        problem: reports.iter().find_map(|report| report.problem.clone()),
+        tokens: reports
+            .iter()
+            .flat_map(|report| report.tokens.clone())
+            .collect(),
+    }
 }

@@ -108,8 +108,8 @@ pub(super) fn routes(monitor: Monitor, is_loopback: bool) -> Router {
 async fn report(State(monitor): State<Monitor>) -> Html<String> {
     let now = (monitor.shared.time)().now;
     let last_failure = monitor.shared.calls.last_failure();
-    let report = lock(&monitor.shared.state).page(now, last_failure.as_deref());
-    Html(page::html(&report))
+    let pages = lock(&monitor.shared.state).pages(now, last_failure.as_deref());
+    Html(page::html_of_all(&pages))
 }
 
 async fn metrics(State(monitor): State<Monitor>, headers: HeaderMap) -> Response {
@@ -123,11 +123,11 @@ async fn metrics(State(monitor): State<Monitor>, headers: HeaderMap) -> Response
 
 async fn health(State(monitor): State<Monitor>) -> (StatusCode, String) {
     let moment = (monitor.shared.time)();
-    answer(lock(&monitor.shared.state).pulse.health(moment))
+    answer(lock(&monitor.shared.state).health(moment))
 }
 
 async fn readiness(State(monitor): State<Monitor>) -> (StatusCode, String) {
-    answer(lock(&monitor.shared.state).pulse.readiness())
+    answer(lock(&monitor.shared.state).readiness())
 }
 
 fn answer(result: Result<String, String>) -> (StatusCode, String) {

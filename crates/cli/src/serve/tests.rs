@@ -10,7 +10,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cf_service_tokens::renewal::{RenewBy, RenewalEvent, RenewalPolicy, Shard, Watch, WatchEvent};
+use cf_service_tokens::renewal::{RenewBy, RenewalEvent, RenewalPolicy, Watch, WatchEvent};
 use cf_service_tokens::{Client, Clock, Event, RateLimit, Retry, ServiceTokens};
 use cf_service_tokens_simulator::{Fault, Injection, Operation, SeedToken, Simulator};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -18,7 +18,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-use super::{Calls, Moment, Monitor};
+use super::{AccountMonitor, Calls, Moment, Monitor};
 
 const WINDOW: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// As long as a watcher may be silent before it counts as stuck.
@@ -56,6 +56,7 @@ struct World {
     simulator: Simulator,
     tokens: ServiceTokens,
     monitor: Monitor,
+    account: AccountMonitor,
     watch: Watch,
     server: Server,
 }
@@ -159,8 +160,7 @@ impl World {
         calls: Calls,
     ) -> Self {
         let time = clock.clone();
-        let account = tokens.account_id();
-        let monitor = Monitor::with_time(account, policy, WINDOW, calls, move || Moment {
+        let monitor = Monitor::with_time(policy, WINDOW, calls, move || Moment {
             now: time.now(),
             elapsed: time.elapsed(),
         });
@@ -170,6 +170,7 @@ impl World {
             server: Server::start(&monitor, "127.0.0.1:0").await,
             clock,
             simulator,
+            account: monitor.add(tokens.account_id().as_str(), None),
             monitor,
         }
     }
@@ -178,19 +179,27 @@ impl World {
     async fn pass(&mut self) -> DateTime<Utc> {
         loop {
             let event = self.watch.next().await;
-            self.monitor.observe(&event);
+            self.account.observe(&event);
             if let WatchEvent::Waiting { until } = event {
                 return until;
             }
         }
     }
 
-    /// The metrics, those lines alone that hold a value, in the order of the alphabet.
+    /// The metrics, those lines alone that hold a value, in the order of the alphabet, and
+    /// without the labels of the account.
     async fn metrics(&self) -> Vec<String> {
         let answer = self.server.get("/metrics").await;
         assert_eq!(answer.status, 200);
+        let account = self.tokens.account_id();
+        let labels = format!("account=\"{account}\",account_name=\"\"");
         let lines = answer.body.lines().filter(|line| !line.starts_with('#'));
-        let mut lines: Vec<String> = lines.map(str::to_owned).collect();
+        let mut lines: Vec<String> = lines
+            .map(|line| {
+                let line = line.replace(&format!("{{{labels}}}"), "");
+                line.replace(&format!("{labels},"), "")
+            })
+            .collect();
         lines.sort();
         lines
     }
@@ -281,7 +290,10 @@ async fn both_formats_say_the_same() {
         .filter(|line| !line.starts_with('#'))
         .collect();
     lines.sort_unstable();
-    assert_eq!(lines, world.metrics().await);
+    let text = world.server.get("/metrics").await.body;
+    let mut expected: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
+    expected.sort_unstable();
+    assert_eq!(lines, expected);
 }
 
 #[tokio::test]
@@ -312,7 +324,7 @@ async fn a_token_that_is_gone_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn names_are_escaped_and_shards_keep_to_their_own() {
+async fn names_are_escaped() {
     let mut world = World::new(hostile_names(), &RenewalPolicy::new()).await;
     world.pass().await;
     let metrics = world.metrics().await.join("\n");
@@ -327,19 +339,6 @@ async fn names_are_escaped_and_shards_keep_to_their_own() {
         assert!(metrics.contains(label), "no {label} in {metrics}");
     }
     assert!(!world.server.get("/").await.body.contains("<b>\"bold"));
-
-    let mut all = 0;
-    for index in 0..2 {
-        let policy = RenewalPolicy::new().shard(Shard::new(index, 2).unwrap());
-        let mut world = World::new(hostile_names(), &policy).await;
-        world.pass().await;
-        all += values(&world.metrics().await, "expiry_timestamp_seconds{").len();
-    }
-    assert_eq!(
-        all,
-        hostile_names().len(),
-        "each token is in one shard's metrics"
-    );
 }
 
 #[tokio::test]
@@ -505,7 +504,7 @@ async fn a_renewal_shows_before_the_pass_is_over() {
     let mut world = World::new(a_few_tokens(), &RenewalPolicy::new()).await;
     loop {
         let event = world.watch.next().await;
-        world.monitor.observe(&event);
+        world.account.observe(&event);
         if let WatchEvent::Renewal(RenewalEvent::Settled(_)) = event {
             break;
         }

@@ -20,8 +20,12 @@ pub(super) fn check(file: &Path, output: &Output) -> Result<(), Failure> {
 
 /// Writes the page. If it goes to a file, a line on standard error says so, unless the
 /// result is JSON or the command is quiet.
-pub(super) fn write(file: &Path, output: &Output, report: &page::Report) -> Result<(), Failure> {
-    let page = page::html(report);
+pub(super) fn write(
+    file: &Path,
+    output: &Output,
+    accounts: &[page::Report],
+) -> Result<(), Failure> {
+    let page = page::html_of_all(accounts);
     if is_stdout(file) {
         return output.write(|out, _| out.write_all(page.as_bytes()));
     }
@@ -32,7 +36,7 @@ pub(super) fn write(file: &Path, output: &Output, report: &page::Report) -> Resu
         output::progress(&format!(
             "wrote {}: {}",
             file.display(),
-            page::verdict(report)
+            page::verdict_on_all(accounts)
         ));
     }
     Ok(())

@@ -18,8 +18,75 @@ struct Row<'a> {
     needs_attention: bool,
 }
 
+/// A page of several accounts with more tokens than this shows only those that need
+/// attention.
+const MAX_ROWS: usize = 1000;
+
 /// The whole document.
 pub(super) fn document(report: &Report) -> Markup {
+    let rows = rows(report);
+    let axis = axis(report);
+    let content = html! {
+        @if let Some(problem) = &report.problem {
+            p class="problem" role="alert" { bdi { (printable(problem)) } }
+        }
+        @if !rows.is_empty() {
+            (table(report, &axis, &rows))
+            (legend(report))
+        }
+    };
+    page(report, &axis, &rows, &content)
+}
+
+/// The document of several accounts: the verdict on all of them, and a section for each.
+pub(super) fn document_of_accounts(overall: &Report, accounts: &[Report]) -> Markup {
+    let all = rows(overall);
+    let axis = axis(overall);
+    let is_long = all.len() > MAX_ROWS;
+    let content = html! {
+        @if accounts.iter().any(|account| account.problem.is_some()) {
+            p class="problem" role="alert" {
+                "Not up to date: "
+                @for (index, account) in accounts.iter().enumerate() {
+                    @if account.problem.is_some() {
+                        bdi { a href={ "#account-" (index) } { (printable(&account.account)) } } " "
+                    }
+                }
+            }
+        }
+        @for (index, account) in accounts.iter().enumerate() {
+            (section(index, account, &axis, is_long))
+        }
+        @if !all.is_empty() { (legend(overall)) }
+    };
+    page(overall, &axis, &all, &content)
+}
+
+/// The section of an account. Of a long page it shows only what needs attention.
+fn section(index: usize, account: &Report, axis: &Axis, is_long: bool) -> Markup {
+    let mut rows = rows(account);
+    let all = rows.len();
+    if is_long {
+        rows.retain(|row| row.needs_attention);
+    }
+    let others = all - rows.len();
+    html! {
+        section id={ "account-" (index) } {
+            h2 { bdi { (printable(&account.account)) } }
+            p { (verdict(account)) }
+            @if let Some(problem) = &account.problem {
+                p class="problem" { bdi { (printable(problem)) } }
+            }
+            @if !rows.is_empty() { (table(account, axis, &rows)) }
+            @if others > 0 && !rows.is_empty() {
+                p { "Tokens that need no attention and are not shown: " (others) "." }
+            }
+        }
+    }
+}
+
+/// The rows of a table: those that need attention come first, the worst at the top.
+fn rows(report: &Report) -> Vec<Row<'_>> {
     let mut rows: Vec<Row<'_>> = report
         .tokens
         .iter()
@@ -38,8 +105,16 @@ pub(super) fn document(report: &Report) -> Markup {
         } = row.token;
         (!row.needs_attention, row.state, expires_at, name, id)
     });
+    rows
+}
+
+fn axis(report: &Report) -> Axis {
     let expiries = report.tokens.iter().filter_map(|token| token.expires_at);
-    let axis = Axis::new(report.time, report.window, expiries);
+    Axis::new(report.time, report.window, expiries)
+}
+
+/// A page with the verdict above its content.
+fn page(report: &Report, axis: &Axis, rows: &[Row<'_>], content: &Markup) -> Markup {
     let verdict = verdict(report);
     html! {
         (DOCTYPE)
@@ -56,17 +131,9 @@ pub(super) fn document(report: &Report) -> Markup {
                 style { (PreEscaped(STYLE)) }
             }
             body {
-                (definitions(&axis))
-                (header(report, &verdict, &rows))
-                main {
-                    @if let Some(problem) = &report.problem {
-                        p class="problem" role="alert" { bdi { (printable(problem)) } }
-                    }
-                    @if !rows.is_empty() {
-                        (table(report, &axis, &rows))
-                        (legend(report))
-                    }
-                }
+                (definitions(axis))
+                (header(report, &verdict, rows))
+                main { (content) }
             }
         }
     }

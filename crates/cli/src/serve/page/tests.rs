@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use cf_service_tokens::renewal::{RenewBy, RenewalPolicy, Shard};
+use cf_service_tokens::renewal::{RenewBy, RenewalPolicy};
 use cf_service_tokens::{ServiceToken, TokenDuration};
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -332,15 +332,6 @@ fn odd_times_and_windows_are_drawn() {
         );
         assert_eq!(page.matches("<tr ").count(), 3);
     }
-}
-
-#[test]
-fn another_shards_tokens_are_excluded() {
-    let tokens: Vec<ServiceToken> = (0..40).map(|number| token(number, "x", 300)).collect();
-    let policy = RenewalPolicy::new().shard(Shard::new(0, 2).unwrap());
-    let page = text(&html(&report(&policy, &tokens)));
-    assert!(page.contains(" excluded "));
-    assert!(page.contains(" active "));
 }
 
 /// A watcher's page, hours after a pass that could not list the tokens.
