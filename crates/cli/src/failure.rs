@@ -215,9 +215,12 @@ impl Failure {
         self
     }
 
-    /// Adds a cause.
+    /// Adds a cause, unless it only wraps another one.
     pub(crate) fn because(mut self, cause: impl Display) -> Self {
-        self.causes.push(cause.to_string());
+        let words = cause.to_string();
+        if !WRAPPERS.contains(&&*words) {
+            self.causes.push(words);
+        }
         self
     }
 
@@ -225,10 +228,7 @@ impl Failure {
     pub(crate) fn because_of_all(mut self, cause: Option<&dyn StdError>) -> Self {
         let mut cause = cause;
         while let Some(error) = cause {
-            let words = error.to_string();
-            if !WRAPPERS.contains(&&*words) {
-                self = self.because(words);
-            }
+            self = self.because(error);
             cause = error.source();
         }
         self

@@ -382,6 +382,10 @@ fn what_is_missing_or_out_of_reach() {
     );
     world.go_offline();
     assert_shown!("out-of-reach", verify(&world, &url, OLD_SECRET).shown());
+    let mut command = world.command();
+    let ran = try_token(command.args(["verify", "-v", "--url", &url]), OLD_SECRET);
+    let request = format!("GET {url} without the token → no response after ");
+    assert!(ran.stderr.contains(&request), "{}", ran.shown());
 }
 
 /// A proxy would see the secret, which is not encrypted on its way to this machine.

@@ -198,14 +198,17 @@ impl App {
         };
         let request = self.http.get(self.url.clone()).headers(headers);
         let began_at = Instant::now();
-        let mut response = request.send().await?;
+        let response = request.send().await;
         if self.verbose {
-            let (status, time) = (response.status().as_u16(), began_at.elapsed().as_millis());
-            let url = shown(&self.url);
-            progress::verbose(&format!(
-                "GET {url} {with} the token → {status} in {time} ms"
-            ));
+            let (url, time) = (shown(&self.url), began_at.elapsed().as_millis());
+            let outcome = match &response {
+                Ok(response) => format!("{} in", response.status().as_u16()),
+                // The failure has the cause.
+                Err(_) => "no response after".to_owned(),
+            };
+            progress::verbose(&format!("GET {url} {with} the token → {outcome} {time} ms"));
         }
+        let mut response = response?;
         let mut body = Vec::new();
         // Only an error's page says more. A body that breaks off has said enough.
         while !response.status().is_success() && body.len() < BODY_LIMIT {
