@@ -76,7 +76,7 @@ pub(crate) struct Arguments {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Common options")]
 pub(crate) struct Global {
-    /// The id of the account; `renew` and `report` take several [env: CLOUDFLARE_ACCOUNT_ID]
+    /// The id of the account; `renew`, `report` and `doctor` take several [env: CLOUDFLARE_ACCOUNT_ID]
     #[arg(long, value_name = "ID", action = ArgAction::Append)]
     pub(crate) account: Vec<String>,
     /// A file that holds only the API token, or - for standard input; replaces the

@@ -130,6 +130,7 @@ async fn on_account(
     let all_accounts = match &command {
         AccountCommand::Renew(arguments) => arguments.everywhere.all_accounts,
         AccountCommand::Report(arguments) => arguments.everywhere.all_accounts,
+        AccountCommand::Doctor(arguments) => arguments.everywhere.all_accounts,
         _ => false,
     };
     let api = Api::open(global, all_accounts, retry, needs, on_event).await?;
@@ -200,12 +201,11 @@ async fn on_account(
             let progress = Progress::new(is_silent, global.verbose > 0, &log);
             once::renew(&api, &output, &arguments, progress).await
         }
-        AccountCommand::Report(arguments) => report::report(&api, &output, &arguments).await,
+        AccountCommand::Report(arguments) => {
+            report::report(&api, journal.as_ref().ok(), &output, &arguments).await
+        }
         AccountCommand::Doctor(arguments) => {
-            let doctor = async |connection: &_| {
-                doctor::doctor(connection, global, journal, &output, &arguments).await
-            };
-            on_one(&api, doctor).await
+            doctor::doctor(&api, global, journal, &output, &arguments).await
         }
     }
 }

@@ -170,7 +170,7 @@ impl Api {
         }
         let what = "the command works on one account, and there are several";
         Err(Failure::usage(what).next(
-            "run it once for each --account; `renew` and `report` take several, or --all-accounts",
+            "run it once for each --account; `renew`, `report` and `doctor` take several, or --all-accounts",
         ))
     }
 
@@ -294,8 +294,12 @@ impl Api {
 
     /// Returns the tokens of an account, for calls with the API token that is in use now.
     pub(crate) fn tokens_of(&self, connection: &Connection) -> Option<ServiceTokens> {
-        let account = self.client.account(connection.account_id()).ok()?;
-        Some(account.service_tokens())
+        Some(self.account_of(connection)?.service_tokens())
+    }
+
+    /// Returns an account, for calls with the API token that is in use now.
+    pub(crate) fn account_of(&self, connection: &Connection) -> Option<Account> {
+        self.client.account(connection.account_id()).ok()
     }
 }
 

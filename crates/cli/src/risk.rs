@@ -11,6 +11,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
 use crate::failure::with_causes;
+use crate::output::Cell;
 use crate::records::State;
 use crate::secret::journal::Journal;
 use crate::time;
@@ -22,6 +23,16 @@ const CLEAN_UP_NOTICE: TimeDelta = TimeDelta::days(14);
 const LONG_UNSEEN: TimeDelta = TimeDelta::days(90);
 /// How long before its end the grace period of an old secret is a risk.
 const GRACE_NOTICE: TimeDelta = TimeDelta::days(3);
+/// The names of the risks that the metrics count, beside the states of tokens.
+pub(crate) const COUNTED: [&str; 3] = ["clean_up", "unused", "unseen"];
+
+/// How many service tokens an account may have, unless Cloudflare raised the limit.
+pub(crate) const QUOTA: usize = 50;
+/// From how many of them on that is worth a warning.
+pub(crate) const NEARLY_FULL: usize = 45;
+/// How long before its expiry an API token is worth a warning.
+pub(crate) const API_TOKEN_NOTICE: TimeDelta = TimeDelta::days(30);
+
 /// How long the API may take to say what is known of an account beside its tokens, with its
 /// retries. No command depends on it.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -106,8 +117,8 @@ impl Risk {
         }
     }
 
-    /// The name of the risk in JSON.
-    fn name(&self) -> &'static str {
+    /// The name of the risk in JSON and in the metrics.
+    pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Expired { .. } => "expired",
             Self::CleanUp { .. } => "clean_up",
@@ -169,6 +180,60 @@ impl Risk {
                 (None, None) => "never seen".to_owned(),
             },
         }
+    }
+
+    /// Describes the risk in a few words, and in one or two.
+    fn short(&self, now: DateTime<Utc>) -> (String, &'static str) {
+        match self {
+            Self::CleanUp {
+                at,
+                action,
+                is_certain,
+            } => {
+                let what = done_by(*action);
+                let maybe = if *is_certain { "" } else { "may be " };
+                let when = match at {
+                    Some(at) if *at > now => time::distance(*at - now),
+                    _ => "soon".to_owned(),
+                };
+                (format!("{maybe}{what} {when}"), "clean-up")
+            }
+            Self::OldSecret { at } => {
+                let distance = time::distance(*at - now);
+                (format!("old secret ends {distance}"), "old secret")
+            }
+            Self::Unused => ("nothing names it".to_owned(), "unused"),
+            Self::Unseen {
+                last_seen_at: Some(_),
+                ..
+            } => ("not seen for long".to_owned(), "unseen"),
+            Self::Unseen { .. } => ("never seen".to_owned(), "unseen"),
+            Self::Expired { .. } => ("expired".to_owned(), "expired"),
+            Self::Expires { .. } => ("due".to_owned(), "due"),
+        }
+    }
+
+    /// Whether somebody should act soon, although the token's state does not say so.
+    pub(crate) fn needs_attention(&self) -> bool {
+        matches!(self, Self::CleanUp { .. })
+    }
+
+    /// Returns the worst of these risks that the token's state does not say.
+    pub(crate) fn beside_state(risks: &[Self]) -> Option<&Self> {
+        risks.iter().find(|risk| !risk.is_expiry())
+    }
+
+    /// Returns that risk as a cell of a table.
+    pub(crate) fn cell(risks: &[Self], now: DateTime<Utc>) -> Cell {
+        let Some(risk) = Self::beside_state(risks) else {
+            return Cell::plain("");
+        };
+        let (words, short) = risk.short(now);
+        let cell = match risk.needs_attention() {
+            true => Cell::warning(words),
+            false => Cell::plain(words),
+        };
+        cell.or_short(short)
     }
 }
 
@@ -328,4 +393,37 @@ impl Neighbours {
         let why = unknown.join("; ");
         (!unknown.is_empty()).then(|| format!("some risks are unknown: {why}"))
     }
+}
+
+/// Returns when the API token expires, if the API says so.
+pub(crate) async fn api_token_expiry(account: &Account) -> Option<DateTime<Utc>> {
+    let verified = known(account.verify_api_token()).await;
+    verified.ok().and_then(|api_token| api_token.expires_on)
+}
+
+/// Returns notes about what may end all tokens of an account: too many of them, and the
+/// expiry of the API token that renews them.
+pub(crate) fn notes_of_account(
+    tokens: usize,
+    api_token_expires_at: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
+) -> Vec<String> {
+    let quota = (tokens >= NEARLY_FULL)
+        .then(|| format!("{tokens} tokens, and the limit of an account is {QUOTA} by default"));
+    let expiry = api_token_expires_at.filter(|at| *at - now <= API_TOKEN_NOTICE);
+    let expiry = expiry.map(|at| {
+        let distance = time::distance_and_date(at, now);
+        format!("the API token expires {distance}, and nothing is renewed from then on")
+    });
+    quota.into_iter().chain(expiry).collect()
+}
+
+/// Returns those notes as one sentence.
+pub(crate) fn note_of_account(
+    tokens: usize,
+    api_token_expires_at: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
+) -> Option<String> {
+    let notes = notes_of_account(tokens, api_token_expires_at, now);
+    (!notes.is_empty()).then(|| format!("Note: {}.", notes.join("; ")))
 }

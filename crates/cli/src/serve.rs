@@ -25,6 +25,8 @@ use account::Account;
 pub(crate) use metrics::Calls;
 use metrics::{Metrics, OfAccount};
 
+use crate::risk::Neighbours;
+
 /// The state of a watcher, as served over HTTP. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Monitor {
@@ -159,6 +161,15 @@ impl AccountMonitor {
     /// Records that a pass waits until those of other accounts have ended.
     pub(crate) fn queued(&self) {
         self.change(|account, _| account.pulse.pause());
+    }
+
+    /// Records what is known of the account beside its tokens.
+    pub(crate) fn know(
+        &self,
+        neighbours: &Neighbours,
+        api_token_expires_at: Option<DateTime<Utc>>,
+    ) {
+        self.change(|account, moment| account.know(neighbours, api_token_expires_at, moment.now));
     }
 
     /// Records that the account has no Access, and so no tokens.

@@ -190,7 +190,7 @@ fn a_command_for_one_account_and_contradictions_are_usage_errors() {
     for (arguments, says) in [
         (
             &["list", "--account", "a1", "--account", "a2"][..],
-            "`renew` and `report`",
+            "`renew`, `report` and `doctor` take several",
         ),
         (
             &["renew", "--account", "a1", "--all-accounts"],

@@ -6,8 +6,8 @@ mod support;
 use std::os::unix::fs::PermissionsExt as _;
 
 use cf_service_tokens_simulator::{
-    Access, AppAuthentication, Fault, Injection, Operation, Permission, Rule, SeedApiToken,
-    SeedPolicy, SeedToken, ServiceTokenInactivity, Simulator, SimulatorBuilder,
+    Access, AppAuthentication, Fault, Injection, Operation, Permission, Rule, SeedAccount,
+    SeedApiToken, SeedPolicy, SeedToken, ServiceTokenInactivity, Simulator, SimulatorBuilder,
 };
 use chrono::{TimeDelta, Utc};
 use serde_json::Value;
@@ -169,7 +169,7 @@ fn an_account_that_the_api_token_does_not_see_is_a_failure() {
     let elsewhere = SeedApiToken::new("secret").account("a2");
     let accounts = healthy()
         .api_token(elsewhere)
-        .account(cf_service_tokens_simulator::SeedAccount::new("a2"));
+        .account(SeedAccount::new("a2"));
     let fault = only_fault(&World::with(accounts), &[], 1, "account", "failure");
     assert_says(
         &fault,
@@ -371,4 +371,24 @@ fn an_app_must_refuse_a_caller_without_a_token() {
         "{}",
         ran.shown()
     );
+}
+
+#[test]
+fn all_accounts_are_checked() {
+    let without_access = SeedAccount::new("a2").name("Without").access(None);
+    let world = World::with(healthy().account_name("Acme").account(without_access));
+    let mut command = world.command();
+    let ran = Ran::of(command.args(["doctor", "--all-accounts"]));
+    assert_eq!(ran.code, Some(0), "{}", ran.shown());
+    for line in [
+        "Acme (023e105f4ecef8ad9ca31a8372d0c353)\nok ",
+        "\n\nWithout (a2)\nok ",
+        "\n\nthis machine\nok       journal ",
+    ] {
+        assert!(ran.stdout.contains(line), "{line}: {}", ran.shown());
+    }
+    // Named, it is a mistake.
+    let (code, checks) = checks(&world, &["--account", "a2"]);
+    assert_eq!(code, Some(1), "{checks:?}");
+    assert_eq!(check(&checks, "account")["status"], "failure");
 }

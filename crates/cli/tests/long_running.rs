@@ -11,7 +11,9 @@ use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use cf_service_tokens_simulator::{Fault, Injection, Operation, SeedToken, Simulator};
+use cf_service_tokens_simulator::{
+    Access, Fault, Injection, Operation, SeedApiToken, SeedToken, ServiceTokenInactivity, Simulator,
+};
 use chrono::{DateTime, TimeDelta, Utc};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -310,6 +312,68 @@ fn idle_connections_hold_up_no_renewal() {
     socket.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     drop(sockets);
+    watching.end(Signal::SIGTERM);
+}
+
+/// Gets a path of a watcher.
+fn get(address: &str, path: &str) -> String {
+    let mut socket = TcpStream::connect(address).unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    socket.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn the_metrics_and_the_page_of_a_watch_show_what_may_end_a_token() {
+    let old = SeedToken::new("old-etl")
+        .id("old")
+        .created_at(Utc::now() - TimeDelta::days(400))
+        .last_seen_at(Utc::now() - TimeDelta::days(80))
+        .duration("forever");
+    let settings = ServiceTokenInactivity::delete_after_days(90);
+    let api_token = SeedApiToken::new("secret").expires_at(Utc::now() + TimeDelta::days(9));
+    let world = World::with(
+        Simulator::builder()
+            .token(due("a").last_seen_at(Utc::now()))
+            .token(old)
+            .api_token(api_token)
+            .access(Access::new().service_token_inactivity(settings)),
+    );
+    let mut watch = world.command();
+    watch.args(["renew", "--watch", "--listen", "127.0.0.1:0"]);
+    let mut watching = Running::start(&mut watch);
+    let said = watching.stderr.next().unwrap().unwrap();
+    let (_, address) = said.split_once("http://").unwrap();
+    let address = address.split('/').next().unwrap().to_owned();
+    let at_risk = "cf_service_tokens_tokens_at_risk{";
+    until("the risks", || get(&address, "/metrics").contains(at_risk));
+
+    let metrics = get(&address, "/metrics");
+    let value = |parts: &[&str]| {
+        let mut lines = metrics.lines();
+        let line = lines.find(|line| parts.iter().all(|part| line.contains(part)));
+        let (_, value) = line
+            .unwrap_or_else(|| panic!("{parts:?}: {metrics}"))
+            .rsplit_once(' ')
+            .unwrap();
+        value.parse::<i64>().unwrap()
+    };
+    assert_eq!(value(&["tokens_at_risk{", "risk=\"clean_up\""]), 1);
+    assert_eq!(
+        value(&["tokens_at_risk{", "risk=\"unused\""]),
+        2,
+        "{metrics}"
+    );
+    let days = |at: i64| (at - Utc::now().timestamp() + 3_600) / 86_400;
+    let clean_up = ["clean_up_timestamp_seconds{", "name=\"old-etl\""];
+    assert_eq!(days(value(&clean_up)), 10);
+    assert_eq!(days(value(&["api_token_expiry_timestamp_seconds{"])), 9);
+    let page = get(&address, "/");
+    assert!(page.contains("will be deleted in 10 days"), "{page}");
+    assert!(page.contains("the API token expires in 9 days"), "{page}");
+    assert!(is_renewed(&world, "a"));
     watching.end(Signal::SIGTERM);
 }
 

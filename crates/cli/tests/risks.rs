@@ -5,12 +5,13 @@
 mod support;
 
 use cf_service_tokens_simulator::{
-    Access, Fault, Injection, Operation, Permission, Rule, SeedApiToken, SeedApp, SeedGroup,
-    SeedPolicy, SeedToken, ServiceTokenInactivity, Simulator, SimulatorBuilder,
+    Access, Fault, Injection, Operation, Permission, Rule, SeedAccount, SeedApiToken, SeedApp,
+    SeedGroup, SeedPolicy, SeedToken, ServiceTokenInactivity, Simulator, SimulatorBuilder,
+    WrongJson,
 };
 use chrono::{TimeDelta, Utc};
 use serde_json::Value;
-use support::{CLIENT_ID, ID, World, known_token};
+use support::{CLIENT_ID, ID, Ran, World, known_token};
 
 /// A token that nobody uses: older than the threshold of a clean-up, and last seen so long
 /// ago.
@@ -234,4 +235,176 @@ fn neighbours_that_fail_fail_no_command() {
     assert_eq!(ran.stderr.lines().count(), 1, "{}", ran.shown());
     let ran = world.run(&["delete", "old-etl", "--yes"]);
     assert_eq!(ran.code, Some(0), "{}", ran.shown());
+}
+
+#[test]
+fn report_says_what_may_end_each_token() {
+    let world = World::with(account(78, disabling()));
+    assert_shown!("report", world.run(&["report"]).shown());
+    let records = json(&world, &["report"]);
+    let of = |name: &str| {
+        let mut records = records.as_array().unwrap().iter();
+        records.find(|record| record["name"] == name).unwrap()
+    };
+    assert_eq!(risks(of("Grafana scraper")), [""; 0]);
+    assert_eq!(of("old-etl")["risks"][0]["risk"], "clean_up");
+    assert_eq!(of("old-etl")["risks"][1]["risk"], "unused");
+
+    // The clean-up is news, and no expiry.
+    let ran = world.run(&["report", "--quiet", "--check"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.shown());
+    assert!(
+        ran.stdout.contains("disabled in 12 days"),
+        "{}",
+        ran.shown()
+    );
+    assert!(!ran.stdout.contains("Grafana"), "{}", ran.shown());
+    let page = world.run(&["report", "--html", "-"]).stdout;
+    assert!(page.contains("will be disabled in 12 days"), "{page}");
+    assert!(page.contains("<h1>1 at risk of the clean-up"), "{page}");
+}
+
+#[test]
+fn a_report_works_without_its_neighbours() {
+    let narrow = SeedApiToken::new("narrow").permissions([Permission::ServiceTokensRead]);
+    let world = World::with(account(78, disabling()).api_token(narrow));
+    for format in ["table", "json"] {
+        let ran = world.run(&["report", "-o", format]);
+        assert_eq!(ran.code, Some(0), "{}", ran.shown());
+        assert_eq!(
+            ran.stderr,
+            "note: some risks are unknown: this API token lacks the permissions \
+             \"Access: Apps and Policies Read\" and \
+             \"Access: Organizations, Identity Providers, and Groups Read\"\n"
+        );
+    }
+    assert_eq!(world.run(&["report", "-q"]).stderr, "");
+
+    let world = World::with(account(78, disabling()));
+    for operation in [Operation::GetOrganization, Operation::ListPolicies] {
+        let fault = Injection::new(Fault::WrongJson(WrongJson::ResultOfAnotherType)).on(operation);
+        world.simulator.inject(fault.always());
+    }
+    let ran = world.run(&["report"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.shown());
+    assert_eq!(ran.stderr.lines().count(), 1, "{}", ran.shown());
+    assert!(ran.stdout.contains("old-etl"), "{}", ran.shown());
+    // A renewal does not ask.
+    world.simulator.clear_requests();
+    assert_eq!(world.run(&["renew"]).code, Some(0));
+    for operation in [
+        Operation::GetOrganization,
+        Operation::ListPolicies,
+        Operation::ListGroups,
+        Operation::ListApps,
+        Operation::VerifyApiToken,
+    ] {
+        assert_eq!(world.simulator.count(operation), 0, "{operation:?}");
+    }
+}
+
+#[test]
+fn a_report_says_what_may_end_all_tokens() {
+    let expiring = SeedApiToken::new("expiring").expires_at(Utc::now() + TimeDelta::days(12));
+    let mut builder = account(1, Access::new()).seed(7).api_token(expiring);
+    for number in 0..44 {
+        builder = builder.token(SeedToken::new(format!("token {number}")));
+    }
+    let world = World::with(builder);
+    let ran = world.run(&["report"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.shown());
+    for note in [
+        "note: 46 tokens, and the limit of an account is 50 by default\n",
+        "note: the API token expires in 12 days (",
+    ] {
+        assert!(ran.stderr.contains(note), "{note}: {}", ran.shown());
+    }
+    let page = world.run(&["report", "--html", "-"]).stdout;
+    assert!(
+        page.contains("the API token expires in 12 days ("),
+        "{page}"
+    );
+}
+
+/// Three accounts: a healthy one, one that is about to lose a token to the clean-up, and one
+/// whose API token has expired, with a token that nobody uses.
+#[test]
+fn a_tour_of_three_accounts() {
+    let scrapers = SeedPolicy::new("Scrapers").include(Rule::service_token(ID));
+    let deploy = || {
+        let token = SeedToken::new("deploy").last_seen_at(Utc::now());
+        let policy = SeedPolicy::new("Deploy").include(Rule::service_token("deploy"));
+        (token, policy)
+    };
+    let (token, policy) = deploy();
+    let cleaning = SeedAccount::new("cleaning")
+        .token(token)
+        .token(old_etl(78))
+        .access(disabling().policy(policy));
+    let (token, policy) = deploy();
+    let forgotten = SeedAccount::new("forgotten")
+        .token(token)
+        .token(SeedToken::new("import").last_seen_at(Utc::now()))
+        .access(Access::new().policy(policy));
+    let expired = SeedApiToken::new("expired")
+        .owned_by_account("forgotten")
+        .expires_at(Utc::now() - TimeDelta::days(3));
+    let world = World::with(
+        Simulator::builder()
+            // Other ids and client ids than that of the known token.
+            .seed(7)
+            .account_id("healthy")
+            .token(known_token().last_seen_at(Utc::now()))
+            .access(disabling().policy(scrapers))
+            .account(cleaning)
+            .account(forgotten)
+            .add_api_token(expired),
+    );
+    let with_expired = |arguments: &[&str]| {
+        let mut command = world.command();
+        Ran::of(
+            command
+                .args(arguments)
+                .env("CLOUDFLARE_API_TOKEN", "expired"),
+        )
+    };
+
+    let two = ["doctor", "--account", "healthy", "--account", "cleaning"];
+    let ran = world.run(&two);
+    assert_eq!(ran.code, Some(0), "a warning is no failure");
+    assert_shown!("tour-doctor", ran.shown());
+
+    let of_forgotten = ["doctor", "-q", "--account", "forgotten"];
+    assert_shown!("tour-doctor-expired", with_expired(&of_forgotten).shown());
+    let ran = with_expired(&["report", "--account", "forgotten"]);
+    assert_eq!(ran.code, Some(3), "{}", ran.shown());
+    // With another API token:
+    assert_shown!("tour-doctor-unused", world.run(&of_forgotten).shown());
+
+    let three = [&["report"], &two[1..], &["--account", "forgotten"]].concat();
+    assert_shown!("tour-report", world.run(&three).shown());
+    let records = json(&world, &three);
+    let records: Vec<&Value> = records.as_array().unwrap().iter().collect();
+    let at_risk: Vec<_> = records
+        .iter()
+        .filter_map(|record| {
+            let risk = record["risks"][0]["risk"].as_str()?;
+            let account = record["account_id"].as_str()?;
+            Some((account, record["name"].as_str()?, risk))
+        })
+        .collect();
+    assert_eq!(at_risk.len(), 2, "{at_risk:?}");
+    assert!(
+        at_risk.contains(&("cleaning", "old-etl", "clean_up")),
+        "{at_risk:?}"
+    );
+    assert!(
+        at_risk.contains(&("forgotten", "import", "unused")),
+        "{at_risk:?}"
+    );
+
+    // A fortnight later, the clean-up has struck, and nothing else.
+    world.advance(TimeDelta::days(14));
+    let record = json(&world, &["show", "old-etl", "--account", "cleaning"]);
+    assert_eq!(record["state"], "disabled");
 }

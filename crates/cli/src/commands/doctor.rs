@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use anstyle::AnsiColor;
+use cf_service_tokens::renewal::RenewalError;
 use cf_service_tokens::{ApiToken, ApiTokenStatus, Error, Organization, Response, ServiceToken};
 use chrono::{DateTime, TimeDelta, Utc};
 use clap::Args;
@@ -13,21 +14,16 @@ use unicode_width::UnicodeWidthStr as _;
 
 use crate::arguments::{Format, Global};
 use crate::commands::verify::{App, Outcome};
-use crate::connection::Connection;
-use crate::failure::{Exit, Failure};
+use crate::connection::{Api, Connection};
+use crate::failure::{Exit, Failure, is_without_access};
 use crate::output::{self, Output};
 use crate::records::State;
-use crate::risk::{self, Neighbours, Risk, Unknown};
+use crate::renew::Everywhere;
+use crate::risk::{self, API_TOKEN_NOTICE, NEARLY_FULL, Neighbours, QUOTA, Risk, Unknown};
 use crate::secret::journal::Journal;
 use crate::secret::reading;
 use crate::time;
 
-/// How long before its expiry an API token is worth a warning.
-const API_TOKEN_NOTICE: TimeDelta = TimeDelta::days(30);
-/// How many service tokens an account may have, unless Cloudflare raised the limit.
-const QUOTA: usize = 50;
-/// From how many of them on the doctor warns.
-const NEARLY_FULL: usize = 45;
 /// How far this machine's clock may be off.
 const CLOCK_TOLERANCE: TimeDelta = TimeDelta::minutes(1);
 /// Below which share of the requests the doctor warns: one in ten.
@@ -72,6 +68,8 @@ Examples:
   cf-service-tokens doctor --url https://app.example.com
   cf-service-tokens doctor -o json | jq '.[] | select(.status != \"ok\")'")]
 pub(crate) struct Doctor {
+    #[command(flatten)]
+    pub(crate) everywhere: Everywhere,
     /// Check that Access protects the app at this URL; may be repeated
     #[arg(long, value_name = "URL", value_parser = app_url)]
     pub(crate) url: Vec<Url>,
@@ -87,18 +85,23 @@ fn app_url(text: &str) -> Result<Url, String> {
 }
 
 pub(crate) async fn doctor(
-    connection: &Connection,
+    api: &Api,
     global: &Global,
     journal: Result<Journal, Failure>,
     output: &Output,
     arguments: &Doctor,
 ) -> Result<Exit, Failure> {
-    let mut checks = of_account(connection, journal.as_ref().ok()).await;
+    let accounts = api.accounts().await?;
+    let mut checks = Vec::new();
+    for account in &accounts {
+        let may_lack_access = api.has_all_accounts();
+        checks.extend(of_account(account, may_lack_access, journal.as_ref().ok()).await);
+    }
     checks.extend(of_journal(journal));
     for url in &arguments.url {
         checks.push(of_app(url, global.verbose > 0).await);
     }
-    show(output, &checks)?;
+    show(output, &checks, &accounts)?;
     let mut failures = checks.iter().filter_map(|check| check.failure);
     Ok(
         match failures.clone().any(|exit| exit == Exit::Unreachable) {
@@ -114,6 +117,7 @@ pub(crate) async fn doctor(
 struct Check {
     /// The account that it concerns, if it is not about this machine.
     account_id: Option<String>,
+    account_name: Option<String>,
     check: &'static str,
     status: Status,
     /// What is the case.
@@ -138,6 +142,7 @@ impl Check {
     fn new(check: &'static str, status: Status, what: impl Into<String>) -> Self {
         Self {
             account_id: None,
+            account_name: None,
             check,
             status,
             what: what.into(),
@@ -189,7 +194,11 @@ impl Check {
 
 /// Checks an account. What the API refuses or can't answer ends the checks that depend on
 /// it.
-async fn of_account(connection: &Connection, journal: Option<&Journal>) -> Vec<Check> {
+async fn of_account(
+    connection: &Connection,
+    may_lack_access: bool,
+    journal: Option<&Journal>,
+) -> Vec<Check> {
     let mut checks = Vec::new();
     let verified = connection.account.verify_api_token().await;
     let api_token = of_api_token(connection, &verified);
@@ -208,13 +217,20 @@ async fn of_account(connection: &Connection, journal: Option<&Journal>) -> Vec<C
                 checks.extend(of_tokens(&tokens, &neighbours, journal, now));
             }
             Err(error) => {
-                let failure = connection.explain(Failure::from(&error));
-                checks.push(Check::failed("account", failure));
+                let error = RenewalError::Call(error);
+                checks.push(match may_lack_access && is_without_access(&error) {
+                    true => Check::ok(
+                        "account",
+                        "Access is not enabled, so there is nothing to do",
+                    ),
+                    false => Check::failed("account", connection.explain(Failure::from(&error))),
+                });
             }
         }
     }
     for check in &mut checks {
         check.account_id = Some(connection.account_id().to_owned());
+        check.account_name = connection.account_name().map(str::to_owned);
     }
     checks
 }
@@ -572,8 +588,9 @@ async fn of_app(url: &Url, verbose: bool) -> Check {
     }
 }
 
-/// Shows the checks: a line for each, and one for what to do.
-fn show(output: &Output, checks: &[Check]) -> Result<(), Failure> {
+/// Shows the checks: a line for each, and one for what to do. If there are several accounts,
+/// each has a heading.
+fn show(output: &Output, checks: &[Check], accounts: &[Connection]) -> Result<(), Failure> {
     match output.format {
         Format::Json => return output.json(&checks),
         Format::Jsonl => {
@@ -586,7 +603,13 @@ fn show(output: &Output, checks: &[Check]) -> Result<(), Failure> {
         .iter()
         .filter(|check| !output.quiet || check.status != Status::Ok);
     output.write(|out, width| {
+        let mut of = None;
         for check in shown {
+            if accounts.len() > 1 && of != Some(&check.account_id) {
+                let first = if of.is_some() { "\n" } else { "" };
+                writeln!(out, "{first}{}", check.heading(accounts))?;
+                of = Some(&check.account_id);
+            }
             check.write(out, width)?;
         }
         match output.quiet {
@@ -597,6 +620,15 @@ fn show(output: &Output, checks: &[Check]) -> Result<(), Failure> {
 }
 
 impl Check {
+    /// Names the account that the check concerns, or else this machine.
+    fn heading(&self, accounts: &[Connection]) -> String {
+        let mut accounts = accounts.iter();
+        let account =
+            accounts.find(|account| Some(account.account_id()) == self.account_id.as_deref());
+        let label = account.map_or_else(|| "this machine".to_owned(), Connection::account_label);
+        output::printable(&label)
+    }
+
     /// Writes the check, broken into lines as wide as the terminal, if there is one.
     fn write(&self, out: &mut dyn Write, width: Option<usize>) -> io::Result<()> {
         let (word, color) = match self.status {

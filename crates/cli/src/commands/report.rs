@@ -19,6 +19,8 @@ use crate::failure::{Exit, Failure, is_without_access};
 use crate::output::{self, Cell, Output, Record};
 use crate::records::{State, TokenRecord};
 use crate::renew::{Everywhere, Window};
+use crate::risk::{self, Neighbours, Risk, RiskRecord};
+use crate::secret::journal::Journal;
 use crate::serve::page;
 use crate::time;
 
@@ -49,6 +51,7 @@ const MAX_ACCOUNTS: usize = 16;
 
 pub(crate) async fn report(
     api: &Api,
+    journal: Option<&Journal>,
     output: &Output,
     arguments: &Report,
 ) -> Result<Exit, Failure> {
@@ -60,16 +63,19 @@ pub(crate) async fn report(
     let is_several = accounts.len() > 1;
     let mut exits = Vec::new();
     let mut listed = Vec::new();
-    for (account, tokens) in list_all(accounts).await {
-        let error = match tokens {
-            Ok(tokens) => {
+    let mut surroundings = Vec::new();
+    for (account, read) in list_all(accounts).await {
+        let error = match read {
+            Ok((tokens, around)) => {
                 listed.push((account, tokens));
+                surroundings.push(Some(around));
                 continue;
             }
             Err(error) => RenewalError::Call(error),
         };
         if api.has_all_accounts() && is_without_access(&error) {
             listed.push((account, Vec::new()));
+            surroundings.push(None);
             continue;
         }
         let failure = account.explain(Failure::from(&error));
@@ -79,19 +85,26 @@ pub(crate) async fn report(
         exits.push(failure.exit);
         failure.about(&account.account_label()).show();
     }
-    narrow(&mut listed, &arguments.tokens)?;
     // By the API's clock, which the listings show.
     let now = listed.iter().map(|(account, _)| account.tokens.now()).max();
     let now = now.unwrap_or_else(Utc::now);
+    let notes = notes(&listed, &surroundings, now);
+    narrow(&mut listed, &arguments.tokens)?;
     let shared = listed
         .iter()
         .flat_map(|(_, tokens)| select::shared_names(tokens));
     let shared: Vec<String> = shared.collect();
     let mut pages = Vec::new();
-    let mut tokens: Vec<(&Connection, &ServiceToken, Decision)> = Vec::new();
-    for (account, of_account) in &listed {
-        let decided = of_account.iter();
-        let decided = decided.map(|token| (account, token, policy.decide(token, now)));
+    let mut tokens: Vec<(&Connection, &ServiceToken, Decision, Vec<Risk>)> = Vec::new();
+    for ((account, of_account), around) in listed.iter().zip(&surroundings) {
+        let decided = of_account.iter().map(|token| {
+            let decision = policy.decide(token, now);
+            let risks = around.as_ref().map(|around| {
+                let state = State::decided(decision, token.expires_at, now);
+                Risk::of(token, state, &around.neighbours, journal, now)
+            });
+            (account, token, decision, risks.unwrap_or_default())
+        });
         let decided: Vec<_> = decided.collect();
         pages.push(page::Report {
             account: match account.account_name() {
@@ -102,18 +115,22 @@ pub(crate) async fn report(
             listed_at: Some(now),
             next_pass: None,
             window: arguments.window.within,
-            problem: None,
+            problem: around.as_ref().and_then(|around| {
+                let expiry = around.api_token_expires_at;
+                risk::note_of_account(of_account.len(), expiry, now)
+            }),
             tokens: decided
                 .iter()
-                .map(|(_, token, decision)| {
-                    page::Token::new(token, policy.due_at(token), *decision)
+                .map(|(_, token, decision, risks)| {
+                    let token = page::Token::new(token, policy.due_at(token), *decision);
+                    token.at(risks.clone())
                 })
                 .collect(),
         });
         tokens.extend(decided);
     }
     // Tokens that never expire come last, and an unknown expiry before them.
-    tokens.sort_by_key(|(_, token, _)| {
+    tokens.sort_by_key(|(_, token, ..)| {
         let never = token.never_expires();
         (
             never,
@@ -123,7 +140,7 @@ pub(crate) async fn report(
         )
     });
     let mut listed_tokens = pages.iter().flat_map(|page| &page.tokens);
-    let needs_attention = listed_tokens.any(|token| token.needs_attention(now));
+    let needs_attention = listed_tokens.any(|token| token.state(now).needs_attention());
     exits.extend(listed.iter().map(|_| Exit::Success));
     if arguments.check && needs_attention {
         exits.push(Exit::Failed);
@@ -140,10 +157,12 @@ pub(crate) async fn report(
     }
     let records: Vec<_> = tokens
         .iter()
-        .map(|(account, token, decision)| ReportRecord {
+        .map(|(account, token, decision, risks)| ReportRecord {
             account_id: account.account_id().to_owned(),
             account_name: account.account_name().map(str::to_owned),
             is_one_of_several: is_several,
+            risks: RiskRecord::of_all(risks, now),
+            of_risks: risks.clone(),
             ..ReportRecord::new(token, *decision, &policy, now)
         })
         .collect();
@@ -162,15 +181,61 @@ pub(crate) async fn report(
     if !output.quiet {
         let shared = shared.into_iter().filter(|_| output.is_table());
         let clock = listed.iter().find_map(|(account, _)| account.clock_note());
-        shared.chain(clock).for_each(output::remark);
+        shared.chain(clock).chain(notes).for_each(output::remark);
     }
     page.map(|()| exit)
 }
 
-/// Lists the tokens of all accounts, in the order of the accounts.
+/// What is read of an account beside its tokens.
+struct Surroundings {
+    neighbours: Neighbours,
+    api_token_expires_at: Option<DateTime<Utc>>,
+}
+
+impl Surroundings {
+    async fn read(account: &Connection) -> Self {
+        let (neighbours, api_token_expires_at) = tokio::join!(
+            Neighbours::read(&account.account),
+            risk::api_token_expiry(&account.account)
+        );
+        Self {
+            neighbours,
+            api_token_expires_at,
+        }
+    }
+}
+
+/// Returns notes about what may end all tokens of an account, and about what is unknown,
+/// each once.
+fn notes(
+    listed: &[(Connection, Vec<ServiceToken>)],
+    surroundings: &[Option<Surroundings>],
+    now: DateTime<Utc>,
+) -> Vec<String> {
+    let mut notes: Vec<String> = Vec::new();
+    for ((account, tokens), around) in listed.iter().zip(surroundings) {
+        let Some(around) = around else { continue };
+        let expiry = around.api_token_expires_at;
+        let of_account = risk::notes_of_account(tokens.len(), expiry, now);
+        let of_account = of_account.into_iter().map(|note| match listed.len() {
+            1 => note,
+            _ => format!("{}: {note}", account.account_label()),
+        });
+        notes.extend(of_account);
+        // The accounts of one API token mostly lack the same.
+        let unknown = around
+            .neighbours
+            .note()
+            .filter(|note| !notes.contains(note));
+        notes.extend(unknown);
+    }
+    notes
+}
+
+/// Reads the tokens of all accounts, and what is around them, in the order of the accounts.
 async fn list_all(
     accounts: Vec<Connection>,
-) -> Vec<(Connection, Result<Vec<ServiceToken>, Error>)> {
+) -> Vec<(Connection, Result<(Vec<ServiceToken>, Surroundings), Error>)> {
     let mut waiting = accounts.into_iter().enumerate();
     let mut running = JoinSet::new();
     let mut listed = BTreeMap::new();
@@ -179,8 +244,11 @@ async fn list_all(
             && let Some((index, account)) = waiting.next()
         {
             running.spawn(async move {
-                let tokens = Connection::all(account.tokens.list()).await;
-                (index, (account, tokens))
+                let read = match Connection::all(account.tokens.list()).await {
+                    Ok(tokens) => Ok((tokens, Surroundings::read(&account).await)),
+                    Err(error) => Err(error),
+                };
+                (index, (account, read))
             });
         }
         match running.join_next().await {
@@ -223,12 +291,15 @@ struct ReportRecord {
     due_at: Option<DateTime<Utc>>,
     decision: &'static str,
     reason: &'static str,
+    risks: Vec<RiskRecord>,
+    #[serde(skip)]
+    of_risks: Vec<Risk>,
     #[serde(skip)]
     is_one_of_several: bool,
 }
 
 impl ReportRecord {
-    /// A token, without its account.
+    /// A token, without its account and its risks.
     fn new(
         token: &ServiceToken,
         decision: Decision,
@@ -246,6 +317,8 @@ impl ReportRecord {
             account_id: String::new(),
             account_name: None,
             is_one_of_several: false,
+            risks: Vec::new(),
+            of_risks: Vec::new(),
             token: TokenRecord {
                 state,
                 ..TokenRecord::new(token, now)
@@ -264,6 +337,7 @@ impl Record for ReportRecord {
         "NAME",
         "ID",
         "STATE",
+        "RISK",
         "DUE",
         "LAST SEEN",
     ];
@@ -283,6 +357,7 @@ impl Record for ReportRecord {
             Cell::name(self.token.name.as_deref()),
             Cell::id(self.token.id.as_deref()),
             self.token.state.cell(),
+            Risk::cell(&self.of_risks, now),
             Cell::maybe(due.map(|at| match at <= now {
                 true => "now".to_owned(),
                 false => time::distance(at - now),
@@ -292,6 +367,7 @@ impl Record for ReportRecord {
     }
 
     fn is_news(&self) -> bool {
-        self.token.state.needs_attention()
+        let mut risks = self.of_risks.iter();
+        self.token.state.needs_attention() || risks.any(Risk::needs_attention)
     }
 }

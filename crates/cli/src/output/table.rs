@@ -85,6 +85,12 @@ impl Cell {
         }
     }
 
+    /// Shows another text where the terminal has no room for all of this one.
+    pub(crate) fn or_short(mut self, short: impl Into<String>) -> Self {
+        self.form = Form::Short(short.into());
+        self
+    }
+
     pub(crate) fn good(text: impl Into<String>) -> Self {
         Self::plain(text).colored(AnsiColor::Green)
     }

@@ -8,6 +8,7 @@ use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use cf_service_tokens::Account;
 use cf_service_tokens::renewal::{
     Decision, RenewalEvent, RenewalOutcome, RenewalPolicy, RenewalReport, SkipReason, TokenRenewal,
     WatchEvent,
@@ -27,6 +28,7 @@ use crate::output::{self, Output};
 use crate::renew::Renew;
 use crate::renew::once;
 use crate::renew::record::{Event, OfAccount, RenewalRecord, Summary, Waiting};
+use crate::risk::{self, Neighbours};
 use crate::serve::{AccountMonitor, Calls, Monitor};
 use crate::signal;
 use crate::time;
@@ -37,6 +39,10 @@ const REREAD_INTERVAL: Duration = Duration::from_secs(5);
 /// How many accounts have a pass at the same time. Their calls share the rate limit, and no
 /// call may wait longer for it than its deadline.
 const MAX_PASSES: usize = 16;
+
+/// Of how many accounts the neighbours of the tokens are read at the same time, which
+/// nothing waits for.
+const MAX_READINGS: usize = 4;
 
 /// The longest time between two looks for new accounts, as between two passes.
 const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -81,6 +87,7 @@ pub(crate) async fn watch(
             interval: arguments.interval,
             monitor,
             turns: Semaphore::new(MAX_PASSES),
+            readings: arguments.listen.map(|_| Semaphore::new(MAX_READINGS)),
             pass_now: Sender::default(),
             refusals: Mutex::default(),
         }),
@@ -153,6 +160,8 @@ struct Shared {
     monitor: Monitor,
     log: Mutex<Log>,
     turns: Semaphore,
+    /// The turns to read the neighbours of the tokens; `None` if nobody can see the risks.
+    readings: Option<Semaphore>,
     /// Tells the watches that pause to begin a pass.
     pass_now: Sender<()>,
     refusals: Mutex<Refusals>,
@@ -282,6 +291,7 @@ async fn watch_account(
     }
     let mut pass_now = shared.pass_now.subscribe();
     let mut turn = None;
+    let mut reading = JoinSet::new();
     loop {
         let mut event = tokio::select! {
             event = watch.next() => event,
@@ -320,7 +330,29 @@ async fn watch_account(
         }
         monitor.observe(&event);
         lock(&shared.log).write(&account, &event);
+        let is_pass = matches!(
+            &event,
+            WatchEvent::Renewal(RenewalEvent::Finished(report)) if report.error.is_none()
+        );
+        let current = shared.api().account_of(&account);
+        if let (true, Some(account)) = (is_pass, current) {
+            // One that still runs has been overtaken.
+            reading.shutdown().await;
+            reading.spawn(read_around(Arc::clone(&shared), account, monitor.clone()));
+        }
     }
+}
+
+/// Reads what may end the tokens beside their expiry, for the page and the metrics. No pass
+/// waits for it, and it fails none.
+async fn read_around(shared: Arc<Shared>, account: Account, monitor: AccountMonitor) {
+    let Some(readings) = &shared.readings else {
+        return;
+    };
+    let _turn = readings.acquire().await;
+    let (neighbours, api_token_expires_at) =
+        tokio::join!(Neighbours::read(&account), risk::api_token_expiry(&account));
+    monitor.know(&neighbours, api_token_expires_at);
 }
 
 impl Shared {

@@ -15,6 +15,7 @@ use super::page;
 use crate::failure::with_causes;
 use crate::output::bounded;
 use crate::records::State;
+use crate::risk::{self, Neighbours, Risk};
 use crate::time;
 
 /// The known state of the account and of the watcher.
@@ -40,6 +41,10 @@ pub(super) struct Account {
     pub(super) next_pass: Option<DateTime<Utc>>,
     /// When the last successful pass ended.
     pub(super) last_success: Option<DateTime<Utc>>,
+    /// When the API token expires, if that is known.
+    pub(super) api_token_expires_at: Option<DateTime<Utc>>,
+    /// Whether the risks of the tokens were read.
+    pub(super) knows_risks: bool,
     pub(super) pulse: Pulse,
 }
 
@@ -86,6 +91,8 @@ impl Account {
             listed_at: None,
             next_pass: None,
             last_success: None,
+            api_token_expires_at: None,
+            knows_risks: false,
             pulse: Pulse::new(elapsed),
         }
     }
@@ -109,6 +116,20 @@ impl Account {
         self.last_pass = self.listed_at;
         self.last_success = self.listed_at;
         self.pulse.rest();
+    }
+
+    /// Notes what is known of the account beside its tokens.
+    pub(super) fn know(
+        &mut self,
+        neighbours: &Neighbours,
+        api_token_expires_at: Option<DateTime<Utc>>,
+        now: DateTime<Utc>,
+    ) {
+        self.api_token_expires_at = api_token_expires_at;
+        self.knows_risks = true;
+        for listed in self.tokens.values_mut() {
+            listed.token.assess(neighbours, now);
+        }
     }
 
     pub(super) fn id(&self) -> &str {
@@ -169,8 +190,11 @@ impl Account {
             None => Key::Place(self.listed),
         };
         self.listed += 1;
+        // They are read again after the pass.
+        let risks = self.tokens.get(&key).map(|known| known.token.risks.clone());
+        let token = page::Token::new(token, self.policy.due_at(token), decision);
         let listed = Listed {
-            token: page::Token::new(token, self.policy.due_at(token), decision),
+            token: token.at(risks.unwrap_or_default()),
             pass: self.pass,
         };
         self.tokens.insert(key, listed);
@@ -219,6 +243,14 @@ impl Account {
         })
     }
 
+    /// The tokens with an id, and their risks.
+    pub(super) fn risks(&self) -> impl Iterator<Item = (&str, &str, &[Risk])> {
+        self.tokens.values().filter_map(|Listed { token, .. }| {
+            let name = token.name.as_deref().unwrap_or_default();
+            Some((token.id.as_deref()?, name, &token.risks[..]))
+        })
+    }
+
     /// Returns the number of tokens in each state at `now`.
     pub(super) fn states(&self, now: DateTime<Utc>) -> BTreeMap<State, i64> {
         let mut counts: BTreeMap<State, i64> = State::ALL.map(|state| (state, 0)).into();
@@ -241,6 +273,9 @@ impl Account {
         // While the first pass retries, no report of a pass says why.
         if let (Some(problem), None, Some(failure)) = (&mut problem, self.last_pass, last_failure) {
             *problem += &format!(" The last request failed: {failure}");
+        }
+        if problem.is_none() {
+            problem = risk::note_of_account(self.tokens.len(), self.api_token_expires_at, now);
         }
         page::Report {
             account: self.label(),

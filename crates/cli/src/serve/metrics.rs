@@ -22,6 +22,7 @@ use prometheus_client::registry::{Registry, Unit};
 use super::account::{Account, Expiry};
 use super::{State, Time, lock};
 use crate::failure::{Exit, with_causes};
+use crate::risk::{self, Risk};
 
 /// The prefix of all names.
 const PREFIX: &str = "cf_service_tokens";
@@ -384,6 +385,7 @@ impl Collector for OfState {
                 ConstGauge::new(count).encode(counts.encode_family(&labels)?)?;
             }
         }
+        risks(&mut encoder, &state)?;
         let or_zero = |time: Option<DateTime<Utc>>| time.map_or(0, |time| time.timestamp());
         for (name, help, unit, value) in [
             (
@@ -442,6 +444,67 @@ impl Collector for OfState {
         let labels = [("version", env!("CARGO_PKG_VERSION"))];
         ConstGauge::new(1_i64).encode(build.encode_family(&labels)?)
     }
+}
+
+/// Writes what may end tokens beside their expiry, as far as it is known.
+fn risks(encoder: &mut DescriptorEncoder<'_>, state: &State) -> fmt::Result {
+    let seconds = Some(&Unit::Seconds);
+    let accounts = || {
+        state
+            .accounts
+            .values()
+            .filter(|account| account.knows_risks)
+    };
+    if accounts().next().is_none() {
+        return Ok(());
+    }
+    let mut counts = gauge(
+        encoder,
+        "tokens_at_risk",
+        "Tokens of the account, by a risk other than expiry.",
+        None,
+    )?;
+    for account in accounts() {
+        for name in risk::COUNTED {
+            let has_it = |risks: &[Risk]| risks.iter().any(|risk| risk.name() == name);
+            let count = account.risks().filter(|(.., risks)| has_it(risks)).count();
+            let [id, account_name] = labels(account);
+            let labels = [id, account_name, ("risk", name)];
+            let count = i64::try_from(count).unwrap_or(i64::MAX);
+            ConstGauge::new(count).encode(counts.encode_family(&labels)?)?;
+        }
+    }
+    let mut clean_ups = gauge(
+        encoder,
+        "clean_up_timestamp",
+        "When the clean-up of inactive tokens hits the token, or may hit it, unless it is used; \
+         for each token that it may hit within 14 days.",
+        seconds,
+    )?;
+    for account in accounts() {
+        for (token_id, token_name, risks) in account.risks() {
+            let clean_up = risks.iter().find(|risk| risk.needs_attention());
+            let Some(at) = clean_up.and_then(Risk::at) else {
+                continue;
+            };
+            let [id, name] = labels(account);
+            let labels = [id, name, ("id", token_id), ("name", token_name)];
+            ConstGauge::new(at.timestamp()).encode(clean_ups.encode_family(&labels)?)?;
+        }
+    }
+    let mut expiries = gauge(
+        encoder,
+        "api_token_expiry_timestamp",
+        "When the API token expires, if it does.",
+        seconds,
+    )?;
+    for account in accounts() {
+        if let Some(at) = account.api_token_expires_at {
+            let gauge = ConstGauge::new(at.timestamp());
+            gauge.encode(expiries.encode_family(&labels(account))?)?;
+        }
+    }
+    Ok(())
 }
 
 fn labels(account: &Account) -> [(&'static str, &str); 2] {

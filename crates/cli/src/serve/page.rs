@@ -17,6 +17,7 @@ use cf_service_tokens::renewal::Decision;
 use chrono::{DateTime, Utc};
 
 use crate::records::State;
+use crate::risk::{Neighbours, Risk};
 pub(crate) use verdict::verdict;
 
 /// The content of a page: the tokens of an account at one moment.
@@ -44,6 +45,10 @@ pub(crate) struct Token {
     pub(crate) id: Option<String>,
     /// The token's name, if the API gave one.
     pub(crate) name: Option<String>,
+    /// The client id, by which a SCIM configuration names the token.
+    client_id: Option<String>,
+    /// Whether the token can authenticate, if the API said so.
+    enabled: Option<bool>,
     /// When the token was made, if the API said so.
     pub(crate) created_at: Option<DateTime<Utc>>,
     /// When the token expires; `None` if it never does, or if the API did not say.
@@ -58,6 +63,8 @@ pub(crate) struct Token {
     pub(crate) decision: Decision,
     /// Why the token was not renewed although it should have been, in words.
     pub(crate) problem: Option<String>,
+    /// What may end the token, the worst first.
+    pub(crate) risks: Vec<Risk>,
 }
 
 impl Token {
@@ -71,6 +78,8 @@ impl Token {
         Self {
             id: token.id.clone(),
             name: token.name.clone(),
+            client_id: token.client_id.clone(),
+            enabled: token.enabled,
             created_at: token.created_at,
             // With `forever` it may be any time, and means nothing.
             expires_at: token.expires_at.filter(|_| !never_expires),
@@ -79,17 +88,38 @@ impl Token {
             last_seen_at: token.last_seen_at,
             decision,
             problem: None,
+            risks: Vec::new(),
         }
     }
 
+    /// The same with these risks.
+    pub(crate) fn at(mut self, risks: Vec<Risk>) -> Self {
+        self.risks = risks;
+        self
+    }
+
+    /// Finds the risks of the token out.
+    pub(super) fn assess(&mut self, neighbours: &Neighbours, now: DateTime<Utc>) {
+        let mut token = ServiceToken::default();
+        token.id.clone_from(&self.id);
+        token.client_id.clone_from(&self.client_id);
+        token.enabled = self.enabled;
+        token.created_at = self.created_at;
+        token.last_seen_at = self.last_seen_at;
+        token.expires_at = self.expires_at;
+        self.risks = Risk::of(&token, self.state(now), neighbours, None, now);
+    }
+
     /// The token's state at `now`, which may be later than the decision.
-    pub(super) fn state(&self, now: DateTime<Utc>) -> State {
+    pub(crate) fn state(&self, now: DateTime<Utc>) -> State {
         State::decided(self.decision, self.expires_at, now)
     }
 
     /// Whether a person should look at the token at `now`.
     pub(crate) fn needs_attention(&self, now: DateTime<Utc>) -> bool {
-        self.problem.is_some() || self.state(now).needs_attention()
+        self.problem.is_some()
+            || self.state(now).needs_attention()
+            || self.risks.iter().any(Risk::needs_attention)
     }
 }
 

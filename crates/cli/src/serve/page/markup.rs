@@ -9,6 +9,7 @@ use super::timeline::Axis;
 use super::{Report, Token, verdict};
 use crate::output::printable;
 use crate::records::State;
+use crate::risk::Risk;
 use crate::time;
 
 /// A token with what the page says of it at the report's time.
@@ -241,7 +242,7 @@ fn table_row(report: &Report, axis: &Axis, row: &Row<'_>) -> Markup {
             }
             td role="cell" class="state" {
                 span class="badge" { (state) }
-                @if let Some(detail) = detail(token) {
+                @if let Some(detail) = detail(token, report.time) {
                     " "
                     bdi class="detail" { (printable(&detail)) }
                 }
@@ -271,15 +272,15 @@ fn table_row(report: &Report, axis: &Axis, row: &Row<'_>) -> Markup {
     }
 }
 
-/// Returns why a token is not renewed, if its state does not say it.
-fn detail(token: &Token) -> Option<String> {
+/// Returns why a token is not renewed, or else what may end it, if its state does not say it.
+fn detail(token: &Token, now: DateTime<Utc>) -> Option<String> {
     if let Some(problem) = &token.problem {
         return Some(problem.clone());
     }
     match token.decision {
         Decision::Unable(reason) => Some(reason.to_string()),
         Decision::Skip(reason @ SkipReason::Expired) => Some(reason.to_string()),
-        _ => None,
+        _ => Risk::beside_state(&token.risks).map(|risk| risk.words(now)),
     }
 }
 

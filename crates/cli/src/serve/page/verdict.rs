@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 
 use super::{Report, Token};
 use crate::records::State;
+use crate::risk::Risk;
 use crate::time;
 
 /// Returns the verdict in one line, such as `1 expired, 3 due, the next in 19 hours`.
@@ -18,7 +19,9 @@ pub(crate) fn verdict(report: &Report) -> String {
         count => format!("All {} tokens are fine", grouped(count)),
     };
     let mut counts: BTreeMap<State, usize> = BTreeMap::new();
-    for token in report.tokens.iter().filter(|t| t.needs_attention(now)) {
+    let needs_attention =
+        |token: &&Token| token.problem.is_some() || token.state(now).needs_attention();
+    for token in report.tokens.iter().filter(needs_attention) {
         *counts.entry(token.state(now)).or_default() += 1;
     }
     let in_state = |(state, count): (&State, &usize)| format!("{} {state}", grouped(*count));
@@ -34,6 +37,12 @@ pub(crate) fn verdict(report: &Report) -> String {
             _ => "the next",
         };
         parts.push(format!("{which} {}", time::distance(expires_at - now)));
+    }
+    let at_risk = report.tokens.iter();
+    let at_risk = at_risk.filter(|token| token.risks.iter().any(Risk::needs_attention));
+    match at_risk.count() {
+        0 => {}
+        count => parts.push(format!("{} at risk of the clean-up", grouped(count))),
     }
     let mut verdict = match parts.is_empty() {
         true => all,
