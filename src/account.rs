@@ -1,4 +1,5 @@
-//! An account: its service tokens, and the things around them, which are only read.
+//! An account: its service tokens; and its settings, policies, groups and apps, which the
+//! client only reads.
 
 pub(crate) mod api_token;
 pub(crate) mod list;

@@ -328,8 +328,9 @@ impl Error {
     /// names it: the API responded with HTTP 403, and stated no other reason. An account that
     /// the API token has no access to may cause the same.
     ///
-    /// Calls that need another permission may succeed even so. The names are those of `x-api-token-group` in Cloudflare's OpenAPI document; it
-    /// states none for the [list of accounts](crate::Client::accounts).
+    /// Calls that need another permission may still succeed. The names are those of
+    /// `x-api-token-group` in Cloudflare's OpenAPI document, which has none for the
+    /// [list of accounts](crate::Client::accounts).
     ///
     /// ```
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { example(async |simulator, client, tokens, id| {

@@ -112,7 +112,7 @@ impl Organization {
     ///
     /// `is_named_by_policy` says whether a rule of a policy names the token, as
     /// [`TokenUsage::is_named_by_policy`](crate::TokenUsage::is_named_by_policy) returns it;
-    /// `None` if that is not known. It is exact unless that is `None`.
+    /// `None` if that is not known. With `None`, the result may be [`CleanUp::AtRisk`].
     ///
     /// ```
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { neighbours_example(async |client, account| {

@@ -87,7 +87,7 @@ impl ClientHooks<Exchange> for generated::Client {
         // A task rather than a future: reqwest checks the timeout before the answer, so a
         // caller that polls rarely would lose an answer that has arrived. The task is
         // aborted when the call is dropped. It settles the permit, so that a caller that does
-        // not poll holds up no other.
+        // not poll delays no other one.
         let attempt = exchange.clone().run(self.client.clone(), request);
         let Ok(runtime) = Handle::try_current() else {
             return Ok(nothing_to_decode(url));

@@ -40,8 +40,8 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 ///
 /// Each of these limits is one of the credentials. The API also limits an IP address to
 /// [200 requests a second][limits], whatever the credentials. The client and the clients
-/// that [`Client::with_credentials`](crate::Client::with_credentials) makes from it keep
-/// that limit together.
+/// that [`Client::with_credentials`](crate::Client::with_credentials) makes from it share
+/// that limit.
 ///
 /// ```
 /// use std::time::Duration;

@@ -152,7 +152,7 @@ impl RenewalPolicy {
     /// Renews only the tokens with these names, ids and client ids. An empty list selects
     /// no token.
     ///
-    /// The [report](super::RenewalReport::unmatched) lists those without a token.
+    /// The [report](super::RenewalReport::unmatched) lists those that match no token.
     ///
     /// ```
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { decision_example(|policy, mut token, now| {
@@ -169,7 +169,7 @@ impl RenewalPolicy {
     /// Excludes the tokens with these names, ids and client ids. It takes precedence over
     /// [`only`](Self::only).
     ///
-    /// The [report](super::RenewalReport::unmatched) lists those without a token.
+    /// The [report](super::RenewalReport::unmatched) lists those that match no token.
     ///
     /// ```
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { decision_example(|policy, mut token, now| {
@@ -251,7 +251,7 @@ impl RenewalPolicy {
         }
     }
 
-    /// Returns what `only` and `except` can name a token by.
+    /// Returns the values by which `only` and `except` may name a token.
     pub(super) fn names(token: &ServiceToken) -> impl Iterator<Item = &str> + Clone {
         let names = [&token.id, &token.client_id, &token.name];
         names.into_iter().flatten().map(String::as_str)

@@ -238,6 +238,8 @@ pub(crate) fn parse(
 /// command that does not exist.
 pub(crate) fn help_of(command: &[String]) -> Result<Arguments, clap::Error> {
     let mut definition = with_short_help();
+    // So that the usage of a command below another one is complete.
+    definition.build();
     let mut parent = &mut definition;
     for name in command {
         let unknown = mistake::unknown_command(parent, name);

@@ -60,7 +60,7 @@ pub(crate) enum AccountCommand {
     List(list::List),
     /// Show upcoming expirations, soonest first
     Report(report::Report),
-    /// Show every detail of one token
+    /// Show one token, what uses it and what may end it
     Show(show::Show),
     /// Renew all due tokens
     Renew(Renew),

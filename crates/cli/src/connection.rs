@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -421,8 +421,9 @@ fn unusable(error: &Error) -> Failure {
     };
     let is_account = text.starts_with("CLOUDFLARE_ACCOUNT_ID ");
     match error.kind() {
+        // The error says where the dashboard shows the id.
         kind if kind == ErrorKind::InvalidId || is_account => {
-            failure.next("copy the account's id from its overview page in the dashboard")
+            failure.next("copy the id from there")
         }
         // The SDK's advice names a method, which the command has no option for.
         ErrorKind::Configuration if text.contains("allow_http") => Failure::usage(
@@ -503,10 +504,15 @@ impl TokenSource {
     /// Reads the API token, without the line break that editors leave.
     fn read(&self, quiet: bool) -> Result<SecretString, Failure> {
         let failure = |what| {
-            Failure::new(Exit::Credentials, what).next(format!(
-                "--api-token-file and {API_TOKEN_FILE} take a file that holds only the API token, or - \
-                 for standard input"
-            ))
+            Failure::new(Exit::Credentials, what).next(match self {
+                Self::File(file) if is_unexpanded(file) => {
+                    "write the whole path: no shell expands this one".to_owned()
+                }
+                _ => format!(
+                    "--api-token-file and {API_TOKEN_FILE} take a file that holds only the API \
+                     token, or - for standard input"
+                ),
+            })
         };
         let (text, from) = match self {
             Self::Stdin => (credential::read_stdin(), "standard input".to_owned()),
@@ -530,6 +536,12 @@ impl std::fmt::Display for TokenSource {
             Self::File(file) => write!(f, "the API token in {}", file.display()),
         }
     }
+}
+
+/// Whether a path begins as a shell would expand it, such as `~/api-token` in a crontab.
+fn is_unexpanded(path: &Path) -> bool {
+    let first = path.iter().next().map(|first| first.to_string_lossy());
+    first.is_some_and(|first| first.starts_with(['~', '$']))
 }
 
 /// Returns what is wrong with a credential for the API, without the credential itself.

@@ -81,7 +81,7 @@ fn a_mistake_beside_an_http_base_url_is_named() {
         (
             "CLOUDFLARE_ACCOUNT_ID",
             "x/y",
-            "next: copy the account's id",
+            "next: copy the id from there",
         ),
         (
             "CLOUDFLARE_BASE_URL",
@@ -113,6 +113,19 @@ fn the_api_token_file_is_not_there_or_holds_more() {
     )
     .unwrap();
     assert_eq!(world.run(&list).code, Some(0));
+    // As a crontab has it, where no shell expands it.
+    for path in ["~/token", "$HOME/token"] {
+        let ran = Ran::of(
+            world
+                .command()
+                .env_remove("CLOUDFLARE_API_TOKEN")
+                .env("CLOUDFLARE_API_TOKEN_FILE", path)
+                .arg("list"),
+        );
+        assert_eq!(ran.code, Some(3), "{}", ran.shown());
+        let next = "next: write the whole path: no shell expands this one";
+        assert!(ran.stderr.contains(next), "{}", ran.shown());
+    }
 }
 
 #[test]
@@ -240,12 +253,29 @@ fn a_mistyped_command_line_gets_advice_that_makes_sense() {
         ("rm x", "tip: a similar command exists: `delete`"),
         ("journal lst", "tip: a similar command exists: `list`"),
         (
+            "renew deploy",
+            "tip: `renew` renews all due tokens; for one token, use `refresh`, or `renew --only`",
+        ),
+        (
+            "update x --enabled false",
+            "tip: a similar command exists: `enable`",
+        ),
+        (
             "frobnicate",
             "tip: `cf-service-tokens help` lists the commands",
         ),
         (
             "help rotat",
             "error: there is no command `rotat`; a similar command exists: `rotate`",
+        ),
+        (
+            "help journal frobnicate",
+            "error: there is no command `frobnicate`; `cf-service-tokens help journal` lists the \
+             commands\n\nUsage: cf-service-tokens journal",
+        ),
+        (
+            "doctor --url app.example.com",
+            "not a complete URL; use one such as https://app.example.com",
         ),
         (
             "renew --witin 3d",

@@ -247,7 +247,7 @@ fn a_refresh_that_revives_a_token_says_so() {
         let world = World::with(Simulator::builder().token(expired()).token(known_token()));
         let ran = world.run(&["refresh", token, ID]);
         assert_eq!(ran.code, Some(0), "{}", ran.shown());
-        let said = format!("note: \"etl\" ({ETL}) had expired 3 days ago; it works again\n");
+        let said = format!("note: \"etl\" ({ETL}) expired 3 days ago; it works again\n");
         assert_eq!(ran.stderr, said, "{}", ran.shown());
         assert_eq!(world.run(&["refresh", token]).stderr, "");
     }
@@ -266,7 +266,7 @@ fn a_refresh_that_revives_a_token_says_so() {
     let fault = Injection::new(Fault::SuccessFalse).on(Operation::Refresh);
     world.simulator.inject(fault.always());
     let ran = world.run(&["refresh", "etl"]);
-    assert!(!ran.stderr.contains("had expired"), "{}", ran.shown());
+    assert!(!ran.stderr.contains("works again"), "{}", ran.shown());
     // What the note needs is not worth a failure.
     let world = World::with(Simulator::builder().token(expired()));
     let fault = Injection::new(Fault::Status(400)).on(Operation::Get);

@@ -65,9 +65,8 @@
 //!   says otherwise (1 to 1000). `total_count` counts all tokens that the caller may
 //!   see, whatever `name` and `search` are, as the document says of it.
 //!   `total_pages` is the number of pages that those tokens would fill.
-//! - **Around the tokens** there are read calls alone: the list of accounts, the
-//!   organization's settings, the lists of policies, groups and applications, and the
-//!   verification of the API token. Responses hold a subset of the documented fields, and
+//! - **Policies, groups and applications** can only be listed, accounts too, and the
+//!   organization's settings and the status of the API token only read. Responses hold a subset of the documented fields, and
 //!   no others. `created_at` and `updated_at` are when the [`Access`] configuration was set.
 //!   Lists take `page` and `per_page`, and ignore the filters that the document has beside
 //!   them. Accounts come 5 to 50 to a page (20 by default), policies up to 1000 (100 by

@@ -167,7 +167,7 @@ impl Simulator {
             .cloned()
     }
 
-    /// Deletes the token behind the client's back, even one that a policy names.
+    /// Deletes the token without a request, even one that a policy names.
     ///
     /// Returns the token before the deletion, or `None` if no token has this id.
     ///
@@ -190,7 +190,7 @@ impl Simulator {
         self.shared.state().remove(id)
     }
 
-    /// Disables the token behind the client's back, as the dashboard does.
+    /// Disables the token without a request, as the dashboard does.
     ///
     /// Returns the changed token, or `None` if no token has this id.
     ///
@@ -202,7 +202,7 @@ impl Simulator {
         state.change(id, |stored| stored.set_enabled(false, now))
     }
 
-    /// Renames the token behind the client's back, as the dashboard does.
+    /// Renames the token without a request, as the dashboard does.
     ///
     /// Returns the changed token, or `None` if no token has this id.
     ///

@@ -17,9 +17,9 @@ const WINDOW: Duration = Duration::from_millis(1030);
 /// times a second rather than for each request.
 const STEP: Duration = Duration::from_millis(50);
 
-/// Lets requests through as the limit allows. No other program's requests are known to it.
+/// Lets requests through as the limit allows. It does not know the requests of other programs.
 ///
-/// A waiter reserves nothing. So one that is no longer polled holds up no other.
+/// A waiter reserves nothing, so one that is no longer polled does not delay the others.
 #[derive(Debug, Default)]
 pub(crate) struct AddressLimiter {
     /// When the last requests were let through, the oldest first; at most [`QUOTA`].

@@ -131,6 +131,10 @@ fn about_option(definition: &Command, command: &Command, option: &str) -> Option
     if is_common {
         return Some(no_use(full_name(command), option));
     }
+    if command.get_name() == "renew" && !option.starts_with('-') {
+        let tip = "`renew` renews all due tokens; for one token, use `refresh`, or `renew --only`";
+        return Some(tip.to_owned());
+    }
     let name = option.strip_prefix("--")?;
     let has = |command: &Command, long: &str| {
         command
@@ -153,9 +157,15 @@ fn about_option(definition: &Command, command: &Command, option: &str) -> Option
         .filter(|command| has(command, name))
         .map(|command| format!("`{}`", command.get_name()))
         .collect();
-    match owners.split_last()? {
-        (only, []) => Some(format!("`{option}` is an option of {only}")),
-        (last, others) => {
+    match owners.split_last() {
+        // Such as `update --enabled false`.
+        None => {
+            let mut commands = definition.get_subcommands().map(Command::get_name);
+            let near = commands.find(|command| name.starts_with(command))?;
+            Some(format!("a similar command exists: `{near}`"))
+        }
+        Some((only, [])) => Some(format!("`{option}` is an option of {only}")),
+        Some((last, others)) => {
             let others = others.join(", ");
             Some(format!("`{option}` is an option of {others} and {last}"))
         }
@@ -178,7 +188,8 @@ fn about_command(command: &Command, name: &str) -> String {
     let names = command.get_subcommands().map(Command::get_name);
     match same.or_else(|| nearest(name, names)) {
         Some(near) => format!("a similar command exists: `{near}`"),
-        None => format!("`{NAME} help` lists the commands"),
+        None if command.get_name() == NAME => format!("`{NAME} help` lists the commands"),
+        None => format!("`{NAME} help {}` lists the commands", command.get_name()),
     }
 }
 

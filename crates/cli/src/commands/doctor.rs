@@ -61,7 +61,8 @@ does not exist. The checks of the organization and of usage need the permissions
 \"Access: Organizations, Identity Providers, and Groups Read\" and \"Access: Apps and
 Policies Read\"; without them, the result is unknown.
 
-The exit code is 1 if a check failed, and 4 if the API is unreachable. A warning or an
+If the check of the API token or of the account fails, those that depend on it are left
+out. The exit code is 1 if a check failed, and 4 if the API is unreachable. A warning or an
 unknown result does not change it.
 
 Examples:
@@ -77,7 +78,7 @@ pub(crate) struct Doctor {
 
 fn app_url(text: &str) -> Result<Url, String> {
     let url = Url::parse(text)
-        .map_err(|error| format!("{error}; use a complete URL, such as https://app.example.com"))?;
+        .map_err(|_| "not a complete URL; use one such as https://app.example.com".to_owned())?;
     match url.scheme() {
         "http" | "https" => Ok(url),
         _ => Err("the URL must begin with https://".to_owned()),

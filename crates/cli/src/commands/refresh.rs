@@ -57,7 +57,7 @@ fn revived(token: &Chosen, now: DateTime<Utc>) -> Option<String> {
         Some(false) => "it is still disabled",
         _ => "it works again",
     };
-    Some(format!("{token} had expired {expired}; {since}"))
+    Some(format!("{token} expired {expired}; {since}"))
 }
 
 /// Refreshes a token, and checks that it expires in a year.

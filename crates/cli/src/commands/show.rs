@@ -81,12 +81,12 @@ impl ShowRecord {
         match &self.used_by {
             None => fields.push(("Used by", Cell::plain("unknown"))),
             Some(used_by) if used_by.is_empty() => {
-                fields.push(("Used by", Cell::plain("nothing that names it")));
+                fields.push(("Used by", Cell::plain("no policy, group or app names it")));
             }
             Some(used_by) => fields.extend(lines("Used by", used_by.iter().map(shown))),
         }
         let any = self.any_valid_service_token.iter().flatten();
-        fields.extend(lines("As any token", any.map(shown)));
+        fields.extend(lines("Every token", any.map(shown)));
         let risks = self.of_risks.iter().filter(|risk| !risk.is_expiry());
         let risks = risks.map(|risk| Cell::warning(risk.words(now)));
         fields.extend(lines("Risk", risks));

@@ -31,7 +31,7 @@ pub(crate) struct Simulate {
 
 pub(crate) async fn simulate(output: &Output, arguments: &Simulate) -> Result<Exit, Failure> {
     if !arguments.listen.ip().is_loopback() {
-        let words = format!("{} is no loopback address", arguments.listen);
+        let words = format!("{} is not a loopback address", arguments.listen);
         return Err(Failure::usage(words).next(
             "choose one, such as 127.0.0.1:0; the program cf-service-tokens-simulator \
              listens on any address",

@@ -128,10 +128,9 @@ fn url(arguments: &Verify, simulation: Option<&Connection>) -> Result<Url, Failu
         (None, Some(simulator)) => simulator.protected_url(),
         (None, None) => return Err(Failure::usage("no app given: use --url")),
     };
-    let url = Url::parse(text).map_err(|error| {
-        Failure::usage(format!("{text:?} is not a URL"))
-            .because(error)
-            .next("use a complete URL, such as https://app.example.com/")
+    let url = Url::parse(text).map_err(|_| {
+        Failure::usage(format!("{text:?} is not a complete URL"))
+            .next("use a URL such as https://app.example.com/")
     })?;
     match url.scheme() {
         "https" => Ok(url),
@@ -290,8 +289,10 @@ impl<'a> Trial<'a> {
             let is_final = !matches!(outcome, Outcome::Refused | Outcome::Login);
             if is_final || left.is_zero() {
                 if !is_final && !self.token.has_known_form() {
-                    meaning += "; its secret has an unknown form: a secret is `cfast_` and 48 \
-                                letters and digits, or 64 hexadecimal digits";
+                    meaning = format!(
+                        "the secret is probably wrong, since it is not `cfast_` and 48 letters \
+                         and digits, or 64 hexadecimal digits; {meaning}"
+                    );
                 }
                 return Ok(self.record(&without, Some(&with), outcome, meaning));
             }

@@ -328,7 +328,7 @@ impl FromStr for Sink {
                 keep_env: Vec::new(),
             }),
             _ => Err(format!(
-                "{kind:?} is no kind of sink: write FILE, env-file:FILE, command:COMMAND, \
+                "{kind:?} is not a kind of sink: write FILE, env-file:FILE, command:COMMAND, \
                  github-env or stdout (a file with a colon in its name is file:{text})"
             )),
         }
