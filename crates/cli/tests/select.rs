@@ -354,5 +354,11 @@ fn a_name_of_hex_digits_is_a_name_and_an_id_needs_no_hyphens() {
             assert_eq!(ran.code, Some(0), "{command}: {}", ran.shown());
             assert!(ran.stdout.contains(id), "{command}: {}", ran.shown());
         }
+        // Both spellings share the record of the grace period.
+        let rotate = |token| world.run(&["rotate", token, "--secret-to", "secret"]);
+        assert_eq!(rotate(token).code, Some(0));
+        let again = rotate(id);
+        assert!(again.stderr.contains("--end-grace"), "{}", again.shown());
+        std::fs::remove_file(world.path("secret")).unwrap();
     }
 }

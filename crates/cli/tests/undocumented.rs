@@ -424,10 +424,9 @@ fn an_id_in_other_letters_is_the_same_token() {
         _ => (200, "", envelope(&token())),
     });
     let loud = ID.to_ascii_uppercase();
-    let bare = ID.replace('-', "");
     let first = api.run(&["rotate", &loud, "--secret-to", "secret"]);
     assert_eq!(first.code, Some(0), "{}", first.shown());
-    for id in [ID, &loud, &bare] {
+    for id in [ID, &loud] {
         let again = api.run(&["rotate", id, "--secret-to", "secret"]);
         assert_eq!(again.code, Some(1), "{id}: {}", again.shown());
         assert!(
