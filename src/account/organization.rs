@@ -81,7 +81,7 @@ pub enum CleanUp {
     /// It leaves the token alone: it is off, a rule of a policy names the token, or the token
     /// is disabled already.
     Safe,
-    /// It may hit the token: it is not known whether a rule of a policy names the token, or
+    /// It may apply to the token: it is not known whether a rule of a policy names the token, or
     /// what the settings are.
     #[non_exhaustive]
     AtRisk {
@@ -91,11 +91,11 @@ pub enum CleanUp {
         /// What happens then, if the API says so.
         action: Option<InactivityAction>,
     },
-    /// It hits the token.
+    /// It applies to the token.
     #[non_exhaustive]
     Due {
         /// When the token becomes inactive, unless it authenticates before; in the past if the
-        /// next clean-up hits it.
+        /// next clean-up applies to it.
         at: DateTime<Utc>,
         /// What happens then, if the API says so.
         action: Option<InactivityAction>,

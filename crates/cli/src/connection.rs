@@ -311,7 +311,7 @@ impl Accounts {
         match (all, ids.is_empty()) {
             (true, true) => Ok(Self::All),
             (true, false) => {
-                let what = "--account and --all-accounts contradict each other";
+                let what = "--account and --all-accounts can't be used together";
                 Err(Failure::usage(what).next("use one of them"))
             }
             (false, true) => Ok(Self::Default),

@@ -66,8 +66,9 @@
 //!   see, whatever `name` and `search` are, as the document says of it.
 //!   `total_pages` is the number of pages that those tokens would fill.
 //! - **Policies, groups and applications** can only be listed, accounts too, and the
-//!   organization's settings and the status of the API token only read. Responses hold a subset of the documented fields, and
-//!   no others. `created_at` and `updated_at` are when the [`Access`] configuration was set.
+//!   organization's settings and the status of the API token only read. Responses hold a
+//!   subset of the documented fields, and no others. `created_at` and `updated_at` are when
+//!   the [`Access`] configuration was set.
 //!   Lists take `page` and `per_page`, and ignore the filters that the document has beside
 //!   them. Accounts come 5 to 50 to a page (20 by default), policies up to 1000 (100 by
 //!   default), groups and applications up to 1000.

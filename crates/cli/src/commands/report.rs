@@ -232,7 +232,7 @@ fn notes(
     notes
 }
 
-/// Reads the tokens of all accounts, and what is around them, in the order of the accounts.
+/// Reads the tokens of all accounts, and what uses or may end them, in the order of the accounts.
 async fn list_all(
     accounts: Vec<Connection>,
 ) -> Vec<(Connection, Result<(Vec<ServiceToken>, Surroundings), Error>)> {

@@ -259,8 +259,8 @@ impl Watcher<'_> {
             if was_listed != watched.is_listed {
                 watched.monitor.set_listed(watched.is_listed);
             }
-            // Its tokens are renewed for as long as the API lets them be: a list may lack it
-            // only because the API token was changed.
+            // Its tokens are still renewed: a list may lack it only because the API token was
+            // changed.
             if was_listed && !watched.is_listed {
                 Failure::new(
                     Exit::Failed,

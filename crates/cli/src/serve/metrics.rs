@@ -477,8 +477,8 @@ fn risks(encoder: &mut DescriptorEncoder<'_>, state: &State) -> fmt::Result {
     let mut clean_ups = gauge(
         encoder,
         "clean_up_timestamp",
-        "When the clean-up of inactive tokens hits the token, or may hit it, unless it is used; \
-         for each token that it may hit within 14 days.",
+        "When the clean-up of inactive tokens will or may disable or delete the token, unless it \
+         is used; only if that is within 14 days.",
         seconds,
     )?;
     for account in accounts() {

@@ -98,7 +98,7 @@ impl Token {
         self
     }
 
-    /// Finds the risks of the token out.
+    /// Finds the risks of the token.
     pub(super) fn assess(&mut self, neighbours: &Neighbours, now: DateTime<Utc>) {
         let mut token = ServiceToken::default();
         token.id.clone_from(&self.id);
