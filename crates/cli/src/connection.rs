@@ -168,7 +168,7 @@ impl Api {
         if let Accounts::Default = &self.accounts {
             return self.default_account();
         }
-        let what = "the command works on one account, and there are several";
+        let what = "this command works on one account, but several are given";
         Err(Failure::usage(what).next(
             "run it once for each --account; `renew`, `report` and `doctor` take several, or --all-accounts",
         ))
@@ -423,7 +423,10 @@ fn unusable(error: &Error) -> Failure {
     match error.kind() {
         // The error says where the dashboard shows the id.
         kind if kind == ErrorKind::InvalidId || is_account => {
-            failure.next("copy the id from there")
+            failure.next(match text.contains("',' at") {
+                true => "for several accounts, repeat --account",
+                false => "copy the id from there",
+            })
         }
         // The SDK's advice names a method, which the command has no option for.
         ErrorKind::Configuration if text.contains("allow_http") => Failure::usage(

@@ -84,6 +84,11 @@ fn a_mistake_beside_an_http_base_url_is_named() {
             "next: copy the id from there",
         ),
         (
+            "CLOUDFLARE_ACCOUNT_ID",
+            "a,b",
+            "next: for several accounts, repeat --account",
+        ),
+        (
             "CLOUDFLARE_BASE_URL",
             "http://127.0.0.1:notaport/client",
             "is not a URL",

@@ -131,7 +131,7 @@ impl State {
         self.accounts.iter().find(|account| account.id == id)
     }
 
-    /// Adds an account with its tokens behind the API's back, or says why it can't be.
+    /// Adds an account with its tokens without a request, or says why it can't be.
     pub(crate) fn add_account(
         &mut self,
         seed: SeedAccount,
@@ -163,7 +163,7 @@ impl State {
         Ok(())
     }
 
-    /// Changes an account behind the API's back, or says why it can't be.
+    /// Changes an account without a request, or says why it can't be.
     pub(crate) fn change_account(
         &mut self,
         id: &str,
@@ -428,7 +428,7 @@ impl State {
         self.tokens.iter().map(|stored| &stored.token)
     }
 
-    /// Adds a token behind the API's back, or says why it can't be.
+    /// Adds a token without a request, or says why it can't be.
     pub(crate) fn add(
         &mut self,
         account: &str,
@@ -450,7 +450,7 @@ impl State {
         Ok(token)
     }
 
-    /// Changes a token behind the API's back. `None` if there is no such token.
+    /// Changes a token without a request. `None` if there is no such token.
     pub(crate) fn change(
         &mut self,
         id: &str,
@@ -462,7 +462,7 @@ impl State {
         Some(stored.token.clone())
     }
 
-    /// Removes a token behind the API's back, used by a policy or not. `None` if there
+    /// Removes a token without a request, used by a policy or not. `None` if there
     /// is no such token.
     pub(crate) fn remove(&mut self, id: &str) -> Option<Token> {
         let place = self

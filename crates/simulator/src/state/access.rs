@@ -94,8 +94,8 @@ impl Access {
         self
     }
 
-    /// Adds an application. The [protected app](crate::Simulator::protected_url) is none of
-    /// them.
+    /// Adds an application. The [protected app](crate::Simulator::protected_url) is not
+    /// one of them.
     ///
     /// See the example of [`Access`].
     #[must_use]
@@ -137,7 +137,7 @@ pub struct ServiceTokenInactivity {
     action: Action,
 }
 
-/// The thing that happens to an inactive token.
+/// The action on inactive tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Action {
@@ -274,7 +274,7 @@ impl Rule {
     }
 }
 
-/// The thing that Access does with a request that meets a policy.
+/// The decision of a policy about a request that meets its rules.
 ///
 /// See the example of [`Rule`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
