@@ -522,6 +522,13 @@ impl TokenSource {
             Self::File(file) => (credential::read(file, quiet), file.display().to_string()),
         };
         let text = text.map_err(|error| {
+            if credential::is_api_token(&from) {
+                let what = format!(
+                    "--api-token-file or {API_TOKEN_FILE} is an API token, and not the name of a file"
+                );
+                let next = format!("put the API token in a file, or set {API_TOKEN} to it");
+                return Failure::new(Exit::Credentials, what).next(next);
+            }
             failure(format!("can't read the API token from {from}")).because(error)
         })?;
         let token = text.trim_end();

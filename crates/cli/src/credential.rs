@@ -73,6 +73,12 @@ fn bounded(source: impl io::Read) -> io::Result<Zeroizing<String>> {
     Ok(text)
 }
 
+/// Whether a text looks like an API token, which has at least 40 characters.
+pub(crate) fn is_api_token(text: &str) -> bool {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    text.len() >= 40 && text.chars().all(is_plain)
+}
+
 /// Returns what a pasted value holds beside the credential, without the value itself.
 pub(crate) fn fault(value: &str) -> Option<String> {
     if value.is_empty() {

@@ -181,6 +181,25 @@ fn a_variable_names_the_file_of_the_api_token() {
 }
 
 #[test]
+fn an_api_token_for_the_name_of_its_file_is_not_repeated() {
+    for token in [
+        "cfut_aB3dE5gH7jK9mN1pQ3sT5vW7yZ9bC1eF3hI5kL7n12ab34cd",
+        "aB3dE5gH7jK9mN1pQ3sT5vW7yZ9bC1eF3hI5kL-_",
+    ] {
+        let mut by_variable = command();
+        by_variable.env("CLOUDFLARE_API_TOKEN_FILE", token);
+        let mut by_option = command();
+        by_option.args(["--api-token-file", token]);
+        for mut list in [by_variable, by_option] {
+            let ran = Ran::of(list.args(["list", "--account", ACCOUNT]));
+            assert_eq!(ran.code, Some(3), "{}", ran.shown());
+            assert!(!ran.shown().contains(token), "{}", ran.shown());
+            assert!(ran.stderr.contains("next: "), "{}", ran.shown());
+        }
+    }
+}
+
+#[test]
 fn variables_of_older_tools_are_named() {
     let list =
         |variables: &[(&str, &str)]| Ran::of(command().envs(variables.iter().copied()).arg("list"));
