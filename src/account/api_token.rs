@@ -47,8 +47,8 @@ impl Client {
     /// It needs no permission.
     ///
     /// Cloudflare verifies the API token of a user and that of an account by different calls.
-    /// The [prefix] of a newer API token names its owner; for an older one, the client asks
-    /// for a user's token first. An API token of an account needs that account:
+    /// The [prefix] of a newer API token shows which of them owns it; the client tries an older
+    /// one as a user's first. To verify an API token of an account, the client needs that account:
     /// [`ClientBuilder::account_id`](crate::ClientBuilder::account_id) or
     /// `CLOUDFLARE_ACCOUNT_ID` sets it, or call
     /// [`Account::verify_api_token`](crate::Account::verify_api_token).

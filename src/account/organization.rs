@@ -13,8 +13,7 @@ use crate::generated::types::{Organization, ServiceToken};
 use crate::response::Response;
 
 impl Account {
-    /// Returns the settings of Access in the account, as far as they are about service
-    /// tokens.
+    /// Returns the account's settings of Access that concern service tokens.
     ///
     /// An API token needs the permission "Access: Organizations, Identity Providers, and
     /// Groups Read", which is not among those for service tokens. Without it the call fails,
@@ -78,26 +77,26 @@ impl fmt::Display for InactivityAction {
 #[serde(tag = "clean_up", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum CleanUp {
-    /// It leaves the token alone: it is off, a rule of a policy names the token, or the token
-    /// is disabled already.
+    /// The clean-up leaves the token alone: it is turned off, a rule of a policy names the
+    /// token, or the token is already disabled.
     Safe,
-    /// It may apply to the token: it is not known whether a rule of a policy names the token, or
-    /// what the settings are.
+    /// The clean-up may apply to the token: whether a rule of a policy names the token is
+    /// unknown, or the settings are.
     #[non_exhaustive]
     AtRisk {
-        /// When the token becomes inactive, unless it authenticates before; `None` if the API
-        /// does not say how old the token is, or what the threshold is.
+        /// When the token becomes inactive, unless it authenticates before then; `None` if the
+        /// API does not return the token's age or the threshold.
         at: Option<DateTime<Utc>>,
-        /// What happens then, if the API says so.
+        /// What the clean-up then does, if the API returns it.
         action: Option<InactivityAction>,
     },
-    /// It applies to the token.
+    /// The clean-up applies to the token.
     #[non_exhaustive]
     Due {
-        /// When the token becomes inactive, unless it authenticates before; in the past if the
-        /// next clean-up applies to it.
+        /// When the token becomes inactive, unless it authenticates before then; in the past if
+        /// the next clean-up applies to it.
         at: DateTime<Utc>,
-        /// What happens then, if the API says so.
+        /// What the clean-up then does, if the API returns it.
         action: Option<InactivityAction>,
     },
 }
@@ -105,7 +104,7 @@ pub enum CleanUp {
 impl Organization {
     /// Returns what the clean-up of inactive service tokens does to a token.
     ///
-    /// The clean-up is opt-in. It hits a token that is older than its threshold, has not
+    /// The clean-up is opt-in. It applies to a token that is older than its threshold, has not
     /// authenticated within it, and is not named directly by a rule of a policy. A refresh
     /// does not protect a token, and a deleted token can't be restored. Cloudflare's OpenAPI
     /// document of 2026-10-03 describes it, under `service_token_inactivity`.

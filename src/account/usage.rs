@@ -19,8 +19,8 @@ impl Account {
     ///
     /// An API token needs the permissions "Access: Apps and Policies Read" and "Access:
     /// Organizations, Identity Providers, and Groups Read", which are not among those for
-    /// service tokens. A listing that it may not read is left out, and
-    /// [`Usage::unread`] names it. Nothing is called unused unless everything was read.
+    /// service tokens. A listing that it has no permission for is left out, and
+    /// [`Usage::unread`] returns it. [`TokenUsage::is_used`] then never returns `Some(false)`.
     ///
     /// ```
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { neighbours_example(async |client, account| {
@@ -224,8 +224,8 @@ impl Usage {
         self.reaching(Target::AnyValidServiceToken)
     }
 
-    /// Returns the listings that the API token may not read. While there is one, no token is
-    /// known to be unused.
+    /// Returns the listings that the API token has no permission for. If there are any, no
+    /// token is known to be unused.
     ///
     /// See the example of [`Account::usage`](crate::Account::usage).
     pub fn unread(&self) -> &[UnreadListing] {
@@ -282,8 +282,8 @@ pub struct TokenUsage {
 }
 
 impl TokenUsage {
-    /// Returns whether anything uses the token; `None` if nothing is known to, and not
-    /// everything was read.
+    /// Returns whether anything uses the token; `None` if nothing is known to use it, but not
+    /// every listing was read.
     ///
     /// Rules that match every service token do not count;
     /// [`Usage::any_valid_service_token`](crate::Usage::any_valid_service_token) returns them.
@@ -293,10 +293,10 @@ impl TokenUsage {
         known(!self.used_by.is_empty(), self.is_complete)
     }
 
-    /// Returns whether a rule of a policy names the token itself, and not only a group with
-    /// it; `None` if no rule is known to, and not all policies were read.
+    /// Returns whether a rule of a policy names the token itself, not only a group with it;
+    /// `None` if no such rule is known, but not every policy was read.
     ///
-    /// It protects the token from the clean-up of inactive tokens; see
+    /// Such a rule protects the token from the clean-up of inactive tokens; see
     /// [`Organization::clean_up_of`](crate::Organization::clean_up_of).
     ///
     /// ```
@@ -361,9 +361,9 @@ impl fmt::Display for UsedBy {
 pub struct AccessObject {
     /// The kind of object.
     pub kind: AccessKind,
-    /// The id, if the API said it.
+    /// The id, if the API returned one.
     pub id: Option<String>,
-    /// The name, if the API said it.
+    /// The name, if the API returned one.
     pub name: Option<String>,
 }
 
@@ -414,7 +414,7 @@ impl fmt::Display for AccessKind {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum RulePlace {
-    /// The rules of which one must match.
+    /// The rules of which at least one must match.
     Include,
     /// The rules that all must match.
     Require,
@@ -435,7 +435,7 @@ impl fmt::Display for RulePlace {
     }
 }
 
-/// A listing that the API token may not read; returned by
+/// A listing that the API token has no permission for; returned by
 /// [`Usage::unread`](crate::Usage::unread).
 ///
 /// See the example of [`Account::usage`](crate::Account::usage).

@@ -29,7 +29,7 @@ pub struct SimulatorBuilder {
     control_plane: Option<bool>,
     clock: Clock,
     seed: u64,
-    /// The first account, but for its id.
+    /// The first account, without its id.
     account: SeedAccount,
     account_id: Option<String>,
     more_accounts: Vec<SeedAccount>,

@@ -69,8 +69,8 @@
 //!   organization's settings and the status of the API token only read. Responses hold a
 //!   subset of the documented fields, and no others. `created_at` and `updated_at` are when
 //!   the [`Access`] configuration was set.
-//!   Lists take `page` and `per_page`, and ignore the filters that the document has beside
-//!   them. Accounts come 5 to 50 to a page (20 by default), policies up to 1000 (100 by
+//!   Lists take `page` and `per_page`, and ignore the filters that the document also has.
+//!   Accounts come 5 to 50 to a page (20 by default), policies up to 1000 (100 by
 //!   default), groups and applications up to 1000.
 //! - **The list of accounts** holds the accounts that the credentials have access to, and
 //!   needs the permission `Account Settings Read`.
@@ -85,7 +85,7 @@
 //!   only a group or a SCIM configuration names, or that `any_valid_service_token` matches.
 //!   A refresh, a rotation and any other call of the API don't count as use. A deleted
 //!   token is still named by what named it. Disabling sets `updated_at`.
-//! - **The protected app** is none of the applications, and no policy decides about it. It
+//! - **The protected app** is not one of the applications, and no policy decides about it. It
 //!   responds with 401 to a caller that can't authenticate, whatever the reason, and with
 //!   403 to a valid token that isn't allowed. Only an accepted token updates
 //!   `last_seen_at`.
