@@ -264,6 +264,7 @@ impl State {
                 window: self.window,
                 problem: Some(problem.unwrap_or_else(unlisted)),
                 tokens: Vec::new(),
+                unlisted: 0,
             });
         } else if let Some(problem) = problem {
             // The page names the accounts that may not be up to date.

@@ -322,6 +322,54 @@ fn a_report_is_about_all_accounts() {
     );
 }
 
+#[test]
+fn a_report_says_that_the_tokens_of_an_account_are_unknown() {
+    let calm = SeedAccount::new("a2").token(SeedToken::new("calm"));
+    let world = World::with(Simulator::builder().account_id("a1").account(calm));
+    let page = world.path("page.html");
+    let page_argument = page.to_str().unwrap();
+    let read = || std::fs::read_to_string(&page).unwrap();
+
+    let named = ["report", "--account", "a2", "--account", "gone"];
+    let ran = world.run(&named);
+    assert_eq!(ran.code, Some(1), "{}", ran.shown());
+    let verdict = "; the tokens of 1 account are unknown";
+    assert!(ran.stdout.contains(verdict), "{}", ran.shown());
+    let ran = world.run(&[&named[..], &["--html", page_argument]].concat());
+    assert_eq!(ran.code, Some(1), "{}", ran.shown());
+    assert!(ran.stderr.contains(verdict), "{}", ran.shown());
+    let written = read();
+    assert!(written.contains(&format!("{verdict}</h1>")), "{written}");
+    assert!(written.contains("Not up to date"), "{written}");
+    assert!(written.contains("<h2><bdi>gone</bdi></h2>"), "{written}");
+    assert!(written.contains("could not be listed: "), "{written}");
+
+    // Nothing says that accounts have no tokens which nobody could list.
+    let named = ["report", "--account", "gone", "--account", "lost"];
+    let ran = world.run(&named);
+    assert_eq!(ran.code, Some(3), "{}", ran.shown());
+    assert_eq!(ran.stdout, "the tokens of 2 accounts are unknown\n");
+    world.run(&[&named[..], &["--html", page_argument]].concat());
+    let written = read();
+    assert!(written.contains("<h2><bdi>lost</bdi></h2>"), "{written}");
+    assert!(!written.contains("has no service tokens"), "{written}");
+}
+
+#[test]
+fn the_name_of_an_account_can_not_break_the_output() {
+    let name = "Evil\u{202e}\u{1b}[31m\nBeta (a2)";
+    let evil = Simulator::builder().account_id("a1").account_name(name);
+    let world = World::with(evil.token(due("t1")).account(SeedAccount::new("a2")));
+    for command in ["renew", "report", "doctor"] {
+        let ran = world.run(&[command, "--all-accounts"]);
+        let shown = format!("{}{}", ran.stdout, ran.stderr);
+        let escaped = r"Evil\u{202e}\u{1b}[31m\nBeta (a2)";
+        assert!(shown.contains(escaped), "{command}: {shown}");
+        let raw = |c: char| c == '\u{202e}' || c == '\u{1b}';
+        assert!(!shown.contains(raw), "{command}: {shown}");
+    }
+}
+
 /// A watcher, its log, and its server.
 struct Watching {
     child: Child,

@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 
 use crate::commands::select;
 use crate::connection::{Api, Connection};
-use crate::failure::{Exit, Failure, is_without_access};
+use crate::failure::{Exit, Failure, is_without_access, with_causes};
 use crate::output::{self, Cell, Output, Record};
 use crate::records::{State, TokenRecord};
 use crate::renew::{Everywhere, Window};
@@ -64,6 +64,7 @@ pub(crate) async fn report(
     let mut exits = Vec::new();
     let mut listed = Vec::new();
     let mut surroundings = Vec::new();
+    let mut unlisted: Vec<(Connection, String)> = Vec::new();
     for (account, read) in list_all(accounts).await {
         let error = match read {
             Ok((tokens, around)) => {
@@ -83,7 +84,9 @@ pub(crate) async fn report(
             return Err(failure);
         }
         exits.push(failure.exit);
-        failure.about(&account.account_label()).show();
+        let failure = failure.about(&account.account_label());
+        failure.show();
+        unlisted.push((account, with_causes(&error)));
     }
     // By the API's clock, which the listings show.
     let now = listed.iter().map(|(account, _)| account.tokens.now()).max();
@@ -107,10 +110,7 @@ pub(crate) async fn report(
         });
         let decided: Vec<_> = decided.collect();
         pages.push(page::Report {
-            account: match account.account_name() {
-                Some(_) => account.account_label(),
-                None => account.account_id().to_owned(),
-            },
+            account: label(account),
             time: now,
             listed_at: Some(now),
             next_pass: None,
@@ -126,9 +126,21 @@ pub(crate) async fn report(
                     token.at(risks.clone())
                 })
                 .collect(),
+            unlisted: 0,
         });
         tokens.extend(decided);
     }
+    // A page without them would look as if all was well.
+    pages.extend(unlisted.iter().map(|(account, error)| page::Report {
+        account: label(account),
+        time: now,
+        listed_at: None,
+        next_pass: None,
+        window: arguments.window.within,
+        problem: Some(format!("The tokens could not be listed: {error}")),
+        tokens: Vec::new(),
+        unlisted: 0,
+    }));
     // Tokens that never expire come last, and an unknown expiry before them.
     tokens.sort_by_key(|(_, token, ..)| {
         let never = token.never_expires();
@@ -169,8 +181,9 @@ pub(crate) async fn report(
     output.outcomes(&records, now)?;
     if output.is_table() && !output.quiet {
         output.line(&match (&listed[..], tokens.is_empty()) {
-            ([(account, _)], true) => account.without_tokens(),
-            (_, true) => "these accounts have no service tokens".to_owned(),
+            ([(account, _)], true) if !is_several => account.without_tokens(),
+            (_, true) => page::unlisted(unlisted.len())
+                .unwrap_or_else(|| "these accounts have no service tokens".to_owned()),
             (_, false) => format!(
                 "\n{} (a token is due {} before it expires)",
                 page::verdict_on_all(&pages),
@@ -184,6 +197,14 @@ pub(crate) async fn report(
         shared.chain(clock).chain(notes).for_each(output::remark);
     }
     page.map(|()| exit)
+}
+
+/// Names an account on a page.
+fn label(account: &Connection) -> String {
+    match account.account_name() {
+        Some(_) => account.account_label(),
+        None => account.account_id().to_owned(),
+    }
 }
 
 /// What is read of an account beside its tokens.

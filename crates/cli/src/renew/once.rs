@@ -238,7 +238,8 @@ impl<'a> Passes<'a> {
                 if is_several && has_rows {
                     let gap = if self.has_output { "\n" } else { "" };
                     self.has_output = true;
-                    output.line(&format!("{gap}{}", pass.account.account_label()))?;
+                    let label = output::printable(&pass.account.account_label());
+                    output.line(&format!("{gap}{label}"))?;
                 }
                 output.outcomes(&records, pass.now)?;
                 if output.quiet || !is_known {
@@ -498,7 +499,6 @@ fn some_of(names: &[&str]) -> String {
     named.join(", ")
 }
 
-/// Returns the policy of the arguments.
 /// Returns the policy that the arguments describe.
 ///
 /// # Errors

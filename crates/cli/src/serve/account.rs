@@ -289,6 +289,7 @@ impl Account {
                 .values()
                 .map(|listed| listed.token.clone())
                 .collect(),
+            unlisted: 0,
         }
     }
 }

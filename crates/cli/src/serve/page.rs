@@ -18,7 +18,7 @@ use chrono::{DateTime, Utc};
 
 use crate::records::State;
 use crate::risk::{Neighbours, Risk};
-pub(crate) use verdict::verdict;
+pub(crate) use verdict::{unlisted, verdict};
 
 /// The content of a page: the tokens of an account at one moment.
 pub(crate) struct Report {
@@ -36,6 +36,8 @@ pub(crate) struct Report {
     pub(crate) problem: Option<String>,
     /// The tokens, in any order.
     pub(crate) tokens: Vec<Token>,
+    /// How many accounts the tokens lack, since those were never listed.
+    pub(crate) unlisted: usize,
 }
 
 /// A token on a page.
@@ -167,5 +169,9 @@ fn overall(reports: &[Report]) -> Report {
             .iter()
             .flat_map(|report| report.tokens.clone())
             .collect(),
+        unlisted: reports
+            .iter()
+            .filter(|report| report.listed_at.is_none())
+            .count(),
     }
 }

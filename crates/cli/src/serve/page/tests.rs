@@ -55,6 +55,7 @@ fn report(policy: &RenewalPolicy, tokens: &[ServiceToken]) -> Report {
             .iter()
             .map(|token| Token::new(token, policy.due_at(token), policy.decide(token, noon())))
             .collect(),
+        unlisted: 0,
     }
 }
 

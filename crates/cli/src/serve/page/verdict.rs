@@ -56,9 +56,24 @@ pub(crate) fn verdict(report: &Report) -> String {
         };
         verdict += &format!("; {which} is due on {}", time::date(due_at, now));
     }
+    if let Some(unlisted) = unlisted(report.unlisted) {
+        verdict += &format!("; {unlisted}");
+    }
     match report.tokens.iter().filter(|t| t.problem.is_some()).count() {
         0 => verdict,
         not_renewed => format!("{verdict}; {} not renewed", grouped(not_renewed)),
+    }
+}
+
+/// Says that nothing is known of accounts that were never listed, if there are any.
+pub(crate) fn unlisted(accounts: usize) -> Option<String> {
+    match accounts {
+        0 => None,
+        1 => Some("the tokens of 1 account are unknown".to_owned()),
+        count => Some(format!(
+            "the tokens of {} accounts are unknown",
+            grouped(count)
+        )),
     }
 }
 
