@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cf_service_tokens::{
-    Account, Client, ClientBuilder, Credentials, Error, ErrorKind, Event, ListServiceTokens, Retry,
-    ServiceToken, ServiceTokens,
+    Account, ApiToken, Client, ClientBuilder, Credentials, Error, ErrorKind, Event,
+    ListServiceTokens, Response, Retry, ServiceToken, ServiceTokens,
 };
 use cf_service_tokens_simulator::{SeedAccount, Simulator};
 use chrono::{TimeDelta, Utc};
@@ -189,6 +189,11 @@ impl Api {
         matches!(self.accounts, Accounts::All)
     }
 
+    /// Asks for the status of the API token, whatever its accounts.
+    pub(crate) async fn verify_api_token(&self) -> Result<Response<ApiToken>, Error> {
+        self.client.verify_api_token().await
+    }
+
     /// Makes the commands that a failure advises work on the same accounts.
     pub(crate) fn explain(&self, failure: Failure) -> Failure {
         match self.simulator {
@@ -221,6 +226,12 @@ impl Api {
     /// Says why the accounts could not be listed.
     fn unlisted(&self, error: &Error) -> Failure {
         let failure = Failure::from(error).about("could not list the accounts");
+        if error.status().is_some_and(|status| status == 401) {
+            return failure.with(&self.credentials).next(
+                "`cf-service-tokens doctor --all-accounts` says whether the API token has expired or \
+                 is disabled",
+            );
+        }
         let is_refused = failure.exit == Exit::Credentials || error.is_auth();
         match is_refused || error.status().is_some_and(|status| status == 400) {
             true => failure.with(&self.credentials).next(

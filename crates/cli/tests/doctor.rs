@@ -392,3 +392,25 @@ fn all_accounts_are_checked() {
     assert_eq!(code, Some(1), "{checks:?}");
     assert_eq!(check(&checks, "account")["status"], "failure");
 }
+
+#[test]
+fn accounts_that_can_not_be_listed_are_a_failure_with_its_cause() {
+    let expired = SeedApiToken::new("secret").expires_at(Utc::now() - TimeDelta::days(3));
+    let world = World::with(healthy().api_token(expired));
+    let fault = only_fault(&world, &["--all-accounts"], 1, "api token", "failure");
+    assert_says(&fault, "it expired 3 days ago");
+
+    let narrow = SeedApiToken::new("secret").permissions([Permission::ServiceTokensWrite]);
+    let world = World::with(healthy().api_token(narrow));
+    let fault = only_fault(&world, &["--all-accounts"], 1, "account", "failure");
+    assert_says(&fault, "Account Settings Read");
+    let (_, checks) = self::checks(&world, &["--all-accounts"]);
+    assert_eq!(check(&checks, "api token")["status"], "ok");
+    // This machine is checked all the same.
+    assert_eq!(check(&checks, "journal")["status"], "ok");
+
+    let world = World::with(healthy());
+    world.go_offline();
+    let (code, checks) = self::checks(&world, &["--all-accounts", "--deadline", "2s"]);
+    assert_eq!(code, Some(4), "{checks:?}");
+}

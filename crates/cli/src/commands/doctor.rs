@@ -92,8 +92,14 @@ pub(crate) async fn doctor(
     output: &Output,
     arguments: &Doctor,
 ) -> Result<Exit, Failure> {
-    let accounts = api.accounts().await?;
     let mut checks = Vec::new();
+    let accounts = match api.accounts().await {
+        Err(failure) if api.has_all_accounts() => {
+            checks = without_accounts(api, failure).await;
+            Vec::new()
+        }
+        accounts => accounts?,
+    };
     for account in &accounts {
         let may_lack_access = api.has_all_accounts();
         checks.extend(of_account(account, may_lack_access, journal.as_ref().ok()).await);
@@ -193,6 +199,25 @@ impl Check {
     }
 }
 
+/// Checks what may be the cause when the accounts can't be listed.
+async fn without_accounts(api: &Api, failure: Failure) -> Vec<Check> {
+    let verified = api.verify_api_token().await;
+    let now = headers(&verified).and_then(reading::date_of);
+    // Without an account, nothing can verify a global key, or the API token of an account.
+    let is_verifiable = !matches!(&verified, Err(error) if error.is_configuration());
+    let api_token = is_verifiable.then(|| {
+        let explain = |failure| api.explain(failure);
+        of_api_token(&verified, now.unwrap_or_else(Utc::now), explain)
+    });
+    match api_token {
+        Some(check) if check.status == Status::Failure => vec![check],
+        check => {
+            let listing = Check::failed("account", failure);
+            check.into_iter().chain([listing]).collect()
+        }
+    }
+}
+
 /// Checks an account. What the API refuses or can't answer ends the checks that depend on
 /// it.
 async fn of_account(
@@ -202,7 +227,8 @@ async fn of_account(
 ) -> Vec<Check> {
     let mut checks = Vec::new();
     let verified = connection.account.verify_api_token().await;
-    let api_token = of_api_token(connection, &verified);
+    let explain = |failure| connection.explain(failure);
+    let api_token = of_api_token(&verified, connection.tokens.now(), explain);
     let is_over = api_token.status == Status::Failure;
     checks.push(api_token);
     if !is_over {
@@ -244,7 +270,11 @@ fn headers(verified: &Result<Response<ApiToken>, Error>) -> Option<&HeaderMap> {
     }
 }
 
-fn of_api_token(connection: &Connection, verified: &Result<Response<ApiToken>, Error>) -> Check {
+fn of_api_token(
+    verified: &Result<Response<ApiToken>, Error>,
+    now: DateTime<Utc>,
+    explain: impl Fn(Failure) -> Failure,
+) -> Check {
     const CHECK: &str = "api token";
     const NEW: &str = "create one in the dashboard under My Profile > API Tokens, or Manage \
                        Account > Account API Tokens, and give it to the command";
@@ -258,7 +288,7 @@ fn of_api_token(connection: &Connection, verified: &Result<Response<ApiToken>, E
             );
         }
         Err(error) => {
-            let failure = connection.explain(Failure::from(error));
+            let failure = explain(Failure::from(error));
             // Another call shows whether the credentials work.
             return match failure.exit {
                 Exit::Credentials | Exit::Unreachable => Check::failed(CHECK, failure),
@@ -266,7 +296,6 @@ fn of_api_token(connection: &Connection, verified: &Result<Response<ApiToken>, E
             };
         }
     };
-    let now = connection.tokens.now();
     let distance = |at: DateTime<Utc>| time::distance_and_date(at, now);
     match (token.status, token.not_before, token.expires_on) {
         (Some(ApiTokenStatus::Disabled), ..) => Check::failure(CHECK, "it is disabled")
