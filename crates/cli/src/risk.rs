@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use cf_service_tokens::{
-    Account, CleanUp, Error, InactivityAction, Organization, Response, ServiceToken, TokenUsage,
-    Usage,
+    Account, CleanUp, Error, InactivityAction, Organization, Response, RulePlace, ServiceToken,
+    TokenUsage, Usage,
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
@@ -351,10 +351,11 @@ impl Neighbours {
         self.usage.as_ref().ok().map(|usage| usage.of(token))
     }
 
-    /// Whether a rule matches every token.
+    /// Whether a rule that matches every token uses them, rather than excludes them.
     pub(crate) fn any_token_is_admitted(&self) -> bool {
-        let usage = self.usage.as_ref();
-        usage.is_ok_and(|usage| !usage.any_valid_service_token().is_empty())
+        let Ok(usage) = &self.usage else { return false };
+        let mut any = usage.any_valid_service_token().into_iter();
+        any.any(|used_by| used_by.place != RulePlace::Exclude)
     }
 
     /// Returns why something is not known, each reason once.

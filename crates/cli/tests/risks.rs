@@ -112,6 +112,16 @@ fn a_rule_that_matches_every_token_is_use_but_no_protection() {
 }
 
 #[test]
+fn a_rule_that_excludes_every_token_is_no_use() {
+    let nobody = SeedPolicy::new("People")
+        .include(Rule::everyone())
+        .exclude(Rule::any_valid_service_token());
+    let world = World::with(account(0, Access::new().policy(nobody)));
+    let words = json(&world, &["show", "old-etl"]);
+    assert_eq!(risks(&words), ["no policy, group or app names it"]);
+}
+
+#[test]
 fn without_the_permissions_a_token_is_only_at_risk() {
     use Permission::{OrganizationsRead, ServiceTokensRead};
     let narrow = SeedApiToken::new("narrow").permissions([ServiceTokensRead, OrganizationsRead]);
