@@ -26,6 +26,7 @@ PAGES = {
     "outage": (10, 1),
     "every-kind": (15, 8),
     "hostile": (8, 3),
+    "accounts": (35, 9),
     "two-hundred": (200, 18),
 }
 # The most A4 pages that two hundred tokens may take.
@@ -210,6 +211,17 @@ def main(pages, screenshots, axe=None):
                     page.has_no_barriers(axe)
                     page.shoot(screenshots, f"{name}-{width}-{scheme}")
                 page.has_whole_ids()
+            if name == "accounts":
+                headings = [heading.text for heading in page.all("main h2")]
+                page.check(len(headings) == 4, f"the accounts are {headings}")
+                page.check("expired" in page.one("h1").text, page.one("h1").text)
+                page.check(len(page.all("section > p:not(.problem)")) == 4, "a verdict is missing")
+                # The links of the accounts with a problem lead to their sections.
+                dead = page.script(
+                    "return [...document.querySelectorAll('a')].filter(link =>"
+                    " !document.querySelector(link.getAttribute('href'))).length"
+                )
+                page.check(page.all(".problem a") and not dead, f"{dead} dead links")
             if name == "hostile":
                 page.check("Service tokens of <script>" in driver.title, driver.title)
                 odd = page.all("img, h1:not(:only-of-type), [onmouseover]")

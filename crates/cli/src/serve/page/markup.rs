@@ -290,7 +290,7 @@ fn life(report: &Report, axis: &Axis, row: &Row<'_>) -> Markup {
     let (past, rest) = axis.life(token.created_at, token.expires_at);
     let is_over_before = token.expires_at.is_some_and(|at| axis.is_before(at));
     let began_before = token.created_at.is_some_and(|at| axis.is_before(at));
-    let goes_on = token.never_expires || token.expires_at.is_some_and(|at| axis.is_beyond(at));
+    let goes_on = token.never_expires || token.expires_at.is_some_and(|at| axis.is_after(at));
     let is_unknown = token.expires_at.is_none() && !token.never_expires;
     html! {
         svg role="img" {
@@ -361,7 +361,7 @@ fn scale(report: &Report, axis: &Axis) -> Markup {
             rect class="window" x=(percent(axis.window().from)) width=(percent(axis.window().width()))
                 y="0" height="100%" {}
             @for tick in axis.ticks() {
-                @if (6.0..95.0).contains(&tick.at) {
+                @if axis.has_room_for(&tick) {
                     text x=(percent(tick.at)) y="30" { (tick.label) }
                 }
             }

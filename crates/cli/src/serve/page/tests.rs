@@ -7,7 +7,7 @@ use cf_service_tokens::renewal::{RenewBy, RenewalPolicy};
 use cf_service_tokens::{ServiceToken, TokenDuration};
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Report, Token, html};
+use super::{Report, Token, html, html_of_all};
 use crate::output::printable;
 use crate::records::State;
 
@@ -335,6 +335,36 @@ fn odd_times_and_windows_are_drawn() {
     }
 }
 
+#[test]
+fn no_label_of_the_axis_touches_that_of_today() {
+    for (window, days) in [
+        (DAY, 5),
+        (DAY, 14),
+        (7 * DAY, 20),
+        (30 * DAY, 40),
+        (30 * DAY, 400),
+    ] {
+        let mut report = report(&RenewalPolicy::new(), &[token(1, "soon", days)]);
+        report.window = window;
+        let page = html(&report);
+        let place = |label: &str| {
+            let (_, after) = label.split_once("x=\"").unwrap();
+            after.split_once('%').unwrap().0.parse::<f64>().unwrap()
+        };
+        let labels = page.split("<text").skip(1);
+        let (today, labels): (Vec<&str>, Vec<&str>) =
+            labels.partition(|label| label.contains("class=\"now\""));
+        assert!(today[0].contains(">24 Nov<"), "{today:?}");
+        let places: Vec<f64> = labels.into_iter().map(place).collect();
+        assert!(places.len() >= 2, "{window:?}, {days}: {places:?}");
+        let now = place(today[0]);
+        assert!(
+            places.iter().all(|at| (at - now).abs() > 10.0),
+            "{window:?}, {days}: {places:?}, and now {now}"
+        );
+    }
+}
+
 /// A watcher's page, hours after a pass that could not list the tokens.
 fn of_an_outage() -> Report {
     let mut report = of_tokens(10);
@@ -357,21 +387,35 @@ fn of_ten() -> Report {
     report
 }
 
+/// Accounts with everything, with nothing to do, without a token, and with a name that must
+/// break.
+fn of_accounts() -> Vec<Report> {
+    let names = ["Acme", "Widget Corps", "Gamma", HOSTILE[7]];
+    let mut accounts: Vec<Report> =
+        [of_every_kind(), of_ten(), of_tokens(0), of_an_outage()].into();
+    for (index, (account, name)) in accounts.iter_mut().zip(names).enumerate() {
+        account.account = format!("{name} ({:032x})", 0x023e_105f + index);
+        account.time = noon() + TimeDelta::hours(5);
+    }
+    accounts
+}
+
 /// Writes the pages that `tests/page/run.sh` opens in a browser.
 #[test]
 #[ignore = "writes files for tests/page/run.sh, to PAGES"]
 fn writes_pages() {
     let directory = std::env::var("PAGES").unwrap();
     let pages = [
-        ("none", of_tokens(0)),
-        ("one", of_tokens(1)),
-        ("ten", of_ten()),
-        ("outage", of_an_outage()),
-        ("every-kind", of_every_kind()),
-        ("hostile", of_hostile_names()),
-        ("two-hundred", of_tokens(200)),
+        ("none", vec![of_tokens(0)]),
+        ("one", vec![of_tokens(1)]),
+        ("ten", vec![of_ten()]),
+        ("outage", vec![of_an_outage()]),
+        ("every-kind", vec![of_every_kind()]),
+        ("hostile", vec![of_hostile_names()]),
+        ("accounts", of_accounts()),
+        ("two-hundred", vec![of_tokens(200)]),
     ];
-    for (name, report) in pages {
-        std::fs::write(format!("{directory}/{name}.html"), html(&report)).unwrap();
+    for (name, reports) in pages {
+        std::fs::write(format!("{directory}/{name}.html"), html_of_all(&reports)).unwrap();
     }
 }

@@ -1,22 +1,26 @@
-//! Where times stand on the page: one axis for all tokens.
+//! Places times on the page, on one axis for all tokens.
 //!
-//! It reaches from some time ago to about a year ahead, which is as far as a
-//! refresh reaches; what lies beyond is drawn to the edge. So the window can be
-//! seen even where some token lasts for decades.
+//! The axis ends about a year ahead, since a refresh makes a token valid for a year. The page
+//! draws later times at the edge, so that the window stays visible beside a token that
+//! lasts for decades.
 
 use std::time::Duration;
 
 use chrono::{DateTime, Datelike, Days, Months, NaiveDate, NaiveTime, TimeDelta, Utc};
 
-/// A little more than a refresh gives.
-const FARTHEST: TimeDelta = TimeDelta::days(380);
-const NEAREST: TimeDelta = TimeDelta::days(14);
-/// No window is drawn longer than this.
-const LONGEST_WINDOW: TimeDelta = TimeDelta::days(50 * 365);
-/// So many labels fit on a phone.
-const MOST_TICKS: usize = 6;
+/// The most that the axis shows of the future: a little more than a refresh gives, unless the
+/// window is longer.
+const MAX_AHEAD: TimeDelta = TimeDelta::days(380);
+/// The least that the axis shows of the future.
+const MIN_AHEAD: TimeDelta = TimeDelta::days(14);
+/// The longest window that the axis shows.
+const MAX_WINDOW: TimeDelta = TimeDelta::days(50 * 365);
+/// The number of labels that fit beside each other on a phone.
+const MAX_TICKS: usize = 6;
+/// The width of a label on the page, in percent of the axis.
+const LABEL_WIDTH: f64 = 10.0;
 
-/// The axis of time, from its start at 0 % to its end at 100 %.
+/// An axis of time, from its start at 0 % to its end at 100 %.
 pub(super) struct Axis {
     start: DateTime<Utc>,
     end: DateTime<Utc>,
@@ -26,18 +30,18 @@ pub(super) struct Axis {
 
 /// A date on the axis.
 pub(super) struct Tick {
-    /// Where it stands, in percent.
+    /// The place of the date, in percent.
     pub(super) at: f64,
-    /// The date in words.
+    /// The date as the page shows it.
     pub(super) label: String,
 }
 
 /// A part of the axis, in percent.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Stretch {
-    /// Where it begins.
+    /// The place of its start.
     pub(super) from: f64,
-    /// Where it ends.
+    /// The place of its end.
     pub(super) to: f64,
 }
 
@@ -48,19 +52,19 @@ impl Stretch {
 }
 
 impl Axis {
-    /// The axis for tokens that expire at these times.
+    /// Creates the axis for tokens that expire at these times.
     pub(super) fn new(
         now: DateTime<Utc>,
         window: Duration,
         expiries: impl Iterator<Item = DateTime<Utc>>,
     ) -> Self {
         let window = TimeDelta::from_std(window)
-            .unwrap_or(LONGEST_WINDOW)
-            .min(LONGEST_WINDOW);
-        // The window and some more, so that it can be told where it ends.
-        let shortest = NEAREST.max(window + window / 4);
-        let last = expiries.max().map_or(shortest, |last| last - now);
-        let ahead = last.min(FARTHEST).max(shortest);
+            .unwrap_or(MAX_WINDOW)
+            .min(MAX_WINDOW);
+        // The end of the window must be visible.
+        let min_ahead = MIN_AHEAD.max(window + window / 4);
+        let last = expiries.max().map_or(min_ahead, |last| last - now);
+        let ahead = last.min(MAX_AHEAD).max(min_ahead);
         Self {
             start: now - ahead / 5,
             end: now + ahead + ahead / 50,
@@ -69,29 +73,30 @@ impl Axis {
         }
     }
 
-    /// Where a time stands, in percent; beyond the axis, at its edge.
+    /// Returns the place of a time in percent. A time before or after the axis has the place of
+    /// the edge.
     pub(super) fn at(&self, time: DateTime<Utc>) -> f64 {
         let seconds = |span: TimeDelta| span.as_seconds_f64();
         let share = seconds(time - self.start) / seconds(self.end - self.start);
         (share * 100.0).clamp(0.0, 100.0)
     }
 
-    /// Whether a time lies before the axis.
+    /// Returns whether a time is before the axis.
     pub(super) fn is_before(&self, time: DateTime<Utc>) -> bool {
         time <= self.start
     }
 
-    /// Whether a time lies beyond the axis.
-    pub(super) fn is_beyond(&self, time: DateTime<Utc>) -> bool {
+    /// Returns whether a time is after the axis.
+    pub(super) fn is_after(&self, time: DateTime<Utc>) -> bool {
         time > self.end
     }
 
-    /// Where now is.
+    /// Returns the place of the page's own time.
     pub(super) fn now(&self) -> f64 {
         self.at(self.now)
     }
 
-    /// The window: whatever ends in it falls due.
+    /// Returns the part in which the tokens that expire are due.
     pub(super) fn window(&self) -> Stretch {
         Stretch {
             from: self.now(),
@@ -99,7 +104,7 @@ impl Axis {
         }
     }
 
-    /// The parts of a life that are over and that are left.
+    /// Returns the past part of a lifetime, and the part that is left.
     pub(super) fn life(
         &self,
         from: Option<DateTime<Utc>>,
@@ -111,7 +116,13 @@ impl Axis {
         (Stretch { from, to: now }, Stretch { from: now, to })
     }
 
-    /// The dates to be written along the axis.
+    /// Returns whether the label of a tick fits: inside the axis, and beside the label of the
+    /// page's own time.
+    pub(super) fn has_room_for(&self, tick: &Tick) -> bool {
+        (6.0..95.0).contains(&tick.at) && (tick.at - self.now()).abs() >= LABEL_WIDTH
+    }
+
+    /// Returns the dates along the axis.
     pub(super) fn ticks(&self) -> Vec<Tick> {
         const STEPS: [Step; 11] = [
             Step::Days(2),
@@ -129,7 +140,7 @@ impl Axis {
         STEPS
             .iter()
             .map(|step| self.ticks_every(*step))
-            .find(|ticks| ticks.len() <= MOST_TICKS)
+            .find(|ticks| ticks.len() <= MAX_TICKS)
             .unwrap_or_default()
     }
 
@@ -138,7 +149,7 @@ impl Axis {
         let mut date = step.first_before(self.start.date_naive());
         while let Some(next) = date.and_then(|date| step.next_after(date)) {
             let time = next.and_time(NaiveTime::MIN).and_utc();
-            if time >= self.end || ticks.len() > MOST_TICKS {
+            if time >= self.end || ticks.len() > MAX_TICKS {
                 break;
             }
             if time > self.start {
@@ -153,7 +164,7 @@ impl Axis {
     }
 }
 
-/// How far ticks are apart.
+/// The distance between two ticks.
 #[derive(Clone, Copy)]
 enum Step {
     Days(u64),
@@ -161,7 +172,8 @@ enum Step {
 }
 
 impl Step {
-    /// A date to count from: months are counted in whole years.
+    /// Returns a date to count from. Months are counted from the start of a year, so that every
+    /// January has a tick.
     fn first_before(self, date: NaiveDate) -> Option<NaiveDate> {
         match self {
             Self::Days(_) => Some(date),
