@@ -228,8 +228,8 @@ impl Api {
         let failure = Failure::from(error).about("could not list the accounts");
         if error.status().is_some_and(|status| status == 401) {
             return failure.with(&self.credentials).next(
-                "`cf-service-tokens doctor --all-accounts` says whether the API token has expired or \
-                 is disabled",
+                "check that the API token is complete, and neither expired nor disabled: the \
+                 dashboard shows API tokens under My Profile > API Tokens",
             );
         }
         let is_refused = failure.exit == Exit::Credentials || error.is_auth();

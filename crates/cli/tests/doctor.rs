@@ -406,6 +406,11 @@ fn accounts_that_can_not_be_listed_are_a_failure_with_its_cause() {
     assert_says(&fault, "Account Settings Read");
     let (_, checks) = self::checks(&world, &["--all-accounts"]);
     assert_eq!(check(&checks, "api token")["status"], "ok");
+    // An API token that an account owns is verified there, so that it is not wrong here.
+    let owned = SeedApiToken::new("secret").owned_by_account("a2");
+    let world = World::with(healthy().account(SeedAccount::new("a2")).api_token(owned));
+    let fault = only_fault(&world, &["--all-accounts"], 1, "account", "failure");
+    assert_says(&fault, "name that one with --account");
     // This machine is checked all the same.
     assert_eq!(check(&checks, "journal")["status"], "ok");
 

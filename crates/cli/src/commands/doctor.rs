@@ -203,9 +203,9 @@ impl Check {
 async fn without_accounts(api: &Api, failure: Failure) -> Vec<Check> {
     let verified = api.verify_api_token().await;
     let now = headers(&verified).and_then(reading::date_of);
-    // Without an account, nothing can verify a global key, or the API token of an account.
-    let is_verifiable = !matches!(&verified, Err(error) if error.is_configuration());
-    let api_token = is_verifiable.then(|| {
+    // An API token may belong to an account that is not known here, and a global key can't
+    // be verified. What is refused says nothing about either.
+    let api_token = verified.is_ok().then(|| {
         let explain = |failure| api.explain(failure);
         of_api_token(&verified, now.unwrap_or_else(Utc::now), explain)
     });
