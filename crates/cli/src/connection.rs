@@ -20,6 +20,7 @@ use crate::failure::{Exit, Failure, Permission};
 use crate::output::bounded;
 use crate::time;
 
+const SIMULATE: &str = "--simulate";
 const ACCOUNT_ID: &str = "CLOUDFLARE_ACCOUNT_ID";
 const API_TOKEN: &str = "CLOUDFLARE_API_TOKEN";
 const API_TOKEN_FILE: &str = "CLOUDFLARE_API_TOKEN_FILE";
@@ -196,9 +197,12 @@ impl Api {
 
     /// Makes the commands that a failure advises work on the same accounts.
     pub(crate) fn explain(&self, failure: Failure) -> Failure {
-        match self.simulator {
-            Some(_) => failure.of_simulated(),
-            None => failure,
+        match (&self.simulator, &self.accounts) {
+            (Some(_), _) => failure.with_options(SIMULATE),
+            (None, Accounts::Named(ids)) if ids.len() == 1 => {
+                failure.with_options(&format!("--account {}", ids[0]))
+            }
+            (None, _) => failure,
         }
     }
 
@@ -357,9 +361,19 @@ impl Connection {
     pub(crate) fn explain(&self, failure: Failure) -> Failure {
         let account = format!("account {} from {}", self.account_id(), self.account_source);
         let failure = failure.of_refused(&account, &self.credentials, self.needs);
-        match self.simulator {
-            Some(_) => failure.of_simulated(),
+        match self.options() {
+            Some(options) => failure.with_options(&options),
             None => failure,
+        }
+    }
+
+    /// Returns the options by which another command works on the same account; `None` if it
+    /// needs none.
+    pub(crate) fn options(&self) -> Option<String> {
+        match (&self.simulator, self.account_source) {
+            (Some(_), _) => Some(SIMULATE.to_owned()),
+            (None, ACCOUNT_ID) => None,
+            (None, _) => Some(format!("--account {}", self.account_id())),
         }
     }
 

@@ -192,14 +192,9 @@ impl Failure {
         failure
     }
 
-    /// Makes the commands that the failure advises work on the simulated account too.
-    pub(crate) fn of_simulated(mut self) -> Self {
-        if let Some(next) = &mut self.next {
-            *next = next.replace(
-                "cf-service-tokens list",
-                "cf-service-tokens --simulate list",
-            );
-        }
+    /// Gives the commands that the failure advises these options, such as `--simulate`.
+    pub(crate) fn with_options(mut self, options: &str) -> Self {
+        self.next = self.next.map(|next| with_options(&next, options));
         self
     }
 
@@ -392,6 +387,18 @@ fn next(error: &Error) -> Option<&'static str> {
         ),
         _ => None,
     }
+}
+
+/// Gives the commands in an advice these options, unless they have them.
+pub(crate) fn with_options(advice: &str, options: &str) -> String {
+    let mut advice = advice.to_owned();
+    for command in ["disable", "list", "renew"] {
+        advice = advice.replace(
+            &format!("`cf-service-tokens {command}"),
+            &format!("`cf-service-tokens {options} {command}"),
+        );
+    }
+    advice
 }
 
 #[cfg(test)]

@@ -19,6 +19,9 @@ use crate::time;
 #[derive(Args, Debug)]
 pub(crate) struct Everywhere {
     /// Use every account that the credentials see, rather than those of --account
+    ///
+    /// This needs the permission "Account Settings Read" in addition to those for service
+    /// tokens.
     #[arg(long)]
     pub(crate) all_accounts: bool,
 }

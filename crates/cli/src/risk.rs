@@ -206,7 +206,7 @@ impl Risk {
             Self::Unseen {
                 last_seen_at: Some(_),
                 ..
-            } => ("not seen for long".to_owned(), "unseen"),
+            } => ("unseen for 90 days".to_owned(), "unseen"),
             Self::Unseen { .. } => ("never seen".to_owned(), "unseen"),
             Self::Expired { .. } => ("expired".to_owned(), "expired"),
             Self::Expires { .. } => ("due".to_owned(), "due"),
@@ -410,11 +410,11 @@ pub(crate) fn notes_of_account(
     now: DateTime<Utc>,
 ) -> Vec<String> {
     let quota = (tokens >= NEARLY_FULL)
-        .then(|| format!("{tokens} tokens, and the limit of an account is {QUOTA} by default"));
+        .then(|| format!("the account has {tokens} tokens, and the limit is {QUOTA} by default"));
     let expiry = api_token_expires_at.filter(|at| *at - now <= API_TOKEN_NOTICE);
     let expiry = expiry.map(|at| {
         let distance = time::distance_and_date(at, now);
-        format!("the API token expires {distance}, and nothing is renewed from then on")
+        format!("the API token expires {distance}, after which no token can be renewed")
     });
     quota.into_iter().chain(expiry).collect()
 }

@@ -135,6 +135,8 @@ fn an_api_token_that_does_not_work_is_a_failure() {
         "{}",
         ran.shown()
     );
+    let advice = "next: check that it was copied as a whole, or create a new API token";
+    assert!(ran.stdout.contains(advice), "{}", ran.shown());
 }
 
 #[test]
@@ -376,21 +378,38 @@ fn an_app_must_refuse_a_caller_without_a_token() {
 #[test]
 fn all_accounts_are_checked() {
     let without_access = SeedAccount::new("a2").name("Without").access(None);
-    let world = World::with(healthy().account_name("Acme").account(without_access));
+    let empty = SeedAccount::new("a3").name("Empty");
+    let builder = healthy().account_name("Acme").account(without_access);
+    let world = World::with(builder.account(empty));
     let mut command = world.command();
     let ran = Ran::of(command.args(["doctor", "--all-accounts"]));
     assert_eq!(ran.code, Some(0), "{}", ran.shown());
     for line in [
         "Acme (023e105f4ecef8ad9ca31a8372d0c353)\nok ",
         "\n\nWithout (a2)\nok ",
+        "\n\nEmpty (a3)\nok ",
+        "\nok       account         it has no service tokens\n",
+        "\nok       usage           there are no tokens\n",
         "\n\nthis machine\nok       journal ",
     ] {
         assert!(ran.stdout.contains(line), "{line}: {}", ran.shown());
     }
-    // Named, it is a mistake.
-    let (code, checks) = checks(&world, &["--account", "a2"]);
-    assert_eq!(code, Some(1), "{checks:?}");
-    assert_eq!(check(&checks, "account")["status"], "failure");
+    // Named, it is a mistake, and an empty one may be.
+    let (code, without) = checks(&world, &["--account", "a2"]);
+    assert_eq!(code, Some(1), "{without:?}");
+    assert_eq!(check(&without, "account")["status"], "failure");
+    only_fault(&world, &["--account", "a3"], 0, "account", "warning");
+
+    // The advice is about the same account.
+    let due = SeedToken::new("due").expires_in(TimeDelta::days(9));
+    let due = Simulator::builder().account_id("a1").token(due);
+    let world = World::with(due);
+    let (_, of_due) = checks(&world, &["--account", "a1"]);
+    let next = check(&of_due, "expiry")["next"].to_string();
+    assert!(
+        next.contains("`cf-service-tokens --account a1 renew`"),
+        "{next}"
+    );
 }
 
 #[test]

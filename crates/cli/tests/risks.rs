@@ -192,6 +192,11 @@ fn delete_names_what_uses_the_token() {
         let ran = world.run(&["delete", token, "--yes"]);
         assert_shown!("delete-used", ran.shown());
     }
+    // The advice is about the same account.
+    let id = world.simulator.account_id();
+    let ran = world.run(&["delete", ID, "--yes", "--account", id]);
+    let said = format!("`cf-service-tokens --account {id} disable {ID}`");
+    assert!(ran.stderr.contains(&said), "{}", ran.shown());
     assert_eq!(world.simulator.count(Operation::Delete), 0);
     assert_eq!(world.simulator.tokens().len(), 1);
 }
@@ -324,7 +329,7 @@ fn a_report_says_what_may_end_all_tokens() {
     let ran = world.run(&["report"]);
     assert_eq!(ran.code, Some(0), "{}", ran.shown());
     for note in [
-        "note: 46 tokens, and the limit of an account is 50 by default\n",
+        "note: the account has 46 tokens, and the limit is 50 by default\n",
         "note: the API token expires in 12 days (",
     ] {
         assert!(ran.stderr.contains(note), "{note}: {}", ran.shown());

@@ -19,6 +19,11 @@ const MAX_NAMED: usize = 10;
 
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
+A token that a policy, a group or an app's SCIM configuration names can't be deleted: the
+command changes nothing, and lists what names the token. `show` lists it too. To find that
+out, the API token needs the permissions \"Access: Organizations, Identity Providers, and
+Groups Read\" and \"Access: Apps and Policies Read\".
+
 Examples:
   cf-service-tokens delete grafana
   cf-service-tokens delete --yes grafana deploy")]
@@ -93,11 +98,11 @@ async fn require_unused(
         if let Some(others @ 1..) = used_by.len().checked_sub(MAX_NAMED) {
             failure = failure.because(format!("used by {others} more"));
         }
-        failures.push(failure.next(format!(
+        failures.push(connection.explain(failure.next(format!(
             "nothing was changed; remove the token there first, or stop it at once with \
              `cf-service-tokens disable {}`",
             chosen.id
-        )));
+        ))));
     }
     let last = failures.pop();
     failures.iter().for_each(Failure::show);

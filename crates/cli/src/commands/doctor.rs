@@ -15,7 +15,7 @@ use unicode_width::UnicodeWidthStr as _;
 use crate::arguments::{Format, Global};
 use crate::commands::verify::{App, Outcome};
 use crate::connection::{Api, Connection};
-use crate::failure::{Exit, Failure, is_without_access};
+use crate::failure::{Exit, Failure, is_without_access, with_options};
 use crate::output::{self, Output};
 use crate::records::State;
 use crate::renew::Everywhere;
@@ -67,6 +67,7 @@ unknown result does not change it.
 
 Examples:
   cf-service-tokens doctor --url https://app.example.com
+  cf-service-tokens doctor --all-accounts --quiet
   cf-service-tokens doctor -o json | jq '.[] | select(.status != \"ok\")'")]
 pub(crate) struct Doctor {
     #[command(flatten)]
@@ -101,8 +102,8 @@ pub(crate) async fn doctor(
         accounts => accounts?,
     };
     for account in &accounts {
-        let may_lack_access = api.has_all_accounts();
-        checks.extend(of_account(account, may_lack_access, journal.as_ref().ok()).await);
+        let may_be_unused = api.has_all_accounts();
+        checks.extend(of_account(account, may_be_unused, journal.as_ref().ok()).await);
     }
     checks.extend(of_journal(journal));
     for url in &arguments.url {
@@ -222,7 +223,7 @@ async fn without_accounts(api: &Api, failure: Failure) -> Vec<Check> {
 /// it.
 async fn of_account(
     connection: &Connection,
-    may_lack_access: bool,
+    may_be_unused: bool,
     journal: Option<&Journal>,
 ) -> Vec<Check> {
     let mut checks = Vec::new();
@@ -235,7 +236,7 @@ async fn of_account(
         match Connection::all(connection.tokens.list()).await {
             Ok(mut tokens) => {
                 tokens.sort_by_key(|token| token.expires_at);
-                checks.push(of_access(&tokens));
+                checks.push(of_access(&tokens, may_be_unused));
                 checks.push(of_permission(connection).await);
                 checks.extend(headers(&verified).and_then(of_rate_limit));
                 checks.extend(headers(&verified).and_then(of_clock));
@@ -245,7 +246,7 @@ async fn of_account(
             }
             Err(error) => {
                 let error = RenewalError::Call(error);
-                checks.push(match may_lack_access && is_without_access(&error) {
+                checks.push(match may_be_unused && is_without_access(&error) {
                     true => Check::ok(
                         "account",
                         "Access is not enabled, so there is nothing to do",
@@ -258,6 +259,9 @@ async fn of_account(
     for check in &mut checks {
         check.account_id = Some(connection.account_id().to_owned());
         check.account_name = connection.account_name().map(str::to_owned);
+        if let (Some(next), Some(options)) = (&mut check.next, connection.options()) {
+            *next = with_options(next, &options);
+        }
     }
     checks
 }
@@ -276,8 +280,8 @@ fn of_api_token(
     explain: impl Fn(Failure) -> Failure,
 ) -> Check {
     const CHECK: &str = "api token";
-    const NEW: &str = "create one in the dashboard under My Profile > API Tokens, or Manage \
-                       Account > Account API Tokens, and give it to the command";
+    const NEW: &str = "create a new API token in the dashboard, under My Profile > API Tokens or \
+                       Manage Account > Account API Tokens, and use it";
     let token = match verified {
         Ok(token) => token,
         // Only a global key can't be verified.
@@ -291,6 +295,8 @@ fn of_api_token(
             let failure = explain(Failure::from(error));
             // Another call shows whether the credentials work.
             return match failure.exit {
+                _ if error.is_unauthenticated() => Check::failed(CHECK, failure)
+                    .next(format!("check that it was copied as a whole, or {NEW}")),
                 Exit::Credentials | Exit::Unreachable => Check::failed(CHECK, failure),
                 _ => Check::unknown(CHECK, &Unknown::because(error)),
             };
@@ -312,7 +318,7 @@ fn of_api_token(
         .next("wait until then, or use another one"),
         (_, _, Some(at)) if at - now <= API_TOKEN_NOTICE => {
             let what = format!(
-                "it expires {}, and nothing is renewed from then on",
+                "it expires {}, after which no token can be renewed",
                 distance(at)
             );
             Check::warning(CHECK, what).next(NEW)
@@ -322,8 +328,9 @@ fn of_api_token(
     }
 }
 
-fn of_access(tokens: &[ServiceToken]) -> Check {
+fn of_access(tokens: &[ServiceToken], may_be_unused: bool) -> Check {
     match tokens.len() {
+        0 if may_be_unused => Check::ok("account", "it has no service tokens"),
         0 => Check::warning(
             "account",
             "it has no service tokens, or the API token sees none",
@@ -365,8 +372,9 @@ fn of_rate_limit(headers: &HeaderMap) -> Option<Check> {
     };
     let what = format!("{left} of {quota} requests are left");
     Some(match left < quota / FEW_REQUESTS {
-        true => Check::warning(CHECK, what)
-            .next("other programs use the same credentials: give this one an API token of its own"),
+        true => Check::warning(CHECK, what).next(
+            "other programs share this limit; an API token that the account owns has its own",
+        ),
         false => Check::ok(CHECK, what),
     })
 }
@@ -419,7 +427,7 @@ fn of_tokens(
             checks.push(Check::unknown("clean-up", unknown));
         }
     }
-    checks.push(of_usage(neighbours, &risks));
+    checks.push(of_usage(tokens, neighbours, &risks));
     checks
 }
 
@@ -439,8 +447,8 @@ fn of_expiry(risks: &[(&ServiceToken, Risk)], now: DateTime<Utc>) -> Check {
     let what = parts.join("; ");
     match (expired, due) {
         (Some(_), _) => Check::failure("expiry", what).next(
-            "renew them with `cf-service-tokens renew`, and with --include-expired if that leaves \
-             them alone; disable or delete those that nobody needs",
+            "run `cf-service-tokens renew`, with --include-expired for tokens that expired more \
+             than 30 days ago; disable or delete those that nobody needs",
         ),
         (None, Some(_)) => Check::warning("expiry", what)
             .next("run `cf-service-tokens renew`, each day by cron for example"),
@@ -453,7 +461,7 @@ fn of_quota(count: usize) -> Check {
     match count {
         NEARLY_FULL.. => Check::warning("quota", what).next(
             "delete the tokens that nobody uses; Enterprise accounts may have a higher limit, \
-             which the API does not tell",
+             which the API does not report",
         ),
         _ => Check::ok("quota", what),
     }
@@ -497,13 +505,17 @@ fn of_clean_up(
     match hit.is_empty() {
         true => Check::ok(CHECK, format!("{rule}; none will be soon")),
         false => Check::warning(CHECK, format!("{rule}: {}", first_of(&hit, "; "))).next(
-            "use the token, or name it in a policy's rule itself, which protects it; a refresh \
-             does not",
+            "use the token, or add a rule that names it to a policy; a refresh does not protect \
+             it, and neither does a group",
         ),
     }
 }
 
-fn of_usage(neighbours: &Neighbours, risks: &[(&ServiceToken, Risk)]) -> Check {
+fn of_usage(
+    tokens: &[ServiceToken],
+    neighbours: &Neighbours,
+    risks: &[(&ServiceToken, Risk)],
+) -> Check {
     const CHECK: &str = "usage";
     let usage = match &neighbours.usage {
         Ok(usage) => usage,
@@ -514,11 +526,12 @@ fn of_usage(neighbours: &Neighbours, risks: &[(&ServiceToken, Risk)]) -> Check {
     }
     match named(risks, |risk| *risk == Risk::Unused) {
         Some(unused) => Check::warning(CHECK, format!("no policy, group or app names {unused}"))
-            .next("disable it, and delete it once nothing misses it"),
+            .next("disable a token before you delete it, in case something still needs it"),
         None if neighbours.any_token_is_admitted() => Check::ok(
             CHECK,
             "a rule matches every valid service token of the account",
         ),
+        None if tokens.is_empty() => Check::ok(CHECK, "there are no tokens"),
         None => Check::ok(CHECK, "a policy, group or app names each token"),
     }
 }

@@ -26,8 +26,15 @@ use crate::time;
 
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
+The column RISK has the worst risk other than expiry, such as the clean-up of inactive
+tokens. To find the risks, the command reads the organization's settings, and the policies,
+groups and apps that use tokens. This needs the permissions \"Access: Organizations,
+Identity Providers, and Groups Read\" and \"Access: Apps and Policies Read\"; without one, a
+note says what is unknown.
+
 Examples:
   cf-service-tokens report --within 14d
+  cf-service-tokens report --all-accounts
   cf-service-tokens report --html /var/www/tokens.html
   cf-service-tokens report --check --quiet")]
 pub(crate) struct Report {
