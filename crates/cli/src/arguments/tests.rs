@@ -57,6 +57,7 @@ fn words(rest: &str) -> Vec<String> {
     let end = rest.find(['`', '"', '#', '|', '>', ';']);
     let rest = &rest[..end.unwrap_or(rest.len())];
     let rest = rest
+        .replace("{{ $labels.account }}", "a")
         .replace("{{ $labels.id }}", "1")
         .replace("COMMAND", "list");
     let sentence = rest.split(". ").next().unwrap_or_default();
