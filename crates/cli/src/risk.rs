@@ -388,11 +388,16 @@ impl Neighbours {
         failures
     }
 
+    /// Returns why some risks are unknown, if any are.
+    pub(crate) fn why_unknown(&self) -> Option<String> {
+        let unknown = self.unknown();
+        (!unknown.is_empty()).then(|| unknown.join("; "))
+    }
+
     /// Returns a note about what is not known, for a command that shows risks.
     pub(crate) fn note(&self) -> Option<String> {
-        let unknown = self.unknown();
-        let why = unknown.join("; ");
-        (!unknown.is_empty()).then(|| format!("some risks are unknown: {why}"))
+        let why = self.why_unknown()?;
+        Some(format!("some risks are unknown: {why}"))
     }
 }
 

@@ -263,6 +263,7 @@ impl State {
                 next_pass: None,
                 window: self.window,
                 problem: Some(problem.unwrap_or_else(unlisted)),
+                note: None,
                 tokens: Vec::new(),
                 unlisted: 0,
             });

@@ -355,6 +355,52 @@ fn a_report_says_that_the_tokens_of_an_account_are_unknown() {
     assert!(!written.contains("has no service tokens"), "{written}");
 }
 
+/// The tokens come first: what is read beside them may use up the rate limit.
+#[test]
+fn a_report_lists_all_accounts_before_it_reads_what_is_beside_their_tokens() {
+    let four = ["a2", "a3", "a4"].iter().fold(
+        Simulator::builder().account_id("a1").token(due("t1")),
+        |builder, id| builder.account(SeedAccount::new(*id).token(SeedToken::new(*id))),
+    );
+    let soon = SeedApiToken::new("soon").expires_at(Utc::now() + TimeDelta::days(12));
+    let limited = four
+        .api_token(soon)
+        .enforce_rate_limit(12, TimeDelta::minutes(5));
+    let world = World::with(limited);
+    let page = world.path("page.html");
+    let ran = world.run(&[
+        "report",
+        "--all-accounts",
+        "-o",
+        "json",
+        "--html",
+        page.to_str().unwrap(),
+    ]);
+    assert_eq!(ran.code, Some(0), "{}", ran.shown());
+    assert_eq!(json(&ran).as_array().unwrap().len(), 4, "{}", ran.shown());
+    // Each thing is said once, and the one API token is verified once.
+    let notes: Vec<&str> = ran.stderr.lines().collect();
+    assert_eq!(notes.len(), 2, "{}", ran.shown());
+    assert!(
+        notes[0].starts_with("note: the API token expires in 12 days"),
+        "{}",
+        ran.shown()
+    );
+    assert!(
+        notes[1].starts_with("note: some risks are unknown in "),
+        "{}",
+        ran.shown()
+    );
+    assert_eq!(world.simulator.count(Operation::VerifyApiToken), 1);
+    // A note does not make the tokens stale.
+    let page = std::fs::read_to_string(page).unwrap();
+    assert!(
+        page.contains("Note: the API token expires in 12 days"),
+        "{page}"
+    );
+    assert!(!page.contains("Not up to date"), "{page}");
+}
+
 #[test]
 fn the_name_of_an_account_can_not_break_the_output() {
     let name = "Evil\u{202e}\u{1b}[31m\nBeta (a2)";

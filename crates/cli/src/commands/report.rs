@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::panic::resume_unwind;
 use std::path::PathBuf;
 
+use cf_service_tokens::ServiceToken;
 use cf_service_tokens::renewal::{Decision, RenewalError, RenewalPolicy};
-use cf_service_tokens::{Error, ServiceToken};
 use chrono::{DateTime, Utc};
 use clap::Args;
 use serde::Serialize;
@@ -53,7 +53,7 @@ pub(crate) struct Report {
     pub(crate) check: bool,
 }
 
-/// How many accounts are listed at the same time.
+/// How many accounts are asked about at the same time.
 const MAX_ACCOUNTS: usize = 16;
 
 pub(crate) async fn report(
@@ -70,20 +70,24 @@ pub(crate) async fn report(
     let is_several = accounts.len() > 1;
     let mut exits = Vec::new();
     let mut listed = Vec::new();
-    let mut surroundings = Vec::new();
+    let mut may_have_risks = Vec::new();
     let mut unlisted: Vec<(Connection, String)> = Vec::new();
-    for (account, read) in list_all(accounts).await {
-        let error = match read {
-            Ok((tokens, around)) => {
+    let lists = of_each(accounts, |account| async move {
+        let tokens = Connection::all(account.tokens.list()).await;
+        (account, tokens)
+    });
+    for (account, tokens) in lists.await {
+        let error = match tokens {
+            Ok(tokens) => {
+                may_have_risks.push(true);
                 listed.push((account, tokens));
-                surroundings.push(Some(around));
                 continue;
             }
             Err(error) => RenewalError::Call(error),
         };
         if api.has_all_accounts() && is_without_access(&error) {
+            may_have_risks.push(false);
             listed.push((account, Vec::new()));
-            surroundings.push(None);
             continue;
         }
         let failure = account.explain(Failure::from(&error));
@@ -98,7 +102,22 @@ pub(crate) async fn report(
     // By the API's clock, which the listings show.
     let now = listed.iter().map(|(account, _)| account.tokens.now()).max();
     let now = now.unwrap_or_else(Utc::now);
-    let notes = notes(&listed, &surroundings, now);
+    // What is read beside the tokens may use up the rate limit, so it comes last.
+    let asked: Vec<_> = listed
+        .iter()
+        .zip(may_have_risks)
+        .map(|((account, _), may_have_risks)| may_have_risks.then(|| account.account.clone()))
+        .collect();
+    // There is one API token.
+    let api_token_expires_at = match asked.iter().flatten().next() {
+        Some(account) => risk::api_token_expiry(account).await,
+        None => None,
+    };
+    let neighbours = of_each(asked, |account| async move {
+        Some(Neighbours::read(&account?).await)
+    });
+    let neighbours: Vec<Option<Neighbours>> = neighbours.await;
+    let notes = notes(&listed, &neighbours, api_token_expires_at, now);
     narrow(&mut listed, &arguments.tokens)?;
     let shared = listed
         .iter()
@@ -106,12 +125,12 @@ pub(crate) async fn report(
     let shared: Vec<String> = shared.collect();
     let mut pages = Vec::new();
     let mut tokens: Vec<(&Connection, &ServiceToken, Decision, Vec<Risk>)> = Vec::new();
-    for ((account, of_account), around) in listed.iter().zip(&surroundings) {
+    for ((account, of_account), neighbours) in listed.iter().zip(&neighbours) {
         let decided = of_account.iter().map(|token| {
             let decision = policy.decide(token, now);
-            let risks = around.as_ref().map(|around| {
+            let risks = neighbours.as_ref().map(|neighbours| {
                 let state = State::decided(decision, token.expires_at, now);
-                Risk::of(token, state, &around.neighbours, journal, now)
+                Risk::of(token, state, neighbours, journal, now)
             });
             (account, token, decision, risks.unwrap_or_default())
         });
@@ -122,10 +141,8 @@ pub(crate) async fn report(
             listed_at: Some(now),
             next_pass: None,
             window: arguments.window.within,
-            problem: around.as_ref().and_then(|around| {
-                let expiry = around.api_token_expires_at;
-                risk::note_of_account(of_account.len(), expiry, now)
-            }),
+            problem: None,
+            note: risk::note_of_account(of_account.len(), api_token_expires_at, now),
             tokens: decided
                 .iter()
                 .map(|(_, token, decision, risks)| {
@@ -145,6 +162,7 @@ pub(crate) async fn report(
         next_pass: None,
         window: arguments.window.within,
         problem: Some(format!("The tokens could not be listed: {error}")),
+        note: None,
         tokens: Vec::new(),
         unlisted: 0,
     }));
@@ -214,79 +232,63 @@ fn label(account: &Connection) -> String {
     }
 }
 
-/// What is read of an account beside its tokens.
-struct Surroundings {
-    neighbours: Neighbours,
-    api_token_expires_at: Option<DateTime<Utc>>,
-}
-
-impl Surroundings {
-    async fn read(account: &Connection) -> Self {
-        let (neighbours, api_token_expires_at) = tokio::join!(
-            Neighbours::read(&account.account),
-            risk::api_token_expiry(&account.account)
-        );
-        Self {
-            neighbours,
-            api_token_expires_at,
-        }
-    }
-}
-
 /// Returns notes about what may end all tokens of an account, and about what is unknown,
 /// each once.
 fn notes(
     listed: &[(Connection, Vec<ServiceToken>)],
-    surroundings: &[Option<Surroundings>],
+    neighbours: &[Option<Neighbours>],
+    api_token_expires_at: Option<DateTime<Utc>>,
     now: DateTime<Utc>,
 ) -> Vec<String> {
-    let mut notes: Vec<String> = Vec::new();
-    for ((account, tokens), around) in listed.iter().zip(surroundings) {
-        let Some(around) = around else { continue };
-        let expiry = around.api_token_expires_at;
-        let of_account = risk::notes_of_account(tokens.len(), expiry, now);
-        let of_account = of_account.into_iter().map(|note| match listed.len() {
+    let mut notes = risk::notes_of_account(0, api_token_expires_at, now);
+    for (account, tokens) in listed {
+        let of_account = risk::notes_of_account(tokens.len(), None, now).into_iter();
+        notes.extend(of_account.map(|note| match listed.len() {
             1 => note,
             _ => format!("{}: {note}", account.account_label()),
-        });
-        notes.extend(of_account);
-        // The accounts of one API token mostly lack the same.
-        let unknown = around
-            .neighbours
-            .note()
-            .filter(|note| !notes.contains(note));
-        notes.extend(unknown);
+        }));
+    }
+    // The accounts of one API token mostly lack the same.
+    let unknown: Vec<String> = neighbours
+        .iter()
+        .flatten()
+        .filter_map(Neighbours::why_unknown)
+        .collect();
+    if let Some(why) = unknown.first() {
+        let accounts = match (listed.len(), unknown.len()) {
+            (1, _) => String::new(),
+            (_, 1) => " in 1 account".to_owned(),
+            (_, count) => format!(" in {count} accounts"),
+        };
+        notes.push(format!("some risks are unknown{accounts}: {why}"));
     }
     notes
 }
 
-/// Reads the tokens of all accounts, and what uses or may end them, in the order of the accounts.
-async fn list_all(
-    accounts: Vec<Connection>,
-) -> Vec<(Connection, Result<(Vec<ServiceToken>, Surroundings), Error>)> {
-    let mut waiting = accounts.into_iter().enumerate();
+/// Asks something about each of these, a few at the same time, and returns the answers in
+/// their order.
+async fn of_each<I, T: Send + 'static, F>(each: Vec<I>, ask: impl Fn(I) -> F) -> Vec<T>
+where
+    F: Future<Output = T> + Send + 'static,
+{
+    let mut waiting = each.into_iter().enumerate();
     let mut running = JoinSet::new();
-    let mut listed = BTreeMap::new();
+    let mut answers = BTreeMap::new();
     loop {
         while running.len() < MAX_ACCOUNTS
-            && let Some((index, account)) = waiting.next()
+            && let Some((index, one)) = waiting.next()
         {
-            running.spawn(async move {
-                let read = match Connection::all(account.tokens.list()).await {
-                    Ok(tokens) => Ok((tokens, Surroundings::read(&account).await)),
-                    Err(error) => Err(error),
-                };
-                (index, (account, read))
-            });
+            let answer = ask(one);
+            running.spawn(async move { (index, answer.await) });
         }
         match running.join_next().await {
-            Some(Ok((index, account))) => listed.insert(index, account),
+            Some(Ok((index, answer))) => answers.insert(index, answer),
             Some(Err(error)) => match error.try_into_panic() {
                 Ok(panic) => resume_unwind(panic),
                 // Nothing cancels it.
                 Err(_) => continue,
             },
-            None => return listed.into_values().collect(),
+            None => return answers.into_values().collect(),
         };
     }
 }

@@ -274,9 +274,6 @@ impl Account {
         if let (Some(problem), None, Some(failure)) = (&mut problem, self.last_pass, last_failure) {
             *problem += &format!(" The last request failed: {failure}");
         }
-        if problem.is_none() {
-            problem = risk::note_of_account(self.tokens.len(), self.api_token_expires_at, now);
-        }
         page::Report {
             account: self.label(),
             time: now,
@@ -284,6 +281,7 @@ impl Account {
             next_pass: self.next_pass,
             window: self.window,
             problem,
+            note: risk::note_of_account(self.tokens.len(), self.api_token_expires_at, now),
             tokens: self
                 .tokens
                 .values()

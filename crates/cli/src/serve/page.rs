@@ -34,6 +34,8 @@ pub(crate) struct Report {
     pub(crate) window: Duration,
     /// Why the tokens may be incomplete or stale, in a sentence.
     pub(crate) problem: Option<String>,
+    /// What may end all tokens of the account, in a sentence.
+    pub(crate) note: Option<String>,
     /// The tokens, in any order.
     pub(crate) tokens: Vec<Token>,
     /// How many accounts the tokens lack, since those were never listed.
@@ -165,6 +167,7 @@ fn overall(reports: &[Report]) -> Report {
         next_pass: reports.iter().filter_map(|report| report.next_pass).min(),
         window: first.map(|report| report.window).unwrap_or_default(),
         problem: reports.iter().find_map(|report| report.problem.clone()),
+        note: None,
         tokens: reports
             .iter()
             .flat_map(|report| report.tokens.clone())

@@ -31,6 +31,9 @@ pub(super) fn document(report: &Report) -> Markup {
         @if let Some(problem) = &report.problem {
             p class="problem" role="alert" { bdi { (printable(problem)) } }
         }
+        @if let Some(note) = &report.note {
+            p class="problem" { bdi { (printable(note)) } }
+        }
         @if !rows.is_empty() {
             (table(report, &axis, &rows))
             (legend(report))
@@ -77,6 +80,9 @@ fn section(index: usize, account: &Report, axis: &Axis, is_long: bool) -> Markup
             p { (verdict(account)) }
             @if let Some(problem) = &account.problem {
                 p class="problem" { bdi { (printable(problem)) } }
+            }
+            @if let Some(note) = &account.note {
+                p class="problem" { bdi { (printable(note)) } }
             }
             @if !rows.is_empty() { (table(account, axis, &rows)) }
             @if others > 0 && !rows.is_empty() {

@@ -51,6 +51,7 @@ fn report(policy: &RenewalPolicy, tokens: &[ServiceToken]) -> Report {
         next_pass: None,
         window: 30 * DAY,
         problem: None,
+        note: None,
         tokens: tokens
             .iter()
             .map(|token| Token::new(token, policy.due_at(token), policy.decide(token, noon())))
