@@ -301,8 +301,8 @@ impl Client {
         wait verify_api_token() -> Response<ApiToken>;
     }
 
-    /// Returns an iterator over the accounts that the credentials may see, which requests
-    /// them page by page; see [`crate::Client::accounts`]. It ends after the first error.
+    /// Returns an iterator over the accounts that the credentials have access to, which
+    /// requests them page by page; see [`crate::Client::accounts`]. It ends after the first error.
     ///
     /// ```no_run
     /// use cf_service_tokens::blocking::Client;

@@ -23,8 +23,8 @@ use crate::response::Response;
 const MAX_PER_PAGE: i64 = 50;
 
 impl Client {
-    /// Returns the accounts that the credentials may see, as a stream that requests them page
-    /// by page.
+    /// Returns the accounts that the credentials have access to, as a stream that requests them
+    /// page by page.
     ///
     /// An API token of a user needs the permission "Account Settings Read". The API refuses
     /// this call with an API token that an [account owns][owned] (HTTP 400, code 1001); such

@@ -43,7 +43,7 @@ const MIN_WIDTH: usize = 20;
 Checks of the account:
   api token       the API token is valid, and for how long
   account         the API token sees the account and its service tokens
-  permission      the API token may change service tokens
+  permission      the API token can change service tokens
   rate limit      requests are left to the API token
   clock           this machine's clock agrees with the API's
   expiry          no token has expired or is due within 30 days
@@ -286,7 +286,7 @@ fn of_api_token(
         Ok(token) => token,
         // Only a global key can't be verified.
         Err(error) if error.is_configuration() => {
-            let what = "the global API key does not expire, and may do whatever its user may";
+            let what = "the global API key does not expire, and can do whatever its user can";
             return Check::warning(CHECK, what).next(
                 "use an API token whose only permission is \"Access: Service Tokens Write\"",
             );
@@ -354,7 +354,7 @@ async fn of_permission(connection: &Connection) -> Check {
         );
     };
     match error.missing_permission() {
-        _ if error.is_token_not_found() => Check::ok(CHECK, "the API token may change tokens"),
+        _ if error.is_token_not_found() => Check::ok(CHECK, "the API token can change tokens"),
         Some(permission) => Check::failure(
             CHECK,
             format!("nothing can be renewed: this API token lacks the permission {permission:?}"),
@@ -529,7 +529,7 @@ fn of_usage(
             .next("disable a token before you delete it, in case something still needs it"),
         None if neighbours.any_token_is_admitted() => Check::ok(
             CHECK,
-            "a rule matches every valid service token of the account",
+            "a rule admits every valid service token of the account",
         ),
         None if tokens.is_empty() => Check::ok(CHECK, "there are no tokens"),
         None => Check::ok(CHECK, "a policy, group or app names each token"),

@@ -14,6 +14,15 @@ use crate::risk::{Neighbours, Risk, RiskRecord};
 use crate::secret::journal::Journal;
 
 #[derive(Args, Debug)]
+#[command(after_long_help = "\
+To find what uses the token and what may end it, the command reads the organization's
+settings, and the policies, groups and apps that use tokens. This needs the permissions
+\"Access: Organizations, Identity Providers, and Groups Read\" and \"Access: Apps and
+Policies Read\"; without one, a note says what is unknown.
+
+Examples:
+  cf-service-tokens show deploy
+  cf-service-tokens show deploy -o json | jq .used_by")]
 pub(crate) struct Show {
     /// The token's name, id or client id, or the first eight or more characters of its id
     pub(crate) token: String,

@@ -478,7 +478,7 @@ impl Log {
             {
                 let name = token.name.as_deref().or(token.id.as_deref());
                 format!(
-                    "{}: not renewed: {}; use --include-expired, or delete, disable or --except it",
+                    "{}: not renewed: {}; use --include-expired, delete or disable it, or exclude it with --except",
                     name.unwrap_or("-"),
                     SkipReason::Expired,
                 )
