@@ -5,10 +5,13 @@
 mod support;
 
 use std::collections::BTreeSet;
+use std::fs::OpenOptions;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::PathBuf;
 use std::process::{Child, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use cf_service_tokens_simulator::{
@@ -540,6 +543,112 @@ fn a_watcher_watches_all_accounts_new_ones_and_those_that_vanish() {
     let times = said().matches("no longer listed").count();
     assert_eq!(times, 1, "{}", said());
     assert!(said().contains("Acme (a1): "), "{}", said());
+}
+
+/// Replaces the file of the API token, which nobody else can read.
+fn replace_api_token(world: &World, api_token: &str) -> PathBuf {
+    let (file, new) = (world.path("api-token"), world.path("new-api-token"));
+    let private = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&new);
+    private.unwrap().write_all(api_token.as_bytes()).unwrap();
+    std::fs::rename(new, &file).unwrap();
+    file
+}
+
+#[test]
+fn a_watcher_watches_an_account_that_is_added_vanishes_and_comes_back() {
+    let narrow = SeedApiToken::new("narrow").account("a1");
+    let world = World::with(three().add_api_token(narrow));
+    let file = replace_api_token(&world, "narrow");
+    let from_file = ["--all-accounts", "--api-token-file", file.to_str().unwrap()];
+    let watching = Watching::start(&world, &from_file);
+    watching.until("/readyz", "ok: a pass has completed", false);
+    assert!(is_renewed(&world, "t1") && !is_renewed(&world, "t2"));
+    assert!(!watching.get("/metrics").contains("a2"));
+
+    // An API token for all accounts adds two to the list. One of them has no Access.
+    replace_api_token(&world, world.simulator.api_token());
+    let renewals =
+        |count: usize| format!("renewals_total{{account=\"a2\",account_name=\"Beta\"}} {count}\n");
+    watching.until("/metrics", &renewals(1), true);
+    assert!(is_renewed(&world, "t2"));
+    watching.until("/", "<h2><bdi>Gamma (a3)</bdi></h2>", false);
+
+    let vanished =
+        |is: u8| format!("account_vanished{{account=\"a2\",account_name=\"Beta\"}} {is}\n");
+    replace_api_token(&world, "narrow");
+    watching.until("/metrics", &vanished(1), true);
+    let page = watching.get("/");
+    assert!(page.contains("the account is no longer listed"), "{page}");
+
+    world.simulator.expire("t3").unwrap();
+    replace_api_token(&world, world.simulator.api_token());
+    watching.until("/metrics", &vanished(0), true);
+    watching.until("/metrics", &renewals(2), true);
+    assert!(is_renewed(&world, "t3"));
+    let page = watching.get("/");
+    assert!(!page.contains("no longer listed"), "{page}");
+    watching.until("/readyz", "200 OK", true);
+    let said = watching.said.lock().unwrap().clone();
+    let times = said
+        .matches("error: Beta (a2) is no longer listed\n")
+        .count();
+    assert_eq!(times, 1, "{said}");
+}
+
+#[test]
+fn a_watcher_uses_a_new_api_token_for_all_accounts() {
+    let world = World::with(three());
+    let file = replace_api_token(&world, "revoked");
+    let named = ["--account", "a1", "--account", "a2", "--api-token-file"];
+    let arguments = [&named[..], &[file.to_str().unwrap()]].concat();
+    let watching = Watching::start(&world, &arguments);
+    for account in ["a1", "a2"] {
+        let refused = format!(
+            "failed_passes_total{{account=\"{account}\",account_name=\"\",cause=\"credentials\"}} 1\n"
+        );
+        watching.until("/metrics", &refused, false);
+    }
+    // The watcher notices a new one without a signal, since the API refuses the one in use.
+    let start = Instant::now();
+    replace_api_token(&world, world.simulator.api_token());
+    watching.until("/readyz", "ok: a pass has completed in each account", false);
+    // The retry after a failed pass comes later.
+    assert!(
+        start.elapsed() < Duration::from_secs(25),
+        "{:?}",
+        start.elapsed()
+    );
+    assert!(is_renewed(&world, "t1") && is_renewed(&world, "t2"));
+    let said = watching.said.lock().unwrap().clone();
+    let times = |text: &str| said.matches(text).count();
+    assert_eq!(times("error: "), 1, "{said}");
+    assert_eq!(times("the API token has changed"), 1, "{said}");
+}
+
+#[test]
+fn an_account_that_vanishes_after_it_was_listed_is_a_failure() {
+    // The world that is made with the listener.
+    let late: Arc<OnceLock<Weak<World>>> = Arc::default();
+    let world = Arc::clone(&late);
+    let vanishing = three().on_request(move |request| {
+        if request.operation == Some(Operation::ListAccounts)
+            && let Some(world) = world.get().and_then(Weak::upgrade)
+        {
+            assert!(world.simulator.remove_account("a2"));
+        }
+    });
+    let world = Arc::new(World::with(vanishing));
+    late.set(Arc::downgrade(&world)).ok().unwrap();
+    let ran = world.run(&["renew", "--all-accounts", "-o", "json"]);
+    assert_eq!(ran.code, Some(1), "{}", ran.shown());
+    assert!(is_renewed(&world, "t1"));
+    assert!(ran.stderr.contains("error: Beta (a2): "), "{}", ran.shown());
+    assert_eq!(ran.stderr.matches("error: ").count(), 1, "{}", ran.shown());
+    assert_eq!(accounts(&json(&ran)).len(), 3);
 }
 
 #[test]

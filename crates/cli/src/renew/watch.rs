@@ -184,18 +184,15 @@ impl Watcher<'_> {
             self.start(account);
         }
         let mut look_at = Instant::now();
+        let mut pass_now = self.shared.pass_now.subscribe();
         loop {
             tokio::select! {
-                _ = hang_up.recv() => {
-                    self.shared.pass_now.send_replace(());
-                    look_at = Instant::now();
-                }
-                () = sleep(REREAD_INTERVAL), if self.is_refused() => {
-                    if let Ok(true) = self.shared.reread_api_token() {
-                        self.shared.pass_now.send_replace(());
-                        look_at = Instant::now();
-                    }
-                }
+                _ = hang_up.recv() => self.shared.pass_now.send_replace(()),
+                Ok(()) = pass_now.changed() => look_at = Instant::now(),
+                // Not a condition of the branch: a refusal does not wake this loop.
+                () = sleep(REREAD_INTERVAL) => if self.is_refused() {
+                    let _ = self.shared.reread_api_token();
+                },
                 () = sleep_until(look_at), if has_all_accounts => {
                     look_at = Instant::now() + self.look().await;
                 }
@@ -360,19 +357,21 @@ impl Shared {
         lock(&self.api)
     }
 
-    /// Reads the file of the API token again, and says so if there is another one. That it
-    /// can't be read is an error once.
-    fn reread_api_token(&self) -> Result<bool, Failure> {
+    /// Reads the file of the API token again. If there is another one, says so and begins a
+    /// pass in each account, since the API may have refused the old one in any of them. That
+    /// the file can't be read is an error once.
+    fn reread_api_token(&self) -> Result<(), Failure> {
         let read = self.api().reread_api_token();
         let mut refusals = lock(&self.refusals);
         let was_unreadable = std::mem::replace(&mut refusals.is_unreadable, read.is_err());
         match read {
             Ok(true) => {
                 output::remark("the API token has changed, and is used from now on");
-                Ok(true)
+                self.pass_now.send_replace(());
+                Ok(())
             }
-            Err(_) if was_unreadable => Ok(false),
-            read => read,
+            Err(failure) if !was_unreadable => Err(failure),
+            _ => Ok(()),
         }
     }
 
