@@ -309,12 +309,18 @@ impl Api {
 
     /// Returns the tokens of an account, for calls with the API token that is in use now.
     pub(crate) fn tokens_of(&self, connection: &Connection) -> Option<ServiceTokens> {
-        Some(self.account_of(connection)?.service_tokens())
+        let account = self.client.account(connection.account_id()).ok()?;
+        Some(account.service_tokens())
     }
 
-    /// Returns an account, for calls with the API token that is in use now.
-    pub(crate) fn account_of(&self, connection: &Connection) -> Option<Account> {
-        self.client.account(connection.account_id()).ok()
+    /// Returns an account, for calls with this deadline and the API token that is in use now.
+    pub(crate) fn account_of(
+        &self,
+        connection: &Connection,
+        deadline: Duration,
+    ) -> Option<Account> {
+        let client = self.client.with(|call| call.deadline(deadline));
+        client.account(connection.account_id()).ok()
     }
 }
 

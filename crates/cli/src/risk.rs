@@ -35,7 +35,7 @@ pub(crate) const API_TOKEN_NOTICE: TimeDelta = TimeDelta::days(30);
 
 /// How long the API may take to say what is known of an account beside its tokens, with its
 /// retries. No command depends on it.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Something that may end a token, or that shows that nobody would miss it.
 #[derive(Clone, Debug, PartialEq)]
@@ -304,13 +304,16 @@ pub(crate) enum Unknown {
     Failed(String),
 }
 
-/// Returns what a call finds out, or why it does not.
-pub(crate) async fn known<T>(call: impl Future<Output = Result<T, Error>>) -> Result<T, Unknown> {
-    match tokio::time::timeout(PATIENCE, call).await {
+/// Returns what a call finds out in this time, or why it does not.
+pub(crate) async fn known<T>(
+    call: impl Future<Output = Result<T, Error>>,
+    patience: Duration,
+) -> Result<T, Unknown> {
+    match tokio::time::timeout(patience, call).await {
         Ok(answer) => answer.map_err(|error| Unknown::because(&error)),
         Err(_) => Err(Unknown::Failed(format!(
             "no answer in {} seconds",
-            PATIENCE.as_secs()
+            patience.as_secs()
         ))),
     }
 }
@@ -336,14 +339,22 @@ impl std::fmt::Display for Unknown {
 }
 
 impl Neighbours {
-    /// Reads them, with four requests or more, in limited time. It fails no command.
-    pub(crate) async fn read(account: &Account) -> Self {
-        let (organization, usage) =
-            tokio::join!(known(account.organization()), known(account.usage()));
+    /// Reads them, with four requests or more, in this time. It fails no command.
+    pub(crate) async fn read(account: &Account, patience: Duration) -> Self {
+        let (organization, usage) = tokio::join!(
+            known(account.organization(), patience),
+            known(account.usage(), patience)
+        );
         Self {
             organization: organization.map(Response::into_inner),
             usage,
         }
+    }
+
+    /// Whether a call failed, so that the next time more may be known.
+    pub(crate) fn has_failed(&self) -> bool {
+        let failed = |unknown: Option<&Unknown>| matches!(unknown, Some(Unknown::Failed(_)));
+        failed(self.organization.as_ref().err()) || failed(self.usage.as_ref().err())
     }
 
     /// Returns what uses a token, as far as it is known.
@@ -401,10 +412,13 @@ impl Neighbours {
     }
 }
 
-/// Returns when the API token expires, if the API says so.
-pub(crate) async fn api_token_expiry(account: &Account) -> Option<DateTime<Utc>> {
-    let verified = known(account.verify_api_token()).await;
-    verified.ok().and_then(|api_token| api_token.expires_on)
+/// Returns when the API token expires, if it does; or why that is unknown.
+pub(crate) async fn api_token_expiry(
+    account: &Account,
+    patience: Duration,
+) -> Result<Option<DateTime<Utc>>, Unknown> {
+    let verified = known(account.verify_api_token(), patience).await?;
+    Ok(verified.expires_on)
 }
 
 /// Returns notes about what may end all tokens of an account: too many of them, and the

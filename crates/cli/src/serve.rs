@@ -167,7 +167,7 @@ impl AccountMonitor {
     pub(crate) fn know(
         &self,
         neighbours: &Neighbours,
-        api_token_expires_at: Option<DateTime<Utc>>,
+        api_token_expires_at: Option<Option<DateTime<Utc>>>,
     ) {
         self.change(|account, moment| account.know(neighbours, api_token_expires_at, moment.now));
     }

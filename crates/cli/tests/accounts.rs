@@ -15,8 +15,8 @@ use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use cf_service_tokens_simulator::{
-    Fault, Injection, Operation, Permission, SeedAccount, SeedApiToken, SeedToken, Simulator,
-    SimulatorBuilder,
+    Access, Fault, Injection, Operation, Permission, SeedAccount, SeedApiToken, SeedToken,
+    ServiceTokenInactivity, Simulator, SimulatorBuilder,
 };
 use chrono::{TimeDelta, Utc};
 use nix::sys::signal::{Signal, kill};
@@ -649,6 +649,38 @@ fn an_account_that_vanishes_after_it_was_listed_is_a_failure() {
     assert!(ran.stderr.contains("error: Beta (a2): "), "{}", ran.shown());
     assert_eq!(ran.stderr.matches("error: ").count(), 1, "{}", ran.shown());
     assert_eq!(accounts(&json(&ran)).len(), 3);
+}
+
+#[test]
+fn a_watcher_keeps_the_known_risks_while_they_can_not_be_read() {
+    let old = SeedToken::new("old")
+        .created_at(Utc::now() - TimeDelta::days(400))
+        .last_seen_at(Utc::now() - TimeDelta::days(80));
+    let settings = ServiceTokenInactivity::disable_after_days(90);
+    let access = Access::new().service_token_inactivity(settings);
+    let world = World::with(
+        Simulator::builder()
+            .account_id("a1")
+            .token(old)
+            .access(access),
+    );
+    let watching = Watching::start(&world, &[]);
+    let at_risk = "tokens_at_risk{account=\"a1\",account_name=\"\",risk=\"clean_up\"} 1\n";
+    watching.until("/metrics", at_risk, false);
+    let failing = [Operation::GetOrganization, Operation::VerifyApiToken];
+    for operation in failing {
+        let fault = Injection::new(Fault::Status(400)).on(operation);
+        world.simulator.inject(fault.always());
+    }
+    // Each SIGHUP begins a pass, after which the risks are read again.
+    let before = world.simulator.count(Operation::GetOrganization);
+    while world.simulator.count(Operation::GetOrganization) < before + 5 {
+        let pid = Pid::from_raw(watching.child.id().try_into().unwrap());
+        kill(pid, Signal::SIGHUP).unwrap();
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let metrics = watching.get("/metrics");
+    assert!(metrics.contains(at_risk), "{metrics}");
 }
 
 #[test]

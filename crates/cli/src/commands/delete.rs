@@ -43,7 +43,7 @@ pub(crate) async fn delete(
     confirm::require_possible(arguments.yes)?;
     let must_list = !arguments.yes;
     let tokens = select::each(connection, &arguments.tokens.tokens, must_list).await?;
-    let usage = risk::known(connection.account.usage()).await;
+    let usage = risk::known(connection.account.usage(), risk::PATIENCE).await;
     if let Ok(usage) = &usage {
         require_unused(connection, usage, &tokens).await?;
     }

@@ -19,7 +19,9 @@ use crate::failure::{Exit, Failure, is_without_access, with_options};
 use crate::output::{self, Output};
 use crate::records::State;
 use crate::renew::Everywhere;
-use crate::risk::{self, API_TOKEN_NOTICE, NEARLY_FULL, Neighbours, QUOTA, Risk, Unknown};
+use crate::risk::{
+    self, API_TOKEN_NOTICE, NEARLY_FULL, Neighbours, PATIENCE, QUOTA, Risk, Unknown,
+};
 use crate::secret::journal::Journal;
 use crate::secret::reading;
 use crate::time;
@@ -240,7 +242,7 @@ async fn of_account(
                 checks.push(of_permission(connection).await);
                 checks.extend(headers(&verified).and_then(of_rate_limit));
                 checks.extend(headers(&verified).and_then(of_clock));
-                let neighbours = Neighbours::read(&connection.account).await;
+                let neighbours = Neighbours::read(&connection.account, PATIENCE).await;
                 let now = connection.tokens.now();
                 checks.extend(of_tokens(&tokens, &neighbours, journal, now));
             }

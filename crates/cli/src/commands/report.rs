@@ -19,7 +19,7 @@ use crate::failure::{Exit, Failure, is_without_access, with_causes};
 use crate::output::{self, Cell, Output, Record};
 use crate::records::{State, TokenRecord};
 use crate::renew::{Everywhere, Window};
-use crate::risk::{self, Neighbours, Risk, RiskRecord};
+use crate::risk::{self, Neighbours, PATIENCE, Risk, RiskRecord};
 use crate::secret::journal::Journal;
 use crate::serve::page;
 use crate::time;
@@ -110,11 +110,14 @@ pub(crate) async fn report(
         .collect();
     // There is one API token.
     let api_token_expires_at = match asked.iter().flatten().next() {
-        Some(account) => risk::api_token_expiry(account).await,
+        Some(account) => risk::api_token_expiry(account, PATIENCE)
+            .await
+            .ok()
+            .flatten(),
         None => None,
     };
     let neighbours = of_each(asked, |account| async move {
-        Some(Neighbours::read(&account?).await)
+        Some(Neighbours::read(&account?, PATIENCE).await)
     });
     let neighbours: Vec<Option<Neighbours>> = neighbours.await;
     let notes = notes(&listed, &neighbours, api_token_expires_at, now);

@@ -10,7 +10,7 @@ use crate::connection::Connection;
 use crate::failure::{Exit, Failure};
 use crate::output::{self, Cell, Output};
 use crate::records::TokenRecord;
-use crate::risk::{Neighbours, Risk, RiskRecord};
+use crate::risk::{Neighbours, PATIENCE, Risk, RiskRecord};
 use crate::secret::journal::Journal;
 
 #[derive(Args, Debug)]
@@ -36,7 +36,7 @@ pub(crate) async fn show(
 ) -> Result<Exit, Failure> {
     let chosen = select::one(connection, &arguments.token, Ids::Prefix).await?;
     let token = connection.tokens.get(&chosen.id).await?;
-    let neighbours = Neighbours::read(&connection.account).await;
+    let neighbours = Neighbours::read(&connection.account, PATIENCE).await;
     let now = connection.tokens.now();
     let record = ShowRecord::new(&token, &neighbours, journal, now);
     output.record(&record, &record.fields(now))?;

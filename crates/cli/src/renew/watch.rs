@@ -44,6 +44,10 @@ const MAX_PASSES: usize = 16;
 /// nothing waits for.
 const MAX_READINGS: usize = 4;
 
+/// How long a call about what is beside the tokens may wait, as long as a call of a pass:
+/// the passes and these calls share the rate limit, whose window has five minutes.
+const PATIENCE: Duration = Duration::from_secs(15 * 60);
+
 /// The longest time between two looks for new accounts, as between two passes.
 const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// How soon the accounts are listed again after a failure, and after many.
@@ -331,7 +335,7 @@ async fn watch_account(
             &event,
             WatchEvent::Renewal(RenewalEvent::Finished(report)) if report.error.is_none()
         );
-        let current = shared.api().account_of(&account);
+        let current = shared.api().account_of(&account, PATIENCE);
         if let (true, Some(account)) = (is_pass, current) {
             // One that still runs has been overtaken.
             reading.shutdown().await;
@@ -347,9 +351,11 @@ async fn read_around(shared: Arc<Shared>, account: Account, monitor: AccountMoni
         return;
     };
     let _turn = readings.acquire().await;
-    let (neighbours, api_token_expires_at) =
-        tokio::join!(Neighbours::read(&account), risk::api_token_expiry(&account));
-    monitor.know(&neighbours, api_token_expires_at);
+    let (neighbours, api_token_expires_at) = tokio::join!(
+        Neighbours::read(&account, PATIENCE),
+        risk::api_token_expiry(&account, PATIENCE)
+    );
+    monitor.know(&neighbours, api_token_expires_at.as_ref().ok().copied());
 }
 
 impl Shared {

@@ -118,14 +118,20 @@ impl Account {
         self.pulse.rest();
     }
 
-    /// Notes what is known of the account beside its tokens.
+    /// Notes what is known of the account beside its tokens. What a failed call leaves
+    /// unknown stays as it was known before.
     pub(super) fn know(
         &mut self,
         neighbours: &Neighbours,
-        api_token_expires_at: Option<DateTime<Utc>>,
+        api_token_expires_at: Option<Option<DateTime<Utc>>>,
         now: DateTime<Utc>,
     ) {
-        self.api_token_expires_at = api_token_expires_at;
+        if let Some(at) = api_token_expires_at {
+            self.api_token_expires_at = at;
+        }
+        if self.knows_risks && neighbours.has_failed() {
+            return;
+        }
         self.knows_risks = true;
         for listed in self.tokens.values_mut() {
             listed.token.assess(neighbours, now);
