@@ -9,9 +9,8 @@ use std::time::Duration;
 use crate::support::{ACCOUNT, LATEST, RawServer, TOKEN};
 use cf_service_tokens::{
     Client, ClientBuilder, Clock, Credentials, ErrorKind, Event, ManualClock, RateLimit, Retry,
-    ServiceTokens,
 };
-use cf_service_tokens_simulator::{SeedToken, Simulator};
+use cf_service_tokens_simulator::{SeedAccount, SeedToken, Simulator, SimulatorBuilder};
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::join_all;
 
@@ -46,17 +45,20 @@ impl Clock for PacedClock {
     }
 }
 
-/// Lets many concurrent callers refresh a token repeatedly. Returns the statuses of the
-/// API's answers, in the order of the requests.
-async fn refresh_by_many(quota: u32, used_by_others: u32) -> Vec<u16> {
+/// Lets many concurrent callers refresh a token repeatedly, in this number of accounts by
+/// turns. Returns the statuses of the API's answers, in the order of the requests.
+async fn refresh_by_many(quota: u32, used_by_others: u32, accounts: usize) -> Vec<u16> {
     let clock = crate::support::exact_clock();
-    let simulator = Simulator::builder()
+    let id = |account: usize| format!("account{account}");
+    let token = || SeedToken::new("deploy");
+    let builder = Simulator::builder()
         .enforce_rate_limit(quota, TimeDelta::minutes(1))
         .clock(clock.reader())
-        .token(SeedToken::new("deploy"))
-        .start()
-        .await
-        .unwrap();
+        .account_id(id(0))
+        .token(token());
+    let others = (1..accounts).map(|account| SeedAccount::new(id(account)).token(token()));
+    let builder = others.fold(builder, SimulatorBuilder::account);
+    let simulator = builder.start().await.unwrap();
     simulator.spend(used_by_others);
     let in_flight = Arc::new(AtomicUsize::new(0));
     let client = Client::builder()
@@ -76,19 +78,16 @@ async fn refresh_by_many(quota: u32, used_by_others: u32) -> Vec<u16> {
         })
         // Waiters compete, so one of them may wait as long as all calls take together.
         .deadline(Duration::from_secs(3600))
-        .build();
-    let tokens = client
-        .unwrap()
-        .account(simulator.account_id())
-        .unwrap()
-        .service_tokens();
-    let id = &simulator.tokens()[0].id;
-    let calls = async |tokens: ServiceTokens| {
+        .build()
+        .unwrap();
+    let calls = async |account: usize| {
+        let tokens = client.account(id(account)).unwrap().service_tokens();
+        let token = &simulator.tokens()[account].id;
         for _ in 0..CALLS_OF_EACH {
-            tokens.refresh(id).await.unwrap();
+            tokens.refresh(token).await.unwrap();
         }
     };
-    join_all((0..CALLERS).map(|_| calls(tokens.clone()))).await;
+    join_all((0..CALLERS).map(|caller| calls(caller % accounts))).await;
     let log = simulator.requests();
     log.iter().map(|request| request.status.unwrap()).collect()
 }
@@ -100,7 +99,14 @@ fn refused(statuses: &[u16]) -> usize {
 #[tokio::test]
 async fn concurrent_calls_stay_within_the_limit() {
     // The client assumes Cloudflare's limit until the first answer.
-    let statuses = refresh_by_many(200, 100).await;
+    let statuses = refresh_by_many(200, 100, 1).await;
+    assert_eq!(statuses, vec![200; CALLERS * CALLS_OF_EACH]);
+}
+
+#[tokio::test]
+async fn the_accounts_of_a_client_share_the_limit() {
+    // The API counts the requests of its credentials, in whichever account.
+    let statuses = refresh_by_many(200, 100, 2).await;
     assert_eq!(statuses, vec![200; CALLERS * CALLS_OF_EACH]);
 }
 
@@ -108,7 +114,7 @@ async fn concurrent_calls_stay_within_the_limit() {
 async fn no_call_is_refused_once_the_limit_is_known() {
     // The client sends more requests than the limit allows before the first answer
     // states it.
-    let statuses = refresh_by_many(40, 10).await;
+    let statuses = refresh_by_many(40, 10, 1).await;
     let (before, after) = statuses.split_at(CALLERS);
     assert_eq!(refused(before), CALLERS - (40 - 10));
     assert_eq!(refused(after), 0, "{statuses:?}");
