@@ -148,6 +148,7 @@ impl Organization {
         let active_at = token.created_at.max(token.last_seen_at);
         let threshold = settings
             .inactivity_threshold_days
+            .filter(|days| *days > 0)
             .and_then(TimeDelta::try_days);
         let at = active_at
             .zip(threshold)
@@ -245,7 +246,7 @@ mod tests {
         assert_eq!(unreadable.clean_up_of(&seen, Some(false)), at_risk(then));
         let no_threshold = settings(Some(true), None);
         assert_eq!(no_threshold.clean_up_of(&seen, Some(false)), at_risk(None));
-        for days in [i64::MAX, i64::MIN, 1 << 40] {
+        for days in [i64::MAX, i64::MIN, 1 << 40, 0, -30] {
             let odd = settings(Some(true), Some(days));
             assert_eq!(odd.clean_up_of(&seen, Some(false)), at_risk(None));
         }
