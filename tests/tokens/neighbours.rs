@@ -384,6 +384,8 @@ async fn every_way_to_use_a_token_is_found() {
                     { "scheme": "oauth2", "client_id": CLIENT_ID },
                     { "scheme": "access_service_token", "client_id": CLIENT_ID } ] } },
                 { "id": "a4", "name": "Bookmark", "policies": null, "scim_config": null },
+                { "id": "a5", "name": "Other scheme", "scim_config": { "authentication":
+                    { "scheme": "oauth2", "client_id": CLIENT_ID } } },
             ]),
         ),
     ])
