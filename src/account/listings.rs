@@ -86,7 +86,7 @@ pub(crate) struct ScimAuthentication {
     client_id: Option<String>,
 }
 
-/// What a rule matches.
+/// The condition of a rule.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Target {
     /// The service token with this id.

@@ -47,7 +47,7 @@ impl Account {
     }
 }
 
-/// What happens to an inactive service token.
+/// The action of the clean-up on an inactive service token.
 ///
 /// See the example of [`Organization::clean_up_of`](crate::Organization::clean_up_of).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -69,7 +69,7 @@ impl fmt::Display for InactivityAction {
     }
 }
 
-/// What the clean-up of inactive service tokens does to a token; returned by
+/// The effect of the clean-up of inactive service tokens on a token; returned by
 /// [`Organization::clean_up_of`](crate::Organization::clean_up_of).
 ///
 /// See the example there.
@@ -87,7 +87,7 @@ pub enum CleanUp {
         /// When the token becomes inactive, unless it authenticates before then; `None` if the
         /// API does not return the token's age or the threshold.
         at: Option<DateTime<Utc>>,
-        /// What the clean-up then does, if the API returns it.
+        /// The action of the clean-up, if the API returns it.
         action: Option<InactivityAction>,
     },
     /// The clean-up applies to the token.
@@ -96,7 +96,7 @@ pub enum CleanUp {
         /// When the token becomes inactive, unless it authenticates before then; in the past if
         /// the next clean-up applies to it.
         at: DateTime<Utc>,
-        /// What the clean-up then does, if the API returns it.
+        /// The action of the clean-up, if the API returns it.
         action: Option<InactivityAction>,
     },
 }

@@ -72,7 +72,7 @@ async fn read<L: Listing>(mut pages: Pages<L>) -> Result<Read<L::Entry>, Error> 
     }
 }
 
-/// What in an account uses its service tokens; returned by
+/// The users of the service tokens of an account: policies, groups and apps; returned by
 /// [`Account::usage`](crate::Account::usage).
 ///
 /// See the example there.
@@ -267,7 +267,7 @@ impl fmt::Debug for Usage {
     }
 }
 
-/// What uses one service token; returned by [`Usage::of`](crate::Usage::of).
+/// The users of one service token; returned by [`Usage::of`](crate::Usage::of).
 ///
 /// See the example of [`Account::usage`](crate::Account::usage).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

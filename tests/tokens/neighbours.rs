@@ -33,7 +33,7 @@ fn refused(status: &str, code: i64, message: &str) -> String {
     json(status, &body.to_string())
 }
 
-/// What Cloudflare answers to an API token without the permission.
+/// Cloudflare's answer to an API token without the permission.
 fn forbidden() -> String {
     refused("403 Forbidden", 10_000, "Authentication error")
 }

@@ -42,7 +42,7 @@ With an API token that has the permission \"Access: Service Tokens Write\":
   export CLOUDFLARE_API_TOKEN=... CLOUDFLARE_ACCOUNT_ID=...
   cf-service-tokens renew --within 30d";
 
-/// What the short help ends with.
+/// The end of the short help.
 const FIRST_STEPS: &str = "\
 Try it with nothing configured:
   cf-service-tokens --simulate list

@@ -43,10 +43,10 @@ pub(crate) struct Api {
     deadline: Option<Duration>,
 }
 
-/// Whose tokens a command works on.
+/// The accounts whose tokens a command works on.
 #[derive(Clone)]
 enum Accounts {
-    /// Those of `--account`, one or more.
+    /// The accounts of `--account`, one or more.
     Named(Vec<String>),
     /// The one of the environment, or of the simulator.
     Default,

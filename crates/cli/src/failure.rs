@@ -14,7 +14,7 @@ use crate::output::printable;
 
 const RED: Style = AnsiColor::Red.on_default().bold();
 
-/// What the HTTP client's errors say around their causes, which say more.
+/// The messages of the HTTP client's errors that add nothing to their causes.
 const WRAPPERS: [&str; 3] = [
     "error sending request",
     "client error (Connect)",

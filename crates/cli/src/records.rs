@@ -323,7 +323,7 @@ impl Record for ChangeRecord {
             outcome => Cell::good(outcome),
         };
         let expiry = match self.outcome {
-            // A deleted token has no expiry any more.
+            // A deleted token has no expiry.
             "deleted" => Cell::plain(""),
             _ => expiry_cell(self.expires_at, self.never_expires, now),
         };

@@ -15,7 +15,7 @@ use crate::connection::Connection;
 use crate::output::{self, Output};
 use crate::time;
 
-/// Whose tokens a command looks at.
+/// The accounts whose tokens a command reads.
 #[derive(Args, Debug)]
 pub(crate) struct Everywhere {
     /// Use every account that the credentials see, rather than those of --account

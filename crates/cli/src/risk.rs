@@ -1,5 +1,5 @@
-//! What may end a token, or its use, before anybody notices; and what is known of an
-//! account beside its tokens, which decides it.
+//! The risks of a token: whatever may end it, or its use, unnoticed. They depend on the
+//! settings of the account, and on its policies, groups and apps.
 
 use std::time::Duration;
 
@@ -287,8 +287,8 @@ impl RiskRecord {
     }
 }
 
-/// What is known of an account beside its tokens: the settings of its organization, and what
-/// uses the tokens. Where something is not, it says why.
+/// The settings of an account's organization, and the users of its tokens. Where one is
+/// unknown, it holds the reason.
 #[derive(Debug)]
 pub(crate) struct Neighbours {
     pub(crate) organization: Result<Organization, Unknown>,

@@ -1,4 +1,4 @@
-//! What an error says to type can be typed, whatever the journal's directory is named.
+//! The commands that errors advise can be typed, whatever the journal's directory is named.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;

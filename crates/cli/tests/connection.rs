@@ -7,7 +7,7 @@ use std::net::TcpListener;
 
 use support::{ID, Ran, World, answering, command, simulated};
 
-/// What the command says of an API at this URL.
+/// Returns the error of the command for an API at this URL.
 fn at(url: &str) -> Ran {
     Ran::of(
         command()

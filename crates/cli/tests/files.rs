@@ -294,7 +294,7 @@ fn a_bare_file_that_holds_a_secret_or_nothing_is_replaced() {
         assert_eq!(ran.code, Some(0), "{content:?}: {}", ran.shown());
         assert!(world.opens(&read(&world.path("secret"))));
     }
-    // So it is with anything, if that is meant.
+    // With `file:`, anything is replaced.
     let world = World::new();
     fs::write(world.path("app.env"), "A=1\n").unwrap();
     assert_eq!(rotate(&world, "file:app.env").code, Some(0));

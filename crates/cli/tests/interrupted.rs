@@ -1,4 +1,4 @@
-//! What the next run makes of a `create` or `rotate` whose answer was lost.
+//! The next run after a `create` or `rotate` whose answer was lost.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;

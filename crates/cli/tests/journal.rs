@@ -22,7 +22,7 @@ fn world_with_secret_for(command: &str) -> World {
     world
 }
 
-/// What is said of it, and how to bring it about.
+/// The message, and how to provoke it.
 type Fault = (&'static str, fn(&World));
 
 fn allow(path: &Path, mode: u32) {

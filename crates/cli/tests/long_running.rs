@@ -1,4 +1,4 @@
-//! What runs until it is told to end: `renew --watch` and `simulate`.
+//! The commands that run until a signal ends them: `renew --watch` and `simulate`.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 

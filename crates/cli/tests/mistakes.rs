@@ -1,4 +1,4 @@
-//! What a new user does wrong, what the command says to it, and the exit code.
+//! The mistakes of new users, with the message and the exit code of the command.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
@@ -468,7 +468,7 @@ fn three() -> World {
     World::with(tokens.into_iter().fold(builder, |b, token| b.token(token)))
 }
 
-/// What became of each token, by what `--output json` says.
+/// Returns the outcome of each token, by `--output json`.
 fn outcomes(ran: &Ran) -> Vec<String> {
     let records: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
     let records = records.as_array().unwrap().iter();

@@ -1,4 +1,4 @@
-//! What each command shows, in each format, on the simulated account.
+//! The output of each command, in each format, on the simulated account.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
@@ -123,7 +123,7 @@ fn verbose_shows_each_request() {
         world.simulator.account_id()
     );
     let said = stable(&ran.stderr).replace(&path, "/[token]");
-    // What follows is about the token's neighbours.
+    // The rest is about the policies, groups and apps that name the token.
     let said = said.lines().take(3).collect::<Vec<_>>().join("\n");
     insta::assert_snapshot!(said, @"
     hh:mm:ss GET /[token] → 503 in [n] ms, ray id [ray id]

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use support::Ran;
 
-/// What differs from day to day.
+/// The parts that differ from day to day.
 fn without_dates(text: &str) -> String {
     let mut text = text.to_owned();
     for (pattern, replacement) in support::filters() {

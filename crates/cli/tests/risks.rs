@@ -1,5 +1,5 @@
-//! What may end a token before anybody notices: `show` and `report` tell of it, and `delete`
-//! says what uses a token.
+//! The risks of a token, which `show` and `report` name, and its users, which `delete`
+//! names.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;

@@ -73,7 +73,7 @@ fn an_id_needs_no_listing_and_a_name_needs_one() {
         (&["enable", "Grafana scraper", ETL], &["GET", "PUT", "PUT"]),
         (&["show", ID], &["GET"]),
         (&["show", &ETL[..13]], &["GET", "GET"]),
-        // What uses the token is looked up by its client id, too.
+        // The command also looks up by client id what uses the token.
         (&["delete", ID, "--yes"], &["GET", "DELETE"]),
     ] {
         let ran = world.run(arguments);
@@ -267,7 +267,7 @@ fn a_refresh_that_revives_a_token_says_so() {
     world.simulator.inject(fault.always());
     let ran = world.run(&["refresh", "etl"]);
     assert!(!ran.stderr.contains("works again"), "{}", ran.shown());
-    // What the note needs is not worth a failure.
+    // A failed read for the note fails nothing.
     let world = World::with(Simulator::builder().token(expired()));
     let fault = Injection::new(Fault::Status(400)).on(Operation::Get);
     world.simulator.inject(fault);

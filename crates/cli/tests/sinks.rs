@@ -25,7 +25,7 @@ fn a_file_is_replaced_as_a_whole() {
     let world = World::new();
     let path = world.path("secret");
     fs::write(&path, "a longer text than any secret ".repeat(9)).unwrap();
-    // What a crash left behind is in nobody's way.
+    // The leftovers of a crash get in the way of no later run.
     fs::write(world.path(".secret.cf-service-tokens.new"), "half").unwrap();
     let ran = rotate(&world, "file:secret");
     assert!(world.opens(&read(&path)));
@@ -152,7 +152,7 @@ fn a_command_is_told_whose_secret_it_has() {
     assert_eq!(finished.code, Some(0), "{}", finished.shown());
     assert_eq!(environment(&world.path("environment")), first);
 
-    // What is unknown is absent.
+    // An unknown value is absent.
     let world = World::new();
     let mut command = world.command();
     command
@@ -292,7 +292,7 @@ fn the_old_secret_works_until_it_is_ended() {
     assert_eq!(ended.code, Some(0), "{}", ended.shown());
     assert!(!world.opens(OLD_SECRET));
     assert!(world.opens(&read(&world.path("secret"))));
-    // So there is no grace any more that the next rotate could cut short.
+    // So no grace period is left that the next rotate could cut short.
     rotate(&world, "secret");
 
     let world = World::new();

@@ -17,7 +17,7 @@ use nix::pty::{Winsize, openpty};
 use support::{ID, World, command, read, simulated};
 use unicode_width::UnicodeWidthStr as _;
 
-/// What appears on a terminal of so many columns.
+/// Returns the text that appears on a terminal of this width.
 fn on_a_terminal(columns: u16, command: &mut Command) -> String {
     typing("", columns, command)
 }
@@ -34,7 +34,7 @@ fn typing(text: &str, columns: u16, command: &mut Command) -> String {
     let slave = || Stdio::from(pty.slave.try_clone().unwrap());
     command.stdin(slave()).stdout(slave()).stderr(slave());
     let mut child = command.env("TERM", "xterm-256color").spawn().unwrap();
-    // The terminal ends when nobody has it open any more.
+    // The terminal ends when the last process closes it.
     command
         .stdin(Stdio::null())
         .stdout(Stdio::null())

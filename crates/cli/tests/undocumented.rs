@@ -18,7 +18,7 @@ use tempfile::TempDir;
 
 const SECRET: &str = "cfast_aB3dE5gH7jK9mN1pQ3sT5vW7yZ9bC1eF3hI5kL7n12ab34cd";
 
-/// What the API answers to a request of this method and path: status, headers, body.
+/// Returns the API's answer to a request of this method and path: status, headers, body.
 type Answer = (u16, &'static str, Vec<u8>);
 
 /// An API that answers as the test wants, and a directory to work in.
@@ -334,7 +334,7 @@ fn an_error_that_holds_a_secret_is_kept_aside() {
     }
 }
 
-/// What the API says of a call that may have made a secret may hold the secret.
+/// The API's messages about a call that may have made a secret may hold the secret.
 #[test]
 fn an_error_is_quoted_only_if_no_secret_was_made() {
     let said = "cfsec2_aB3dE5gH7jK9mN1pQ3sT5";

@@ -255,7 +255,7 @@ fn a_new_secret_is_tried_until_it_works() {
     assert!(start.elapsed().as_secs_f64() >= 1.0);
     assert!(never.heads().len() > 2);
 
-    // What strict authentication proves is no matter of time.
+    // The proof of strict authentication does not depend on time.
     let not_allowed = App::gated(UNAUTHORIZED, FORBIDDEN);
     let ran = try_token(
         command().args(["verify", "--url", &not_allowed.url]),

@@ -1,4 +1,4 @@
-//! What the errors about a command line advise, in place of clap's guesses: the nearest
+//! The advice of errors about a command line, in place of clap's guesses: the nearest
 //! option or command, or the command that has the option.
 
 use std::ffi::OsString;

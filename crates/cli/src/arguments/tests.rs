@@ -61,7 +61,7 @@ fn words(rest: &str) -> Vec<String> {
         .replace("{{ $labels.id }}", "1")
         .replace("COMMAND", "list");
     let sentence = rest.split(". ").next().unwrap_or_default();
-    // What stands in quotes is one word.
+    // A quoted part is one word.
     let mut words = Vec::new();
     for (at, part) in sentence.split('\'').enumerate() {
         match at % 2 {

@@ -130,9 +130,9 @@ struct Check {
     account_name: Option<String>,
     check: &'static str,
     status: Status,
-    /// What is the case.
+    /// The finding, in a sentence.
     what: String,
-    /// What to do about it.
+    /// The advice, if there is any.
     next: Option<String>,
     /// The exit code of a failure.
     #[serde(skip)]

@@ -1,4 +1,5 @@
-//! What `create` and `rotate` share: where the secret goes, and the result once it is there.
+//! The parts that `create` and `rotate` share: where the secret goes, and the result once
+//! it is there.
 
 use cf_service_tokens::ServiceToken;
 use chrono::{DateTime, Utc};

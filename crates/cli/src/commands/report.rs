@@ -102,7 +102,7 @@ pub(crate) async fn report(
     // By the API's clock, which the listings show.
     let now = listed.iter().map(|(account, _)| account.tokens.now()).max();
     let now = now.unwrap_or_else(Utc::now);
-    // What is read beside the tokens may use up the rate limit, so it comes last.
+    // The other reads may use up the rate limit, so they come last.
     let asked: Vec<_> = listed
         .iter()
         .zip(may_have_risks)

@@ -22,7 +22,7 @@ const WIDE: usize = 120;
 /// A name keeps this width for as long as another column can be left out.
 const MIN_NAME: usize = 20;
 
-/// What a name keeps even where the line has no room for all of the other columns.
+/// The width that a name keeps even where other columns have to go.
 const LEAST: usize = 8;
 
 /// Most ids differ in so many characters; commands take a prefix of at least as many.

@@ -115,7 +115,7 @@ struct Passes<'a> {
     list: Option<JsonList<'a>>,
     shown: Result<(), Failure>,
     exits: Vec<Exit>,
-    /// What no account has of the names and ids in the arguments.
+    /// The names and ids in the arguments that no account has.
     unmatched: Option<BTreeSet<String>>,
     /// The similar names, for the next step.
     meant: BTreeMap<String, String>,
@@ -374,7 +374,7 @@ impl Pass {
         tokens.find(is_due)?.name.as_deref()
     }
 
-    /// What failed, once for all tokens that it failed for.
+    /// The failures, each once for all the tokens that it concerns.
     fn failures(&self) -> Vec<Failure> {
         let mut faults: BTreeMap<String, (Failure, Vec<&str>)> = BTreeMap::new();
         for token in &self.report.tokens {

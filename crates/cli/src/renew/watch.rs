@@ -156,7 +156,7 @@ struct Watched {
     is_listed: bool,
 }
 
-/// What the watches of all accounts share.
+/// The state that the watches of all accounts share.
 struct Shared {
     api: Mutex<Api>,
     policy: RenewalPolicy,
@@ -171,7 +171,7 @@ struct Shared {
     refusals: Mutex<Refusals>,
 }
 
-/// Whose credentials the API refused in the last pass.
+/// The accounts for which the API refused the credentials in the last pass.
 #[derive(Default)]
 struct Refusals {
     accounts: BTreeSet<String>,

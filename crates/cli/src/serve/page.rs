@@ -34,7 +34,7 @@ pub(crate) struct Report {
     pub(crate) window: Duration,
     /// Why the tokens may be incomplete or stale, in a sentence.
     pub(crate) problem: Option<String>,
-    /// What may end all tokens of the account, in a sentence.
+    /// A risk of all tokens of the account, in a sentence.
     pub(crate) note: Option<String>,
     /// The tokens, in any order.
     pub(crate) tokens: Vec<Token>,
@@ -67,7 +67,7 @@ pub(crate) struct Token {
     pub(crate) decision: Decision,
     /// Why the token was not renewed although it should have been, in words.
     pub(crate) problem: Option<String>,
-    /// What may end the token, the worst first.
+    /// The risks of the token, the worst first.
     pub(crate) risks: Vec<Risk>,
 }
 

@@ -69,7 +69,7 @@ fn assert_it_can_be_finished(world: &World, entry: &serde_json::Value, at: &str)
     assert_eq!(world.journal_text(), "", "{at}");
 }
 
-/// What must hold whenever the process is killed.
+/// Checks what must hold whenever the process is killed.
 fn assert_nothing_is_lost(world: &World, at: &str) {
     let requests = world.simulator.requests();
     let was_sent = requests

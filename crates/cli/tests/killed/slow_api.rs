@@ -31,7 +31,7 @@ enum Event {
     Arrived,
     /// It was carried out.
     Done,
-    /// What came before has been read.
+    /// All earlier messages have been read.
     Synced,
 }
 

@@ -1,4 +1,4 @@
-//! What the tests of the command share: a simulator, and the command run on it.
+//! The support that the tests of the command share: a simulator, and the command run on it.
 
 #![allow(dead_code, reason = "each test uses its own part")]
 
@@ -36,7 +36,7 @@ pub fn simulated(arguments: &[&str]) -> Ran {
     Ran::of(command().arg("--simulate").args(arguments))
 }
 
-/// What the command said, and how it ended.
+/// The output of the command, and its exit code.
 pub struct Ran {
     pub stdout: String,
     pub stderr: String,

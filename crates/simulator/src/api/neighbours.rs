@@ -131,7 +131,7 @@ fn policy(policy: &Policy, access: &StoredAccess) -> Value {
     shown
 }
 
-/// What policies and groups have in common.
+/// The parts that policies and groups have in common.
 fn with_rules(id: &str, name: &str, rules: &Rules, access: &StoredAccess) -> Value {
     json!({
         "id": id,

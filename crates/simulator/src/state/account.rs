@@ -155,7 +155,7 @@ pub(crate) fn check_account_name(name: &str) -> Result<(), String> {
 
 /// The ids and names of an account's tokens, groups or policies.
 struct Directory {
-    /// What it lists, in the singular.
+    /// The name of a listed thing, in the singular.
     kind: &'static str,
     entries: Vec<(String, String)>,
 }
