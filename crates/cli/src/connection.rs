@@ -383,6 +383,11 @@ impl Connection {
         }
     }
 
+    /// Whether two accounts are called with the same credentials.
+    pub(crate) fn has_credentials_of(&self, other: &Self) -> bool {
+        self.credentials == other.credentials
+    }
+
     /// The id of the account.
     pub(crate) fn account_id(&self) -> &str {
         self.tokens.account_id().as_str()

@@ -7,11 +7,13 @@ pub(crate) mod watch;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use cf_service_tokens::renewal::Shard;
+use cf_service_tokens::renewal::{RenewBy, RenewalPolicy, Shard};
 use clap::{ArgAction, Args, ValueEnum};
 
 use crate::arguments::address;
+use crate::commands::select;
 use crate::connection::Connection;
+use crate::failure::Failure;
 use crate::output::{self, Output};
 use crate::time;
 
@@ -101,7 +103,65 @@ pub(crate) enum By {
     Duration,
 }
 
+/// An account to renew, and how.
+pub(crate) struct Job {
+    pub(crate) account: Connection,
+    pub(crate) policy: RenewalPolicy,
+    /// The window of the policy.
+    pub(crate) window: Duration,
+}
+
 impl Renew {
+    /// Returns what there is to do in the accounts of the shard.
+    ///
+    /// # Errors
+    ///
+    /// If a secret stands in the place of a token.
+    pub(crate) fn jobs(
+        &self,
+        accounts: Vec<Connection>,
+        output: &Output,
+    ) -> Result<Vec<Job>, Failure> {
+        let policy = self.policy()?;
+        let accounts = self.of_shard(accounts, output).into_iter();
+        let job = |account| Job {
+            account,
+            policy: policy.clone(),
+            window: self.window.within,
+        };
+        Ok(accounts.map(job).collect())
+    }
+
+    /// Returns the names and ids of tokens in the arguments.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.only.iter().chain(&self.except).cloned().collect()
+    }
+
+    /// Returns the policy that the arguments describe.
+    ///
+    /// # Errors
+    ///
+    /// If a secret stands in the place of a token.
+    pub(crate) fn policy(&self) -> Result<RenewalPolicy, Failure> {
+        for asked in self.names() {
+            select::require_no_secret(&asked)?;
+        }
+        let policy = RenewalPolicy::new()
+            .window(self.window.within)
+            .by(match self.by {
+                By::Refresh => RenewBy::Refresh,
+                By::Duration => RenewBy::Duration,
+            })
+            .include_expired(self.include_expired)
+            .include_disabled(self.include_disabled)
+            .except(&self.except)
+            .dry_run(self.dry_run);
+        Ok(match self.only.is_empty() {
+            true => policy,
+            false => policy.only(&self.only),
+        })
+    }
+
     /// Returns the accounts of the shard, all without one, and says so if there is none.
     fn of_shard(&self, mut accounts: Vec<Connection>, output: &Output) -> Vec<Connection> {
         if let Some(shard) = self.shard {

@@ -25,6 +25,7 @@ use account::Account;
 pub(crate) use metrics::Calls;
 use metrics::{Metrics, OfAccount};
 
+use crate::renew::Job;
 use crate::risk::Neighbours;
 
 /// The state of a watcher, as served over HTTP. Clones share it.
@@ -45,7 +46,6 @@ struct Shared {
     metrics: Metrics,
     calls: Calls,
     time: Time,
-    policy: RenewalPolicy,
 }
 
 /// The known state of all accounts.
@@ -54,6 +54,7 @@ struct State {
     accounts: BTreeMap<String, Account>,
     /// Why the accounts could not be listed.
     problem: Option<String>,
+    /// The window to show as long as no account is known.
     window: Duration,
 }
 
@@ -71,9 +72,9 @@ pub(crate) struct Moment {
 
 impl Monitor {
     /// Creates the state before any account is known, by the system's clocks.
-    pub(crate) fn new(policy: &RenewalPolicy, window: Duration, calls: Calls) -> Self {
+    pub(crate) fn new(window: Duration, calls: Calls) -> Self {
         let started = Instant::now();
-        Self::with_time(policy, window, calls, move || Moment {
+        Self::with_time(window, calls, move || Moment {
             now: Utc::now(),
             elapsed: started.elapsed(),
         })
@@ -81,7 +82,6 @@ impl Monitor {
 
     /// Creates the same by the caller's clocks.
     fn with_time(
-        policy: &RenewalPolicy,
         window: Duration,
         calls: Calls,
         time: impl Fn() -> Moment + Send + Sync + 'static,
@@ -98,19 +98,27 @@ impl Monitor {
                 state,
                 calls,
                 time,
-                policy: policy.clone(),
             }),
         }
     }
 
     /// Adds an account before its first pass, or goes on with one that is known.
-    pub(crate) fn add(&self, id: &str, name: Option<&str>) -> AccountMonitor {
+    pub(crate) fn add(&self, job: &Job) -> AccountMonitor {
+        let (id, name) = (job.account.account_id(), job.account.account_name());
+        self.add_account(id, name, &job.policy, job.window)
+    }
+
+    fn add_account(
+        &self,
+        id: &str,
+        name: Option<&str>,
+        policy: &RenewalPolicy,
+        window: Duration,
+    ) -> AccountMonitor {
         let labels = OfAccount::new(id, name);
         self.shared.metrics.begin(&labels);
         let elapsed = (self.shared.time)().elapsed;
         let mut state = lock(&self.shared.state);
-        let policy = &self.shared.policy;
-        let window = state.window;
         let account = state.accounts.entry(id.to_owned());
         let account = account.or_insert_with(|| Account::new(id, policy, window, elapsed));
         account.appeared(name);

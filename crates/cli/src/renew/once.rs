@@ -5,8 +5,7 @@ use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use cf_service_tokens::renewal::{
-    Decision, RenewBy, RenewalError, RenewalEvent, RenewalOutcome, RenewalPolicy, RenewalReport,
-    SkipReason,
+    Decision, RenewalError, RenewalEvent, RenewalOutcome, RenewalReport, SkipReason,
 };
 use cf_service_tokens::{ErrorKind, ServiceToken};
 use chrono::{DateTime, Utc};
@@ -20,7 +19,7 @@ use crate::output::{self, JsonList, Output, Record as _};
 use crate::progress::Progress;
 use crate::records::State;
 use crate::renew::record::{Document, Event, OfAccount, RenewalRecord, Summary};
-use crate::renew::{By, Renew};
+use crate::renew::{Job, Renew};
 use crate::time;
 
 /// How many accounts are renewed at the same time. Their calls share the rate limit, and no
@@ -31,26 +30,54 @@ pub(crate) async fn renew(
     api: &Api,
     output: &Output,
     arguments: &Renew,
+    progress: Progress,
+) -> Result<Exit, Failure> {
+    let jobs = arguments.jobs(api.accounts().await?, output)?;
+    let view = View {
+        all: arguments.all,
+        dry_run: arguments.dry_run,
+        shared_names: Some(arguments.names()),
+    };
+    run(api, output, jobs, view, progress).await
+}
+
+/// What a command shows of its passes.
+pub(crate) struct View {
+    /// Whether to show the tokens that are not due, too.
+    pub(crate) all: bool,
+    pub(crate) dry_run: bool,
+    /// The names and ids in the arguments, which one account or another must have; `None` if
+    /// each account has names of its own.
+    pub(crate) shared_names: Option<Vec<String>>,
+}
+
+/// Makes a pass over each account, and shows it.
+pub(crate) async fn run(
+    api: &Api,
+    output: &Output,
+    jobs: Vec<Job>,
+    view: View,
     mut progress: Progress,
 ) -> Result<Exit, Failure> {
-    if arguments.all && output.quiet {
+    if view.all && output.quiet {
         let what = "--all shows more, and --quiet less";
         return Err(Failure::usage(what).next("use one of them"));
     }
-    let policy = policy(arguments)?;
-    let accounts = arguments.of_shard(api.accounts().await?, output);
-    progress.expect(accounts.len());
+    progress.expect(jobs.len());
     let progress = Arc::new(Mutex::new(progress));
-    let mut passes = Passes::begin(api, output, arguments, accounts.len());
-    let mut waiting = accounts.into_iter();
+    let mut passes = Passes::begin(api, output, view, jobs.len());
+    let mut waiting = jobs.into_iter();
     let mut running = JoinSet::new();
     loop {
         while running.len() < MAX_ACCOUNTS
-            && !passes.is_refused
-            && let Some(account) = waiting.next()
+            && let Some(job) = waiting.next()
         {
+            if passes.are_refused(&job.account) {
+                passes.untried += 1;
+                continue;
+            }
             let (output, progress) = (output.clone(), Arc::clone(&progress));
-            running.spawn(pass(account, policy.clone(), output, progress));
+            running.spawn(pass(job, output, progress));
         }
         match running.join_next().await {
             Some(Ok(Ok(pass))) => passes.add(pass),
@@ -63,19 +90,15 @@ pub(crate) async fn renew(
             None => break,
         }
     }
-    passes.end(waiting.len())
+    passes.end()
 }
 
 /// Makes a pass over an account.
-async fn pass(
-    account: Connection,
-    policy: RenewalPolicy,
-    output: Output,
-    progress: Arc<Mutex<Progress>>,
-) -> Result<Pass, Failure> {
+async fn pass(job: Job, output: Output, progress: Arc<Mutex<Progress>>) -> Result<Pass, Failure> {
+    let account = &job.account;
     let mut shown = Ok(());
     let mut tokens = Vec::new();
-    let mut renewal = account.tokens.renew(&policy);
+    let mut renewal = account.tokens.renew(&job.policy);
     let mut finished = None;
     while let Some(event) = renewal.next().await {
         let mut progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
@@ -85,7 +108,7 @@ async fn pass(
             RenewalEvent::Settled(token) if output.format == Format::Jsonl => {
                 // Output that can't be written stops no renewal.
                 let record = RenewalRecord::new(&token);
-                let record = OfAccount::new(&account, &record);
+                let record = OfAccount::new(account, &record);
                 shown = shown.and(output.json_line(&Event::Token(record)));
             }
             RenewalEvent::Finished(report) => finished = Some(report),
@@ -96,8 +119,7 @@ async fn pass(
         finished.ok_or_else(|| Failure::new(Exit::Failed, "the renewal did not complete"))?;
     Ok(Pass {
         now: account.tokens.now(),
-        account,
-        policy,
+        job,
         report,
         tokens,
         shown,
@@ -108,7 +130,7 @@ async fn pass(
 struct Passes<'a> {
     api: &'a Api,
     output: &'a Output,
-    arguments: &'a Renew,
+    view: View,
     /// How many accounts there are to renew.
     count: usize,
     /// The list of a JSON document.
@@ -119,28 +141,32 @@ struct Passes<'a> {
     unmatched: Option<BTreeSet<String>>,
     /// The similar names, for the next step.
     meant: BTreeMap<String, String>,
-    /// Whether the API refused the credentials, so that no other account is tried.
-    is_refused: bool,
+    /// The accounts for which the API refused the credentials, one for each of these. No other
+    /// account with the same ones is tried.
+    refused: Vec<Connection>,
+    /// How many accounts were not tried.
+    untried: usize,
     is_clock_noted: bool,
     has_output: bool,
 }
 
 impl<'a> Passes<'a> {
-    fn begin(api: &'a Api, output: &'a Output, arguments: &'a Renew, count: usize) -> Self {
+    fn begin(api: &'a Api, output: &'a Output, view: View, count: usize) -> Self {
         let mut shown = Ok(());
         let list = (output.format == Format::Json).then(|| output.json_list("accounts"));
         let list = list.and_then(|list| list.map_err(|failure| shown = Err(failure)).ok());
         Self {
             api,
             output,
-            arguments,
+            view,
             count,
             list,
             shown,
             exits: Vec::new(),
             unmatched: None,
             meant: BTreeMap::new(),
-            is_refused: false,
+            refused: Vec::new(),
+            untried: 0,
             is_clock_noted: false,
             has_output: false,
         }
@@ -166,30 +192,20 @@ impl<'a> Passes<'a> {
         {
             self.shown = Err(failure);
         }
-        // Another account may have them.
-        let unmatched = std::mem::take(&mut pass.report.unmatched);
         let is_without_access = pass.is_without_access();
-        if pass.report.error.is_none() || is_without_access {
-            let mut unmatched: BTreeSet<String> = unmatched.into_iter().collect();
-            if is_without_access {
-                let named = [&self.arguments.only, &self.arguments.except];
-                unmatched = named.into_iter().flatten().cloned().collect();
-            }
-            for name in &unmatched {
-                let tokens = pass.tokens.iter().map(|(token, _)| token);
-                self.meant
-                    .entry(name.clone())
-                    .or_default()
-                    .push_str(&select::meant(tokens, name));
-            }
-            self.unmatched = Some(match self.unmatched.take() {
-                Some(others) => others.intersection(&unmatched).cloned().collect(),
-                None => unmatched,
-            });
+        if let Some(names) = &self.view.shared_names {
+            // Another account may have them.
+            let unmatched = std::mem::take(&mut pass.report.unmatched);
+            let unmatched: Option<BTreeSet<String>> = match &pass.report.error {
+                None => Some(unmatched.into_iter().collect()),
+                Some(_) if is_without_access => Some(names.iter().cloned().collect()),
+                Some(_) => None,
+            };
+            self.note_unmatched(&pass, unmatched);
         }
         if !self.output.quiet
             && !self.is_clock_noted
-            && let Some(note) = pass.account.clock_note()
+            && let Some(note) = pass.job.account.clock_note()
         {
             self.is_clock_noted = true;
             output::remark(note);
@@ -200,33 +216,59 @@ impl<'a> Passes<'a> {
         }
         self.exits.push(pass.exit());
         let is_refused = pass.is_refused();
-        // It is the same for each account.
-        if !(is_refused && self.is_refused) {
-            for failure in pass.failures() {
-                let failure = match self.count > 1 && !is_refused {
-                    true => failure.about(&pass.account.account_label()),
-                    false => failure,
-                };
-                pass.account.explain(failure).show();
-            }
+        let account = &pass.job.account;
+        // It is the same for each account with these credentials.
+        if is_refused && self.are_refused(account) {
+            return;
         }
-        self.is_refused |= is_refused;
+        for failure in pass.failures() {
+            let failure = match self.count > 1 && !is_refused {
+                true => failure.about(&account.account_label()),
+                false => failure,
+            };
+            account.explain(failure).show();
+        }
+        if is_refused {
+            self.refused.push(account.clone());
+        }
+    }
+
+    /// Whether the API has refused the credentials of an account.
+    fn are_refused(&self, account: &Connection) -> bool {
+        let mut refused = self.refused.iter();
+        refused.any(|other| other.has_credentials_of(account))
+    }
+
+    /// Notes which names an account does not have; `None` if its tokens are unknown.
+    fn note_unmatched(&mut self, pass: &Pass, unmatched: Option<BTreeSet<String>>) {
+        let Some(unmatched) = unmatched else {
+            return;
+        };
+        for name in &unmatched {
+            let tokens = pass.tokens.iter().map(|(token, _)| token);
+            let meant = self.meant.entry(name.clone()).or_default();
+            meant.push_str(&select::meant(tokens, name));
+        }
+        self.unmatched = Some(match self.unmatched.take() {
+            Some(others) => others.intersection(&unmatched).cloned().collect(),
+            None => unmatched,
+        });
     }
 
     fn show(&mut self, pass: &Pass) -> Result<(), Failure> {
-        let (output, arguments) = (self.output, self.arguments);
+        let (output, view) = (self.output, &self.view);
+        let account = &pass.job.account;
         let is_several = self.count > 1;
         match output.format {
-            Format::Jsonl => pass.show_lines(output, arguments),
+            Format::Jsonl => pass.show_lines(output, view),
             Format::Json => {
-                let document = pass.document(arguments);
-                let document = OfAccount::new(&pass.account, document);
+                let document = OfAccount::new(account, pass.document(view));
                 self.list
                     .as_mut()
                     .map_or(Ok(()), |list| list.push(&document))
             }
             Format::Table => {
-                let records = pass.shown_records(arguments);
+                let records = pass.shown_records(view);
                 // Nothing is known of the tokens if the listing failed.
                 let is_known = pass.report.error.is_none()
                     || !pass.tokens.is_empty()
@@ -238,7 +280,7 @@ impl<'a> Passes<'a> {
                 if is_several && has_rows {
                     let gap = if self.has_output { "\n" } else { "" };
                     self.has_output = true;
-                    let label = output::printable(&pass.account.account_label());
+                    let label = output::printable(&account.account_label());
                     output.line(&format!("{gap}{label}"))?;
                 }
                 output.outcomes(&records, pass.now)?;
@@ -251,9 +293,8 @@ impl<'a> Passes<'a> {
         }
     }
 
-    /// Ends the output, and returns the code of all passes. Refused credentials left some
-    /// accounts untried.
-    fn end(mut self, untried: usize) -> Result<Exit, Failure> {
+    /// Ends the output, and returns the code of all passes.
+    fn end(mut self) -> Result<Exit, Failure> {
         if let Some(list) = &self.list {
             self.shown = self.shown.and(list.end());
         }
@@ -265,12 +306,12 @@ impl<'a> Passes<'a> {
             let failure = Failure::new(Exit::Failed, what).next(next);
             self.api.explain(failure).show();
         }
-        if untried > 0 {
+        if self.untried > 0 {
             self.exits.push(Exit::Credentials);
-            let what = match untried {
+            let what = match self.untried {
                 1 => "1 account was not tried, since the API refuses the credentials".to_owned(),
-                _ => format!(
-                    "{untried} accounts were not tried, since the API refuses the credentials"
+                count => format!(
+                    "{count} accounts were not tried, since the API refuses the credentials"
                 ),
             };
             Failure::new(Exit::Credentials, what).show();
@@ -281,8 +322,7 @@ impl<'a> Passes<'a> {
 
 /// A finished pass, and all tokens that it listed.
 struct Pass {
-    account: Connection,
-    policy: RenewalPolicy,
+    job: Job,
     report: RenewalReport,
     tokens: Vec<(ServiceToken, Decision)>,
     now: DateTime<Utc>,
@@ -311,30 +351,30 @@ impl Pass {
     }
 
     /// The rows of a table.
-    fn shown_records(&self, arguments: &Renew) -> Vec<RenewalRecord> {
+    fn shown_records(&self, view: &View) -> Vec<RenewalRecord> {
         let mut records = self.records();
-        let is_shown = |record: &RenewalRecord| arguments.all || record.is_long_expired();
+        let is_shown = |record: &RenewalRecord| view.all || record.is_long_expired();
         records.extend(self.skipped().filter(is_shown));
         records
     }
 
-    fn document(&self, arguments: &Renew) -> Document {
+    fn document(&self, view: &View) -> Document {
         Document {
-            summary: Summary::new(&self.report, arguments.dry_run),
+            summary: Summary::new(&self.report, view.dry_run),
             tokens: self.records().into_iter().chain(self.skipped()).collect(),
         }
     }
 
     /// Writes the lines that were not written as the tokens settled.
-    fn show_lines(&self, output: &Output, arguments: &Renew) -> Result<(), Failure> {
+    fn show_lines(&self, output: &Output, view: &View) -> Result<(), Failure> {
         let records = self.records().into_iter();
         let unwritten = records.filter(|r| matches!(r.outcome, "planned" | "unable"));
         for record in unwritten.chain(self.skipped()) {
-            let record = OfAccount::new(&self.account, &record);
+            let record = OfAccount::new(&self.job.account, &record);
             output.json_line(&Event::Token(record))?;
         }
-        let summary = Summary::new(&self.report, arguments.dry_run);
-        let summary = OfAccount::new(&self.account, &summary);
+        let summary = Summary::new(&self.report, view.dry_run);
+        let summary = OfAccount::new(&self.job.account, &summary);
         output.json_line(&Event::Summary(summary))
     }
 
@@ -344,7 +384,7 @@ impl Pass {
             return "Access is not enabled, so there is nothing to renew".to_owned();
         }
         if self.tokens.is_empty() {
-            return self.account.without_tokens();
+            return self.job.account.without_tokens();
         }
         let mut summary = counts(&self.report);
         if let Some(at) = self.report.next_due {
@@ -368,7 +408,7 @@ impl Pass {
             let id = token.id.as_deref().unwrap_or_default();
             let mut after = (*token).clone();
             after.expires_at = renewed.get(id).copied().or(token.expires_at);
-            self.policy.due_at(&after) == Some(at)
+            self.job.policy.due_at(&after) == Some(at)
         };
         let mut tokens = self.tokens.iter().map(|(token, _)| token);
         tokens.find(is_due)?.name.as_deref()
@@ -497,29 +537,4 @@ fn some_of(names: &[&str]) -> String {
         named.push(format!("and {} more", others.len()));
     }
     named.join(", ")
-}
-
-/// Returns the policy that the arguments describe.
-///
-/// # Errors
-///
-/// If a secret stands in the place of a token.
-pub(crate) fn policy(arguments: &Renew) -> Result<RenewalPolicy, Failure> {
-    for asked in arguments.only.iter().chain(&arguments.except) {
-        select::require_no_secret(asked)?;
-    }
-    let mut policy = RenewalPolicy::new()
-        .window(arguments.window.within)
-        .by(match arguments.by {
-            By::Refresh => RenewBy::Refresh,
-            By::Duration => RenewBy::Duration,
-        })
-        .include_expired(arguments.include_expired)
-        .include_disabled(arguments.include_disabled)
-        .except(&arguments.except)
-        .dry_run(arguments.dry_run);
-    if !arguments.only.is_empty() {
-        policy = policy.only(&arguments.only);
-    }
-    Ok(policy)
 }

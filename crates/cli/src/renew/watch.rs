@@ -10,8 +10,7 @@ use std::time::Duration;
 
 use cf_service_tokens::Account;
 use cf_service_tokens::renewal::{
-    Decision, RenewalEvent, RenewalOutcome, RenewalPolicy, RenewalReport, SkipReason, TokenRenewal,
-    WatchEvent,
+    Decision, RenewalEvent, RenewalOutcome, RenewalReport, SkipReason, TokenRenewal, WatchEvent,
 };
 use chrono::Utc;
 use tokio::net::TcpListener;
@@ -25,9 +24,9 @@ use crate::arguments::Format;
 use crate::connection::{Api, Connection};
 use crate::failure::{Exit, Failure, is_refused_everywhere, is_without_access, with_causes};
 use crate::output::{self, Output};
-use crate::renew::Renew;
 use crate::renew::once;
 use crate::renew::record::{Event, OfAccount, RenewalRecord, Summary, Waiting};
+use crate::renew::{Job, Renew};
 use crate::risk::{self, Neighbours};
 use crate::serve::{AccountMonitor, Calls, Monitor};
 use crate::signal;
@@ -60,48 +59,74 @@ pub(crate) async fn watch(
     arguments: &Renew,
     calls: Calls,
 ) -> Result<Exit, Failure> {
+    // The others can't be known before they are listed, which is tried again and again.
+    let jobs = match api.has_all_accounts() {
+        true => arguments.policy().map(|_| Vec::new()),
+        false => arguments.jobs(api.accounts().await?, output),
+    };
+    let plan = Plan {
+        jobs: jobs?,
+        arguments: api.has_all_accounts().then_some(arguments),
+        listen: arguments.listen,
+        interval: arguments.interval,
+        window: arguments.window.within,
+    };
+    run(api, output, plan, calls).await
+}
+
+/// The accounts to watch, and how.
+pub(crate) struct Plan<'a> {
+    pub(crate) jobs: Vec<Job>,
+    /// The arguments by which new accounts are renewed; `None` if only those of the jobs are.
+    pub(crate) arguments: Option<&'a Renew>,
+    pub(crate) listen: Option<SocketAddr>,
+    pub(crate) interval: Option<Duration>,
+    /// The window to show as long as no account is known.
+    pub(crate) window: Duration,
+}
+
+/// Watches the accounts until a signal ends it.
+pub(crate) async fn run(
+    api: Api,
+    output: &Output,
+    plan: Plan<'_>,
+    calls: Calls,
+) -> Result<Exit, Failure> {
     if output.format == Format::Json {
         return Err(
             Failure::usage("--watch never ends, so it can't write a JSON document")
                 .next("use --output jsonl, which writes a line for each event"),
         );
     }
-    let policy = once::policy(arguments)?;
-    // The others can't be known before they are listed, which is tried again and again.
-    let known = match api.has_all_accounts() {
-        true => Vec::new(),
-        false => arguments.of_shard(api.accounts().await?, output),
-    };
-    if known.is_empty() && !api.has_all_accounts() {
+    if plan.jobs.is_empty() && plan.arguments.is_none() {
         return Ok(Exit::Success);
     }
-    let monitor = Monitor::new(&policy, arguments.window.within, calls);
-    let serving = serve(&monitor, output, arguments.listen).await?;
+    let monitor = Monitor::new(plan.window, calls);
+    let serving = serve(&monitor, output, plan.listen).await?;
     let mut end = std::pin::pin!(signal::end()?);
     let hang_up = signal::hang_up()?;
     let watcher = Watcher {
         shared: Arc::new(Shared {
             log: Mutex::new(Log {
                 output: output.clone(),
-                names_accounts: known.len() != 1,
+                names_accounts: plan.jobs.len() != 1,
                 is_broken: false,
             }),
             api: Mutex::new(api),
-            policy,
-            interval: arguments.interval,
+            interval: plan.interval,
             monitor,
             turns: Semaphore::new(MAX_PASSES),
-            readings: arguments.listen.map(|_| Semaphore::new(MAX_READINGS)),
+            readings: plan.listen.map(|_| Semaphore::new(MAX_READINGS)),
             pass_now: Sender::default(),
             refusals: Mutex::default(),
         }),
-        arguments,
+        arguments: plan.arguments,
         watched: BTreeMap::new(),
         tasks: JoinSet::new(),
         failed_listings: 0,
     };
     tokio::select! {
-        never = watcher.run(known, hang_up) => match never {},
+        never = watcher.run(plan.jobs, hang_up) => match never {},
         never = serving => match never {},
         () = &mut end => Ok(Exit::Success),
     }
@@ -141,7 +166,8 @@ async fn serve(
 /// The watches of all accounts, each in a task of its own.
 struct Watcher<'a> {
     shared: Arc<Shared>,
-    arguments: &'a Renew,
+    /// The arguments by which new accounts are renewed, if they are looked for.
+    arguments: Option<&'a Renew>,
     /// The accounts by their ids.
     watched: BTreeMap<String, Watched>,
     /// Each returns the id of its account.
@@ -159,7 +185,6 @@ struct Watched {
 /// The state that the watches of all accounts share.
 struct Shared {
     api: Mutex<Api>,
-    policy: RenewalPolicy,
     interval: Option<Duration>,
     monitor: Monitor,
     log: Mutex<Log>,
@@ -182,10 +207,9 @@ struct Refusals {
 }
 
 impl Watcher<'_> {
-    async fn run(mut self, known: Vec<Connection>, mut hang_up: Signal) -> Infallible {
-        let has_all_accounts = self.shared.api().has_all_accounts();
-        for account in known {
-            self.start(account);
+    async fn run(mut self, jobs: Vec<Job>, mut hang_up: Signal) -> Infallible {
+        for job in jobs {
+            self.start(job);
         }
         let mut look_at = Instant::now();
         let mut pass_now = self.shared.pass_now.subscribe();
@@ -197,7 +221,7 @@ impl Watcher<'_> {
                 () = sleep(REREAD_INTERVAL) => if self.is_refused() {
                     let _ = self.shared.reread_api_token();
                 },
-                () = sleep_until(look_at), if has_all_accounts => {
+                () = sleep_until(look_at), if self.arguments.is_some() => {
                     look_at = Instant::now() + self.look().await;
                 }
                 Some(ended) = self.tasks.join_next() => match ended {
@@ -215,11 +239,11 @@ impl Watcher<'_> {
         self.failed_listings > 0 || !lock(&self.shared.refusals).accounts.is_empty()
     }
 
-    fn start(&mut self, account: Connection) {
-        let id = account.account_id().to_owned();
-        let monitor = self.shared.monitor.add(&id, account.account_name());
-        let label = account.account_label();
-        let task = watch_account(Arc::clone(&self.shared), account, monitor.clone());
+    fn start(&mut self, job: Job) {
+        let id = job.account.account_id().to_owned();
+        let monitor = self.shared.monitor.add(&job);
+        let label = job.account.account_label();
+        let task = watch_account(Arc::clone(&self.shared), job, monitor.clone());
         self.tasks.spawn(task);
         let watched = Watched {
             label,
@@ -234,8 +258,13 @@ impl Watcher<'_> {
         // Without a pass, nothing else would notice a new API token.
         let _ = self.shared.reread_api_token();
         let api = self.shared.api().clone();
-        let accounts = match api.accounts().await {
-            Ok(accounts) => accounts,
+        let accounts = api.accounts().await;
+        let jobs = accounts.and_then(|accounts| match self.arguments {
+            Some(arguments) => arguments.jobs(accounts, lock(&self.shared.log).output()),
+            None => Ok(Vec::new()),
+        });
+        let jobs = match jobs {
+            Ok(jobs) => jobs,
             Err(failure) => {
                 if self.failed_listings == 0 {
                     failure.show();
@@ -250,10 +279,7 @@ impl Watcher<'_> {
         };
         self.failed_listings = 0;
         self.shared.monitor.not_listed(None);
-        let accounts = self
-            .arguments
-            .of_shard(accounts, lock(&self.shared.log).output());
-        let ids: BTreeSet<&str> = accounts.iter().map(Connection::account_id).collect();
+        let ids: BTreeSet<&str> = jobs.iter().map(|job| job.account.account_id()).collect();
         for (id, watched) in &mut self.watched {
             let was_listed = watched.is_listed;
             watched.is_listed = ids.contains(id.as_str());
@@ -271,9 +297,9 @@ impl Watcher<'_> {
                 .show();
             }
         }
-        for account in accounts {
-            if !self.watched.contains_key(account.account_id()) {
-                self.start(account);
+        for job in jobs {
+            if !self.watched.contains_key(job.account.account_id()) {
+                self.start(job);
             }
         }
         self.shared.interval.unwrap_or(A_DAY)
@@ -281,12 +307,9 @@ impl Watcher<'_> {
 }
 
 /// Watches an account, until it turns out that it has no Access.
-async fn watch_account(
-    shared: Arc<Shared>,
-    account: Connection,
-    monitor: AccountMonitor,
-) -> String {
-    let mut watch = account.tokens.watch(&shared.policy);
+async fn watch_account(shared: Arc<Shared>, job: Job, monitor: AccountMonitor) -> String {
+    let account = job.account;
+    let mut watch = account.tokens.watch(&job.policy);
     if let Some(interval) = shared.interval {
         watch = watch.interval(interval);
     }

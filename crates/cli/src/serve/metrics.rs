@@ -407,6 +407,12 @@ impl Collector for OfState {
                 &|account| or_zero(account.last_success),
             ),
             (
+                "window",
+                "How long before its expiry a token falls due.",
+                seconds,
+                &|account| i64::try_from(account.window.as_secs()).unwrap_or(i64::MAX),
+            ),
+            (
                 "account_vanished",
                 "Whether the API no longer lists the account, with --all-accounts.",
                 None,
@@ -419,14 +425,6 @@ impl Collector for OfState {
                 value.encode(gauge.encode_family(&labels(account))?)?;
             }
         }
-        let window = gauge(
-            &mut encoder,
-            "window",
-            "How long before its expiry a token falls due.",
-            seconds,
-        )?;
-        let length = i64::try_from(state.window.as_secs()).unwrap_or(i64::MAX);
-        ConstGauge::new(length).encode(window)?;
         let unlisted = gauge(
             &mut encoder,
             "accounts_unlisted",

@@ -160,7 +160,7 @@ impl World {
         calls: Calls,
     ) -> Self {
         let time = clock.clone();
-        let monitor = Monitor::with_time(policy, WINDOW, calls, move || Moment {
+        let monitor = Monitor::with_time(WINDOW, calls, move || Moment {
             now: time.now(),
             elapsed: time.elapsed(),
         });
@@ -170,7 +170,7 @@ impl World {
             server: Server::start(&monitor, "127.0.0.1:0").await,
             clock,
             simulator,
-            account: monitor.add(tokens.account_id().as_str(), None),
+            account: monitor.add_account(tokens.account_id().as_str(), None, policy, WINDOW),
             monitor,
         }
     }
