@@ -19,7 +19,7 @@ pub(crate) mod select;
 mod show;
 mod simulate;
 mod update;
-mod verify;
+pub(crate) mod verify;
 
 use cf_service_tokens::{Event, Retry};
 use clap::Subcommand;
@@ -127,13 +127,27 @@ async fn on_account(
             calls.note(event);
         }
     };
+    let config = match &command {
+        AccountCommand::Report(arguments) => {
+            let all_accounts = arguments.everywhere.all_accounts;
+            arguments.config.read(global, all_accounts)?
+        }
+        AccountCommand::Doctor(arguments) => {
+            let all_accounts = arguments.everywhere.all_accounts;
+            arguments.config.read(global, all_accounts)?
+        }
+        _ => None,
+    };
     let all_accounts = match &command {
         AccountCommand::Renew(arguments) => arguments.everywhere.all_accounts,
         AccountCommand::Report(arguments) => arguments.everywhere.all_accounts,
         AccountCommand::Doctor(arguments) => arguments.everywhere.all_accounts,
         _ => false,
     };
-    let api = Api::open(global, all_accounts, retry, needs, on_event).await?;
+    let api = match &config {
+        Some(config) => Api::configured(config, global, retry, needs, on_event)?,
+        None => Api::open(global, all_accounts, retry, needs, on_event).await?,
+    };
     // These find what an earlier run left by themselves.
     let looks_itself = matches!(
         command,
@@ -202,7 +216,8 @@ async fn on_account(
             once::renew(&api, &output, &arguments, progress).await
         }
         AccountCommand::Report(arguments) => {
-            report::report(&api, journal.as_ref().ok(), &output, &arguments).await
+            let journal = journal.as_ref().ok();
+            report::report(&api, config.as_ref(), journal, &output, &arguments).await
         }
         AccountCommand::Doctor(arguments) => {
             doctor::doctor(&api, global, journal, &output, &arguments).await

@@ -1,8 +1,9 @@
 //! The accounts that a command works on: real ones, or simulated ones.
 
+mod configured;
+mod credentials;
+
 use std::collections::BTreeSet;
-use std::env;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,11 +15,15 @@ use cf_service_tokens_simulator::{SeedAccount, Simulator};
 use chrono::{TimeDelta, Utc};
 use secrecy::{ExposeSecret as _, SecretString};
 
+use self::configured::Configured;
+use self::credentials::{Source, is_set};
 use crate::arguments::Global;
-use crate::credential;
+use crate::config::Config;
 use crate::failure::{Exit, Failure, Permission};
 use crate::output::bounded;
 use crate::time;
+
+pub(crate) use self::credentials::is_unexpanded;
 
 const SIMULATE: &str = "--simulate";
 const ACCOUNT_ID: &str = "CLOUDFLARE_ACCOUNT_ID";
@@ -27,16 +32,17 @@ const API_TOKEN_FILE: &str = "CLOUDFLARE_API_TOKEN_FILE";
 const API_KEY: &str = "CLOUDFLARE_API_KEY";
 const EMAIL: &str = "CLOUDFLARE_EMAIL";
 
-/// The API, as the command calls it with one set of credentials.
+/// The API, as the command calls it with one set of credentials, or with those of each
+/// account of a configuration file.
 #[derive(Clone)]
 pub(crate) struct Api {
+    /// The client of the accounts without one of their own.
     client: Client,
     accounts: Accounts,
     simulator: Option<Arc<Simulator>>,
-    /// The file of the API token, if it comes from one, and the token that it held.
-    api_token: Option<(PathBuf, SecretString)>,
-    /// The credentials, as a refusal names them.
-    credentials: String,
+    credentials: Source,
+    /// The API token, unless the SDK reads the credentials.
+    api_token: Option<SecretString>,
     /// The permission that the command needs.
     needs: Permission,
     /// The deadline of a call, if the arguments set one.
@@ -52,6 +58,8 @@ enum Accounts {
     Default,
     /// All those that the credentials see.
     All,
+    /// Those of a configuration file.
+    Configured(Configured),
 }
 
 /// The tokens of one account, and the simulator that has them, if any. Clones are the
@@ -65,7 +73,10 @@ pub(crate) struct Connection {
     /// The name of the account, if it is known.
     name: Option<String>,
     /// Where the account's id comes from.
-    account_source: &'static str,
+    account_source: String,
+    /// The options by which another command works on the same account.
+    options: Option<String>,
+    /// The credentials, as a refusal names them.
     credentials: String,
     needs: Permission,
     deadline: Option<Duration>,
@@ -85,23 +96,12 @@ impl Api {
         if global.simulate {
             return Self::simulated(accounts, global.deadline, needs, on_event).await;
         }
-        let mut builder = ClientBuilder::from_env().retry(retry).on_event(on_event);
-        if let Some(deadline) = global.deadline {
-            builder = builder.deadline(deadline);
+        let credentials = Source::named(global)?;
+        let api_token = credentials.read(global.quiet)?;
+        let mut builder = builder(global, retry, on_event);
+        if let Some(token) = &api_token {
+            builder = builder.api_token(token.clone());
         }
-        let mut from_file = None;
-        let credentials = match api_token_file(global)? {
-            Some(source) => {
-                let token = source.read(global.quiet)?;
-                builder = builder.api_token(token.clone());
-                let named = source.to_string();
-                if let TokenSource::File(file) = source {
-                    from_file = Some((file, token));
-                }
-                named
-            }
-            None => credentials_in_environment()?,
-        };
         // The variable holds one account, which the options replace.
         if let Accounts::Named(ids) = &accounts
             && let Some(id) = ids.first()
@@ -112,8 +112,41 @@ impl Api {
             client: builder.build().map_err(|error| unusable(&error))?,
             accounts,
             simulator: None,
-            api_token: from_file,
             credentials,
+            api_token,
+            needs,
+            deadline: global.deadline,
+        })
+    }
+
+    /// Sets up a client for each API token of a configuration file. Sends nothing.
+    ///
+    /// # Errors
+    ///
+    /// If no account has usable credentials. [`Api::failures`] returns the accounts that have
+    /// none.
+    pub(crate) fn configured(
+        config: &Config,
+        global: &Global,
+        retry: Retry,
+        needs: Permission,
+        on_event: impl Fn(&Event<'_>) + Send + Sync + 'static,
+    ) -> Result<Self, Failure> {
+        let on_event = Arc::new(on_event);
+        let (configured, client) = Configured::open(config, global, || {
+            let on_event = Arc::clone(&on_event);
+            let builder = builder(global, retry.clone(), move |event: &Event<'_>| {
+                on_event(event)
+            });
+            // The variable holds one account, which the file replaces.
+            builder.account_id(&config.accounts[0].id)
+        })?;
+        Ok(Self {
+            client,
+            accounts: Accounts::Configured(configured),
+            simulator: None,
+            credentials: Source::Environment,
+            api_token: None,
             needs,
             deadline: global.deadline,
         })
@@ -152,8 +185,8 @@ impl Api {
             client: builder.build().map_err(|error| unusable(&error))?,
             accounts,
             simulator: Some(Arc::new(simulator)),
+            credentials: Source::Simulator,
             api_token: None,
-            credentials: "the simulator's API token".to_owned(),
             needs,
             deadline: None,
         })
@@ -182,6 +215,22 @@ impl Api {
             Accounts::Default => Ok(vec![self.default_account()?]),
             Accounts::Named(ids) => ids.iter().map(|id| self.named(id)).collect(),
             Accounts::All => self.all_accounts().await,
+            Accounts::Configured(configured) => self.configured_accounts(configured),
+        }
+    }
+
+    /// Returns the accounts of the configuration file without usable credentials, which
+    /// [`Api::accounts`] leaves out: the id, the name, and the reason.
+    #[expect(dead_code, reason = "`report` reads it")]
+    pub(crate) fn failures(&self) -> Vec<(&str, &str, Failure)> {
+        match &self.accounts {
+            Accounts::Configured(configured) => {
+                let failures = configured.failures();
+                failures
+                    .map(|(account, failure)| (&*account.id, &*account.name, failure))
+                    .collect()
+            }
+            _ => Vec::new(),
         }
     }
 
@@ -204,6 +253,25 @@ impl Api {
             }
             (None, _) => failure,
         }
+    }
+
+    fn configured_accounts(&self, configured: &Configured) -> Result<Vec<Connection>, Failure> {
+        let mut connections = Vec::new();
+        for account in &configured.accounts {
+            let Some(client) = account.client() else {
+                continue;
+            };
+            let of_client = client
+                .account(&account.id)
+                .map_err(|error| unusable(&error))?;
+            connections.push(Connection {
+                account_source: configured.origin(),
+                credentials: account.source.to_string(),
+                options: Some(account.options()),
+                ..self.connection(&of_client, Some(account.name.clone()), "")
+            });
+        }
+        Ok(connections)
     }
 
     async fn all_accounts(&self) -> Result<Vec<Connection>, Failure> {
@@ -231,14 +299,14 @@ impl Api {
     fn unlisted(&self, error: &Error) -> Failure {
         let failure = Failure::from(error).about("could not list the accounts");
         if error.status().is_some_and(|status| status == 401) {
-            return failure.with(&self.credentials).next(
+            return failure.with(&self.credentials.to_string()).next(
                 "check that the API token is complete, and neither expired nor disabled: the \
                  dashboard shows API tokens under My Profile > API Tokens",
             );
         }
         let is_refused = failure.exit == Exit::Credentials || error.is_auth();
         match is_refused || error.status().is_some_and(|status| status == 400) {
-            true => failure.with(&self.credentials).next(
+            true => failure.with(&self.credentials.to_string()).next(
                 "--all-accounts needs the permission \"Account Settings Read\" beside those for \
                  service tokens; an API token that belongs to an account has no other, so name that \
                  one with --account",
@@ -270,47 +338,53 @@ impl Api {
         &self,
         account: &Account,
         name: Option<String>,
-        account_source: &'static str,
+        account_source: &str,
     ) -> Connection {
+        let options = match (&self.simulator, account_source) {
+            (Some(_), _) => Some(SIMULATE.to_owned()),
+            (None, ACCOUNT_ID) => None,
+            (None, _) => Some(format!("--account {}", account.id())),
+        };
         Connection {
             tokens: account.service_tokens(),
             account: account.clone(),
             simulator: self.simulator.clone(),
             name: name.filter(|name| !name.trim().is_empty()),
-            account_source,
-            credentials: self.credentials.clone(),
+            account_source: account_source.to_owned(),
+            options,
+            credentials: self.credentials.to_string(),
             needs: self.needs,
             deadline: self.deadline,
         }
     }
 
-    /// Reads the file of the API token again, if it comes from one. Returns whether it holds
-    /// another token, which is in use from now on.
+    /// Reads the files of the API tokens again. Returns whether any holds another token,
+    /// which is in use from now on.
     pub(crate) fn reread_api_token(&mut self) -> Result<bool, Failure> {
-        let Some((file, known)) = &mut self.api_token else {
+        if let Accounts::Configured(configured) = &mut self.accounts {
+            return configured.reread(&self.client);
+        }
+        if !self.credentials.is_file() {
             return Ok(false);
+        }
+        let token = self.credentials.reread()?;
+        let is_same = match (&token, &self.api_token) {
+            (Some(token), Some(known)) => token.expose_secret() == known.expose_secret(),
+            _ => true,
         };
-        // A pipe that nothing writes to would hold up the watcher.
-        if std::fs::metadata(&*file).is_ok_and(|metadata| !metadata.is_file()) {
-            let what = format!("can't read the API token again from {}", file.display());
-            return Err(Failure::usage(what).because("it is not a regular file"));
+        if let (Some(token), false) = (&token, is_same) {
+            let credentials = Credentials::ApiToken(token.clone());
+            let client = self.client.with_credentials(credentials);
+            self.client = client.map_err(|error| unusable(&error))?;
+            self.api_token = Some(token.clone());
         }
-        // The warnings about the file were shown when the command began.
-        let token = TokenSource::File(file.clone()).read(true)?;
-        if token.expose_secret() == known.expose_secret() {
-            return Ok(false);
-        }
-        let credentials = Credentials::ApiToken(token.clone());
-        let client = self.client.with_credentials(credentials);
-        self.client = client.map_err(|error| unusable(&error))?;
-        *known = token;
-        Ok(true)
+        Ok(!is_same)
     }
 
     /// Returns the tokens of an account, for calls with the API token that is in use now.
     pub(crate) fn tokens_of(&self, connection: &Connection) -> Option<ServiceTokens> {
-        let account = self.client.account(connection.account_id()).ok()?;
-        Some(account.service_tokens())
+        let id = connection.account_id();
+        Some(self.client_of(id)?.account(id).ok()?.service_tokens())
     }
 
     /// Returns an account, for calls with this deadline and the API token that is in use now.
@@ -319,8 +393,30 @@ impl Api {
         connection: &Connection,
         deadline: Duration,
     ) -> Option<Account> {
-        let client = self.client.with(|call| call.deadline(deadline));
-        client.account(connection.account_id()).ok()
+        let id = connection.account_id();
+        let client = self.client_of(id)?.with(|call| call.deadline(deadline));
+        client.account(id).ok()
+    }
+
+    /// Returns the client that has the credentials of an account.
+    fn client_of(&self, id: &str) -> Option<&Client> {
+        match &self.accounts {
+            Accounts::Configured(configured) => configured.client(id),
+            _ => Some(&self.client),
+        }
+    }
+}
+
+/// Begins a client with the settings of the arguments and the environment.
+fn builder(
+    global: &Global,
+    retry: Retry,
+    on_event: impl Fn(&Event<'_>) + Send + Sync + 'static,
+) -> ClientBuilder {
+    let builder = ClientBuilder::from_env().retry(retry).on_event(on_event);
+    match global.deadline {
+        Some(deadline) => builder.deadline(deadline),
+        None => builder,
     }
 }
 
@@ -368,19 +464,15 @@ impl Connection {
         let account = format!("account {} from {}", self.account_id(), self.account_source);
         let failure = failure.of_refused(&account, &self.credentials, self.needs);
         match self.options() {
-            Some(options) => failure.with_options(&options),
+            Some(options) => failure.with_options(options),
             None => failure,
         }
     }
 
     /// Returns the options by which another command works on the same account; `None` if it
     /// needs none.
-    pub(crate) fn options(&self) -> Option<String> {
-        match (&self.simulator, self.account_source) {
-            (Some(_), _) => Some(SIMULATE.to_owned()),
-            (None, ACCOUNT_ID) => None,
-            (None, _) => Some(format!("--account {}", self.account_id())),
-        }
+    pub(crate) fn options(&self) -> Option<&str> {
+        self.options.as_deref()
     }
 
     /// Whether two accounts are called with the same credentials.
@@ -480,121 +572,4 @@ fn unusable(error: &Error) -> Failure {
         ),
         _ => failure,
     }
-}
-
-/// Whether a variable is set. An empty one counts as unset.
-fn is_set(variable: &str) -> bool {
-    env::var_os(variable).is_some_and(|value| !value.is_empty())
-}
-
-/// Checks the credentials in the environment, and names those that the client takes.
-fn credentials_in_environment() -> Result<String, Failure> {
-    for variable in [API_TOKEN, API_KEY, EMAIL] {
-        let value = env::var(variable).unwrap_or_default();
-        if let Some(fault) = api_credential_fault(&value).filter(|_| !value.is_empty()) {
-            return Err(
-                Failure::new(Exit::Credentials, format!("{variable} {fault}"))
-                    .next("copy the whole value and nothing else"),
-            );
-        }
-    }
-    Ok(match is_set(API_TOKEN) {
-        true => format!("the API token in {API_TOKEN}"),
-        false => format!("the global API key in {API_KEY}"),
-    })
-}
-
-/// Returns where the API token is, if it is not in the environment itself.
-fn api_token_file(global: &Global) -> Result<Option<TokenSource>, Failure> {
-    if let Some(file) = &global.api_token_file {
-        return Ok(Some(TokenSource::of(file.clone())));
-    }
-    let Some(file) = env::var_os(API_TOKEN_FILE).filter(|file| !file.is_empty()) else {
-        return Ok(None);
-    };
-    match [API_TOKEN, API_KEY, EMAIL]
-        .into_iter()
-        .find(|name| is_set(name))
-    {
-        Some(other) => Err(Failure::new(
-            Exit::Credentials,
-            format!("both {API_TOKEN_FILE} and {other} are set"),
-        )
-        .next("unset one of them, or use --api-token-file, which replaces both")),
-        None => Ok(Some(TokenSource::of(file.into()))),
-    }
-}
-
-/// Where the API token is read from.
-#[derive(Debug)]
-enum TokenSource {
-    Stdin,
-    File(PathBuf),
-}
-
-impl TokenSource {
-    fn of(file: PathBuf) -> Self {
-        match file.as_os_str() == "-" {
-            true => Self::Stdin,
-            false => Self::File(file),
-        }
-    }
-
-    /// Reads the API token, without the line break that editors leave.
-    fn read(&self, quiet: bool) -> Result<SecretString, Failure> {
-        let failure = |what| {
-            Failure::new(Exit::Credentials, what).next(match self {
-                Self::File(file) if is_unexpanded(file) => {
-                    "write the whole path: no shell expands this one".to_owned()
-                }
-                _ => format!(
-                    "--api-token-file and {API_TOKEN_FILE} take a file that holds only the API \
-                     token, or - for standard input"
-                ),
-            })
-        };
-        let (text, from) = match self {
-            Self::Stdin => (credential::read_stdin(), "standard input".to_owned()),
-            Self::File(file) => (credential::read(file, quiet), file.display().to_string()),
-        };
-        let text = text.map_err(|error| {
-            if credential::is_api_token(&from) {
-                let what = format!(
-                    "--api-token-file or {API_TOKEN_FILE} is an API token, and not the name of a file"
-                );
-                let next = format!("put the API token in a file, or set {API_TOKEN} to it");
-                return Failure::new(Exit::Credentials, what).next(next);
-            }
-            failure(format!("can't read the API token from {from}")).because(error)
-        })?;
-        let token = text.trim_end();
-        match api_credential_fault(token) {
-            Some(fault) => Err(failure(format!("{self} {fault}"))),
-            None => Ok(SecretString::from(token)),
-        }
-    }
-}
-
-impl std::fmt::Display for TokenSource {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Stdin => f.write_str("the API token on standard input"),
-            Self::File(file) => write!(f, "the API token in {}", file.display()),
-        }
-    }
-}
-
-/// Whether a path begins as a shell would expand it, such as `~/api-token` in a crontab.
-fn is_unexpanded(path: &Path) -> bool {
-    let first = path.iter().next().map(|first| first.to_string_lossy());
-    first.is_some_and(|first| first.starts_with(['~', '$']))
-}
-
-/// Returns what is wrong with a credential for the API, without the credential itself.
-fn api_credential_fault(value: &str) -> Option<String> {
-    let is_client_secret = value.starts_with("cfast_");
-    let fault = is_client_secret.then(|| {
-        "is the secret of a service token, which opens apps but not Cloudflare's API".to_owned()
-    });
-    fault.or_else(|| credential::fault(value))
 }

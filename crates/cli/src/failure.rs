@@ -135,7 +135,7 @@ pub(crate) enum Permission {
 }
 
 /// A failure: its message, causes, what to do next, and exit code.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Failure {
     pub(crate) exit: Exit,
     what: String,

@@ -7,9 +7,11 @@ compile_error!("the command supports Linux and macOS; the SDK also works elsewhe
 
 mod arguments;
 mod commands;
+mod config;
 mod connection;
 mod credential;
 mod failure;
+mod hook;
 mod output;
 mod progress;
 mod records;

@@ -31,9 +31,16 @@ pub(crate) struct Everywhere {
 /// The window in which tokens are due.
 #[derive(Args, Debug)]
 pub(crate) struct Window {
-    /// How long before its expiry a token is due, from 1h to 364d
-    #[arg(long, value_name = "SPAN", default_value = "30d", value_parser = time::window)]
-    pub(crate) within: Duration,
+    /// How long before its expiry a token is due, from 1h to 364d [default: 30d]
+    #[arg(long, value_name = "SPAN", value_parser = time::window)]
+    pub(crate) within: Option<Duration>,
+}
+
+impl Window {
+    /// Returns the window of tokens for which no configuration file sets one.
+    pub(crate) fn within(&self) -> Duration {
+        self.within.unwrap_or(time::WINDOW)
+    }
 }
 
 #[derive(Args, Debug)]
@@ -127,7 +134,7 @@ impl Renew {
         let job = |account| Job {
             account,
             policy: policy.clone(),
-            window: self.window.within,
+            window: self.window.within(),
         };
         Ok(accounts.map(job).collect())
     }
@@ -147,7 +154,7 @@ impl Renew {
             select::require_no_secret(&asked)?;
         }
         let policy = RenewalPolicy::new()
-            .window(self.window.within)
+            .window(self.window.within())
             .by(match self.by {
                 By::Refresh => RenewBy::Refresh,
                 By::Duration => RenewBy::Duration,

@@ -85,6 +85,8 @@ pub(crate) fn minute(at: DateTime<Utc>) -> String {
 const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(86_400);
 
+/// The window, unless another one is set.
+pub(crate) const WINDOW: Duration = DAY.saturating_mul(30);
 /// The shortest window: hourly runs still notice a token in time.
 const MIN_WINDOW: Duration = HOUR;
 /// The longest window: a refreshed token expires in a year, and would be due at once.

@@ -14,6 +14,7 @@ use unicode_width::UnicodeWidthStr as _;
 
 use crate::arguments::{Format, Global};
 use crate::commands::verify::{App, Outcome};
+use crate::config::ConfigFile;
 use crate::connection::{Api, Connection};
 use crate::failure::{Exit, Failure, is_without_access, with_options};
 use crate::output::{self, Output};
@@ -74,6 +75,8 @@ Examples:
 pub(crate) struct Doctor {
     #[command(flatten)]
     pub(crate) everywhere: Everywhere,
+    #[command(flatten)]
+    pub(crate) config: ConfigFile,
     /// Check that Access protects the app at this URL; may be repeated
     #[arg(long, value_name = "URL", value_parser = app_url)]
     pub(crate) url: Vec<Url>,
@@ -262,7 +265,7 @@ async fn of_account(
         check.account_id = Some(connection.account_id().to_owned());
         check.account_name = connection.account_name().map(str::to_owned);
         if let (Some(next), Some(options)) = (&mut check.next, connection.options()) {
-            *next = with_options(next, &options);
+            *next = with_options(next, options);
         }
     }
     checks

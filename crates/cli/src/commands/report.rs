@@ -14,6 +14,7 @@ use serde::Serialize;
 use tokio::task::JoinSet;
 
 use crate::commands::select;
+use crate::config::{AccountRules, Config, ConfigFile};
 use crate::connection::{Api, Connection};
 use crate::failure::{Exit, Failure, is_without_access, with_causes};
 use crate::output::{self, Cell, Output, Record};
@@ -40,6 +41,8 @@ Examples:
 pub(crate) struct Report {
     #[command(flatten)]
     pub(crate) everywhere: Everywhere,
+    #[command(flatten)]
+    pub(crate) config: ConfigFile,
     /// Only these tokens: their names, ids, beginnings of ids, or client ids
     #[arg(value_name = "TOKEN")]
     pub(crate) tokens: Vec<String>,
@@ -58,6 +61,7 @@ const MAX_ACCOUNTS: usize = 16;
 
 pub(crate) async fn report(
     api: &Api,
+    config: Option<&Config>,
     journal: Option<&Journal>,
     output: &Output,
     arguments: &Report,
@@ -65,7 +69,17 @@ pub(crate) async fn report(
     if let Some(file) = &arguments.html {
         html::check(file, output)?;
     }
-    let policy = RenewalPolicy::new().window(arguments.window.within);
+    let rules = |account: &Connection| config?.rules(account.account_id());
+    let window = |account: &Connection| {
+        let within = arguments.window.within;
+        within
+            .or(rules(account).map(|rules| rules.within))
+            .unwrap_or(time::WINDOW)
+    };
+    let policy = |account: &Connection| {
+        let policy = rules(account).map(AccountRules::policy).unwrap_or_default();
+        policy.window(window(account))
+    };
     let accounts = api.accounts().await?;
     let is_several = accounts.len() > 1;
     let mut exits = Vec::new();
@@ -129,6 +143,7 @@ pub(crate) async fn report(
     let mut pages = Vec::new();
     let mut tokens: Vec<(&Connection, &ServiceToken, Decision, Vec<Risk>)> = Vec::new();
     for ((account, of_account), neighbours) in listed.iter().zip(&neighbours) {
+        let policy = policy(account);
         let decided = of_account.iter().map(|token| {
             let decision = policy.decide(token, now);
             let risks = neighbours.as_ref().map(|neighbours| {
@@ -143,7 +158,7 @@ pub(crate) async fn report(
             time: now,
             listed_at: Some(now),
             next_pass: None,
-            window: arguments.window.within,
+            window: window(account),
             problem: None,
             note: risk::note_of_account(of_account.len(), api_token_expires_at, now),
             tokens: decided
@@ -163,7 +178,7 @@ pub(crate) async fn report(
         time: now,
         listed_at: None,
         next_pass: None,
-        window: arguments.window.within,
+        window: window(account),
         problem: Some(format!("The tokens could not be listed: {error}")),
         note: None,
         tokens: Vec::new(),
@@ -203,7 +218,7 @@ pub(crate) async fn report(
             is_one_of_several: is_several,
             risks: RiskRecord::of_all(risks, now),
             of_risks: risks.clone(),
-            ..ReportRecord::new(token, *decision, &policy, now)
+            ..ReportRecord::new(token, *decision, &policy(account), now)
         })
         .collect();
     output.outcomes(&records, now)?;
@@ -215,7 +230,7 @@ pub(crate) async fn report(
             (_, false) => format!(
                 "\n{} (a token is due {} before it expires)",
                 page::verdict_on_all(&pages),
-                time::length(arguments.window.within)
+                time::length(arguments.window.within())
             ),
         })?;
     }

@@ -128,6 +128,11 @@ fn url(arguments: &Verify, simulation: Option<&Connection>) -> Result<Url, Failu
         (None, Some(simulator)) => simulator.protected_url(),
         (None, None) => return Err(Failure::usage("no app given: use --url")),
     };
+    app_url(text)
+}
+
+/// Reads the URL of an app, if a secret may be sent there.
+pub(crate) fn app_url(text: &str) -> Result<Url, Failure> {
     let url = Url::parse(text).map_err(|_| {
         Failure::usage(format!("{text:?} is not a complete URL"))
             .next("use a URL such as https://app.example.com/")

@@ -69,7 +69,7 @@ pub(crate) async fn watch(
         arguments: api.has_all_accounts().then_some(arguments),
         listen: arguments.listen,
         interval: arguments.interval,
-        window: arguments.window.within,
+        window: arguments.window.within(),
     };
     run(api, output, plan, calls).await
 }

@@ -1,0 +1,256 @@
+//! The configuration file: accounts, and what is done about their tokens.
+
+mod document;
+mod read;
+mod shape;
+mod tables;
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use cf_service_tokens::renewal::RenewalPolicy;
+use clap::{Args, ValueHint};
+use reqwest::Url;
+use serde::Deserialize as _;
+use toml::de::{DeTable, Deserializer};
+
+use self::document::Mistake;
+use self::read::Reader;
+use crate::arguments::Global;
+use crate::failure::Failure;
+use crate::hook::Hook;
+use crate::secret::sink::Sink;
+
+const VARIABLE: &str = "CF_SERVICE_TOKENS_CONFIG";
+
+/// The option that names the configuration file of a command.
+#[derive(Args, Debug)]
+pub(crate) struct ConfigFile {
+    /// Work on the accounts of this configuration file, by its rules
+    /// [env: CF_SERVICE_TOKENS_CONFIG]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) config: Option<PathBuf>,
+}
+
+/// The rules of a configuration file.
+#[derive(Debug)]
+pub(crate) struct Config {
+    pub(crate) path: PathBuf,
+    /// The accounts in the order of the file, at least one.
+    pub(crate) accounts: Vec<AccountRules>,
+    #[cfg_attr(not(test), expect(dead_code, reason = "`keep` reads it"))]
+    pub(crate) notify: Notify,
+}
+
+/// An account, and what is done about its tokens.
+#[derive(Debug)]
+pub(crate) struct AccountRules {
+    /// The name that messages show. No other account of the file has it.
+    pub(crate) name: String,
+    pub(crate) id: String,
+    pub(crate) api_token: ApiTokenSource,
+    /// How long before its expiry a token is due.
+    pub(crate) within: Duration,
+    /// The only tokens to renew; all, if it is empty.
+    pub(crate) only: Vec<String>,
+    pub(crate) except: Vec<String>,
+    pub(crate) include_expired: bool,
+    /// How many tokens the account has at least.
+    #[cfg_attr(not(test), expect(dead_code, reason = "`report` reads it"))]
+    pub(crate) expect_at_least: Option<usize>,
+    #[cfg_attr(not(test), expect(dead_code, reason = "`keep` reads it"))]
+    pub(crate) rotate: Vec<RotationRule>,
+}
+
+impl AccountRules {
+    /// Returns which tokens are renewed, and when.
+    pub(crate) fn policy(&self) -> RenewalPolicy {
+        let policy = RenewalPolicy::new()
+            .window(self.within)
+            .except(self.except.iter().cloned())
+            .include_expired(self.include_expired);
+        match self.only.is_empty() {
+            true => policy,
+            false => policy.only(self.only.iter().cloned()),
+        }
+    }
+}
+
+/// Where the API token of an account is read from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ApiTokenSource {
+    File(PathBuf),
+    Variable(String),
+    /// The credentials are those that the command has without a configuration file.
+    Environment,
+}
+
+/// When a token is rotated, and where its new secret goes.
+#[derive(Debug)]
+#[expect(dead_code, reason = "`keep` reads it")]
+pub(crate) struct RotationRule {
+    /// The token's name, id or client id.
+    pub(crate) token: String,
+    /// How old the secret may become.
+    pub(crate) every: Duration,
+    /// How long the old secret still works, which is shorter than `every`.
+    pub(crate) grace: Duration,
+    pub(crate) secret_to: Sink,
+    /// The app that the new secret has to open.
+    pub(crate) verify: Option<Url>,
+    /// What runs after that.
+    pub(crate) then: Option<Hook>,
+}
+
+/// Who is told how a run ended.
+#[derive(Debug, Default)]
+#[expect(dead_code, reason = "`keep` reads it")]
+pub(crate) struct Notify {
+    pub(crate) on_failure: Option<Hook>,
+    pub(crate) ping: Option<PingSource>,
+}
+
+/// Where the URL is read from that is requested after a run. It is a secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum PingSource {
+    File(PathBuf),
+    Variable(String),
+}
+
+impl ConfigFile {
+    /// Reads the file that the option or the variable names, if either does. An empty
+    /// variable counts as unset. Options that name accounts take precedence over the variable.
+    ///
+    /// # Errors
+    ///
+    /// If the file can't be read or has a mistake, or if the command line has another option
+    /// that names accounts.
+    pub(crate) fn read(
+        &self,
+        global: &Global,
+        all_accounts: bool,
+    ) -> Result<Option<Config>, Failure> {
+        let other = match () {
+            () if global.simulate => Some("--simulate"),
+            () if all_accounts => Some("--all-accounts"),
+            () if !global.account.is_empty() => Some("--account"),
+            () => None,
+        };
+        match (&self.config, other) {
+            (Some(path), None) => Config::read(path).map(Some),
+            (Some(_), Some(other)) => {
+                let what = format!("--config and {other} can't be used together");
+                let next = format!("leave {other} out: the file names the accounts");
+                Err(Failure::usage(what).next(next))
+            }
+            (None, Some(_)) => Ok(None),
+            (None, None) => match env::var_os(VARIABLE).filter(|path| !path.is_empty()) {
+                Some(path) => Config::read(Path::new(&path)).map(Some),
+                None => Ok(None),
+            },
+        }
+    }
+}
+
+impl Config {
+    /// Returns the rules of an account.
+    pub(crate) fn rules(&self, account_id: &str) -> Option<&AccountRules> {
+        self.accounts
+            .iter()
+            .find(|account| account.id == account_id)
+    }
+
+    /// Reads a file.
+    ///
+    /// # Errors
+    ///
+    /// Names each mistake in the file, with its line. Nothing of the file is sent or changed.
+    pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
+        let text = fs::read_to_string(path).map_err(|error| {
+            Failure::usage(format!("can't read {}", path.display())).because(error)
+        })?;
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        Self::parse(&path, &text).map_err(|mistakes| document::failure(&path, &text, mistakes))
+    }
+
+    fn parse(path: &Path, text: &str) -> Result<Self, Vec<Mistake>> {
+        let root = DeTable::parse(text).map_err(|error| {
+            let at = error.span().unwrap_or(0..0);
+            vec![Mistake::new(at, error.message())]
+        })?;
+        let mistakes = shape::check(&root, &tables::schema());
+        if !mistakes.is_empty() {
+            return Err(mistakes);
+        }
+        let file = tables::File::deserialize(Deserializer::from(root)).map_err(|error| {
+            // The check of the shape finds what serde would not read.
+            let at = error.span().unwrap_or(0..0);
+            vec![Mistake::new(at, "unexpected value")]
+        })?;
+        let directory = path.parent().unwrap_or(Path::new("/"));
+        let mut reader = Reader::new(path, text, directory);
+        let accounts = reader.accounts(&file);
+        let notify = reader.notify(file.notify.as_ref());
+        match reader.mistakes.is_empty() {
+            true => Ok(Self {
+                path: path.to_owned(),
+                accounts,
+                notify,
+            }),
+            false => Err(reader.mistakes),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time;
+
+    #[test]
+    fn the_rules_are_those_of_the_file() {
+        let text = r#"
+within = "30d"
+[[account]]
+name = "prod"
+id = "023e105f4ecef8ad9ca31a8372d0c353"
+api_token_file = "secrets/cf-prod"
+except = ["legacy jenkins"]
+expect_at_least = 12
+[[account.rotate]]
+token = "deploy"
+every = "90d"
+secret_to = "env-file:deploy.env"
+verify = "https://app.example.com"
+then = ["./reload", "deploy"]
+[[account]]
+name = "test"
+id = "a2"
+within = "45d"
+[notify]
+on_failure = ["page", "--team", "ops"]
+ping_env = "HEALTHCHECK_URL"
+"#;
+        let config = Config::parse(Path::new("/etc/keep.toml"), text).unwrap();
+        let [prod, test] = &config.accounts[..] else {
+            panic!("{config:?}");
+        };
+        assert_eq!(prod.within, time::WINDOW);
+        assert_eq!(test.within, time::window("45d").unwrap());
+        let source = ApiTokenSource::File("/etc/secrets/cf-prod".into());
+        assert_eq!(prod.api_token, source);
+        assert_eq!(test.api_token, ApiTokenSource::Environment);
+        assert_eq!(prod.expect_at_least, Some(12));
+        let [rule] = &prod.rotate[..] else {
+            panic!("{prod:?}");
+        };
+        assert_eq!(rule.grace, time::grace("24h").unwrap());
+        assert_eq!(rule.secret_to, Sink::EnvFile("/etc/deploy.env".into()));
+        let reload = ["/etc/./reload".to_owned(), "deploy".to_owned()];
+        assert_eq!(rule.then, Hook::try_from(reload.to_vec()).ok());
+        let ping = PingSource::Variable("HEALTHCHECK_URL".to_owned());
+        assert_eq!(config.notify.ping, Some(ping));
+    }
+}
