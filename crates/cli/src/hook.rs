@@ -2,6 +2,10 @@
 
 use std::path::Path;
 
+use serde::Serialize;
+
+use crate::failure::{Exit, Failure};
+
 /// A program and its arguments. No shell reads them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Hook(Vec<String>);
@@ -28,5 +32,22 @@ impl Hook {
             *program = directory.join(&*program).to_string_lossy().into_owned();
         }
         self
+    }
+}
+
+/// Why a hook did not do its work.
+#[derive(Debug)]
+pub(crate) struct HookError;
+
+impl Hook {
+    /// Runs the hook, with JSON on its standard input.
+    pub(crate) async fn run(&self, _about: &impl Serialize) -> Result<(), HookError> {
+        Err(HookError)
+    }
+}
+
+impl From<HookError> for Failure {
+    fn from(_: HookError) -> Self {
+        Self::new(Exit::Failed, "hooks can't be run yet")
     }
 }

@@ -64,6 +64,23 @@ pub(crate) fn length(span: Duration) -> String {
     counted(seconds / unit_seconds, unit)
 }
 
+/// How old something is, in the largest unit that matters, such as `34 days`.
+pub(crate) fn age_words(age: TimeDelta) -> String {
+    let words = distance(age.max(TimeDelta::seconds(1)));
+    words.trim_start_matches("in ").to_owned()
+}
+
+/// A span of time as [`span`] parses it, such as `30d`.
+pub(crate) fn short(span: Duration) -> String {
+    let seconds = span.as_secs();
+    let units = [("d", 86_400), ("h", 3_600), ("m", 60)];
+    let exact = units
+        .into_iter()
+        .find(|(_, unit)| seconds.is_multiple_of(*unit));
+    let (unit, unit_seconds) = exact.unwrap_or(("s", 1));
+    format!("{}{unit}", seconds / unit_seconds)
+}
+
 /// How far this machine's clock is off, in words.
 pub(crate) fn clock_difference(ahead: TimeDelta) -> String {
     let side = match ahead > TimeDelta::zero() {
@@ -94,6 +111,9 @@ const MAX_WINDOW: Duration = DAY.saturating_mul(364);
 /// The shortest grace period, in which all users of a token get its new secret.
 const MIN_GRACE: Duration = Duration::from_secs(600);
 const MAX_GRACE: Duration = DAY.saturating_mul(365);
+
+/// Ten years.
+const MAX_AGE: Duration = DAY.saturating_mul(3_650);
 
 /// The longest deadline of a call. The health check of a watcher counts on it, and the API
 /// locks out a client for five minutes.
@@ -184,6 +204,21 @@ pub(crate) fn window(text: &str) -> Result<Duration, String> {
         );
     }
     Ok(window)
+}
+
+/// Parses how old a secret may become.
+pub(crate) fn age(text: &str) -> Result<Duration, String> {
+    let age = span(text)?;
+    if age < DAY {
+        let minutes = if text.ends_with('m') { MINUTES } else { "" };
+        return Err(format!(
+            "the shortest time between two rotates is 1d{minutes}"
+        ));
+    }
+    if age > MAX_AGE {
+        return Err("the longest time between two rotates is 3650d".to_owned());
+    }
+    Ok(age)
 }
 
 /// Parses how long an old secret still works.
@@ -281,6 +316,13 @@ mod tests {
             ("61s", "61 seconds"),
         ] {
             assert_eq!(length(span(text).unwrap()), words);
+        }
+    }
+
+    #[test]
+    fn a_short_span_is_parsed_as_it_was() {
+        for text in ["1h", "90m", "36h", "1d", "30d", "61s"] {
+            assert_eq!(short(span(text).unwrap()), text);
         }
     }
 

@@ -310,7 +310,10 @@ fn room_for_the_answer_is_taken_before_the_call() {
     let ran = world.run(&["rotate", ID, "--secret-to", "secret"]);
     assert_eq!(ran.code, Some(0), "{}", ran.shown());
     assert!(*taken.lock().unwrap() >= 64 * 1024);
-    assert!(read(&world.record()).len() < 100, "only the grace stays");
+    assert!(
+        read(&world.record()).len() < 300,
+        "only the first line stays"
+    );
 }
 
 #[test]

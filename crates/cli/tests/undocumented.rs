@@ -181,7 +181,7 @@ fn assert_kept(api: &Hostile, body: &[u8], what: &str) {
     assert_eq!(discarded.code, Some(0), "{what}: {}", discarded.shown());
     let left = String::from_utf8(api.record()).unwrap();
     assert!(
-        left.starts_with("{\"grace\"") && !left.contains("secret\":\""),
+        left.starts_with("{\"token\"") && !left.contains("secret\":\""),
         "{left}"
     );
 }

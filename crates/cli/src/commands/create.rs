@@ -10,9 +10,9 @@ use crate::commands::select;
 use crate::connection::Connection;
 use crate::failure::{Exit, Failure};
 use crate::output::{self, Output};
-use crate::secret::deliver::Delivery;
+use crate::secret::deliver::{Delivery, HeldSignals};
 use crate::secret::journal::{Journal, RecordName};
-use crate::secret::record::{Intent, Operation};
+use crate::secret::record::{Intent, Operation, Steps};
 use crate::secret::recover;
 use crate::secret::sink::Sink;
 use crate::time;
@@ -71,12 +71,19 @@ pub(crate) async fn create(
         updated_at: None,
         expires_at: None,
         old_secret_valid_until: None,
+        version: None,
         started_at: at,
         may_arrive_until: at + connection.may_arrive(),
         sink: sink.to_string(),
+        then_steps: Steps::default(),
+        outage_since: None,
     };
     let call = connection.tokens.create(&request);
-    let created = delivery.carry_out(record, intent, call).await?;
+    let mut signals = HeldSignals::hold()?;
+    let created = delivery
+        .issue(&mut record, &mut signals, intent.clone(), call)
+        .await?;
+    recover::settle_created(journal, &mut record, &intent, &created)?;
     let output = output.beside_secret(sink == Sink::Stdout);
     if !issue::shows_result(&output) {
         return Ok(Exit::Success);

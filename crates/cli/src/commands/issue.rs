@@ -9,6 +9,8 @@ use serde::Serialize;
 use crate::failure::{Exit, Failure};
 use crate::output::{Cell, Output};
 use crate::records::expiry_cell;
+use crate::secret::reading::Reading;
+use crate::secret::rotation::Due;
 use crate::secret::sink::{API_CREDENTIALS, Sink};
 use crate::time;
 
@@ -74,6 +76,71 @@ impl Expiry {
             false => token.expires_at.map(Self::At),
         }
     }
+}
+
+/// A token that was not rotated, since its secret is young enough.
+#[derive(Debug, Serialize)]
+pub(crate) struct YoungRecord {
+    id: String,
+    name: Option<String>,
+    client_id: Option<String>,
+    secret_since: DateTime<Utc>,
+    secret_may_be_older: bool,
+    due_at: DateTime<Utc>,
+    #[serde(skip)]
+    at: DateTime<Utc>,
+}
+
+impl YoungRecord {
+    /// `None` if the token is due.
+    pub(crate) fn new(reading: &Reading, due: &Due) -> Option<Self> {
+        let Due::Young {
+            secret_since,
+            is_estimate,
+            due_at,
+        } = *due
+        else {
+            return None;
+        };
+        Some(Self {
+            id: reading.id.to_string(),
+            name: reading.token.name.clone(),
+            client_id: reading.token.client_id.clone(),
+            secret_since,
+            secret_may_be_older: is_estimate,
+            due_at,
+            at: reading.at,
+        })
+    }
+
+    pub(crate) fn show(&self, output: &Output) -> Result<(), Failure> {
+        let due = time::distance_and_date(self.due_at, self.at);
+        let secret = age_cell(self.secret_since, self.secret_may_be_older, self.at);
+        let fields = [
+            ("Name", Cell::maybe(self.name.clone())),
+            ("Id", Cell::plain(self.id.clone())),
+            ("Client id", Cell::maybe(self.client_id.clone())),
+            ("Secret", secret),
+            ("Rotated", Cell::plain(format!("no, since it is due {due}"))),
+        ];
+        match shows_result(output) {
+            true => output.record(self, &fields),
+            false => Ok(()),
+        }
+    }
+}
+
+/// How old a secret is, as a cell.
+pub(crate) fn age_cell(
+    secret_since: DateTime<Utc>,
+    may_be_older: bool,
+    now: DateTime<Utc>,
+) -> Cell {
+    let age = time::age_words(now - secret_since);
+    Cell::plain(match may_be_older {
+        true => format!("at least {age} old"),
+        false => format!("{age} old"),
+    })
 }
 
 /// Whether the result is written at all.

@@ -8,8 +8,9 @@ use serde::Serialize;
 use crate::commands::confirm;
 use crate::failure::{Exit, Failure};
 use crate::output::{self, Cell, Output};
+use crate::secret::binding;
 use crate::secret::journal::Journal;
-use crate::secret::record::{Answer, Operation, Record, Run};
+use crate::secret::record::{Operation, Record, Run, Stage};
 use crate::secret::recover;
 use crate::secret::sink::{API_CREDENTIALS, Sink};
 use crate::time;
@@ -101,12 +102,15 @@ async fn finish(
     secret_to: Option<Sink>,
     keep_env: Vec<String>,
 ) -> Result<Exit, Failure> {
-    let sink = recover::finish(journal.find(name)?, secret_to, keep_env).await?;
+    let sink = recover::finish(journal, journal.find(name)?, secret_to, keep_env).await?;
     let output = output.beside_secret(sink == Sink::Stdout);
     settled(&output, name, &format!("the secret {}", sink.whereabouts()))
 }
 
 fn discard(journal: &Journal, output: &Output, name: &str, yes: bool) -> Result<Exit, Failure> {
+    if binding::discard(journal, name)? {
+        return settled(output, name, "discarded");
+    }
     let record = journal.find(name)?;
     if let Some(run) = record.run() {
         confirm::ask(&question(&record, run), yes)?;
@@ -117,10 +121,12 @@ fn discard(journal: &Journal, output: &Output, name: &str, yes: bool) -> Result<
 
 fn question(record: &Record, run: &Run) -> String {
     let intent = &run.intent;
-    let consequence = match run.answer {
-        Some(Answer::Secret(_)) => "Its new secret is deleted for good.",
-        Some(Answer::Kept) => "Its response, which may hold a new secret, is deleted for good.",
-        None => "Its call may still take effect.",
+    let consequence = match run.stage {
+        Stage::Called => "Its call may still take effect.",
+        Stage::Kept => "Its response, which may hold a new secret, is deleted for good.",
+        Stage::Answered(_) => "Its new secret is deleted for good.",
+        Stage::Delivered(_) => "Its new secret, which is in its sink, is not verified.",
+        Stage::Settled => "Its hook does not run.",
     };
     format!(
         "Discard {} ({}, started {})? {consequence}",
@@ -163,10 +169,12 @@ impl EntryRecord {
             token_id: intent.token_id.clone(),
             name: intent.name.clone(),
             started_at: intent.started_at,
-            holds: match run.answer {
-                Some(Answer::Secret(_)) => "secret",
-                Some(Answer::Kept) => "answer",
-                None => "intent",
+            holds: match run.stage {
+                Stage::Called => "intent",
+                Stage::Kept => "answer",
+                Stage::Answered(_) => "secret",
+                Stage::Delivered(_) => "delivered_secret",
+                Stage::Settled => "hook",
             },
             secret_to: intent.sink.clone(),
             old_secret_valid_until: intent.old_secret_works_until(),
@@ -183,6 +191,8 @@ impl output::Record for EntryRecord {
         let holds = match self.holds {
             "secret" => Cell::warning("the secret"),
             "answer" => Cell::warning("a response"),
+            "delivered_secret" => Cell::warning("a secret to verify"),
+            "hook" => Cell::warning("a hook to run"),
             _ => Cell::plain("no response"),
         };
         vec![

@@ -1,21 +1,19 @@
 //! `rotate`: gives a token a new secret, and stores it.
 
+use std::io::{self, IsTerminal as _};
 use std::time::Duration;
 
-use cf_service_tokens::RotateServiceToken;
-use chrono::TimeDelta;
 use clap::Args;
 
-use crate::commands::issue::{self, Destination};
+use crate::commands::issue::{self, Destination, YoungRecord};
 use crate::commands::select::{self, Ids};
 use crate::connection::Connection;
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
-use crate::secret::deliver::{Delivery, is_given};
-use crate::secret::journal::{Journal, RecordName};
+use crate::secret::binding;
+use crate::secret::journal::Journal;
 use crate::secret::reading::Reading;
-use crate::secret::record::{Intent, Operation};
-use crate::secret::recover;
+use crate::secret::rotation::{self, Grace, LockedToken, Rotated, Rotation};
 use crate::secret::sink::Sink;
 use crate::time;
 
@@ -54,6 +52,14 @@ pub(crate) struct Rotate {
     /// End the old secret at once: everything that still uses it breaks
     #[arg(long, conflicts_with = "grace")]
     pub(crate) revoke_now: bool,
+    /// Rotate only if the secret is older than this, such as 90d; otherwise say why not, and
+    /// exit with 0
+    ///
+    /// The age comes from the journal. At first sight it is unknown, and counted from the
+    /// token's last change. An unfinished delivery is finished instead of a rotate, and a
+    /// name must stay the name of the same token.
+    #[arg(long, value_name = "SPAN", value_parser = time::age)]
+    pub(crate) if_older_than: Option<Duration>,
 }
 
 pub(crate) async fn rotate(
@@ -62,50 +68,54 @@ pub(crate) async fn rotate(
     output: Output,
     arguments: Rotate,
 ) -> Result<Exit, Failure> {
-    let Destination {
-        secret_to,
-        keep_env,
-    } = arguments.destination;
-    secret_to.require_lasting()?;
-    let delivery = Delivery::prepare(connection, journal, secret_to, keep_env)?;
-    let sink = delivery.sink.clone();
-    // This has the id under which the token is recorded, and the expiry, which a rotate
-    // neither changes nor answers.
-    let chosen = select::one(connection, &arguments.token, Ids::Whole).await?;
-    let reading = Reading::of(connection, &chosen.id).await?;
-    let mut record = journal.lock(&RecordName::rotate(&reading.id))?;
-    let Reading { token, id, at } =
-        recover::settle_rotate(connection, &mut record, reading).await?;
-    if !(arguments.end_grace || arguments.revoke_now) {
-        recover::require_no_grace(&record, at)?;
+    let rotation = Rotation {
+        every: arguments.if_older_than,
+        grace: match arguments.revoke_now {
+            true => Grace::RevokeNow,
+            false => Grace::For(arguments.grace),
+        },
+        end_grace: arguments.end_grace,
+        sink: arguments.destination.secret_to,
+        keep_env: arguments.destination.keep_env,
+        verify: None,
+        then: None,
+    };
+    let delivery = rotation.prepare(connection, journal)?;
+    let asked = &arguments.token;
+    let chosen = select::one(connection, asked, Ids::Whole).await?;
+    if rotation.every.is_some() && chosen.name().is_some_and(|name| name == asked) {
+        let account_id = connection.account_id();
+        binding::require_same(journal, account_id, asked, chosen.id.as_str())?;
     }
+    // The API may write the id in another way.
+    let reading = Reading::of(connection, &chosen.id).await?;
+    let waits = io::stderr().is_terminal();
+    let token = LockedToken::lock(connection, journal, &reading.id, waits).await?;
+    let due = token.due(&rotation);
+    let output = output.beside_secret(rotation.sink == Sink::Stdout);
+    let young = YoungRecord::new(&token.reading, &due);
+    let outcome =
+        rotation::carry_out(connection, journal, token, due, &rotation, Some(delivery)).await?;
+    if let Some(rotated) = &outcome.rotated {
+        let Rotated {
+            token,
+            sink,
+            old_secret_works_until,
+            at,
+        } = rotated;
+        issue::show(&output, sink, token, Some(*old_secret_works_until), *at)?;
+    }
+    if let Some(young) = young {
+        young.show(&output)?;
+    }
+    Ok(exit(outcome.faults))
+}
 
-    let (request, valid_until) = match arguments.revoke_now {
-        true => (RotateServiceToken::revoke_now(), None),
-        false => {
-            let grace = TimeDelta::from_std(arguments.grace).ok();
-            let valid_until = grace.and_then(|grace| at.checked_add_signed(grace));
-            let valid_until = valid_until.ok_or_else(|| Failure::usage("--grace is too long"))?;
-            let request = RotateServiceToken::grace_until(valid_until);
-            (request, Some(valid_until))
-        }
-    };
-    let intent = Intent {
-        operation: Operation::Rotate,
-        account_id: connection.account_id().to_owned(),
-        token_id: Some(id.to_string()),
-        name: token.name.clone(),
-        client_id: token.client_id.clone().filter(|id| is_given(&id)),
-        updated_at: token.updated_at,
-        expires_at: token.expires_at.filter(|_| !token.never_expires()),
-        old_secret_valid_until: valid_until,
-        started_at: at,
-        may_arrive_until: at + connection.may_arrive(),
-        sink: sink.to_string(),
-    };
-    let works_until = intent.old_secret_works_until();
-    let call = connection.tokens.rotate(&id, &request);
-    delivery.carry_out(record, intent, call).await?;
-    let output = output.beside_secret(sink == Sink::Stdout);
-    issue::show(&output, &sink, &token, Some(works_until), at)
+/// Shows what somebody must know about although the secret is in its sink.
+fn exit(faults: Vec<Failure>) -> Exit {
+    faults.iter().for_each(Failure::show);
+    match faults.is_empty() {
+        true => Exit::Success,
+        false => Exit::Failed,
+    }
 }

@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use clap::Args;
 use serde::Serialize;
 
+use crate::commands::issue;
 use crate::commands::select::{self, Ids};
 use crate::connection::Connection;
 use crate::failure::{Exit, Failure};
@@ -56,6 +57,10 @@ struct ShowRecord {
     /// The rules that match every token; `None` if they were not read.
     any_valid_service_token: Option<Vec<UsedBy>>,
     risks: Vec<RiskRecord>,
+    /// When the newest secret was made, if the journal knows it.
+    secret_since: Option<DateTime<Utc>>,
+    /// Whether the newest secret may be older.
+    secret_may_be_older: Option<bool>,
     #[serde(skip)]
     of_risks: Vec<Risk>,
 }
@@ -71,6 +76,9 @@ impl ShowRecord {
         let usage = neighbours.usage_of(token);
         let usage = usage.filter(|usage| usage.is_used().is_some());
         let risks = Risk::of(token, record.state, neighbours, journal, now);
+        let known = journal.and_then(|journal| journal.known(token.id.as_deref()?));
+        let secret_since = known.as_ref().and_then(|known| known.secret_since);
+        let is_estimate = known.map(|known| known.is_estimate);
         Self {
             token: record,
             used_by: usage.map(|usage| usage.used_by),
@@ -80,12 +88,17 @@ impl ShowRecord {
                 .ok()
                 .map(Usage::any_valid_service_token),
             risks: RiskRecord::of_all(&risks, now),
+            secret_since,
+            secret_may_be_older: is_estimate.filter(|_| secret_since.is_some()),
             of_risks: risks,
         }
     }
 
     fn fields(&self, now: DateTime<Utc>) -> Vec<(&'static str, Cell)> {
         let mut fields = self.token.fields(now);
+        if let (Some(since), Some(may_be_older)) = (self.secret_since, self.secret_may_be_older) {
+            fields.push(("Secret", issue::age_cell(since, may_be_older, now)));
+        }
         let shown = |used_by: &UsedBy| Cell::plain(used_by.to_string());
         match &self.used_by {
             None => fields.push(("Used by", Cell::plain("unknown"))),

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use cf_service_tokens::Retry;
+use cf_service_tokens::{Retry, ServiceTokenCredentials};
 use clap::Args;
 use reqwest::header::{HOST, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Url};
@@ -29,6 +29,8 @@ const USER_AGENT: &str = concat!("cf-service-tokens/", env!("CARGO_PKG_VERSION")
 const BODY_LIMIT: usize = 32 * 1024;
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const MAX_PAUSE: Duration = Duration::from_secs(5);
+/// How long a secret is retried that was just delivered, as `--wait` has it.
+const DEFAULT_WAIT: Duration = Duration::from_secs(60);
 
 #[derive(Args, Debug)]
 #[command(override_usage = "cf-service-tokens verify [OPTIONS] --url <URL>")]
@@ -107,17 +109,40 @@ pub(crate) async fn verify(
     };
     let url = url(&arguments, simulation.as_ref())?;
     let token = Token::find(&arguments, simulation.as_ref(), output.quiet).await?;
-    let trial = Trial::new(url, &arguments, &token, global.verbose > 0)?;
+    let trial = Trial::of(url, &arguments, &token, global.verbose > 0)?;
     let record = trial.run(arguments.wait, output.quiet).await?;
     output.record(&record, &record.fields(&token.source))?;
-    Ok(match record.outcome {
-        Outcome::Accepted => Exit::Success,
-        Outcome::Refused | Outcome::NotAllowed | Outcome::Login | Outcome::NotProtected => {
-            Exit::Failed
-        }
-        // As where the app can't be reached at all: nothing is known of the token.
-        Outcome::Unclear => Exit::Unreachable,
-    })
+    Ok(record.outcome.exit())
+}
+
+/// Tries a new secret on an app, and waits as long as the command does by default until it
+/// works.
+pub(crate) async fn try_secret(
+    url: &Url,
+    credentials: ServiceTokenCredentials,
+) -> Result<(), Failure> {
+    let url = app_url(url.as_str())?;
+    let headers = credentials.headers()?;
+    let token = Token {
+        credentials,
+        source: String::new(),
+    };
+    let trial = Trial {
+        token: &token,
+        app: App::new(url, HeaderMap::new(), false)?,
+        credentials: headers,
+    };
+    let Record {
+        url,
+        outcome,
+        meaning,
+        ..
+    } = trial.run(DEFAULT_WAIT, true).await?;
+    let exit = outcome.exit();
+    match outcome {
+        Outcome::Accepted => Ok(()),
+        _ => Err(Failure::new(exit, format!("{url} did not accept it")).because(meaning)),
+    }
 }
 
 /// The app's URL, if a secret may be sent there.
@@ -255,7 +280,7 @@ struct Trial<'a> {
 }
 
 impl<'a> Trial<'a> {
-    fn new(url: Url, arguments: &Verify, token: &'a Token, verbose: bool) -> Result<Self, Failure> {
+    fn of(url: Url, arguments: &Verify, token: &'a Token, verbose: bool) -> Result<Self, Failure> {
         let credentials = match &arguments.single_header {
             None => token.credentials.headers()?,
             Some(name) => {

@@ -9,7 +9,7 @@ use crate::connection::Connection;
 use crate::failure::{Exit, Failure};
 use crate::output;
 use crate::secret::journal::Journal;
-use crate::secret::record::{Intent, Record};
+use crate::secret::record::{Intent, Record, Run, Stage};
 use crate::secret::recover;
 use crate::secret::sink::{IssuedSecret, ProvedSink, Sink};
 use crate::signal::Signals;
@@ -42,38 +42,36 @@ impl Delivery {
     }
 
     /// Records the intent, makes the call, records the secret, and brings it to the sink.
+    /// Returns the API's answer.
     ///
     /// The first signal to end is only noted: the answer that is on its way may be the
     /// only one with the secret. A second one ends the call, or the command of the sink.
-    pub(crate) async fn carry_out(
+    pub(crate) async fn issue(
         self,
-        mut record: Record,
+        record: &mut Record,
+        signals: &mut HeldSignals,
         intent: Intent,
         call: impl Future<Output = Result<Response<IssuedServiceToken>, Error>>,
     ) -> Result<ServiceToken, Failure> {
-        let mut signals = Signals::hold()?;
         record
             .begin(intent.clone())
-            .map_err(|error| unwritable(&record, &error))?;
+            .map_err(|error| unwritable(record, &error))?;
         let waits_for = "waiting for the API's response, which holds the new secret; \
                          interrupt again to end without it";
-        match until_second(&mut signals, waits_for, call).await {
-            Some(Ok(answer)) => {
-                self.bring_home(record, &intent, &answer, &mut signals)
-                    .await
-            }
+        match signals.until_second(waits_for, call).await {
+            Some(Ok(answer)) => self.bring_home(record, &intent, &answer, signals).await,
             Some(Err(error)) => Err(failed(record, &intent, &error)),
-            None => Err(interrupted(&record, &intent)),
+            None => Err(interrupted(record, &intent)),
         }
     }
 
-    /// Brings the secret into the record, then to the sink, and then settles the record.
+    /// Brings the secret into the record, and then to the sink.
     async fn bring_home(
         self,
-        mut record: Record,
+        record: &mut Record,
         intent: &Intent,
         answer: &Response<IssuedServiceToken>,
-        signals: &mut Signals,
+        signals: &mut HeldSignals,
     ) -> Result<ServiceToken, Failure> {
         if let Err(fault) = require_documented(answer, intent) {
             let what = "the API's response is not the documented one, so no secret was stored";
@@ -89,52 +87,71 @@ impl Delivery {
         };
         let noted = record.note_secret(&secret);
         // The journal is a net. Without it the sink is all there is.
-        let waits_for = "waiting until the new secret is in its sink; interrupt again to end \
-                         without that";
-        let delivery = self.proved.deliver(&secret, intent);
-        let delivered = until_second(signals, waits_for, delivery)
-            .await
-            .unwrap_or_else(|| {
-                Err(io::Error::other(
-                    "interrupted before the sink's command ended",
-                ))
-            });
+        let delivered = self.bring(&secret, intent, signals).await;
         match (noted, delivered) {
-            (Ok(()), Err(error)) => Err(Failure::new(
-                Exit::Failed,
-                format!("could not store the new secret in {}", intent.sink),
-            )
-            .because(error)
-            .next(format!(
-                "the secret is safe in the journal; fix the sink, or give another one with \
-                 --secret-to, and run: {}",
-                record.command("finish")
-            ))),
+            (Ok(()), Err(error)) => Err(undelivered(record, &intent.sink, &error)),
             (Err(noted), Err(error)) => Err(Failure::new(
                 Exit::Failed,
                 "the new secret is lost: neither the journal nor its sink could store it",
             )
             .because(noted)
             .because(error)
-            .next(recover::advice_for_lost(&record, intent))),
-            (_, Ok(())) => {
-                record
-                    .settle(intent.old_secret_valid_until)
-                    .map_err(|error| {
-                        Failure::new(
-                        Exit::Failed,
-                        "the sink has the secret, but the entry can't be removed from the journal",
-                    )
-                    .because(error)
-                    .next(format!(
-                        "remove the entry: {}",
-                        record.command("discard")
-                    ))
-                    })?;
-                Ok(answer.token().clone())
-            }
+            .next(recover::advice_for_lost(record, intent))),
+            (_, Ok(())) => Ok(answer.token().clone()),
         }
     }
+
+    /// Brings a secret to the sink.
+    async fn bring(
+        self,
+        secret: &IssuedSecret,
+        intent: &Intent,
+        signals: &mut HeldSignals,
+    ) -> io::Result<()> {
+        let waits_for = "waiting until the new secret is in its sink; interrupt again to end \
+                         without that";
+        let delivery = self.proved.deliver(secret, intent);
+        let delivered = signals.until_second(waits_for, delivery).await;
+        delivered.unwrap_or_else(|| {
+            Err(io::Error::other(
+                "interrupted before the sink's command ended",
+            ))
+        })
+    }
+
+    /// Brings the secret of an earlier run to the sink.
+    pub(crate) async fn redeliver(
+        self,
+        record: &Record,
+        signals: &mut HeldSignals,
+    ) -> Result<(), Failure> {
+        let Some(Run {
+            intent,
+            stage: Stage::Answered(secret),
+        }) = record.run()
+        else {
+            return Ok(());
+        };
+        let sink = self.sink.to_string();
+        let delivered = self.bring(secret, intent, signals).await;
+        delivered.map_err(|error| undelivered(record, &sink, &error))?;
+        recover::remove_leftover(intent);
+        Ok(())
+    }
+}
+
+/// A secret is in the journal, but not in its sink.
+fn undelivered(record: &Record, sink: &str, error: &io::Error) -> Failure {
+    Failure::new(
+        Exit::Failed,
+        format!("could not store the new secret in {sink}"),
+    )
+    .because(error)
+    .next(format!(
+        "the secret is safe in the journal; fix the sink, or give another one with \
+         --secret-to, and run: {}",
+        record.command("finish")
+    ))
 }
 
 /// Makes sure that an answer is about the token of the intent, and that its secret can be
@@ -184,8 +201,12 @@ pub(crate) fn is_given(field: &&String) -> bool {
 
 /// Settles the record of a failed call: the run is forgotten if the call certainly had no
 /// effect.
-fn failed(mut record: Record, intent: &Intent, error: &Error) -> Failure {
+fn failed(record: &mut Record, intent: &Intent, error: &Error) -> Failure {
     let failure = Failure::from(error);
+    // A run that replaces a lost secret stays, since the secret is still lost.
+    if certainly_had_no_effect(error) && intent.outage_since.is_some() {
+        return failure;
+    }
     if certainly_had_no_effect(error) {
         return match record.forget() {
             Ok(()) => failure,
@@ -197,7 +218,7 @@ fn failed(mut record: Record, intent: &Intent, error: &Error) -> Failure {
         Some(body) if !body.is_empty() && (is_success || names_secret(body)) => {
             kept(record, intent, body, failure)
         }
-        _ => failure.next(recover::advice_for_lost(&record, intent)),
+        _ => failure.next(recover::advice_for_lost(record, intent)),
     }
 }
 
@@ -216,7 +237,7 @@ fn certainly_had_no_effect(error: &Error) -> bool {
 
 /// Keeps an answer that is not the documented one: a secret may be in it. Whatever the
 /// failure was, to try again would not help.
-fn kept(mut record: Record, intent: &Intent, body: &[u8], mut failure: Failure) -> Failure {
+fn kept(record: &mut Record, intent: &Intent, body: &[u8], mut failure: Failure) -> Failure {
     failure.exit = Exit::Failed;
     match record.note_answer(body) {
         Ok(()) => failure.next(format!(
@@ -227,27 +248,59 @@ fn kept(mut record: Record, intent: &Intent, body: &[u8], mut failure: Failure) 
         )),
         Err(lost) => failure
             .because(format!("can't save the response: {lost}"))
-            .next(recover::advice_for_lost(&record, intent)),
+            .next(recover::advice_for_lost(record, intent)),
     }
 }
 
-/// Waits for work that loses a secret if it ends early: the first signal only shows what it
-/// waits for. Returns `None` if a second one gives the work up.
-async fn until_second<T>(
-    signals: &mut Signals,
-    waits_for: &str,
-    work: impl Future<Output = T>,
-) -> Option<T> {
-    let mut work = pin!(work);
-    tokio::select! {
-        biased;
-        done = &mut work => return Some(done),
-        () = signals.next() => output::remark(waits_for),
+/// Signals to end, the first of which is only noted.
+pub(crate) struct HeldSignals {
+    signals: Signals,
+    /// Whether one has come.
+    pub(crate) is_asked_to_end: bool,
+}
+
+impl HeldSignals {
+    pub(crate) fn hold() -> Result<Self, Failure> {
+        Ok(Self {
+            signals: Signals::hold()?,
+            is_asked_to_end: false,
+        })
     }
-    tokio::select! {
-        biased;
-        done = &mut work => Some(done),
-        () = signals.next() => None,
+
+    /// Waits for work that can be repeated. Returns `None` if a signal ends it.
+    pub(crate) async fn until_first<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
+        if self.is_asked_to_end {
+            return None;
+        }
+        tokio::select! {
+            biased;
+            done = work => Some(done),
+            () = self.signals.next() => {
+                self.is_asked_to_end = true;
+                None
+            }
+        }
+    }
+
+    /// Waits for work that loses a secret if it ends early: the first signal only shows what
+    /// it waits for. Returns `None` if a second one gives the work up.
+    async fn until_second<T>(
+        &mut self,
+        waits_for: &str,
+        work: impl Future<Output = T>,
+    ) -> Option<T> {
+        let mut work = pin!(work);
+        tokio::select! {
+            biased;
+            done = &mut work => return Some(done),
+            () = self.signals.next() => output::remark(waits_for),
+        }
+        self.is_asked_to_end = true;
+        tokio::select! {
+            biased;
+            done = &mut work => Some(done),
+            () = self.signals.next() => None,
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! The directory with the records of `create` and `rotate`, one file per token.
+//! The directory with the records, one file per token.
 
 use std::env;
 use std::ffi::OsString;
@@ -15,7 +15,7 @@ use crate::arguments::Global;
 use crate::failure::{Exit, Failure};
 use crate::output;
 use crate::secret::file;
-use crate::secret::record::Record;
+use crate::secret::record::{Known, Record};
 
 const EXTENSION: &str = "jsonl";
 
@@ -37,11 +37,8 @@ impl RecordName {
         Self(format!("rotate-{id}"))
     }
 
-    /// A token's name may be longer than a file's, and may have any character.
     pub(crate) fn create(account_id: &str, name: &str) -> Self {
-        let hash = Sha256::digest(format!("{account_id}\0{name}"));
-        let short: String = hash.iter().take(8).map(|b| format!("{b:02x}")).collect();
-        Self(format!("create-{short}"))
+        Self(format!("create-{}", short_hash(account_id, name)))
     }
 
     pub(crate) fn parse(text: &str) -> Option<Self> {
@@ -51,6 +48,12 @@ impl RecordName {
             || text.strip_prefix("create-").is_some_and(is_hash);
         is_name.then(|| Self(text.to_owned()))
     }
+}
+
+/// A token's name may be longer than a file's, and may have any character.
+pub(super) fn short_hash(account_id: &str, name: &str) -> String {
+    let hash = Sha256::digest(format!("{account_id}\0{name}"));
+    hash.iter().take(8).map(|b| format!("{b:02x}")).collect()
 }
 
 impl std::fmt::Display for RecordName {
@@ -97,8 +100,7 @@ impl Journal {
 
     /// Locks the record of this name, and creates it if there is none.
     pub(crate) fn lock(&self, name: &RecordName) -> Result<Record, Failure> {
-        file::create_directory(&self.directory)
-            .and_then(|()| self.require_own())
+        self.create()
             .and_then(|()| Record::lock(name.clone(), self.path(name)))
             .map_err(|error| self.failure(name, &error))
     }
@@ -143,13 +145,32 @@ impl Journal {
         left
     }
 
+    /// Reads the record of a token, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// Also if a run is at work on it.
+    pub(crate) fn read(&self, id: &ServiceTokenId) -> Result<Option<Record>, Failure> {
+        let name = RecordName::rotate(id);
+        let path = self.path(&name);
+        if !path.exists() {
+            return Ok(None);
+        }
+        self.require_own()
+            .and_then(|()| Record::read(name.clone(), path))
+            .map_err(|error| self.failure(&name, &error))
+    }
+
+    /// Returns what is known of a token's secrets.
+    pub(crate) fn known(&self, token_id: &str) -> Option<Known> {
+        let id = ServiceTokenId::new(token_id).ok()?;
+        self.read(&id).ok()??.known().cloned()
+    }
+
     /// Returns until when the secret before a token's newest one works, as far as this
     /// journal knows.
     pub(crate) fn grace(&self, token_id: &str) -> Option<DateTime<Utc>> {
-        let name = RecordName::rotate(&ServiceTokenId::new(token_id).ok()?);
-        self.require_own().ok()?;
-        let path = self.path(&name);
-        Record::read(name, path).ok()??.grace()
+        self.known(token_id)?.old_secret_valid_until
     }
 
     fn names(&self) -> io::Result<Vec<RecordName>> {
@@ -189,6 +210,12 @@ impl Journal {
         }
     }
 
+    /// Creates the directory, which must be this user's.
+    pub(super) fn create(&self) -> io::Result<()> {
+        file::create_directory(&self.directory)?;
+        self.require_own()
+    }
+
     pub(crate) fn unusable(&self, error: &io::Error) -> Failure {
         Failure::usage(format!(
             "can't use the journal in {}",
@@ -205,15 +232,20 @@ impl Journal {
     }
 }
 
-/// Returns the shell's command that does something with a journal. Only the journal of
-/// the user needs no option: another shell may lack the variables of this process.
+/// Returns the shell's command that does something with a journal.
 pub(super) fn command(arguments: &str, directory: &Path) -> String {
-    let command = format!("cf-service-tokens journal{arguments}");
+    let option = option(directory);
+    format!("cf-service-tokens journal{arguments}{option}")
+}
+
+/// Returns the option of a shell's command that names a journal, after a space. Only the
+/// journal of the user needs none: another shell may lack the variables of this process.
+pub(super) fn option(directory: &Path) -> String {
     let directory = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
     match users_directory() {
-        Some(users) if users == directory => command,
+        Some(users) if users == directory => String::new(),
         _ => format!(
-            "{command} --journal {}",
+            " --journal {}",
             output::quoted(&directory.to_string_lossy())
         ),
     }

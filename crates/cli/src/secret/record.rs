@@ -1,12 +1,14 @@
 //! A record: the file of one token, locked for as long as a run works on it.
 //!
-//! A run appends its intent before it calls the API, and the answer before it does
-//! anything else with it. Once the sink has the secret, only the grace period stays,
-//! if one runs; otherwise the file is removed. A record with an intent that is not
+//! The first line is what is known of the token's secrets. A run appends its intent
+//! before it calls the API, and the answer before it does anything else with it. Once
+//! nothing is left to do, only the first line stays. A record with an intent that is not
 //! locked was left by a run that was killed or failed.
 //!
-//! The lines are JSON: `{"grace":…}`, `{"intent":…}`, and then `{"secret":…}`, or
-//! `{"answer":…}` before the raw bytes of an answer that holds no documented secret.
+//! The lines are JSON: `{"token":…}`, `{"intent":…}`, and then `{"secret":…}`, or
+//! `{"answer":…}` before the raw bytes of an answer that holds no documented secret. Once
+//! the sink has the secret, `"delivered"` follows while the secret is still to be verified.
+//! After that, `"settled"` stands in the place of the secret while a hook is still to run.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
@@ -54,11 +56,25 @@ pub(crate) struct Intent {
     /// When the token expires, and its old secret with it.
     pub(crate) expires_at: Option<DateTime<Utc>>,
     pub(crate) old_secret_valid_until: Option<DateTime<Utc>>,
+    /// The version of the secret before the call, if the API shows it.
+    pub(crate) version: Option<i64>,
     /// By the API's clock.
     pub(crate) started_at: DateTime<Utc>,
     /// Until when the call may still take effect, by the API's clock.
     pub(crate) may_arrive_until: DateTime<Utc>,
     pub(crate) sink: String,
+    /// What is to be done once the sink has the secret.
+    pub(crate) then_steps: Steps,
+    /// Since when no known secret works, if this run replaces one that was lost.
+    pub(crate) outage_since: Option<DateTime<Utc>>,
+}
+
+/// What is to be done once the sink has the secret.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Steps {
+    /// The URL of the app on which the secret is tried.
+    pub(crate) verify: Option<String>,
+    pub(crate) hook: bool,
 }
 
 impl Intent {
@@ -72,6 +88,14 @@ impl Intent {
         format!("the {operation} of {:?}", token.unwrap_or("-"))
     }
 
+    /// Returns until when the call may still take effect, unless that time is over.
+    pub(crate) fn arrives_until(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        // A wait must end even if the clock was set back.
+        let longest = now + (self.may_arrive_until - self.started_at);
+        let until = self.may_arrive_until.min(longest);
+        (until > now).then_some(until)
+    }
+
     /// Returns until when the old secret works, if no later call changes that: to the end
     /// of its grace period, but no longer than the token. `None` if it does not.
     pub(crate) fn old_secret_works_until(&self) -> Option<DateTime<Utc>> {
@@ -81,30 +105,65 @@ impl Intent {
     }
 }
 
-/// The API's answer.
+/// How far a run has come.
 #[derive(Debug)]
-pub(crate) enum Answer {
-    /// The documented answer, with the token's secret.
-    Secret(IssuedSecret),
-    /// Another answer, which may hold a secret.
+pub(crate) enum Stage {
+    /// No answer has arrived.
+    Called,
+    /// An answer that is not the documented one, which may hold a secret.
     Kept,
+    /// The documented answer, with the token's secret.
+    Answered(IssuedSecret),
+    /// The sink has the secret, which is to be verified.
+    Delivered(IssuedSecret),
+    /// The secret is in its sink and no longer in the record; a hook is to run.
+    Settled,
 }
 
 /// A run of `create` or `rotate`.
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(crate) intent: Intent,
-    /// `None` as long as none has arrived.
-    pub(crate) answer: Option<Answer>,
+    pub(crate) stage: Stage,
+}
+
+/// What is known of a token's secrets while no run is at work on them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Known {
+    /// When the newest secret was made.
+    pub(crate) secret_since: Option<DateTime<Utc>>,
+    /// Whether the newest secret may be older.
+    pub(crate) is_estimate: bool,
+    /// The version of the newest secret, if the API shows it.
+    pub(crate) version: Option<i64>,
+    /// Until when the secret before the newest one works.
+    pub(crate) old_secret_valid_until: Option<DateTime<Utc>>,
+}
+
+impl Known {
+    pub(crate) const NOTHING: Self = Self {
+        secret_since: None,
+        is_estimate: true,
+        version: None,
+        old_secret_valid_until: None,
+    };
+
+    /// What is known once the run has brought its secret to the sink.
+    pub(crate) fn after(intent: &Intent, version: Option<i64>) -> Self {
+        Self {
+            secret_since: Some(intent.started_at),
+            is_estimate: false,
+            version,
+            old_secret_valid_until: intent.old_secret_valid_until,
+        }
+    }
 }
 
 /// A line as it is written.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Line {
-    Grace {
-        old_secret_valid_until: DateTime<Utc>,
-    },
+    Token(Known),
     Intent(Intent),
     Secret {
         client_id: Option<String>,
@@ -115,6 +174,8 @@ enum Line {
     Answer {
         bytes: usize,
     },
+    Delivered,
+    Settled,
 }
 
 /// A token's record, locked for as long as this value lives.
@@ -126,7 +187,7 @@ pub(crate) struct Record {
 }
 
 struct Content {
-    grace: Option<DateTime<Utc>>,
+    known: Option<Known>,
     run: Option<Run>,
     /// The lines of the run, as they are written.
     lines: Zeroizing<Vec<u8>>,
@@ -214,10 +275,15 @@ impl Record {
         self.content.run.as_ref()
     }
 
+    /// Returns what is known of the token's secrets.
+    pub(crate) fn known(&self) -> Option<&Known> {
+        self.content.known.as_ref()
+    }
+
     /// Returns until when the secret before the newest one works, as far as this journal
     /// knows.
     pub(crate) fn grace(&self) -> Option<DateTime<Utc>> {
-        self.content.grace
+        self.known()?.old_secret_valid_until
     }
 
     /// Returns the shell's command that shows an answer that was kept.
@@ -225,7 +291,7 @@ impl Record {
         let mut lines = self.content.lines.split(|byte| *byte == b'\n').skip(1);
         // An answer that was cut off has no line that announces it.
         let is_announced = lines.next().is_some_and(|line| line.starts_with(ANSWER));
-        let first = 2 + usize::from(is_announced) + usize::from(self.content.grace.is_some());
+        let first = 2 + usize::from(is_announced) + usize::from(self.content.known.is_some());
         let path = std::path::absolute(&self.path).unwrap_or_else(|_| self.path.clone());
         format!(
             "tail -n +{first} {}",
@@ -239,7 +305,7 @@ impl Record {
         self.content.lines = line(&Line::Intent(intent.clone()))?;
         self.content.run = Some(Run {
             intent,
-            answer: None,
+            stage: Stage::Called,
         });
         let begun = self.write(RESERVED);
         if begun.is_err() {
@@ -257,6 +323,7 @@ impl Record {
             token_id: secret.token_id.clone(),
             version: secret.version,
         })?;
+        self.reach(Stage::Answered(secret.clone()));
         self.note(&answer)
     }
 
@@ -266,32 +333,90 @@ impl Record {
         let mut answer = line(&Line::Answer { bytes: body.len() })?;
         answer.reserve_exact(body.len());
         answer.extend_from_slice(body);
+        self.reach(Stage::Kept);
         self.note(&answer)
+    }
+
+    /// Records that the sink has the secret, which stays recorded until it is verified.
+    pub(crate) fn note_delivered(&mut self) -> io::Result<()> {
+        match self.content.run.take() {
+            Some(Run {
+                intent,
+                stage: Stage::Answered(secret),
+            }) => {
+                let stage = Stage::Delivered(secret);
+                self.content.run = Some(Run { intent, stage });
+            }
+            other => {
+                self.content.run = other;
+                return Ok(());
+            }
+        }
+        let delivered = line(&Line::Delivered)?;
+        self.content.lines.extend_from_slice(&delivered);
+        self.write(0)
+    }
+
+    /// Removes the secret from the record, which keeps in mind that a hook is to run.
+    pub(crate) fn note_settled(&mut self) -> io::Result<()> {
+        let Some(run) = &mut self.content.run else {
+            return Ok(());
+        };
+        run.stage = Stage::Settled;
+        let mut lines = line(&Line::Intent(run.intent.clone()))?;
+        lines.extend_from_slice(&line(&Line::Settled)?);
+        self.content.lines = lines;
+        self.write(0)
     }
 
     /// Forgets a run that had no effect.
     pub(crate) fn forget(&mut self) -> io::Result<()> {
-        let grace = self.content.grace;
-        self.settle(grace)
+        let known = self.content.known.take();
+        self.settle(known)
     }
 
-    /// Ends the run: its secret is in its sink, or given up. What stays is the grace, if
-    /// there is one.
-    pub(crate) fn settle(&mut self, grace: Option<DateTime<Utc>>) -> io::Result<()> {
+    /// Ends the run: its secret is in its sink, or given up. What stays is what is known,
+    /// if anything is.
+    pub(crate) fn settle(&mut self, known: Option<Known>) -> io::Result<()> {
         self.content.run = None;
         self.content.lines.clear();
-        self.set_grace(grace)
+        self.content.known = known;
+        self.save()
+    }
+
+    /// Records what is known of the token's secrets.
+    pub(crate) fn learn(&mut self, known: Known) -> io::Result<()> {
+        if self.content.known.as_ref() == Some(&known) {
+            return Ok(());
+        }
+        self.content.known = Some(known);
+        self.save()
     }
 
     /// Sets until when the secret before the newest one works.
     pub(crate) fn set_grace(&mut self, grace: Option<DateTime<Utc>>) -> io::Result<()> {
-        self.content.grace = grace;
-        if grace.is_some() || self.content.run.is_some() {
+        let known = Known {
+            old_secret_valid_until: grace,
+            ..self.known().cloned().unwrap_or(Known::NOTHING)
+        };
+        self.content.known = Some(known).filter(|known| *known != Known::NOTHING);
+        self.save()
+    }
+
+    /// Writes the file anew, or removes it if nothing is known.
+    fn save(&mut self) -> io::Result<()> {
+        if self.content.known.is_some() || self.content.run.is_some() {
             return self.write(0);
         }
         match fs::remove_file(&self.path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             removed => removed.and_then(|()| file::sync_directory(&self.path)),
+        }
+    }
+
+    fn reach(&mut self, stage: Stage) {
+        if let Some(run) = &mut self.content.run {
+            run.stage = stage;
         }
     }
 
@@ -332,7 +457,10 @@ impl Record {
 
 impl Drop for Record {
     fn drop(&mut self) {
-        let is_empty = self.content.grace.is_none() && self.content.run.is_none();
+        let is_empty = self
+            .file
+            .metadata()
+            .is_ok_and(|metadata| metadata.len() == 0);
         if is_empty && file::is_at(&self.file, &self.path).unwrap_or_default() {
             // The next run removes it too.
             let _ = fs::remove_file(&self.path);
@@ -341,31 +469,23 @@ impl Drop for Record {
 }
 
 impl Content {
-    /// Reads the grace, the run and its lines. The last line may lack its line break.
+    /// Reads what is known, the run and its lines. The last line may lack its line break.
     fn parse(bytes: &[u8]) -> io::Result<Self> {
-        let mut grace = None;
+        let mut known = None;
         let mut run: Option<Run> = None;
         let mut lines = bytes;
         let mut rest = bytes;
         while !rest.trim_ascii_start().is_empty() {
             let length = rest.iter().position(|byte| *byte == b'\n');
             let (line, after) = rest.split_at(length.map_or(rest.len(), |length| length + 1));
-            match (serde_json::from_slice(line), &mut run) {
-                (
-                    Ok(Line::Grace {
-                        old_secret_valid_until,
-                    }),
-                    None,
-                ) => {
-                    grace = Some(old_secret_valid_until);
+            let line = serde_json::from_slice(line);
+            run = match (line, run.take().map(|run| (run.intent, run.stage))) {
+                (Ok(Line::Token(token)), None) if known.is_none() => {
+                    known = Some(token);
                     lines = after;
+                    None
                 }
-                (Ok(Line::Intent(intent)), None) => {
-                    run = Some(Run {
-                        intent,
-                        answer: None,
-                    });
-                }
+                (Ok(Line::Intent(intent)), None) => Some((intent, Stage::Called)),
                 (
                     Ok(Line::Secret {
                         client_id,
@@ -373,19 +493,26 @@ impl Content {
                         token_id,
                         version,
                     }),
-                    Some(run),
+                    Some((intent, Stage::Called)),
                 ) => {
-                    run.answer = Some(Answer::Secret(IssuedSecret {
+                    let secret = IssuedSecret {
                         client_id,
                         client_secret: SecretString::from(client_secret.as_str()),
                         token_id,
                         version,
-                    }));
-                    break;
+                    };
+                    Some((intent, Stage::Answered(secret)))
+                }
+                (Ok(Line::Delivered), Some((intent, Stage::Answered(secret)))) => {
+                    Some((intent, Stage::Delivered(secret)))
+                }
+                (Ok(Line::Settled), Some((intent, Stage::Called))) => {
+                    Some((intent, Stage::Settled))
                 }
                 // Also an answer that was cut off: a part of a secret may be in it.
-                (Ok(Line::Answer { .. }) | Err(_), Some(run)) => {
-                    run.answer = Some(Answer::Kept);
+                (Ok(Line::Answer { .. }) | Err(_), Some((intent, Stage::Called))) => {
+                    let stage = Stage::Kept;
+                    run = Some(Run { intent, stage });
                     break;
                 }
                 _ => {
@@ -395,11 +522,12 @@ impl Content {
                     ));
                 }
             }
+            .map(|(intent, stage)| Run { intent, stage });
             rest = after;
         }
         let mut kept = Zeroizing::new(Vec::with_capacity(lines.len() + 1));
         match &run {
-            Some(run) if run.answer.is_some() => kept.extend_from_slice(lines),
+            Some(run) if matches!(run.stage, Stage::Kept) => kept.extend_from_slice(lines),
             Some(_) => {
                 // Without the room for the answer.
                 kept.extend_from_slice(lines.trim_ascii_end());
@@ -408,17 +536,15 @@ impl Content {
             None => {}
         }
         Ok(Self {
-            grace,
+            known,
             run,
             lines: kept,
         })
     }
 
     fn bytes(&self) -> io::Result<Zeroizing<Vec<u8>>> {
-        let mut bytes = match self.grace {
-            Some(old_secret_valid_until) => line(&Line::Grace {
-                old_secret_valid_until,
-            })?,
+        let mut bytes = match &self.known {
+            Some(known) => line(&Line::Token(known.clone()))?,
             None => Zeroizing::default(),
         };
         bytes.reserve_exact(self.lines.len() + RESERVED);

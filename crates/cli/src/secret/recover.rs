@@ -10,9 +10,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::connection::Connection;
 use crate::failure::{Exit, Failure};
 use crate::output;
-use crate::secret::journal::Journal;
+use crate::secret::journal::{Journal, RecordName};
 use crate::secret::reading::{self, Reading};
-use crate::secret::record::{Answer, Intent, Operation, Record, Run};
+use crate::secret::record::{Intent, Known, Operation, Record, Run, Stage};
 use crate::secret::sink::Sink;
 use crate::time;
 
@@ -35,12 +35,14 @@ pub(crate) fn tell(journal: &Journal) {
 }
 
 /// Describes an interrupted run.
-fn words(run: &Run) -> String {
+pub(crate) fn words(run: &Run) -> String {
     let intent = &run.intent;
-    let came = match &run.answer {
-        Some(Answer::Secret(_)) => "its new secret is in the journal, but not yet in its sink",
-        Some(Answer::Kept) => "its response is in the journal, but is not the documented one",
-        None => "it may have been sent, and its response was lost",
+    let came = match &run.stage {
+        Stage::Called => "it may have been sent, and its response was lost",
+        Stage::Kept => "its response is in the journal, but is not the documented one",
+        Stage::Answered(_) => "its new secret is in the journal, but not yet in its sink",
+        Stage::Delivered(_) => "its new secret is in its sink, but not yet verified",
+        Stage::Settled => "its new secret is in its sink, but its hook has not succeeded",
     };
     format!(
         "{}, started at {}, was interrupted: {came}",
@@ -51,14 +53,22 @@ fn words(run: &Run) -> String {
 
 /// Returns what to do about an interrupted run.
 pub(crate) fn advice(record: &Record, run: &Run) -> String {
-    match &run.answer {
-        Some(Answer::Secret(_)) => record.command("finish"),
-        Some(Answer::Kept) => format!(
+    match &run.stage {
+        Stage::Answered(_) => record.command("finish"),
+        Stage::Delivered(_) => format!(
+            "the next `keep` verifies the secret; to settle the entry without that, run: {}",
+            record.command("discard")
+        ),
+        Stage::Settled => format!(
+            "the next `keep` runs the hook; to settle the entry without that, run: {}",
+            record.command("discard")
+        ),
+        Stage::Kept => format!(
             "look for the secret in the response: {}; then run: {}",
             record.show_answer(),
             record.command("discard")
         ),
-        None => advice_for_lost(record, &run.intent),
+        Stage::Called => advice_for_lost(record, &run.intent),
     }
 }
 
@@ -84,25 +94,38 @@ pub(crate) fn advice_for_lost(record: &Record, intent: &Intent) -> String {
     }
 }
 
-/// Makes sure that no earlier rotate of the token is unsettled: a second one ends
-/// the secret before the last, which may be the one in use. Returns the token as it is
-/// then.
+/// Forgets an earlier rotate without a response that certainly had no effect. Returns the
+/// token as it is then.
+///
+/// While the rotate may still take effect, it waits only if somebody can see why and stop
+/// it.
 pub(crate) async fn settle_rotate(
     connection: &Connection,
     record: &mut Record,
     reading: Reading,
+    waits: bool,
 ) -> Result<Reading, Failure> {
-    let Some(intent) = unanswered(record)? else {
-        return Ok(reading);
+    let intent = match record.run() {
+        Some(run) if matches!(run.stage, Stage::Called) => run.intent.clone(),
+        _ => return Ok(reading),
     };
-    let first = match wait_for_arrival(&intent, reading.at).await? {
-        true => Reading::of(connection, &reading.id).await?,
-        false => reading,
+    let first = match intent.arrives_until(reading.at) {
+        None => reading,
+        Some(_) if !waits => return Ok(reading),
+        Some(until) => {
+            wait_until(until, &intent, reading.at).await;
+            Reading::of(connection, &reading.id).await?
+        }
     };
-    require_unchanged(record, &intent, &first.token)?;
+    // A run that replaces a lost secret stays, since the secret is still lost.
+    if intent.outage_since.is_some() || changed(&intent, &first.token).is_some() {
+        return Ok(first);
+    }
     tokio::time::sleep(BETWEEN_READINGS).await;
     let second = Reading::of(connection, &first.id).await?;
-    require_unchanged(record, &intent, &second.token)?;
+    if changed(&intent, &second.token).is_some() {
+        return Ok(second);
+    }
     output::remark(format!(
         "an earlier rotate, started at {}, had no effect; nothing was lost",
         time::minute(intent.started_at)
@@ -111,88 +134,61 @@ pub(crate) async fn settle_rotate(
     Ok(second)
 }
 
-/// Makes sure that nothing has changed the token since before an earlier rotate.
-fn require_unchanged(
-    record: &Record,
-    intent: &Intent,
-    token: &ServiceToken,
-) -> Result<(), Failure> {
-    let why = match (intent.updated_at, token.updated_at) {
-        (Some(before), Some(now)) if before == now => return Ok(()),
-        (Some(_), Some(now)) => format!(
+/// Returns why an earlier rotate without a response may have taken effect. `None` if nothing
+/// has changed the token since.
+pub(crate) fn changed(intent: &Intent, token: &ServiceToken) -> Option<String> {
+    match (intent.updated_at, token.updated_at) {
+        (Some(before), Some(now)) if before == now => None,
+        (Some(_), Some(now)) => Some(format!(
             "the token has been updated since, at {}, by that rotate or by another change such as \
              an update or a refresh",
             time::minute(now)
-        ),
-        _ => "the API does not say when the token was last updated".to_owned(),
-    };
-    let discard = record.command("discard");
-    let next = match intent.old_secret_works_until() {
-        Some(at) => format!(
-            "if it took effect, its new secret is lost, the old one works until {}, and another \
-             rotate ends it at once. When the token's users are ready for a new secret, run: \
-             {discard}; then rotate with --end-grace. To change \
-             over slowly, create a second token",
-            time::minute(at)
-        ),
-        None => format!(
-            "if it took effect, its new secret is lost and the old one no longer works; `verify` \
-             shows whether it does. When the token's users are ready for a new secret, run: \
-             {discard}; then rotate again"
-        ),
-    };
-    let started_at = time::minute(intent.started_at);
-    let what = format!("an earlier rotate, started at {started_at}, may have taken effect");
-    Err(Failure::new(Exit::Failed, what).because(why).next(next))
+        )),
+        _ => Some("the API does not say when the token was last updated".to_owned()),
+    }
 }
 
 /// Returns the intent of an interrupted run that got no answer, if there is one.
 fn unanswered(record: &Record) -> Result<Option<Intent>, Failure> {
     match record.run() {
         None => Ok(None),
-        Some(run) if run.answer.is_some() => {
-            Err(Failure::new(Exit::Failed, words(run)).next(advice(record, run)))
-        }
-        Some(run) => Ok(Some(run.intent.clone())),
+        Some(run) if matches!(run.stage, Stage::Called) => Ok(Some(run.intent.clone())),
+        Some(run) => Err(unfinished(record, run)),
     }
 }
 
-/// Waits until the call of an interrupted run can no longer arrive at the API, and returns
-/// whether it had to.
-///
-/// # Errors
-///
-/// It waits only on a terminal, where somebody can see why and stop it.
-async fn wait_for_arrival(intent: &Intent, now: DateTime<Utc>) -> Result<bool, Failure> {
-    let until = intent.may_arrive_until;
-    // A wait must end even if the clock was set back.
-    let left = (until - now).min(until - intent.started_at);
-    let Some(left) = left.to_std().ok().filter(|left| !left.is_zero()) else {
-        return Ok(false);
-    };
+/// An interrupted run is still to be finished.
+pub(crate) fn unfinished(record: &Record, run: &Run) -> Failure {
+    Failure::new(Exit::Failed, words(run)).next(advice(record, run))
+}
+
+/// The call of an interrupted run may still arrive at the API.
+pub(crate) fn arriving(intent: &Intent, until: DateTime<Utc>) -> Failure {
+    let until = until.format("%H:%M:%S UTC");
+    Failure::new(Exit::Unreachable, may_arrive(intent)).next(format!(
+        "nothing was changed; run the same command again after {until}"
+    ))
+}
+
+fn may_arrive(intent: &Intent) -> String {
     let operation = match intent.operation {
         Operation::Create => "create",
         Operation::Rotate => "rotate",
     };
-    let what = format!("an earlier {operation} was interrupted, and may still take effect");
-    let until = until.format("%H:%M:%S UTC");
-    if !io::stderr().is_terminal() {
-        return Err(Failure::new(Exit::Unreachable, what).next(format!(
-            "nothing was changed; run the same command again after {until}"
-        )));
-    }
-    output::remark(format!("{what}; waiting until {until}"));
-    tokio::time::sleep(left).await;
-    Ok(true)
+    format!("an earlier {operation} was interrupted, and may still take effect")
 }
 
-/// Makes sure that no grace runs, as far as the journal knows: a second rotate ends
-/// the secret before the last at once, whatever was promised to its users.
-pub(crate) fn require_no_grace(record: &Record, now: DateTime<Utc>) -> Result<(), Failure> {
-    let Some(until) = record.grace().filter(|until| *until > now) else {
-        return Ok(());
-    };
-    Err(Failure::new(
+/// Waits until the call of an interrupted run can no longer arrive at the API.
+async fn wait_until(until: DateTime<Utc>, intent: &Intent, now: DateTime<Utc>) {
+    let shown = until.format("%H:%M:%S UTC");
+    output::remark(format!("{}; waiting until {shown}", may_arrive(intent)));
+    tokio::time::sleep((until - now).to_std().unwrap_or_default()).await;
+}
+
+/// The grace period of an earlier rotate runs, as far as the journal knows: a second rotate
+/// ends the secret before the last at once, whatever was promised to its users.
+pub(crate) fn in_grace(until: DateTime<Utc>) -> Failure {
+    Failure::new(
         Exit::Failed,
         format!(
             "the grace period of an earlier rotate runs until {}; another rotate would end its old secret at once",
@@ -202,7 +198,7 @@ pub(crate) fn require_no_grace(record: &Record, now: DateTime<Utc>) -> Result<()
     .next(
         "nothing was changed; wait until then, or, if all users have the newest secret, rotate with \
          --end-grace; --revoke-now ends the newest one too",
-    ))
+    )
 }
 
 /// Makes sure that no earlier create of this name is unsettled, and that no token has
@@ -216,7 +212,11 @@ pub(crate) async fn settle_create(
 ) -> Result<(DateTime<Utc>, usize), Failure> {
     let mut namesakes = Namesakes::of(connection, name).await?;
     if let Some(intent) = unanswered(record)? {
-        if wait_for_arrival(&intent, namesakes.at).await? {
+        if let Some(until) = intent.arrives_until(namesakes.at) {
+            if !io::stderr().is_terminal() {
+                return Err(arriving(&intent, until));
+            }
+            wait_until(until, &intent, namesakes.at).await;
             namesakes = Namesakes::of(connection, name).await?;
         }
         namesakes.require_none_since(record, &intent)?;
@@ -293,8 +293,10 @@ fn shown_id(token: &ServiceToken) -> &str {
         .unwrap_or("ID")
 }
 
-/// Brings the secret of an interrupted run to a sink, and settles the record.
+/// Brings the secret of an interrupted run to a sink, and settles the record, unless `keep`
+/// has more to do.
 pub(crate) async fn finish(
+    journal: &Journal,
     mut record: Record,
     sink: Option<Sink>,
     keep_env: Vec<String>,
@@ -302,21 +304,22 @@ pub(crate) async fn finish(
     let Some(run) = record.run() else {
         return Err(Failure::new(Exit::Failed, "this entry holds no secret"));
     };
-    let Some(Answer::Secret(secret)) = &run.answer else {
+    let Stage::Answered(secret) = &run.stage else {
         return Err(
             Failure::new(Exit::Failed, "this entry holds no secret").next(advice(&record, run))
         );
     };
+    let intent = run.intent.clone();
     let sink = match sink {
         Some(sink) => sink.absolute(),
-        None => run.intent.sink.parse().map_err(Failure::usage)?,
+        None => intent.sink.parse().map_err(Failure::usage)?,
     };
-    if run.intent.operation == Operation::Rotate {
+    if intent.operation == Operation::Rotate {
         sink.require_lasting()?;
     }
     let sink = sink.keep_env(keep_env)?;
     let proved = sink.prove(record.directory())?;
-    proved.deliver(secret, &run.intent).await.map_err(|error| {
+    proved.deliver(secret, &intent).await.map_err(|error| {
         Failure::new(
             Exit::Failed,
             format!("could not store the secret in {sink}"),
@@ -328,10 +331,58 @@ pub(crate) async fn finish(
             record.command("finish")
         ))
     })?;
-    remove_leftover(&run.intent);
-    let grace = run.intent.old_secret_valid_until;
-    settle(&mut record, grace)?;
+    remove_leftover(&intent);
+    let known = Known::after(&intent, secret.version);
+    let token_id = secret.token_id.clone();
+    match (intent.operation, &intent.then_steps) {
+        (Operation::Create, _) => {
+            settle(&mut record, None)?;
+            created(journal, token_id.as_deref(), known);
+        }
+        (Operation::Rotate, steps) if steps.verify.is_some() => {
+            let noted = record.note_delivered();
+            noted.map_err(|error| unrecorded(&record, error))?;
+        }
+        (Operation::Rotate, steps) if steps.hook => {
+            let noted = record.note_settled();
+            noted.map_err(|error| unrecorded(&record, error))?;
+        }
+        (Operation::Rotate, _) => settle(&mut record, Some(known))?,
+    }
     Ok(sink)
+}
+
+/// Settles the record of a create whose secret is in its sink.
+pub(crate) fn settle_created(
+    journal: &Journal,
+    record: &mut Record,
+    intent: &Intent,
+    created_token: &ServiceToken,
+) -> Result<(), Failure> {
+    settle(record, None)?;
+    let known = Known::after(intent, created_token.client_secret_version);
+    created(journal, created_token.id.as_deref(), known);
+    Ok(())
+}
+
+/// Records the age of a new token's secret. Without that, the age is an estimate at first
+/// sight.
+fn created(journal: &Journal, token_id: Option<&str>, known: Known) {
+    let Some(id) = token_id.and_then(|id| ServiceTokenId::new(id).ok()) else {
+        return;
+    };
+    let learnt = journal
+        .lock(&RecordName::rotate(&id))
+        .and_then(|mut record| {
+            let learnt = record.learn(known);
+            learnt.map_err(|error| journal.unusable(&error))
+        });
+    if let Err(failure) = learnt {
+        let (line, _) = failure.in_one_line();
+        output::remark(format!(
+            "the secret is safe, but the journal can't record how old it is: {line}"
+        ));
+    }
 }
 
 /// Gives up an interrupted run, and its secret. If it is unknown whether a rotate took
@@ -342,15 +393,32 @@ pub(crate) fn discard(mut record: Record) -> Result<(), Failure> {
     };
     remove_leftover(&run.intent);
     let until = run.intent.old_secret_valid_until;
-    let grace = match run.answer {
-        Some(_) => until,
-        None => record.grace().max(until),
+    let grace = match run.stage {
+        Stage::Called => record.grace().max(until),
+        Stage::Kept | Stage::Answered(_) => until,
+        // The sink has the secret.
+        Stage::Delivered(_) | Stage::Settled => {
+            let known = Known::after(&run.intent, None);
+            return settle(&mut record, Some(known));
+        }
     };
-    settle(&mut record, grace)
+    if run.intent.operation == Operation::Create {
+        return settle(&mut record, None);
+    }
+    // The users still have the secret from before, which is as old as it was.
+    let known = Known {
+        version: None,
+        old_secret_valid_until: grace,
+        ..record.known().cloned().unwrap_or(Known::NOTHING)
+    };
+    settle(
+        &mut record,
+        Some(known).filter(|known| *known != Known::NOTHING),
+    )
 }
 
 /// Removes a temporary file that the run may have left beside its sink.
-fn remove_leftover(intent: &Intent) {
+pub(crate) fn remove_leftover(intent: &Intent) {
     let sink = &intent.sink;
     let removed = sink.parse::<Sink>().map(|sink| sink.remove_leftover());
     if let Ok(Err(error)) = removed {
@@ -361,13 +429,16 @@ fn remove_leftover(intent: &Intent) {
 }
 
 fn forget(record: &mut Record) -> Result<(), Failure> {
-    let grace = record.grace();
-    settle(record, grace)
+    let forgotten = record.forget();
+    forgotten.map_err(|error| unrecorded(record, error))
 }
 
-fn settle(record: &mut Record, grace: Option<DateTime<Utc>>) -> Result<(), Failure> {
-    record.settle(grace).map_err(|error| {
-        let path = record.path.display();
-        Failure::new(Exit::Failed, format!("can't remove the entry {path}")).because(error)
-    })
+fn settle(record: &mut Record, known: Option<Known>) -> Result<(), Failure> {
+    let settled = record.settle(known);
+    settled.map_err(|error| unrecorded(record, error))
+}
+
+fn unrecorded(record: &Record, error: io::Error) -> Failure {
+    let path = record.path.display();
+    Failure::new(Exit::Failed, format!("can't change the entry {path}")).because(error)
 }

@@ -55,7 +55,7 @@ pub(crate) enum Sink {
 }
 
 /// A secret that has just been made, and whose it is.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct IssuedSecret {
     /// `None` only if the API's answer lacked it.
     pub(crate) client_id: Option<String>,

@@ -4,6 +4,8 @@ use reqwest::header::{HeaderMap, LOCATION, WWW_AUTHENTICATE};
 use reqwest::{StatusCode, Url};
 use serde::Serialize;
 
+use crate::failure::Exit;
+
 /// The verdict on the token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -14,6 +16,18 @@ pub(in crate::commands) enum Outcome {
     Login,
     NotProtected,
     Unclear,
+}
+
+impl Outcome {
+    /// The exit code of the command.
+    pub(super) fn exit(self) -> Exit {
+        match self {
+            Self::Accepted => Exit::Success,
+            Self::Refused | Self::NotAllowed | Self::Login | Self::NotProtected => Exit::Failed,
+            // As where the app can't be reached at all: nothing is known of the token.
+            Self::Unclear => Exit::Unreachable,
+        }
+    }
 }
 
 /// An answer, as far as it can tell who gave it.
