@@ -3,6 +3,7 @@
 
 mod health;
 mod server;
+mod written;
 
 use std::future::ready;
 use std::net::SocketAddr;
@@ -12,7 +13,9 @@ use std::time::Duration;
 
 use cf_service_tokens::renewal::{RenewBy, RenewalEvent, RenewalPolicy, Watch, WatchEvent};
 use cf_service_tokens::{Client, Clock, Event, RateLimit, Retry, ServiceTokens};
-use cf_service_tokens_simulator::{Fault, Injection, Operation, SeedToken, Simulator};
+use cf_service_tokens_simulator::{
+    Fault, Injection, Operation, SeedToken, Simulator, SimulatorBuilder,
+};
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -122,20 +125,23 @@ fn counting(calls: &Calls) -> impl Fn(&Event<'_>) + Send + Sync + 'static {
     move |event| calls.note(event)
 }
 
-/// A simulator on this clock, of an account with these tokens.
-async fn simulator(clock: &VirtualClock, tokens: Vec<SeedToken>) -> Simulator {
+/// A builder of a simulator on this clock, of an account with these tokens.
+fn simulator(clock: &VirtualClock, tokens: Vec<SeedToken>) -> SimulatorBuilder {
     let time = clock.clone();
     let builder = Simulator::builder().clock(move || time.now());
-    let builder = tokens
+    tokens
         .into_iter()
-        .fold(builder, |builder, token| builder.token(token));
-    builder.start().await.unwrap()
+        .fold(builder, |builder, token| builder.token(token))
 }
 
 impl World {
     async fn new(tokens: Vec<SeedToken>, policy: &RenewalPolicy) -> Self {
         let clock = VirtualClock::default();
-        let simulator = simulator(&clock, tokens).await;
+        let simulator = simulator(&clock, tokens).start().await.unwrap();
+        Self::on(clock, simulator, policy).await
+    }
+
+    async fn on(clock: VirtualClock, simulator: Simulator, policy: &RenewalPolicy) -> Self {
         let calls = calls(&clock);
         let client = Client::builder()
             .api_token(simulator.api_token())
@@ -380,7 +386,7 @@ async fn failures_are_counted_by_reason_and_shown() {
 #[tokio::test]
 async fn waits_are_counted_by_reason_with_their_length() {
     let clock = VirtualClock::default();
-    let simulator = simulator(&clock, a_few_tokens()).await;
+    let simulator = simulator(&clock, a_few_tokens()).start().await.unwrap();
     let calls = calls(&clock);
     let client = Client::builder()
         .api_token(simulator.api_token())
@@ -571,26 +577,4 @@ async fn the_page_says_why_the_first_pass_takes_so_long() {
         !page.contains("failed") && !page.contains("role=\"alert\""),
         "{page}"
     );
-}
-
-/// Writes what `tests/metrics/run.sh` has Prometheus's own parsers read.
-#[tokio::test]
-#[ignore = "writes files for tests/metrics/run.sh, to METRICS"]
-async fn writes_metrics() {
-    let directory = std::env::var("METRICS").unwrap();
-    let mut tokens = a_few_tokens();
-    tokens.extend(hostile_names());
-    let mut world = World::new(tokens, &RenewalPolicy::new()).await;
-    world
-        .simulator
-        .inject(Injection::new(Fault::Status(503)).on(Operation::Refresh));
-    world.pass().await;
-    for (name, accept) in [
-        ("metrics.txt", "text/plain"),
-        ("openmetrics.txt", "application/openmetrics-text"),
-    ] {
-        let head = format!("host: localhost\r\naccept: {accept}\r\n");
-        let answer = world.server.ask("/metrics", &head).await;
-        std::fs::write(format!("{directory}/{name}"), answer.body).unwrap();
-    }
 }

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Has Prometheus's own parsers, its promtool and a server of it read what a watcher
-# serves under /metrics, and tries the alert rules. Exit code 1 if one refuses
-# something. Installs the parsers and Prometheus if they are missing.
+# serves under /metrics, tries the alert rules, and holds them, the dashboard and the
+# document against the metrics. Exit code 1 if one refuses something. Installs the parsers
+# and Prometheus if they are missing.
 set -euo pipefail
 cd "$(dirname "$0")/../../../.."
 here=$PWD/crates/cli/tests/metrics
@@ -14,15 +15,15 @@ mkdir -p "$METRICS"
 
 # With the workspace's features, so that what `cargo test --workspace` built is used.
 cargo test --quiet --workspace --bins -- --ignored --exact \
-    serve::tests::writes_metrics >"$work/cargo.log" 2>&1 || {
+    serve::tests::written::writes_metrics >"$work/cargo.log" 2>&1 || {
     cat "$work/cargo.log" >&2
     exit 1
 }
 
 python_parsers() {
-    install_python_packages "$work" "$here/requirements.txt" \
-        "Prometheus's parsers for Python" || return 0
     "$work/python/bin/python" "$here/parsers.py" "$METRICS"
+    "$work/python/bin/python" "$here/names.py" "$METRICS"
+    "$work/python/bin/python" "$here/dashboard.py"
 }
 
 prometheus_itself() {
@@ -34,8 +35,9 @@ prometheus_itself() {
     fi
     "$bin/promtool" check metrics <"$METRICS/metrics.txt"
     echo 'promtool finds no fault with the metrics'
-    python3 "$here/scrape.py" "$METRICS" "$bin/prometheus"
-    "$bin/promtool" check rules deploy/prometheus/alerts.yml
+    "$work/python/bin/python" "$here/scrape.py" "$METRICS" "$bin/prometheus"
+    "$work/python/bin/python" "$here/expressions.py" >"$work/dashboard.yml"
+    "$bin/promtool" check rules --lint=all --lint-fatal deploy/prometheus/alerts.yml "$work/dashboard.yml"
     # Debian builds Prometheus without Kubernetes; the rest of the file it can read.
     cp deploy/prometheus/alerts.yml "$work"
     sed -e 's/kubernetes_sd_configs:/static_configs:/' \
@@ -45,5 +47,7 @@ prometheus_itself() {
     "$bin/promtool" test rules deploy/prometheus/alerts.test.yml
 }
 
+install_python_packages "$work" "$here/requirements.txt" \
+    "Prometheus's parsers for Python" || exit 0
 python_parsers
 prometheus_itself

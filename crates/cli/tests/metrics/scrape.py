@@ -1,4 +1,5 @@
-"""Has a Prometheus server scrape both formats of /metrics.
+"""Has a Prometheus server scrape both formats of /metrics, and answer all that the dashboard
+asks.
 
 Usage: scrape.py METRICS PROMETHEUS
 """
@@ -14,6 +15,8 @@ import threading
 import time
 import urllib.parse
 import urllib.request
+
+import expressions
 
 directory, prometheus = pathlib.Path(sys.argv[1]), sys.argv[2]
 TYPES = {
@@ -89,6 +92,20 @@ with tempfile.TemporaryDirectory() as work:
             found = int(count[0]["value"][1])
             assert found == expected, f"{name}: {found} samples, not {expected}"
         print(f"a Prometheus server scrapes {expected} samples in both formats")
+        asked = [
+            expression
+            for panel in expressions.panels()
+            for expression, _ in expressions.targets(panel)
+        ]
+        # Nothing changes, so what has to be more than 0 never is. The rest has a result once
+        # there is a second sample.
+        unanswered = [each for each in asked if not ask(each) and not each.endswith("> 0")]
+        while unanswered:
+            if time.monotonic() > give_up_at:
+                raise SystemExit("\n".join(["no result:", *unanswered]))
+            time.sleep(0.2)
+            unanswered = [each for each in unanswered if not ask(each)]
+        print(f"it answers all {len(asked)} expressions of the dashboard")
     finally:
         process.terminate()
         process.wait()
