@@ -1,4 +1,5 @@
-# `minimum-rust`, `public-api`, `deny` and `install` are jobs of CI of their own.
+# `minimum-rust`, `public-api`, `deny`, `install` and `bench-smoke` are jobs of CI of their
+# own; `fuzz` is one for a short time.
 # `just --list` shows the last line of each comment.
 
 # Run CI's first job. The other recipes are its steps.
@@ -8,17 +9,25 @@ ci:
 # Check the format.
 format:
     cargo fmt --all --check
+    cargo fmt --all --check --manifest-path benches/Cargo.toml
+    cargo fmt --check --manifest-path fuzz/Cargo.toml
 
-# Run clippy on every member, with all features and with none.
+# Run clippy on every member, with all features and with none, and on the benchmarks.
 lint:
     cargo clippy --workspace --all-targets --all-features -- -D warnings
     cargo clippy --package cf-service-tokens --all-targets --no-default-features -- -D warnings
+    cargo clippy --manifest-path benches/Cargo.toml --workspace --all-targets --locked -- -D warnings
+
+# Needs cargo-hack.
+# Compile the libraries with each of their features alone, and with none.
+features:
+    cargo hack check --package cf-service-tokens --package cf-service-tokens-simulator --each-feature --no-dev-deps
 
 # Run the tests of the workspace, and those of the SDK with other features.
 test:
     cargo test --workspace
     cargo test --package cf-service-tokens --all-features
-    cargo test --package cf-service-tokens --no-default-features --lib --tests
+    cargo test --package cf-service-tokens --no-default-features --test calls
     cargo test --package cf-service-tokens --no-default-features --features rustls-no-provider --test calls tls::
     cargo test --package cf-service-tokens --no-default-features --features native-tls --test calls tls::
 
@@ -43,6 +52,11 @@ spec:
 # Compare the public API with tests/public-api.txt.
 public-api:
     cargo xtask public-api --check
+
+# Needs cargo-semver-checks, and a published version.
+# Compare the public API with the last published version, by the rules of SemVer.
+semver:
+    cargo semver-checks --workspace --exclude xtask --exclude cf-service-tokens-cli
 
 # Compare Cloudflare's document with the fragment.
 drift path:

@@ -48,6 +48,13 @@ install_npm_packages() {
         --no-audit --no-fund --ignore-scripts
 }
 
+# Installs a program of crates.io, such as cargo-hack@0.6.46, into "$directory/bin".
+install_cargo_program() {
+    local directory=$1 what=$2 crate=$3
+    install_or_skip "$what" "$directory/cargo.log" \
+        cargo install --locked --root "$directory" "$crate"
+}
+
 # Installs Debian packages on this machine.
 install_debian_packages() {
     local directory=$1 what=$2

@@ -23,12 +23,17 @@ stub() {
     printf '#!/bin/sh\n%s\n' "$2" >"$work/bin/$1"
     chmod +x "$work/bin/$1"
 }
-stub cargo 'exit 0'
 stub id 'echo 0'
 
 # Makes each installer fail, succeed, or be absent.
 installers() {
     local name
+    # Cargo is there in any case, and builds.
+    stub cargo 'exit 0'
+    if [ "$1" != succeed ]; then
+        # shellcheck disable=SC2016  # expanded by the stub
+        stub cargo 'if [ "$1" = install ]; then echo "the stub fails"; exit 9; fi'
+    fi
     for name in python3 npm apt-get; do
         case $1 in
         fail) stub "$name" 'echo "the stub fails"; exit 9' ;;
@@ -84,6 +89,7 @@ call=(bash -euc '. tests/support/install.sh; "$@" || exit 0; echo installed' cal
 for function in \
     "install_python_packages $work/python tests/peers/requirements.txt what" \
     "install_npm_packages $work/npm tests/peers/package.json what" \
+    "install_cargo_program $work/cargo what cargo-hello" \
     "install_debian_packages $work/debian what hello" \
     "unpack_debian_package $work/unpacked what hello"; do
     read -ra words <<<"$function"

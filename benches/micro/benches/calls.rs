@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use cf_service_tokens::renewal::RenewalPolicy;
-use cf_service_tokens::{ApiMessage, Client, RateLimit, ServiceToken};
+use cf_service_tokens::{Client, RateLimit, ServiceToken};
 use chrono::{TimeDelta, Utc};
 use criterion::{Criterion, criterion_group, criterion_main};
 use futures_util::FutureExt;
@@ -31,9 +31,16 @@ const REFRESHED: &str = r#"{
 #[expect(dead_code, reason = "it is decoded, and that is measured")]
 struct Envelope {
     success: bool,
-    errors: Vec<ApiMessage>,
-    messages: Vec<ApiMessage>,
+    errors: Vec<Message>,
+    messages: Vec<Message>,
     result: Option<ServiceToken>,
+}
+
+#[derive(Deserialize)]
+#[expect(dead_code, reason = "it is decoded, and that is measured")]
+struct Message {
+    code: i64,
+    message: String,
 }
 
 fn envelope(criterion: &mut Criterion) {

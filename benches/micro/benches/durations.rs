@@ -138,10 +138,10 @@ fn print(criterion: &mut Criterion) {
 }
 
 fn leave_the_mix(_: &mut Criterion) {
-    if let Some(path) = std::env::var_os("BENCH_MIX") {
-        if let Err(error) = std::fs::write(&path, mix().join("\n")) {
-            println!("{}: {error}", path.display());
-        }
+    if let Some(path) = std::env::var_os("BENCH_MIX")
+        && let Err(error) = std::fs::write(&path, mix().join("\n"))
+    {
+        println!("{}: {error}", path.display());
     }
 }
 

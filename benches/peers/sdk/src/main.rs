@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cf_service_tokens::{ServiceTokens, Client, RateLimit};
+use cf_service_tokens::{Client, RateLimit, ServiceTokens};
 use contender::{BoxError, Contender, Target};
 
 #[derive(Clone)]
