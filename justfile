@@ -95,6 +95,10 @@ peers:
 contract:
     bash tests/contract/run.sh
 
+# Run the steps of the GitHub Action.
+action:
+    bash tests/action/run.sh
+
 # Try the completions, the page, the metrics and the manifests with real programs.
 operations:
     bash crates/cli/tests/completions/run.sh

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Lints the workflows, those for users too, and the shell scripts. Exit code 1 if a
+# Lints the workflows and the action, those for users too, and the shell scripts. Exit code 1 if a
 # linter finds anything. Installs the linters.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -20,7 +20,7 @@ mapfile -t scripts < <(files .ci/run '*.sh')
 echo "actionlint: ${workflows[*]}"
 actionlint "${workflows[@]}"
 # Offline: the audits that ask GitHub about an action can't be repeated.
-echo "zizmor: ${workflows[*]}"
-zizmor --quiet --offline --pedantic --strict-collection "${workflows[@]}"
+echo "zizmor: ${workflows[*]} action.yml"
+zizmor --quiet --offline --pedantic --strict-collection "${workflows[@]}" action.yml
 echo "shellcheck: ${scripts[*]}"
 shellcheck --external-sources "${scripts[@]}"

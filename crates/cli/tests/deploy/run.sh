@@ -22,6 +22,7 @@ schemas() {
         echo "deploy/kubernetes is valid for Kubernetes $version"
     done
     "$work/python/bin/check-jsonschema" --builtin-schema vendor.github-workflows deploy/github-actions/*.yml
+    "$work/python/bin/check-jsonschema" --builtin-schema vendor.github-actions action.yml
 }
 
 # The number of shards stands in three places, which must agree.
