@@ -40,7 +40,6 @@ pub(crate) struct Config {
     pub(crate) path: PathBuf,
     /// The accounts in the order of the file, at least one.
     pub(crate) accounts: Vec<AccountRules>,
-    #[cfg_attr(not(test), expect(dead_code, reason = "`keep` reads it"))]
     pub(crate) notify: Notify,
 }
 
@@ -60,7 +59,6 @@ pub(crate) struct AccountRules {
     /// How many tokens the account has at least.
     #[cfg_attr(not(test), expect(dead_code, reason = "`report` reads it"))]
     pub(crate) expect_at_least: Option<usize>,
-    #[cfg_attr(not(test), expect(dead_code, reason = "`keep` reads it"))]
     pub(crate) rotate: Vec<RotationRule>,
 }
 
@@ -106,7 +104,6 @@ pub(crate) struct RotationRule {
 
 /// Who is told how a run ended.
 #[derive(Debug, Default)]
-#[expect(dead_code, reason = "`keep` reads it")]
 pub(crate) struct Notify {
     pub(crate) on_failure: Option<Hook>,
     pub(crate) ping: Option<PingSource>,
@@ -193,14 +190,38 @@ impl Config {
         let mut reader = Reader::new(path, text, directory);
         let accounts = reader.accounts(&file);
         let notify = reader.notify(file.notify.as_ref());
+        let config = Self {
+            path: path.to_owned(),
+            accounts,
+            notify,
+        };
         match reader.mistakes.is_empty() {
-            true => Ok(Self {
-                path: path.to_owned(),
-                accounts,
-                notify,
-            }),
+            true => Ok(config.hiding_variables()),
             false => Err(reader.mistakes),
         }
+    }
+
+    /// Removes the variables with secrets that the file names from the environment of its
+    /// hooks.
+    fn hiding_variables(mut self) -> Self {
+        let mut variables = Vec::new();
+        for account in &self.accounts {
+            if let ApiTokenSource::Variable(name) = &account.api_token {
+                variables.push(name.clone());
+            }
+        }
+        if let Some(PingSource::Variable(name)) = &self.notify.ping {
+            variables.push(name.clone());
+        }
+        let rules = self
+            .accounts
+            .iter_mut()
+            .flat_map(|account| &mut account.rotate);
+        let hooks = rules.filter_map(|rule| rule.then.as_mut());
+        for hook in hooks.chain(&mut self.notify.on_failure) {
+            hook.hide(&variables);
+        }
+        self
     }
 }
 
@@ -228,6 +249,7 @@ then = ["./reload", "deploy"]
 [[account]]
 name = "test"
 id = "a2"
+api_token_env = "CF_TEST_TOKEN"
 within = "45d"
 [notify]
 on_failure = ["page", "--team", "ops"]
@@ -241,15 +263,22 @@ ping_env = "HEALTHCHECK_URL"
         assert_eq!(test.within, time::window("45d").unwrap());
         let source = ApiTokenSource::File("/etc/secrets/cf-prod".into());
         assert_eq!(prod.api_token, source);
-        assert_eq!(test.api_token, ApiTokenSource::Environment);
+        let source = ApiTokenSource::Variable("CF_TEST_TOKEN".to_owned());
+        assert_eq!(test.api_token, source);
         assert_eq!(prod.expect_at_least, Some(12));
         let [rule] = &prod.rotate[..] else {
             panic!("{prod:?}");
         };
         assert_eq!(rule.grace, time::grace("24h").unwrap());
         assert_eq!(rule.secret_to, Sink::EnvFile("/etc/deploy.env".into()));
-        let reload = ["/etc/./reload".to_owned(), "deploy".to_owned()];
-        assert_eq!(rule.then, Hook::try_from(reload.to_vec()).ok());
+        let hook = |words: &[&str]| {
+            let words = words.iter().map(|word| (*word).to_owned());
+            let mut hook = Hook::try_from(words.collect::<Vec<_>>()).unwrap();
+            hook.hide(&["CF_TEST_TOKEN".to_owned(), "HEALTHCHECK_URL".to_owned()]);
+            Some(hook)
+        };
+        assert_eq!(rule.then, hook(&["/etc/./reload", "deploy"]));
+        assert_eq!(config.notify.on_failure, hook(&["page", "--team", "ops"]));
         let ping = PingSource::Variable("HEALTHCHECK_URL".to_owned());
         assert_eq!(config.notify.ping, Some(ping));
     }
