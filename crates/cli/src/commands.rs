@@ -1,6 +1,7 @@
 //! The commands.
 
 mod completions;
+mod config_schema;
 mod confirm;
 mod create;
 mod delete;
@@ -47,6 +48,9 @@ pub(crate) enum Command {
     Simulate(simulate::Simulate),
     /// Print the script that completes commands and options in a shell
     Completions(completions::Completions),
+    /// Print the JSON Schema of the configuration file, for editors
+    #[command(after_long_help = config_schema::EXAMPLES)]
+    ConfigSchema,
     /// Print the manual page, or write one for each command
     Man(man::Man),
     /// Print the help of a command, or of the common options
@@ -93,6 +97,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Journal(arguments) => journal::run(&journal?, output, arguments.command).await,
         Command::Simulate(arguments) => simulate::simulate(&output, &arguments).await,
         Command::Completions(arguments) => completions::completions(&output, &arguments),
+        Command::ConfigSchema => config_schema::config_schema(&output),
         Command::Man(arguments) => man::man(&output, &arguments),
         Command::Help(arguments) => help::help(&output, &arguments),
         Command::OnAccount(command) => on_account(&global, journal, output, command).await,
@@ -220,7 +225,8 @@ async fn on_account(
             report::report(&api, config.as_ref(), journal, &output, &arguments).await
         }
         AccountCommand::Doctor(arguments) => {
-            doctor::doctor(&api, global, journal, &output, &arguments).await
+            let config = config.as_ref();
+            doctor::doctor(&api, config, global, journal, &output, &arguments).await
         }
     }
 }

@@ -2,11 +2,13 @@
 
 mod document;
 mod read;
+mod secrets;
 mod shape;
+mod syntax;
 mod tables;
+mod trust;
 
 use std::env;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -18,8 +20,9 @@ use toml::de::{DeTable, Deserializer};
 
 use self::document::Mistake;
 use self::read::Reader;
+pub(crate) use self::tables::schema;
 use crate::arguments::Global;
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 use crate::hook::Hook;
 use crate::secret::sink::Sink;
 
@@ -28,8 +31,8 @@ const VARIABLE: &str = "CF_SERVICE_TOKENS_CONFIG";
 /// The option that names the configuration file of a command.
 #[derive(Args, Debug)]
 pub(crate) struct ConfigFile {
-    /// Work on the accounts of this configuration file, by its rules
-    /// [env: CF_SERVICE_TOKENS_CONFIG]
+    /// The configuration file that names the accounts and their rules [env:
+    /// CF_SERVICE_TOKENS_CONFIG]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) config: Option<PathBuf>,
 }
@@ -57,12 +60,23 @@ pub(crate) struct AccountRules {
     pub(crate) except: Vec<String>,
     pub(crate) include_expired: bool,
     /// How many tokens the account has at least.
-    #[cfg_attr(not(test), expect(dead_code, reason = "`report` reads it"))]
     pub(crate) expect_at_least: Option<usize>,
     pub(crate) rotate: Vec<RotationRule>,
 }
 
 impl AccountRules {
+    /// Returns a failure if the account has fewer tokens than the file expects.
+    pub(crate) fn missing(&self, tokens: usize) -> Option<Failure> {
+        let expected = self.expect_at_least.filter(|expected| tokens < *expected)?;
+        let plural = if tokens == 1 { "" } else { "s" };
+        let what =
+            format!("{tokens} service token{plural}, but the file expects at least {expected}");
+        Some(Failure::new(Exit::Failed, what).next(
+            "find out who deleted a token, and whether the API token sees all of them; or lower \
+             expect_at_least",
+        ))
+    }
+
     /// Returns which tokens are renewed, and when.
     pub(crate) fn policy(&self) -> RenewalPolicy {
         let policy = RenewalPolicy::new()
@@ -139,7 +153,10 @@ impl ConfigFile {
             (Some(path), None) => Config::read(path).map(Some),
             (Some(_), Some(other)) => {
                 let what = format!("--config and {other} can't be used together");
-                let next = format!("leave {other} out: the file names the accounts");
+                let next = match other {
+                    "--simulate" => "leave one of them out".to_owned(),
+                    other => format!("leave {other} out: the file names the accounts"),
+                };
                 Err(Failure::usage(what).next(next))
             }
             (None, Some(_)) => Ok(None),
@@ -165,18 +182,17 @@ impl Config {
     ///
     /// Names each mistake in the file, with its line. Nothing of the file is sent or changed.
     pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
-        let text = fs::read_to_string(path).map_err(|error| {
-            Failure::usage(format!("can't read {}", path.display())).because(error)
-        })?;
+        let text = trust::read(path)?;
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         Self::parse(&path, &text).map_err(|mistakes| document::failure(&path, &text, mistakes))
     }
 
     fn parse(path: &Path, text: &str) -> Result<Self, Vec<Mistake>> {
-        let root = DeTable::parse(text).map_err(|error| {
-            let at = error.span().unwrap_or(0..0);
-            vec![Mistake::new(at, error.message())]
-        })?;
+        let root = DeTable::parse(text).map_err(|error| vec![syntax::mistake(text, &error)])?;
+        let secrets = secrets::check(root.get_ref());
+        if !secrets.is_empty() {
+            return Err(secrets);
+        }
         let mistakes = shape::check(&root, &tables::schema());
         if !mistakes.is_empty() {
             return Err(mistakes);

@@ -16,7 +16,7 @@ use chrono::{TimeDelta, Utc};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use self::configured::Configured;
-use self::credentials::{Source, is_set};
+use self::credentials::{Source, has_credentials, is_set};
 use crate::arguments::Global;
 use crate::config::Config;
 use crate::failure::{Exit, Failure, Permission};
@@ -139,7 +139,10 @@ impl Api {
                 on_event(event)
             });
             // The variable holds one account, which the file replaces.
-            builder.account_id(&config.accounts[0].id)
+            let first = config.accounts.first();
+            first
+                .into_iter()
+                .fold(builder, |builder, account| builder.account_id(&account.id))
         })?;
         Ok(Self {
             client,
@@ -221,7 +224,6 @@ impl Api {
 
     /// Returns the accounts of the configuration file without usable credentials, which
     /// [`Api::accounts`] leaves out: the id, the name, and the reason.
-    #[expect(dead_code, reason = "`report` reads it")]
     pub(crate) fn failures(&self) -> Vec<(&str, &str, Failure)> {
         match &self.accounts {
             Accounts::Configured(configured) => {
@@ -542,7 +544,7 @@ fn no_account() -> Failure {
 fn unusable(error: &Error) -> Failure {
     let failure = Failure::from(error);
     let text = error.to_string();
-    let has_none = ![API_TOKEN, API_KEY, EMAIL].into_iter().any(is_set);
+    let has_none = !has_credentials();
     let failure = match text.starts_with("the environment has no credentials") {
         true => Failure::new(Exit::Credentials, "no API token given"),
         false => failure,

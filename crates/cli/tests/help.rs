@@ -13,7 +13,7 @@ fn help(arguments: &[&str]) -> String {
 }
 
 /// Every command, as it is typed; the everyday ones first, as in the help.
-const COMMANDS: [&[&str]; 21] = [
+const COMMANDS: [&[&str]; 22] = [
     &["list"],
     &["report"],
     &["show"],
@@ -33,6 +33,7 @@ const COMMANDS: [&[&str]; 21] = [
     &["journal", "discard"],
     &["simulate"],
     &["completions"],
+    &["config-schema"],
     &["man"],
     &["help"],
 ];

@@ -144,7 +144,7 @@ const COMMON: [&[&str]; 8] = [
 
 /// Each command with the arguments that it must have, and the initials of the common options
 /// that it takes.
-const COMMANDS: [(&[&str], &str); 20] = [
+const COMMANDS: [(&[&str], &str); 21] = [
     (&["list"], "aaosqvdj"),
     (&["report"], "aaosqvdj"),
     (&["show", "t"], "aaosqvdj"),
@@ -163,6 +163,7 @@ const COMMANDS: [(&[&str], &str); 20] = [
     (&["journal", "finish", "e"], "  o q  j"),
     (&["simulate"], "    q   "),
     (&["completions", "bash"], "        "),
+    (&["config-schema"], "        "),
     (&["man"], "        "),
     (&["help"], "        "),
 ];

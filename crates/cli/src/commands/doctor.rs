@@ -1,9 +1,12 @@
 //! `doctor`: checks what the renewals of an account depend on, and changes nothing.
 
+mod configured;
+
 use std::io::{self, Write};
+use std::time::Duration;
 
 use anstyle::AnsiColor;
-use cf_service_tokens::renewal::RenewalError;
+use cf_service_tokens::renewal::{RenewalError, RenewalPolicy};
 use cf_service_tokens::{ApiToken, ApiTokenStatus, Error, Organization, Response, ServiceToken};
 use chrono::{DateTime, TimeDelta, Utc};
 use clap::Args;
@@ -14,7 +17,7 @@ use unicode_width::UnicodeWidthStr as _;
 
 use crate::arguments::{Format, Global};
 use crate::commands::verify::{App, Outcome};
-use crate::config::ConfigFile;
+use crate::config::{AccountRules, Config, ConfigFile};
 use crate::connection::{Api, Connection};
 use crate::failure::{Exit, Failure, is_without_access, with_options};
 use crate::output::{self, Output};
@@ -49,13 +52,16 @@ Checks of the account:
   permission      the API token can change service tokens
   rate limit      requests are left to the API token
   clock           this machine's clock agrees with the API's
-  expiry          no token has expired or is due within 30 days
+  expiry          no token has expired or is due within 30 days, or the file's window
   quota           the account has room for more tokens
   authentication  apps answer 401 to a token that can't authenticate
   clean-up        no token is about to be disabled or deleted as inactive
   usage           a policy, group or app names each token
+  count           with --config, the account has the tokens that the file expects
+  rules           with --config, each rule of the file names one token
 
 Checks of this machine:
+  configuration   with --config, the file has no mistake, and nobody else can write it
   journal         its directory is safe, and nothing is left of an interrupted run
   app             Access protects each --url
 
@@ -71,6 +77,7 @@ unknown result does not change it.
 Examples:
   cf-service-tokens doctor --url https://app.example.com
   cf-service-tokens doctor --all-accounts --quiet
+  cf-service-tokens doctor --config /etc/keep.toml
   cf-service-tokens doctor -o json | jq '.[] | select(.status != \"ok\")'")]
 pub(crate) struct Doctor {
     #[command(flatten)]
@@ -93,6 +100,7 @@ fn app_url(text: &str) -> Result<Url, String> {
 
 pub(crate) async fn doctor(
     api: &Api,
+    config: Option<&Config>,
     global: &Global,
     journal: Result<Journal, Failure>,
     output: &Output,
@@ -107,14 +115,17 @@ pub(crate) async fn doctor(
         accounts => accounts?,
     };
     for account in &accounts {
+        let rules = config.and_then(|config| config.rules(account.account_id()));
         let may_be_unused = api.has_all_accounts();
-        checks.extend(of_account(account, may_be_unused, journal.as_ref().ok()).await);
+        checks.extend(of_account(account, rules, may_be_unused, journal.as_ref().ok()).await);
     }
+    checks.extend(configured::without_credentials(api));
+    checks.extend(config.map(configured::of_file));
     checks.extend(of_journal(journal));
     for url in &arguments.url {
         checks.push(of_app(url, global.verbose > 0).await);
     }
-    show(output, &checks, &accounts)?;
+    show(output, &checks)?;
     let mut failures = checks.iter().filter_map(|check| check.failure);
     Ok(
         match failures.clone().any(|exit| exit == Exit::Unreachable) {
@@ -228,6 +239,7 @@ async fn without_accounts(api: &Api, failure: Failure) -> Vec<Check> {
 /// it.
 async fn of_account(
     connection: &Connection,
+    rules: Option<&AccountRules>,
     may_be_unused: bool,
     journal: Option<&Journal>,
 ) -> Vec<Check> {
@@ -247,7 +259,18 @@ async fn of_account(
                 checks.extend(headers(&verified).and_then(of_clock));
                 let neighbours = Neighbours::read(&connection.account, PATIENCE).await;
                 let now = connection.tokens.now();
-                checks.extend(of_tokens(&tokens, &neighbours, journal, now));
+                let policy = rules.map(AccountRules::policy).unwrap_or_default();
+                let window = rules.map_or(time::WINDOW, |rules| rules.within);
+                checks.extend(of_tokens(
+                    &tokens,
+                    &neighbours,
+                    &policy,
+                    window,
+                    journal,
+                    now,
+                ));
+                checks.extend(rules.and_then(|rules| configured::of_count(rules, tokens.len())));
+                checks.extend(rules.and_then(|rules| configured::of_rules(rules, &tokens)));
             }
             Err(error) => {
                 let error = RenewalError::Call(error);
@@ -410,18 +433,21 @@ fn of_clock(headers: &HeaderMap) -> Option<Check> {
 fn of_tokens(
     tokens: &[ServiceToken],
     neighbours: &Neighbours,
+    policy: &RenewalPolicy,
+    window: Duration,
     journal: Option<&Journal>,
     now: DateTime<Utc>,
 ) -> Vec<Check> {
     let risks: Vec<(&ServiceToken, Risk)> = tokens
         .iter()
         .flat_map(|token| {
-            let state = State::of(token, now);
+            let decision = policy.decide(token, now);
+            let state = State::decided(decision, token.expires_at, now);
             let risks = Risk::of(token, state, neighbours, journal, now);
             risks.into_iter().map(move |risk| (token, risk))
         })
         .collect();
-    let mut checks = vec![of_expiry(&risks, now), of_quota(tokens.len())];
+    let mut checks = vec![of_expiry(&risks, window, now), of_quota(tokens.len())];
     match &neighbours.organization {
         Ok(organization) => {
             checks.push(of_authentication(organization));
@@ -436,7 +462,8 @@ fn of_tokens(
     checks
 }
 
-fn of_expiry(risks: &[(&ServiceToken, Risk)], now: DateTime<Utc>) -> Check {
+fn of_expiry(risks: &[(&ServiceToken, Risk)], window: Duration, now: DateTime<Utc>) -> Check {
+    let window = time::length(window);
     let expired = named(risks, |risk| matches!(risk, Risk::Expired { .. }));
     let due = named(risks, |risk| matches!(risk, Risk::Expires { .. }));
     let first = risks
@@ -451,13 +478,16 @@ fn of_expiry(risks: &[(&ServiceToken, Risk)], now: DateTime<Utc>) -> Check {
     let parts: Vec<String> = expired.iter().chain(&due).cloned().collect();
     let what = parts.join("; ");
     match (expired, due) {
-        (Some(_), _) => Check::failure("expiry", what).next(
+        (Some(_), _) => Check::failure("expiry", what).next(format!(
             "run `cf-service-tokens renew`, with --include-expired for tokens that expired more \
-             than 30 days ago; disable or delete those that nobody needs",
-        ),
+             than {window} ago; disable or delete those that nobody needs"
+        )),
         (None, Some(_)) => Check::warning("expiry", what)
             .next("run `cf-service-tokens renew`, each day by cron for example"),
-        (None, None) => Check::ok("expiry", "no token has expired or is due within 30 days"),
+        (None, None) => {
+            let what = format!("no token has expired or is due within {window}");
+            Check::ok("expiry", what)
+        }
     }
 }
 
@@ -638,7 +668,7 @@ async fn of_app(url: &Url, verbose: bool) -> Check {
 
 /// Shows the checks: a line for each, and one for what to do. If there are several accounts,
 /// each has a heading.
-fn show(output: &Output, checks: &[Check], accounts: &[Connection]) -> Result<(), Failure> {
+fn show(output: &Output, checks: &[Check]) -> Result<(), Failure> {
     match output.format {
         Format::Json => return output.json(&checks),
         Format::Jsonl => {
@@ -650,12 +680,15 @@ fn show(output: &Output, checks: &[Check], accounts: &[Connection]) -> Result<()
     let shown = checks
         .iter()
         .filter(|check| !output.quiet || check.status != Status::Ok);
+    let mut accounts = checks.iter().filter_map(|check| check.account_id.as_ref());
+    let first = accounts.next();
+    let is_several = accounts.any(|account| Some(account) != first);
     output.write(|out, width| {
         let mut of = None;
         for check in shown {
-            if accounts.len() > 1 && of != Some(&check.account_id) {
+            if is_several && of != Some(&check.account_id) {
                 let first = if of.is_some() { "\n" } else { "" };
-                writeln!(out, "{first}{}", check.heading(accounts))?;
+                writeln!(out, "{first}{}", check.heading())?;
                 of = Some(&check.account_id);
             }
             check.write(out, width)?;
@@ -669,11 +702,12 @@ fn show(output: &Output, checks: &[Check], accounts: &[Connection]) -> Result<()
 
 impl Check {
     /// Names the account that the check concerns, or else this machine.
-    fn heading(&self, accounts: &[Connection]) -> String {
-        let mut accounts = accounts.iter();
-        let account =
-            accounts.find(|account| Some(account.account_id()) == self.account_id.as_deref());
-        let label = account.map_or_else(|| "this machine".to_owned(), Connection::account_label);
+    fn heading(&self) -> String {
+        let label = match (&self.account_id, &self.account_name) {
+            (Some(id), Some(name)) => format!("{} ({id})", output::bounded(name)),
+            (Some(id), None) => format!("account {id}"),
+            (None, _) => "this machine".to_owned(),
+        };
         output::printable(&label)
     }
 

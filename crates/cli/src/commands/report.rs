@@ -5,9 +5,10 @@ mod html;
 use std::collections::BTreeMap;
 use std::panic::resume_unwind;
 use std::path::PathBuf;
+use std::time::Duration;
 
-use cf_service_tokens::ServiceToken;
 use cf_service_tokens::renewal::{Decision, RenewalError, RenewalPolicy};
+use cf_service_tokens::{Account, ServiceToken};
 use chrono::{DateTime, Utc};
 use clap::Args;
 use serde::Serialize;
@@ -36,6 +37,7 @@ note says what is unknown.
 Examples:
   cf-service-tokens report --within 14d
   cf-service-tokens report --all-accounts
+  cf-service-tokens report --config /etc/keep.toml
   cf-service-tokens report --html /var/www/tokens.html
   cf-service-tokens report --check --quiet")]
 pub(crate) struct Report {
@@ -51,7 +53,8 @@ pub(crate) struct Report {
     /// Write the report as an HTML page to this file, or to standard output for `-`
     #[arg(long, value_name = "FILE")]
     pub(crate) html: Option<PathBuf>,
-    /// Exit with 1 if a token is due or has expired
+    /// Exit with 1 if a token is due or has expired, or if an account has fewer tokens than
+    /// the configuration file expects
     #[arg(long)]
     pub(crate) check: bool,
 }
@@ -69,23 +72,32 @@ pub(crate) async fn report(
     if let Some(file) = &arguments.html {
         html::check(file, output)?;
     }
-    let rules = |account: &Connection| config?.rules(account.account_id());
-    let window = |account: &Connection| {
+    let rules = |id: &str| config?.rules(id);
+    let window = |id: &str| {
         let within = arguments.window.within;
-        within
-            .or(rules(account).map(|rules| rules.within))
-            .unwrap_or(time::WINDOW)
+        let of_file = rules(id).map(|rules| rules.within);
+        within.or(of_file).unwrap_or(time::WINDOW)
     };
-    let policy = |account: &Connection| {
-        let policy = rules(account).map(AccountRules::policy).unwrap_or_default();
-        policy.window(window(account))
+    let policy = |id: &str| {
+        let policy = rules(id).map(AccountRules::policy).unwrap_or_default();
+        policy.window(window(id))
     };
     let accounts = api.accounts().await?;
-    let is_several = accounts.len() > 1;
+    let without_credentials = api.failures();
+    let is_several = accounts.len() + without_credentials.len() > 1;
     let mut exits = Vec::new();
     let mut listed = Vec::new();
     let mut may_have_risks = Vec::new();
-    let mut unlisted: Vec<(Connection, String)> = Vec::new();
+    let mut unlisted = Vec::new();
+    for (id, name, failure) in without_credentials {
+        exits.push(failure.exit);
+        failure.show();
+        unlisted.push(Unlisted {
+            account: format!("{name} ({id})"),
+            window: window(id),
+            error: failure.in_one_line().0,
+        });
+    }
     let lists = of_each(accounts, |account| async move {
         let tokens = Connection::all(account.tokens.list()).await;
         (account, tokens)
@@ -111,7 +123,11 @@ pub(crate) async fn report(
         exits.push(failure.exit);
         let failure = failure.about(&account.account_label());
         failure.show();
-        unlisted.push((account, with_causes(&error)));
+        unlisted.push(Unlisted {
+            account: label(&account),
+            window: window(account.account_id()),
+            error: with_causes(&error),
+        });
     }
     // By the API's clock, which the listings show.
     let now = listed.iter().map(|(account, _)| account.tokens.now()).max();
@@ -122,19 +138,20 @@ pub(crate) async fn report(
         .zip(may_have_risks)
         .map(|((account, _), may_have_risks)| may_have_risks.then(|| account.account.clone()))
         .collect();
-    // There is one API token.
-    let api_token_expires_at = match asked.iter().flatten().next() {
-        Some(account) => risk::api_token_expiry(account, PATIENCE)
-            .await
-            .ok()
-            .flatten(),
-        None => None,
-    };
+    let expiries = api_token_expiries(&listed, &asked).await;
     let neighbours = of_each(asked, |account| async move {
         Some(Neighbours::read(&account?, PATIENCE).await)
     });
     let neighbours: Vec<Option<Neighbours>> = neighbours.await;
-    let notes = notes(&listed, &neighbours, api_token_expires_at, now);
+    let notes = notes(&listed, &neighbours, &expiries, now);
+    let mut is_short = false;
+    for (account, tokens) in &listed {
+        let rules = rules(account.account_id());
+        if let Some(failure) = rules.and_then(|rules| rules.missing(tokens.len())) {
+            is_short = true;
+            failure.about(&account.account_label()).show();
+        }
+    }
     narrow(&mut listed, &arguments.tokens)?;
     let shared = listed
         .iter()
@@ -142,8 +159,9 @@ pub(crate) async fn report(
     let shared: Vec<String> = shared.collect();
     let mut pages = Vec::new();
     let mut tokens: Vec<(&Connection, &ServiceToken, Decision, Vec<Risk>)> = Vec::new();
-    for ((account, of_account), neighbours) in listed.iter().zip(&neighbours) {
-        let policy = policy(account);
+    let known = neighbours.iter().zip(&expiries);
+    for ((account, of_account), (neighbours, api_token_expires_at)) in listed.iter().zip(known) {
+        let policy = policy(account.account_id());
         let decided = of_account.iter().map(|token| {
             let decision = policy.decide(token, now);
             let risks = neighbours.as_ref().map(|neighbours| {
@@ -158,9 +176,9 @@ pub(crate) async fn report(
             time: now,
             listed_at: Some(now),
             next_pass: None,
-            window: window(account),
+            window: window(account.account_id()),
             problem: None,
-            note: risk::note_of_account(of_account.len(), api_token_expires_at, now),
+            note: risk::note_of_account(of_account.len(), *api_token_expires_at, now),
             tokens: decided
                 .iter()
                 .map(|(_, token, decision, risks)| {
@@ -173,13 +191,16 @@ pub(crate) async fn report(
         tokens.extend(decided);
     }
     // A page without them would look as if all was well.
-    pages.extend(unlisted.iter().map(|(account, error)| page::Report {
-        account: label(account),
+    pages.extend(unlisted.iter().map(|unlisted| page::Report {
+        account: unlisted.account.clone(),
         time: now,
         listed_at: None,
         next_pass: None,
-        window: window(account),
-        problem: Some(format!("The tokens could not be listed: {error}")),
+        window: unlisted.window,
+        problem: Some(format!(
+            "The tokens could not be listed: {}",
+            unlisted.error
+        )),
         note: None,
         tokens: Vec::new(),
         unlisted: 0,
@@ -197,7 +218,7 @@ pub(crate) async fn report(
     let mut listed_tokens = pages.iter().flat_map(|page| &page.tokens);
     let needs_attention = listed_tokens.any(|token| token.state(now).needs_attention());
     exits.extend(listed.iter().map(|_| Exit::Success));
-    if arguments.check && needs_attention {
+    if arguments.check && (needs_attention || is_short) {
         exits.push(Exit::Failed);
     }
     let exit = Exit::of_accounts(&exits);
@@ -218,7 +239,7 @@ pub(crate) async fn report(
             is_one_of_several: is_several,
             risks: RiskRecord::of_all(risks, now),
             of_risks: risks.clone(),
-            ..ReportRecord::new(token, *decision, &policy(account), now)
+            ..ReportRecord::new(token, *decision, &policy(account.account_id()), now)
         })
         .collect();
     output.outcomes(&records, now)?;
@@ -227,11 +248,15 @@ pub(crate) async fn report(
             ([(account, _)], true) if !is_several => account.without_tokens(),
             (_, true) => page::unlisted(unlisted.len())
                 .unwrap_or_else(|| "these accounts have no service tokens".to_owned()),
-            (_, false) => format!(
-                "\n{} (a token is due {} before it expires)",
-                page::verdict_on_all(&pages),
-                time::length(arguments.window.within())
-            ),
+            (_, false) => {
+                let mut windows = pages.iter().map(|page| page.window);
+                let first = windows.next().unwrap_or(time::WINDOW);
+                let when = match windows.all(|window| window == first) {
+                    true => format!("{} before it expires", time::length(first)),
+                    false => "within the window of its account".to_owned(),
+                };
+                format!("\n{} (a token is due {when})", page::verdict_on_all(&pages))
+            }
         })?;
     }
     if !output.quiet {
@@ -242,6 +267,13 @@ pub(crate) async fn report(
     page.map(|()| exit)
 }
 
+/// An account whose tokens are unknown.
+struct Unlisted {
+    account: String,
+    window: Duration,
+    error: String,
+}
+
 /// Names an account on a page.
 fn label(account: &Connection) -> String {
     match account.account_name() {
@@ -250,17 +282,51 @@ fn label(account: &Connection) -> String {
     }
 }
 
+/// Asks when the API token of each account expires, once for each API token.
+async fn api_token_expiries(
+    listed: &[(Connection, Vec<ServiceToken>)],
+    asked: &[Option<Account>],
+) -> Vec<Option<DateTime<Utc>>> {
+    let mut expiries: Vec<Option<DateTime<Utc>>> = Vec::new();
+    let mut known: Vec<(&Connection, Option<DateTime<Utc>>)> = Vec::new();
+    for ((connection, _), account) in listed.iter().zip(asked) {
+        let mut same = known.iter();
+        let same = same.find(|(other, _)| other.has_credentials_of(connection));
+        expiries.push(match (same, account) {
+            (Some((_, expiry)), _) => *expiry,
+            (None, Some(account)) => {
+                let expiry = risk::api_token_expiry(account, PATIENCE).await;
+                let expiry = expiry.ok().flatten();
+                known.push((connection, expiry));
+                expiry
+            }
+            (None, None) => None,
+        });
+    }
+    expiries
+}
+
 /// Returns notes about what may end all tokens of an account, and about what is unknown,
 /// each once.
 fn notes(
     listed: &[(Connection, Vec<ServiceToken>)],
     neighbours: &[Option<Neighbours>],
-    api_token_expires_at: Option<DateTime<Utc>>,
+    expiries: &[Option<DateTime<Utc>>],
     now: DateTime<Utc>,
 ) -> Vec<String> {
-    let mut notes = risk::notes_of_account(0, api_token_expires_at, now);
-    for (account, tokens) in listed {
-        let of_account = risk::notes_of_account(tokens.len(), None, now).into_iter();
+    let mut accounts = listed.iter().map(|(account, _)| account);
+    let first = accounts.next();
+    let is_one_api_token =
+        first.is_none_or(|first| accounts.all(|account| account.has_credentials_of(first)));
+    let of_all = expiries
+        .iter()
+        .flatten()
+        .next()
+        .filter(|_| is_one_api_token);
+    let mut notes = risk::notes_of_account(0, of_all.copied(), now);
+    for ((account, tokens), expiry) in listed.iter().zip(expiries) {
+        let expiry = expiry.filter(|_| !is_one_api_token);
+        let of_account = risk::notes_of_account(tokens.len(), expiry, now).into_iter();
         notes.extend(of_account.map(|note| match listed.len() {
             1 => note,
             _ => format!("{}: {note}", account.account_label()),

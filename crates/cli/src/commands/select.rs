@@ -231,7 +231,7 @@ fn one_of(
 
 /// Returns the positions of the tokens that have the id; if there are none, of those that
 /// have the client id, then the name, then an id that begins so.
-fn matching(tokens: &[ServiceToken], asked: &str, ids: Ids) -> Vec<usize> {
+pub(crate) fn matching(tokens: &[ServiceToken], asked: &str, ids: Ids) -> Vec<usize> {
     let plain = reading::plain(asked);
     let has = |field: &Option<String>, is: &dyn Fn(&str) -> bool| field.as_deref().is_some_and(is);
     let has_id = |token: &ServiceToken| has(&token.id, &|id| reading::plain(id) == plain);

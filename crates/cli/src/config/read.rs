@@ -77,10 +77,10 @@ impl<'t> Reader<'t> {
         api_token: ApiTokenSource,
         within: Duration,
     ) -> AccountRules {
-        if let Err(error) = AccountId::new(table.id.as_str()) {
+        if AccountId::new(table.id.as_str()).is_err() {
             let next =
                 "copy the account's id from the dashboard: 32 digits and letters from a to f";
-            self.wrong("id", &table.id, &error.to_string(), Some(next));
+            self.wrong("id", &table.id, "not the id of an account", Some(next));
         }
         let only = texts(table.only.as_deref());
         let except = texts(table.except.as_deref());
@@ -216,12 +216,10 @@ impl<'t> Reader<'t> {
 
     fn sink(&mut self, text: &Text) -> Option<Sink> {
         const KEY: &str = "secret_to";
-        let sink: Sink = match text.as_str().parse() {
-            Ok(sink) => sink,
-            Err(fault) => {
-                self.wrong(KEY, text, &fault, None);
-                return None;
-            }
+        const NEXT: &str = "write FILE, file:FILE, env-file:FILE or command:COMMAND";
+        let Ok(sink) = text.as_str().parse() else {
+            self.wrong(KEY, text, "not a sink", Some(NEXT));
+            return None;
         };
         let sink = match sink {
             Sink::Stdout | Sink::GithubEnv => {
@@ -229,7 +227,7 @@ impl<'t> Reader<'t> {
                     KEY,
                     text,
                     "the secret would be lost after the run",
-                    Some("use FILE, env-file:FILE or command:COMMAND"),
+                    Some(NEXT),
                 );
                 return None;
             }

@@ -1,6 +1,7 @@
-//! Checks the keys and types of a file against the JSON Schema, so that a mistake is told in
-//! the words of this command. What passes can be read by serde.
+//! Checks the keys and types of a file against the JSON Schema, so that a message has the
+//! words of this command. What passes can be read by serde.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use serde_json::Value;
@@ -12,10 +13,10 @@ use super::document::Mistake;
 /// Keys that people expect to hold a secret, and what to use.
 const SECRETS: [(&str, &str); 8] = [
     ("api_token", API_TOKEN),
-    ("apitoken", API_TOKEN),
     ("api_key", API_TOKEN),
     ("cloudflare_api_token", API_TOKEN),
     ("secret", API_TOKEN),
+    ("client_secret", API_TOKEN),
     ("ping", PING),
     ("ping_url", PING),
     ("url", PING),
@@ -27,104 +28,146 @@ const PING: &str = "the URL counts as a secret: name a file that holds only the 
 
 /// Returns what is wrong with the keys and types of the document.
 pub(super) fn check(root: &Spanned<DeTable<'_>>, schema: &Value) -> Vec<Mistake> {
-    let mut mistakes = Vec::new();
-    table(root.get_ref(), &(0..0), "", schema, &mut mistakes);
-    mistakes
+    let mut shape = Shape {
+        schema,
+        mistakes: Vec::new(),
+    };
+    shape.table(root.get_ref(), &(0..0), "", schema);
+    shape.mistakes
 }
 
-fn table(
-    table: &DeTable<'_>,
-    at: &Range<usize>,
-    name: &str,
-    schema: &Value,
-    mistakes: &mut Vec<Mistake>,
-) {
-    let known = schema["properties"].as_object();
-    for (key, found) in table {
-        let key_name = key.get_ref().as_ref();
-        match known.and_then(|known| known.get(key_name)) {
-            Some(schema) => value(found, key_name, &joined(name, key_name), schema, mistakes),
-            None => mistakes.push(unknown(key, name, schema)),
-        }
-    }
-    let required = schema["required"].as_array().into_iter().flatten();
-    for key in required.filter_map(Value::as_str) {
-        if !table.contains_key(key) {
-            let example = example(&schema["properties"][key]);
-            let what = match name {
-                "" => format!("the file has no [[{key}]]"),
-                name => format!("{} has no {key}", heading(name)),
-            };
-            let next = match (name, example) {
-                ("", _) => "add [[account]] with the keys name and id".to_owned(),
-                (_, Some(example)) => format!("add a line such as {key} = {example}"),
-                _ => format!("add {key}"),
-            };
-            mistakes.push(Mistake::new(at.clone(), what).next(next));
-        }
-    }
+struct Shape<'s> {
+    /// The schema of the whole file.
+    schema: &'s Value,
+    mistakes: Vec<Mistake>,
 }
 
-fn value(
-    found: &Spanned<DeValue<'_>>,
-    key: &str,
-    path: &str,
-    schema: &Value,
-    mistakes: &mut Vec<Mistake>,
-) {
-    let at = found.span();
-    let is_table = |schema: &Value| schema["type"] == "object";
-    match (schema["type"].as_str(), found.get_ref()) {
-        (Some("object"), DeValue::Table(inner)) => table(inner, &at, path, schema, mistakes),
-        (Some("array"), DeValue::Array(items)) => {
-            let min = schema["minItems"].as_u64().unwrap_or_default();
-            if (items.len() as u64) < min {
-                let next = match example(schema) {
-                    Some(example) => {
-                        format!("write at least one, such as {key} = {example}, or leave it out")
-                    }
-                    None => format!("add [[{path}]]"),
-                };
-                mistakes.push(Mistake::new(at, format!("{key} is empty")).next(next));
-            }
-            for item in items {
-                value(item, key, path, &schema["items"], mistakes);
+impl Shape<'_> {
+    fn table(&mut self, table: &DeTable<'_>, at: &Range<usize>, path: &str, schema: &Value) {
+        let mut meant = Vec::new();
+        for (key, found) in table {
+            let known = &schema["properties"][key.get_ref().as_ref()];
+            match known {
+                Value::Null => meant.extend(self.unknown(key, path, schema)),
+                known => self.value(found, key.get_ref(), &below(path, key.get_ref()), known),
             }
         }
-        (Some("string"), DeValue::String(text)) => {
-            if text.trim().is_empty() {
-                mistakes.push(Mistake::new(at, format!("{key} is empty")));
+        for key in schema["required"].as_array().into_iter().flatten() {
+            let key = key.as_str().unwrap_or_default();
+            // A misspelt key is told of already.
+            if !table.contains_key(key) && !meant.iter().any(|meant| meant == key) {
+                self.missing(key, at, path, &schema["properties"][key]);
             }
         }
-        (Some("boolean"), DeValue::Boolean(_)) => {}
-        (Some("integer"), DeValue::Integer(number)) => {
-            let min = schema["minimum"].as_i64().unwrap_or_default();
-            let number = i64::from_str_radix(number.as_str(), number.radix());
-            if number.is_ok_and(|number| number >= min) {
-                return;
+    }
+
+    fn missing(&mut self, key: &str, at: &Range<usize>, path: &str, schema: &Value) {
+        let mistake = match (path, example(schema)) {
+            ("", _) => Mistake::new(at.clone(), format!("there is no [[{key}]] in the file"))
+                .next("begin an account with a line [[account]], and give it a name and an id"),
+            (path, example) => {
+                let example = example.unwrap_or_else(|| "...".to_owned());
+                let what = format!("{} has no {key}", heading(path));
+                Mistake::new(at.clone(), what).next(format!("add it, as in {key} = {example}"))
             }
-            mistakes.push(Mistake::new(at, format!("{key} must be {min} or more")));
-        }
-        (_, found) => {
-            let is_of_tables = is_table(&schema["items"]);
-            let expected = match schema["type"].as_str() {
-                Some("object") => format!("a table; begin it with a line [{path}]"),
-                Some("array") if is_of_tables => {
-                    format!("a list of tables; begin each with a line [[{path}]]")
+        };
+        self.mistakes.push(mistake);
+    }
+
+    fn value(&mut self, found: &Spanned<DeValue<'_>>, key: &str, path: &str, schema: &Value) {
+        let at = found.span();
+        let fault = match (schema["type"].as_str(), found.get_ref()) {
+            (Some("object"), DeValue::Table(inner)) => {
+                return self.table(inner, &at, path, schema);
+            }
+            (Some("array"), DeValue::Array(items)) => {
+                for item in items {
+                    self.value(item, key, path, &schema["items"]);
                 }
-                Some("array") => "a list of strings in brackets".to_owned(),
-                Some("boolean") => "true or false, without quotes".to_owned(),
-                Some("integer") => "a whole number, without quotes".to_owned(),
-                _ => "a string in double quotes".to_owned(),
-            };
-            let what = format!("{key} is {}, but must be {expected}", kind(found));
-            let mistake = Mistake::new(at, what);
-            mistakes.push(match example(schema).filter(|_| !is_of_tables) {
+                let min = schema["minItems"].as_u64().unwrap_or_default();
+                ((items.len() as u64) < min).then(|| format!("{key} is empty"))
+            }
+            (Some("string"), DeValue::String(text)) => {
+                text.trim().is_empty().then(|| format!("{key} is empty"))
+            }
+            (Some("boolean"), DeValue::Boolean(_)) => None,
+            (Some("integer"), DeValue::Integer(number)) => {
+                let min = schema["minimum"].as_i64().unwrap_or_default();
+                let number = i64::from_str_radix(number.as_str(), number.radix());
+                let fits = number.is_ok_and(|number| (min..=i64::from(u32::MAX)).contains(&number));
+                (!fits).then(|| format!("{key} must be a whole number from {min}"))
+            }
+            (_, found) => Some(format!(
+                "{key} is {}, but must be {}",
+                kind(found),
+                expected(schema, path)
+            )),
+        };
+        if let Some(fault) = fault {
+            let mistake = Mistake::new(at, fault);
+            self.mistakes.push(match example(schema) {
                 Some(example) => mistake.next(format!("write it as in {key} = {example}")),
                 None => mistake,
             });
         }
     }
+
+    /// Notes a key that the table does not have. Returns the key that was probably meant.
+    fn unknown(
+        &mut self,
+        key: &Spanned<Cow<'_, str>>,
+        path: &str,
+        schema: &Value,
+    ) -> Option<String> {
+        let typed = key.get_ref().as_ref();
+        let plain = typed.to_ascii_lowercase().replace('-', "_");
+        let known = schema["properties"].as_object();
+        let known: Vec<&str> = known
+            .into_iter()
+            .flat_map(|known| known.keys())
+            .map(|key| &**key)
+            .collect();
+        let mut meant = None;
+        let next = if let Some((_, next)) = SECRETS.iter().find(|(secret, _)| *secret == plain) {
+            (*next).to_owned()
+        } else if let Some(near) = nearest(&plain, &known) {
+            meant = Some(near.to_owned());
+            format!("did you mean {near}?")
+        } else if let Some(owner) = owner(self.schema, "", &plain) {
+            match (owner.as_str(), plain.as_str()) {
+                ("", _) => format!("{plain} stands above the first line in brackets"),
+                ("account", "rotate") => {
+                    "write [[account.rotate]] below its [[account]]".to_owned()
+                }
+                ("account", _) if path == "account.rotate" => {
+                    format!("{plain} is a key of [[account]]: move it above [[account.rotate]]")
+                }
+                (owner, _) => format!("{plain} is a key of {}: move it there", heading(owner)),
+            }
+        } else {
+            format!("the keys are {}", known.join(", "))
+        };
+        let what = format!("{} has no key {typed:?}", heading(path));
+        self.mistakes
+            .push(Mistake::new(key.span(), what).next(next));
+        meant
+    }
+}
+
+/// Returns the table that has a key, if any has.
+fn owner(schema: &Value, path: &str, key: &str) -> Option<String> {
+    let known = schema["properties"].as_object()?;
+    if known.contains_key(key) {
+        return Some(path.to_owned());
+    }
+    known.iter().find_map(|(name, schema)| {
+        let inner = if schema["type"] == "array" {
+            &schema["items"]
+        } else {
+            schema
+        };
+        owner(inner, &below(path, name), key)
+    })
 }
 
 /// What a value is, in words.
@@ -139,53 +182,55 @@ fn kind(value: &DeValue<'_>) -> &'static str {
     }
 }
 
+/// What a value must be, in words.
+fn expected(schema: &Value, path: &str) -> String {
+    match schema["type"].as_str() {
+        Some("object") => format!("a table, which begins with a line {}", heading(path)),
+        Some("array") if schema["items"]["type"] == "object" => {
+            format!(
+                "a list of tables, each of which begins with a line {}",
+                heading(path)
+            )
+        }
+        Some("array") => "a list of strings".to_owned(),
+        Some("boolean") => "true or false, without quotes".to_owned(),
+        Some("integer") => "a whole number, without quotes".to_owned(),
+        _ => "a string in double quotes".to_owned(),
+    }
+}
+
 /// An example of a value, as the file has it.
 fn example(schema: &Value) -> Option<String> {
-    Some(schema["examples"].get(0)?.to_string())
+    Some(match schema["examples"].get(0)? {
+        Value::Array(items) => {
+            let items: Vec<String> = items.iter().map(Value::to_string).collect();
+            format!("[{}]", items.join(", "))
+        }
+        example => example.to_string(),
+    })
 }
 
-fn unknown(key: &Spanned<std::borrow::Cow<'_, str>>, name: &str, schema: &Value) -> Mistake {
-    let key_name = key.get_ref().as_ref();
-    let lower = key_name.to_ascii_lowercase().replace('-', "_");
-    if let Some((_, next)) = SECRETS.iter().find(|(secret, _)| *secret == lower) {
-        let what = format!("{} has no key {key_name}", heading(name));
-        return Mistake::new(key.span(), what).next(*next);
-    }
-    let known = schema["properties"].as_object();
-    let known: Vec<&str> = known
-        .into_iter()
-        .flat_map(|known| known.keys())
-        .map(String::as_str)
-        .collect();
-    let near = nearest(&lower, known.iter().copied());
-    let meant = near.map(|near| format!("did you mean {near}? "));
-    let what = format!("{} has no key {key_name:?}", heading(name));
-    Mistake::new(key.span(), what).next(format!(
-        "{}the keys are {}",
-        meant.unwrap_or_default(),
-        known.join(", ")
-    ))
-}
-
-fn joined(table: &str, key: &str) -> String {
-    match table {
+fn below(path: &str, key: &str) -> String {
+    match path {
         "" => key.to_owned(),
-        table => format!("{table}.{key}"),
+        path => format!("{path}.{key}"),
     }
 }
 
 /// Names a table as its first line does.
-fn heading(name: &str) -> String {
-    match name {
+fn heading(path: &str) -> String {
+    match path {
         "" => "the top of the file".to_owned(),
         "notify" => "[notify]".to_owned(),
-        name => format!("[[{name}]]"),
+        path => format!("[[{path}]]"),
     }
 }
 
-/// Returns the name that few slips of the finger make of what was typed.
-fn nearest<'a>(typed: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let near = names.map(|name| (strsim::damerau_levenshtein(typed, name), name));
-    let (slips, name) = near.min()?;
-    (slips <= 1 + typed.len() / 4).then_some(name)
+/// Returns the key that few slips of the finger make of what was typed.
+fn nearest<'a>(typed: &str, keys: &[&'a str]) -> Option<&'a str> {
+    let near = keys
+        .iter()
+        .map(|key| (strsim::damerau_levenshtein(typed, key), *key));
+    let (slips, key) = near.min()?;
+    (slips <= 1 + typed.len() / 4).then_some(key)
 }

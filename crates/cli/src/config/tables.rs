@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use toml::Spanned;
 
-/// A string, and where it stands in the file.
+// A string, and where it stands in the file. The schema has no use for this description.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(transparent)]
 #[schemars(inline)]
@@ -71,7 +71,7 @@ pub(super) struct AccountTable {
     #[schemars(extend("examples" = [["legacy jenkins"]]))]
     pub(super) except: Option<Vec<Text>>,
     /// Also renew tokens that expired longer ago than `within`; they work again.
-    #[schemars(extend("default" = false))]
+    #[schemars(extend("default" = false, "examples" = [true]))]
     pub(super) include_expired: Option<bool>,
     /// Fail if the account has fewer tokens than this.
     #[schemars(range(min = 1), extend("examples" = [12]))]
@@ -130,19 +130,19 @@ pub(super) struct NotifyTable {
 const VARIABLE: &str = "^[A-Za-z_][A-Za-z0-9_]*$";
 
 /// Returns the JSON Schema of the file, without references.
-pub(super) fn schema() -> Value {
+pub(crate) fn schema() -> Value {
     let settings = SchemaSettings::draft2020_12().with(|settings| {
         settings.inline_subschemas = true;
         settings.transforms.clear();
     });
     let mut schema = settings.into_generator().into_root_schema_for::<File>();
     let mut schema = schema.ensure_object().clone().into();
-    without_null(&mut schema);
+    tidy(&mut schema);
     schema
 }
 
-/// Removes the type `null`, which TOML does not have.
-fn without_null(schema: &mut Value) {
+/// Removes the type `null`, which TOML does not have, and the line breaks of the comments.
+fn tidy(schema: &mut Value) {
     match schema {
         Value::Object(members) => {
             if let Some(Value::Array(types)) = members.get_mut("type") {
@@ -152,9 +152,12 @@ fn without_null(schema: &mut Value) {
                     members.insert("type".to_owned(), only);
                 }
             }
-            members.values_mut().for_each(without_null);
+            if let Some(Value::String(words)) = members.get_mut("description") {
+                *words = words.replace('\n', " ");
+            }
+            members.values_mut().for_each(tidy);
         }
-        Value::Array(members) => members.iter_mut().for_each(without_null),
+        Value::Array(members) => members.iter_mut().for_each(tidy),
         _ => {}
     }
 }

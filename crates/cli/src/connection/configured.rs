@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use cf_service_tokens::{Client, ClientBuilder, Credentials};
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::credentials::Source;
+use super::credentials::{Source, has_credentials};
 use super::unusable;
 use crate::arguments::Global;
 use crate::config::Config;
@@ -53,9 +53,13 @@ impl Configured {
         let mut sources = Vec::new();
         for account in &config.accounts {
             let source = Source::configured(&account.api_token, global)?;
+            // Several accounts may have the API token of one standard input.
             if !read.iter().any(|(other, _)| *other == source) {
-                // Several accounts may have the token of one standard input.
-                let token = source.read(global.quiet);
+                let has_none = source == Source::Environment && !has_credentials();
+                let token = match has_none {
+                    true => Err(no_api_token()),
+                    false => source.read(global.quiet),
+                };
                 read.push((source.clone(), token));
             }
             sources.push(source);
@@ -98,11 +102,10 @@ impl Configured {
             .map(|(account, source)| {
                 let login = logins.iter().find(|(other, _)| *other == source);
                 let login = login.map(|(_, login)| login.clone());
-                let none = || Failure::new(Exit::Credentials, "no API token given");
                 ConfiguredAccount {
                     id: account.id.clone(),
                     name: account.name.clone(),
-                    login: login.unwrap_or_else(|| Err(none())),
+                    login: login.unwrap_or_else(|| Err(no_api_token())),
                     source,
                 }
             });
@@ -116,12 +119,20 @@ impl Configured {
         }
     }
 
-    /// Shows why no account can be used, except for the last reason, which it returns.
+    /// Shows why no account can be used, each reason once, except for the last one, which it
+    /// returns.
     fn without_credentials(&self) -> Failure {
-        let mut failures: Vec<Failure> = self.failures().map(|(_, failure)| failure).collect();
+        let mut failures = Vec::new();
+        let mut sources: Vec<&Source> = Vec::new();
+        for (account, failure) in self.failures() {
+            if !sources.contains(&&account.source) {
+                sources.push(&account.source);
+                failures.push(failure);
+            }
+        }
         let last = failures.pop();
         failures.iter().for_each(Failure::show);
-        last.unwrap_or_else(|| Failure::new(Exit::Credentials, "no API token given"))
+        last.unwrap_or_else(no_api_token)
     }
 
     /// Returns the accounts without usable credentials, and why they have none.
@@ -240,4 +251,83 @@ fn log_in<'a>(
         client: client.map_err(|error| unusable(&error))?,
         token: Some(token.clone()),
     })
+}
+
+/// Neither the configuration file nor the environment has an API token for an account.
+fn no_api_token() -> Failure {
+    Failure::new(Exit::Credentials, "no API token given").next(
+        "give the account an api_token_file or an api_token_env in the configuration file, or set \
+         CLOUDFLARE_API_TOKEN for all accounts without one",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use clap::Args as _;
+    use clap::FromArgMatches as _;
+    use tempfile::TempDir;
+
+    use super::*;
+
+    const CONFIG: &str = r#"
+[[account]]
+name = "prod"
+id = "a1"
+api_token_file = "prod"
+[[account]]
+name = "lab"
+id = "a2"
+api_token_file = "lab"
+"#;
+
+    /// The accounts of a file, and the tokens that they send.
+    fn open(directory: &Path) -> Result<(Configured, Client), Failure> {
+        let path = directory.join("keep.toml");
+        fs::write(&path, CONFIG).unwrap();
+        let config = Config::read(&path).unwrap();
+        let command = Global::augment_args(clap::Command::new("test"));
+        let matches = command.try_get_matches_from(["test", "--quiet"]).unwrap();
+        let global = Global::from_arg_matches(&matches).unwrap();
+        Configured::open(&config, &global, Client::builder)
+    }
+
+    fn sends(configured: &Configured) -> Vec<&str> {
+        let tokens = configured.accounts.iter().map(|account| {
+            let login = account.login.as_ref().ok();
+            let token = login.and_then(|login| login.token.as_ref());
+            token.map_or("nothing", |token| token.expose_secret())
+        });
+        tokens.collect()
+    }
+
+    #[test]
+    fn each_file_is_read_again() {
+        let directory = TempDir::new().unwrap();
+        let write =
+            |name: &str, token: &str| fs::write(directory.path().join(name), token).unwrap();
+        let remove = |name: &str| fs::remove_file(directory.path().join(name)).unwrap();
+        assert!(open(directory.path()).is_err());
+        write("prod", "first\n");
+        let (mut configured, base) = open(directory.path()).unwrap();
+        assert_eq!(sends(&configured), ["first", "nothing"]);
+        assert_eq!(configured.failures().count(), 1);
+        assert!(configured.client("a1").is_some() && configured.client("a2").is_none());
+
+        // The file of the other account is there later.
+        assert!(configured.reread(&base).is_err());
+        write("lab", "second");
+        assert!(configured.reread(&base).unwrap());
+        assert_eq!(sends(&configured), ["first", "second"]);
+        assert!(!configured.reread(&base).unwrap());
+
+        // What can't be read stays in use, and stops no other account.
+        remove("prod");
+        assert!(configured.reread(&base).is_err());
+        write("lab", "third");
+        assert!(configured.reread(&base).unwrap());
+        assert_eq!(sends(&configured), ["first", "third"]);
+    }
 }

@@ -163,6 +163,11 @@ impl fmt::Display for Source {
     }
 }
 
+/// Whether the environment has credentials.
+pub(super) fn has_credentials() -> bool {
+    [API_TOKEN, API_KEY, EMAIL].into_iter().any(is_set)
+}
+
 /// Checks that a variable, if it is set, holds nothing but a credential.
 fn check(variable: &str) -> Result<(), Failure> {
     let value = env::var(variable).unwrap_or_default();

@@ -16,7 +16,7 @@ from pathlib import Path
 
 COMMANDS = (
     "list report show renew refresh rotate create update enable disable delete doctor verify "
-    "journal simulate completions man help"
+    "journal simulate completions config-schema man help"
 )
 SINKS = "file: env-file: command: github-env stdout"
 # A line up to the cursor, what is offered, and what is not. `=` before the offered words
