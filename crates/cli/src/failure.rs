@@ -241,6 +241,13 @@ impl Failure {
         (line, self.next)
     }
 
+    /// Returns what failed, why, and what to do next.
+    pub(crate) fn parts(&self) -> (&str, Vec<String>, Option<&str>) {
+        let mut causes = self.causes.clone();
+        causes.extend(self.with.as_ref().map(|with| format!("with {with}")));
+        (&self.what, causes, self.next.as_deref())
+    }
+
     /// Prints the failure on standard error.
     pub(crate) fn show(&self) {
         let mut err = anstream::stderr().lock();

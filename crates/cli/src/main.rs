@@ -12,6 +12,8 @@ mod connection;
 mod credential;
 mod failure;
 mod hook;
+#[expect(dead_code, reason = "`keep` reports by it")]
+mod notify;
 mod output;
 mod progress;
 mod records;

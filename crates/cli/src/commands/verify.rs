@@ -10,7 +10,7 @@ use std::time::Duration;
 use cf_service_tokens::{Retry, ServiceTokenCredentials};
 use clap::Args;
 use reqwest::header::{HOST, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Client, Url};
+use reqwest::{Client, ClientBuilder, Url};
 use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
@@ -172,7 +172,8 @@ pub(crate) fn app_url(text: &str) -> Result<Url, Failure> {
     }
 }
 
-fn is_loopback(url: &Url) -> bool {
+/// Whether a URL is one of this machine.
+pub(crate) fn is_loopback(url: &Url) -> bool {
     let Some(host) = url.host_str() else {
         return false;
     };
@@ -181,6 +182,20 @@ fn is_loopback(url: &Url) -> bool {
         || address
             .parse()
             .is_ok_and(|address: IpAddr| address.is_loopback())
+}
+
+/// Sets up requests that carry a secret: a followed redirect would carry it along. A
+/// loopback URL may be plain HTTP, so its request must not go through a proxy.
+pub(crate) fn http(is_loopback: bool) -> ClientBuilder {
+    let builder = Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .tls_version_min(reqwest::tls::Version::TLS_1_2)
+        .user_agent(USER_AGENT);
+    match is_loopback {
+        true => builder.no_proxy(),
+        false => builder,
+    }
 }
 
 /// An app, which may be behind Access.
@@ -194,20 +209,9 @@ pub(super) struct App {
 impl App {
     /// Sets up requests with these headers.
     pub(super) fn new(url: Url, headers: HeaderMap, verbose: bool) -> Result<Self, Failure> {
-        // A followed redirect would carry the secret along.
-        let builder = Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .tls_version_min(reqwest::tls::Version::TLS_1_2)
+        let http = http(is_loopback(&url))
             .timeout(TIMEOUT)
-            .user_agent(USER_AGENT)
-            .default_headers(headers);
-        // A loopback URL may be plain HTTP, so the request must not go through a proxy.
-        let builder = match is_loopback(&url) {
-            true => builder.no_proxy(),
-            false => builder,
-        };
-        let http = builder
+            .default_headers(headers)
             .build()
             .map_err(|error| Failure::new(Exit::Failed, "can't send a request").because(error))?;
         Ok(Self { http, url, verbose })
