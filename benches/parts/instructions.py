@@ -1,30 +1,59 @@
-"""Instructions per refresh, counted by valgrind: the same on a busy machine."""
+"""Instructions per refresh, counted by valgrind: a busy machine changes them hardly."""
 
 import re
 import sys
 
-from .common import RUST, Server, command, run as run_command
+from .common import Server, kept
+from .common import run as run_command
 
 FEW, MANY = 200, 1200
+NAMES = ["sdk", "reqwest", "hyper"]
+NEEDS = ["server", *NAMES, "rust", "valgrind"]
+# What a change may add to the ratio.
+TOLERANCE = 0.02
 
 
-def run(effort):
+def run(effort, programs):
     few, many = (5, 15) if effort.smoke else (FEW, MANY)
     figures = {}
-    with Server("canned") as server:
-        for name in RUST:
-            count = lambda calls: instructions(name, calls, server.environment)
+    with Server(programs, "canned") as server:
+        for name in effort.shuffled(NAMES):
+            env = server.environment
             # Both counts include the work before and after the calls.
-            figures[name] = (count(many) - count(few)) / (many - few)
+            load = lambda calls, name=name: programs.once_or_load(name, "load", calls, 1)
+            extra = instructions(load(many), env) - instructions(load(few), env)
+            figures[name] = extra / (many - few)
             print(f"   {name}: {figures[name]:,.0f}", flush=True)
-    print(f"   over reqwest by hand: {figures['sdk'] / figures['reqwest']:.3f}")
+    for name, ratio in ratios(figures).items():
+        print(f"   over {name}: {ratio:.3f}")
     return {"per_refresh": figures}
 
 
-def instructions(name, calls, env):
+def ratios(figures):
+    return {name: figures["sdk"] / figures[name] for name in NAMES if name != "sdk"}
+
+
+def instructions(command, env):
     valgrind = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"]
-    said = run_command(*valgrind, *command(name, "load", calls, 1), env=env).stderr
+    said = run_command(*valgrind, *command, env=env).stderr
     collected = re.search(r"Collected : (\d+)", said)
     if not collected:
         sys.exit(f"valgrind counted nothing:\n{said}")
     return int(collected[1])
+
+
+def guard(figures):
+    """Fails if a refresh takes more instructions than in the kept figures."""
+    before = ratios(kept("instructions")["figures"]["per_refresh"])
+    failed = False
+    for name, ratio in ratios(figures["per_refresh"]).items():
+        change = ratio / before[name] - 1
+        print(f"over {name} by hand: {ratio:.3f}, kept {before[name]:.3f}, {change:+.1%}")
+        failed |= change > TOLERANCE
+        if change < -TOLERANCE:
+            print("This is better: `just bench instructions` keeps the new figure.")
+    if failed:
+        sys.exit(
+            f"A refresh takes over {TOLERANCE:.0%} more instructions than before. Find out why with "
+            "callgrind or, if the gain is worth it, keep the new figure by `just bench instructions`."
+        )

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Lints the workflows and the action, those for users too, and the shell scripts. Exit code 1 if a
-# linter finds anything. Installs the linters.
+# Lints the workflows and the action, those for users too, the shell scripts, and the Python of the
+# benchmarks. Exit code 1 if a linter finds anything. Installs the linters.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 work=$(realpath -m "${CARGO_TARGET_DIR:-target}")/workflows
 . tests/support/install.sh
 
 install_python_packages "$work" tests/workflows/requirements.txt \
-    'the workflows and the shell scripts' || exit 0
+    'the workflows, the shell scripts and the benchmarks' || exit 0
 export PATH=$work/python/bin:$PATH
 
 # Lists files of the repository, also those that are not committed yet.
@@ -24,3 +24,6 @@ echo "zizmor: ${workflows[*]} action.yml"
 zizmor --quiet --offline --pedantic --strict-collection "${workflows[@]}" action.yml
 echo "shellcheck: ${scripts[*]}"
 shellcheck --external-sources "${scripts[@]}"
+echo "ruff: benches"
+ruff check --quiet benches
+ruff format --quiet --check benches

@@ -40,7 +40,6 @@ impl Target {
     ///
     /// Which variable is missing.
     pub fn from_env() -> Result<Self, BoxError> {
-        let variable = |name: &str| std::env::var(name).map_err(|error| format!("{name}: {error}"));
         Ok(Self {
             base_url: variable("CLOUDFLARE_BASE_URL")?,
             api_token: variable("CLOUDFLARE_API_TOKEN")?,
@@ -58,6 +57,15 @@ impl Target {
         } = self;
         format!("/accounts/{account_id}/access/service_tokens/{token_id}/refresh")
     }
+}
+
+/// Reads a variable of the environment.
+///
+/// # Errors
+///
+/// It is not set, or not text.
+pub fn variable(name: &str) -> Result<String, BoxError> {
+    Ok(std::env::var(name).map_err(|error| format!("{name}: {error}"))?)
 }
 
 /// A way to refresh a service token. A clone may share what can be shared.

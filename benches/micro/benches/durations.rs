@@ -3,7 +3,6 @@
 //! The mix is a thousand durations in random order, so that a processor can't
 //! learn the branches; `BENCH_MIX` names a file to leave it in, for Go.
 
-use std::fmt::Write;
 use std::hint::black_box;
 use std::time::Duration;
 
@@ -109,17 +108,7 @@ fn print(criterion: &mut Criterion) {
             .flat_map(|duration| Duration::try_from(*duration))
             .collect();
         let mut group = criterion.benchmark_group("print");
-        group.bench_function(BenchmarkId::new("into a buffer", case), |bencher| {
-            let mut buffer = String::with_capacity(64);
-            bencher.iter(|| {
-                for duration in &durations {
-                    buffer.clear();
-                    let _ = write!(buffer, "{}", black_box(*duration));
-                    black_box(buffer.as_str());
-                }
-            });
-        });
-        group.bench_function(BenchmarkId::new("to a String", case), |bencher| {
+        group.bench_function(BenchmarkId::new("cf-service-tokens", case), |bencher| {
             bencher.iter(|| {
                 for duration in &durations {
                     black_box(black_box(*duration).to_string());

@@ -2,7 +2,6 @@
 //
 //   refresh.mjs once
 //   refresh.mjs load CALLS IN_FLIGHT
-//   refresh.mjs fleet IN_FLIGHT
 //
 // The same contract as the contenders in Rust (contender/src/lib.rs): it ends
 // with a line of JSON. It runs from where the package is installed.
@@ -18,8 +17,8 @@ function peakKib() {
   return Number(status.match(/VmHWM:\s*(\d+)/)[1]);
 }
 
-async function refresh(token = process.env.BENCH_TOKEN_ID) {
-  const answer = await tokens.refresh(token, { account_id });
+async function refresh() {
+  const answer = await tokens.refresh(process.env.BENCH_TOKEN_ID, { account_id });
   if (!answer.expires_at) throw new Error('no expiry');
 }
 
@@ -61,24 +60,6 @@ const modes = {
       p99_us: at(99),
       peak_kib: peakKib(),
     };
-  },
-
-  async fleet(inFlight) {
-    const started = performance.now();
-    const ids = [];
-    for await (const token of tokens.list({ account_id, per_page: 50 })) ids.push(token.id);
-    let renewed = 0;
-    const renew = (id) => async () => {
-      try {
-        await refresh(id);
-        renewed += 1;
-      } catch (error) {
-        if (!(error instanceof Cloudflare.APIError)) throw error;
-      }
-    };
-    await burst(ids.map(renew), inFlight);
-    const seconds = (performance.now() - started) / 1000;
-    return { seconds, listed: ids.length, renewed, peak_kib: peakKib() };
   },
 };
 

@@ -2,7 +2,6 @@
 
     refresh.py sync|async once
     refresh.py sync|async load CALLS IN_FLIGHT
-    refresh.py sync|async fleet IN_FLIGHT
 
 The same contract as the contenders in Rust (`contender/src/lib.rs`): it ends
 with a line of JSON.
@@ -18,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 import cloudflare
 
 ACCOUNT = os.environ["CLOUDFLARE_ACCOUNT_ID"]
-TOKEN = os.environ.get("BENCH_TOKEN_ID")
+TOKEN = os.environ["BENCH_TOKEN_ID"]
 
 
 def peak_kib():
@@ -45,9 +44,9 @@ class Sync:
     def __init__(self):
         self.tokens = cloudflare.Cloudflare().zero_trust.access.service_tokens
 
-    def refresh(self, token=TOKEN):
+    def refresh(self):
         started = time.perf_counter()
-        if self.tokens.refresh(token, account_id=ACCOUNT).expires_at is None:
+        if self.tokens.refresh(TOKEN, account_id=ACCOUNT).expires_at is None:
             raise SystemExit("no expiry")
         return time.perf_counter() - started
 
@@ -68,25 +67,6 @@ class Sync:
                 calls, time.perf_counter() - started, time.process_time() - cpu, latencies
             )
 
-    def fleet(self, in_flight):
-        started = time.perf_counter()
-
-        def renew(token):
-            try:
-                return self.tokens.refresh(token, account_id=ACCOUNT).expires_at is not None
-            except cloudflare.APIError:
-                return False
-
-        ids = [token.id for token in self.tokens.list(account_id=ACCOUNT, per_page=50)]
-        with ThreadPoolExecutor(in_flight) as pool:
-            renewed = sum(pool.map(renew, ids))
-        return {
-            "seconds": time.perf_counter() - started,
-            "listed": len(ids),
-            "renewed": renewed,
-            "peak_kib": peak_kib(),
-        }
-
 
 class Async:
     """One thread, and as many tasks as calls in flight."""
@@ -94,9 +74,9 @@ class Async:
     def __init__(self):
         self.tokens = cloudflare.AsyncCloudflare().zero_trust.access.service_tokens
 
-    async def refresh(self, token=TOKEN):
+    async def refresh(self):
         started = time.perf_counter()
-        if (await self.tokens.refresh(token, account_id=ACCOUNT)).expires_at is None:
+        if (await self.tokens.refresh(TOKEN, account_id=ACCOUNT)).expires_at is None:
             raise SystemExit("no expiry")
         return time.perf_counter() - started
 
@@ -122,28 +102,6 @@ class Async:
             return figures(
                 calls, time.perf_counter() - started, time.process_time() - cpu, latencies
             )
-
-        return asyncio.run(run())
-
-    def fleet(self, in_flight):
-        async def renew(token):
-            try:
-                answer = await self.tokens.refresh(token, account_id=ACCOUNT)
-                return answer.expires_at is not None
-            except cloudflare.APIError:
-                return False
-
-        async def run():
-            started = time.perf_counter()
-            listing = self.tokens.list(account_id=ACCOUNT, per_page=50)
-            ids = [token.id async for token in listing]
-            renewed = await self.burst([lambda t=t: renew(t) for t in ids], in_flight)
-            return {
-                "seconds": time.perf_counter() - started,
-                "listed": len(ids),
-                "renewed": sum(renewed),
-                "peak_kib": peak_kib(),
-            }
 
         return asyncio.run(run())
 

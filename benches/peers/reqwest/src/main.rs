@@ -75,5 +75,9 @@ impl Contender for ByHand {
 }
 
 fn main() -> Result<(), BoxError> {
+    #[cfg(feature = "ring")]
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .map_err(|_| "another provider is installed")?;
     contender::run::<ByHand>()
 }

@@ -1,48 +1,78 @@
 //! The servers that the contenders talk to.
 //!
-//! - `canned`: gives every request the answer that the simulator gives to a
-//!   refresh, byte for byte but for a rate limit that is never reached. It does
-//!   nothing else, so that it is not what a fast contender waits for.
-//! - `simulator TOKENS DUE LIMIT`: the simulator, with an account of so many
-//!   tokens of which so many are due, and a limit of so many requests a second.
+//! - `canned` sends the simulator's response to a refresh to every request, byte for byte
+//!   except for a rate limit that is never reached. It does nothing else, so that a fast
+//!   contender does not wait for it.
+//! - `simulator TOKENS DUE LIMIT LATENCY` is the simulator with one account of this many
+//!   tokens, of which this many are due. It enforces a limit of requests a second, or none
+//!   if that is 0, and delays each response by this many milliseconds.
+//! - `accounts ACCOUNTS DUE LIMIT WINDOW` has this many accounts of 50 tokens, of which this
+//!   many are due in each. It enforces a limit of requests in a window of seconds for each
+//!   API token, and 200 requests a second in all.
 //!
-//! Both print what a client needs to know, one `NAME=value` a line, and serve
-//! until their standard input ends. The simulator then prints a line of JSON:
-//! how many requests it had, how many it refused, how many tokens were renewed.
+//! Each prints the variables that a client needs, one `NAME=value` a line, and serves until
+//! its standard input ends. `simulator` and `accounts` then print a line of JSON: the
+//! requests, the refused ones, and the tokens that were renewed.
+
+mod accounts;
+mod canned;
 
 use std::error::Error;
 use std::io::Read;
-use std::sync::Arc;
+use std::time::Duration;
 
-use cf_service_tokens_simulator::{SeedToken, Simulator};
+use cf_service_tokens_simulator::{Fault, Injection, SeedToken, Simulator};
 use chrono::{TimeDelta, Utc};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
 
 type BoxError = Box<dyn Error + Send + Sync>;
+
+/// A limit that no contender reaches. Without one, the simulator would report Cloudflare's.
+const NO_LIMIT: u32 = 1_000_000_000;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), BoxError> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
-        ["canned"] => canned().await,
-        ["simulator", tokens, due, limit] => {
-            simulator(tokens.parse()?, due.parse()?, limit.parse()?).await
+        ["canned"] => canned::serve().await,
+        ["simulator", tokens, due, limit, latency] => {
+            let latency = Duration::from_millis(latency.parse()?);
+            simulator(tokens.parse()?, due.parse()?, limit.parse()?, latency).await
         }
-        _ => Err("the arguments are `canned`, or `simulator TOKENS DUE LIMIT`".into()),
+        ["accounts", accounts, due, limit, window] => {
+            let window = Duration::from_secs(window.parse()?);
+            accounts::serve(accounts.parse()?, due.parse()?, limit.parse()?, window).await
+        }
+        _ => Err(
+            "the arguments are `canned`, `simulator TOKENS DUE LIMIT LATENCY`, or \
+                  `accounts ACCOUNTS DUE LIMIT WINDOW`"
+                .into(),
+        ),
     }
 }
 
-async fn simulator(tokens: usize, due: usize, limit: u32) -> Result<(), BoxError> {
+async fn simulator(
+    tokens: usize,
+    due: usize,
+    limit: u32,
+    latency: Duration,
+) -> Result<(), BoxError> {
     let mut builder = Simulator::builder();
     for number in 0..tokens {
-        let days = if number < due { 9 } else { 200 };
+        // The due ones are spread over the account.
+        let is_due = (number + 1) * due / tokens > number * due / tokens;
+        let days = if is_due { 9 } else { 200 };
         let name = format!("a token whose name is number {number}");
         builder = builder.token(SeedToken::new(name).expires_in(TimeDelta::days(days)));
     }
-    builder = builder.enforce_rate_limit(limit, TimeDelta::seconds(1));
-    let simulator = builder.start().await?;
+    let limit = if limit == 0 { NO_LIMIT } else { limit };
+    let simulator = builder
+        .enforce_rate_limit(limit, TimeDelta::seconds(1))
+        .start()
+        .await?;
+    if !latency.is_zero() {
+        simulator.inject(Injection::new(Fault::Latency(latency)).always());
+    }
     introduce(&simulator, simulator.base_url());
     wait_for_the_end().await?;
 
@@ -61,24 +91,6 @@ async fn simulator(tokens: usize, due: usize, limit: u32) -> Result<(), BoxError
     Ok(())
 }
 
-async fn canned() -> Result<(), BoxError> {
-    let simulator = Simulator::builder()
-        .token(SeedToken::new("CI deploy").expires_in(TimeDelta::days(9)))
-        .enforce_rate_limit(1_000_000_000, TimeDelta::seconds(300))
-        .start()
-        .await?;
-    let answer: Arc<[u8]> = answer_to_a_refresh(&simulator).await?.into();
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let address = listener.local_addr()?;
-    introduce(&simulator, &format!("http://{address}/client/v4"));
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(serve(stream, Arc::clone(&answer)));
-        }
-    });
-    wait_for_the_end().await
-}
-
 fn introduce(simulator: &Simulator, base_url: &str) {
     let first = simulator.tokens().first().map(|token| token.id.clone());
     println!("BENCH_TOKEN_ID={}", first.unwrap_or_default());
@@ -90,60 +102,4 @@ fn introduce(simulator: &Simulator, base_url: &str) {
 async fn wait_for_the_end() -> Result<(), BoxError> {
     tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new())).await??;
     Ok(())
-}
-
-/// The simulator's response, as it goes over the wire.
-async fn answer_to_a_refresh(simulator: &Simulator) -> Result<Vec<u8>, BoxError> {
-    let rest = simulator
-        .base_url()
-        .strip_prefix("http://")
-        .ok_or("the simulator is not at http")?;
-    let (host, path) = rest.split_once('/').ok_or("no path")?;
-    let token = simulator.tokens().remove(0).id;
-    let request = format!(
-        "POST /{path}/accounts/{}/access/service_tokens/{token}/refresh HTTP/1.1\r\n\
-         host: {host}\r\nauthorization: Bearer {}\r\ncontent-length: 0\r\n\r\n",
-        simulator.account_id(),
-        simulator.api_token(),
-    );
-    let mut stream = TcpStream::connect(host).await?;
-    stream.write_all(request.as_bytes()).await?;
-    let mut answer = Vec::new();
-    while length(&answer, "HTTP/1.1 200").is_none_or(|length| answer.len() < length) {
-        if stream.read_buf(&mut answer).await? == 0 {
-            let text = String::from_utf8_lossy(&answer);
-            return Err(format!("the simulator refused: {text}").into());
-        }
-    }
-    Ok(answer)
-}
-
-/// Gives every request of a connection the answer.
-async fn serve(mut stream: TcpStream, answer: Arc<[u8]>) -> std::io::Result<()> {
-    stream.set_nodelay(true)?;
-    let mut received = Vec::with_capacity(4096);
-    loop {
-        if stream.read_buf(&mut received).await? == 0 {
-            return Ok(());
-        }
-        while let Some(length) = length(&received, "").filter(|length| received.len() >= *length) {
-            received.drain(..length);
-            stream.write_all(&answer).await?;
-        }
-    }
-}
-
-/// How many bytes a message has, its body included, once its head is there.
-fn length(message: &[u8], start: &str) -> Option<usize> {
-    const NAME: &[u8] = b"content-length:";
-    let head = message.windows(4).position(|end| end == b"\r\n\r\n")? + 4;
-    if !message.starts_with(start.as_bytes()) {
-        return None;
-    }
-    let body = message[..head]
-        .split(|byte| *byte == b'\n')
-        .find(|line| line.len() > NAME.len() && line[..NAME.len()].eq_ignore_ascii_case(NAME))
-        .and_then(|line| std::str::from_utf8(&line[NAME.len()..]).ok())
-        .and_then(|value| value.trim().parse().ok());
-    Some(head + body.unwrap_or(0))
 }
