@@ -19,6 +19,8 @@ mod progress;
 mod records;
 mod renew;
 mod risk;
+#[cfg(test)]
+mod schemas;
 mod secret;
 mod serve;
 mod signal;

@@ -15,6 +15,7 @@ use crate::time;
 
 /// A token as it stands.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct TokenRecord {
     pub(crate) id: Option<String>,
     pub(crate) name: Option<String>,
@@ -35,6 +36,11 @@ pub(crate) struct TokenRecord {
 /// The state of a token. The tables, JSON, the page and the metrics all use these words,
 /// which `README.md` explains. Those that need a person's attention come first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(
+    test,
+    derive(schemars::JsonSchema),
+    schemars(rename_all = "snake_case")
+)]
 pub(crate) enum State {
     /// It no longer authenticates, since it has expired.
     Expired,
@@ -230,6 +236,7 @@ impl Record for TokenRecord {
 
 /// Why a call failed: fields of every record of an outcome.
 #[derive(Debug, Default, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Fault {
     pub(crate) error: Option<String>,
     pub(crate) error_status: Option<u16>,
@@ -262,6 +269,7 @@ impl From<&RenewalError> for Fault {
 
 /// The outcome of a change of a token.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct ChangeRecord {
     pub(crate) id: Option<String>,
     pub(crate) name: Option<String>,

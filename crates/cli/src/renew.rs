@@ -1,7 +1,7 @@
 //! `renew`: renews all due tokens, once or for as long as it runs.
 
 pub(crate) mod once;
-mod record;
+pub(crate) mod record;
 pub(crate) mod watch;
 
 use std::net::SocketAddr;

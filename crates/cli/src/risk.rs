@@ -270,6 +270,7 @@ fn clean_up(
 
 /// A risk in JSON.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct RiskRecord {
     risk: &'static str,
     at: Option<DateTime<Utc>>,

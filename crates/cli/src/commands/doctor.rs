@@ -138,7 +138,8 @@ pub(crate) async fn doctor(
 
 /// The result of a check.
 #[derive(Debug, Serialize)]
-struct Check {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct Check {
     /// The account that it concerns, if it is not about this machine.
     account_id: Option<String>,
     account_name: Option<String>,
@@ -154,8 +155,9 @@ struct Check {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
-enum Status {
+pub(super) enum Status {
     Ok,
     Warning,
     Failure,

@@ -50,7 +50,8 @@ pub(crate) struct Destination {
 
 /// A secret that was made and has arrived.
 #[derive(Debug, Serialize)]
-struct IssuedRecord {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct IssuedRecord {
     id: Option<String>,
     name: Option<String>,
     client_id: Option<String>,
@@ -63,8 +64,9 @@ struct IssuedRecord {
 
 /// When a token expires. In JSON, `null` if it never does; an unknown expiry is absent.
 #[derive(Clone, Copy, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(untagged)]
-enum Expiry {
+pub(super) enum Expiry {
     At(DateTime<Utc>),
     Never,
 }

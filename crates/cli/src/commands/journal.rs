@@ -145,7 +145,8 @@ fn settled(output: &Output, name: &str, words: &str) -> Result<Exit, Failure> {
 
 /// An entry, without its secret.
 #[derive(Debug, Serialize)]
-struct EntryRecord {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct EntryRecord {
     entry: String,
     operation: Operation,
     account_id: String,

@@ -397,7 +397,8 @@ fn narrow(listed: &mut [(Connection, Vec<ServiceToken>)], asked: &[String]) -> R
 
 /// A token, and what `renew` would do about it.
 #[derive(Debug, Serialize)]
-struct ReportRecord {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct ReportRecord {
     account_id: String,
     account_name: Option<String>,
     #[serde(flatten)]

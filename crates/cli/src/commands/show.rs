@@ -49,12 +49,15 @@ pub(crate) async fn show(
 
 /// A token, what uses it, and what may end it.
 #[derive(Debug, Serialize)]
-struct ShowRecord {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct ShowRecord {
     #[serde(flatten)]
     token: TokenRecord,
     /// `None` if nothing is known to use it, and not everything was read.
+    #[cfg_attr(test, schemars(with = "Option<Vec<crate::schemas::UsedBy>>"))]
     used_by: Option<Vec<UsedBy>>,
     /// The rules that match every token; `None` if they were not read.
+    #[cfg_attr(test, schemars(with = "Option<Vec<crate::schemas::UsedBy>>"))]
     any_valid_service_token: Option<Vec<UsedBy>>,
     risks: Vec<RiskRecord>,
     /// When the newest secret was made, if the journal knows it.

@@ -103,7 +103,8 @@ pub(crate) async fn update(
 
 /// A token after its update.
 #[derive(Debug, Serialize)]
-struct UpdatedRecord {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct UpdatedRecord {
     #[serde(flatten)]
     token: TokenRecord,
     /// When the old secret expires or expired, if the update set it; the API does not say.

@@ -386,7 +386,8 @@ fn shown(url: &Url) -> String {
 }
 
 #[derive(Debug, Serialize)]
-struct Record {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct Record {
     url: String,
     client_id: Option<String>,
     outcome: Outcome,

@@ -17,6 +17,7 @@ use crate::time;
 
 /// The outcome of one token.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct RenewalRecord {
     pub(crate) id: Option<String>,
     pub(crate) name: Option<String>,
@@ -120,6 +121,7 @@ impl Record for RenewalRecord {
 
 /// The result of a pass, in numbers.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Summary {
     dry_run: bool,
     /// Whether the account has Access, and so may have service tokens.
@@ -132,6 +134,7 @@ pub(crate) struct Summary {
     unmatched: Vec<String>,
     error: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
     clock_skew: Option<GoDuration>,
 }
 
@@ -160,6 +163,7 @@ impl Summary {
 
 /// Something of an account, with the account's id and name.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct OfAccount<'a, T> {
     account_id: &'a str,
     account_name: Option<&'a str>,
@@ -179,7 +183,8 @@ impl<'a, T> OfAccount<'a, T> {
 
 /// A pass over an account, in the document of all accounts.
 #[derive(Debug, Serialize)]
-pub(super) struct Document {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct Document {
     #[serde(flatten)]
     pub(super) summary: Summary,
     pub(super) tokens: Vec<RenewalRecord>,
@@ -187,6 +192,7 @@ pub(super) struct Document {
 
 /// A line of JSON.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub(crate) enum Event<'a> {
     Token(OfAccount<'a, &'a RenewalRecord>),
@@ -196,6 +202,7 @@ pub(crate) enum Event<'a> {
 
 /// The pause after a pass.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Waiting {
     pub(crate) until: DateTime<Utc>,
 }

@@ -36,6 +36,7 @@ const ANSWER: &[u8] = b"{\"answer\":";
 
 /// The recorded operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Operation {
     Create,

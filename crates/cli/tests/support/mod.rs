@@ -1,6 +1,7 @@
 //! The support that the tests of the command share: a simulator, and the command run on it.
 
 #![allow(dead_code, reason = "each test uses its own part")]
+#![allow(clippy::panic, reason = "a test may panic")]
 
 pub mod app;
 
@@ -106,6 +107,29 @@ macro_rules! assert_shown {
             insta::assert_snapshot!($($arguments)*);
         })
     };
+}
+
+/// Checks JSON by a JSON Schema.
+pub struct Validator {
+    schemas: boon::Schemas,
+    index: boon::SchemaIndex,
+}
+
+impl Validator {
+    pub fn new(schema: serde_json::Value) -> Self {
+        let mut schemas = boon::Schemas::new();
+        let mut compiler = boon::Compiler::new();
+        compiler.enable_format_assertions();
+        compiler.add_resource("schema.json", schema).unwrap();
+        let index = compiler.compile("schema.json", &mut schemas).unwrap();
+        Self { schemas, index }
+    }
+
+    pub fn check(&self, document: &serde_json::Value) {
+        if let Err(error) = self.schemas.validate(document, self.index) {
+            panic!("{error:#}\n{document:#}");
+        }
+    }
 }
 
 /// A simulator that outlives the commands, and a directory to work in.

@@ -8,8 +8,9 @@ use crate::failure::Exit;
 
 /// The verdict on the token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
-pub(in crate::commands) enum Outcome {
+pub(crate) enum Outcome {
     Accepted,
     Refused,
     NotAllowed,
