@@ -77,7 +77,7 @@ mod at_once {
     use std::sync::{Mutex, mpsc};
     use std::thread;
 
-    use cf_service_tokens_simulator::{Operation, Simulator};
+    use cf_service_tokens_simulator::{Operation, Simulator, SimulatorBuilder};
     use nix::sys::signal::{Signal, kill};
     use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
     use nix::unistd::Pid;
@@ -88,14 +88,27 @@ mod at_once {
     /// A run that is stopped while it waits for the answer to its first call of
     /// this operation.
     fn stopped_at(operation: Operation, arguments: &[&str]) -> (World, Child) {
-        let (tell_pid, pid) = mpsc::channel();
-        let pid = Mutex::new(Some(pid));
         let builder = Simulator::builder().token(known_token());
+        stopped_at_call(1, operation, builder, arguments)
+    }
+
+    /// A run that is stopped while it waits for the answer to its nth call of this
+    /// operation.
+    fn stopped_at_call(
+        n: usize,
+        operation: Operation,
+        builder: SimulatorBuilder,
+        arguments: &[&str],
+    ) -> (World, Child) {
+        let (tell_pid, pid) = mpsc::channel::<Pid>();
+        let state = Mutex::new((0, pid));
         let world = World::with(builder.on_request(move |request| {
-            if request.operation == Some(operation)
-                && let Some(pid) = pid.lock().unwrap().take()
-            {
-                kill(pid.recv().unwrap(), Signal::SIGSTOP).unwrap();
+            if request.operation == Some(operation) {
+                let (calls, pid) = &mut *state.lock().unwrap();
+                *calls += 1;
+                if *calls == n {
+                    kill(pid.recv().unwrap(), Signal::SIGSTOP).unwrap();
+                }
             }
         }));
         let mut command = world.command();
@@ -175,6 +188,60 @@ mod at_once {
         assert_eq!(second.code, Some(1), "{}", second.shown());
         assert!(second.stderr.contains("another run"), "{}", second.shown());
         assert!(!world.path("second").exists());
+    }
+
+    #[test]
+    fn two_runs_by_age_do_not_rotate_one_token() {
+        let by_age = ["--if-older-than", "1d"];
+        let builder = || {
+            let created = chrono::Utc::now() - chrono::TimeDelta::days(2);
+            Simulator::builder().token(known_token().created_at(created))
+        };
+        for (n, operation) in [
+            (1, Operation::Get),
+            (2, Operation::Get),
+            (1, Operation::Rotate),
+        ] {
+            let first = rotate("first", &by_age);
+            let (world, first) = stopped_at_call(n, operation, builder(), &first);
+            let second = world.run(&rotate("second", &by_age));
+            let first = go_on(first);
+            let is_locked = (n, operation) != (1, Operation::Get);
+            assert_eq!(
+                second.code,
+                Some(i32::from(is_locked)),
+                "{}",
+                second.shown()
+            );
+            assert_eq!(first.0, Some(0), "{}", first.1);
+            assert!(world.opens(OLD_SECRET), "the secret in use was ended");
+            assert_eq!(world.simulator.count(Operation::Rotate), 1);
+        }
+    }
+
+    /// A rotate of another machine, which has a journal of its own, right before or after
+    /// the call of this one.
+    #[test]
+    fn a_rotate_by_somebody_else_at_the_same_time_is_reported() {
+        let lenient = || Simulator::builder().token(known_token()).lenient_answers();
+        let silent = || Simulator::builder().token(known_token());
+        for (n, operation, builder) in [
+            (2, Operation::Get, lenient()),
+            (1, Operation::Rotate, lenient()),
+            (1, Operation::Rotate, silent()),
+        ] {
+            let run = rotate("first", &["--grace", "7d"]);
+            let (world, first) = stopped_at_call(n, operation, builder, &run);
+            let foreign = world.run(&rotate("foreign", &["--journal", "foreign-journal"]));
+            assert_eq!(foreign.code, Some(0), "{}", foreign.shown());
+            let (code, said) = go_on(first);
+            assert_eq!(code, Some(1), "{said}");
+            assert!(said.contains("something else rotated the token"), "{said}");
+            // The delivery went on, and nothing is left to do.
+            assert!(world.opens(&read(&world.path("first"))), "{said}");
+            assert_eq!(world.journal_text(), "");
+            assert_eq!(world.simulator.tokens()[0].client_secret_version, 3);
+        }
     }
 
     #[test]

@@ -100,6 +100,10 @@ impl Intent {
     /// Returns until when the old secret works, if no later call changes that: to the end
     /// of its grace period, but no longer than the token. `None` if it does not.
     pub(crate) fn old_secret_works_until(&self) -> Option<DateTime<Utc>> {
+        // Nobody has the lost secret that this run replaces.
+        if self.outage_since.is_some() {
+            return None;
+        }
         let until = self.old_secret_valid_until?;
         let until = self.expires_at.map_or(until, |expiry| expiry.min(until));
         (until > self.started_at).then_some(until)

@@ -1,27 +1,29 @@
 //! The one way to rotate, for `rotate` and `keep`: what there is to do for a token, and how
 //! it is done.
 
+mod complete;
+#[cfg(test)]
+mod tests;
+mod words;
+
 use std::time::Duration;
 
-use cf_service_tokens::{
-    RotateServiceToken, ServiceToken, ServiceTokenCredentials, ServiceTokenId,
-};
+use cf_service_tokens::{RotateServiceToken, ServiceToken, ServiceTokenId};
 use chrono::{DateTime, TimeDelta, Utc};
 use reqwest::Url;
-use serde::Serialize;
 
-use crate::commands::verify;
+use self::complete::{About, complete};
+use self::words::{changed_by_others, outage, refusal, with_faults};
 use crate::connection::Connection;
 use crate::failure::{Exit, Failure};
 use crate::hook::Hook;
-use crate::output::{self, quoted};
+use crate::output;
 use crate::secret::deliver::{Delivery, HeldSignals, is_given};
-use crate::secret::journal::{self, Journal, RecordName};
+use crate::secret::journal::{Journal, RecordName};
 use crate::secret::reading::Reading;
 use crate::secret::record::{Intent, Known, Operation, Record, Run, Stage, Steps};
 use crate::secret::recover;
 use crate::secret::sink::Sink;
-use crate::time;
 
 /// How long to wait for the token after its rotate, when the secret is safe already.
 const READ_DEADLINE: Duration = Duration::from_secs(10);
@@ -466,264 +468,4 @@ fn finished(
         ));
     }
     Known::after(intent, newest.or(expected))
-}
-
-/// The newest secret is not the one that the journal knows.
-fn changed_by_others(record: &Record, reading: &Reading) -> Option<Failure> {
-    let version = reading.token.client_secret_version;
-    let known = record
-        .known()
-        .filter(|known| is_of_others(known, version))?;
-    let what = "something else has rotated the token since this journal's last rotate of it";
-    let why = format!(
-        "its secret has version {}, and not {}",
-        version.unwrap_or_default(),
-        known.version.unwrap_or_default()
-    );
-    Some(Failure::new(Exit::Failed, what).because(why).next(
-        "bring the newest secret to all users of the token before the old one expires; its age is \
-         now counted from the token's last change; let only one program rotate the token",
-    ))
-}
-
-/// A lost secret was replaced after its users were locked out.
-fn outage(started_at: DateTime<Utc>, since: DateTime<Utc>, sink: &Sink) -> Failure {
-    let what = format!(
-        "the secret of a rotate that started at {} was lost, and the old one no longer worked \
-         since {}",
-        time::minute(started_at),
-        time::minute(since)
-    );
-    Failure::new(Exit::Failed, what).next(format!(
-        "the token was rotated again: bring the secret, which {}, to all other users of the token",
-        sink.whereabouts()
-    ))
-}
-
-/// Says why nothing is done, and what a person can do.
-fn refusal(
-    connection: &Connection,
-    record: &Record,
-    reading: &Reading,
-    rotation: &Rotation,
-    due: &Due,
-) -> Failure {
-    let Some(run) = record.run() else {
-        return Failure::new(Exit::Failed, "the journal has no earlier run");
-    };
-    let intent = &run.intent;
-    let works_until = match due {
-        Due::Arriving { until } => return recover::arriving(intent, *until),
-        Due::Lost {
-            old_secret_works_until,
-        } => Some(*old_secret_works_until),
-        _ => None,
-    };
-    let why = match &run.stage {
-        Stage::Called => recover::changed(intent, &reading.token),
-        _ => return recover::unfinished(record, run),
-    };
-    let command = command_again(connection, record, reading, rotation);
-    let next = match works_until {
-        Some(until) => format!(
-            "if it took effect, its new secret is lost, the old one works until {}, and another \
-             rotate ends it at once. To change over slowly, create a second token. When the \
-             token's users are ready for a new secret, run: {command}",
-            time::minute(until)
-        ),
-        None => format!(
-            "if it took effect, its new secret is lost and the old one no longer works; `verify` \
-             shows whether it does. When the token's users are ready for a new secret, run: \
-             {command}"
-        ),
-    };
-    let started_at = time::minute(intent.started_at);
-    let what = format!("an earlier rotate, started at {started_at}, may have taken effect");
-    why.into_iter()
-        .fold(Failure::new(Exit::Failed, what), Failure::because)
-        .next(next)
-}
-
-/// Returns the shell's command that gives a lost secret up, and rotates again.
-fn command_again(
-    connection: &Connection,
-    record: &Record,
-    reading: &Reading,
-    rotation: &Rotation,
-) -> String {
-    let mut rotate = "cf-service-tokens".to_owned();
-    if let Some(options) = connection.options() {
-        rotate += &format!(" {options}");
-    }
-    rotate += &format!(" rotate {}", reading.id);
-    rotate += &match rotation.grace {
-        Grace::RevokeNow => " --revoke-now".to_owned(),
-        Grace::For(grace) => format!(" --end-grace --grace {}", time::short(grace)),
-    };
-    let sink = rotation.sink.clone().absolute().to_string();
-    rotate += &format!(" --secret-to {}", quoted(&sink));
-    for name in &rotation.keep_env {
-        rotate += &format!(" --keep-env {name}");
-    }
-    format!(
-        "{} --yes && {rotate}{}",
-        record.command("discard"),
-        journal::option(record.directory())
-    )
-}
-
-/// Does what is left once the sink has the secret, and settles the record.
-async fn complete(
-    record: &mut Record,
-    rotation: &Rotation,
-    known: Known,
-    about: &About<'_>,
-    signals: &mut HeldSignals,
-) -> Result<(), Failure> {
-    let is_answered = |record: &Record| matches!(record.run(), Some(run) if matches!(run.stage, Stage::Answered(_)));
-    if is_answered(record) && rotation.verify.is_some() {
-        let noted = record.note_delivered();
-        noted.map_err(|error| unrecorded(record, error))?;
-    }
-    if let (
-        Some(url),
-        Some(Run {
-            stage: Stage::Delivered(secret),
-            ..
-        }),
-    ) = (&rotation.verify, record.run())
-    {
-        let client_id = secret.client_id.as_deref().ok_or_else(|| {
-            Failure::new(
-                Exit::Failed,
-                "the client id is unknown, so the secret can't be tried",
-            )
-        });
-        let credentials = client_id
-            .map(|client_id| ServiceTokenCredentials::new(client_id, secret.client_secret.clone()));
-        let verified = match credentials {
-            Ok(credentials) => {
-                let trial = verify::try_secret(url, credentials);
-                signals.until_first(trial).await.unwrap_or_else(|| {
-                    let what = "interrupted before the app accepted the new secret";
-                    Err(Failure::new(Exit::Failed, what))
-                })
-            }
-            Err(failure) => Err(failure),
-        };
-        verified.map_err(|failure| unverified(record, failure, about))?;
-    }
-    if let Some(hook) = &rotation.then {
-        if !matches!(record.run(), Some(run) if matches!(run.stage, Stage::Settled)) {
-            let noted = record.note_settled();
-            noted.map_err(|error| unrecorded(record, error))?;
-        }
-        if signals.is_asked_to_end {
-            let what = "interrupted before the hook ran";
-            return Err(hook_left(Failure::new(Exit::Failed, what), record, about));
-        }
-        let ran = hook.run(about).await.map_err(Failure::from);
-        ran.map_err(|failure| hook_left(failure, record, about))?;
-    }
-    let settled = record.settle(Some(known));
-    settled.map_err(|error| unrecorded(record, error))
-}
-
-fn unrecorded(record: &Record, error: std::io::Error) -> Failure {
-    Failure::new(
-        Exit::Failed,
-        "the sink has the secret, but the entry can't be changed in the journal",
-    )
-    .because(error)
-    .next(format!("remove the entry: {}", record.command("discard")))
-}
-
-/// The new secret is in its sink, and the next run verifies it again.
-fn unverified(record: &Record, failure: Failure, about: &About<'_>) -> Failure {
-    let exit = failure.exit;
-    let (why, _) = failure.in_one_line();
-    let sink = &about.secret_to;
-    let what = format!("the new secret is in {sink}, but could not be verified");
-    Failure::new(exit, what).because(why).next(format!(
-        "{}; fix the cause: the next run verifies the secret again; to settle the entry without \
-         that, run: {}",
-        about.old_secret(),
-        record.command("discard")
-    ))
-}
-
-/// The new secret is in its sink and verified, and the next run runs the hook.
-fn hook_left(failure: Failure, record: &Record, about: &About<'_>) -> Failure {
-    let exit = failure.exit;
-    let (why, next) = failure.in_one_line();
-    let sink = &about.secret_to;
-    let what = format!("the new secret is in {sink}, but the hook did not succeed");
-    let advice = next.map_or_else(String::new, |next| format!("{next}; "));
-    Failure::new(exit, what).because(why).next(format!(
-        "{advice}{}; the next run runs the hook again; to settle the entry without that, run: {}",
-        about.old_secret(),
-        record.command("discard")
-    ))
-}
-
-/// Adds what somebody must know about all the same.
-fn with_faults(failure: Failure, faults: Vec<Failure>) -> Failure {
-    faults.into_iter().fold(failure, |failure, fault| {
-        let (line, _) = fault.in_one_line();
-        failure.because(line)
-    })
-}
-
-/// What a hook gets to know, without any secret.
-#[derive(Serialize)]
-struct About<'a> {
-    event: &'static str,
-    account: AboutAccount<'a>,
-    token: AboutToken<'a>,
-    secret_to: String,
-    old_secret_valid_until: Option<DateTime<Utc>>,
-}
-
-#[derive(Serialize)]
-struct AboutAccount<'a> {
-    id: &'a str,
-    name: Option<&'a str>,
-}
-
-#[derive(Serialize)]
-struct AboutToken<'a> {
-    id: &'a str,
-    name: Option<&'a str>,
-    client_id: Option<&'a str>,
-}
-
-impl<'a> About<'a> {
-    fn new(
-        connection: &'a Connection,
-        reading: &'a Reading,
-        sink: &Sink,
-        works_until: Option<DateTime<Utc>>,
-    ) -> Self {
-        Self {
-            event: "rotated",
-            account: AboutAccount {
-                id: connection.account_id(),
-                name: connection.account_name(),
-            },
-            token: AboutToken {
-                id: reading.id.as_str(),
-                name: reading.token.name.as_deref(),
-                client_id: reading.token.client_id.as_deref(),
-            },
-            secret_to: sink.to_string(),
-            old_secret_valid_until: works_until,
-        }
-    }
-
-    fn old_secret(&self) -> String {
-        match self.old_secret_valid_until {
-            Some(until) => format!("the old secret works until {}", time::minute(until)),
-            None => "the old secret no longer works".to_owned(),
-        }
-    }
 }

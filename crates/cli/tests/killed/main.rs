@@ -160,11 +160,12 @@ fn killed_at_any_point_rotate_loses_no_secret_and_leaves_a_trace() {
         assert!(all.iter().any(|point| point.contains(name)), "{name}");
     }
     // Between the answer's arrival and the journal there is nothing but its writing.
-    let arrived = all
+    let before = &all[..first_saved.unwrap()];
+    let arrived = before
         .iter()
         .rposition(|point| point == "after recvfrom")
         .unwrap();
-    let between = &all[arrived + 1..first_saved.unwrap()];
+    let between = &before[arrived + 1..];
     assert!(
         between.iter().all(|point| point.ends_with("write")),
         "{between:?}"
