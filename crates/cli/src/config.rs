@@ -218,7 +218,7 @@ impl Config {
     }
 
     /// Removes the variables with secrets that the file names from the environment of its
-    /// hooks.
+    /// hooks, and of the commands that new secrets go to.
     fn hiding_variables(mut self) -> Self {
         let mut variables = Vec::new();
         for account in &self.accounts {
@@ -229,12 +229,14 @@ impl Config {
         if let Some(PingSource::Variable(name)) = &self.notify.ping {
             variables.push(name.clone());
         }
-        let rules = self
-            .accounts
-            .iter_mut()
-            .flat_map(|account| &mut account.rotate);
-        let hooks = rules.filter_map(|rule| rule.then.as_mut());
-        for hook in hooks.chain(&mut self.notify.on_failure) {
+        let accounts = self.accounts.iter_mut();
+        for rule in accounts.flat_map(|account| &mut account.rotate) {
+            rule.secret_to.hide(&variables);
+            if let Some(hook) = &mut rule.then {
+                hook.hide(&variables);
+            }
+        }
+        if let Some(hook) = &mut self.notify.on_failure {
             hook.hide(&variables);
         }
         self
@@ -297,5 +299,70 @@ ping_env = "HEALTHCHECK_URL"
         assert_eq!(config.notify.on_failure, hook(&["page", "--team", "ops"]));
         let ping = PingSource::Variable("HEALTHCHECK_URL".to_owned());
         assert_eq!(config.notify.ping, Some(ping));
+    }
+
+    #[test]
+    fn no_command_of_a_rule_has_the_api_token() {
+        let text = r#"
+[[account]]
+name = "prod"
+id = "a1"
+api_token_env = "CF_PROD_TOKEN"
+[[account.rotate]]
+token = "deploy"
+every = "90d"
+secret_to = "command:vault kv put secret/app key=-"
+[notify]
+ping_env = "PING_URL"
+"#;
+        let config = Config::parse(Path::new("/etc/keep.toml"), text).unwrap();
+        let sink = &config.accounts[0].rotate[0].secret_to;
+        let Sink::Command { hidden, .. } = sink else {
+            panic!("{sink:?}");
+        };
+        assert_eq!(hidden, &["CF_PROD_TOKEN", "PING_URL"]);
+    }
+
+    /// A file with most keys.
+    const FULL: &str = r#"within = "30d"
+[[account]] # comment
+name = "prod"
+id = "a1"
+api_token_env = 'SECRET'
+only = ["SECRET", "b"]
+include_expired = true
+expect_at_least = 12
+[[account.rotate]]
+token = "SECRET"
+every = "90d"
+secret_to = "env-file:SECRET"
+then = ["./SECRET", "deploy"]
+[notify]
+ping_file = "SECRET"
+"#;
+
+    #[test]
+    fn no_slip_of_the_finger_makes_a_syntax_error_show_a_value() {
+        let is_shown = |text: &str| {
+            let error = DeTable::parse(text).err()?;
+            let mistake = format!("{:?}", syntax::mistake(text, &error));
+            mistake.contains("SECRET").then_some(mistake)
+        };
+        for (at, _) in FULL.char_indices() {
+            let (before, rest) = FULL.split_at(at);
+            let after = &rest[1..];
+            for slip in [
+                "", "\"", "'", "=", "[", "]", "\n", "#", ":", "\\", "{", "\u{201c}", "\0",
+            ] {
+                for text in [
+                    format!("{before}{slip}{after}"),
+                    format!("{before}{slip}{rest}"),
+                ] {
+                    assert_eq!(is_shown(&text), None, "{text}");
+                    // Whatever else is wrong with it, nothing panics.
+                    let _ = Config::parse(Path::new("/etc/keep.toml"), &text);
+                }
+            }
+        }
     }
 }

@@ -47,6 +47,8 @@ pub(crate) enum Sink {
         command: String,
         /// The credentials that stay in its environment.
         keep_env: Vec<String>,
+        /// Variables that are removed from its environment beside the known ones.
+        hidden: Vec<String>,
     },
     /// The file that gives a GitHub Actions job's later steps their variables.
     GithubEnv,
@@ -75,6 +77,7 @@ pub(crate) enum ProvedSink {
     Command {
         command: String,
         keep_env: Vec<String>,
+        hidden: Vec<String>,
     },
     GithubEnv(github_env::GithubEnv),
     Stdout(stdout::Stdout),
@@ -87,12 +90,15 @@ impl Sink {
         let proved = match self {
             Self::File { path, is_bare } => prove_file(path, *is_bare, journal),
             Self::EnvFile(path) => prove_env_file(path, journal),
-            Self::Command { command, keep_env } => {
-                command::prove(command).map(|()| ProvedSink::Command {
-                    command: command.clone(),
-                    keep_env: keep_env.clone(),
-                })
-            }
+            Self::Command {
+                command,
+                keep_env,
+                hidden,
+            } => command::prove(command).map(|()| ProvedSink::Command {
+                command: command.clone(),
+                keep_env: keep_env.clone(),
+                hidden: hidden.clone(),
+            }),
             Self::GithubEnv => github_env::GithubEnv::prove().map(ProvedSink::GithubEnv),
             Self::Stdout => stdout::Stdout::prove().map(ProvedSink::Stdout),
         };
@@ -121,6 +127,13 @@ impl Sink {
             }
         }
         Ok(self)
+    }
+
+    /// Removes these variables from the environment of the sink's command too.
+    pub(crate) fn hide(&mut self, variables: &[String]) {
+        if let Self::Command { hidden, .. } = self {
+            hidden.extend_from_slice(variables);
+        }
     }
 
     /// Refuses a sink that loses the secret while the token still has users.
@@ -256,9 +269,11 @@ impl ProvedSink {
                 let content = env_file::content(&path, issued)?;
                 replacement.finish(&content).map(drop)
             }
-            Self::Command { command, keep_env } => {
-                command::deliver(&command, &keep_env, issued, intent).await
-            }
+            Self::Command {
+                command,
+                keep_env,
+                hidden,
+            } => command::deliver(&command, &keep_env, &hidden, issued, intent).await,
             Self::GithubEnv(github_env) => github_env.deliver(issued),
             Self::Stdout(stdout) => stdout.deliver(secret),
         }
@@ -326,6 +341,7 @@ impl FromStr for Sink {
             ("command", command) => Ok(Self::Command {
                 command: command.to_owned(),
                 keep_env: Vec::new(),
+                hidden: Vec::new(),
             }),
             _ => Err(format!(
                 "{kind:?} is not a kind of sink: write FILE, env-file:FILE, command:COMMAND, \
@@ -361,6 +377,7 @@ mod tests {
         let command = Sink::Command {
             command: "a b:c".into(),
             keep_env: Vec::new(),
+            hidden: Vec::new(),
         };
         for (text, sink) in [
             ("file:a/b", file("a/b")),

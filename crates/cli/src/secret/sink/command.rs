@@ -20,7 +20,7 @@ pub(crate) const API_CREDENTIALS: [&str; 3] = [
 /// Makes sure, as far as that can be known, that the command can be run: the shell
 /// understands it, and knows the first word.
 pub(super) fn prove(command: &str) -> io::Result<()> {
-    let syntax = shell(&[]).args(["-n", "-c", command]).output()?;
+    let syntax = shell(&[], &[]).args(["-n", "-c", command]).output()?;
     if !syntax.status.success() {
         let said = String::from_utf8_lossy(&syntax.stderr).trim().to_owned();
         return Err(io::Error::new(io::ErrorKind::InvalidInput, said));
@@ -31,7 +31,7 @@ pub(super) fn prove(command: &str) -> io::Result<()> {
     if first.is_empty() || !first.chars().all(is_plain) {
         return Ok(());
     }
-    let known = shell(&[])
+    let known = shell(&[], &[])
         .args(["-c", "command -v -- \"$1\"", "sh", first])
         .output()?;
     match known.status.success() {
@@ -53,11 +53,12 @@ pub(super) fn prove(command: &str) -> io::Result<()> {
 pub(super) async fn deliver(
     command: &str,
     keep_env: &[String],
+    hidden: &[String],
     issued: &IssuedSecret,
     intent: &Intent,
 ) -> io::Result<()> {
     let input = pipe_with(issued.client_secret.expose_secret().as_bytes())?;
-    let mut child = shell(keep_env);
+    let mut child = shell(keep_env, hidden);
     child
         .args(["-c", command])
         .stdin(Stdio::from(input.try_clone()?))
@@ -142,7 +143,7 @@ fn variables(issued: &IssuedSecret, intent: &Intent) -> [(&'static str, Option<S
 
 /// Returns the shell, without the credentials in this command's environment except those
 /// to keep. A service token's secret never stays: it is not the new one.
-fn shell(keep_env: &[String]) -> Command {
+fn shell(keep_env: &[String], hidden: &[String]) -> Command {
     let mut shell = Command::new("sh");
     for name in API_CREDENTIALS {
         if !keep_env.iter().any(|kept| kept == name) {
@@ -150,5 +151,8 @@ fn shell(keep_env: &[String]) -> Command {
         }
     }
     shell.env_remove(CLIENT_SECRET);
+    for name in hidden {
+        shell.env_remove(name);
+    }
     shell
 }
