@@ -115,9 +115,8 @@ pub(crate) async fn doctor(
         accounts => accounts?,
     };
     for account in &accounts {
-        let rules = config.and_then(|config| config.rules(account.account_id()));
         let may_be_unused = api.has_all_accounts();
-        checks.extend(of_account(account, rules, may_be_unused, journal.as_ref().ok()).await);
+        checks.extend(of_account(account, config, may_be_unused, journal.as_ref().ok()).await);
     }
     checks.extend(configured::without_credentials(api));
     checks.extend(config.map(configured::of_file));
@@ -241,10 +240,11 @@ async fn without_accounts(api: &Api, failure: Failure) -> Vec<Check> {
 /// it.
 async fn of_account(
     connection: &Connection,
-    rules: Option<&AccountRules>,
+    config: Option<&Config>,
     may_be_unused: bool,
     journal: Option<&Journal>,
 ) -> Vec<Check> {
+    let rules = config.and_then(|config| config.rules(connection.account_id()));
     let mut checks = Vec::new();
     let verified = connection.account.verify_api_token().await;
     let explain = |failure| connection.explain(failure);
@@ -255,7 +255,7 @@ async fn of_account(
         match Connection::all(connection.tokens.list()).await {
             Ok(mut tokens) => {
                 tokens.sort_by_key(|token| token.expires_at);
-                checks.push(of_access(&tokens, may_be_unused));
+                checks.push(of_access(&tokens, config, may_be_unused));
                 checks.push(of_permission(connection).await);
                 checks.extend(headers(&verified).and_then(of_rate_limit));
                 checks.extend(headers(&verified).and_then(of_clock));
@@ -267,6 +267,7 @@ async fn of_account(
                     &tokens,
                     &neighbours,
                     &policy,
+                    config,
                     window,
                     journal,
                     now,
@@ -358,14 +359,18 @@ fn of_api_token(
     }
 }
 
-fn of_access(tokens: &[ServiceToken], may_be_unused: bool) -> Check {
+fn of_access(tokens: &[ServiceToken], config: Option<&Config>, may_be_unused: bool) -> Check {
+    let source = match config {
+        Some(_) => "the id in the file",
+        None => "--account or CLOUDFLARE_ACCOUNT_ID",
+    };
     match tokens.len() {
         0 if may_be_unused => Check::ok("account", "it has no service tokens"),
         0 => Check::warning(
             "account",
             "it has no service tokens, or the API token sees none",
         )
-        .next("check that --account or CLOUDFLARE_ACCOUNT_ID names the right account"),
+        .next(format!("check that {source} names the right account")),
         1 => Check::ok("account", "the API token sees it and its service token"),
         count => Check::ok(
             "account",
@@ -436,6 +441,7 @@ fn of_tokens(
     tokens: &[ServiceToken],
     neighbours: &Neighbours,
     policy: &RenewalPolicy,
+    config: Option<&Config>,
     window: Duration,
     journal: Option<&Journal>,
     now: DateTime<Utc>,
@@ -449,7 +455,10 @@ fn of_tokens(
             risks.into_iter().map(move |risk| (token, risk))
         })
         .collect();
-    let mut checks = vec![of_expiry(&risks, window, now), of_quota(tokens.len())];
+    let mut checks = vec![
+        of_expiry(&risks, config, window, now),
+        of_quota(tokens.len()),
+    ];
     match &neighbours.organization {
         Ok(organization) => {
             checks.push(of_authentication(organization));
@@ -464,8 +473,20 @@ fn of_tokens(
     checks
 }
 
-fn of_expiry(risks: &[(&ServiceToken, Risk)], window: Duration, now: DateTime<Utc>) -> Check {
+fn of_expiry(
+    risks: &[(&ServiceToken, Risk)],
+    config: Option<&Config>,
+    window: Duration,
+    now: DateTime<Utc>,
+) -> Check {
     let window = time::length(window);
+    let (renew, include_expired) = match config {
+        Some(config) => {
+            let file = output::quoted(&config.path.to_string_lossy());
+            (format!("keep --config {file}"), "include_expired = true")
+        }
+        None => ("renew".to_owned(), "--include-expired"),
+    };
     let expired = named(risks, |risk| matches!(risk, Risk::Expired { .. }));
     let due = named(risks, |risk| matches!(risk, Risk::Expires { .. }));
     let first = risks
@@ -481,11 +502,12 @@ fn of_expiry(risks: &[(&ServiceToken, Risk)], window: Duration, now: DateTime<Ut
     let what = parts.join("; ");
     match (expired, due) {
         (Some(_), _) => Check::failure("expiry", what).next(format!(
-            "run `cf-service-tokens renew`, with --include-expired for tokens that expired more \
+            "run `cf-service-tokens {renew}`, with {include_expired} for tokens that expired more \
              than {window} ago; disable or delete those that nobody needs"
         )),
-        (None, Some(_)) => Check::warning("expiry", what)
-            .next("run `cf-service-tokens renew`, each day by cron for example"),
+        (None, Some(_)) => Check::warning("expiry", what).next(format!(
+            "run `cf-service-tokens {renew}`, each day by cron for example"
+        )),
         (None, None) => {
             let what = format!("no token has expired or is due within {window}");
             Check::ok("expiry", what)
