@@ -210,7 +210,7 @@ async fn record(State(shared): State<Arc<Shared>>, request: Request, next: Next)
     response
 }
 
-/// Dates the answer by the simulator's clock; else hyper would add the system's time.
+/// Sets `Date` by the simulator's clock. Otherwise hyper would add the system's time.
 async fn date(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response<Body> {
     let mut response = next.run(request).await;
     let date = shared.now().format("%a, %d %b %Y %H:%M:%S GMT");
@@ -218,7 +218,7 @@ async fn date(State(shared): State<Arc<Shared>>, request: Request, next: Next) -
     response
 }
 
-/// Adds a header, beside any namesake that a fault has put there.
+/// Adds a header, and keeps any of the same name that a fault has added.
 fn append(response: &mut Response<Body>, name: &'static str, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         response.headers_mut().append(name, value);

@@ -3,13 +3,13 @@
 /// The switches of a simulator, each of which is off at first.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Behavior {
-    /// Answers hold undocumented fields as well.
+    /// Responses hold undocumented fields as well.
     pub(crate) lenient_answers: bool,
     /// An unknown timestamp is `null` rather than left out.
     pub(crate) null_timestamps: bool,
     /// Names and ids of the only tokens that lists show.
     pub(crate) list_only: Option<Vec<String>>,
-    /// Pages hold at most so many tokens, and come without `result_info`.
+    /// Pages hold at most this many tokens, and come without `result_info`.
     pub(crate) page_cap: Option<usize>,
     pub(crate) app: AppAuthentication,
 }

@@ -448,9 +448,9 @@ impl SimulatorBuilder {
     /// [`InvalidInput`](io::ErrorKind::InvalidInput) if an id isn't valid in a path, an
     /// id, Client ID or API token is duplicated, an API token names an account that
     /// doesn't exist, a rule or an application names something that doesn't, the name of an
-    /// account or the threshold of inactivity is out of range, a credential isn't a valid header value, or the window of the rate
-    /// limit is shorter than a second;
-    /// and the error of the system if the address is unavailable, such as
+    /// account or the threshold of inactivity is out of range, a credential isn't a valid
+    /// header value, or the window of the rate limit is shorter than a second. Otherwise the
+    /// error of the system, if the address is unavailable, such as
     /// [`AddrInUse`](io::ErrorKind::AddrInUse).
     ///
     /// # Panics

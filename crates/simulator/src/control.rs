@@ -37,7 +37,7 @@ const PREFIX: &str = "/_simulator";
 const CONTROL_HEADER: &str = "x-simulator-control";
 const MAX_BODY_BYTES: usize = 1 << 20;
 
-/// The paths beneath the prefix, and the methods that each takes.
+/// The paths below the prefix, and the methods that each takes.
 const PATHS: [(&str, &str); 10] = [
     ("/tokens", "GET, POST"),
     ("/tokens/{id}", "GET, PATCH, DELETE"),
@@ -109,7 +109,7 @@ impl Failure {
     }
 
     fn into_response(self) -> Response<Body> {
-        // A text that the caller sent may be a secret in the wrong place.
+        // The caller may have sent a secret in the wrong place.
         let mut body = json!({ "error": mask(&self.error) });
         if !self.allowed.is_empty() {
             body["allowed"] = json!(self.allowed);

@@ -111,14 +111,14 @@ pub enum Fault {
     WrongJson(WrongJson),
 }
 
-/// Whether a call takes effect that meets a fault.
+/// Whether a call that meets a fault takes effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Effect {
-    /// The answer says that nothing was done, so nothing is.
+    /// The response says that nothing was done.
     Never,
-    /// A client may well read a success, so it must be one.
+    /// A client may read the response as a success.
     Always,
-    /// The client can't know.
+    /// The client can't know whether it did.
     Either,
 }
 
@@ -154,8 +154,7 @@ impl Fault {
         }
     }
 
-    /// The faults that a seed draws from, those with a choice in a form that ends
-    /// soon.
+    /// The faults that a seed draws from. Those with a duration are short.
     pub(crate) fn all() -> Vec<Self> {
         let mut faults = vec![
             Self::Latency(Duration::from_millis(10)),

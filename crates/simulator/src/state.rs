@@ -24,10 +24,10 @@ use crate::state::secret::ClientSecret;
 use crate::state::seed::{SeedAccount, SeedToken};
 use crate::state::token::{StoredToken, Token, check_account_id, check_token_id};
 
-/// The life that a refresh gives, whatever the token's own duration.
+/// The lifetime that a refresh gives, whatever the token's own duration.
 const REFRESH: TimeDelta = TimeDelta::hours(8760);
 
-/// The answer to a call about one token.
+/// The result of a call about one token.
 pub(crate) struct Answer {
     pub(crate) stored: StoredToken,
     /// The new secret, when the call made one. Nothing else ever holds it.
@@ -93,7 +93,7 @@ pub(crate) struct State {
 }
 
 impl State {
-    /// The state at the start, or why there is none.
+    /// Returns the state at the start, or the reason why there is none.
     pub(crate) fn new(
         accounts: &[SeedAccount],
         now: DateTime<Utc>,
@@ -112,8 +112,8 @@ impl State {
         Ok(state)
     }
 
-    /// A copy to carry a call out on, so that its answer is known and nothing
-    /// is changed. Ids and secrets that the copy makes are its own.
+    /// Returns a copy, on which a call shows its response without changing anything. The copy
+    /// makes ids and secrets of its own.
     pub(crate) fn copy(&mut self) -> Self {
         Self {
             tokens: self.tokens.clone(),
@@ -222,7 +222,7 @@ impl State {
             let Some((access, days, action)) = account.clean_up() else {
                 continue;
             };
-            // A token can't be inactive before the settings say so.
+            // No token is inactive before the settings were made.
             let end = |stored: &StoredToken| {
                 later(stored.active_at(), TimeDelta::days(days.into())).max(access.set_at)
             };

@@ -33,18 +33,18 @@ impl Document {
         Ok(Self::new(&name, json))
     }
 
-    /// Takes a document's text.
+    /// Creates a document from its text.
     pub fn new(name: &str, json: String) -> Self {
         let name = name.to_owned();
         Self { name, json }
     }
 
-    /// The file that the document came from.
+    /// Returns the name of the document's file.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The whole document, for one that is known to be small.
+    /// Parses the whole document, for one that is known to be small.
     ///
     /// # Errors
     ///
@@ -53,11 +53,11 @@ impl Document {
         serde_json::from_str(&self.json).map_err(|error| anyhow!("{}: {error}", self.name))
     }
 
-    /// Finds the document's parts, without reading them.
+    /// Finds the document's parts without parsing them.
     ///
     /// # Errors
     ///
-    /// The text is not JSON, or the document not OpenAPI 3.
+    /// The text is not JSON, or the document is not OpenAPI 3.
     pub fn outline(&self) -> Result<Outline<'_>> {
         let top: Top<'_> = serde_json::from_str(&self.json)
             .map_err(|error| anyhow!("{}: not an OpenAPI document: {error}", self.name))?;
@@ -80,7 +80,7 @@ impl Document {
     }
 }
 
-/// Where the parts of a document are in its text.
+/// The places of a document's parts in its text.
 pub struct Outline<'a> {
     document: &'a Document,
     top: Top<'a>,
@@ -105,7 +105,7 @@ struct Top<'a> {
 /// One section of `components`, such as `schemas`.
 type Section<'a> = BTreeMap<String, &'a RawValue>;
 
-/// The sections of `components`, without extensions, which may be anything.
+/// The sections of `components`, without extensions, which may have any form.
 fn sections<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<BTreeMap<String, Section<'de>>, D::Error> {
@@ -121,12 +121,12 @@ fn sections<'de, D: Deserializer<'de>>(
 }
 
 impl<'a> Outline<'a> {
-    /// The file that the document came from.
+    /// Returns the name of the document's file.
     pub fn name(&self) -> &'a str {
         self.document.name()
     }
 
-    /// The paths, each with the text of its item.
+    /// Returns the paths, each with the text of its item.
     pub fn paths(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
         self.top
             .paths
@@ -136,12 +136,12 @@ impl<'a> Outline<'a> {
             .map(|(path, item)| (path.as_str(), *item))
     }
 
-    /// The entry of a section of `components`.
+    /// Returns an entry of a section of `components`.
     pub fn component(&self, section: &str, name: &str) -> Option<&'a RawValue> {
         self.top.components.get(section)?.get(name).copied()
     }
 
-    /// The fields of the document beside its paths and components.
+    /// Returns the fields of the document other than its paths and components.
     pub fn head(&self) -> impl Iterator<Item = (&'static str, &'a RawValue)> {
         let top = &self.top;
         [
@@ -154,7 +154,7 @@ impl<'a> Outline<'a> {
         .filter_map(|(name, value)| Some((name, value?)))
     }
 
-    /// The line in the file of what a JSON pointer points to.
+    /// Returns the line in the file of the value that a JSON pointer names.
     pub fn line(&self, pointer: &str) -> Option<usize> {
         let tokens: Vec<String> = pointer::tokens(pointer).collect();
         let (mut raw, rest) = match tokens.as_slice() {

@@ -1,4 +1,4 @@
-//! The chores of this project's own developers.
+//! Development commands of this project.
 
 #[path = "../../../build/mod.rs"]
 mod build;

@@ -56,7 +56,7 @@ enum Chore {
     Generate {
         /// An upstream document or a changed fragment, JSON
         path: PathBuf,
-        /// Print instead the public types, fields and methods to add (+) and remove (-)
+        /// Print only the public types, fields and methods that would be added (+) or removed (-)
         #[arg(long)]
         check: bool,
     },
@@ -68,7 +68,7 @@ enum Chore {
     /// Exit codes: 0 no difference, 1 differences, 3 can't run rustdoc, 4 rustdoc writes
     /// an unknown JSON format.
     PublicApi {
-        /// Compare with the file without changing it
+        /// Compare with the file instead of writing it
         #[arg(long)]
         check: bool,
     },
@@ -131,13 +131,12 @@ fn run(chore: Chore) -> Result<u8> {
     }
 }
 
-/// Prints a text to the standard output. A reader that has gone, such as `head`, wants no
-/// more of it, and is no error.
+/// Prints a text to standard output. A closed pipe, such as one to `head`, is not an error.
 fn print(text: impl fmt::Display) -> Result<()> {
     let mut output = io::stdout().lock();
     match write!(output, "{text}").and_then(|()| output.flush()) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        written => written.context("the standard output can't be written"),
+        written => written.context("can't write to standard output"),
     }
 }
 

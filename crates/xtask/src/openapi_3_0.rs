@@ -1,8 +1,8 @@
-//! A document of a later OpenAPI in the words of OpenAPI 3.0, which the build reads.
+//! Converts a document of a later version of OpenAPI to OpenAPI 3.0, which the build reads.
 
 use serde_json::{Map, Value, json};
 
-/// Rewrites a document of OpenAPI 3.1 or 3.2 as one of 3.0.
+/// Converts a document of OpenAPI 3.1 or 3.2 to 3.0.
 pub fn rewrite(document: &mut Value) {
     if let Value::Object(fields) = document {
         fields.insert("openapi".to_owned(), json!("3.0.3"));
@@ -15,7 +15,7 @@ fn within(value: &mut Value) {
         Value::Object(fields) => {
             for (key, value) in fields.iter_mut() {
                 match key.as_str() {
-                    // The keys are names, any of which may be a keyword's.
+                    // The keys are names, and a name may also be a keyword.
                     "properties" | "schemas" => {
                         let named = value.as_object_mut().into_iter().flatten();
                         named.for_each(|(_, value)| within(value));
@@ -72,13 +72,13 @@ fn types(fields: &mut Map<String, Value>) {
     }
 }
 
-/// Takes null out of the alternatives; a single one that is left is no alternative.
+/// Removes null from the alternatives. If one alternative is left, it takes their place.
 fn alternatives(fields: &mut Map<String, Value>, keyword: &str) {
     let Some(Value::Array(list)) = fields.get_mut(keyword) else {
         return;
     };
     let count = list.len();
-    // Rewritten already: what was nothing but null has no more to say.
+    // By now, a schema that allowed only null is `nullable: true` and nothing else.
     list.retain(|one| *one != json!({ "nullable": true }));
     if list.len() == count {
         return;

@@ -1,6 +1,6 @@
 //! JSON pointers (RFC 6901).
 
-/// The parts of a pointer, unescaped. A leading `#` is no part of it.
+/// Returns the parts of a pointer, unescaped, without a leading `#`.
 pub fn tokens(pointer: &str) -> impl Iterator<Item = String> {
     let pointer = pointer.strip_prefix('#').unwrap_or(pointer);
     let mut tokens = pointer.split('/');
@@ -8,13 +8,12 @@ pub fn tokens(pointer: &str) -> impl Iterator<Item = String> {
     tokens.map(unescaped)
 }
 
-/// The pointer to a child of what another points to.
+/// Returns the pointer to a child of the value that a pointer names.
 pub fn join(pointer: &str, token: &str) -> String {
     format!("{pointer}/{}", token.replace('~', "~0").replace('/', "~1"))
 }
 
-/// The pointer to the parent of what a pointer points to, and the token that leads from
-/// there to it; none for the whole document.
+/// Returns the pointer to the parent, and the last token; `None` for the whole document.
 pub fn split(pointer: &str) -> Option<(&str, String)> {
     let (parent, token) = pointer.rsplit_once('/')?;
     Some((parent, unescaped(token)))

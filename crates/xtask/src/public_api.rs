@@ -1,7 +1,7 @@
-//! The public API of the root crate, written down, and the types of other crates in it.
+//! Lists the public API of the root crate, and the types of other crates in it.
 //!
-//! Both are read from rustdoc's JSON, whose format has versions. The one that is
-//! understood here is that of `rustdoc-types`, in the version that `public-api` uses.
+//! Both come from rustdoc's JSON, whose format has versions. This module reads the version
+//! of `rustdoc-types` that `public-api` depends on.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -14,16 +14,15 @@ use serde::Deserialize;
 
 use crate::workspace;
 
-/// The environment variable that makes this program stand in for rustdoc: it holds
-/// rustdoc's own path. Rustdoc alone is told to allow its unstable JSON; if cargo were
-/// told, it would build half of the dependencies anew.
+/// The environment variable that makes this program stand in for rustdoc. It holds
+/// rustdoc's path. Only rustdoc gets the setting that allows its unstable JSON: with it,
+/// cargo would rebuild half of the dependencies.
 pub const STAND_IN: &str = "XTASK_RUSTDOC";
 
-/// A toolchain whose rustdoc writes the format that is understood.
+/// A toolchain whose rustdoc writes the supported format.
 pub const TOOLCHAIN: &str = "1.95";
 
-/// Auto traits that callers don't ask for by name; which there are depends on the
-/// compiler.
+/// Auto traits that callers don't name. They differ between compilers.
 const LEFT_OUT: [&str; 5] = [
     "core::marker::Freeze for ",
     "core::marker::Unpin for ",
@@ -34,11 +33,11 @@ const LEFT_OUT: [&str; 5] = [
 
 /// The result of reading rustdoc's JSON.
 pub enum Read {
-    /// The toolchain writes a format that is not understood.
+    /// The toolchain writes an unsupported format.
     UnknownFormat {
-        /// The format that came.
+        /// The format of the JSON.
         found: u32,
-        /// The format that is understood.
+        /// The supported format.
         known: u32,
     },
     /// The public API.
@@ -47,18 +46,18 @@ pub enum Read {
 
 /// The public API of the root crate.
 pub struct PublicApi {
-    /// One item a line.
+    /// The items, one a line.
     pub listing: String,
     /// The types, traits and functions of other crates, except of the standard
     /// library, each with the first item that names it.
     pub external: BTreeMap<String, String>,
 }
 
-/// Runs rustdoc on the root crate, with all features, and reads what it writes.
+/// Runs rustdoc on the root crate with all features, and reads its output.
 ///
 /// # Errors
 ///
-/// The crate doesn't compile, or the JSON can't be read although its format is known.
+/// The crate doesn't compile, or JSON of the supported format can't be read.
 pub fn read() -> Result<Read> {
     let target = workspace::target()?;
     let rustdoc = env::var_os("RUSTDOC").unwrap_or_else(|| "rustdoc".into());
@@ -77,7 +76,7 @@ pub fn read() -> Result<Read> {
     from_json(&target.join("doc").join(name).with_extension("json"))
 }
 
-/// Stands in for rustdoc, if this is what the program was called for.
+/// Runs rustdoc, if the program was called in its place.
 ///
 /// # Errors
 ///
@@ -151,7 +150,7 @@ fn from_json(file: &Path) -> Result<Read> {
     }))
 }
 
-/// The paths in an item that begin with the name of another crate.
+/// Returns the paths in an item that begin with the name of another crate.
 fn external_paths(item: &str, crates: &BTreeSet<String>) -> Vec<String> {
     let is_part = |character: char| character.is_alphanumeric() || "_:".contains(character);
     item.split(|character| !is_part(character))
@@ -164,7 +163,7 @@ fn external_paths(item: &str, crates: &BTreeSet<String>) -> Vec<String> {
         .collect()
 }
 
-/// The path of a type without what is called on it: `TimeDelta::from` is `TimeDelta`.
+/// Returns the path of a type without a function: `TimeDelta` for `TimeDelta::from`.
 fn without_members(path: &str) -> String {
     let mut parts = Vec::new();
     for part in path.split("::") {
@@ -193,7 +192,7 @@ impl PublicApi {
         Ok(Some(diff.unified_diff().context_radius(0).to_string()))
     }
 
-    /// Compares the types of other crates with the list of those that may be there.
+    /// Compares the types of other crates with the list of allowed ones.
     ///
     /// # Errors
     ///

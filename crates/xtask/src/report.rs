@@ -1,4 +1,4 @@
-//! The report that a watch on Cloudflare's document makes, for people.
+//! The report about a new document of Cloudflare, in Markdown.
 
 use std::fmt::Write as _;
 
@@ -9,17 +9,16 @@ use crate::drift::{Allowed, drift};
 use crate::trial::{self, Outcome};
 use crate::types;
 
-/// The most that one part of a report may take, in bytes. GitHub takes 65,536
-/// characters, and three such parts and the words between them are fewer.
+/// The maximum length of one part of a report, in bytes. Three such parts, and the words
+/// between them, stay below the 65,536 characters that GitHub allows.
 const MAX_PART: usize = 20_000;
 
-/// Compares a document with the fragment in all ways there are: drift, what would become
-/// of the public types, and a trial. Returns the report in Markdown, or nothing if the
-/// document has nothing new.
+/// Compares a document with the fragment: its drift, the effect on the public types, and a
+/// trial. Returns the report, or `None` if the document has nothing new.
 ///
 /// # Errors
 ///
-/// One of the steps can't be done.
+/// One of the steps failed.
 pub fn report(
     fragment: &Document,
     upstream: &Document,
@@ -39,7 +38,7 @@ pub fn report(
         `docs/maintaining.md` says how to follow it.\n"
         .to_owned();
     report.push_str("\n## Changes\n\n`cargo xtask drift`, with the effect of each on callers:\n");
-    // Without the lines, which move with every edit elsewhere in the document.
+    // The report has no line numbers: any edit of the document would change them.
     part(&mut report, "text", &format!("{drift:#}"));
     report.push_str("\n## Public types\n\n");
     match types {
@@ -72,7 +71,7 @@ pub fn report(
     Ok(Some(report))
 }
 
-/// Adds a text that is shown as it is, cut where it gets too long.
+/// Adds a text as a code block, cut to the maximum length.
 fn part(report: &mut String, language: &str, text: &str) {
     let mut end = text.len().min(MAX_PART);
     while !text.is_char_boundary(end) {
@@ -80,7 +79,7 @@ fn part(report: &mut String, language: &str, text: &str) {
     }
     let cut = if end < text.len() { "\n[cut here]" } else { "" };
     let text = text[..end].trim_end();
-    // The fence must be longer than any within.
+    // The fence must be longer than any fence in the text.
     let longest = text.split(|character| character != '`').map(str::len).max();
     let fence = "`".repeat(longest.unwrap_or(0).max(2) + 1);
     // Writing to a string doesn't fail.

@@ -1,4 +1,4 @@
-//! Which operation is which in two documents that name things differently.
+//! Matches the operations of two documents that name things differently.
 
 use serde_json::Value;
 
@@ -11,7 +11,7 @@ use crate::pointer;
 pub struct Route(String);
 
 impl Route {
-    /// The route of a path.
+    /// Returns the route of a path.
     pub fn of(path: &str) -> Self {
         let segments = path.trim_end_matches('/').split('/').map(|segment| {
             if segment.starts_with('{') && segment.ends_with('}') {
@@ -23,15 +23,16 @@ impl Route {
         Self(segments.collect::<Vec<_>>().join("/"))
     }
 
-    /// Whether the route is another or leads on from it, be it in an account, in a zone
-    /// or in whatever else holds such things.
+    /// Returns whether the route is `other` or continues it, in an account, a zone or any other
+    /// holder.
     pub fn is_within(&self, other: &Self) -> bool {
         self.below_holder()
             .strip_prefix(other.below_holder())
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
-    /// `/access/service_tokens/{}` of `/accounts/{}/access/service_tokens/{}`.
+    /// Returns the route without its holder: `/access/service_tokens/{}` of
+    /// `/accounts/{}/access/service_tokens/{}`.
     fn below_holder(&self) -> &str {
         let holder = self.0.split('/').nth(1).unwrap_or_default();
         let below = self.0.strip_prefix(&format!("/{holder}/{{}}"));
@@ -39,27 +40,26 @@ impl Route {
     }
 }
 
-/// The names of a path's parameters, in their order.
+/// Returns the names of a path's parameters, in order.
 pub fn parameter_names(path: &str) -> impl Iterator<Item = &str> {
     path.split('/')
         .filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'))
 }
 
-/// One operation of a document, by where it stands.
+/// The place of an operation in a document.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Operation {
-    /// Its path without the names of the parameters.
+    /// The path without the names of its parameters.
     pub route: Route,
-    /// Its HTTP method, in lower case.
+    /// The HTTP method, in lower case.
     pub method: String,
-    /// Its path as the document writes it.
+    /// The path as the document writes it.
     pub path: String,
-    /// Its id in Cloudflare's document, as far as it is known.
+    /// The id in Cloudflare's document, if it is known.
     pub cloudflare_id: Option<String>,
-    /// Its `operationId`.
+    /// The `operationId`.
     pub id: Option<String>,
-    /// Whether it stands for itself, so that the operations at its path and below are of no
-    /// interest.
+    /// Whether other operations at its path and below are ignored.
     pub is_neighbour: bool,
 }
 
@@ -69,13 +69,13 @@ impl Operation {
         self.id.as_deref().unwrap_or(&self.path)
     }
 
-    /// The JSON pointer to it.
+    /// Returns the JSON pointer to the operation.
     pub fn pointer(&self) -> String {
         pointer::join(&pointer::join("/paths", &self.path), &self.method)
     }
 }
 
-/// The operations of a document that is read whole.
+/// Returns the operations of a parsed document.
 pub fn operations(document: &Value) -> Vec<Operation> {
     let paths = document["paths"].as_object().into_iter().flatten();
     paths

@@ -1,4 +1,5 @@
-//! Cuts the fragment's operations, and what they reach, out of an upstream document.
+//! Extracts the fragment's operations, and everything that they refer to, from an upstream
+//! document.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,14 +13,13 @@ use crate::document::Outline;
 use crate::pointer;
 use crate::route::{Operation, Route};
 
-/// Cuts out of a document whatever belongs to the operations of the fragment: the
-/// operations at their paths and below, those that have their ids but have moved, and
-/// the components that all of them reach. Of a neighbour it takes that operation alone. The
-/// result is an OpenAPI document.
+/// Extracts the part of a document that concerns the fragment: the operations at its paths
+/// and below, operations with its ids that have moved, and the components that these refer
+/// to. Of a neighbour, it takes that operation alone. The result is an OpenAPI document.
 ///
 /// # Errors
 ///
-/// None of the operations is there, or the document refers to what it doesn't have.
+/// The document has none of the operations, or refers to a component that it lacks.
 pub fn slice(wanted: &[Operation], upstream: &Outline<'_>) -> Result<Value> {
     let mut paths = Map::new();
     for (path, item) in upstream.paths() {
@@ -42,7 +42,7 @@ pub fn slice(wanted: &[Operation], upstream: &Outline<'_>) -> Result<Value> {
     Ok(Value::Object(document))
 }
 
-/// All that is read of an operation that may turn out to be of no interest.
+/// The part of an operation that decides whether to take it.
 #[derive(Deserialize)]
 struct OperationHead {
     #[serde(rename = "operationId")]
@@ -71,14 +71,14 @@ fn cut_item(wanted: &[Operation], path: &str, item: &RawValue) -> Result<Option<
     Ok(Some(Value::Object(fields.collect::<Result<_>>()?)))
 }
 
-/// Whether an operation has the id of a wanted one, wherever it stands.
+/// Returns whether an operation has the id of a wanted one, at any path.
 fn is_wanted(wanted: &[Operation], operation: &RawValue) -> bool {
     let head = serde_json::from_str::<OperationHead>(operation.get());
     let id = head.ok().and_then(|head| head.id);
     id.is_some() && wanted.iter().any(|one| one.cloudflare_id == id)
 }
 
-/// The components that a document reaches, as the `components` of that document.
+/// Returns the components that a document refers to, as its `components`.
 fn components(upstream: &Outline<'_>, document: &Value) -> Result<Value> {
     let mut components = json!({});
     let mut reached = BTreeSet::new();
@@ -134,11 +134,11 @@ fn collect(value: &Value, found: &mut Vec<String>) {
                             names.map(|name| pointer::join("#/components/securitySchemes", name)),
                         );
                     }
-                    // Names of fields, any of which may be one of the words above.
+                    // The keys are names of fields, which may be any of the words above.
                     ("properties", Value::Object(fields)) => {
                         fields.values().for_each(|field| collect(field, found));
                     }
-                    // Values, not schemas, and what only its author understands.
+                    // Values and extensions are not schemas.
                     ("example" | "examples" | "default" | "enum", _) => {}
                     (extension, _) if extension.starts_with("x-") => {}
                     _ => collect(value, found),

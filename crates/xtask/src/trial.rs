@@ -1,6 +1,6 @@
-//! Whether an upstream document would generate and compile, as the fragment does.
+//! Tries whether an upstream document generates and compiles, as the fragment does.
 //!
-//! The command is `cargo xtask try`; Rust keeps that word for itself.
+//! The command is `cargo xtask try`, but `try` is a reserved word of Rust.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -19,28 +19,28 @@ use crate::workspace;
 
 /// The outcome of a trial.
 pub enum Outcome {
-    /// The generator refuses the document; the message says where and why.
+    /// The generator refuses the document, with a message that says where and why.
     NotGenerated(String),
-    /// The generated code is no Rust that compiles; the compiler's errors say why.
+    /// The generated code does not compile, with the compiler's errors.
     NotCompiled(Generated, String),
-    /// The document would do.
+    /// The document generates and compiles.
     Compiled(Generated),
 }
 
-/// Code that was generated.
+/// Generated code.
 pub struct Generated {
-    /// Where it was written.
+    /// The file that holds it.
     pub file: PathBuf,
-    /// How many lines it has.
+    /// The number of its lines.
     pub lines: usize,
 }
 
-/// Tries an upstream document: slices it, completes it with what only the fragment
-/// knows, generates, and compiles what comes of it in a crate of its own.
+/// Tries an upstream document: slices it, adds the extensions that only the fragment has,
+/// generates code, and compiles it in a crate of its own.
 ///
 /// # Errors
 ///
-/// The document can't be sliced, or the crate can't be written or checked at all.
+/// The document can't be sliced, or the crate can't be written or checked.
 pub fn run(fragment: &Document, upstream: &Document) -> Result<Outcome> {
     match generate(fragment, upstream)? {
         Ok(rust) => compile(&rust),
@@ -48,14 +48,14 @@ pub fn run(fragment: &Document, upstream: &Document) -> Result<Outcome> {
     }
 }
 
-/// The first half of a trial: gives the generated code, or says why there is none.
+/// Generates the code of a trial, or returns the reason why that fails.
 ///
 /// # Errors
 ///
 /// The document can't be sliced.
 pub fn generate(fragment: &Document, upstream: &Document) -> Result<Result<String, String>> {
     let mut ours = operations(&fragment.value()?);
-    // The fragment has a small part of the neighbours' schemas, and types of its own for them.
+    // The fragment has only a part of the neighbours' schemas, with types of its own.
     ours.retain(|operation| !operation.is_neighbour);
     let mut slice = slice(&ours, &upstream.outline()?)?;
     openapi_3_0::rewrite(&mut slice);
@@ -64,7 +64,7 @@ pub fn generate(fragment: &Document, upstream: &Document) -> Result<Result<Strin
     Ok(rust.map_err(|error| error.to_string()))
 }
 
-/// Gives each operation what the build asks of it and only the fragment knows.
+/// Adds to each operation the extensions that the build requires.
 pub fn complete(ours: &[Operation], slice: &mut Value) {
     for theirs in operations(slice) {
         let twin = ours.iter().find(|one| {
@@ -82,7 +82,7 @@ pub fn complete(ours: &[Operation], slice: &mut Value) {
         let id = id.unwrap_or_else(|| in_snake_case(&upstream_id));
         operation.insert("operationId".to_owned(), json!(id));
         operation.insert("x-cloudflare-operation-id".to_owned(), json!(upstream_id));
-        // For the trial alone: whether it may be repeated doesn't change what compiles.
+        // Any value will do: it does not change whether the code compiles.
         operation.insert("x-idempotent".to_owned(), json!(false));
     }
 }
@@ -110,7 +110,7 @@ fn compile(rust: &str) -> Result<Outcome> {
         file,
         lines: rust.lines().count(),
     };
-    // The same versions as here, as far as they are used.
+    // The crate is compiled with the locked versions of this workspace.
     let lock = workspace::root().join("Cargo.lock");
     fs::copy(&lock, directory.join("Cargo.lock"))
         .with_context(|| format!("can't copy {}", lock.display()))?;
@@ -128,7 +128,7 @@ fn compile(rust: &str) -> Result<Outcome> {
     Ok(Outcome::NotCompiled(generated, errors))
 }
 
-/// The manifest of a crate with the dependencies of the root crate.
+/// Returns the manifest of a crate with the dependencies of the root crate.
 fn manifest() -> Result<String> {
     let metadata = workspace::metadata()?;
     let packages = metadata["packages"].as_array().into_iter().flatten();

@@ -1,4 +1,4 @@
-//! The effect of a changed document on the public types of the generated code.
+//! Shows the effect of a changed document on the public types of the generated code.
 
 use anyhow::{Result, anyhow};
 use proc_macro2::{TokenStream, TokenTree};
@@ -14,8 +14,8 @@ use crate::route::operations;
 use crate::trial::complete;
 use crate::workspace;
 
-/// The code that would be generated if the fragment followed a document, which may be a
-/// changed fragment as well; or why the generator refuses it.
+/// Returns the code that would be generated if the fragment followed a document, or the
+/// reason why the generator refuses it. The document may also be a changed fragment.
 ///
 /// # Errors
 ///
@@ -39,8 +39,8 @@ pub fn generated(
     Ok(rust.map_err(|error| error.to_string()))
 }
 
-/// The public types and methods that would come and go if the fragment followed a
-/// document, a line each that begins with `+` or `-`; or why the generator refuses it.
+/// Returns the public types and methods that would be added (`+`) and removed (`-`) if the
+/// fragment followed a document, one a line, or the reason why the generator refuses it.
 ///
 /// # Errors
 ///
@@ -63,7 +63,7 @@ pub fn diff(
         .map(|item| (head(item), '-', item))
         .chain(come.map(|item| (head(item), '+', item)))
         .collect();
-    // Whatever an item was stands before what it becomes.
+    // The old form of an item comes before the new one.
     lines.sort_by_key(|(head, sign, item)| (*head, *sign == '+', *item));
     let lines = lines.iter();
     Ok(Ok(lines
@@ -71,13 +71,13 @@ pub fn diff(
         .collect()))
 }
 
-/// The item without its type: what stays when that changes.
+/// Returns an item without its type, which identifies it if the type changes.
 fn head(item: &str) -> &str {
     let name = item.split('(').next().unwrap_or(item);
     name.rsplit_once(": ").map_or(name, |(name, _)| name)
 }
 
-/// Whether a document says of each operation what only a fragment says.
+/// Returns whether each operation has the extensions of a fragment.
 fn is_fragment(document: &Document) -> Result<bool> {
     let outline = document.outline()?;
     let mut operations = 0;
@@ -93,7 +93,7 @@ fn is_fragment(document: &Document) -> Result<bool> {
     Ok(operations > 0)
 }
 
-/// The public items of generated code, a line each: types with their fields, variants
+/// Returns the public items of generated code, one a line: types with their fields, variants
 /// and contents, and the client's methods.
 fn public_items(rust: &str) -> Result<Vec<String>> {
     let mut lines = Vec::new();
@@ -177,11 +177,11 @@ fn is_public(visibility: &Visibility) -> bool {
     matches!(visibility, Visibility::Public(_))
 }
 
-/// Rust without the paths to its names, which say nothing new to a reader.
+/// Returns Rust code with the last part of each path only.
 fn short(tokens: impl quote::ToTokens) -> String {
     let mut text = String::new();
     write(tokens.to_token_stream(), &mut text);
-    // Long types are laid out with a comma behind each part.
+    // A type that spans several lines has a trailing comma.
     text.replace(", >", ">").replace(", )", ")")
 }
 

@@ -1,4 +1,4 @@
-//! Where the project's own files are.
+//! The places of the project's own files.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
-/// The root of the workspace.
+/// Returns the root of the workspace.
 pub fn root() -> PathBuf {
     let member = Path::new(env!("CARGO_MANIFEST_DIR"));
     member
@@ -15,7 +15,7 @@ pub fn root() -> PathBuf {
         .unwrap_or_else(|_| member.join("../.."))
 }
 
-/// Cargo's metadata of the workspace: its packages, and its target directory.
+/// Returns Cargo's metadata of the workspace: its packages, and its target directory.
 ///
 /// # Errors
 ///
@@ -34,11 +34,11 @@ pub fn metadata() -> Result<Value> {
     Ok(serde_json::from_slice(&metadata.stdout)?)
 }
 
-/// Where cargo builds.
+/// Returns the target directory.
 ///
 /// # Errors
 ///
-/// As of [`metadata`].
+/// The same as of [`metadata`].
 pub fn target() -> Result<PathBuf> {
     let metadata = metadata()?;
     let target = metadata["target_directory"].as_str();
@@ -47,7 +47,7 @@ pub fn target() -> Result<PathBuf> {
         .into())
 }
 
-/// Cargo: the one that runs this program.
+/// Returns the Cargo that runs this program.
 pub fn cargo() -> Command {
     Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
@@ -56,9 +56,9 @@ pub fn cargo() -> Command {
 pub const ROOT_PACKAGE: &str = "cf-service-tokens";
 /// The OpenAPI fragment.
 pub const FRAGMENT: &str = "openapi/service-tokens.json";
-/// The differences from Cloudflare's document that are meant to be.
+/// The list of intended differences from Cloudflare's document.
 pub const ALLOWED: &str = "openapi/drift-allowed.json";
 /// The listing of the public API.
 pub const PUBLIC_API: &str = "tests/public-api.txt";
-/// The types of other crates that may be in the public API.
+/// The list of the types of other crates that the public API may use.
 pub const EXTERNAL_TYPES: &str = "tests/external-types.txt";

@@ -1,4 +1,4 @@
-//! From a call to its answer.
+//! Carries out a call, and makes its response.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ use crate::state::account::{StoredAccess, StoredAccount};
 use crate::wire::connection::Peer;
 use crate::wire::delivery::Delivery;
 
-/// Far more than any body that the API knows.
+/// The longest body, in bytes: far more than any request needs.
 const MAX_BODY_BYTES: usize = 64 * 1024;
 
 /// The ids in a path, or why they can't be read.
@@ -74,7 +74,7 @@ pub(crate) struct Note {
     pub(crate) changed: bool,
 }
 
-/// Answers a call, unless the rate limit refuses it or it meets a fault.
+/// Responds to a call, unless the rate limit refuses it or it meets a fault.
 pub(crate) async fn answer(
     shared: Arc<Shared>,
     operation: Operation,
@@ -105,7 +105,7 @@ pub(crate) async fn answer(
     response
 }
 
-/// The answer to a call that meets a fault, and whether the call changed anything.
+/// Returns the response to a call that meets a fault, and whether the call changed anything.
 async fn fail(
     shared: &Shared,
     call: &Call,
@@ -135,7 +135,7 @@ async fn fail(
     (spoil(&strike.fault, right).await, changed)
 }
 
-/// Answers with the token as it is before the call.
+/// Responds with the token as it is before the call.
 async fn answer_stale(
     shared: &Shared,
     call: &Call,
@@ -160,8 +160,8 @@ fn reset() -> Response<Body> {
     response
 }
 
-/// The right answer to a call, and whether it changed anything. A call that
-/// takes no effect is carried out on a copy of the state.
+/// Returns the correct response to a call, and whether it changed anything. A call that
+/// must not take effect is carried out on a copy of the state.
 async fn judge(
     shared: &Shared,
     call: &Call,
@@ -233,7 +233,7 @@ async fn admit(shared: &Shared, call: &Call, request: Request) -> Result<Admitte
     })
 }
 
-/// Carries the call out on the state and returns the answer.
+/// Carries out the call on the state, and returns the response.
 fn apply(
     state: &mut State,
     behavior: &Behavior,
@@ -289,7 +289,7 @@ fn apply(
     Ok(envelope::single(&answer, behavior))
 }
 
-/// The answer to a call about an account's Access configuration.
+/// Returns the response to a call about an account's Access configuration.
 fn about_access(
     account: &StoredAccount,
     access: &StoredAccess,

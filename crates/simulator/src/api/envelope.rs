@@ -1,5 +1,5 @@
-//! The JSON of answers. Its types are the simulator's own, so that no mistake of a
-//! client's types can hide behind the same mistake here.
+//! The JSON of responses. The simulator has its own types, so that it can't share a mistake
+//! with those of a client.
 
 use std::net::IpAddr;
 
@@ -35,7 +35,7 @@ const THROTTLED: u32 = 971;
 /// The simulator's own.
 const INJECTED_FAULT: u32 = 1000;
 
-/// An answer that refuses.
+/// A response that refuses the call.
 #[derive(Debug)]
 pub(crate) struct Refusal {
     status: StatusCode,
@@ -246,7 +246,7 @@ impl<R: Serialize> Success<R> {
     }
 }
 
-/// The fields of a token that an answer shows.
+/// The fields of a token in a response.
 struct Shown<'a> {
     stored: &'a StoredToken,
     client_secret: Option<&'a str>,
@@ -257,7 +257,7 @@ struct Shown<'a> {
 impl Serialize for Shown<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
-        // It comes first, so that an answer that breaks off in the middle still holds it.
+        // It comes first, so that a response that breaks off in the middle still holds it.
         if let Some(secret) = self.client_secret {
             map.serialize_entry("client_secret", secret)?;
         }
@@ -270,12 +270,12 @@ impl Serialize for Shown<'_> {
     }
 }
 
-/// The answer about one token, to any call but create and rotate.
+/// Returns the response about one token, to any call but create and rotate.
 pub(crate) fn single(answer: &Answer, behavior: &Behavior) -> Response<Body> {
     about(StatusCode::OK, answer, behavior, TokenField::OF_TOKEN)
 }
 
-/// The answer to create and rotate.
+/// Returns the response to create and rotate.
 pub(crate) fn issued(status: StatusCode, answer: &Answer, behavior: &Behavior) -> Response<Body> {
     about(status, answer, behavior, TokenField::OF_ISSUED)
 }
@@ -287,7 +287,7 @@ fn about(
     documented: &'static [TokenField],
 ) -> Response<Body> {
     let is_issued = documented == TokenField::OF_ISSUED;
-    // An update can make a secret as well, but no documented answer to one shows it.
+    // An update can make a secret as well, but its documented response doesn't show it.
     let secret = answer
         .client_secret
         .as_ref()
@@ -309,7 +309,7 @@ fn fields(documented: &'static [TokenField], behavior: &Behavior) -> &'static [T
     }
 }
 
-/// The answer to a list.
+/// Returns the response to a list.
 pub(crate) fn page(list: &List, page: &Page<'_>, behavior: &Behavior) -> Response<Body> {
     let tokens: Vec<Shown<'_>> = page
         .tokens
@@ -324,7 +324,7 @@ pub(crate) fn page(list: &List, page: &Page<'_>, behavior: &Behavior) -> Respons
     collection(&tokens, list.paging, page.total, behavior)
 }
 
-/// The answer to a list of anything in an account.
+/// Returns the response to a list of anything in an account.
 pub(crate) fn collection(
     entries: &[impl Serialize],
     paging: Paging,
@@ -339,7 +339,8 @@ pub(crate) fn collection(
     respond(StatusCode::OK, &Success::new(entries, result_info))
 }
 
-/// The answer to the list of accounts, whose counts lack `total_pages` in the document.
+/// Returns the response to the list of accounts, whose counts lack `total_pages` in the
+/// document.
 pub(crate) fn accounts(
     entries: &[Value],
     paging: Paging,
@@ -351,7 +352,7 @@ pub(crate) fn accounts(
     respond(StatusCode::OK, &Success::new(entries, result_info))
 }
 
-/// The answer that holds nothing but a result.
+/// Returns a response that holds only a result.
 pub(crate) fn result(result: &Value) -> Response<Body> {
     respond(StatusCode::OK, &Success::new(result, None))
 }

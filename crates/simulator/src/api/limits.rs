@@ -1,4 +1,4 @@
-//! The API's rate limit: always counted and reported in headers, enforced if asked for.
+//! The API's rate limit: always counted and reported in headers, enforced on request.
 
 use std::collections::HashMap;
 
@@ -40,7 +40,7 @@ impl RateLimits {
 pub(crate) struct Window {
     ends_at: DateTime<Utc>,
     used: u32,
-    /// Whether it lets nothing through until it ends.
+    /// Whether every request is refused until the window ends.
     is_lock_out: bool,
 }
 
@@ -86,7 +86,7 @@ impl RateLimit {
         }
     }
 
-    /// Counts requests. Past the quota begins a window that lets nothing through.
+    /// Counts requests. Beyond the quota, a window begins in which all are refused.
     pub(crate) fn spend(&mut self, requests: u32, now: DateTime<Utc>) -> Window {
         let mut window = self
             .window
@@ -105,7 +105,7 @@ impl RateLimit {
         window
     }
 
-    /// Begins a window that lets nothing through, enforced or not.
+    /// Begins a window in which every request is refused, even if the limit is not enforced.
     pub(crate) fn lock_out(&mut self, now: DateTime<Utc>) -> Window {
         *self.window.insert(Window {
             ends_at: now + self.length,
@@ -121,13 +121,13 @@ impl Standing {
         self.is_locked_out.then_some(self.resets_in_seconds)
     }
 
-    /// The value of `Ratelimit`.
+    /// Returns the value of `Ratelimit`.
     pub(crate) fn header(&self) -> String {
         let (remaining, resets_in) = (self.remaining, self.resets_in_seconds);
         format!("\"default\";r={remaining};t={resets_in}")
     }
 
-    /// The value of `Ratelimit-Policy`.
+    /// Returns the value of `Ratelimit-Policy`.
     pub(crate) fn policy(&self) -> String {
         let (quota, length) = (self.quota, self.length_in_seconds);
         format!("\"default\";q={quota};w={length}")

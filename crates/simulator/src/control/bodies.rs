@@ -20,7 +20,7 @@ use crate::state::token::{StoredToken, TokenField};
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewToken {
-    /// Without it: the first account.
+    /// The default is the first account.
     pub(super) account_id: Option<String>,
     name: String,
     id: Option<String>,
@@ -35,10 +35,10 @@ pub(super) struct NewToken {
     last_seen_at: Option<DateTime<Utc>>,
     enabled: Option<bool>,
     allowed_at_app: Option<bool>,
-    /// The fields that answers show as `null`.
+    /// The fields that responses show as `null`.
     #[serde(default)]
     null: Vec<TokenField>,
-    /// The fields that answers leave out.
+    /// The fields that responses leave out.
     #[serde(default)]
     absent: Vec<TokenField>,
 }
@@ -134,7 +134,7 @@ impl ChangeToken {
     }
 }
 
-/// Refuses an expiry that is there twice, or that the duration rules out.
+/// Refuses two expiries, and one beside a duration without an expiry.
 fn check_expiry(
     duration: Option<&str>,
     expires_in: Option<TimeDelta>,
@@ -197,15 +197,15 @@ pub(super) fn shown_account(account: &StoredAccount, behavior: &Behavior) -> Val
     })
 }
 
-/// An API token to accept. Serialized, it is the answer as well, without the secret.
+/// An API token to accept. Serialized, it is also the response, without the secret.
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewApiToken {
     #[serde(skip_serializing)]
     api_token: String,
-    /// Without it: a user.
+    /// The default is a user.
     pub(super) owned_by_account: Option<String>,
-    /// Without it: every account, or that of the owner.
+    /// The default is every account, or that of the owner.
     #[serde(default, deserialize_with = "some_of")]
     pub(super) accounts: Option<Vec<String>>,
     /// Without it: all.
@@ -215,7 +215,7 @@ pub(super) struct NewApiToken {
     #[serde(default = "yes")]
     enabled: bool,
     expires_at: Option<DateTime<Utc>>,
-    /// Without it: every address.
+    /// The default is every address.
     #[serde(default, deserialize_with = "some_of")]
     only_from: Option<Vec<IpAddr>>,
 }
@@ -262,7 +262,7 @@ impl NewApiToken {
     }
 }
 
-/// A move of the clock.
+/// A change of the clock.
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum MoveClock {

@@ -1,6 +1,6 @@
 //! gzip without compressing: RFC 1952 around the stored blocks of RFC 1951.
 
-/// The bytes as a gzip file.
+/// Returns the bytes as a gzip file.
 pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
     // Magic, deflate, no flags, no time, no hints, of an unknown system.
     let mut file = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];

@@ -33,7 +33,7 @@ pub struct Injection {
     operation: Option<Operation>,
     #[serde(default)]
     skip: u32,
-    /// `None` for ever.
+    /// `None` for always.
     #[serde(default = "once")]
     times: Option<u32>,
     #[serde(default)]
@@ -105,7 +105,7 @@ impl Injection {
         self
     }
 
-    /// Whether a call meets the fault. It is counted.
+    /// Returns whether a call meets the fault, and counts it.
     pub(crate) fn strikes(&mut self, operation: Operation) -> bool {
         if self.is_over() || self.operation.is_some_and(|only| only != operation) {
             return false;
@@ -118,7 +118,7 @@ impl Injection {
         true
     }
 
-    /// Whether it has struck as often as it should.
+    /// Returns whether enough calls have met the fault.
     pub(crate) fn is_over(&self) -> bool {
         self.times == Some(0)
     }

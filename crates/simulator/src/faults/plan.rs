@@ -9,7 +9,7 @@ use crate::faults::Effect;
 use crate::faults::Fault;
 use crate::faults::injection::Injection;
 
-/// The script, and beneath it what comes at random.
+/// The script, and random faults for the calls that it leaves alone.
 #[derive(Default)]
 pub(crate) struct FaultPlan {
     script: Vec<Injection>,
@@ -49,7 +49,7 @@ impl FaultPlan {
         self.random = Some(random);
     }
 
-    /// The first injection that strikes does; those after it don't see the call.
+    /// The first injection that matches applies, and later ones don't see the call.
     pub(crate) fn next(&mut self, operation: Operation) -> Option<Strike> {
         let struck = self
             .script
@@ -71,7 +71,7 @@ pub(crate) struct RandomFaults {
 }
 
 impl RandomFaults {
-    /// A probability of 0 and less is none, of 1 and more is every call.
+    /// A probability of 0 or less means no call, and one of 1 or more means every call.
     pub(crate) fn new(seed: u64, probability: f64) -> Self {
         Self {
             rng: StdRng::seed_from_u64(seed),

@@ -1,4 +1,4 @@
-//! Turns a right answer into that of a fault.
+//! Turns a correct response into that of a fault.
 
 use axum::body::{Body, Bytes};
 use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE, LOCATION};
@@ -31,8 +31,8 @@ pub(crate) async fn spoil(fault: &Fault, right: Response<Body>) -> Response<Body
     let text = HeaderValue::from_static;
     match fault {
         Fault::Latency(by) => delivered(Delivery::Late(*by)),
-        // A lock-out, like the first two resets, is met before there is an answer,
-        // and a stale answer is none that was spoilt.
+        // The lock-out and the first two resets happen before there is a response, and a stale
+        // response is made, not spoiled.
         Fault::LockOut | Fault::StaleAnswer => whole(right),
         Fault::ResetAfterHead | Fault::ResetDuringRequest | Fault::ResetAfterRequest => {
             delivered(Delivery::Reset)

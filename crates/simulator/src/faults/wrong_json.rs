@@ -1,4 +1,4 @@
-//! JSON that is not what it should be.
+//! Responses with wrong JSON.
 
 use std::fmt;
 

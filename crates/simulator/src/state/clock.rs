@@ -35,14 +35,14 @@ impl Clock {
         *offset = offset.checked_add(&by).unwrap_or(*offset);
     }
 
-    /// Makes the clock show this time, and go on from there.
+    /// Sets the clock to this time, from which it continues.
     pub(crate) fn set(&self, time: DateTime<Utc>) {
         let read = (self.read)();
         let mut offset = self.offset.lock().unwrap_or_else(PoisonError::into_inner);
         *offset = time.signed_duration_since(read);
     }
 
-    /// Makes the clock show the time of the one that it was given.
+    /// Resets the clock to the one that it was given.
     pub(crate) fn reset(&self) {
         *self.offset.lock().unwrap_or_else(PoisonError::into_inner) = TimeDelta::zero();
     }

@@ -13,7 +13,7 @@ pub(crate) enum Lifetime {
 }
 
 impl Lifetime {
-    /// The expiry of a token whose life begins at `start`.
+    /// Returns the expiry of a token whose life begins at `start`.
     pub(crate) fn expiry_from(self, start: DateTime<Utc>) -> DateTime<Utc> {
         let length = match self {
             Self::For(length) => length,
@@ -43,7 +43,7 @@ const FRACTION_DIGITS: usize = 24;
 
 /// Reads a duration that a token may be given: above zero, or `forever`.
 ///
-/// The error says what is wrong with the text, to go into an answer.
+/// The error says what is wrong with the text, for the response.
 pub(crate) fn lifetime(text: &str) -> Result<Lifetime, String> {
     if text == "forever" {
         return Ok(Lifetime::Forever);

@@ -1,4 +1,4 @@
-//! An account such as one finds in use: most tokens well, a few not.
+//! A realistic account: most tokens are fine, and a few are not.
 
 use chrono::TimeDelta;
 

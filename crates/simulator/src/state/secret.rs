@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use crate::state::generator;
 
-/// A Client Secret on its way into an answer.
+/// A Client Secret on its way into a response.
 pub(crate) struct ClientSecret(String);
 
 impl ClientSecret {
@@ -23,7 +23,7 @@ impl ClientSecret {
         Self(format!("cfast_{random}{checksum}"))
     }
 
-    /// The text, for the one answer that may carry it.
+    /// Returns the text, for the one response that may hold it.
     pub(crate) fn expose(&self) -> &str {
         &self.0
     }

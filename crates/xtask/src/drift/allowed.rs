@@ -1,4 +1,4 @@
-//! The differences between fragment and upstream that are meant to be.
+//! The intended differences between the fragment and the upstream document.
 
 use std::fs;
 use std::path::Path;
@@ -12,19 +12,19 @@ use super::change::Change;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Allowed {
-    /// The change in words, as it is reported. A `*` stands for anything.
+    /// The change in the words of the report. A `*` matches anything.
     pub change: String,
-    /// The JSON pointer into the fragment. A `*` stands for anything.
+    /// The JSON pointer into the fragment. A `*` matches anything.
     pub at: String,
     /// Why the two differ.
     pub reason: String,
 }
 
-/// Reads the list of differences that are meant to be.
+/// Reads the list of intended differences.
 ///
 /// # Errors
 ///
-/// The file can't be read, is no such list, or an entry has no reason.
+/// The file can't be read or is not such a list, or an entry has no reason.
 pub fn read(file: &Path) -> Result<Vec<Allowed>> {
     let name = file.display();
     let text = fs::read_to_string(file).with_context(|| format!("can't read {name}"))?;
@@ -41,7 +41,7 @@ pub fn read(file: &Path) -> Result<Vec<Allowed>> {
     Ok(list)
 }
 
-/// Takes out the changes that are allowed, and tells which entries allowed none.
+/// Removes the allowed changes, and returns the entries that matched none.
 pub fn apply(list: &[Allowed], changes: Vec<Change>) -> (Vec<Change>, Vec<&Allowed>) {
     let mut is_used = vec![false; list.len()];
     let mut left = Vec::new();
@@ -61,7 +61,7 @@ pub fn apply(list: &[Allowed], changes: Vec<Change>) -> (Vec<Change>, Vec<&Allow
     (left, unused.map(|(entry, _)| entry).collect())
 }
 
-/// Whether a text fits a pattern in which `*` stands for anything.
+/// Returns whether a text matches a pattern in which `*` matches anything.
 fn matches(pattern: &str, text: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == text,

@@ -5,7 +5,7 @@ use serde_json::Value;
 const DEPRECATED: &str = "deprecated";
 const AVAILABLE: &str = "generally-available";
 
-/// The change between two places, each given as the parts that speak of it, in words.
+/// Returns the change of availability in words. Each side is given as the parts of its schema.
 pub fn availability_change(ours: &[&Value], theirs: &[&Value]) -> Option<String> {
     match (availability(ours), availability(theirs)) {
         (old, new) if old == new => None,
@@ -15,7 +15,7 @@ pub fn availability_change(ours: &[&Value], theirs: &[&Value]) -> Option<String>
     }
 }
 
-/// Returns the suffix that a new item of a list gets; empty if it is generally available.
+/// Returns the suffix for a new item of a list; empty if the item is generally available.
 pub fn added_availability(part: &Value) -> String {
     match availability(&[part]) {
         AVAILABLE => String::new(),
@@ -23,7 +23,7 @@ pub fn added_availability(part: &Value) -> String {
     }
 }
 
-/// A word of `x-fern-availability`.
+/// Returns a word of `x-fern-availability`.
 fn availability<'a>(parts: &[&'a Value]) -> &'a str {
     if parts.iter().any(|part| part[DEPRECATED] == true) {
         return DEPRECATED;

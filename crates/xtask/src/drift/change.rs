@@ -10,7 +10,7 @@ use super::edit::Edit;
 pub enum Verdict {
     /// The program may stop working.
     Breaking,
-    /// The program goes on as before.
+    /// The program works as before.
     Compatible,
 }
 
@@ -26,14 +26,14 @@ impl fmt::Display for Verdict {
 /// The direction of a value, which decides whether a change breaks callers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Direction {
-    /// The caller sends it: it breaks when less is allowed.
+    /// The caller sends it: allowing less is breaking.
     Request,
-    /// The API sends it: it breaks when more may come.
+    /// The API sends it: allowing more is breaking.
     Response,
 }
 
 impl Direction {
-    /// The verdict when values that were allowed no longer are.
+    /// Returns the verdict on values that are no longer allowed.
     pub fn narrowed(self) -> Verdict {
         match self {
             Self::Request => Verdict::Breaking,
@@ -41,7 +41,7 @@ impl Direction {
         }
     }
 
-    /// The verdict when values are allowed that were not.
+    /// Returns the verdict on values that are newly allowed.
     pub fn widened(self) -> Verdict {
         match self {
             Self::Request => Verdict::Compatible,
@@ -64,25 +64,25 @@ impl fmt::Display for Direction {
 pub struct Change {
     /// The effect on callers.
     pub verdict: Verdict,
-    /// JSON pointer into the fragment: the thing itself, or where it would be.
+    /// The JSON pointer into the fragment, to the changed part or to its place.
     pub ours: String,
     /// The change, in words.
     pub what: String,
-    /// JSON pointers into the upstream document: usually one; more where it repeats
-    /// what the fragment says once.
+    /// The JSON pointers into the upstream document: several, if it repeats what the fragment
+    /// has once.
     pub theirs: BTreeSet<String>,
-    /// The operations that the change reaches, by the fragment's names.
+    /// The operations that the change affects, by the fragment's names.
     pub operations: BTreeSet<String>,
-    /// The edits of the fragment that follow the upstream document in this.
+    /// The edits that make the same change to the fragment.
     pub edits: Vec<Edit>,
 }
 
-/// Changes, each of them once, however many operations reach it.
+/// Changes, each of them once, even if it affects several operations.
 #[derive(Default)]
 pub struct Changes(Vec<Change>);
 
 impl Changes {
-    /// Takes up one more change.
+    /// Adds a change, or the operation to the same change.
     pub fn add(
         &mut self,
         operation: &str,
@@ -111,12 +111,12 @@ impl Changes {
         });
     }
 
-    /// Whether nothing has changed.
+    /// Returns whether there are no changes.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The changes, the breaking ones first.
+    /// Returns the changes, the breaking ones first.
     pub fn sorted(mut self) -> Vec<Change> {
         self.0.sort_by(|one, other| {
             (one.verdict, &one.ours, &one.what).cmp(&(other.verdict, &other.ours, &other.what))

@@ -1,4 +1,4 @@
-//! Compares what two schemas say in the end, keyword by keyword.
+//! Compares two resolved schemas, keyword by keyword.
 //!
 //! The verdicts are those of the table in `openapi/README.md`.
 
@@ -13,7 +13,7 @@ use super::edit::{Edit, inlined};
 use super::schema::{Located, Schema};
 use crate::pointer;
 
-/// When a limit allows less than another.
+/// Which of two limits is stricter.
 #[derive(Clone, Copy)]
 enum Stricter {
     Lower,
@@ -22,7 +22,7 @@ enum Stricter {
     Unknown,
 }
 
-/// The limits of each type. One that stands with another type says nothing.
+/// The limits, and the types to which each applies.
 const LIMITS: [(&str, &[&str], Stricter); 14] = [
     (
         "format",
@@ -44,15 +44,15 @@ const LIMITS: [(&str, &[&str], Stricter); 14] = [
     ("maxProperties", &["object"], Stricter::Lower),
 ];
 
-/// A comparison under way, of what one operation sends or receives.
+/// A running comparison of the request or the response of an operation.
 pub struct Comparison<'a, 'c> {
     pub ours: &'a Value,
     pub theirs: &'a Value,
     pub direction: Direction,
-    /// The fragment's name of the operation.
+    /// The name of the operation in the fragment.
     pub operation: &'a str,
     pub changes: &'c mut Changes,
-    /// The pairs of schemas that have been met.
+    /// The pairs of schemas that have been compared.
     met: BTreeSet<(String, String)>,
 }
 
@@ -74,7 +74,7 @@ impl<'a, 'c> Comparison<'a, 'c> {
         }
     }
 
-    /// Compares the schemas at two lists of places, each list about one value.
+    /// Compares two values, each described by the schemas at a list of places.
     ///
     /// # Errors
     ///
@@ -82,7 +82,7 @@ impl<'a, 'c> Comparison<'a, 'c> {
     pub fn schemas(&mut self, ours: &[Located<'a>], theirs: &[Located<'a>]) -> Result<()> {
         let ours = Schema::read(self.ours, ours)?;
         let mut theirs = Schema::read(self.theirs, theirs)?;
-        // Where we read whichever kind of object comes, the kinds are compared as one.
+        // If the fragment has one object for several kinds, the kinds are compared as one.
         if ours.alternatives.is_empty()
             && ours.types() == BTreeSet::from(["object"])
             && let Some(merged) = theirs.as_one_object()?
@@ -135,7 +135,7 @@ impl<'a, 'c> Comparison<'a, 'c> {
         self.add(verdict, what, &ours.pointer, &theirs.pointer, edits);
     }
 
-    /// The edit that puts the other schema, as a whole, in the place of this one.
+    /// Returns the edit that replaces our whole schema by theirs.
     fn replaced(&self, ours: &Schema<'_>, theirs: &Schema<'_>) -> Edit {
         let theirs = inlined(self.theirs, &theirs.pointer);
         Edit::Put(ours.pointer.clone(), theirs)
@@ -165,7 +165,7 @@ impl<'a, 'c> Comparison<'a, 'c> {
         }
     }
 
-    /// Compares types; tells whether it makes sense to go on.
+    /// Compares types, and returns whether a comparison of the rest makes sense.
     fn types(&mut self, ours: &Schema<'_>, theirs: &Schema<'_>) -> bool {
         let (old, new) = (ours.types(), theirs.types());
         if old == new {
@@ -226,7 +226,7 @@ impl<'a, 'c> Comparison<'a, 'c> {
                 continue;
             }
             let stated = |schema: &Schema<'_>| {
-                // OpenAPI 3.0 has booleans that are false when absent.
+                // In OpenAPI 3.0 the keyword is a boolean, and false by default.
                 let stated = schema.last(keyword).filter(|value| **value != false);
                 stated.cloned()
             };
@@ -279,7 +279,7 @@ impl<'a, 'c> Comparison<'a, 'c> {
         self.add_between(verdict, what, ours, theirs, edits);
     }
 
-    /// Pairs the alternatives that are the same, whatever their order.
+    /// Compares the alternatives, in any order.
     fn alternatives(&mut self, ours: &Schema<'a>, theirs: &Schema<'a>) -> Result<()> {
         let mut new = theirs.alternatives.clone();
         let mut gone = Vec::new();
@@ -305,7 +305,7 @@ impl<'a, 'c> Comparison<'a, 'c> {
         if let ([old], [new]) = (gone.as_slice(), new.as_slice()) {
             return self.schemas(std::slice::from_ref(old), std::slice::from_ref(new));
         }
-        // Where nothing was said before, alternatives allow less than that, not more.
+        // The first alternatives restrict a schema that had none.
         let (added, removed) = match (ours.alternatives.is_empty(), theirs.alternatives.is_empty())
         {
             (true, _) => (self.direction.narrowed(), self.direction.narrowed()),
@@ -379,7 +379,7 @@ impl<'a, 'c> Comparison<'a, 'c> {
         Ok(())
     }
 
-    /// The fields that go this way at all: a request has none that are `readOnly`.
+    /// Returns the fields of this direction: a request has none that are `readOnly`.
     fn fields_in_use(&self, schema: &Schema<'a>) -> BTreeMap<&'a str, Vec<Located<'a>>> {
         let other_way = match self.direction {
             Direction::Request => "readOnly",
@@ -426,12 +426,12 @@ impl<'a, 'c> Comparison<'a, 'c> {
     }
 }
 
-/// Where a field stands: the last place refines those before it.
+/// Returns the pointer of the last place, which refines those before it.
 fn last<'p>(places: &'p [Located<'_>]) -> &'p str {
     places.last().map_or("", |place| &place.pointer)
 }
 
-/// Whether values of all the new types are values of the old ones as well.
+/// Returns whether the old types include all of the new ones.
 fn covers(old: &BTreeSet<&str>, new: &BTreeSet<&str>) -> bool {
     let is_covered =
         |new: &&str| old.contains(new) || (*new == "integer" && old.contains("number"));

@@ -1,4 +1,4 @@
-//! The fragment as it would be if it followed the upstream document.
+//! Edits of the fragment, by which it follows the upstream document.
 
 use std::collections::BTreeSet;
 
@@ -9,16 +9,16 @@ use crate::pointer;
 /// One edit of the fragment.
 #[derive(Clone, Debug)]
 pub enum Edit {
-    /// Puts a value at a JSON pointer, whether there was one or not.
+    /// Sets the value at a JSON pointer.
     Put(String, Value),
-    /// Has the schema at a JSON pointer say a keyword, for this use of the schema alone.
+    /// Sets a keyword of the schema at a JSON pointer, for this use of the schema alone.
     Say(String, &'static str, Value),
-    /// Removes what a JSON pointer points to.
+    /// Removes the value at a JSON pointer.
     Remove(String),
 }
 
 impl Edit {
-    /// Makes the edit. One whose place another edit has taken away does nothing.
+    /// Makes the edit. If another edit has removed its place, it does nothing.
     pub fn apply(&self, fragment: &mut Value) {
         match self {
             Self::Put(pointer, value) => put(fragment, pointer, value.clone()),
@@ -26,7 +26,7 @@ impl Edit {
                 let Some(schema) = fragment.pointer_mut(pointer) else {
                     return;
                 };
-                // OpenAPI 3.0 ignores whatever stands beside a reference.
+                // OpenAPI 3.0 ignores keywords beside a reference.
                 if schema.get("$ref").is_some() {
                     *schema = json!({ "allOf": [schema.take()] });
                 }
@@ -52,8 +52,8 @@ impl Edit {
     }
 }
 
-/// Puts a value at a pointer and creates missing objects on the way. The token `-`
-/// stands for the place behind the last item of an array.
+/// Sets the value at a pointer, and creates missing objects. The token `-` appends to an
+/// array.
 fn put(document: &mut Value, pointer: &str, value: Value) {
     let mut place = document;
     for token in pointer::tokens(pointer) {

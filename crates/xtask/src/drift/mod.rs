@@ -1,4 +1,4 @@
-//! Whether Cloudflare's API has moved away from the fragment.
+//! Compares Cloudflare's document with the fragment.
 
 mod allowed;
 mod availability;
@@ -23,23 +23,23 @@ use crate::document::{Document, Outline};
 use crate::route;
 use crate::slice::slice;
 
-/// How the upstream document differs from the fragment.
+/// The differences of the upstream document from the fragment.
 pub struct Drift<'a> {
     ours: Outline<'a>,
     theirs: Outline<'a>,
-    /// The changes that nothing allows, the breaking ones first.
+    /// The changes that are not allowed, the breaking ones first.
     pub changes: Vec<Change>,
-    /// How many differences are meant to be.
+    /// The number of allowed differences.
     pub allowed: usize,
-    /// Entries of the list of allowed differences that fit none.
+    /// The entries of the list of allowed differences that match none.
     pub unused: Vec<&'a Allowed>,
 }
 
-/// Reads the list of differences that are meant to be.
+/// Reads the list of intended differences.
 ///
 /// # Errors
 ///
-/// The file can't be read, is no such list, or an entry has no reason.
+/// The file can't be read or is not such a list, or an entry has no reason.
 pub fn allowed(file: &Path) -> Result<Vec<Allowed>> {
     allowed::read(file)
 }
@@ -48,8 +48,8 @@ pub fn allowed(file: &Path) -> Result<Vec<Allowed>> {
 ///
 /// # Errors
 ///
-/// One of them is not OpenAPI, refers to what it doesn't have, or has nothing to do
-/// with the other.
+/// A document is not OpenAPI or refers to a part that it lacks, or the two have no operation
+/// in common.
 pub fn drift<'a>(
     fragment: &'a Document,
     upstream: &'a Document,
@@ -75,22 +75,22 @@ fn compare(ours: &Value, theirs: &Value) -> Result<Vec<Change>> {
 }
 
 impl Drift<'_> {
-    /// The worst that was found, if anything was. An entry of the list that allows
-    /// nothing is a compatible change too.
+    /// Returns the worst verdict, if there is a difference. An entry of the list that matches
+    /// nothing counts as a compatible change.
     pub fn verdict(&self) -> Option<Verdict> {
         let dead = self.unused.first().map(|_| Verdict::Compatible);
         let changes = self.changes.iter().map(|change| change.verdict);
         changes.chain(dead).min()
     }
 
-    /// Has the fragment follow the upstream document in all that nothing allows.
+    /// Makes all changes that are not allowed to the fragment.
     pub fn follow(&self, fragment: &mut Value) {
         let edits = self.changes.iter().flat_map(|change| &change.edits);
         edits.for_each(|edit| edit.apply(fragment));
     }
 }
 
-/// The alternate form leaves out the lines in the files.
+/// The alternate form leaves out line numbers.
 impl fmt::Display for Drift<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let with_line = !f.alternate();
@@ -129,7 +129,7 @@ impl fmt::Display for Drift<'_> {
     }
 }
 
-/// Where something is, for people and for editors.
+/// Returns a place in the form that editors can open.
 fn place(outline: &Outline<'_>, pointer: &str, with_line: bool) -> String {
     let mut place = outline.name().to_owned();
     if let Some(line) = outline.line(pointer).filter(|_| with_line) {

@@ -1,4 +1,4 @@
-//! Compares two documents operation by operation: what goes over the wire and where to.
+//! Compares two documents operation by operation.
 
 use std::collections::BTreeMap;
 
@@ -19,11 +19,11 @@ use crate::route::{Operation, operations, parameter_names};
 ///
 /// # Errors
 ///
-/// One of them is not OpenAPI, or refers to what it doesn't have.
+/// A document is not OpenAPI, or refers to a part that it lacks.
 pub fn compare(ours: &Value, theirs: &Value) -> Result<Changes> {
     let mut changes = Changes::default();
     let (our_operations, their_operations) = (operations(ours), operations(theirs));
-    // The operations of the upstream document that have no twin yet.
+    // The operations of the upstream document that are not matched yet.
     let mut added: Vec<&Operation> = their_operations.iter().collect();
     let mut missing = Vec::new();
     for our_one in &our_operations {
@@ -89,8 +89,8 @@ struct Side<'a> {
     operation: Located<'a>,
     servers: Servers,
     security: Security,
-    /// The parameters, by where they are sent and their name, or their index in the
-    /// path, where each document names them as it likes.
+    /// The parameters, by their location and name. Parameters of the path have their index
+    /// instead, since each document chooses their names.
     parameters: BTreeMap<(&'a str, String), Located<'a>>,
 }
 
@@ -180,7 +180,7 @@ impl<'a> Pair<'a, '_> {
         }
     }
 
-    /// A caller that authenticates as before must be let in, whatever else is accepted.
+    /// Compares the ways to authenticate: removing one is breaking.
     fn security(&mut self) {
         let (ours, theirs) = (&self.ours.security, &self.theirs.security);
         let removed = ours.ways.iter().filter(|way| !theirs.accepts(way));
@@ -196,7 +196,8 @@ impl<'a> Pair<'a, '_> {
         }
     }
 
-    /// An operation or a parameter that is deprecated still works, but its end is near.
+    /// Compares availability. A deprecated operation or parameter still works, so the change is
+    /// compatible.
     fn availability(&mut self, of: &str, ours: &Located<'a>, theirs: &Located<'a>) {
         if let Some(change) = availability_change(&[ours.value], &[theirs.value]) {
             let what = format!("{of} is {change}");
@@ -280,7 +281,7 @@ impl<'a> Pair<'a, '_> {
                 self.requirement(BODY, &ours, &theirs);
                 self.contents(Direction::Request, &ours, &theirs)?;
             }
-            // A caller that sends it wants it to have an effect.
+            // A caller sends a body for an effect, which is gone.
             (Some(ours), None) => {
                 let (what, edit) = (format!("{BODY} was removed"), Edit::Remove(place));
                 self.add(Verdict::Breaking, what, &ours.pointer, &their_place, [edit]);
@@ -329,7 +330,7 @@ impl<'a> Pair<'a, '_> {
         Ok(())
     }
 
-    /// Compares the media types of two bodies, and what each says of itself.
+    /// Compares the media types of two bodies, and their schemas.
     fn contents(
         &mut self,
         direction: Direction,
@@ -378,7 +379,7 @@ impl<'a> Pair<'a, '_> {
     }
 }
 
-/// A parameter as a report names it.
+/// Returns the name of a parameter in a report.
 fn title(parameter: &Located<'_>) -> String {
     let name = parameter.value["name"].as_str().unwrap_or_default();
     format!("the parameter '{name}'")
@@ -388,7 +389,7 @@ fn is_required(place: &Located<'_>) -> bool {
     place.value["required"] == true
 }
 
-/// How a parameter is written into the request, with what holds where nothing is said.
+/// Returns how a parameter is serialized, with the defaults.
 fn written(parameter: &Located<'_>) -> [(&'static str, Value); 3] {
     let stated = |keyword: &str| parameter.value.get(keyword).cloned();
     let is_form = matches!(parameter.value["in"].as_str(), Some("query" | "cookie"));

@@ -1,4 +1,4 @@
-//! The effective meaning of a schema, however it is composed.
+//! Resolves a schema into its effective keywords, however it is composed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +18,7 @@ pub struct Located<'a> {
 }
 
 impl<'a> Located<'a> {
-    /// A child of the value, if it has it.
+    /// Returns a child of the value.
     pub fn child(&self, token: &str) -> Option<Self> {
         let value = match self.value {
             Value::Array(items) => items.get(token.parse::<usize>().ok()?)?,
@@ -30,7 +30,7 @@ impl<'a> Located<'a> {
         })
     }
 
-    /// The children of an object.
+    /// Returns the children of an object.
     pub fn children(&self) -> impl Iterator<Item = (&'a str, Self)> {
         let fields = self.value.as_object().into_iter().flatten();
         fields.map(|(name, value)| {
@@ -39,7 +39,7 @@ impl<'a> Located<'a> {
         })
     }
 
-    /// The items of an array.
+    /// Returns the items of an array.
     pub fn items(&self) -> impl Iterator<Item = Self> {
         let items = self.value.as_array().into_iter().flatten().enumerate();
         items.map(|(index, value)| Self {
@@ -48,11 +48,11 @@ impl<'a> Located<'a> {
         })
     }
 
-    /// The value, or what it refers to by `$ref`.
+    /// Returns the value, or the one that it refers to by `$ref`.
     ///
     /// # Errors
     ///
-    /// It refers to what the document doesn't have.
+    /// The document lacks the value that it refers to.
     pub fn resolved(&self, document: &'a Value) -> Result<Self> {
         let mut resolved = self.clone();
         let mut seen = BTreeSet::new();
@@ -78,25 +78,26 @@ impl<'a> Located<'a> {
     }
 }
 
-/// A schema as the parts that all apply to a value: itself, what it refers to, and the
-/// members of `allOf`, however deep. A wrapper leaves no trace.
+/// A schema as the list of parts that all apply to a value: itself, the schema that it refers
+/// to, and the members of `allOf`, at any depth. A schema that only wraps another one is not a
+/// part.
 pub struct Schema<'a> {
     pub document: &'a Value,
-    /// Where the schema stands in the document.
+    /// The place of the schema in the document.
     pub pointer: String,
     parts: Vec<Located<'a>>,
-    /// The remaining alternatives of `anyOf` and `oneOf`: one of them applies as well.
+    /// The alternatives of `anyOf` and `oneOf` that the parts leave open.
     pub alternatives: Vec<Located<'a>>,
     /// Whether one of the alternatives was null.
     takes_null: bool,
 }
 
 impl<'a> Schema<'a> {
-    /// Puts a schema together from all the places that speak of the same value.
+    /// Reads a schema from all places that describe the same value.
     ///
     /// # Errors
     ///
-    /// One refers to what the document doesn't have.
+    /// The document lacks a schema that one of them refers to.
     pub fn read(document: &'a Value, places: &[Located<'a>]) -> Result<Self> {
         Self::read_within(document, places, 0)
     }
@@ -115,7 +116,7 @@ impl<'a> Schema<'a> {
         for place in places {
             schema.add(document, place)?;
         }
-        // An alternative may be the schema that it is one of.
+        // An alternative may contain itself.
         if depth < MOST_ALTERNATIVES_WITHIN_EACH_OTHER {
             schema.settle_alternatives(document, depth + 1)?;
         }
@@ -124,7 +125,7 @@ impl<'a> Schema<'a> {
 
     fn add(&mut self, document: &'a Value, place: &Located<'a>) -> Result<()> {
         let target = place.resolved(document)?;
-        // Since OpenAPI 3.1, whatever stands beside a reference applies as well.
+        // Since OpenAPI 3.1, keywords beside a reference apply as well.
         let version = document["openapi"].as_str().unwrap_or_default();
         let has_more = place.children().nth(1).is_some() && !version.starts_with("3.0");
         let beside = (has_more && target.pointer != place.pointer).then(|| place.clone());
@@ -141,7 +142,7 @@ impl<'a> Schema<'a> {
         Ok(())
     }
 
-    /// Keeps of `anyOf` and `oneOf` what the other parts leave open.
+    /// Keeps the alternatives of `anyOf` and `oneOf` that the other parts leave open.
     fn settle_alternatives(&mut self, document: &'a Value, depth: usize) -> Result<()> {
         let lists: Vec<Located<'a>> = self
             .parts
@@ -162,7 +163,7 @@ impl<'a> Schema<'a> {
                 }
                 let its_types = schema.types();
                 if types.is_empty() || its_types.is_empty() || !types.is_disjoint(&its_types) {
-                    // An alternative that only names the type known adds nothing to it.
+                    // An alternative that only repeats the type allows any value of it.
                     allows_anything |= !types.is_empty() && schema.says_only_its_type();
                     open.push(alternative);
                 }
@@ -176,12 +177,12 @@ impl<'a> Schema<'a> {
         Ok(())
     }
 
-    /// The alternatives as one object that may have the fields of each, if all of them are
-    /// objects and nothing else is said of the type.
+    /// Returns the alternatives as one object with the fields of each, if all of them are objects
+    /// and no part names another type.
     ///
     /// # Errors
     ///
-    /// One refers to what the document doesn't have.
+    /// The document lacks a schema that one of them refers to.
     pub fn as_one_object(&self) -> Result<Option<Self>> {
         if !self.types().is_empty() || self.alternatives.is_empty() {
             return Ok(None);
@@ -211,7 +212,7 @@ impl<'a> Schema<'a> {
         fields.all(|(name, _)| WORDS.contains(&name) || name.starts_with("x-"))
     }
 
-    /// The parts that have a keyword, with what they say.
+    /// Returns the values of a keyword in all parts that have it.
     pub fn all(&self, keyword: &str) -> impl Iterator<Item = Located<'a>> {
         self.parts
             .iter()
@@ -223,10 +224,10 @@ impl<'a> Schema<'a> {
         self.all(keyword).last().map(|found| found.value)
     }
 
-    /// The JSON types that a value may have; none named means any.
+    /// Returns the JSON types that a value may have; empty if any will do.
     pub fn types(&self) -> BTreeSet<&'a str> {
         let named = self.all("type").map(|found| match found.value {
-            // OpenAPI 3.1 has lists.
+            // A list, since OpenAPI 3.1.
             Value::Array(types) => types.iter().filter_map(Value::as_str).collect(),
             one => one.as_str().into_iter().collect::<BTreeSet<_>>(),
         });
@@ -243,7 +244,7 @@ impl<'a> Schema<'a> {
         types
     }
 
-    /// Whether a value may be null. A wrapper says it for what it wraps.
+    /// Returns whether a value may be null. One part is enough to allow it.
     pub fn is_nullable(&self) -> bool {
         self.takes_null
             || self.all("nullable").any(|found| found.value == true)
@@ -253,7 +254,7 @@ impl<'a> Schema<'a> {
             })
     }
 
-    /// Whether a value can be nothing but null.
+    /// Returns whether a value can only be null.
     fn is_null(&self) -> bool {
         let only_null = |found: Located<'_>| match found.value {
             Value::Array(types) => types.iter().all(|one| one == "null"),
@@ -262,13 +263,13 @@ impl<'a> Schema<'a> {
         self.all("type").any(only_null) || self.listed() == Some(BTreeSet::from(["null".into()]))
     }
 
-    /// The parts as they stand in the document.
+    /// Returns the parts as the document has them.
     pub fn values(&self) -> Vec<&'a Value> {
         self.parts.iter().map(|part| part.value).collect()
     }
 
-    /// The values that are allowed, if they are listed, each as JSON. Null is none of
-    /// them, unless it is the only one.
+    /// Returns the values that are allowed, if they are listed, each as JSON. Null is left out,
+    /// unless it is the only one.
     pub fn enumeration(&self) -> Option<BTreeSet<String>> {
         let mut values = self.listed()?;
         if values.len() > 1 {
@@ -282,7 +283,7 @@ impl<'a> Schema<'a> {
             let values = found.value.as_array().into_iter().flatten();
             values.map(Value::to_string).collect::<BTreeSet<_>>()
         });
-        // OpenAPI 3.1 has a word for a list of one.
+        // `const` of OpenAPI 3.1 is a list of one.
         let constants = self.all("const");
         let constants = constants.map(|found| BTreeSet::from([found.value.to_string()]));
         lists
@@ -290,7 +291,7 @@ impl<'a> Schema<'a> {
             .reduce(|values, more| values.intersection(&more).cloned().collect())
     }
 
-    /// The fields of an object, each with all the places that speak of it.
+    /// Returns the fields of an object, each with all places that describe it.
     pub fn fields(&self) -> BTreeMap<&'a str, Vec<Located<'a>>> {
         let mut fields = BTreeMap::<_, Vec<_>>::new();
         for properties in self.all("properties") {
@@ -301,7 +302,7 @@ impl<'a> Schema<'a> {
         fields
     }
 
-    /// The names of the fields that an object must have.
+    /// Returns the names of the required fields of an object.
     pub fn required(&self) -> BTreeSet<&'a str> {
         let lists = self
             .all("required")
@@ -309,13 +310,13 @@ impl<'a> Schema<'a> {
         lists.flatten().filter_map(Value::as_str).collect()
     }
 
-    /// The edits after which no part of the schema has a keyword.
+    /// Returns the edits that remove a keyword from all parts.
     pub fn without(&self, keyword: &str) -> Vec<Edit> {
         let found = self.all(keyword);
         found.map(|found| Edit::Remove(found.pointer)).collect()
     }
 
-    /// The edits after which the schema says of a keyword what another says.
+    /// Returns the edits that set a keyword to its value in another schema.
     pub fn following(&self, other: &Schema<'_>, keyword: &'static str) -> Vec<Edit> {
         match other.last(keyword) {
             Some(value) => vec![Edit::Say(self.pointer.clone(), keyword, value.clone())],
@@ -323,7 +324,7 @@ impl<'a> Schema<'a> {
         }
     }
 
-    /// The edits after which an object need not have a field.
+    /// Returns the edits that make a field optional.
     pub fn not_requiring(&self, name: &str) -> Vec<Edit> {
         let lists = self.all("required").map(|found| {
             let names = found.value.as_array().into_iter().flatten();
@@ -333,13 +334,13 @@ impl<'a> Schema<'a> {
         lists.collect()
     }
 
-    /// The edit after which an object must have a field.
+    /// Returns the edit that makes a field required.
     pub fn requiring(&self, name: &str) -> Edit {
         let place = self.place_of_fields();
         Edit::Put(format!("{place}/required/-"), name.into())
     }
 
-    /// Where the fields of the object stand: what best tells of one that is missing.
+    /// Returns the pointer to the part that lists the fields, for a message about a missing one.
     pub fn place_of_fields(&self) -> String {
         self.parts
             .iter()
@@ -348,7 +349,7 @@ impl<'a> Schema<'a> {
             .map_or_else(|| self.pointer.clone(), |part| part.pointer.clone())
     }
 
-    /// Tells the schema from others, to stop where schemas contain themselves.
+    /// Returns a text that identifies the schema, by which a recursion ends.
     pub fn identity(&self) -> String {
         let pointers: Vec<&str> = self
             .parts

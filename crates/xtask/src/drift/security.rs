@@ -8,21 +8,21 @@ use serde_json::Value;
 use super::schema::Located;
 use crate::pointer;
 
-/// The ways to authenticate that are in force for an operation.
+/// The ways to authenticate to an operation.
 pub struct Security {
-    /// Each way as the credentials that it takes together, such as an email address and
-    /// a key. The one without any is a call without authentication.
+    /// The ways, each as the set of credentials that it needs together, such as an email address
+    /// and a key. An empty set is a call without authentication.
     pub ways: BTreeSet<BTreeSet<String>>,
-    /// Where they are listed, or would be.
+    /// The place of their list.
     pub pointer: String,
 }
 
 impl Security {
-    /// Reads what the operation says of it, or the document if the operation says nothing.
+    /// Reads the ways of the operation, or those of the document if the operation has none.
     ///
     /// # Errors
     ///
-    /// A scheme is named that the document doesn't have.
+    /// The document lacks a scheme that is named.
     pub fn in_force(operation: &Located<'_>, document: &Located<'_>) -> Result<Self> {
         let places = [operation, document];
         let Some(list) = places.iter().find_map(|place| place.child("security")) else {
@@ -44,7 +44,7 @@ impl Security {
             }
             ways.insert(credentials);
         }
-        // An empty list takes back what the document says.
+        // An empty list overrides that of the document.
         if ways.is_empty() {
             ways.insert(BTreeSet::new());
         }
@@ -54,13 +54,13 @@ impl Security {
         })
     }
 
-    /// Whether a caller that authenticates in this way is let in.
+    /// Returns whether a caller that authenticates in this way is accepted.
     pub fn accepts(&self, way: &BTreeSet<String>) -> bool {
         self.ways.iter().any(|one| one.is_subset(way))
     }
 }
 
-/// A way to authenticate, in words.
+/// Returns a way to authenticate in words.
 pub fn words(way: &BTreeSet<String>) -> String {
     if way.is_empty() {
         return "no credentials".to_owned();
@@ -68,7 +68,7 @@ pub fn words(way: &BTreeSet<String>) -> String {
     way.iter().cloned().collect::<Vec<_>>().join(" and ")
 }
 
-/// A scheme by what it is, since each document names it as it likes.
+/// Returns a scheme by its kind, since each document chooses its name.
 fn scheme(document: &Value, name: &str) -> Result<String> {
     let place = pointer::join("/components/securitySchemes", name);
     let value = document.pointer(&place).context("it doesn't exist")?;

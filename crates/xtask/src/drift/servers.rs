@@ -1,4 +1,4 @@
-//! Where an operation's requests go.
+//! The servers of an operation.
 
 use std::collections::BTreeSet;
 
@@ -6,11 +6,11 @@ use serde_json::Value;
 
 use super::schema::Located;
 
-/// The servers that are in force for an operation.
+/// The servers that apply to an operation.
 pub struct Servers {
-    /// Their URLs, without a slash at the end, with the defaults of their variables.
+    /// The URLs, without a trailing slash, and with the defaults of their variables.
     pub urls: BTreeSet<String>,
-    /// Where they are listed, or would be.
+    /// The place of their list.
     pub pointer: String,
 }
 
