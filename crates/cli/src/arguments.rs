@@ -141,6 +141,8 @@ fn common_options(command: &str) -> &'static [&'static str] {
         "verify" => &["output", "simulate", "quiet", "verbose"],
         "journal" => &["output", "quiet", "journal"],
         "simulate" => &["quiet"],
+        // The file names the accounts.
+        "keep" => &["output", "quiet", "verbose", "deadline", "journal"],
         command if AccountCommand::has_subcommand(command) => &[
             "account",
             "api_token_file",

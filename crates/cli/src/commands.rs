@@ -28,6 +28,8 @@ use clap::Subcommand;
 use crate::arguments::{Arguments, Global};
 use crate::connection::{Api, Connection};
 use crate::failure::{Exit, Failure, Permission};
+use crate::keep::{self, Keep, Keeper};
+use crate::notify::Fault;
 use crate::output::Output;
 use crate::progress::{CallLog, Progress};
 use crate::renew::{Renew, once, watch};
@@ -68,6 +70,8 @@ pub(crate) enum AccountCommand {
     Show(show::Show),
     /// Renew all due tokens
     Renew(Renew),
+    /// Renew due tokens and rotate old secrets, by the rules of a configuration file
+    Keep(Keep),
     /// Move the expiry of tokens to a year from now; their secrets stay the same
     Refresh(each::Tokens),
     /// Give a token a new secret, and store it in --secret-to
@@ -113,7 +117,7 @@ async fn on_account(
 ) -> Result<Exit, Failure> {
     // A renewal, which nobody waits for, has more patience than what people do.
     let retry = match &command {
-        AccountCommand::Renew(_) => Retry::default(),
+        AccountCommand::Renew(_) | AccountCommand::Keep(_) => Retry::default(),
         _ => Retry::default().attempts(4),
     };
     let needs = match &command {
@@ -121,6 +125,7 @@ async fn on_account(
             Permission::Read
         }
         AccountCommand::Renew(arguments) if arguments.dry_run => Permission::Read,
+        AccountCommand::Keep(arguments) if arguments.dry_run => Permission::Read,
         _ => Permission::Write,
     };
     let log = CallLog::new(global.quiet, global.verbose > 0);
@@ -141,6 +146,7 @@ async fn on_account(
             let all_accounts = arguments.everywhere.all_accounts;
             arguments.config.read(global, all_accounts)?
         }
+        AccountCommand::Keep(arguments) => Some(arguments.config(global)?),
         _ => None,
     };
     let all_accounts = match &command {
@@ -150,13 +156,23 @@ async fn on_account(
         _ => false,
     };
     let api = match &config {
-        Some(config) => Api::configured(config, global, retry, needs, on_event)?,
-        None => Api::open(global, all_accounts, retry, needs, on_event).await?,
+        Some(config) => Api::configured(config, global, retry, needs, on_event),
+        None => Api::open(global, all_accounts, retry, needs, on_event).await,
+    };
+    let api = match (api, &config, &command) {
+        (Err(failure), Some(config), AccountCommand::Keep(arguments)) if !arguments.dry_run => {
+            config.notify.report(&[Fault::new(&failure)]).await;
+            return Err(failure);
+        }
+        (api, ..) => api?,
     };
     // These find what an earlier run left by themselves.
     let looks_itself = matches!(
         command,
-        AccountCommand::Create(_) | AccountCommand::Rotate(_) | AccountCommand::Doctor(_)
+        AccountCommand::Create(_)
+            | AccountCommand::Rotate(_)
+            | AccountCommand::Keep(_)
+            | AccountCommand::Doctor(_)
     );
     if let (Ok(journal), false) = (&journal, looks_itself) {
         recover::tell(journal);
@@ -219,6 +235,19 @@ async fn on_account(
             let is_silent = global.quiet || !output.is_table();
             let progress = Progress::new(is_silent, global.verbose > 0, &log);
             once::renew(&api, &output, &arguments, progress).await
+        }
+        AccountCommand::Keep(arguments) => {
+            // It is read for this command.
+            let Some(config) = config else {
+                return Err(keep::no_file());
+            };
+            let keeper = Keeper::new(config, journal, arguments.dry_run)?;
+            if arguments.watch {
+                return keep::watch(api, keeper, &output, &arguments, calls).await;
+            }
+            let is_silent = global.quiet || !output.is_table();
+            let progress = Progress::new(is_silent, global.verbose > 0, &log);
+            keep::keep(&api, &keeper, &output, &arguments, progress).await
         }
         AccountCommand::Report(arguments) => {
             let journal = journal.as_ref().ok();

@@ -101,7 +101,6 @@ pub(crate) enum ApiTokenSource {
 
 /// When a token is rotated, and where its new secret goes.
 #[derive(Debug)]
-#[expect(dead_code, reason = "`keep` reads it")]
 pub(crate) struct RotationRule {
     /// The token's name, id or client id.
     pub(crate) token: String,
@@ -117,7 +116,7 @@ pub(crate) struct RotationRule {
 }
 
 /// Who is told how a run ended.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Notify {
     pub(crate) on_failure: Option<Hook>,
     pub(crate) ping: Option<PingSource>,
@@ -295,7 +294,7 @@ ping_env = "HEALTHCHECK_URL"
             hook.hide(&["CF_TEST_TOKEN".to_owned(), "HEALTHCHECK_URL".to_owned()]);
             Some(hook)
         };
-        assert_eq!(rule.then, hook(&["/etc/./reload", "deploy"]));
+        assert_eq!(rule.then, hook(&["/etc/reload", "deploy"]));
         assert_eq!(config.notify.on_failure, hook(&["page", "--team", "ops"]));
         let ping = PingSource::Variable("HEALTHCHECK_URL".to_owned());
         assert_eq!(config.notify.ping, Some(ping));

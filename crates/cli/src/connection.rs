@@ -236,6 +236,14 @@ impl Api {
         }
     }
 
+    /// Whether an account of the configuration file has no usable credentials.
+    pub(crate) fn lacks_credentials(&self) -> bool {
+        match &self.accounts {
+            Accounts::Configured(configured) => configured.failures().next().is_some(),
+            _ => false,
+        }
+    }
+
     /// Whether the command works on all accounts that the credentials see.
     pub(crate) fn has_all_accounts(&self) -> bool {
         matches!(self.accounts, Accounts::All)
@@ -383,10 +391,15 @@ impl Api {
         Ok(!is_same)
     }
 
-    /// Returns the tokens of an account, for calls with the API token that is in use now.
-    pub(crate) fn tokens_of(&self, connection: &Connection) -> Option<ServiceTokens> {
+    /// Returns an account, for calls with the API token that is in use now.
+    pub(crate) fn current(&self, connection: &Connection) -> Option<Connection> {
         let id = connection.account_id();
-        Some(self.client_of(id)?.account(id).ok()?.service_tokens())
+        let account = self.client_of(id)?.account(id).ok()?;
+        Some(Connection {
+            tokens: account.service_tokens(),
+            account,
+            ..connection.clone()
+        })
     }
 
     /// Returns an account, for calls with this deadline and the API token that is in use now.

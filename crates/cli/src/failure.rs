@@ -229,16 +229,21 @@ impl Failure {
         self
     }
 
-    /// Returns what failed and its causes in one line, and what to do next.
-    pub(crate) fn in_one_line(self) -> (String, Option<String>) {
-        let mut line = self.what;
+    /// Returns what failed and its causes in one line.
+    pub(crate) fn line(&self) -> String {
+        let mut line = self.what.clone();
         for cause in &self.causes {
             line += &format!("; cause: {cause}");
         }
         if let Some(with) = &self.with {
             line += &format!("; with {with}");
         }
-        (line, self.next)
+        line
+    }
+
+    /// Returns what failed and its causes in one line, and what to do next.
+    pub(crate) fn in_one_line(self) -> (String, Option<String>) {
+        (self.line(), self.next)
     }
 
     /// Returns what failed, why, and what to do next.

@@ -8,7 +8,7 @@ use std::fmt;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -87,7 +87,9 @@ impl Hook {
     /// without a slash is searched for in `PATH`.
     pub(crate) fn relative_to(mut self, directory: &Path) -> Self {
         if let Some(program) = self.arguments.first_mut().filter(|name| name.contains('/')) {
-            *program = directory.join(&*program).to_string_lossy().into_owned();
+            // Without the `.` of `./reload`.
+            let path: PathBuf = directory.join(&*program).components().collect();
+            *program = path.to_string_lossy().into_owned();
         }
         self
     }

@@ -12,7 +12,7 @@ mod connection;
 mod credential;
 mod failure;
 mod hook;
-#[expect(dead_code, reason = "`keep` reports by it")]
+mod keep;
 mod notify;
 mod output;
 mod progress;

@@ -14,6 +14,7 @@ use crate::arguments::address;
 use crate::commands::select;
 use crate::connection::Connection;
 use crate::failure::Failure;
+use crate::keep::Kept;
 use crate::output::{self, Output};
 use crate::time;
 
@@ -116,6 +117,8 @@ pub(crate) struct Job {
     pub(crate) policy: RenewalPolicy,
     /// The window of the policy.
     pub(crate) window: Duration,
+    /// What `keep` does beside; `None` for `renew`.
+    pub(crate) kept: Option<Kept>,
 }
 
 impl Renew {
@@ -135,6 +138,7 @@ impl Renew {
             account,
             policy: policy.clone(),
             window: self.window.within(),
+            kept: None,
         };
         Ok(accounts.map(job).collect())
     }

@@ -21,7 +21,7 @@ use crate::renew::record::{Document, Event, OfAccount};
 #[derive(JsonSchema)]
 #[expect(dead_code, reason = "only its schema is used")]
 struct RenewDocument {
-    accounts: Vec<OfAccount<'static, Document>>,
+    accounts: Vec<OfAccount<'static, Document<'static>>>,
 }
 
 /// A rule or a configuration that names a token.

@@ -7,6 +7,7 @@ mod account;
 mod health;
 mod metrics;
 pub(crate) mod page;
+mod rotation;
 mod server;
 #[cfg(test)]
 mod tests;
@@ -25,6 +26,7 @@ use account::Account;
 pub(crate) use metrics::Calls;
 use metrics::{Metrics, OfAccount};
 
+use crate::keep::{Followed, Kept};
 use crate::renew::Job;
 use crate::risk::Neighbours;
 
@@ -105,7 +107,11 @@ impl Monitor {
     /// Adds an account before its first pass, or goes on with one that is known.
     pub(crate) fn add(&self, job: &Job) -> AccountMonitor {
         let (id, name) = (job.account.account_id(), job.account.account_name());
-        self.add_account(id, name, &job.policy, job.window)
+        let account = self.add_account(id, name, &job.policy, job.window);
+        if job.kept.as_ref().is_some_and(Kept::has_rotations) {
+            self.shared.metrics.begin_rotations(&account.labels);
+        }
+        account
     }
 
     fn add_account(
@@ -178,6 +184,15 @@ impl AccountMonitor {
         api_token_expires_at: Option<Option<DateTime<Utc>>>,
     ) {
         self.change(|account, moment| account.know(neighbours, api_token_expires_at, moment.now));
+    }
+
+    /// Records what became of the account's rotation rules.
+    pub(crate) fn followed(&self, rules: &[Followed]) {
+        let records = rules.iter().map(|rule| &rule.record);
+        for record in records.clone() {
+            self.shared.metrics.followed(&self.labels, record);
+        }
+        self.change(|account, _| account.rules = records.cloned().collect());
     }
 
     /// Records that the account has no Access, and so no tokens.

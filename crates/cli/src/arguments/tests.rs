@@ -144,7 +144,7 @@ const COMMON: [&[&str]; 8] = [
 
 /// Each command with the arguments that it must have, and the initials of the common options
 /// that it takes.
-const COMMANDS: [(&[&str], &str); 21] = [
+const COMMANDS: [(&[&str], &str); 22] = [
     (&["list"], "aaosqvdj"),
     (&["report"], "aaosqvdj"),
     (&["show", "t"], "aaosqvdj"),
@@ -157,6 +157,7 @@ const COMMANDS: [(&[&str], &str); 21] = [
     (&["disable", "t"], "aaosqvdj"),
     (&["delete", "t"], "aaosqvdj"),
     (&["doctor"], "aaosqvdj"),
+    (&["keep"], "  o qvdj"),
     (&["verify", "--url", "u"], "  osqv  "),
     (&["journal"], "  o q  j"),
     (&["journal", "list"], "  o q  j"),

@@ -206,7 +206,7 @@ pub(crate) fn require_no_secret(asked: &str) -> Result<(), Failure> {
     }
 }
 
-fn one_of(
+pub(crate) fn one_of(
     connection: &Connection,
     tokens: &[ServiceToken],
     asked: &str,

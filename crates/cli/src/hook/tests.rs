@@ -87,7 +87,7 @@ fn a_hook_is_shown_as_a_shell_takes_it() {
 fn only_a_program_with_a_slash_starts_at_the_directory() {
     for (program, expected) in [
         ("page", "page"),
-        ("./page", "/etc/keep/./page"),
+        ("./page", "/etc/keep/page"),
         ("hooks/page", "/etc/keep/hooks/page"),
         ("/bin/page", "/bin/page"),
     ] {

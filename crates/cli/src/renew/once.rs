@@ -15,6 +15,8 @@ use crate::arguments::Format;
 use crate::commands::select;
 use crate::connection::{Api, Connection};
 use crate::failure::{Exit, Failure, is_refused_everywhere, is_without_access};
+use crate::keep::{Followed, RotationRecord};
+use crate::notify::Fault;
 use crate::output::{self, JsonList, Output, Record as _};
 use crate::progress::Progress;
 use crate::records::State;
@@ -38,7 +40,17 @@ pub(crate) async fn renew(
         dry_run: arguments.dry_run,
         shared_names: Some(arguments.names()),
     };
-    run(api, output, jobs, view, progress).await
+    let ended = run(api, output, jobs, view, progress).await?;
+    ended.exit.unless_unwritten(ended.shown)
+}
+
+/// How the passes of a command ended.
+pub(crate) struct Ended {
+    pub(crate) exit: Exit,
+    /// What failed.
+    pub(crate) faults: Vec<Fault>,
+    /// Whether all of the output was written.
+    pub(crate) shown: Result<(), Failure>,
 }
 
 /// What a command shows of its passes.
@@ -58,7 +70,7 @@ pub(crate) async fn run(
     jobs: Vec<Job>,
     view: View,
     mut progress: Progress,
-) -> Result<Exit, Failure> {
+) -> Result<Ended, Failure> {
     if view.all && output.quiet {
         let what = "--all shows more, and --quiet less";
         return Err(Failure::usage(what).next("use one of them"));
@@ -90,7 +102,7 @@ pub(crate) async fn run(
             None => break,
         }
     }
-    passes.end()
+    Ok(passes.end())
 }
 
 /// Makes a pass over an account.
@@ -117,13 +129,27 @@ async fn pass(job: Job, output: Output, progress: Arc<Mutex<Progress>>) -> Resul
     }
     let report =
         finished.ok_or_else(|| Failure::new(Exit::Failed, "the renewal did not complete"))?;
+    let mut followed = Vec::new();
+    if let Some(kept) = &job.kept {
+        let listed: Vec<_> = tokens.iter().map(|(token, _)| token.clone()).collect();
+        followed = match is_listed(&report) {
+            true => kept.rotations.follow(account, &listed).await,
+            false => kept.rotations.not_tried(),
+        };
+    }
     Ok(Pass {
         now: account.tokens.now(),
         job,
         report,
         tokens,
+        followed,
         shown,
     })
+}
+
+/// Whether a pass has listed all tokens.
+pub(super) fn is_listed(report: &RenewalReport) -> bool {
+    report.error.is_none()
 }
 
 /// The passes over all accounts. Only the last one is in memory as a whole.
@@ -137,6 +163,7 @@ struct Passes<'a> {
     list: Option<JsonList<'a>>,
     shown: Result<(), Failure>,
     exits: Vec<Exit>,
+    faults: Vec<Fault>,
     /// The names and ids in the arguments that no account has.
     unmatched: Option<BTreeSet<String>>,
     /// The similar names, for the next step.
@@ -163,6 +190,7 @@ impl<'a> Passes<'a> {
             list,
             shown,
             exits: Vec::new(),
+            faults: Vec::new(),
             unmatched: None,
             meant: BTreeMap::new(),
             refused: Vec::new(),
@@ -180,6 +208,7 @@ impl<'a> Passes<'a> {
     /// Shows the failure of an account without a finished pass.
     fn fail(&mut self, failure: &Failure) {
         self.exits.push(failure.exit);
+        self.faults.push(Fault::new(failure));
         failure.show();
     }
 
@@ -214,14 +243,25 @@ impl<'a> Passes<'a> {
             self.exits.push(Exit::Success);
             return;
         }
+        let followed = std::mem::take(&mut pass.followed);
         self.exits.push(pass.exit());
+        self.exits.extend(followed.iter().map(|rule| rule.exit));
         let is_refused = pass.is_refused();
         let account = &pass.job.account;
         // It is the same for each account with these credentials.
         if is_refused && self.are_refused(account) {
             return;
         }
-        for failure in pass.failures() {
+        let (id, name) = (account.account_id(), account.account_name());
+        let of_pass = pass.failures().into_iter().map(|failure| {
+            let fault = Fault::new(&failure).of_account(id, name);
+            (failure, fault)
+        });
+        let of_rules = followed
+            .into_iter()
+            .flat_map(|rule| rule.with_faults(id, name));
+        for (failure, fault) in of_pass.chain(of_rules) {
+            self.faults.push(fault);
             let failure = match self.count > 1 && !is_refused {
                 true => failure.about(&account.account_label()),
                 false => failure,
@@ -274,7 +314,10 @@ impl<'a> Passes<'a> {
                     || !pass.tokens.is_empty()
                     || (pass.is_without_access() && self.may_lack_access());
                 let has_rows = match output.quiet {
-                    true => records.iter().any(RenewalRecord::is_news),
+                    true => {
+                        records.iter().any(RenewalRecord::is_news)
+                            || pass.rotations().any(RotationRecord::is_news)
+                    }
                     false => is_known,
                 };
                 if is_several && has_rows {
@@ -284,17 +327,21 @@ impl<'a> Passes<'a> {
                     output.line(&format!("{gap}{label}"))?;
                 }
                 output.outcomes(&records, pass.now)?;
-                if output.quiet || !is_known {
-                    return Ok(());
+                if !output.quiet && is_known {
+                    let gap = if records.is_empty() { "" } else { "\n" };
+                    output.line(&format!("{gap}{}", pass.summary(self.may_lack_access())))?;
                 }
-                let gap = if records.is_empty() { "" } else { "\n" };
-                output.line(&format!("{gap}{}", pass.summary(self.may_lack_access())))
+                let rotations: Vec<_> = pass.rotations().cloned().collect();
+                if !output.quiet && is_known && !rotations.is_empty() {
+                    output.line("")?;
+                }
+                output.outcomes(&rotations, pass.now)
             }
         }
     }
 
-    /// Ends the output, and returns the code of all passes.
-    fn end(mut self) -> Result<Exit, Failure> {
+    /// Ends the output.
+    fn end(mut self) -> Ended {
         if let Some(list) = &self.list {
             self.shown = self.shown.and(list.end());
         }
@@ -316,7 +363,11 @@ impl<'a> Passes<'a> {
             };
             Failure::new(Exit::Credentials, what).show();
         }
-        Exit::of_accounts(&self.exits).unless_unwritten(self.shown)
+        Ended {
+            exit: Exit::of_accounts(&self.exits),
+            faults: self.faults,
+            shown: self.shown,
+        }
     }
 }
 
@@ -325,6 +376,8 @@ struct Pass {
     job: Job,
     report: RenewalReport,
     tokens: Vec<(ServiceToken, Decision)>,
+    /// What became of the rotation rules.
+    followed: Vec<Followed>,
     now: DateTime<Utc>,
     /// Whether all lines were written.
     shown: Result<(), Failure>,
@@ -350,6 +403,11 @@ impl Pass {
         tokens.filter_map(|(token, decision)| RenewalRecord::skipped(token, *decision, self.now))
     }
 
+    /// The records of the rotation rules.
+    fn rotations(&self) -> impl Iterator<Item = &RotationRecord> {
+        self.followed.iter().map(|followed| &followed.record)
+    }
+
     /// The rows of a table.
     fn shown_records(&self, view: &View) -> Vec<RenewalRecord> {
         let mut records = self.records();
@@ -358,10 +416,11 @@ impl Pass {
         records
     }
 
-    fn document(&self, view: &View) -> Document {
+    fn document(&self, view: &View) -> Document<'_> {
         Document {
             summary: Summary::new(&self.report, view.dry_run),
             tokens: self.records().into_iter().chain(self.skipped()).collect(),
+            rotations: self.job.kept.as_ref().map(|_| self.rotations().collect()),
         }
     }
 
@@ -372,6 +431,10 @@ impl Pass {
         for record in unwritten.chain(self.skipped()) {
             let record = OfAccount::new(&self.job.account, &record);
             output.json_line(&Event::Token(record))?;
+        }
+        for record in self.rotations() {
+            let record = OfAccount::new(&self.job.account, record);
+            output.json_line(&Event::Rotation(record))?;
         }
         let summary = Summary::new(&self.report, view.dry_run);
         let summary = OfAccount::new(&self.job.account, &summary);
@@ -438,36 +501,89 @@ impl Pass {
         let faults = faults.into_values();
         let faults = faults.map(|(failure, names)| failure.about(&some_of(&names)));
         let stopped = stopped.map(Failure::from);
-        faults.chain(self.long_expired()).chain(stopped).collect()
+        let faults = faults.chain(self.long_expired()).chain(self.unmatched());
+        faults.chain(self.too_few()).chain(stopped).collect()
     }
 
-    /// Returns a failure that names the tokens that expired too long ago to be renewed
-    /// without `--include-expired`, if there are any.
+    /// Returns a failure for each name of the account's own rules that no token has.
+    fn unmatched(&self) -> impl Iterator<Item = Failure> {
+        self.report.unmatched.iter().map(|name| {
+            let tokens = self.tokens.iter().map(|(token, _)| token);
+            let meant = select::meant(tokens, name);
+            let what = format!("no token has the id, client id or name {name:?}");
+            Failure::new(Exit::Failed, what).next(format!(
+                "{meant}correct the name in the configuration file, or remove it there"
+            ))
+        })
+    }
+
+    /// Returns a failure if fewer tokens are listed than the account has at least.
+    fn too_few(&self) -> Option<Failure> {
+        let least = self.job.kept.as_ref()?.expect_at_least?;
+        if !is_listed(&self.report) || self.tokens.len() >= least {
+            return None;
+        }
+        Some(too_few(self.tokens.len(), least))
+    }
+
     fn long_expired(&self) -> Option<Failure> {
-        let is_expired = |decision| decision == Decision::Skip(SkipReason::Expired);
-        let expired = self.tokens.iter().filter(|(_, d)| is_expired(*d));
-        let names = expired.filter_map(|(token, _)| token.name.as_deref().or(token.id.as_deref()));
-        let names: Vec<&str> = names.collect();
-        let (tokens, was) = match names.len() {
-            0 => return None,
-            1 => ("1 token".to_owned(), "was"),
-            count => (format!("{count} tokens"), "were"),
-        };
-        let what = format!(
-            "{tokens} expired longer ago than the window and {was} not renewed: {}",
-            some_of(&names)
-        );
-        let next = "renew it with --include-expired; if it is no longer used, delete or disable \
-                    it, or exclude it with --except";
-        Some(Failure::new(Exit::Failed, what).next(next))
+        long_expired(&self.tokens, self.job.kept.is_some())
     }
 
     fn exit(&self) -> Exit {
-        match (Exit::of_pass(&self.report), self.long_expired()) {
-            (Exit::Success | Exit::Due, Some(_)) => Exit::Failed,
-            (exit, _) => exit,
+        match Exit::of_pass(&self.report) {
+            Exit::Success | Exit::Due
+                if self.long_expired().is_some() || self.too_few().is_some() =>
+            {
+                Exit::Failed
+            }
+            exit => exit,
         }
     }
+}
+
+/// Returns a failure that names the tokens that expired too long ago to be renewed
+/// without `--include-expired`, if there are any.
+pub(super) fn long_expired(tokens: &[(ServiceToken, Decision)], is_kept: bool) -> Option<Failure> {
+    let is_expired = |decision| decision == Decision::Skip(SkipReason::Expired);
+    let expired = tokens.iter().filter(|(_, d)| is_expired(*d));
+    let names = expired.filter_map(|(token, _)| token.name.as_deref().or(token.id.as_deref()));
+    let names: Vec<&str> = names.collect();
+    let (count, was) = match names.len() {
+        0 => return None,
+        1 => ("1 token".to_owned(), "was"),
+        count => (format!("{count} tokens"), "were"),
+    };
+    let what = format!(
+        "{count} expired longer ago than the window and {was} not renewed: {}",
+        some_of(&names)
+    );
+    let (renew, exclude) = match is_kept {
+        true => (
+            "set `include_expired = true` in the configuration file",
+            "exclude it there with `except = [...]`",
+        ),
+        false => (
+            "renew it with --include-expired",
+            "exclude it with --except",
+        ),
+    };
+    let next = format!("{renew}; if it is no longer used, delete or disable it, or {exclude}");
+    Some(Failure::new(Exit::Failed, what).next(next))
+}
+
+/// Fewer tokens are listed than the account has at least.
+pub(super) fn too_few(listed: usize, least: usize) -> Failure {
+    let listed = match listed {
+        0 => "no token is listed".to_owned(),
+        1 => "only 1 token is listed".to_owned(),
+        listed => format!("only {listed} tokens are listed"),
+    };
+    let what = format!("{listed}, but the configuration file expects at least {least}");
+    Failure::new(Exit::Failed, what).next(
+        "check whether tokens were deleted, and whether the API token still sees all of them; then \
+         correct `expect_at_least`",
+    )
 }
 
 /// Returns the outcomes of a pass in numbers, such as `2 tokens renewed, 9 not due, 1

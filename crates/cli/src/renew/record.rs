@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::connection::Connection;
 use crate::failure::{is_without_access, with_causes};
+use crate::keep::RotationRecord;
 use crate::output::{Cell, Record};
 use crate::records::{Fault, State, expiry_cell};
 use crate::time;
@@ -184,10 +185,13 @@ impl<'a, T> OfAccount<'a, T> {
 /// A pass over an account, in the document of all accounts.
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub(crate) struct Document {
+pub(crate) struct Document<'a> {
     #[serde(flatten)]
     pub(super) summary: Summary,
     pub(super) tokens: Vec<RenewalRecord>,
+    /// Only of `keep`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) rotations: Option<Vec<&'a RotationRecord>>,
 }
 
 /// A line of JSON.
@@ -196,6 +200,7 @@ pub(crate) struct Document {
 #[serde(tag = "event", rename_all = "snake_case")]
 pub(crate) enum Event<'a> {
     Token(OfAccount<'a, &'a RenewalRecord>),
+    Rotation(OfAccount<'a, &'a RotationRecord>),
     Summary(OfAccount<'a, &'a Summary>),
     Waiting(OfAccount<'a, Waiting>),
 }

@@ -8,10 +8,10 @@ use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use cf_service_tokens::Account;
 use cf_service_tokens::renewal::{
     Decision, RenewalEvent, RenewalOutcome, RenewalReport, SkipReason, TokenRenewal, WatchEvent,
 };
+use cf_service_tokens::{Account, ServiceToken};
 use chrono::Utc;
 use tokio::net::TcpListener;
 use tokio::signal::unix::Signal;
@@ -23,7 +23,9 @@ use tokio::time::{Instant, sleep, sleep_until};
 use crate::arguments::Format;
 use crate::connection::{Api, Connection};
 use crate::failure::{Exit, Failure, is_refused_everywhere, is_without_access, with_causes};
-use crate::output::{self, Output};
+use crate::keep::{Followed, Kept};
+use crate::notify::{Fault, Reporter};
+use crate::output::{self, Output, Record as _};
 use crate::renew::once;
 use crate::renew::record::{Event, OfAccount, RenewalRecord, Summary, Waiting};
 use crate::renew::{Job, Renew};
@@ -66,7 +68,14 @@ pub(crate) async fn watch(
     };
     let plan = Plan {
         jobs: jobs?,
-        arguments: api.has_all_accounts().then_some(arguments),
+        find: match api.has_all_accounts() {
+            true => {
+                let output = output.clone();
+                Some(Box::new(move |accounts| arguments.jobs(accounts, &output)))
+            }
+            false => None,
+        },
+        reporter: None,
         listen: arguments.listen,
         interval: arguments.interval,
         window: arguments.window.within(),
@@ -77,13 +86,18 @@ pub(crate) async fn watch(
 /// The accounts to watch, and how.
 pub(crate) struct Plan<'a> {
     pub(crate) jobs: Vec<Job>,
-    /// The arguments by which new accounts are renewed; `None` if only those of the jobs are.
-    pub(crate) arguments: Option<&'a Renew>,
+    /// Returns the jobs of accounts that are listed later; `None` if none are.
+    pub(crate) find: Option<Find<'a>>,
+    /// Who is told of failures.
+    pub(crate) reporter: Option<Arc<Reporter>>,
     pub(crate) listen: Option<SocketAddr>,
     pub(crate) interval: Option<Duration>,
     /// The window to show as long as no account is known.
     pub(crate) window: Duration,
 }
+
+/// Returns the jobs of accounts.
+pub(crate) type Find<'a> = Box<dyn Fn(Vec<Connection>) -> Result<Vec<Job>, Failure> + 'a>;
 
 /// Watches the accounts until a signal ends it.
 pub(crate) async fn run(
@@ -98,7 +112,7 @@ pub(crate) async fn run(
                 .next("use --output jsonl, which writes a line for each event"),
         );
     }
-    if plan.jobs.is_empty() && plan.arguments.is_none() {
+    if plan.jobs.is_empty() && plan.find.is_none() {
         return Ok(Exit::Success);
     }
     let monitor = Monitor::new(plan.window, calls);
@@ -119,17 +133,31 @@ pub(crate) async fn run(
             readings: plan.listen.map(|_| Semaphore::new(MAX_READINGS)),
             pass_now: Sender::default(),
             refusals: Mutex::default(),
+            reporter: plan.reporter.clone(),
         }),
-        arguments: plan.arguments,
+        find: plan.find,
         watched: BTreeMap::new(),
         tasks: JoinSet::new(),
         failed_listings: 0,
     };
+    let kept = plan.jobs.iter().find_map(|job| job.kept.clone());
+    let reporting = async {
+        match &plan.reporter {
+            Some(reporter) => reporter.run().await,
+            None => pending().await,
+        }
+    };
     tokio::select! {
         never = watcher.run(plan.jobs, hang_up) => match never {},
         never = serving => match never {},
-        () = &mut end => Ok(Exit::Success),
+        never = reporting => match never {},
+        () = &mut end => {}
     }
+    // A new secret that is on its way still arrives.
+    if let Some(kept) = kept {
+        kept.rotations.end().await;
+    }
+    Ok(Exit::Success)
 }
 
 /// Listens at the address, if there is one, and then serves for as long as it is polled.
@@ -166,8 +194,8 @@ async fn serve(
 /// The watches of all accounts, each in a task of its own.
 struct Watcher<'a> {
     shared: Arc<Shared>,
-    /// The arguments by which new accounts are renewed, if they are looked for.
-    arguments: Option<&'a Renew>,
+    /// Returns the jobs of new accounts, if they are looked for.
+    find: Option<Find<'a>>,
     /// The accounts by their ids.
     watched: BTreeMap<String, Watched>,
     /// Each returns the id of its account.
@@ -194,6 +222,7 @@ struct Shared {
     /// Tells the watches that pause to begin a pass.
     pass_now: Sender<()>,
     refusals: Mutex<Refusals>,
+    reporter: Option<Arc<Reporter>>,
 }
 
 /// The accounts for which the API refused the credentials in the last pass.
@@ -221,7 +250,7 @@ impl Watcher<'_> {
                 () = sleep(REREAD_INTERVAL) => if self.is_refused() {
                     let _ = self.shared.reread_api_token();
                 },
-                () = sleep_until(look_at), if self.arguments.is_some() => {
+                () = sleep_until(look_at), if self.find.is_some() => {
                     look_at = Instant::now() + self.look().await;
                 }
                 Some(ended) = self.tasks.join_next() => match ended {
@@ -236,7 +265,9 @@ impl Watcher<'_> {
     }
 
     fn is_refused(&self) -> bool {
-        self.failed_listings > 0 || !lock(&self.shared.refusals).accounts.is_empty()
+        self.failed_listings > 0
+            || !lock(&self.shared.refusals).accounts.is_empty()
+            || self.shared.api().lacks_credentials()
     }
 
     fn start(&mut self, job: Job) {
@@ -259,8 +290,8 @@ impl Watcher<'_> {
         let _ = self.shared.reread_api_token();
         let api = self.shared.api().clone();
         let accounts = api.accounts().await;
-        let jobs = accounts.and_then(|accounts| match self.arguments {
-            Some(arguments) => arguments.jobs(accounts, lock(&self.shared.log).output()),
+        let jobs = accounts.and_then(|accounts| match &self.find {
+            Some(find) => find(accounts),
             None => Ok(Vec::new()),
         });
         let jobs = match jobs {
@@ -308,7 +339,7 @@ impl Watcher<'_> {
 
 /// Watches an account, until it turns out that it has no Access.
 async fn watch_account(shared: Arc<Shared>, job: Job, monitor: AccountMonitor) -> String {
-    let account = job.account;
+    let mut account = job.account;
     let mut watch = account.tokens.watch(&job.policy);
     if let Some(interval) = shared.interval {
         watch = watch.interval(interval);
@@ -316,10 +347,15 @@ async fn watch_account(shared: Arc<Shared>, job: Job, monitor: AccountMonitor) -
     let mut pass_now = shared.pass_now.subscribe();
     let mut turn = None;
     let mut reading = JoinSet::new();
+    let mut rules = Rules::default();
     loop {
         let mut event = tokio::select! {
             event = watch.next() => event,
             Ok(()) = pass_now.changed() => {
+                watch.pass_now();
+                continue;
+            }
+            () = rules.next_try() => {
                 watch.pass_now();
                 continue;
             }
@@ -332,9 +368,16 @@ async fn watch_account(shared: Arc<Shared>, job: Job, monitor: AccountMonitor) -
                 if let Err(failure) = shared.reread_api_token() {
                     failure.show();
                 }
-                if let Some(tokens) = shared.api().tokens_of(&account) {
-                    watch.set_tokens(tokens);
+                if let Some(current) = shared.api().current(&account) {
+                    watch.set_tokens(current.tokens.clone());
+                    account = current;
                 }
+                rules.tokens.clear();
+            }
+            WatchEvent::Renewal(RenewalEvent::Decided { token, decision })
+                if job.kept.is_some() =>
+            {
+                rules.tokens.push((ServiceToken::clone(token), *decision));
             }
             WatchEvent::Renewal(RenewalEvent::Finished(report)) => {
                 drop(turn.take());
@@ -354,6 +397,13 @@ async fn watch_account(shared: Arc<Shared>, job: Job, monitor: AccountMonitor) -
         }
         monitor.observe(&event);
         lock(&shared.log).write(&account, &event);
+        if let (Some(kept), WatchEvent::Renewal(RenewalEvent::Finished(report))) =
+            (&job.kept, &event)
+        {
+            rules
+                .follow(kept, &account, report, &shared, &monitor)
+                .await;
+        }
         let is_pass = matches!(
             &event,
             WatchEvent::Renewal(RenewalEvent::Finished(report)) if report.error.is_none()
@@ -364,6 +414,112 @@ async fn watch_account(shared: Arc<Shared>, job: Job, monitor: AccountMonitor) -
             reading.shutdown().await;
             reading.spawn(read_around(Arc::clone(&shared), account, monitor.clone()));
         }
+    }
+}
+
+/// How `keep` follows the rotation rules of an account.
+#[derive(Default)]
+struct Rules {
+    /// The tokens that the pass has listed.
+    tokens: Vec<(ServiceToken, Decision)>,
+    /// How often in a row a rule could not be followed.
+    failed: u32,
+    /// When to try again, if that is sooner than the next pass.
+    try_at: Option<Instant>,
+    /// The failures of the last try, and when each was shown.
+    shown: BTreeMap<String, Instant>,
+}
+
+impl Rules {
+    /// Completes when a rule that could not be followed is to be tried again.
+    async fn next_try(&mut self) {
+        match self.try_at {
+            Some(at) => sleep_until(at).await,
+            None => pending().await,
+        }
+        self.try_at = None;
+    }
+
+    /// Follows the rules after a pass.
+    async fn follow(
+        &mut self,
+        kept: &Kept,
+        account: &Connection,
+        report: &RenewalReport,
+        shared: &Shared,
+        monitor: &AccountMonitor,
+    ) {
+        let tokens = std::mem::take(&mut self.tokens);
+        let (id, name) = (account.account_id(), account.account_name());
+        let mut faults = Fault::of_pass(report, id, name);
+        let mut failures = Vec::new();
+        if report.error.is_none() {
+            let too_few = kept
+                .expect_at_least
+                .filter(|least| tokens.len() < *least)
+                .map(|least| once::too_few(tokens.len(), least));
+            // The log has those that expired long ago.
+            let of_tokens = once::long_expired(&tokens, true);
+            for failure in too_few.iter().chain(&of_tokens) {
+                faults.push(Fault::new(failure).of_account(id, name));
+            }
+            failures.extend(too_few);
+            let followed = follow(kept, account, tokens).await;
+            monitor.followed(&followed);
+            lock(&shared.log).followed(account, &followed);
+            self.failed = match followed.iter().all(|rule| rule.exit == Exit::Success) {
+                true => 0,
+                false => self.failed.saturating_add(1),
+            };
+            // After a failed pass, the next one comes soon.
+            let pause = A_MINUTE.saturating_mul(1 << self.failed.saturating_sub(1).min(6));
+            self.try_at = (self.failed > 0).then(|| Instant::now() + pause.min(AN_HOUR));
+            for rule in followed {
+                for (failure, fault) in rule.with_faults(id, name) {
+                    failures.push(failure);
+                    faults.push(fault);
+                }
+            }
+            self.show(account, failures);
+        }
+        if let Some(reporter) = &shared.reporter {
+            reporter.passed(id, faults);
+        }
+    }
+
+    /// Shows the failures that are new, and the others once a day.
+    fn show(&mut self, account: &Connection, failures: Vec<Failure>) {
+        let before = std::mem::take(&mut self.shown);
+        for failure in failures {
+            let failure = failure.about(&account.account_label());
+            let line = failure.line();
+            let shown = before.get(&line).filter(|shown| shown.elapsed() < A_DAY);
+            let shown = shown.copied();
+            if shown.is_none() {
+                account.explain(failure).show();
+            }
+            self.shown.insert(line, shown.unwrap_or_else(Instant::now));
+        }
+    }
+}
+
+/// Follows the rotation rules of an account, in a task of its own: the end of the watcher must
+/// not end a rotation.
+async fn follow(
+    kept: &Kept,
+    account: &Connection,
+    tokens: Vec<(ServiceToken, Decision)>,
+) -> Vec<Followed> {
+    let (kept, account) = (kept.clone(), account.clone());
+    let tokens: Vec<ServiceToken> = tokens.into_iter().map(|(token, _)| token).collect();
+    let followed = tokio::spawn(async move { kept.rotations.follow(&account, &tokens).await });
+    match followed.await {
+        Ok(followed) => followed,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => resume_unwind(panic),
+            // Only the end of the program cancels it.
+            Err(_) => Vec::new(),
+        },
     }
 }
 
@@ -438,10 +594,6 @@ struct Log {
 }
 
 impl Log {
-    fn output(&self) -> &Output {
-        &self.output
-    }
-
     /// Says that an account has nothing to watch.
     fn without_access(&self, account: &Connection) {
         if !self.output.quiet {
@@ -459,13 +611,35 @@ impl Log {
             Format::Jsonl => self.json(account, event),
             _ => self.line(account, event),
         };
+        if let Some(written) = written {
+            self.note_written(written);
+        }
+    }
+
+    fn note_written(&mut self, written: Result<(), Failure>) {
         match written {
-            Some(Ok(())) => self.is_broken = false,
-            Some(Err(failure)) if !self.is_broken => {
+            Ok(()) => self.is_broken = false,
+            Err(failure) if !self.is_broken => {
                 self.is_broken = true;
                 failure.next("the watcher goes on without its log").show();
             }
-            _ => {}
+            Err(_) => {}
+        }
+    }
+
+    /// Writes what became of the rotation rules.
+    fn followed(&mut self, account: &Connection, followed: &[Followed]) {
+        for rule in followed {
+            let record = &rule.record;
+            let written = match self.output.format {
+                Format::Jsonl => {
+                    let record = OfAccount::new(account, record);
+                    self.output.json_line(&Event::Rotation(record))
+                }
+                _ if !record.is_event() || (self.output.quiet && !record.is_news()) => continue,
+                _ => self.words(account, &record.words()),
+            };
+            self.note_written(written);
         }
     }
 
@@ -527,13 +701,17 @@ impl Log {
             }
             _ => return None,
         };
+        Some(self.words(account, &words))
+    }
+
+    /// Writes words about an account, with the time.
+    fn words(&self, account: &Connection, words: &str) -> Result<(), Failure> {
         let now = Utc::now().format("%FT%TZ");
-        let words = match self.names_accounts {
-            true => format!("{}: {words}", account.account_label()),
-            false => words,
+        let line = match self.names_accounts {
+            true => format!("{now} {}: {words}", account.account_label()),
+            false => format!("{now} {words}"),
         };
-        let line = output::printable(&format!("{now} {words}"));
-        Some(self.output.line(&line))
+        self.output.line(&output::printable(&line))
     }
 }
 

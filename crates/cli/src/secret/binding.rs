@@ -34,20 +34,45 @@ pub(crate) fn require_same(
     name: &str,
     token_id: &str,
 ) -> Result<(), Failure> {
-    let entry = entry(account_id, name);
     let bound = journal
         .create()
         .and_then(|()| read_or_bind(journal, account_id, name, token_id))
         .map_err(|error| match error.kind() {
             io::ErrorKind::ResourceBusy => {
+                let entry = entry(account_id, name);
                 Failure::new(Exit::Failed, format!("another run is using {entry}"))
                     .next("nothing was changed; wait for it to end")
             }
             _ => journal.unusable(&error),
         })?;
-    if reading::is_same(&bound, token_id) {
+    require(journal, account_id, name, &bound, token_id)
+}
+
+/// Does the same, without binding a name at first sight.
+pub(crate) fn check(
+    journal: &Journal,
+    account_id: &str,
+    name: &str,
+    token_id: &str,
+) -> Result<(), Failure> {
+    match read(journal, account_id, name) {
+        Ok(bound) => require(journal, account_id, name, &bound, token_id),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(journal.unusable(&error)),
+    }
+}
+
+fn require(
+    journal: &Journal,
+    account_id: &str,
+    name: &str,
+    bound: &str,
+    token_id: &str,
+) -> Result<(), Failure> {
+    if reading::is_same(bound, token_id) {
         return Ok(());
     }
+    let entry = entry(account_id, name);
     Err(Failure::new(
         Exit::Failed,
         format!("the name {name:?} is another token's: it was {bound}, and is now {token_id}"),
@@ -85,33 +110,38 @@ fn path(journal: &Journal, entry: &str) -> PathBuf {
     journal.directory().join(format!("{entry}.jsonl"))
 }
 
-/// Returns the id of the token that the name stands for.
+/// Returns the id of the token that the name stands for, from now on if it is new.
 fn read_or_bind(
     journal: &Journal,
     account_id: &str,
     name: &str,
     token_id: &str,
 ) -> io::Result<String> {
+    match read(journal, account_id, name) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        known => return known,
+    }
     let path = path(journal, &entry(account_id, name));
-    let file = match file::options().read(true).open(&path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let binding = Binding {
-                name: name.to_owned(),
-                account_id: account_id.to_owned(),
-                token_id: token_id.to_owned(),
-            };
-            let mut line = serde_json::to_vec(&binding)?;
-            line.push(b'\n');
-            let new = Replacement::create(&path)?;
-            // Another run may just have bound the name.
-            if path.exists() {
-                return Err(file::busy());
-            }
-            new.finish(&line)?;
-            return Ok(binding.token_id);
-        }
-        file => file?,
+    let binding = Binding {
+        name: name.to_owned(),
+        account_id: account_id.to_owned(),
+        token_id: token_id.to_owned(),
     };
+    let mut line = serde_json::to_vec(&binding)?;
+    line.push(b'\n');
+    let new = Replacement::create(&path)?;
+    // Another run may just have bound the name.
+    if path.exists() {
+        return Err(file::busy());
+    }
+    new.finish(&line)?;
+    Ok(binding.token_id)
+}
+
+/// Returns the id of the token that the name stands for.
+fn read(journal: &Journal, account_id: &str, name: &str) -> io::Result<String> {
+    let path = path(journal, &entry(account_id, name));
+    let file = file::options().read(true).open(&path)?;
     file::require_own(&file.metadata()?)?;
     let mut text = String::new();
     file.take(MAX_BINDING_LEN).read_to_string(&mut text)?;

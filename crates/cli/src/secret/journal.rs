@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 use cf_service_tokens::ServiceTokenId;
 use chrono::{DateTime, Utc};
+#[cfg(target_os = "linux")]
+use rustix::fs::{FsWord, statfs};
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
@@ -91,6 +93,24 @@ impl Journal {
 
     pub(crate) fn directory(&self) -> &Path {
         &self.directory
+    }
+
+    /// Makes sure that the journal survives a restart, as far as that can be known. A directory
+    /// that somebody named was chosen for that.
+    pub(crate) fn require_lasting(&self) -> Result<(), Failure> {
+        let is_default = users_directory().is_some_and(|users| users == self.directory);
+        if self._simulated.is_none() && !(is_default && is_temporary(&self.directory)) {
+            return Ok(());
+        }
+        let path = self.directory.display();
+        Err(
+            Failure::usage(format!("the journal in {path} does not survive a restart"))
+                .because("it would lose how old the secrets are, and those under way")
+                .next(
+                    "set --journal or CF_SERVICE_TOKENS_JOURNAL to a directory on a disk or a volume \
+                     that does",
+                ),
+        )
     }
 
     /// Returns the shell's command that lists the entries.
@@ -276,6 +296,23 @@ fn users_directory() -> Option<PathBuf> {
         // In another directory the next run would not find the journal.
         .filter(|directory| directory.is_absolute())?;
     Some(state.join("cf-service-tokens"))
+}
+
+/// Whether a directory, or the one where it will be created, is in memory or in a
+/// container's own layer.
+#[cfg(target_os = "linux")]
+fn is_temporary(directory: &Path) -> bool {
+    const TMPFS: FsWord = 0x0102_1994;
+    const RAMFS: FsWord = 0x8584_58f6;
+    const OVERLAY: FsWord = 0x794c_7630;
+    let mut systems = directory.ancestors().filter_map(|at| statfs(at).ok());
+    let system = systems.next();
+    system.is_some_and(|system| [TMPFS, RAMFS, OVERLAY].contains(&system.f_type))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn is_temporary(_directory: &Path) -> bool {
+    false
 }
 
 #[cfg(test)]

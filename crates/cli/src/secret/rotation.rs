@@ -164,6 +164,25 @@ impl LockedToken {
         Ok(Self { record, reading })
     }
 
+    /// Records how old the secret is at least by an earlier reading, if nothing is recorded
+    /// yet. A renewal since then has moved the token's last change, and kept its secret.
+    pub(crate) fn learn_from(
+        &mut self,
+        journal: &Journal,
+        earlier: &ServiceToken,
+    ) -> Result<(), Failure> {
+        let is_known = self
+            .record
+            .known()
+            .is_some_and(|known| known.secret_since.is_some());
+        let is_same = earlier.client_secret_version == self.reading.token.client_secret_version;
+        if is_known || !is_same || self.record.run().is_some() {
+            return Ok(());
+        }
+        let learnt = self.record.learn(seen(None, earlier, self.reading.at));
+        learnt.map_err(|error| journal.unusable(&error))
+    }
+
     /// Returns what there is to do for the token.
     pub(crate) fn due(&self, rotation: &Rotation) -> Due {
         decide(Some(&self.record), &self.reading, rotation)
@@ -192,7 +211,7 @@ fn due(
         return unfinished;
     }
     let now = reading.at;
-    let known = seen(known, reading);
+    let known = seen(known, &reading.token, reading.at);
     let secret_since = known.secret_since.unwrap_or(now);
     let is_estimate = known.is_estimate;
     let every = every.map(|every| TimeDelta::from_std(every).unwrap_or(TimeDelta::MAX));
@@ -255,8 +274,8 @@ fn lost(intent: &Intent, now: DateTime<Utc>) -> Due {
 
 /// Returns what is known of a token's secrets once the token was read. Without a record, or
 /// after somebody else's rotate, the secret is at least as old as the token's last change.
-fn seen(known: Option<&Known>, reading: &Reading) -> Known {
-    let version = reading.token.client_secret_version;
+fn seen(known: Option<&Known>, token: &ServiceToken, now: DateTime<Utc>) -> Known {
+    let version = token.client_secret_version;
     let known = known.unwrap_or(&Known::NOTHING);
     if known.secret_since.is_some() && !is_of_others(known, version) {
         return Known {
@@ -264,9 +283,9 @@ fn seen(known: Option<&Known>, reading: &Reading) -> Known {
             ..known.clone()
         };
     }
-    let updated_at = reading.token.updated_at.unwrap_or(reading.at);
+    let updated_at = token.updated_at.unwrap_or(now);
     Known {
-        secret_since: Some(updated_at.min(reading.at)),
+        secret_since: Some(updated_at.min(now)),
         is_estimate: true,
         version,
         old_secret_valid_until: known.old_secret_valid_until,
@@ -300,7 +319,7 @@ pub(crate) async fn carry_out(
     if rotation.every.is_some() && record.run().is_none() {
         faults.extend(changed_by_others(&record, &reading));
         if matches!(due, Due::Young { .. } | Due::InGrace { .. }) {
-            let seen = seen(record.known(), &reading);
+            let seen = seen(record.known(), &reading.token, reading.at);
             let learnt = record.learn(seen);
             learnt.map_err(|error| journal.unusable(&error))?;
         }

@@ -11,8 +11,9 @@ use chrono::{DateTime, Utc};
 
 use super::Moment;
 use super::health::Pulse;
-use super::page;
+use super::{page, rotation};
 use crate::failure::with_causes;
+use crate::keep::RotationRecord;
 use crate::output::bounded;
 use crate::records::State;
 use crate::risk::{self, Neighbours, Risk};
@@ -45,6 +46,8 @@ pub(super) struct Account {
     pub(super) api_token_expires_at: Option<DateTime<Utc>>,
     /// Whether the risks of the tokens were read.
     pub(super) knows_risks: bool,
+    /// What became of the rotation rules.
+    pub(super) rules: Vec<RotationRecord>,
     pub(super) pulse: Pulse,
 }
 
@@ -93,6 +96,7 @@ impl Account {
             last_success: None,
             api_token_expires_at: None,
             knows_risks: false,
+            rules: Vec::new(),
             pulse: Pulse::new(elapsed),
         }
     }
@@ -274,6 +278,12 @@ impl Account {
             problem = Some(match problem {
                 Some(problem) => format!("{vanished} {problem}"),
                 None => vanished,
+            });
+        }
+        if let Some(rotation) = rotation::problem(self) {
+            problem = Some(match problem {
+                Some(problem) => format!("{problem} {rotation}"),
+                None => rotation,
             });
         }
         // While the first pass retries, no report of a pass says why.

@@ -20,8 +20,10 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::account::{Account, Expiry};
-use super::{State, Time, lock};
+use super::{State, Time, lock, rotation};
 use crate::failure::{Exit, with_causes};
+use crate::keep::RotationRecord;
+use crate::output::Record as _;
 use crate::risk::{self, Risk};
 
 /// The prefix of all names.
@@ -45,6 +47,8 @@ pub(super) struct Metrics {
     renewals: Family<OfAccount, Counter>,
     failures: Family<Failure, Counter>,
     failed_passes: Family<FailedPass, Counter>,
+    rotations: Family<OfAccount, Counter>,
+    failed_rotations: Family<OfAccount, Counter>,
 }
 
 /// The counters of calls to the API. Clones share them.
@@ -137,6 +141,8 @@ impl Metrics {
         let renewals: Family<OfAccount, Counter> = Family::default();
         let failures: Family<Failure, Counter> = Family::default();
         let failed_passes: Family<FailedPass, Counter> = Family::default();
+        let rotations: Family<OfAccount, Counter> = Family::default();
+        let failed_rotations: Family<OfAccount, Counter> = Family::default();
         let mut registry = Registry::with_prefix(PREFIX);
         registry.register_collector(Box::new(OfState {
             state: Arc::clone(state),
@@ -152,6 +158,16 @@ impl Metrics {
             "failed_passes",
             "Passes that failed, by cause",
             failed_passes.clone(),
+        );
+        registry.register(
+            "rotations",
+            "Secrets that were rotated and delivered",
+            rotations.clone(),
+        );
+        registry.register(
+            "failed_rotations",
+            "Attempts to follow a rotation rule that failed",
+            failed_rotations.clone(),
         );
         registry.register(
             "api_requests",
@@ -174,6 +190,8 @@ impl Metrics {
             renewals,
             failures,
             failed_passes,
+            rotations,
+            failed_rotations,
         }
     }
 
@@ -186,6 +204,21 @@ impl Metrics {
         for cause in CAUSES {
             let failed = FailedPass::of(account, cause);
             drop(self.failed_passes.get_or_create(&failed));
+        }
+    }
+
+    /// Starts to count the rotations of an account at zero.
+    pub(super) fn begin_rotations(&self, account: &OfAccount) {
+        drop(self.rotations.get_or_create(account));
+        drop(self.failed_rotations.get_or_create(account));
+    }
+
+    /// Counts what became of a rotation rule.
+    pub(super) fn followed(&self, account: &OfAccount, rule: &RotationRecord) {
+        if rule.has_delivered() {
+            self.rotations.get_or_create(account).inc();
+        } else if rule.is_news() {
+            self.failed_rotations.get_or_create(account).inc();
         }
     }
 
@@ -386,6 +419,7 @@ impl Collector for OfState {
             }
         }
         risks(&mut encoder, &state)?;
+        rotation::encode(&mut encoder, &state)?;
         let or_zero = |time: Option<DateTime<Utc>>| time.map_or(0, |time| time.timestamp());
         for (name, help, unit, value) in [
             (
@@ -505,7 +539,7 @@ fn risks(encoder: &mut DescriptorEncoder<'_>, state: &State) -> fmt::Result {
     Ok(())
 }
 
-fn labels(account: &Account) -> [(&'static str, &str); 2] {
+pub(super) fn labels(account: &Account) -> [(&'static str, &str); 2] {
     [("account", account.id()), ("account_name", account.name())]
 }
 
@@ -514,7 +548,7 @@ fn labels_of<'a>(account: &'a Account, token: &Expiry<'a>) -> [(&'static str, &'
     [id, name, ("id", token.id), ("name", token.name)]
 }
 
-fn gauge<'a>(
+pub(super) fn gauge<'a>(
     encoder: &'a mut DescriptorEncoder<'_>,
     name: &'a str,
     help: &'a str,

@@ -1,0 +1,218 @@
+//! `keep`: renews the tokens that are due and rotates the secrets that are old, by the rules of
+//! a configuration file.
+
+mod record;
+mod rotations;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use tokio::sync::Mutex;
+
+use crate::arguments::{Global, address};
+use crate::config::{Config, ConfigFile};
+use crate::connection::{Api, Connection};
+use crate::failure::{Exit, Failure};
+use crate::notify::{Fault, Reporter};
+use crate::output::Output;
+use crate::progress::Progress;
+use crate::renew::watch::Plan;
+use crate::renew::{Job, once, watch};
+use crate::secret::journal::Journal;
+use crate::serve::Calls;
+use crate::time;
+
+pub(crate) use record::RotationRecord;
+pub(crate) use rotations::{Followed, Rotations};
+
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+The configuration file names the accounts, and for each the tokens whose secrets are
+rotated, how often, and where the new secret goes. `cf-service-tokens help configuration`
+explains it.
+
+A rotation delivers the new secret, tries it on the app of `verify`, and runs the hook of
+`then`. The old secret works until its grace period is over. If a step fails, `keep` says
+so and exits with 1; the next run goes on with that step, and rotates nothing instead.
+
+The journal records how old each secret is, so it must survive a restart. Only one machine
+may keep the tokens of an account.
+
+Daily from cron, which sends mail only if somebody has to act:
+  17 4 * * *  $HOME/.cargo/bin/cf-service-tokens keep --quiet --config /etc/cf-service-tokens.toml
+
+To see what would be done, and why:
+  cf-service-tokens keep --dry-run --config /etc/cf-service-tokens.toml")]
+pub(crate) struct Keep {
+    #[command(flatten)]
+    pub(crate) config: ConfigFile,
+    /// Show what would be done and why, and change nothing; exit with 5 if anything would
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Show the tokens that are not due, too
+    #[arg(long, conflicts_with = "watch")]
+    pub(crate) all: bool,
+    /// Keep running; renew and rotate as tokens and secrets become due
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(crate) watch: bool,
+    /// With --watch, serve /metrics, /healthz, /readyz and a page with the report at
+    /// this address, such as 127.0.0.1:9464
+    #[arg(long, value_name = "ADDRESS", requires = "watch", value_parser = address)]
+    pub(crate) listen: Option<SocketAddr>,
+    /// With --watch, the longest time between two passes, from 1m [default: about a day]
+    ///
+    /// A pass costs one request, and notices what was changed elsewhere. SIGHUP begins one
+    /// at once.
+    #[arg(long, value_name = "SPAN", requires = "watch", value_parser = time::interval)]
+    pub(crate) interval: Option<Duration>,
+}
+
+impl Keep {
+    /// Reads the configuration file.
+    ///
+    /// # Errors
+    ///
+    /// Also if none is named.
+    pub(crate) fn config(&self, global: &Global) -> Result<Config, Failure> {
+        self.config.read(global, false)?.ok_or_else(no_file)
+    }
+}
+
+/// No configuration file is named.
+pub(crate) fn no_file() -> Failure {
+    Failure::usage("no configuration file given").next(
+        "use --config or set CF_SERVICE_TOKENS_CONFIG; `renew` renews an account without a file",
+    )
+}
+
+/// What `keep` does for an account beside the renewals.
+#[derive(Clone)]
+pub(crate) struct Kept {
+    /// How many tokens the account has at least.
+    pub(crate) expect_at_least: Option<usize>,
+    pub(crate) rotations: Rotations,
+}
+
+impl Kept {
+    /// Whether the account has any rotation rule.
+    pub(crate) fn has_rotations(&self) -> bool {
+        !self.rotations.is_empty()
+    }
+}
+
+/// The rules by which the accounts of a file are kept.
+pub(crate) struct Keeper {
+    config: Config,
+    /// `None` only if no secret is rotated.
+    journal: Option<Arc<Journal>>,
+    /// The turn to rotate: one secret at a time is on its way.
+    turn: Arc<Mutex<()>>,
+    dry_run: bool,
+}
+
+impl Keeper {
+    /// # Errors
+    ///
+    /// If secrets are to be rotated, and no journal survives a restart.
+    pub(crate) fn new(
+        config: Config,
+        journal: Result<Journal, Failure>,
+        dry_run: bool,
+    ) -> Result<Self, Failure> {
+        let rotates = config
+            .accounts
+            .iter()
+            .any(|account| !account.rotate.is_empty());
+        let journal = match rotates {
+            true => Some(Arc::new(journal?)),
+            false => None,
+        };
+        if let Some(journal) = &journal {
+            journal.require_lasting()?;
+        }
+        Ok(Self {
+            config,
+            journal,
+            turn: Arc::default(),
+            dry_run,
+        })
+    }
+
+    /// Returns what there is to do in these accounts of the file.
+    fn jobs(&self, accounts: Vec<Connection>) -> Vec<Job> {
+        let jobs = accounts.into_iter().filter_map(|account| {
+            let rules = self.config.rules(account.account_id())?;
+            let kept = Kept {
+                expect_at_least: rules.expect_at_least,
+                rotations: Rotations::new(rules, self),
+            };
+            Some(Job {
+                account,
+                policy: rules.policy().dry_run(self.dry_run),
+                window: rules.within,
+                kept: Some(kept),
+            })
+        });
+        jobs.collect()
+    }
+}
+
+/// Makes one pass over the accounts.
+pub(crate) async fn keep(
+    api: &Api,
+    keeper: &Keeper,
+    output: &Output,
+    arguments: &Keep,
+    progress: Progress,
+) -> Result<Exit, Failure> {
+    let view = once::View {
+        all: arguments.all,
+        dry_run: arguments.dry_run,
+        shared_names: None,
+    };
+    let jobs = keeper.jobs(api.accounts().await?);
+    let mut ended = once::run(api, output, jobs, view, progress).await?;
+    let mut exits = vec![ended.exit];
+    for (id, name, failure) in api.failures() {
+        failure.show();
+        exits.push(failure.exit);
+        let fault = Fault::new(&failure).of_account(id, Some(name));
+        ended.faults.push(fault);
+    }
+    ended
+        .faults
+        .extend(ended.shown.as_ref().err().map(Fault::new));
+    if !arguments.dry_run {
+        keeper.config.notify.report(&ended.faults).await;
+    }
+    Exit::of_accounts(&exits).unless_unwritten(ended.shown)
+}
+
+/// Makes passes until a signal ends it.
+pub(crate) async fn watch(
+    api: Api,
+    keeper: Keeper,
+    output: &Output,
+    arguments: &Keep,
+    calls: Calls,
+) -> Result<Exit, Failure> {
+    let ids = keeper.config.accounts.iter().map(|rules| rules.id.clone());
+    let reporter = Arc::new(Reporter::new(keeper.config.notify.clone(), ids));
+    for (id, name, failure) in api.failures() {
+        failure.show();
+        let fault = Fault::new(&failure).of_account(id, Some(name));
+        reporter.passed(id, vec![fault]);
+    }
+    let plan = Plan {
+        jobs: keeper.jobs(api.accounts().await?),
+        // An account without credentials may get some.
+        find: Some(Box::new(|accounts| Ok(keeper.jobs(accounts)))),
+        reporter: Some(reporter),
+        listen: arguments.listen,
+        interval: arguments.interval,
+        window: time::WINDOW,
+    };
+    watch::run(api, output, plan, calls).await
+}
