@@ -152,8 +152,9 @@ impl Monitor {
 }
 
 impl AccountMonitor {
-    /// Records an event. It needs each event of the account's watch, in order.
-    pub(crate) fn observe(&self, event: &WatchEvent) {
+    /// Records an event. It needs each event of the account's watch, in order. Returns which
+    /// tokens are missing, if any are since this event.
+    pub(crate) fn observe(&self, event: &WatchEvent) -> Option<String> {
         let (metrics, labels) = (&self.shared.metrics, &self.labels);
         match event {
             WatchEvent::Renewal(RenewalEvent::Decided { decision, .. }) => {
@@ -169,7 +170,10 @@ impl AccountMonitor {
             }
             _ => {}
         }
-        self.change(|account, moment| account.observe(event, moment));
+        self.change(|account, moment| match account.observe(event, moment) {
+            true => account.missing_words(),
+            false => None,
+        })?
     }
 
     /// Records that a pass waits until those of other accounts have ended.
@@ -205,12 +209,11 @@ impl AccountMonitor {
         self.change(|account, moment| account.set_listed(is_listed, moment));
     }
 
-    fn change(&self, change: impl FnOnce(&mut Account, Moment)) {
+    fn change<T>(&self, change: impl FnOnce(&mut Account, Moment) -> T) -> Option<T> {
         let moment = (self.shared.time)();
         let mut state = lock(&self.shared.state);
-        if let Some(account) = state.accounts.get_mut(&self.labels.account) {
-            change(account, moment);
-        }
+        let account = state.accounts.get_mut(&self.labels.account)?;
+        Some(change(account, moment))
     }
 }
 

@@ -271,6 +271,25 @@ fn a_watch_names_tokens_that_expired_long_ago_even_if_quiet() {
     }
 }
 
+#[test]
+fn a_watch_says_once_which_tokens_are_no_longer_listed() {
+    let tokens = Simulator::builder().token(due("a")).token(well("b"));
+    let world = World::with(tokens);
+    let watch = ["renew", "--watch", "-o", "jsonl"];
+    let mut watching = Running::start(world.command().args(watch));
+    let pass = |watching: &mut Running| while !watching.line().contains("\"waiting\"") {};
+    pass(&mut watching);
+    assert!(world.simulator.delete("b").is_some());
+    for _ in 0..2 {
+        watching.signal(Signal::SIGHUP);
+        pass(&mut watching);
+    }
+    let said = watching.end(Signal::SIGTERM);
+    assert_eq!(said.matches("no longer listed").count(), 1, "{said}");
+    let error = "1 token that was seen before is no longer listed: b\n   next: if they were";
+    assert!(said.contains(error), "{said}");
+}
+
 /// The watcher may have 64 files open, and 200 clients keep a connection open each.
 #[test]
 fn idle_connections_hold_up_no_renewal() {

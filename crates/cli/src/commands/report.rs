@@ -5,6 +5,7 @@ mod html;
 use std::collections::BTreeMap;
 use std::panic::resume_unwind;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use cf_service_tokens::renewal::{Decision, RenewalError, RenewalPolicy};
@@ -183,7 +184,7 @@ pub(crate) async fn report(
                 .iter()
                 .map(|(_, token, decision, risks)| {
                     let token = page::Token::new(token, policy.due_at(token), *decision);
-                    token.at(risks.clone())
+                    Arc::new(token.at(risks.clone()))
                 })
                 .collect(),
             unlisted: 0,

@@ -395,7 +395,15 @@ async fn watch_account(shared: Arc<Shared>, job: Job, monitor: AccountMonitor) -
             }
             _ => {}
         }
-        monitor.observe(&event);
+        if let Some(missing) = monitor.observe(&event) {
+            Failure::new(Exit::Failed, missing)
+                .about(&account.account_label())
+                .next(
+                    "if they were not deleted on purpose, check that the API token still includes \
+                     them: one with narrower permissions lists fewer tokens; a restart forgets them",
+                )
+                .show();
+        }
         lock(&shared.log).write(&account, &event);
         if let (Some(kept), WatchEvent::Renewal(RenewalEvent::Finished(report))) =
             (&job.kept, &event)

@@ -1,6 +1,7 @@
 //! The known state of the account and of the watcher.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use cf_service_tokens::ServiceToken;
@@ -29,6 +30,9 @@ pub(super) struct Account {
     policy: RenewalPolicy,
     pub(super) window: Duration,
     tokens: BTreeMap<Key, Listed>,
+    /// The names of the tokens that the watcher looked after, and that the last complete list
+    /// lacked.
+    missing: BTreeMap<Key, String>,
     /// Counts the passes, so that it is known which tokens the last one found.
     pass: u64,
     /// How many tokens this pass has listed.
@@ -68,7 +72,7 @@ enum Key {
 
 #[derive(Debug)]
 struct Listed {
-    token: page::Token,
+    token: Arc<page::Token>,
     /// In which pass it was listed last.
     pass: u64,
 }
@@ -87,6 +91,7 @@ impl Account {
             policy: policy.clone(),
             window,
             tokens: BTreeMap::new(),
+            missing: BTreeMap::new(),
             pass: 0,
             listed: 0,
             problem: Some("The tokens have not all been listed yet.".to_owned()),
@@ -138,7 +143,7 @@ impl Account {
         }
         self.knows_risks = true;
         for listed in self.tokens.values_mut() {
-            listed.token.assess(neighbours, now);
+            Arc::make_mut(&mut listed.token).assess(neighbours, now);
         }
     }
 
@@ -158,14 +163,16 @@ impl Account {
         }
     }
 
-    pub(super) fn observe(&mut self, event: &WatchEvent, moment: Moment) {
+    /// Notes an event. Returns whether tokens are missing since this one.
+    pub(super) fn observe(&mut self, event: &WatchEvent, moment: Moment) -> bool {
+        let mut is_missing_more = false;
         self.pulse.beat(event, moment);
         self.next_pass = match event {
             WatchEvent::Waiting { until } => Some(*until),
             _ => None,
         };
         let WatchEvent::Renewal(event) = event else {
-            return;
+            return false;
         };
         match event {
             RenewalEvent::Decided { token, decision } => self.decided(token, *decision),
@@ -174,8 +181,7 @@ impl Account {
                 self.last_pass = Some(report.finished_at);
                 if report.error.is_none() {
                     self.listed_at = self.last_pass;
-                    // A token that was not in the complete list is gone.
-                    self.tokens.retain(|_, listed| listed.pass == self.pass);
+                    is_missing_more = self.forget_unlisted();
                 }
                 if report.is_success() {
                     self.last_success = Some(report.finished_at);
@@ -192,6 +198,49 @@ impl Account {
             }
             _ => {}
         }
+        is_missing_more
+    }
+
+    /// Forgets the tokens that the complete list of this pass lacked, but not the names of
+    /// those that the watcher looked after. Returns whether there are any.
+    fn forget_unlisted(&mut self) -> bool {
+        let mut is_missing_more = false;
+        for (key, Listed { token, pass }) in &self.tokens {
+            if *pass == self.pass {
+                self.missing.remove(key);
+            } else if let (Key::Id(id), true) = (key, is_looked_after(token.decision)) {
+                let name = token.name.as_ref().unwrap_or(id).clone();
+                self.missing.insert(key.clone(), name);
+                is_missing_more = true;
+            }
+        }
+        self.tokens.retain(|_, listed| listed.pass == self.pass);
+        is_missing_more
+    }
+
+    /// The number of tokens that are missing.
+    pub(super) fn missing(&self) -> usize {
+        self.missing.len()
+    }
+
+    /// Says which tokens are missing, if any are.
+    pub(super) fn missing_words(&self) -> Option<String> {
+        const MAX_NAMED: usize = 10;
+        let names = self.missing.values().take(MAX_NAMED);
+        let names: Vec<_> = names.map(|name| bounded(name)).collect();
+        let others = match self.missing.len().saturating_sub(MAX_NAMED) {
+            0 => String::new(),
+            others => format!(" and {others} more"),
+        };
+        let are = match self.missing.len() {
+            0 => return None,
+            1 => "1 token that was seen before is".to_owned(),
+            count => format!("{count} tokens that were seen before are"),
+        };
+        Some(format!(
+            "{are} no longer listed: {}{others}",
+            names.join(", ")
+        ))
     }
 
     fn decided(&mut self, token: &ServiceToken, decision: Decision) {
@@ -204,7 +253,7 @@ impl Account {
         let risks = self.tokens.get(&key).map(|known| known.token.risks.clone());
         let token = page::Token::new(token, self.policy.due_at(token), decision);
         let listed = Listed {
-            token: token.at(risks.unwrap_or_default()),
+            token: Arc::new(token.at(risks.unwrap_or_default())),
             pass: self.pass,
         };
         self.tokens.insert(key, listed);
@@ -215,7 +264,7 @@ impl Account {
         let Some(listed) = key.and_then(|key| self.tokens.get_mut(&key)) else {
             return;
         };
-        let token = &mut listed.token;
+        let token = Arc::make_mut(&mut listed.token);
         match &renewal.outcome {
             RenewalOutcome::Renewed { expires_at } => {
                 // The token falls due as long before its expiry as before.
@@ -290,6 +339,9 @@ impl Account {
         if let (Some(problem), None, Some(failure)) = (&mut problem, self.last_pass, last_failure) {
             *problem += &format!(" The last request failed: {failure}");
         }
+        let of_risks = risk::note_of_account(self.tokens.len(), self.api_token_expires_at, now);
+        let missing = self.missing_words().map(|words| format!("{words}."));
+        let notes: Vec<_> = missing.into_iter().chain(of_risks).collect();
         page::Report {
             account: self.label(),
             time: now,
@@ -297,11 +349,11 @@ impl Account {
             next_pass: self.next_pass,
             window: self.window,
             problem,
-            note: risk::note_of_account(self.tokens.len(), self.api_token_expires_at, now),
+            note: (!notes.is_empty()).then(|| notes.join(" ")),
             tokens: self
                 .tokens
                 .values()
-                .map(|listed| listed.token.clone())
+                .map(|listed| Arc::clone(&listed.token))
                 .collect(),
             unlisted: 0,
         }

@@ -447,6 +447,12 @@ impl Collector for OfState {
                 &|account| i64::try_from(account.window.as_secs()).unwrap_or(i64::MAX),
             ),
             (
+                "missing",
+                "Tokens that were renewed here and are no longer listed, since the watcher began.",
+                None,
+                &|account| i64::try_from(account.missing()).unwrap_or(i64::MAX),
+            ),
+            (
                 "account_vanished",
                 "Whether the API no longer lists the account, with --all-accounts.",
                 None,

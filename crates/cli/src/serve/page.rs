@@ -10,6 +10,7 @@ mod tests;
 mod timeline;
 mod verdict;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use cf_service_tokens::ServiceToken;
@@ -36,8 +37,8 @@ pub(crate) struct Report {
     pub(crate) problem: Option<String>,
     /// A risk of all tokens of the account, in a sentence.
     pub(crate) note: Option<String>,
-    /// The tokens, in any order.
-    pub(crate) tokens: Vec<Token>,
+    /// The tokens, in any order. A watcher shares them with its page: there may be many.
+    pub(crate) tokens: Vec<Arc<Token>>,
     /// How many accounts the tokens lack, since those were never listed.
     pub(crate) unlisted: usize,
 }
@@ -170,7 +171,7 @@ fn overall(reports: &[Report]) -> Report {
         note: None,
         tokens: reports
             .iter()
-            .flat_map(|report| report.tokens.clone())
+            .flat_map(|report| report.tokens.iter().cloned())
             .collect(),
         unlisted: reports
             .iter()

@@ -2,6 +2,7 @@
 //! which every wait is over at once.
 
 mod health;
+mod missing;
 mod server;
 mod written;
 
@@ -61,6 +62,8 @@ struct World {
     monitor: Monitor,
     account: AccountMonitor,
     watch: Watch,
+    /// What the log says of missing tokens.
+    missing: Vec<String>,
     server: Server,
 }
 
@@ -172,6 +175,7 @@ impl World {
         });
         Self {
             watch: tokens.watch(policy),
+            missing: Vec::new(),
             tokens: tokens.clone(),
             server: Server::start(&monitor, "127.0.0.1:0").await,
             clock,
@@ -185,7 +189,7 @@ impl World {
     async fn pass(&mut self) -> DateTime<Utc> {
         loop {
             let event = self.watch.next().await;
-            self.account.observe(&event);
+            self.missing.extend(self.account.observe(&event));
             if let WatchEvent::Waiting { until } = event {
                 return until;
             }

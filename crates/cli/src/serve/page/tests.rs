@@ -1,6 +1,7 @@
 //! The page of small and of odd accounts. What a browser makes of it is tried by
 //! `tests/page/run.sh`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use cf_service_tokens::renewal::{RenewBy, RenewalPolicy};
@@ -54,7 +55,9 @@ fn report(policy: &RenewalPolicy, tokens: &[ServiceToken]) -> Report {
         note: None,
         tokens: tokens
             .iter()
-            .map(|token| Token::new(token, policy.due_at(token), policy.decide(token, noon())))
+            .map(|token| {
+                Token::new(token, policy.due_at(token), policy.decide(token, noon())).into()
+            })
             .collect(),
         unlisted: 0,
     }
@@ -98,7 +101,8 @@ fn of_every_kind() -> Report {
         .except(["left out", "left out and expired"]);
     let mut report = report(&policy, &tokens);
     if let Some(failed) = report.tokens.last_mut() {
-        failed.problem = Some("renewal failed: the API answered HTTP 503 <busy>".to_owned());
+        Arc::make_mut(failed).problem =
+            Some("renewal failed: the API answered HTTP 503 <busy>".to_owned());
     }
     report
 }
@@ -113,7 +117,7 @@ fn of_hostile_names() -> Report {
     let mut report = report(&RenewalPolicy::new(), &tokens);
     report.account = HOSTILE[0].to_owned();
     report.problem = Some(HOSTILE[3].to_owned());
-    report.tokens[1].problem = Some(HOSTILE[0].to_owned());
+    Arc::make_mut(&mut report.tokens[1]).problem = Some(HOSTILE[0].to_owned());
     report
 }
 

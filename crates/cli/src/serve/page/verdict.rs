@@ -1,6 +1,7 @@
 //! The verdict on the tokens: how many need attention, and when the next one will.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
@@ -20,7 +21,7 @@ pub(crate) fn verdict(report: &Report) -> String {
     };
     let mut counts: BTreeMap<State, usize> = BTreeMap::new();
     let needs_attention =
-        |token: &&Token| token.problem.is_some() || token.state(now).needs_attention();
+        |token: &&Arc<Token>| token.problem.is_some() || token.state(now).needs_attention();
     for token in report.tokens.iter().filter(needs_attention) {
         *counts.entry(token.state(now)).or_default() += 1;
     }
@@ -28,7 +29,7 @@ pub(crate) fn verdict(report: &Report) -> String {
     let mut parts: Vec<String> = counts.iter().map(in_state).collect();
     let first = |state, time: fn(&Token) -> Option<DateTime<Utc>>| {
         let tokens = report.tokens.iter().filter(|t| t.state(now) == state);
-        tokens.filter_map(time).min()
+        tokens.filter_map(|token| time(token)).min()
     };
     let first_due = first(State::Due, |token| token.expires_at);
     if let Some(expires_at) = first_due {
