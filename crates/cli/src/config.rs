@@ -203,8 +203,9 @@ impl Config {
         })?;
         let directory = path.parent().unwrap_or(Path::new("/"));
         let mut reader = Reader::new(path, text, directory);
-        let accounts = reader.accounts(&file);
+        // First, so that no secret is delivered to its file.
         let notify = reader.notify(file.notify.as_ref());
+        let accounts = reader.accounts(&file);
         let config = Self {
             path: path.to_owned(),
             accounts,

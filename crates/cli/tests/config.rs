@@ -64,6 +64,10 @@ fn twenty_mistakes_of_a_new_user() {
         ),
         ("a misspelt table", ACCOUNT.replace("account", "accounts")),
         (
+            "a key of another program",
+            ACCOUNT.replace("id =", "account_id ="),
+        ),
+        (
             "a key below the wrong line",
             in_rule("except = [\"backup\"]"),
         ),
@@ -140,6 +144,10 @@ fn twenty_mistakes_of_a_new_user() {
         (
             "a URL to ping",
             format!("{ACCOUNT}[notify]\nping_file = \"https://hc.example.com/s3cr3t\"\n"),
+        ),
+        (
+            "a sink that another key reads",
+            format!("{ACCOUNT}{RULE}[notify]\nping_file = \"deploy.env\"\n"),
         ),
         (
             "several at once",

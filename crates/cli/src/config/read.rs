@@ -43,7 +43,7 @@ impl<'t> Reader<'t> {
             text,
             directory,
             mistakes: Vec::new(),
-            files: vec![(path.to_owned(), Use::Source, 0)],
+            files: vec![(settled(path), Use::Source, 0)],
         }
     }
 
@@ -123,7 +123,7 @@ impl<'t> Reader<'t> {
             (Some(file), None) => {
                 let path = self.path("api_token_file", file, file.as_str());
                 self.files
-                    .push((path.clone(), Use::Source, self.line(&file.span())));
+                    .push((settled(&path), Use::Source, self.line(&file.span())));
                 ApiTokenSource::File(path)
             }
             (None, Some(name)) => {
@@ -198,7 +198,7 @@ impl<'t> Reader<'t> {
             (Some(file), None) => {
                 let path = self.path("ping_file", file, file.as_str());
                 self.files
-                    .push((path.clone(), Use::Source, self.line(&file.span())));
+                    .push((settled(&path), Use::Source, self.line(&file.span())));
                 Some(PingSource::File(path))
             }
             (None, Some(name)) => {
@@ -250,7 +250,7 @@ impl<'t> Reader<'t> {
     /// Notes a file that a secret is delivered to, which nothing else may use.
     fn written(&mut self, key: &str, text: &Text, path: &Path) {
         let path = settled(path);
-        let other = self.files.iter().find(|(other, ..)| settled(other) == path);
+        let other = self.files.iter().find(|(other, ..)| *other == path);
         let fault = match other {
             None => None,
             Some((_, Use::Sink, line)) => Some(format!(

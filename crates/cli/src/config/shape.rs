@@ -10,6 +10,16 @@ use toml::de::{DeTable, DeValue};
 
 use super::document::Mistake;
 
+/// The keys of other programs, and the key here with the same purpose.
+const KEYS_ELSEWHERE: [(&str, &str); 6] = [
+    ("account_id", "id"),
+    ("window", "within"),
+    ("include", "only"),
+    ("exclude", "except"),
+    ("url", "verify"),
+    ("hook", "then"),
+];
+
 /// Keys that people expect to hold a secret, and what to use.
 const SECRETS: [(&str, &str); 8] = [
     ("api_token", API_TOKEN),
@@ -19,7 +29,7 @@ const SECRETS: [(&str, &str); 8] = [
     ("client_secret", API_TOKEN),
     ("ping", PING),
     ("ping_url", PING),
-    ("url", PING),
+    ("webhook", PING),
 ];
 const API_TOKEN: &str = "no secret stands in this file: name a file that holds only the API token \
                          with api_token_file, or a variable with api_token_env";
@@ -130,7 +140,8 @@ impl Shape<'_> {
         let mut meant = None;
         let next = if let Some((_, next)) = SECRETS.iter().find(|(secret, _)| *secret == plain) {
             (*next).to_owned()
-        } else if let Some(near) = nearest(&plain, &known) {
+        } else if let Some(near) = same_purpose(&plain, &known).or_else(|| nearest(&plain, &known))
+        {
             meant = Some(near.to_owned());
             format!("did you mean {near}?")
         } else if let Some(owner) = owner(self.schema, "", &plain) {
@@ -224,6 +235,13 @@ fn heading(path: &str) -> String {
         "notify" => "[notify]".to_owned(),
         path => format!("[[{path}]]"),
     }
+}
+
+/// Returns the key with the purpose of one of another program.
+fn same_purpose<'a>(typed: &str, keys: &[&'a str]) -> Option<&'a str> {
+    let mut rows = KEYS_ELSEWHERE.iter();
+    let (_, same) = rows.find(|(elsewhere, _)| *elsewhere == typed)?;
+    keys.iter().copied().find(|key| key == same)
 }
 
 /// Returns the key that few slips of the finger make of what was typed.

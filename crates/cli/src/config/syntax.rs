@@ -4,7 +4,12 @@ use super::document::{Mistake, line_of};
 
 /// The beginnings of the parser's messages, and what they mean here. The values of the file
 /// are not repeated: they may be secrets.
-const MESSAGES: [(&str, &str, &str); 11] = [
+const MESSAGES: [(&str, &str, &str); 12] = [
+    (
+        "unexpected leading zero",
+        "a number does not begin with 0",
+        "leave the 0 out",
+    ),
     (
         "invalid boolean",
         "neither true nor false",
@@ -45,6 +50,13 @@ const MESSAGES: [(&str, &str, &str); 11] = [
     ("cannot recurse", "the lists are nested too deeply", TABLES),
     ("", "this is not TOML", LINES),
 ];
+/// The beginnings of the messages about a value that is no string, number or date.
+const UNQUOTED: [&str; 4] = [
+    "string values must be quoted",
+    "invalid float",
+    "invalid integer",
+    "invalid date-time",
+];
 const TABLES: &str = "the tables begin with [[account]], [[account.rotate]] and [notify]";
 const LINES: &str = "a line is empty, a comment that begins with #, KEY = VALUE, [notify], \
                      [[account]] or [[account.rotate]]";
@@ -56,7 +68,7 @@ pub(super) fn mistake(text: &str, error: &toml::de::Error) -> Mistake {
     let found = text.get(at.clone()).unwrap_or_default();
     let message = error.message();
     let (what, next) = match message {
-        _ if message.starts_with("string values must be quoted") => unquoted(line, found),
+        _ if UNQUOTED.iter().any(|start| message.starts_with(start)) => unquoted(line, found),
         _ if message.starts_with("key with no value") => without_value(line),
         "duplicate key" => twice(line, found),
         _ => {
