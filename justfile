@@ -1,5 +1,5 @@
-# `minimum-rust`, `public-api`, `deny`, `install` and `bench-smoke` are jobs of CI of their
-# own; `fuzz` is one for a short time.
+# `minimum-rust`, `public-api`, `deny`, `install`, `release` and `bench-smoke` are jobs of CI
+# of their own; `fuzz` is one for a short time.
 # `just --list` shows the last line of each comment.
 
 # Run CI's first job. The other recipes are its steps.
@@ -76,6 +76,10 @@ install:
     target/installed/bin/cf-service-tokens --simulate renew
     ls -l target/installed/bin/cf-service-tokens
 
+# Build this machine's archive of a release and the installer, and try them.
+release:
+    bash crates/cli/tests/release/run.sh
+
 # Build the documentation without a warning.
 docs:
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --all-features --no-deps
@@ -105,6 +109,7 @@ operations:
     bash crates/cli/tests/page/run.sh
     bash crates/cli/tests/metrics/run.sh
     bash crates/cli/tests/deploy/run.sh
+    bash crates/cli/tests/image/run.sh
 
 # Watch this many accounts for ten years of virtual time each.
 ten-years seeds="100":
