@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 #![allow(clippy::zombie_processes, reason = "the child is waited for by its id")]
 
+mod keep;
 mod slow_api;
 #[path = "../support/mod.rs"]
 mod support;

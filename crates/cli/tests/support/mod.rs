@@ -46,16 +46,7 @@ pub struct Ran {
 
 impl Ran {
     pub fn of(command: &mut Command) -> Self {
-        let Output {
-            status,
-            stdout,
-            stderr,
-        } = command.output().unwrap();
-        Self {
-            stdout: String::from_utf8(stdout).unwrap(),
-            stderr: String::from_utf8(stderr).unwrap(),
-            code: status.code(),
-        }
+        Self::from(command.output().unwrap())
     }
 
     /// Only how the command ended, where nobody reads what it says.
@@ -77,6 +68,16 @@ impl Ran {
             }
         }
         shown
+    }
+}
+
+impl From<Output> for Ran {
+    fn from(output: Output) -> Self {
+        Self {
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+            code: output.status.code(),
+        }
     }
 }
 
