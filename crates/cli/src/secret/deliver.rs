@@ -127,7 +127,7 @@ impl Delivery {
     ) -> Result<(), Failure> {
         let Some(Run {
             intent,
-            stage: Stage::Answered(secret),
+            stage: Stage::Answered(secret) | Stage::Delivered(secret),
         }) = record.run()
         else {
             return Ok(());

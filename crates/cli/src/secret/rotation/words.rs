@@ -34,7 +34,16 @@ pub(super) fn refusal(
     };
     let why = match &run.stage {
         Stage::Called => recover::changed(intent, &reading.token),
-        _ => return recover::unfinished(record, run),
+        _ => {
+            let failure = recover::unfinished(record, run);
+            return match works_until {
+                Some(until) => {
+                    let until = time::minute(until);
+                    failure.because(format!("the old secret works until {until}"))
+                }
+                None => failure,
+            };
+        }
     };
     let command = command_again(connection, record, reading, rotation);
     let next = match works_until {
