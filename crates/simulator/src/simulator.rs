@@ -462,7 +462,8 @@ impl Simulator {
     /// # Errors
     ///
     /// The error of the system if another program took the port in the instant in which it
-    /// was free. Then new connections are refused, or go to that program.
+    /// was free, which it never is on Linux. Then new connections are refused, or go to that
+    /// program.
     pub async fn go_offline(&self) -> io::Result<()> {
         self.port.go_offline().await
     }

@@ -24,7 +24,12 @@ pub(crate) struct Port {
 }
 
 enum PortState {
-    Open(Server),
+    Open {
+        server: Server,
+        /// A second socket with the port, so that no other program gets the port when the
+        /// server stops. `None` if the system allows only one, as macOS does.
+        spare: Option<TcpSocket>,
+    },
     /// The port is bound but not listening: clients are refused, and no other program
     /// can have it.
     Held(TcpSocket),
@@ -42,10 +47,10 @@ struct Server {
 
 impl Port {
     pub(crate) fn open(address: SocketAddr, router: Router) -> io::Result<Self> {
-        let listener = hold(address)?.listen(BACKLOG)?;
+        let socket = hold(address)?;
         Ok(Self {
-            address: listener.local_addr()?,
-            state: Mutex::new(PortState::Open(Server::start(listener, router.clone()))),
+            address: socket.local_addr()?,
+            state: Mutex::new(PortState::open(socket, router.clone())?),
             router,
         })
     }
@@ -60,10 +65,15 @@ impl Port {
         if matches!(*state, PortState::Held(_)) {
             return Ok(());
         }
-        if let PortState::Open(server) = mem::replace(&mut *state, PortState::Lost) {
+        let mut held = None;
+        if let PortState::Open { server, spare } = mem::replace(&mut *state, PortState::Lost) {
             server.stop().await;
+            held = spare;
         }
-        *state = PortState::Held(hold(self.address)?);
+        *state = PortState::Held(match held {
+            Some(held) => held,
+            None => hold(self.address)?,
+        });
         Ok(())
     }
 
@@ -73,21 +83,30 @@ impl Port {
         let held = match mem::replace(&mut *state, PortState::Lost) {
             PortState::Held(held) => held,
             PortState::Lost => hold(self.address)?,
-            open @ PortState::Open(_) => {
+            open @ PortState::Open { .. } => {
                 *state = open;
                 return Ok(());
             }
         };
-        let listener = held.listen(BACKLOG)?;
-        *state = PortState::Open(Server::start(listener, self.router.clone()));
+        *state = PortState::open(held, self.router.clone())?;
         Ok(())
     }
 
     /// Gives the port away and resets its connections; returns once all are gone.
     pub(crate) async fn close(self) {
-        if let PortState::Open(server) = self.state.into_inner() {
+        if let PortState::Open { server, .. } = self.state.into_inner() {
             server.stop().await;
         }
+    }
+}
+
+impl PortState {
+    /// Takes connections on the port of a socket.
+    fn open(socket: TcpSocket, router: Router) -> io::Result<Self> {
+        // Linux refuses a second socket once the first one listens.
+        let spare = hold(socket.local_addr()?).ok();
+        let server = Server::start(socket.listen(BACKLOG)?, router);
+        Ok(Self::Open { server, spare })
     }
 }
 
@@ -137,4 +156,26 @@ async fn accept(listener: TcpListener, router: Router, mut stop: watch::Receiver
     }
     drop(listener);
     while connections.join_next().await.is_some() {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn no_other_program_gets_the_port_while_the_server_stops() {
+        let port = Port::open(([127, 0, 0, 1], 0).into(), Router::new()).unwrap();
+        for _ in 0..2 {
+            let state = mem::replace(&mut *port.state.lock().await, PortState::Lost);
+            let PortState::Open { server, spare } = state else {
+                unreachable!("the port is open");
+            };
+            server.stop().await;
+            let other = TcpSocket::new_v4().unwrap().bind(port.address());
+            assert_eq!(other.unwrap_err().kind(), io::ErrorKind::AddrInUse);
+            *port.state.lock().await = PortState::Held(spare.unwrap());
+            port.come_back().await.unwrap();
+        }
+    }
 }
