@@ -333,49 +333,12 @@ impl SeedPolicy {
         }
     }
 
-    /// Sets the id: letters, digits and `-`, at most 36 of them. By default it comes from the
-    /// generator.
-    ///
-    /// See the example of [`SeedPolicy`].
-    #[must_use]
-    pub fn id(mut self, id: impl Into<String>) -> Self {
-        self.id = Some(id.into());
-        self
-    }
-
     /// Sets the decision. The default is [`Decision::NonIdentity`].
     ///
     /// See the example of [`Rule`].
     #[must_use]
     pub fn decision(mut self, decision: Decision) -> Self {
         self.decision = decision;
-        self
-    }
-
-    /// Adds a rule of which a request must meet at least one.
-    ///
-    /// See the example of [`Rule`].
-    #[must_use]
-    pub fn include(mut self, rule: Rule) -> Self {
-        self.include.push(rule);
-        self
-    }
-
-    /// Adds a rule that a request must meet.
-    ///
-    /// See the example of [`Rule`].
-    #[must_use]
-    pub fn require(mut self, rule: Rule) -> Self {
-        self.require.push(rule);
-        self
-    }
-
-    /// Adds a rule that a request must not meet.
-    ///
-    /// See the example of [`Rule`].
-    #[must_use]
-    pub fn exclude(mut self, rule: Rule) -> Self {
-        self.exclude.push(rule);
         self
     }
 }
@@ -409,43 +372,64 @@ impl SeedGroup {
             exclude: Vec::new(),
         }
     }
+}
 
-    /// Sets the id: letters, digits and `-`, at most 36 of them. By default it comes from the
-    /// generator.
-    ///
-    /// See the example of [`SeedPolicy`].
-    #[must_use]
-    pub fn id(mut self, id: impl Into<String>) -> Self {
-        self.id = Some(id.into());
-        self
-    }
+/// Defines the setter of the id.
+macro_rules! id_setters {
+    ($($seed:ident)+) => {
+        $(impl $seed {
+            /// Sets the id: letters, digits and `-`, at most 36 of them. By default it comes
+            /// from the generator.
+            ///
+            /// See the example of [`SeedPolicy`].
+            #[must_use]
+            pub fn id(mut self, id: impl Into<String>) -> Self {
+                self.id = Some(id.into());
+                self
+            }
+        })+
+    };
+}
 
-    /// Adds a rule of which a member must meet at least one.
-    ///
-    /// See the example of [`Rule`].
-    #[must_use]
-    pub fn include(mut self, rule: Rule) -> Self {
-        self.include.push(rule);
-        self
-    }
+id_setters! { SeedPolicy SeedGroup SeedApp }
 
-    /// Adds a rule that a member must meet.
-    ///
-    /// See the example of [`Rule`].
-    #[must_use]
-    pub fn require(mut self, rule: Rule) -> Self {
-        self.require.push(rule);
-        self
-    }
+/// Defines the setters of rules, which a request or a member must meet.
+macro_rules! rule_setters {
+    ($($seed:ident: $who:literal;)+) => {
+        $(impl $seed {
+            #[doc = concat!("Adds a rule of which ", $who, " must meet at least one.")]
+            ///
+            /// See the example of [`Rule`].
+            #[must_use]
+            pub fn include(mut self, rule: Rule) -> Self {
+                self.include.push(rule);
+                self
+            }
 
-    /// Adds a rule that a member must not meet.
-    ///
-    /// See the example of [`Rule`].
-    #[must_use]
-    pub fn exclude(mut self, rule: Rule) -> Self {
-        self.exclude.push(rule);
-        self
-    }
+            #[doc = concat!("Adds a rule that ", $who, " must meet.")]
+            ///
+            /// See the example of [`Rule`].
+            #[must_use]
+            pub fn require(mut self, rule: Rule) -> Self {
+                self.require.push(rule);
+                self
+            }
+
+            #[doc = concat!("Adds a rule that ", $who, " must not meet.")]
+            ///
+            /// See the example of [`Rule`].
+            #[must_use]
+            pub fn exclude(mut self, rule: Rule) -> Self {
+                self.exclude.push(rule);
+                self
+            }
+        })+
+    };
+}
+
+rule_setters! {
+    SeedPolicy: "a request";
+    SeedGroup: "a member";
 }
 
 /// A self-hosted application of an account.
@@ -489,16 +473,6 @@ impl SeedApp {
             reusable_policies: Vec::new(),
             scim_service_tokens: Vec::new(),
         }
-    }
-
-    /// Sets the id: letters, digits and `-`, at most 36 of them. By default it comes from the
-    /// generator.
-    ///
-    /// See the example of [`SeedPolicy`].
-    #[must_use]
-    pub fn id(mut self, id: impl Into<String>) -> Self {
-        self.id = Some(id.into());
-        self
     }
 
     /// Adds a policy of this application alone, which no list of policies shows.
