@@ -1,6 +1,7 @@
 //! Runs the programs of README.md and docs/getting-started.md, unchanged.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 
 use cf_service_tokens::ServiceTokenCredentials;
 use cf_service_tokens_simulator::{Fault, Injection, SeedToken, Simulator};
@@ -72,6 +73,16 @@ fn secret_file(program: &str) -> String {
     format!("{}/readme-{program}.secret", env!("CARGO_TARGET_TMPDIR"))
 }
 
+/// Takes the secret out of the file that a program wrote, which only its owner can read.
+fn take_secret(program: &str) -> String {
+    let file = secret_file(program);
+    let mode = fs::metadata(&file).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let secret = fs::read_to_string(&file).unwrap();
+    fs::remove_file(file).unwrap();
+    secret
+}
+
 #[test]
 fn readme_contains_these_programs() {
     let readme = include_str!("../../README.md");
@@ -117,9 +128,7 @@ fn refresh_a_token_without_a_runtime() {
 fn create_use_list_update_and_delete_a_token() {
     let (_runtime, simulator) = simulator();
     assert_eq!(run("lifecycle", &simulator), "ok");
-    let file = secret_file("lifecycle");
-    assert_ne!(fs::read_to_string(&file).unwrap(), "");
-    fs::remove_file(file).unwrap();
+    assert_ne!(take_secret("lifecycle"), "");
     let names: Vec<String> = simulator
         .tokens()
         .into_iter()
@@ -160,9 +169,7 @@ fn renew_an_account() {
 fn rotate_a_token_and_store_its_secret() {
     let (runtime, simulator) = simulator();
     assert_eq!(run("rotate", &simulator), "ok");
-    let file = secret_file("rotate");
-    let secret = fs::read_to_string(&file).unwrap();
-    fs::remove_file(file).unwrap();
+    let secret = take_secret("rotate");
     let client_id = simulator.tokens()[0].client_id.clone();
     let credentials = ServiceTokenCredentials::new(client_id, secret);
     let app = reqwest::Client::new().get(simulator.protected_url());

@@ -1,4 +1,4 @@
-use std::{env, fs::File, io::Write};
+use std::{env, fs::OpenOptions, io::Write, os::unix::fs::OpenOptionsExt};
 
 use cf_service_tokens::{Client, CreateServiceToken, UpdateServiceToken, external::reqwest};
 
@@ -6,8 +6,10 @@ use cf_service_tokens::{Client, CreateServiceToken, UpdateServiceToken, external
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let tokens = Client::from_env()?.default_account()?.service_tokens();
 
-    // Open the file first: no later call shows the secret again.
-    let mut file = File::create_new(env::var("SECRET_FILE")?)?;
+    // Open the file first: no later call shows the secret again. Only its owner can read it.
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true).mode(0o600);
+    let mut file = options.open(env::var("SECRET_FILE")?)?;
     let issued = tokens.create(&CreateServiceToken::new("nightly")).await?;
     file.write_all(issued.credentials().expose_secret().as_bytes())?;
 
