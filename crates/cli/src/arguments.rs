@@ -229,11 +229,15 @@ pub(crate) fn parse(
 ) -> Result<Arguments, clap::Error> {
     let line: Vec<OsString> = line.into_iter().map(Into::into).collect();
     let mut definition = with_short_help();
-    let mut matches = definition
+    definition
         .try_get_matches_from_mut(&line)
-        .map_err(|error| mistake::explained(error, &definition, &line))?;
-    mistake::refuse_ignored(&mut definition, &matches)?;
-    Arguments::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut definition))
+        .map_err(|error| mistake::explained(error, &definition, &line))
+        .and_then(|mut matches| {
+            mistake::refuse_ignored(&mut definition, &matches)?;
+            let arguments = Arguments::from_arg_matches_mut(&mut matches);
+            arguments.map_err(|error| error.format(&mut definition))
+        })
+        .map_err(mistake::without_secrets)
 }
 
 /// Returns the help of a command, as the error that clap makes of it, or the error about a
@@ -244,7 +248,7 @@ pub(crate) fn help_of(command: &[String]) -> Result<Arguments, clap::Error> {
     definition.build();
     let mut parent = &mut definition;
     for name in command {
-        let unknown = mistake::unknown_command(parent, name);
+        let unknown = mistake::without_secrets(mistake::unknown_command(parent, name));
         parent = parent.find_subcommand_mut(name).ok_or(unknown)?;
     }
     let line = [NAME].into_iter().chain(command.iter().map(String::as_str));

@@ -575,7 +575,7 @@ fn unusable(error: &Error) -> Failure {
         ErrorKind::Configuration if text.contains("allow_http") => Failure::usage(
             "CLOUDFLARE_BASE_URL uses http, which would send the credentials unencrypted",
         )
-        .next("use https"),
+        .next("use https; http is for a simulator on this machine"),
         ErrorKind::Credentials if has_none && is_set("CF_API_TOKEN") => failure.next(
             "CF_API_TOKEN is set, but the command reads CLOUDFLARE_API_TOKEN: \
              export CLOUDFLARE_API_TOKEN=\"$CF_API_TOKEN\"",

@@ -14,6 +14,9 @@ use crate::output;
 const MAX_FILE_LEN: u64 = 64 * 1024;
 const OTHERS_MAY_READ: u32 = 0o004;
 
+/// The beginnings of client secrets, and of API tokens of accounts and users.
+pub(crate) const SECRET_PREFIXES: [&str; 3] = ["cfast_", "cfat_", "cfut_"];
+
 /// Names of headers that documents and dashboards show in front of a credential.
 const HEADERS: [&str; 5] = [
     "CF-Access-Client-Id",

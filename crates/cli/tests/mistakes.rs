@@ -168,6 +168,40 @@ fn an_id_of_no_token() {
 }
 
 #[test]
+fn a_secret_in_the_wrong_place_is_not_repeated() {
+    let world = World::new();
+    for secret in [
+        "cfast_aB3dE5gH7jK9mN1pQ3sT5vW7yZ9bC1eF3hI5kL7n12ab34cd",
+        "bdd31cbc4dec990953e39163fbbb194c93313ca9f0a6e420346af9d326b1d2a5",
+        "dTVQJs-Fj_5RZ0pWHxh2b3c4d5e6f7g8h9i0jklm",
+        "c2547eb745079dac9320b638f5e225cf483cc",
+    ] {
+        for arguments in [
+            &[secret][..],
+            &["help", secret],
+            &["renew", secret],
+            &["report", "-o", secret],
+            &["report", "--within", secret],
+            &["renew", "--yes", secret],
+            &["renew", "--api-token", secret],
+            &["verify", "--url", "http://localhost", "--secret", secret],
+            &["verify", "--single-header", &format!("x: {secret}")],
+            &["rotate", ID, "--grace", secret],
+        ] {
+            let ran = world.run(arguments);
+            assert_eq!(ran.code, Some(2), "{arguments:?}: {}", ran.shown());
+            assert!(!ran.shown().contains(secret), "{}", ran.shown());
+            assert!(ran.stderr.starts_with("error: "), "{}", ran.shown());
+        }
+        let option = format!("--api-token={secret}");
+        let ran = world.run(&["list", &option]);
+        assert!(!ran.shown().contains(secret), "{}", ran.shown());
+    }
+    let secret = "cfast_aB3dE5gH7jK9mN1pQ3sT5vW7yZ9bC1eF3hI5kL7n12ab34cd";
+    assert_shown!(world.run(&["renew", secret]).shown());
+}
+
+#[test]
 fn a_secret_for_a_token_is_neither_repeated_nor_sent() {
     let world = World::new();
     let secret = "cfast_aB3dE5gH7jK9mN1pQ3sT5vW7yZ9bC1eF3hI5kL7n12ab34cd";

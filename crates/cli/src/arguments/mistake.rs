@@ -9,6 +9,7 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Command, Error};
 
 use super::NAME;
+use crate::credential::SECRET_PREFIXES;
 
 /// The options of other programs, and the option here with the same purpose.
 const OPTIONS_ELSEWHERE: &[(&str, &str)] = &[
@@ -56,6 +57,28 @@ pub(super) fn explained(mut error: Error, definition: &Command, line: &[OsString
         error.insert(ContextKind::Suggested, tips);
     }
     error
+}
+
+/// The maximum length of an id, the longest text to type that is no secret.
+const MAX_ID_LEN: usize = 36;
+
+/// Removes from an error what may be a secret, which someone has typed in place of an id or
+/// after an option that does not exist.
+pub(super) fn without_secrets(error: Error) -> Error {
+    let text = error.render().to_string();
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    let is_secret = |word: &&str| {
+        word.len() > MAX_ID_LEN || SECRET_PREFIXES.iter().any(|start| word.contains(start))
+    };
+    let secrets: Vec<&str> = text.split(|c| !is_word(c)).filter(is_secret).collect();
+    // Help contains none.
+    if secrets.is_empty() || !error.use_stderr() {
+        return error;
+    }
+    let shown = secrets.into_iter().fold(text.clone(), |text, secret| {
+        text.replace(secret, "[redacted]")
+    });
+    Error::raw(error.kind(), shown.trim_start_matches("error: "))
 }
 
 /// The options that say where a real account and its secrets are.

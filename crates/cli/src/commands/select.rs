@@ -6,6 +6,7 @@ use cf_service_tokens::{ServiceToken, ServiceTokenId};
 use chrono::{DateTime, Utc};
 
 use crate::connection::Connection;
+use crate::credential::SECRET_PREFIXES;
 use crate::failure::{Exit, Failure};
 use crate::secret::reading;
 use crate::time;
@@ -193,9 +194,7 @@ fn is_same(one: &Chosen, other: &Chosen) -> bool {
 /// Refuses a secret in the place of a token, and neither repeats nor sends it.
 pub(crate) fn require_no_secret(asked: &str) -> Result<(), Failure> {
     let is_hex = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let is_secret = ["cfast_", "cfat_", "cfut_"]
-        .iter()
-        .any(|start| asked.contains(start))
+    let is_secret = SECRET_PREFIXES.iter().any(|start| asked.contains(start))
         || (asked.len() == 64 && is_hex(asked));
     match is_secret {
         true => Err(

@@ -57,7 +57,7 @@ Examples:
   cf-service-tokens verify --url https://app.example.com \\
     --client-id 88bf3b6d.access.example.com --secret-file /etc/deploy/secret")]
 pub(crate) struct Verify {
-    /// The URL of the app behind Access
+    /// The URL of the app behind Access: https, or http on this machine
     #[arg(long)]
     url: Option<String>,
     /// A file with CF_ACCESS_CLIENT_ID=... and CF_ACCESS_CLIENT_SECRET=..., as
@@ -167,7 +167,7 @@ pub(crate) fn app_url(text: &str) -> Result<Url, Failure> {
         "http" if is_loopback(&url) => Ok(url),
         _ => Err(
             Failure::usage("the URL is not https, so the secret would be sent unencrypted")
-                .next("use https"),
+                .next("use https; http is for an app on this machine, such as http://localhost/"),
         ),
     }
 }
