@@ -107,7 +107,7 @@ fn settings() -> GenerationSettings {
     settings
         .with_interface(InterfaceStyle::Positional)
         .with_hooks(HooksMode::Expected)
-        .with_inner_type(quote!(crate::answer::wire::Exchange))
+        .with_inner_type(quote!(crate::answer::wire::Slot))
         .with_conversion(
             go_duration,
             "crate::duration::TokenDuration",

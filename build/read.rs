@@ -128,7 +128,6 @@ fn operation(path: &str, method: &str, operation: &Value) -> Result<OperationFac
             ),
         ));
     }
-    refuse_empty_answers(path, method, operation)?;
     Ok(OperationFacts {
         id,
         cloudflare_id: text(
@@ -146,23 +145,6 @@ fn operation(path: &str, method: &str, operation: &Value) -> Result<OperationFac
             None => None,
         },
     })
-}
-
-/// Refuses a response that includes status 204. The SDK passes the generated method an empty
-/// response with that status, which the method must not decode: the facade reads the real one.
-fn refuse_empty_answers(path: &str, method: &str, operation: &Value) -> Result<(), FragmentError> {
-    let statuses = operation.get("responses").and_then(Value::as_object);
-    let mut statuses = statuses.into_iter().flat_map(Map::keys);
-    let Some(status) = statuses
-        .find(|status| ["204", "2xx", "default"].contains(&status.to_ascii_lowercase().as_str()))
-    else {
-        return Ok(());
-    };
-    Err(FragmentError::new(
-        format!("paths.{path}.{method}.responses.{status}"),
-        "the generated code would decode the empty answer with status 204 that the SDK hands it; \
-         name the status of each success, such as `200`, and none that includes 204",
-    ))
 }
 
 /// Returns whether the text can name a method, in Rust's own style.

@@ -4,7 +4,9 @@
 pub(crate) mod envelope;
 pub(crate) mod meaning;
 pub(crate) mod message;
+pub(crate) mod payload;
 pub(crate) mod problem;
+pub(crate) mod read;
 pub(crate) mod redact;
 pub(crate) mod rescue;
 pub(crate) mod verdict;

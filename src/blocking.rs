@@ -56,10 +56,10 @@ use tracing::instrument::WithSubscriber;
 
 use crate::renewal::{RenewalPolicy, RenewalReport};
 use crate::{
-    AccountId, AccountInfo, AccountStream, ApiToken, CallOptions, Clock, CreateServiceToken,
-    Credentials, Error, Event, IssuedServiceToken, Method, Organization, RateLimit, Response,
-    Retry, RotateServiceToken, ServiceToken, ServiceTokenPage, ServiceTokenStream,
-    ToServiceTokenId, UpdateServiceToken, Usage,
+    AccountId, AccountInfo, ApiToken, CallOptions, Clock, CreateServiceToken, Credentials,
+    EntryStream, Error, Event, IssuedServiceToken, Method, Organization, RateLimit, Response,
+    Retry, RotateServiceToken, ServiceToken, ServiceTokenPage, ToServiceTokenId,
+    UpdateServiceToken, Usage,
 };
 
 /// The name of each thread that is started here.
@@ -312,8 +312,8 @@ impl Client {
     /// }
     /// # Ok::<(), cf_service_tokens::Error>(())
     /// ```
-    pub fn accounts(&self) -> AccountIter {
-        AccountIter {
+    pub fn accounts(&self) -> EntryIter<AccountInfo> {
+        EntryIter {
             stream: Some(self.inner.accounts()),
             waiter: self.waiter.clone(),
         }
@@ -494,65 +494,48 @@ impl ListServiceTokens {
     /// [`crate::ListServiceTokens::stream`].
     ///
     /// See the example of [`ListServiceTokens`].
-    pub fn iter(self) -> ServiceTokenIter {
-        ServiceTokenIter {
+    pub fn iter(self) -> EntryIter<ServiceToken> {
+        EntryIter {
             stream: Some(self.inner.stream()),
             waiter: self.waiter,
         }
     }
 }
 
-/// Defines an iterator that waits for the entries of a stream.
-macro_rules! iterator {
-    ($(#[$doc:meta])* $name:ident over $stream:ident of $entry:ident) => {
-        $(#[$doc])*
-        pub struct $name {
-            /// `None` after a call in an asynchronous task.
-            stream: Option<$stream>,
-            waiter: Waiter,
-        }
-
-        impl Iterator for $name {
-            type Item = Result<$entry, Error>;
-
-            fn next(&mut self) -> Option<Self::Item> {
-                match self.waiter.wait(self.stream.as_mut()?.next()) {
-                    Ok(next) => next,
-                    Err(error) => {
-                        self.stream = None;
-                        Some(Err(error))
-                    }
-                }
-            }
-        }
-
-        impl fmt::Debug for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.debug_struct(stringify!($name)).finish_non_exhaustive()
-            }
-        }
-    };
+/// An iterator over all entries of a listing; returned by [`ListServiceTokens::iter`] and
+/// [`Client::accounts`]. It ends after the first error.
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { blocking_example(|runtime, simulator, client, tokens, id| {
+/// let all = tokens.list().iter().collect::<Result<Vec<ServiceToken>, Error>>()?;
+/// assert_eq!(all.len(), 1);
+/// # Ok(()) }) }
+/// ```
+#[must_use = "nothing is listed until `next` is called"]
+pub struct EntryIter<T> {
+    /// `None` after a call in an asynchronous task.
+    stream: Option<EntryStream<T>>,
+    waiter: Waiter,
 }
 
-iterator! {
-    /// An iterator over the service tokens of a listing; returned by
-    /// [`ListServiceTokens::iter`]. It ends after the first error.
-    ///
-    /// ```
-    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { blocking_example(|runtime, simulator, client, tokens, id| {
-    /// let all = tokens.list().iter().collect::<Result<Vec<ServiceToken>, Error>>()?;
-    /// assert_eq!(all.len(), 1);
-    /// # Ok(()) }) }
-    /// ```
-    ServiceTokenIter over ServiceTokenStream of ServiceToken
+impl<T: Send> Iterator for EntryIter<T> {
+    type Item = Result<T, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self.waiter.wait(self.stream.as_mut()?.next()) {
+            Ok(next) => next,
+            Err(error) => {
+                self.stream = None;
+                Some(Err(error))
+            }
+        }
+    }
 }
 
-iterator! {
-    /// An iterator over the accounts of a credential; returned by [`Client::accounts`]. It
-    /// ends after the first error.
-    ///
-    /// See the example there.
-    AccountIter over AccountStream of AccountInfo
+impl<T> fmt::Debug for EntryIter<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EntryIter").finish_non_exhaustive()
+    }
 }
 
 /// A call to an endpoint that this crate has no method for; see

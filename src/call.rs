@@ -11,19 +11,21 @@ pub(crate) mod raw;
 pub(crate) mod retry;
 pub(crate) mod trace;
 
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, header};
 use progenitor_client::ResponseValue;
+use reqwest::{Request, Url};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
-use tracing::{Instrument, Span};
+use tracing::Instrument;
 
-use crate::answer::envelope::{Envelope, Failure, Payload};
+use crate::answer::envelope::{Envelope, Failure};
+use crate::answer::payload::Payload;
 use crate::answer::redact::Redactor;
 use crate::answer::verdict::Attempt;
-use crate::answer::wire::{self, Exchange, Kept};
+use crate::answer::wire::{self, Slot};
 use crate::call::clock::Clock;
 use crate::call::clock::api::ApiClock;
 use crate::call::event::{Event, Listener, WaitReason};
@@ -41,7 +43,8 @@ use crate::response::Response;
 /// Cloudflare documents.
 const DEADLINE: Duration = Duration::from_secs(180);
 
-/// The result of a generated method.
+/// The result of a generated method: the error that ends it before it sends its request. It
+/// shows the type of the operation's result.
 pub(crate) type Generated<T> = Result<ResponseValue<Envelope<T>>, generated::Error<Failure>>;
 
 /// The settings of a client. Clients with other credentials share them.
@@ -90,16 +93,17 @@ impl Transport {
         })
     }
 
-    /// Performs one operation. `send` runs its generated method, once for each attempt.
-    pub(crate) async fn call<T, S, F>(
+    /// Performs one operation. `make` runs its generated method, which makes the request, once
+    /// for each attempt.
+    pub(crate) async fn call<T, M, F>(
         &self,
         operation: &Operation,
         options: &CallOptions,
-        send: S,
+        make: M,
     ) -> Result<Response<T>, Error>
     where
         T: Payload,
-        S: Fn(generated::Client) -> F,
+        M: Fn(generated::Client) -> F,
         F: Future<Output = Generated<T>>,
     {
         let deadline = options
@@ -114,7 +118,7 @@ impl Transport {
             give_up_at: self.settings.clock.elapsed().saturating_add(deadline),
         };
         let span = trace::call(operation);
-        let outcome = self.attempts(&call, send).instrument(span.clone()).await;
+        let outcome = self.attempts(&call, make).instrument(span.clone()).await;
         trace::ended(&span, &outcome);
         outcome
     }
@@ -131,10 +135,10 @@ impl Transport {
 
     /// Makes attempts until one succeeds, or until another one could not help or could
     /// do harm.
-    async fn attempts<T, S, F>(&self, call: &Call<'_>, send: S) -> Result<Response<T>, Error>
+    async fn attempts<T, M, F>(&self, call: &Call<'_>, make: M) -> Result<Response<T>, Error>
     where
         T: Payload,
-        S: Fn(generated::Client) -> F,
+        M: Fn(generated::Client) -> F,
         F: Future<Output = Generated<T>>,
     {
         let mut earlier: Option<Error> = None;
@@ -165,24 +169,38 @@ impl Transport {
                 return Err(earlier.unwrap_or_else(|| Error::out_of_time(call.operation)));
             }
             let timeout = call.timeout.min(left);
+            let request = self.request(call, timeout, &make).await;
+            let url = request.as_ref().map(Request::url);
+            let path = self.settings.listener.listens().then(|| self.path(url));
             let span = trace::attempt(call.operation, &self.settings.base_url, attempt);
+            trace::request(&span, url, &self.redactor);
             self.settings.listener.notify(&Event::AttemptStarted {
                 operation: id,
                 attempt,
             });
             let began_at = clock.elapsed();
-            let path = Arc::new(OnceLock::new());
-            let outcome = self
-                .attempt(call, timeout, permit, &span, &path, &send)
-                .instrument(span.clone())
-                .await;
-            let outcome = match outcome {
-                Ok(response) => Ok(response.after(attempt)),
-                Err(error) => Err(error.after(attempt, earlier.as_ref())),
+            let judged = Attempt {
+                operation: call.operation,
+                number: attempt,
+                began_at: Instant::now(),
+                timeout,
+                body_limit: self.settings.body_limit,
+                base_url: &self.settings.base_url,
+                redactor: &self.redactor,
             };
+            let exchanged = match request {
+                Some(request) => {
+                    let span = span.clone().or_current();
+                    wire::exchange(Arc::clone(&self.settings), permit, request, span).await
+                }
+                None => None,
+            };
+            let outcome = judged
+                .judge(exchanged)
+                .map_err(|error| error.after(attempt, earlier.as_ref()));
             trace::outcome(&span, &outcome);
             let answer = match &outcome {
-                Ok(response) => Some(&response.answer),
+                Ok(response) => Some(&*response.answer),
                 Err(error) => error.answer(),
             };
             if let Some(answer) = answer {
@@ -192,7 +210,7 @@ impl Transport {
                 operation: id,
                 attempt,
                 method: &call.operation.method,
-                path: path.get().map(String::as_str).unwrap_or_default(),
+                path: path.as_deref().unwrap_or_default(),
                 elapsed: clock.elapsed().saturating_sub(began_at),
                 status: answer.map(|answer| answer.status),
                 error: outcome.as_ref().err(),
@@ -247,49 +265,52 @@ impl Transport {
             .saturating_sub(self.settings.clock.elapsed())
     }
 
-    async fn attempt<T, S, F>(
+    /// Returns the request of an attempt. A generated method fails to make it only if it can't
+    /// be built, which the checks of ids and base URL rule out.
+    async fn request<M, F: Future>(
         &self,
         call: &Call<'_>,
         timeout: Duration,
-        permit: Permit,
-        span: &Span,
-        path: &Arc<OnceLock<String>>,
-        send: &S,
-    ) -> Result<Response<T>, Error>
+        make: M,
+    ) -> Option<Request>
     where
-        T: Payload,
-        S: Fn(generated::Client) -> F,
-        F: Future<Output = Generated<T>>,
+        M: Fn(generated::Client) -> F,
     {
-        let began_at = Instant::now();
-        let kept = Kept::default();
+        let slot = Slot::default();
         let client = generated::Client {
             baseurl: self.settings.base_url.as_str().to_owned(),
             client: self.settings.http.clone(),
-            inner: Exchange {
-                settings: Arc::clone(&self.settings),
-                redactor: self.redactor.clone(),
-                headers: Arc::clone(&call.headers),
-                timeout,
-                permit: Arc::new(Mutex::new(Some(permit))),
-                kept: kept.clone(),
-                path: Arc::clone(path),
-                span: span.clone(),
-            },
+            inner: slot.clone(),
         };
-        // The hook keeps the result of the attempt, so the method's own result adds
-        // nothing.
-        let _ = send(client).await;
-        let attempt = Attempt {
-            operation: call.operation,
-            began_at,
-            timeout,
-            body_limit: self.settings.body_limit,
-            base_url: &self.settings.base_url,
-            redactor: &self.redactor,
-        };
-        let exchanged = wire::lock(&kept).take();
-        attempt.judge(exchanged)
+        let _ = make(client).await;
+        let mut request = slot.take()?;
+        let headers = request.headers_mut();
+        // The generator adds a header with the version of the document, which is not part of
+        // Cloudflare's API.
+        headers.remove("api-version");
+        replace(headers, &call.headers);
+        // The HTTP client has the client's timeout.
+        if timeout != self.settings.timeout {
+            *request.timeout_mut() = Some(timeout);
+        }
+        Some(request)
+    }
+
+    /// Returns the part of a URL below the base URL, for events.
+    fn path(&self, url: Option<&Url>) -> String {
+        let url = url.map(Url::as_str).unwrap_or_default();
+        let path = url.strip_prefix(self.settings.base_url.as_str());
+        self.redactor.redact(path.unwrap_or(url))
+    }
+}
+
+/// Adds headers, which replace those of the same names.
+fn replace(headers: &mut HeaderMap, others: &HeaderMap) {
+    for name in others.keys() {
+        headers.remove(name);
+    }
+    for (name, value) in others {
+        headers.append(name, value.clone());
     }
 }
 

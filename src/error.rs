@@ -74,7 +74,7 @@ struct Inner {
     /// How long the client's own rate limit would delay the call.
     delay: Option<Duration>,
     call: Option<Call>,
-    answer: Option<Answer>,
+    answer: Option<Box<Answer>>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
@@ -106,6 +106,13 @@ impl Error {
         Self::new(ErrorKind::Configuration, words)
     }
 
+    /// Creates the error of a runtime without a timer or I/O.
+    pub(crate) fn without_driver() -> Self {
+        Self::configuration(
+            "the tokio runtime of the call has no timer or no I/O; build it with `enable_all`",
+        )
+    }
+
     pub(crate) fn invalid_request(words: impl Into<String>) -> Self {
         Self::new(ErrorKind::InvalidRequest, words)
     }
@@ -115,7 +122,7 @@ impl Error {
         kind: ErrorKind,
         words: impl Into<String>,
         operation: &Operation,
-        answer: Option<Answer>,
+        answer: Option<Box<Answer>>,
     ) -> Self {
         let call = Call {
             operation: operation.clone(),
@@ -539,7 +546,7 @@ impl Error {
     }
 
     pub(crate) fn answer(&self) -> Option<&Answer> {
-        self.0.answer.as_ref()
+        self.0.answer.as_deref()
     }
 
     fn means(&self, meaning: Meaning) -> bool {

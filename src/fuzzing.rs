@@ -18,7 +18,8 @@ use serde_json::value::RawValue;
 
 use crate::account::usage::{AccessKind, Usage};
 use crate::answer::Answer;
-use crate::answer::envelope::{Payload, Unreadable};
+use crate::answer::payload::Payload;
+use crate::answer::read::Unreadable;
 use crate::answer::redact::Redactor;
 use crate::answer::verdict::Attempt;
 use crate::answer::wire::{BodyEnd, Exchanged};
@@ -104,7 +105,7 @@ pub fn usage(data: &[u8]) {
         return;
     };
     fn read<T: Listed>(result: &RawValue) -> Result<Vec<T>, &'static str> {
-        let page = Page::read(result, None, &mut Unreadable::default());
+        let page = Page::read(result, "result", None, &mut Unreadable::default());
         page.map(|page| page.entries).map_err(|_| "unread")
     }
     let usage = Usage::new(read(result), read(result), read(result));
@@ -139,6 +140,7 @@ fn response_of(status: StatusCode, headers: HeaderMap, body: &[u8]) {
     };
     let attempt = |operation| Attempt {
         operation,
+        number: 1,
         began_at: tokio::time::Instant::now(),
         timeout: Duration::from_secs(1),
         body_limit: 1024,

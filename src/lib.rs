@@ -23,7 +23,6 @@ mod tokens;
 
 pub use account::Account;
 pub use account::api_token::ApiTokenStatus;
-pub use account::list::AccountStream;
 pub use account::organization::{CleanUp, InactivityAction};
 pub use account::usage::{
     AccessKind, AccessObject, RulePlace, TokenUsage, UnreadListing, Usage, UsedBy,
@@ -33,6 +32,7 @@ pub use answer::problem::Problem;
 pub use call::clock::{Clock, ManualClock};
 pub use call::event::{Event, WaitReason};
 pub use call::options::CallOptions;
+pub use call::pages::EntryStream;
 pub use call::rate_limit::RateLimit;
 pub use call::raw::RawRequest;
 pub use call::retry::Retry;
@@ -52,7 +52,7 @@ pub use response::Response;
 pub use tokens::ServiceTokens;
 pub use tokens::id::{AccountId, ServiceTokenId, ToServiceTokenId};
 pub use tokens::issued::{IssuedServiceToken, ServiceTokenCredentials};
-pub use tokens::list::{ListServiceTokens, ServiceTokenPage, ServiceTokenStream};
+pub use tokens::list::{ListServiceTokens, ServiceTokenPage};
 pub use tokens::requests::{CreateServiceToken, RotateServiceToken, UpdateServiceToken};
 
 /// Re-exports of the crates that provide types in this crate's signatures.

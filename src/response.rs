@@ -7,8 +7,8 @@ use http::{HeaderMap, StatusCode};
 use serde::de::DeserializeOwned;
 
 use crate::answer::Answer;
-use crate::answer::envelope::{Undecodable, exactly};
 use crate::answer::message::ApiMessage;
+use crate::answer::read::{Undecodable, exactly};
 use crate::answer::redact::Redactor;
 use crate::call::operation::Operation;
 use crate::error::{Error, ErrorKind, Prose};
@@ -50,16 +50,10 @@ pub struct Response<T> {
     pub(crate) attempts: u32,
     /// Redacts errors about the body, which may contain a secret.
     pub(crate) redactor: Redactor,
-    pub(crate) answer: Answer,
+    pub(crate) answer: Box<Answer>,
 }
 
 impl<T> Response<T> {
-    /// Sets the number of attempts that the call took.
-    pub(crate) fn after(mut self, attempts: u32) -> Self {
-        self.attempts = attempts;
-        self
-    }
-
     /// Changes the value, and keeps the rest of the response.
     pub(crate) fn map<U>(self, change: impl FnOnce(T) -> U) -> Response<U> {
         Response {

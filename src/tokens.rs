@@ -197,13 +197,13 @@ impl ServiceTokens {
     ) -> Result<Response<Page<ServiceToken>>, Error> {
         let (name, search) = (filter.name.as_deref(), filter.search.as_deref());
         let (page, per_page) = (Some(page.into()), Some(filter.per_page.into()));
-        let send = |client: Client| async move {
+        let make = |client: Client| async move {
             client
                 .list_account_service_tokens(&self.account, name, page, per_page, search)
                 .await
         };
         self.transport
-            .call(&LIST_ACCOUNT_SERVICE_TOKENS, &self.options, send)
+            .call(&LIST_ACCOUNT_SERVICE_TOKENS, &self.options, make)
             .await
     }
 
@@ -238,13 +238,13 @@ impl ServiceTokens {
         request: &CreateServiceToken,
     ) -> Result<Response<IssuedServiceToken>, Error> {
         let body = &request.checked()?;
-        let send = |client: Client| async move {
+        let make = |client: Client| async move {
             client
                 .create_account_service_token(&self.account, body)
                 .await
         };
         self.transport
-            .call(&CREATE_ACCOUNT_SERVICE_TOKEN, &self.options, send)
+            .call(&CREATE_ACCOUNT_SERVICE_TOKEN, &self.options, make)
             .await
     }
 
@@ -268,11 +268,11 @@ impl ServiceTokens {
     /// failure of the call.
     pub async fn get(&self, token: impl ToServiceTokenId) -> Result<Response<ServiceToken>, Error> {
         let id = &token.to_id()?;
-        let send = |client: Client| async move {
+        let make = |client: Client| async move {
             client.get_account_service_token(&self.account, id).await
         };
         self.transport
-            .call(&GET_ACCOUNT_SERVICE_TOKEN, &self.options, send)
+            .call(&GET_ACCOUNT_SERVICE_TOKEN, &self.options, make)
             .await
     }
 
@@ -306,12 +306,12 @@ impl ServiceTokens {
         let mut operation = UPDATE_ACCOUNT_SERVICE_TOKEN;
         // A retry of the update would not return the new secret.
         operation.idempotent &= !request.may_rotate();
-        let send = |client: Client| async move {
+        let make = |client: Client| async move {
             client
                 .update_account_service_token(&self.account, id, body)
                 .await
         };
-        self.transport.call(&operation, &self.options, send).await
+        self.transport.call(&operation, &self.options, make).await
     }
 
     /// Deletes a service token, and returns it.
@@ -335,11 +335,11 @@ impl ServiceTokens {
         token: impl ToServiceTokenId,
     ) -> Result<Response<ServiceToken>, Error> {
         let id = &token.to_id()?;
-        let send = |client: Client| async move {
+        let make = |client: Client| async move {
             client.delete_account_service_token(&self.account, id).await
         };
         self.transport
-            .call(&DELETE_ACCOUNT_SERVICE_TOKEN, &self.options, send)
+            .call(&DELETE_ACCOUNT_SERVICE_TOKEN, &self.options, make)
             .await
     }
 
@@ -373,13 +373,13 @@ impl ServiceTokens {
         token: impl ToServiceTokenId,
     ) -> Result<Response<ServiceToken>, Error> {
         let id = &token.to_id()?;
-        let send = |client: Client| async move {
+        let make = |client: Client| async move {
             client
                 .refresh_account_service_token(&self.account, id)
                 .await
         };
         self.transport
-            .call(&REFRESH_ACCOUNT_SERVICE_TOKEN, &self.options, send)
+            .call(&REFRESH_ACCOUNT_SERVICE_TOKEN, &self.options, make)
             .await
     }
 
@@ -430,13 +430,13 @@ impl ServiceTokens {
             self.get(id).await?;
         }
         let body = &request.checked(self.now())?;
-        let send = |client: Client| async move {
+        let make = |client: Client| async move {
             client
                 .rotate_account_service_token(&self.account, id, body)
                 .await
         };
         self.transport
-            .call(&ROTATE_ACCOUNT_SERVICE_TOKEN, &self.options, send)
+            .call(&ROTATE_ACCOUNT_SERVICE_TOKEN, &self.options, make)
             .await
     }
 }

@@ -114,8 +114,8 @@ async fn verify(
     };
     let mut refusal = None;
     if owner != Owner::Account {
-        let send = |client: generated::Client| async move { client.verify_user_api_token().await };
-        match transport.call(&VERIFY_USER_API_TOKEN, options, send).await {
+        let make = |client: generated::Client| async move { client.verify_user_api_token().await };
+        match transport.call(&VERIFY_USER_API_TOKEN, options, make).await {
             // An account may own it.
             Err(error) if owner == Owner::Unknown && error.is_auth() => refusal = Some(error),
             verified => return verified,
@@ -129,10 +129,10 @@ async fn verify(
             ))
         }));
     };
-    let send =
+    let make =
         |client: generated::Client| async move { client.verify_account_api_token(account).await };
     match transport
-        .call(&VERIFY_ACCOUNT_API_TOKEN, options, send)
+        .call(&VERIFY_ACCOUNT_API_TOKEN, options, make)
         .await
     {
         Err(error) if error.is_auth() => Err(refusal.unwrap_or(error)),

@@ -1,17 +1,10 @@
 //! The accounts of a credential.
 
-use std::fmt;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
-use futures_util::stream::{BoxStream, Stream, StreamExt};
-use serde_json::value::RawValue;
-
-use crate::answer::envelope::{Undecodable, Unreadable, lenient_object};
 use crate::call::Transport;
 use crate::call::options::CallOptions;
-use crate::call::pages::{Listed, Listing, Page, Pages};
+use crate::call::pages::{EntryStream, Listed, Listing, Page, Pages};
 use crate::client::Client;
 use crate::error::Error;
 use crate::generated;
@@ -46,61 +39,13 @@ impl Client {
     /// }
     /// # Ok(()) }) }
     /// ```
-    pub fn accounts(&self) -> AccountStream {
+    pub fn accounts(&self) -> EntryStream<AccountInfo> {
         let listing = AccountListing {
             transport: Arc::clone(&self.transport),
             options: self.options.clone(),
         };
         let body_limit = self.transport.settings.body_limit;
-        AccountStream {
-            accounts: Pages::new(listing, body_limit).stream(),
-        }
-    }
-}
-
-/// A stream of accounts; returned by [`Client::accounts`](crate::Client::accounts).
-///
-/// It is a [`Stream`]; [`next`](Self::next) needs no stream library. After an error the
-/// stream ends; an error of the kind [`Decode`](crate::ErrorKind::Decode) may say that the
-/// listing is incomplete.
-///
-/// ```
-/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { neighbours_example(async |client, account| {
-/// use futures_util::TryStreamExt;
-///
-/// let all: Vec<_> = client.accounts().try_collect().await?;
-/// assert_eq!(all.len(), 1);
-/// # Ok(()) }) }
-/// ```
-#[must_use = "nothing is listed until the stream is polled"]
-pub struct AccountStream {
-    accounts: BoxStream<'static, Result<AccountInfo, Error>>,
-}
-
-impl AccountStream {
-    /// Returns the next account; `None` after the last one, or after an error.
-    ///
-    /// See the example of [`Client::accounts`](crate::Client::accounts).
-    ///
-    /// # Errors
-    ///
-    /// Any failure of the call for a page, or an incomplete listing.
-    pub async fn next(&mut self) -> Option<Result<AccountInfo, Error>> {
-        self.accounts.next().await
-    }
-}
-
-impl Stream for AccountStream {
-    type Item = Result<AccountInfo, Error>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.accounts.poll_next_unpin(context)
-    }
-}
-
-impl fmt::Debug for AccountStream {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AccountStream").finish_non_exhaustive()
+        Pages::new(listing, body_limit).stream()
     }
 }
 
@@ -113,27 +58,19 @@ impl Listing for AccountListing {
     type Entry = AccountInfo;
 
     async fn page(&self, page: u32) -> Result<Response<Page<AccountInfo>>, Error> {
-        let send = |client: generated::Client| async move {
+        let make = |client: generated::Client| async move {
             client
                 .list_accounts(Some(page.into()), Some(MAX_PER_PAGE))
                 .await
         };
         self.transport
-            .call(&LIST_ACCOUNTS, &self.options, send)
+            .call(&LIST_ACCOUNTS, &self.options, make)
             .await
     }
 }
 
 impl Listed for AccountInfo {
     const NAMES: &'static str = "accounts";
-
-    fn read(
-        entry: &RawValue,
-        path: &str,
-        unreadable: &mut Unreadable,
-    ) -> Result<Self, Undecodable> {
-        lenient_object(entry, path, unreadable)
-    }
 
     fn id(&self) -> Option<&str> {
         self.id.as_deref()

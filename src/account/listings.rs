@@ -9,7 +9,8 @@ use serde_json::value::RawValue;
 
 use crate::account::Account;
 use crate::account::usage::RulePlace;
-use crate::answer::envelope::{Undecodable, Unreadable, exactly_at};
+use crate::answer::payload::Payload;
+use crate::answer::read::{Undecodable, Unreadable, exactly_at};
 use crate::call::pages::{Listed, Listing, Page};
 use crate::error::Error;
 use crate::generated;
@@ -147,13 +148,20 @@ impl App {
 /// Implements `Listed` for types that are read strictly.
 macro_rules! listed_strictly {
     ($($entry:ty: $names:literal, |$this:ident| $id:expr;)+) => {
-        $(impl Listed for $entry {
+        $(impl Payload for $entry {
+            fn read(
+                part: &RawValue,
+                path: &str,
+                _: Option<&RawValue>,
+                _: &mut Unreadable,
+            ) -> Result<Self, Undecodable> {
+                exactly_at(part, path)
+            }
+        }
+
+        impl Listed for $entry {
             const NAMES: &'static str = $names;
             const MAX_BYTES: usize = MAX_LISTING_BYTES;
-
-            fn read(entry: &RawValue, path: &str, _: &mut Unreadable) -> Result<Self, Undecodable> {
-                exactly_at(entry, path)
-            }
 
             fn id(&self) -> Option<&str> {
                 let $this = self;
@@ -179,14 +187,14 @@ macro_rules! listing {
 
             async fn page(&self, page: u32) -> Result<Response<Page<$entry>>, Error> {
                 let Self(account) = self;
-                let send = |client: generated::Client| async move {
+                let make = |client: generated::Client| async move {
                     client
                         .$method(&account.id, Some(page.into()), Some($per_page))
                         .await
                 };
                 account
                     .transport
-                    .call(&$operation, &account.options, send)
+                    .call(&$operation, &account.options, make)
                     .await
             }
         }

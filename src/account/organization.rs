@@ -38,11 +38,11 @@ impl Account {
     ///
     /// Any failure of the call.
     pub async fn organization(&self) -> Result<Response<Organization>, Error> {
-        let send = |client: generated::Client| async move {
+        let make = |client: generated::Client| async move {
             client.get_access_organization(&self.id).await
         };
         self.transport
-            .call(&GET_ACCESS_ORGANIZATION, &self.options, send)
+            .call(&GET_ACCESS_ORGANIZATION, &self.options, make)
             .await
     }
 }

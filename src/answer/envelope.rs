@@ -7,53 +7,17 @@
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::value::MapDeserializer;
-use serde::de::{DeserializeOwned, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::answer::message::{ApiMessage, ApiMessageSource};
-use crate::answer::rescue;
-use crate::call::pages::{Listed, MAX_ENTRIES, Page};
-use crate::generated::types::{ApiToken, Organization, ResultInfo, ServiceToken};
-use crate::tokens::issued::IssuedServiceToken;
+use crate::answer::payload::{Payload, Strict};
+use crate::answer::read::{Undecodable, Unreadable, entries, fields, lenient_object};
 
 /// The maximum number of entries of `errors` and `messages`, with their causes, to keep.
 const MAX_MESSAGES: usize = 1_000;
 /// The maximum depth of causes below an entry to keep.
 const MAX_CHAIN_DEPTH: usize = 10;
-/// The maximum number of fields to read from an object.
-const MAX_FIELDS: usize = 1_000;
-/// The maximum number of paths of unreadable parts to keep.
-const MAX_UNREADABLE: usize = 2_000;
-
-/// A part of the JSON that can't be read, and why.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Undecodable {
-    /// Empty for the whole answer.
-    pub(crate) path: String,
-    pub(crate) fault: String,
-}
-
-impl Undecodable {
-    pub(crate) fn at(path: impl Into<String>, fault: impl Into<String>) -> Self {
-        Self {
-            path: path.into(),
-            fault: fault.into(),
-        }
-    }
-}
-
-/// The paths of the parts that are left out.
-#[derive(Default)]
-pub(crate) struct Unreadable(pub(crate) Vec<String>);
-
-impl Unreadable {
-    fn push(&mut self, path: impl FnOnce() -> String) {
-        if self.0.len() < MAX_UNREADABLE {
-            self.0.push(path());
-        }
-    }
-}
 
 /// The envelope around a result of type `T`. The generated methods return it by name;
 /// [`verdict`](crate::answer::verdict) reads it.
@@ -67,67 +31,41 @@ pub(crate) struct Envelope<T> {
     pub(crate) unreadable: Unreadable,
 }
 
-/// The type of a result.
-pub(crate) trait Payload: Sized {
-    /// Whether a result is accepted without a `success` in the envelope.
-    const IS_SHOWN_ONCE: bool = false;
-
-    /// Reads the result, which is not null.
-    fn read(
-        result: &RawValue,
-        result_info: Option<&RawValue>,
-        unreadable: &mut Unreadable,
-    ) -> Result<Self, Undecodable>;
-
-    /// Returns the value for a success without a result, if `Self` has one.
-    fn nothing() -> Option<Self> {
-        None
-    }
-}
+/// The envelope of a failure, read for its lists.
+pub(crate) type Failure = Envelope<Strict<()>>;
 
 impl<T: Payload> Envelope<T> {
     /// Reads the envelope of a body.
     pub(crate) fn read(body: &[u8]) -> Result<Self, Undecodable> {
-        let document: &RawValue = serde_json::from_slice(body)
-            .map_err(|_| Undecodable::at("", "the answer is not JSON"))?;
-        if document.get().starts_with('{') {
-            Ok(Self::of(document))
-        } else {
-            Err(Undecodable::at(".", "expected an object"))
-        }
+        let not_json = || Undecodable::at("", "the answer is not JSON");
+        let text = str::from_utf8(body).map_err(|_| not_json())?;
+        serde_json::from_str(text).map_err(|_| match serde_json::from_str::<&RawValue>(text) {
+            Ok(other) if !other.get().starts_with('{') => {
+                Undecodable::at(".", "expected an object")
+            }
+            _ => not_json(),
+        })
     }
 
-    fn of(document: &RawValue) -> Self {
-        let [
-            mut success,
-            mut errors,
-            mut messages,
-            mut result,
-            mut result_info,
-        ] = [None; 5];
-        for (name, value) in fields(document) {
-            let field = match name.as_str() {
-                "success" => &mut success,
-                "errors" => &mut errors,
-                "messages" => &mut messages,
-                "result" => &mut result,
-                "result_info" => &mut result_info,
-                _ => continue,
-            };
-            // `null` counts as absent.
-            *field = Some(value).filter(|value| value.get() != "null");
-        }
+    fn of(parts: Parts) -> Self {
         let mut unreadable = Unreadable::default();
         let mut room = MAX_MESSAGES;
-        let errors = read_messages(errors, "errors", &mut room, &mut unreadable);
-        let messages = read_messages(messages, "messages", &mut room, &mut unreadable);
-        let success = success.map(|value| serde_json::from_str(value.get()));
-        if matches!(success, Some(Err(_))) {
-            unreadable.push(|| "success".to_owned());
-        }
-        let result = result.map(|result| T::read(result, result_info, &mut unreadable));
+        let errors = read_messages(parts.errors, "errors", &mut room, &mut unreadable);
+        let messages = read_messages(parts.messages, "messages", &mut room, &mut unreadable);
+        let success = match parts.success.map(RawValue::get) {
+            Some("true") => Some(true),
+            Some("false") => Some(false),
+            None => None,
+            Some(_) => {
+                unreadable.push(|| "success".to_owned());
+                None
+            }
+        };
+        let result = parts
+            .result
+            .map(|result| T::read(result, "result", parts.result_info, &mut unreadable));
         Self {
-            success: success.and_then(Result::ok),
+            success,
             errors,
             messages,
             result: result.transpose(),
@@ -136,11 +74,58 @@ impl<T: Payload> Envelope<T> {
     }
 }
 
-/// The generated methods require it, though they decode no answer.
 impl<'de, T: Payload> Deserialize<'de> for Envelope<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let document = Box::<RawValue>::deserialize(deserializer)?;
-        Ok(Self::of(&document))
+        deserializer.deserialize_map(Parts::default()).map(Self::of)
+    }
+}
+
+/// The fields of the envelope, which are read later. `null` counts as absent, and if a field
+/// occurs twice, the last one counts.
+#[derive(Default)]
+struct Parts<'a> {
+    success: Option<&'a RawValue>,
+    errors: Option<&'a RawValue>,
+    messages: Option<&'a RawValue>,
+    result: Option<&'a RawValue>,
+    result_info: Option<&'a RawValue>,
+}
+
+impl<'de> Visitor<'de> for Parts<'de> {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Self, A::Error> {
+        #[derive(Deserialize)]
+        #[serde(field_identifier, rename_all = "snake_case")]
+        enum Name {
+            Success,
+            Errors,
+            Messages,
+            Result,
+            ResultInfo,
+            #[serde(other)]
+            Other,
+        }
+
+        while let Some(name) = map.next_key()? {
+            let part = match name {
+                Name::Success => &mut self.success,
+                Name::Errors => &mut self.errors,
+                Name::Messages => &mut self.messages,
+                Name::Result => &mut self.result,
+                Name::ResultInfo => &mut self.result_info,
+                Name::Other => {
+                    map.next_value::<IgnoredAny>()?;
+                    continue;
+                }
+            };
+            *part = map.next_value()?;
+        }
+        Ok(self)
     }
 }
 
@@ -228,286 +213,12 @@ fn causes(
     read_messages(chain, &path, room, unreadable)
 }
 
-impl Payload for ServiceToken {
-    fn read(
-        result: &RawValue,
-        _: Option<&RawValue>,
-        unreadable: &mut Unreadable,
-    ) -> Result<Self, Undecodable> {
-        lenient_object(result, "result", unreadable)
-    }
-}
-
-impl Payload for ApiToken {
-    fn read(
-        result: &RawValue,
-        _: Option<&RawValue>,
-        unreadable: &mut Unreadable,
-    ) -> Result<Self, Undecodable> {
-        lenient_object(result, "result", unreadable)
-    }
-}
-
-impl Payload for Organization {
-    fn read(
-        result: &RawValue,
-        _: Option<&RawValue>,
-        unreadable: &mut Unreadable,
-    ) -> Result<Self, Undecodable> {
-        let mut organization: Self = lenient_object(result, "result", unreadable)?;
-        // Without the field there is no clean-up, so settings that can't be read must not be
-        // left out: their readable fields are kept.
-        let settings = fields(result)
-            .into_iter()
-            .rfind(|(name, value)| name == "service_token_inactivity" && value.get() != "null");
-        if let Some((name, settings)) = settings
-            && organization.service_token_inactivity.is_none()
-        {
-            let mut left_out = Unreadable::default();
-            let settings = lenient_object(settings, &name, &mut left_out).unwrap_or_default();
-            organization.service_token_inactivity = Some(settings);
-        }
-        Ok(organization)
-    }
-}
-
-impl<T: Listed> Payload for Page<T> {
-    fn read(
-        result: &RawValue,
-        result_info: Option<&RawValue>,
-        unreadable: &mut Unreadable,
-    ) -> Result<Self, Undecodable> {
-        let entries = entries(result, MAX_ENTRIES + 1)
-            .ok_or_else(|| Undecodable::at("result", "expected a list"))?;
-        if entries.len() > MAX_ENTRIES {
-            let fault = format!("more than {MAX_ENTRIES} {} on one page", T::NAMES);
-            return Err(Undecodable::at("result", fault));
-        }
-        let entries = entries
-            .into_iter()
-            .enumerate()
-            .map(|(index, entry)| T::read(entry, &format!("result[{index}]"), unreadable));
-        let entries = entries.collect::<Result<Vec<_>, _>>()?;
-        let result_info = result_info.and_then(|info| {
-            let read: Result<ResultInfo, _> = lenient_object(info, "result_info", unreadable);
-            if read.is_err() {
-                unreadable.push(|| "result_info".to_owned());
-            }
-            read.ok()
-        });
-        Ok(Self {
-            entries,
-            result_info,
-        })
-    }
-}
-
-impl Payload for IssuedServiceToken {
-    const IS_SHOWN_ONCE: bool = true;
-
-    fn read(
-        result: &RawValue,
-        _: Option<&RawValue>,
-        unreadable: &mut Unreadable,
-    ) -> Result<Self, Undecodable> {
-        let Some(secret) = rescue::secret_of(result) else {
-            return Err(Undecodable::at(
-                "result.client_secret",
-                "expected a client secret",
-            ));
-        };
-        Ok(Self::new(
-            lenient_object(result, "result", unreadable)?,
-            secret,
-        ))
-    }
-}
-
-/// A result of the caller's own type, which is read strictly: the caller may need a field
-/// that would be left out.
-pub(crate) struct Strict<T>(pub(crate) T);
-
-impl<T: DeserializeOwned> Payload for Strict<T> {
-    fn read(
-        result: &RawValue,
-        _: Option<&RawValue>,
-        _: &mut Unreadable,
-    ) -> Result<Self, Undecodable> {
-        Ok(Self(exactly_at(result, "result")?))
-    }
-
-    fn nothing() -> Option<Self> {
-        serde_json::from_str("null").ok().map(Self)
-    }
-}
-
-/// The envelope of a failure, read for its lists.
-pub(crate) type Failure = Envelope<Strict<()>>;
-
-/// Reads JSON as a `T`, leaving nothing out.
-pub(crate) fn exactly<T: DeserializeOwned>(json: &[u8]) -> Result<T, Undecodable> {
-    let mut deserializer = serde_json::Deserializer::from_slice(json);
-    serde_path_to_error::deserialize(&mut deserializer).map_err(|error| Undecodable {
-        path: error.path().to_string(),
-        fault: fault(error.inner()),
-    })
-}
-
-/// Reads the part of an answer at this path as a `T`, leaving nothing out.
-pub(crate) fn exactly_at<T: DeserializeOwned>(
-    part: &RawValue,
-    path: &str,
-) -> Result<T, Undecodable> {
-    exactly(part.get().as_bytes()).map_err(|error| Undecodable {
-        path: match error.path.as_str() {
-            "." => path.to_owned(),
-            inner if inner.starts_with('[') => format!("{path}{inner}"),
-            inner => format!("{path}.{inner}"),
-        },
-        ..error
-    })
-}
-
-/// Reads an object with optional fields. Unreadable fields are left out, and their paths
-/// noted.
-pub(crate) fn lenient_object<T>(
-    object: &RawValue,
-    path: &str,
-    unreadable: &mut Unreadable,
-) -> Result<T, Undecodable>
-where
-    T: DeserializeOwned + Default + PartialEq,
-{
-    let text = object.get();
-    if !text.starts_with('{') {
-        return Err(Undecodable::at(path, "expected an object"));
-    }
-    if let Ok(value) = serde_json::from_str(text) {
-        return Ok(value);
-    }
-    let mut readable: Vec<(String, Box<RawValue>)> = Vec::new();
-    for (name, value) in fields(object) {
-        let field = if is_readable::<T>(&name, value) {
-            value.to_owned()
-        } else if let Some(whole) = whole_number(value).filter(|raw| is_readable::<T>(&name, raw)) {
-            whole
-        } else {
-            unreadable.push(|| format!("{path}.{name}"));
-            continue;
-        };
-        // A field that leaves the default unchanged is unknown or null.
-        if only::<T>(&name, &field).is_ok_and(|value| value != T::default()) {
-            // If a field occurs twice, the last one counts.
-            readable.retain(|(known, _)| *known != name);
-            readable.push((name, field));
-        }
-    }
-    let fields = readable
-        .iter()
-        .map(|(name, field)| (name.as_str(), &**field));
-    T::deserialize(MapDeserializer::new(fields))
-        .map_err(|error| Undecodable::at(path, fault(&error)))
-}
-
-fn is_readable<T: DeserializeOwned>(name: &str, value: &RawValue) -> bool {
-    only::<T>(name, value).is_ok()
-}
-
-/// Reads an object that has this field alone.
-fn only<T: DeserializeOwned>(name: &str, value: &RawValue) -> Result<T, serde_json::Error> {
-    T::deserialize(MapDeserializer::new(std::iter::once((name, value))))
-}
-
-/// Returns an integer that is written with a decimal point, such as `2.0`: the API
-/// documents only numbers.
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "the number is checked to be whole and small enough"
-)]
-fn whole_number(value: &RawValue) -> Option<Box<RawValue>> {
-    let number: f64 = serde_json::from_str(value.get()).ok()?;
-    let is_whole = number.fract() == 0.0 && number.abs() < 1e15;
-    is_whole
-        .then(|| serde_json::value::to_raw_value(&(number as i64)).ok())
-        .flatten()
-}
-
-/// Returns the fields of an object, in order and up to [`MAX_FIELDS`]; empty for other
-/// JSON.
-pub(crate) fn fields(object: &RawValue) -> Vec<(String, &RawValue)> {
-    struct Fields;
-
-    impl<'de> Visitor<'de> for Fields {
-        type Value = Vec<(String, &'de RawValue)>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("an object")
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-            let mut fields = Vec::new();
-            while fields.len() < MAX_FIELDS
-                && let Some(field) = map.next_entry()?
-            {
-                fields.push(field);
-            }
-            while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-            Ok(fields)
-        }
-    }
-
-    let mut deserializer = serde_json::Deserializer::from_str(object.get());
-    deserializer.deserialize_map(Fields).unwrap_or_default()
-}
-
-/// Returns the first entries of a list; `None` for JSON that is not a list.
-fn entries(list: &RawValue, max: usize) -> Option<Vec<&RawValue>> {
-    struct Entries(usize);
-
-    impl<'de> Visitor<'de> for Entries {
-        type Value = Vec<&'de RawValue>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a list")
-        }
-
-        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
-            let mut entries = Vec::new();
-            while entries.len() < self.0
-                && let Some(entry) = list.next_element()?
-            {
-                entries.push(entry);
-            }
-            while list.next_element::<IgnoredAny>()?.is_some() {}
-            Ok(entries)
-        }
-    }
-
-    let mut deserializer = serde_json::Deserializer::from_str(list.get());
-    deserializer.deserialize_seq(Entries(max)).ok()
-}
-
-/// Returns the fault in words, without the value that serde quotes: it may be a secret.
-fn fault(error: &serde_json::Error) -> String {
-    let words = error.to_string();
-    // The path locates the fault better than the line.
-    let words = words.split(" at line ").next().unwrap_or_default();
-    if let Some((_, expected)) = words.rsplit_once(", expected ") {
-        format!("expected {expected}")
-    } else if words.starts_with("missing field") {
-        words.to_owned()
-    } else if words.starts_with("recursion limit") {
-        "nested too deeply".to_owned()
-    } else if error.is_data() {
-        "unexpected value".to_owned()
-    } else {
-        "not JSON".to_owned()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::answer::read::MAX_UNREADABLE;
+    use crate::call::pages::{MAX_ENTRIES, Page};
+    use crate::generated::types::ServiceToken;
 
     fn read<T: Payload>(body: &str) -> Envelope<T> {
         Envelope::read(body.as_bytes()).unwrap()

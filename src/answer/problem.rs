@@ -3,8 +3,8 @@
 use serde::Deserialize;
 
 use crate::answer::Answer;
-use crate::answer::envelope::{Unreadable, lenient_object};
 use crate::answer::meaning::Meaning;
+use crate::answer::read::{Unreadable, lenient_object};
 use crate::answer::redact::Redactor;
 
 /// The start of the edge's plain text, before the code.

@@ -10,7 +10,7 @@ use secrecy::SecretString;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::answer::envelope::fields;
+use crate::answer::read::fields;
 use crate::answer::redact::{holds_client_secret, is_client_secret};
 
 /// The field that holds the secret.

@@ -9,9 +9,11 @@ use reqwest::Url;
 use tokio::time::Instant;
 
 use crate::answer::Answer;
-use crate::answer::envelope::{Envelope, Failure, Payload, Undecodable, Unreadable};
+use crate::answer::envelope::{Envelope, Failure};
 use crate::answer::meaning::Meaning;
+use crate::answer::payload::Payload;
 use crate::answer::problem::{self, Problem};
+use crate::answer::read::{Undecodable, Unreadable};
 use crate::answer::redact::Redactor;
 use crate::answer::rescue;
 use crate::answer::wire::{BodyEnd, Exchanged};
@@ -29,6 +31,8 @@ type Fault = (ErrorKind, String);
 /// The attempt to judge.
 pub(crate) struct Attempt<'a> {
     pub(crate) operation: &'a Operation,
+    /// The number of the attempt; the first is 1.
+    pub(crate) number: u32,
     pub(crate) began_at: Instant,
     pub(crate) timeout: Duration,
     pub(crate) body_limit: usize,
@@ -43,14 +47,14 @@ impl Attempt<'_> {
         exchanged: Option<Exchanged>,
     ) -> Result<Response<T>, Error> {
         let (mut answer, body_end) = match exchanged {
-            Some(Exchanged::Answered(answer, body_end)) => (*answer, body_end),
+            Some(Exchanged::Answered(answer, body_end)) => (answer, body_end),
             Some(Exchanged::Unanswered(error)) => return Err(self.interrupted(None, error)),
             Some(Exchanged::Unconnected(error)) => {
                 let fault = connection_fault(&error, self.base_url);
                 return Err(self.failed(fault, None).with_source(error.without_url()));
             }
-            // A generated method fails before it sends only if it can't build the
-            // request, which the checks of ids and base URL rule out.
+            Some(Exchanged::WithoutDriver) => return Err(Error::without_driver()),
+            // There was no request, or the runtime has ended.
             None => return Err(self.failed(broken(), None)),
         };
         answer.drop_headers_with_secrets(self.redactor);
@@ -79,7 +83,7 @@ impl Attempt<'_> {
                 value,
                 unreadable: unreadable.0,
                 operation: self.operation.clone(),
-                attempts: 1,
+                attempts: self.number,
                 redactor: self.redactor.clone(),
                 answer,
             }),
@@ -88,7 +92,7 @@ impl Attempt<'_> {
     }
 
     /// Returns the error of a request that got no answer, or only the start of one.
-    fn interrupted(&self, answer: Option<Answer>, error: reqwest::Error) -> Error {
+    fn interrupted(&self, answer: Option<Box<Answer>>, error: reqwest::Error) -> Error {
         let fault = if error.is_timeout() {
             // `ClientBuilder::http_client` can set other timeouts, which are shorter.
             let limit = if self.began_at.elapsed() < self.timeout {
@@ -104,7 +108,7 @@ impl Attempt<'_> {
         self.failed(fault, answer).with_source(error.without_url())
     }
 
-    fn failed(&self, (kind, words): Fault, mut answer: Option<Answer>) -> Error {
+    fn failed(&self, (kind, words): Fault, mut answer: Option<Box<Answer>>) -> Error {
         // A call that makes a secret is not idempotent.
         if !self.operation.idempotent
             && let Some(answer) = &mut answer

@@ -1,58 +1,112 @@
 //! The exchange of one attempt over the wire.
 //!
-//! A generated method makes the request and runs a hook. The hook sends the request, reads
-//! the answer up to a limit, and keeps all of it. It returns an empty answer, with a
-//! status that the method does not decode, so that only the facade reads the answer.
+//! A generated method makes the request, and a hook takes it, so that the method neither
+//! sends it nor reads an answer: only the facade does.
 
-use std::fmt;
+use std::any::Any;
 use std::mem;
 use std::panic::resume_unwind;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, StatusCode};
+use http::Method;
 use progenitor_client::{ClientHooks, OperationInfo};
-use reqwest::{Request, ResponseBuilderExt, Url};
+use reqwest::Request;
 use tokio::runtime::Handle;
-use tokio::task::JoinSet;
+use tokio::task::JoinHandle;
 use tracing::instrument::WithSubscriber;
 use tracing::{Instrument, Span};
 
 use crate::answer::Answer;
-use crate::answer::redact::Redactor;
 use crate::call::rate_limit::Permit;
-use crate::call::{Settings, connect, trace};
+use crate::call::{Settings, connect};
 use crate::generated;
 
 /// The maximum memory to reserve for the `Content-Length` of an answer.
 const MAX_RESERVED: usize = 64 * 1024;
-/// A status that no generated method decodes: the build refuses a fragment with it.
-const NOT_DECODED: StatusCode = StatusCode::NO_CONTENT;
 
-/// One attempt: the parts of its request, and the slot for its result.
-#[derive(Clone)]
-pub(crate) struct Exchange {
-    pub(crate) settings: Arc<Settings>,
-    pub(crate) redactor: Redactor,
-    /// The headers to add to those of the generated code.
-    pub(crate) headers: Arc<HeaderMap>,
-    /// The time limit of the attempt, including the answer's body.
-    pub(crate) timeout: Duration,
-    /// The permit of the rate limit, which the hook takes.
-    pub(crate) permit: Arc<Mutex<Option<Permit>>>,
-    pub(crate) kept: Kept,
-    /// The path of the request, for events.
-    pub(crate) path: Arc<OnceLock<String>>,
-    /// The attempt's span. The current span is the caller's if this one is disabled.
-    pub(crate) span: Span,
+/// The slot for the request that a generated method makes.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Slot(Arc<Mutex<Option<Request>>>);
+
+impl Slot {
+    /// Keeps a request. Returns the error that ends the generated method.
+    pub(crate) fn keep<E>(&self, request: Request) -> generated::Error<E> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(request);
+        generated::Error::Custom(String::new())
+    }
+
+    pub(crate) fn take(&self) -> Option<Request> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
 }
 
-/// The slot for the result of the attempt, which the hook fills.
-pub(crate) type Kept = Arc<Mutex<Option<Exchanged>>>;
+impl ClientHooks<Slot> for generated::Client {
+    async fn pre<E>(
+        &self,
+        request: &mut Request,
+        _: &OperationInfo,
+    ) -> Result<(), generated::Error<E>> {
+        let nothing = Request::new(Method::GET, request.url().clone());
+        Err(self.inner.keep(mem::replace(request, nothing)))
+    }
+}
+
+/// Sends a request, reads the answer, and settles the permit. Returns `None` if the runtime
+/// has ended.
+///
+/// This takes a task: reqwest checks the timeout before the answer, so a caller that polls
+/// rarely would lose an answer that has arrived, and it would delay the calls that wait for
+/// the permit. The task is aborted when the call is dropped.
+pub(crate) async fn exchange(
+    settings: Arc<Settings>,
+    permit: Permit,
+    request: Request,
+    span: Span,
+) -> Option<Exchanged> {
+    let runtime = Handle::try_current().ok()?;
+    let attempt = async move {
+        let exchanged = send(&settings, request).await;
+        match &exchanged {
+            Exchanged::Answered(answer, _) => permit.answered(&*settings.clock, answer),
+            Exchanged::Unconnected(_) | Exchanged::WithoutDriver => permit.unsent(),
+            Exchanged::Unanswered(_) => {}
+        }
+        exchanged
+    };
+    let attempt = attempt.instrument(span).with_current_subscriber();
+    let mut task = AbortOnDrop(runtime.spawn(attempt));
+    match (&mut task.0).await {
+        Ok(exchanged) => Some(exchanged),
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) if lacks_driver(&*panic) => Some(Exchanged::WithoutDriver),
+            Ok(panic) => resume_unwind(panic),
+            Err(_) => None,
+        },
+    }
+}
+
+/// Returns whether a task panicked because its runtime has no timer or no I/O. tokio has no
+/// other way to find out.
+pub(crate) fn lacks_driver(panic: &(dyn Any + Send)) -> bool {
+    let words = panic.downcast_ref::<String>().map(String::as_str);
+    let words = words.or_else(|| panic.downcast_ref::<&str>().copied());
+    words.is_some_and(|words| words.starts_with("A Tokio 1.x context was found, but "))
+}
+
+/// Aborts a task when it is dropped.
+struct AbortOnDrop<T>(JoinHandle<T>);
+
+impl<T> Drop for AbortOnDrop<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
 
 /// The result of an attempt.
 pub(crate) enum Exchanged {
+    /// The runtime has no timer or no I/O, so nothing was sent.
+    WithoutDriver,
     /// The attempt ended without a connection, so nothing was sent.
     Unconnected(reqwest::Error),
     /// The request may have been sent, and no answer came.
@@ -68,132 +122,37 @@ pub(crate) enum BodyEnd {
     TooLarge,
 }
 
-impl ClientHooks<Exchange> for generated::Client {
-    async fn exec(
-        &self,
-        mut request: Request,
-        _: &OperationInfo,
-    ) -> reqwest::Result<reqwest::Response> {
-        let exchange = &self.inner;
-        // The generator adds a header with the version of the document, which is not
-        // part of Cloudflare's API.
-        request.headers_mut().remove("api-version");
-        extend(request.headers_mut(), &exchange.headers);
-        trace::request(&exchange.span, request.url(), &exchange.redactor);
-        exchange.note_path(request.url());
-        *request.timeout_mut() = Some(exchange.timeout);
-
-        let url = request.url().clone();
-        // A task rather than a future: reqwest checks the timeout before the answer, so a
-        // caller that polls rarely would lose an answer that has arrived. The task is
-        // aborted when the call is dropped. It settles the permit, so that a caller that does
-        // not poll delays no other one.
-        let attempt = exchange.clone().run(self.client.clone(), request);
-        let Ok(runtime) = Handle::try_current() else {
-            return Ok(nothing_to_decode(url));
-        };
-        let mut task = JoinSet::new();
-        let attempt = attempt.in_current_span().with_current_subscriber();
-        task.spawn_on(attempt, &runtime);
-        let exchanged = match task.join_next().await {
-            Some(Ok(exchanged)) => exchanged,
-            Some(Err(error)) if error.is_panic() => resume_unwind(error.into_panic()),
-            // The runtime of the task has ended.
-            Some(Err(_)) | None => return Ok(nothing_to_decode(url)),
-        };
-        *lock(&exchange.kept) = Some(exchanged);
-        Ok(nothing_to_decode(url))
-    }
-}
-
-impl Exchange {
-    /// Keeps the part of a URL below the base URL, if anyone listens to events.
-    fn note_path(&self, url: &Url) {
-        if self.settings.listener.listens() {
-            let url = url.as_str();
-            let path = url.strip_prefix(self.settings.base_url.as_str());
-            let path = self.redactor.redact(path.unwrap_or(url));
-            self.path.get_or_init(|| path);
+async fn send(settings: &Settings, request: Request) -> Exchanged {
+    match connect::watch(settings.http.execute(request)).await {
+        (Ok(response), _) => read(settings, response).await,
+        (Err(error), is_unconnected) if is_unconnected || error.is_connect() => {
+            Exchanged::Unconnected(error)
         }
+        (Err(error), _) => Exchanged::Unanswered(error),
     }
+}
 
-    /// Sends the request, reads the answer, and settles the permit.
-    async fn run(self, client: reqwest::Client, request: Request) -> Exchanged {
-        let permit = lock(&self.permit).take();
-        let exchanged = self.send(client, request).await;
-        if let Some(permit) = permit {
-            match &exchanged {
-                Exchanged::Answered(answer, _) => permit.answered(&*self.settings.clock, answer),
-                Exchanged::Unconnected(_) => permit.unsent(),
-                Exchanged::Unanswered(_) => {}
+/// Reads an answer, with its body up to the limit.
+async fn read(settings: &Settings, mut response: reqwest::Response) -> Exchanged {
+    let limit = settings.body_limit;
+    let received_at = settings.clock.now();
+    let headers = mem::take(response.headers_mut());
+    let mut answer = Answer::new(response.status(), headers, Bytes::new(), received_at);
+    let announced = response.content_length().unwrap_or_default();
+    let room = usize::try_from(announced).unwrap_or(usize::MAX);
+    let mut body = BytesMut::with_capacity(room.min(limit).min(MAX_RESERVED));
+    let end = loop {
+        let room = limit - body.len();
+        match response.chunk().await {
+            Ok(Some(chunk)) if chunk.len() > room => {
+                body.extend_from_slice(&chunk[..room]);
+                break BodyEnd::TooLarge;
             }
+            Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+            Ok(None) => break BodyEnd::Complete,
+            Err(error) => break BodyEnd::Broken(error),
         }
-        exchanged
-    }
-
-    async fn send(&self, client: reqwest::Client, request: Request) -> Exchanged {
-        match connect::watch(client.execute(request)).await {
-            (Ok(response), _) => self.read(response).await,
-            (Err(error), is_unconnected) if is_unconnected || error.is_connect() => {
-                Exchanged::Unconnected(error)
-            }
-            (Err(error), _) => Exchanged::Unanswered(error),
-        }
-    }
-
-    /// Reads an answer, with its body up to the limit.
-    async fn read(&self, mut response: reqwest::Response) -> Exchanged {
-        let limit = self.settings.body_limit;
-        let received_at = self.settings.clock.now();
-        let headers = mem::take(response.headers_mut());
-        let mut answer = Answer::new(response.status(), headers, Bytes::new(), received_at);
-        let announced = response.content_length().unwrap_or_default();
-        let room = usize::try_from(announced).unwrap_or(usize::MAX);
-        let mut body = BytesMut::with_capacity(room.min(limit).min(MAX_RESERVED));
-        let end = loop {
-            let room = limit - body.len();
-            match response.chunk().await {
-                Ok(Some(chunk)) if chunk.len() > room => {
-                    body.extend_from_slice(&chunk[..room]);
-                    break BodyEnd::TooLarge;
-                }
-                Ok(Some(chunk)) => body.extend_from_slice(&chunk),
-                Ok(None) => break BodyEnd::Complete,
-                Err(error) => break BodyEnd::Broken(error),
-            }
-        };
-        answer.body = body.freeze();
-        Exchanged::Answered(Box::new(answer), end)
-    }
-}
-
-pub(crate) fn lock<T>(slot: &Mutex<T>) -> MutexGuard<'_, T> {
-    slot.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Adds headers, which replace those of the same names.
-fn extend(headers: &mut HeaderMap, others: &HeaderMap) {
-    for name in others.keys() {
-        headers.remove(name);
-    }
-    for (name, value) in others {
-        headers.append(name, value.clone());
-    }
-}
-
-/// Creates the answer for the generated method.
-fn nothing_to_decode(url: Url) -> reqwest::Response {
-    // Without a URL, reqwest would parse one.
-    let mut nothing = http::Response::builder()
-        .url(url)
-        .body(Bytes::new())
-        .unwrap_or_default();
-    *nothing.status_mut() = NOT_DECODED;
-    nothing.into()
-}
-
-impl fmt::Debug for Exchange {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Exchange").finish_non_exhaustive()
-    }
+    };
+    answer.body = body.freeze();
+    Exchanged::Answered(Box::new(answer), end)
 }

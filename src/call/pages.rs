@@ -3,11 +3,12 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
-use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
-use serde_json::value::RawValue;
+use futures_util::stream::{self, BoxStream, Stream, StreamExt, TryStreamExt};
 
-use crate::answer::envelope::{Undecodable, Unreadable};
+use crate::answer::payload::Payload;
 use crate::error::Error;
 use crate::generated::types::ResultInfo;
 use crate::response::Response;
@@ -17,16 +18,12 @@ use crate::response::Response;
 pub(crate) const MAX_ENTRIES: usize = 10_000;
 
 /// An entry of a listing.
-pub(crate) trait Listed: fmt::Debug + Send + Sized + 'static {
+pub(crate) trait Listed: Payload + fmt::Debug + Send + 'static {
     /// The entries in words, such as `service tokens`.
     const NAMES: &'static str;
     /// The size at which a listing fails, unless a body may be larger. The default has room
     /// for that many entries of usual size.
     const MAX_BYTES: usize = 5 * 1024 * 1024;
-
-    /// Reads an entry at this path in the answer.
-    fn read(entry: &RawValue, path: &str, unreadable: &mut Unreadable)
-    -> Result<Self, Undecodable>;
 
     /// Returns the id, which tells entries apart.
     fn id(&self) -> Option<&str>;
@@ -99,11 +96,58 @@ impl<L: Listing> Pages<L> {
     }
 
     /// Returns all entries as a stream, which keeps one page in memory.
-    pub(crate) fn stream(self) -> BoxStream<'static, Result<L::Entry, Error>> {
-        stream::try_unfold(self, Self::next)
+    pub(crate) fn stream(self) -> EntryStream<L::Entry> {
+        let entries = stream::try_unfold(self, Self::next)
             .map_ok(|entries| stream::iter(entries).map(Ok))
-            .try_flatten()
-            .boxed()
+            .try_flatten();
+        EntryStream(entries.boxed())
+    }
+}
+
+/// A stream of all entries of a listing; returned by
+/// [`ListServiceTokens::stream`](crate::ListServiceTokens::stream) and
+/// [`Client::accounts`](crate::Client::accounts).
+///
+/// It is a [`Stream`]; [`next`](Self::next) needs no stream library. After an error the
+/// stream ends; an error of the kind [`Decode`](crate::ErrorKind::Decode) may say that the
+/// listing is incomplete.
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { example(async |simulator, client, tokens, id| {
+/// use futures_util::TryStreamExt;
+///
+/// let all: Vec<_> = tokens.list().stream().try_collect().await?;
+/// assert_eq!(all.len(), 1);
+/// # Ok(()) }) }
+/// ```
+#[must_use = "nothing is listed until the stream is polled"]
+pub struct EntryStream<T>(BoxStream<'static, Result<T, Error>>);
+
+impl<T> EntryStream<T> {
+    /// Returns the next entry; `None` after the last one, or after an error.
+    ///
+    /// See the examples of [`ListServiceTokens::stream`](crate::ListServiceTokens::stream) and
+    /// [`Client::accounts`](crate::Client::accounts).
+    ///
+    /// # Errors
+    ///
+    /// Any failure of the call for a page, or an incomplete listing.
+    pub async fn next(&mut self) -> Option<Result<T, Error>> {
+        self.0.next().await
+    }
+}
+
+impl<T> Stream for EntryStream<T> {
+    type Item = Result<T, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.poll_next_unpin(context)
+    }
+}
+
+impl<T> fmt::Debug for EntryStream<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EntryStream").finish_non_exhaustive()
     }
 }
 

@@ -4,12 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use http::{HeaderValue, Method, header};
-use progenitor_client::{ClientHooks, OperationInfo};
 use reqwest::Url;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::answer::envelope::Strict;
+use crate::answer::payload::Strict;
 use crate::call::Transport;
 use crate::call::operation::Operation;
 use crate::call::options::CallOptions;
@@ -161,7 +160,7 @@ impl RawRequest {
             permission: None,
         };
         let (url, body) = (&url, &body);
-        let send = |client: generated::Client| async move {
+        let make = |client: generated::Client| async move {
             let mut request = reqwest::Request::new(operation.method.clone(), url.clone());
             let json = HeaderValue::from_static("application/json");
             request.headers_mut().insert(header::ACCEPT, json.clone());
@@ -169,15 +168,11 @@ impl RawRequest {
                 request.headers_mut().insert(header::CONTENT_TYPE, json);
                 *request.body_mut() = Some(body.clone().into());
             }
-            let info = OperationInfo {
-                operation_id: operation.id,
-            };
-            let nothing = client.exec(request, &info).await?;
-            Err(generated::Error::UnexpectedResponse(nothing))
+            Err(client.inner.keep(request))
         };
         let answer = self
             .transport
-            .call::<Strict<T>, _, _>(operation, &self.options, send)
+            .call::<Strict<T>, _, _>(operation, &self.options, make)
             .await?;
         Ok(answer.map(|Strict(value)| value))
     }

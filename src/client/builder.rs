@@ -393,7 +393,7 @@ impl ClientBuilder {
             )));
         }
         let settings = Settings {
-            http: http_client(&base_url, self.http)?,
+            http: http_client(&base_url, self.timeout, self.http)?,
             base_url,
             user_agent,
             timeout: self.timeout,
@@ -433,6 +433,7 @@ impl fmt::Debug for ClientBuilder {
 
 fn http_client(
     base_url: &BaseUrl,
+    timeout: Duration,
     settings: Option<HttpSettings>,
 ) -> Result<reqwest::Client, Error> {
     tls::check(base_url, settings.is_some())?;
@@ -451,9 +452,11 @@ fn http_client(
         Some(settings) => settings(builder),
         None => builder,
     };
-    // Override the caller's settings: a redirect would send the credentials to another
-    // host, and a retry by reqwest could repeat a call that must not be repeated.
+    // Override the caller's settings: the timeout is that of `ClientBuilder::timeout`, a redirect
+    // would send the credentials to another host, and a retry by reqwest could repeat a call
+    // that must not be repeated.
     let builder = builder
+        .timeout(timeout)
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never());
     builder.build().map_err(|error| {

@@ -14,6 +14,7 @@ use tokio::task::{self, JoinSet};
 use tracing::Instrument;
 use tracing::instrument::WithSubscriber;
 
+use crate::answer::wire::lacks_driver;
 use crate::call::clock::api::Moment;
 use crate::call::pages::{NextPage, Pages};
 use crate::error::Error;
@@ -422,6 +423,9 @@ pub(super) async fn next_done<T: 'static>(
         Err(error) => {
             let id = error.id();
             match error.try_into_panic() {
+                Ok(panic) if lacks_driver(&*panic) => {
+                    Some((id, Err(RenewalError::Call(Error::without_driver()))))
+                }
                 Ok(panic) => std::panic::resume_unwind(panic),
                 // Only the end of the runtime cancels a task.
                 Err(_) => Some((id, Err(RenewalError::NoRuntime))),

@@ -10,6 +10,7 @@ use futures_util::stream::Stream;
 use tokio::task::JoinSet;
 
 use crate::call::clock::api::Moment;
+use crate::renewal::outcome::RenewalError;
 use crate::renewal::pass::{Pass, RenewalEvent, next_done, spawn};
 use crate::renewal::policy::RenewalPolicy;
 use crate::renewal::report::RenewalReport;
@@ -250,15 +251,18 @@ impl Watch {
                     return WatchEvent::Waiting { until: pause.until };
                 }
                 Stage::Pausing(pause) => {
-                    next_done(&mut pause.nap).await;
+                    let napped = next_done(&mut pause.nap).await;
+                    // Without a timer, the next pass reports the error.
+                    let has_no_timer = matches!(napped, Some((_, Err(RenewalError::Call(_)))));
                     let clock = self.tokens.clock();
                     let left = pause.left(clock.now(), clock.elapsed());
-                    let is_over = left.is_none_or(|left| {
-                        let tokens = self.tokens.clone();
-                        let nap = async move { tokens.clock().sleep(left.min(NAP)).await };
-                        // Without a runtime, the next pass reports the error.
-                        spawn(&mut pause.nap, nap).is_err()
-                    });
+                    let is_over = has_no_timer
+                        || left.is_none_or(|left| {
+                            let tokens = self.tokens.clone();
+                            let nap = async move { tokens.clock().sleep(left.min(NAP)).await };
+                            // Without a runtime, the next pass reports the error.
+                            spawn(&mut pause.nap, nap).is_err()
+                        });
                     if is_over {
                         self.stage = Stage::Starting { is_reported: false };
                     }

@@ -1,14 +1,8 @@
 //! Listing service tokens: a page at a time, or all of them as a stream.
 
 use std::fmt;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 
-use futures_util::stream::{BoxStream, Stream, StreamExt};
-use serde_json::value::RawValue;
-
-use crate::answer::envelope::{Undecodable, Unreadable, lenient_object};
-use crate::call::pages::{Listed, Listing, Page, Pages};
+use crate::call::pages::{EntryStream, Listed, Listing, Page, Pages};
 use crate::error::Error;
 use crate::generated::types::{ResultInfo, ServiceToken};
 use crate::response::Response;
@@ -166,10 +160,8 @@ impl ListServiceTokens {
     /// assert_eq!(names, ["deploy"]);
     /// # Ok(()) }) }
     /// ```
-    pub fn stream(self) -> ServiceTokenStream {
-        ServiceTokenStream {
-            tokens: self.pages().stream(),
-        }
+    pub fn stream(self) -> EntryStream<ServiceToken> {
+        self.pages().stream()
     }
 
     pub(crate) fn pages(self) -> Pages<Self> {
@@ -204,14 +196,6 @@ impl Listing for ListServiceTokens {
 impl Listed for ServiceToken {
     const NAMES: &'static str = "service tokens";
 
-    fn read(
-        entry: &RawValue,
-        path: &str,
-        unreadable: &mut Unreadable,
-    ) -> Result<Self, Undecodable> {
-        lenient_object(entry, path, unreadable)
-    }
-
     fn id(&self) -> Option<&str> {
         self.id.as_deref()
     }
@@ -223,50 +207,5 @@ impl fmt::Debug for ListServiceTokens {
             .field("account", self.tokens.account_id())
             .field("filter", &self.filter)
             .finish()
-    }
-}
-
-/// A stream of all service tokens of a listing; returned by
-/// [`ListServiceTokens::stream`].
-///
-/// It is a [`Stream`]; [`next`](Self::next) needs no stream library.
-///
-/// ```
-/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs")); fn main() { example(async |simulator, client, tokens, id| {
-/// use futures_util::TryStreamExt;
-///
-/// let all: Vec<_> = tokens.list().stream().try_collect().await?;
-/// assert_eq!(all.len(), 1);
-/// # Ok(()) }) }
-/// ```
-pub struct ServiceTokenStream {
-    tokens: BoxStream<'static, Result<ServiceToken, Error>>,
-}
-
-impl ServiceTokenStream {
-    /// Returns the next token; `None` after the last one, or after an error.
-    ///
-    /// See the example of [`ListServiceTokens::stream`].
-    ///
-    /// # Errors
-    ///
-    /// Any failure of the call for a page, or an incomplete listing; see
-    /// [`ListServiceTokens::stream`].
-    pub async fn next(&mut self) -> Option<Result<ServiceToken, Error>> {
-        self.tokens.next().await
-    }
-}
-
-impl Stream for ServiceTokenStream {
-    type Item = Result<ServiceToken, Error>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.tokens.poll_next_unpin(context)
-    }
-}
-
-impl fmt::Debug for ServiceTokenStream {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ServiceTokenStream").finish_non_exhaustive()
     }
 }

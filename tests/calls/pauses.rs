@@ -4,11 +4,12 @@ use std::pin::pin;
 use std::time::Duration;
 
 use crate::support::{ACCOUNT, RawServer, TOKEN, Then, clock, json};
+use cf_service_tokens::renewal::RenewalPolicy;
 use cf_service_tokens::{Client, Error, ErrorKind, Method, RateLimit, Retry, RotateServiceToken};
 use chrono::TimeDelta;
 use futures_util::FutureExt;
 use serde_json::json as value;
-use tokio::runtime::Runtime;
+use tokio::runtime::{Builder, Runtime};
 
 const FINE: &str = r#"{"success":true,"errors":[],"messages":[],"result":{"id":"f174e90a-fafe-4643-bbbc-4a0ed4fc8415","name":"ci"}}"#;
 const TIMEOUT: Duration = Duration::from_millis(300);
@@ -152,6 +153,28 @@ fn a_call_outside_a_runtime_is_an_error() {
             "the call was polled outside a tokio runtime; poll it inside one"
         );
         assert!(!error.may_have_been_applied());
+    }
+}
+
+#[test]
+fn a_call_on_a_runtime_without_timer_or_io_is_an_error() {
+    let client = Client::builder()
+        .api_token("t")
+        .base_url("http://127.0.0.1:9");
+    let client = client.build().unwrap();
+    let tokens = client.account(ACCOUNT).unwrap().service_tokens();
+    let without_timer = Builder::new_current_thread().enable_io().build().unwrap();
+    let without_io = Builder::new_current_thread().enable_time().build().unwrap();
+    for runtime in [without_timer, without_io] {
+        let error = runtime.block_on(tokens.refresh(TOKEN)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Configuration);
+        assert_eq!(
+            error.to_string(),
+            "the tokio runtime of the call has no timer or no I/O; build it with `enable_all`"
+        );
+        assert!(!error.may_have_been_applied());
+        let report = runtime.block_on(async { tokens.renew(&RenewalPolicy::new()).await });
+        assert!(report.error.unwrap().to_string().contains("enable_all"));
     }
 }
 

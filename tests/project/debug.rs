@@ -156,7 +156,7 @@ async fn every_public_type() {
     let tokens = account.service_tokens();
     shown.add("ServiceTokens", &tokens);
     shown.add("ListServiceTokens", &tokens.list().search("ci"));
-    shown.add("ServiceTokenStream", &tokens.list().stream());
+    shown.add("EntryStream", &tokens.list().stream());
 
     let rotated = tokens.rotate(TOKEN, &a_day).await.unwrap();
     shown.add("Response", &rotated);
@@ -228,7 +228,6 @@ async fn every_public_type() {
 
     let neighbours = RawServer::answering(neighbour).await;
     let client = neighbours.builder().account_id(ACCOUNT).build().unwrap();
-    shown.add("AccountStream", &client.accounts());
     let listed = client.accounts().next().await.unwrap();
     shown.add("AccountInfo", &listed.unwrap());
     let account = client.default_account().unwrap();
@@ -303,8 +302,7 @@ fn every_blocking_type() {
     let tokens = account.service_tokens();
     shown.add("ServiceTokens", &tokens);
     shown.add("ListServiceTokens", &tokens.list());
-    shown.add("ServiceTokenIter", &tokens.list().iter());
-    shown.add("AccountIter", &client.accounts());
+    shown.add("EntryIter", &tokens.list().iter());
     let request = client
         .request(Method::POST, "/user/tokens")
         .query("key", CANARY)

@@ -1,10 +1,14 @@
 //! The header fields by which the API states its rate limit.
 
 use std::borrow::Cow;
+use std::convert::Infallible;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use sfv::{BareItem, List, ListEntry, Parameters, Parser};
+use sfv::visitor::{
+    EntryVisitor, Ignored, InnerListVisitor, ItemVisitor, ListVisitor, ParameterVisitor,
+};
+use sfv::{BareItemFromInput, KeyRef, Parser};
 
 use crate::call::rate_limit::{MAX_WAIT, Rule};
 
@@ -22,18 +26,15 @@ pub(crate) struct RateLimitHeaders {
 impl RateLimitHeaders {
     /// Reads the limit with the fewest requests left.
     pub(crate) fn read(headers: &HeaderMap) -> Option<Self> {
-        let limits = items(&field(headers, &RATELIMIT)?)?;
-        let (name, remaining, resets_in) = limits
-            .iter()
-            .filter_map(|(name, parameters)| {
-                Some((name, whole(parameters, "r")?, whole(parameters, "t")?))
-            })
-            .min_by_key(|(_, remaining, _)| *remaining)?;
-        let policies = field(headers, &RATELIMIT_POLICY).and_then(|text| rules(&text));
-        let mut policies = policies.into_iter().flatten();
-        let rule = policies
-            .find(|(policy, _)| policy == name)
-            .map(|(_, rule)| rule);
+        let limits = field(headers, &RATELIMIT)?;
+        let limits = items(&limits, ["r", "t"])?;
+        let (name, [remaining, resets_in]) = limits
+            .into_iter()
+            .min_by_key(|(_, [remaining, _])| *remaining)?;
+        let policies = field(headers, &RATELIMIT_POLICY);
+        let rules = policies.as_deref().and_then(rules).unwrap_or_default();
+        let rule = rules.into_iter().find(|(policy, _)| *policy == name);
+        let rule = rule.map(|(_, rule)| rule);
         Some(Self {
             remaining,
             resets_in: Duration::from_secs(resets_in.into()),
@@ -43,12 +44,12 @@ impl RateLimitHeaders {
 }
 
 /// Returns the rules in the header field `Ratelimit-Policy`, each with its name.
-fn rules(text: &[u8]) -> Option<Vec<(BareItem, Rule)>> {
-    let rules = items(text)?.into_iter().filter_map(|(name, parameters)| {
-        let quota = whole(&parameters, "q").filter(|quota| *quota > 0)?;
-        let window = whole(&parameters, "w").filter(|window| *window > 0)?;
+fn rules(text: &[u8]) -> Option<Vec<(BareItemFromInput<'_>, Rule)>> {
+    let items = items(text, ["q", "w"])?.into_iter();
+    let rules = items.filter(|(_, [quota, window])| *quota > 0 && *window > 0);
+    let rules = rules.map(|(name, [quota, window])| {
         let window = Duration::from_secs(window.into()).min(MAX_WAIT);
-        Some((name, Rule { quota, window }))
+        (name, Rule { quota, window })
     });
     Some(rules.collect())
 }
@@ -65,20 +66,100 @@ fn field<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<Cow<'a, [u8]>>
     Some(text)
 }
 
-/// Parses a structured field (RFC 9651) as names with parameters.
-fn items(text: &[u8]) -> Option<Vec<(BareItem, Parameters)>> {
-    let list: List = Parser::new(text).parse().ok()?;
-    let items = list.into_iter().filter_map(|entry| match entry {
-        ListEntry::Item(item) => Some((item.bare_item, item.params)),
-        ListEntry::InnerList(_) => None,
-    });
-    Some(items.collect())
+/// An item of a structured field: its name, and two of its parameters.
+type Item<'a> = (BareItemFromInput<'a>, [u32; 2]);
+
+/// Parses a structured field (RFC 9651), and returns the items whose parameters of these names
+/// are integers and not negative.
+fn items<'a>(text: &'a [u8], parameters: [&'static str; 2]) -> Option<Vec<Item<'a>>> {
+    let mut items = Items {
+        parameters,
+        found: Vec::new(),
+    };
+    Parser::new(text).parse_list_with_visitor(&mut items).ok()?;
+    Some(items.found)
 }
 
-/// Returns a parameter that is an integer and not negative.
-fn whole(parameters: &Parameters, name: &str) -> Option<u32> {
-    let (_, value) = parameters.iter().find(|(key, _)| key.as_str() == name)?;
-    u32::try_from(i64::from(value.as_integer()?)).ok()
+/// Collects the items while the field is parsed.
+struct Items<'a> {
+    parameters: [&'static str; 2],
+    found: Vec<Item<'a>>,
+}
+
+impl<'a> ListVisitor<'a> for &mut Items<'a> {
+    type Out = ();
+    type Error = Infallible;
+
+    fn entry(&mut self) -> Result<impl EntryVisitor<'a>, Infallible> {
+        Ok(Entry(self))
+    }
+
+    fn finish(self) -> Result<(), Infallible> {
+        Ok(())
+    }
+}
+
+struct Entry<'i, 'a>(&'i mut Items<'a>);
+
+impl<'a> EntryVisitor<'a> for Entry<'_, 'a> {
+    type Error = Infallible;
+
+    fn item(self) -> Result<impl ItemVisitor<'a>, Infallible> {
+        Ok(self)
+    }
+
+    fn inner_list(self) -> Result<impl InnerListVisitor<'a>, Infallible> {
+        Ok(Ignored)
+    }
+}
+
+impl<'a> ItemVisitor<'a> for Entry<'_, 'a> {
+    type Out = ();
+    type Error = Infallible;
+
+    fn bare_item(
+        self,
+        name: BareItemFromInput<'a>,
+    ) -> Result<impl ParameterVisitor<'a, Out = ()>, Infallible> {
+        Ok(Numbers {
+            items: self.0,
+            name,
+            numbers: [None; 2],
+        })
+    }
+}
+
+struct Numbers<'i, 'a> {
+    items: &'i mut Items<'a>,
+    name: BareItemFromInput<'a>,
+    numbers: [Option<u32>; 2],
+}
+
+impl<'a> ParameterVisitor<'a> for Numbers<'_, 'a> {
+    type Out = ();
+    type Error = Infallible;
+
+    fn parameter(
+        &mut self,
+        key: &'a KeyRef,
+        value: BareItemFromInput<'a>,
+    ) -> Result<(), Infallible> {
+        let names = self.items.parameters.into_iter();
+        for (name, number) in names.zip(&mut self.numbers) {
+            if key.as_str() == name {
+                let value = value.as_integer().map(i64::from);
+                *number = value.and_then(|value| u32::try_from(value).ok());
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Result<(), Infallible> {
+        if let [Some(first), Some(second)] = self.numbers {
+            self.items.found.push((self.name, [first, second]));
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]
