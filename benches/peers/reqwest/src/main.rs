@@ -1,4 +1,4 @@
-//! A refresh by reqwest and serde, by hand: the same decode, a timeout, and
+//! A refresh by reqwest and serde, by hand: the same decode, the API's errors, a timeout, and
 //! nothing else of what the SDK does.
 
 use std::time::Duration;
@@ -16,7 +16,6 @@ struct ByHand {
 #[derive(Deserialize)]
 struct Envelope {
     success: bool,
-    #[expect(dead_code, reason = "it is decoded, as the SDK decodes it")]
     errors: Vec<ApiMessage>,
     #[expect(dead_code, reason = "it is decoded, as the SDK decodes it")]
     messages: Vec<ApiMessage>,
@@ -24,7 +23,6 @@ struct Envelope {
 }
 
 #[derive(Deserialize)]
-#[expect(dead_code, reason = "it is decoded, as the SDK decodes it")]
 struct ApiMessage {
     code: i64,
     message: String,
@@ -60,11 +58,15 @@ impl Contender for ByHand {
             .post(format!("{}{}", self.target.base_url, self.target.path()))
             .bearer_auth(&self.target.api_token)
             .send()
-            .await?
-            .error_for_status()?;
-        let envelope: Envelope = response.json().await?;
-        if !envelope.success {
-            return Err("no success".into());
+            .await?;
+        let status = response.status();
+        let body = response.bytes().await?;
+        let envelope: Envelope = serde_json::from_slice(&body)
+            .map_err(|error| format!("HTTP {status} without an envelope: {error}"))?;
+        if !status.is_success() || !envelope.success {
+            let errors = envelope.errors.iter();
+            let errors = errors.map(|error| format!(", {} {}", error.code, error.message));
+            return Err(format!("HTTP {status}{}", errors.collect::<String>()).into());
         }
         envelope
             .result
