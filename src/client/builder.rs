@@ -450,6 +450,7 @@ fn http_client(
     };
     let builder = match settings {
         Some(settings) => settings(builder),
+        None if base_url.is_loopback() && !base_url.needs_tls() => tls::trust_none(builder),
         None => builder,
     };
     // Override the caller's settings: the timeout is that of `ClientBuilder::timeout`, a redirect

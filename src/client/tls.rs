@@ -41,6 +41,14 @@ pub(crate) fn select(builder: reqwest::ClientBuilder) -> reqwest::ClientBuilder 
     builder
 }
 
+/// Leaves the system's certificates out of a client that never uses TLS. Loading them takes
+/// most of the time in which a client is built.
+pub(crate) fn trust_none(builder: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
+    #[cfg(any(feature = "rustls-no-provider", feature = "native-tls"))]
+    let builder = builder.tls_certs_only([]);
+    builder
+}
+
 /// Whether an error is a failure of TLS itself, and not of the underlying connection.
 pub(crate) fn is_fault(error: &(dyn StdError + 'static)) -> bool {
     #[cfg(feature = "rustls-no-provider")]
