@@ -538,10 +538,14 @@ async fn read_around(shared: Arc<Shared>, account: Account, monitor: AccountMoni
         return;
     };
     let _turn = readings.acquire().await;
-    let (neighbours, api_token_expires_at) = tokio::join!(
-        Neighbours::read(&account, PATIENCE),
-        risk::api_token_expiry(&account, PATIENCE)
-    );
+    // Boxed, since a thousand accounts may wait for their turns, and the calls take 36 KiB.
+    let read = Box::pin(async {
+        tokio::join!(
+            Neighbours::read(&account, PATIENCE),
+            risk::api_token_expiry(&account, PATIENCE)
+        )
+    });
+    let (neighbours, api_token_expires_at) = read.await;
     monitor.know(&neighbours, api_token_expires_at.as_ref().ok().copied());
 }
 
