@@ -181,8 +181,8 @@ impl Config {
     ///
     /// Names each mistake in the file, with its line. Nothing of the file is sent or changed.
     pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
-        let text = trust::read(path)?;
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let text = trust::read(&path)?;
         Self::parse(&path, &text).map_err(|mistakes| document::failure(&path, &text, mistakes))
     }
 
