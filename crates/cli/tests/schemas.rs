@@ -106,15 +106,40 @@ fn outputs_of_changes() {
 fn outputs_of_a_renewal() {
     simulated("renew", 0, &["renew"]);
     simulated("renew", 5, &["renew", "--dry-run"]);
-    let validator = Validator::new(schema("renew-event"));
     let ran = support::simulated(&["renew", "--output", "jsonl"]);
-    let mut events = BTreeSet::new();
+    assert_eq!(events(&ran), ["summary", "token"].map(str::to_owned).into());
+}
+
+/// Checks the events of a run, and returns their kinds.
+fn events(ran: &Ran) -> BTreeSet<String> {
+    let validator = Validator::new(schema("renew-event"));
+    let mut kinds = BTreeSet::new();
     for line in ran.stdout.lines() {
         let event: Value = serde_json::from_str(line).unwrap();
         validator.check(&event);
-        events.insert(event["event"].as_str().unwrap().to_owned());
+        kinds.insert(event["event"].as_str().unwrap().to_owned());
     }
-    assert_eq!(events, ["summary", "token"].map(str::to_owned).into());
+    kinds
+}
+
+#[test]
+fn outputs_of_keep() {
+    let keep = |format: &str| {
+        let world = World::new();
+        let file = format!(
+            "[[account]]\nname = \"prod\"\nid = \"{}\"\n[[account.rotate]]\ntoken = \"{ID}\"\n\
+             every = \"90d\"\nsecret_to = \"file:deploy.secret\"\n",
+            world.simulator.account_id()
+        );
+        std::fs::write(world.path("keep.toml"), file).unwrap();
+        world.run(&["keep", "--config", "keep.toml", "--output", format])
+    };
+    check("renew", 0, keep);
+    let kinds = events(&keep("jsonl"));
+    assert_eq!(
+        kinds,
+        ["rotation", "summary", "token"].map(str::to_owned).into()
+    );
 }
 
 #[test]
