@@ -212,8 +212,10 @@ async fn on_account(
             on_one(&api, disable).await
         }
         AccountCommand::Delete(arguments) => {
-            let delete =
-                async |connection: &_| delete::delete(connection, &output, &arguments).await;
+            let journal = journal.as_ref().ok();
+            let delete = async |connection: &_| {
+                delete::delete(connection, journal, &output, &arguments).await
+            };
             on_one(&api, delete).await
         }
         AccountCommand::Refresh(tokens) => {

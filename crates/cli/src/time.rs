@@ -209,16 +209,13 @@ pub(crate) fn window(text: &str) -> Result<Duration, String> {
 /// Parses how old a secret may become.
 pub(crate) fn age(text: &str) -> Result<Duration, String> {
     let age = span(text)?;
-    if age < DAY {
-        let minutes = if text.ends_with('m') { MINUTES } else { "" };
-        return Err(format!(
-            "the shortest time between two rotates is 1d{minutes}"
-        ));
+    if (DAY..=MAX_AGE).contains(&age) {
+        return Ok(age);
     }
-    if age > MAX_AGE {
-        return Err("the longest time between two rotates is 3650d".to_owned());
-    }
-    Ok(age)
+    let minutes = if text.ends_with('m') { MINUTES } else { "" };
+    Err(format!(
+        "a secret may become at least 1d and at most 3650d old{minutes}"
+    ))
 }
 
 /// Parses how long an old secret still works.

@@ -283,6 +283,18 @@ fn a_name_is_bound_to_the_token_that_had_it_first() {
 }
 
 #[test]
+fn the_record_of_a_deleted_token_is_removed_unless_it_has_a_secret() {
+    for (sink, is_kept) in [("secret", false), ("command:exit 7", true)] {
+        let world = aged(34);
+        world.run(&["rotate", ID, "--secret-to", sink]);
+        assert!(world.record().exists());
+        let deleted = world.run(&["delete", ID, "--yes"]);
+        assert_eq!(deleted.code, Some(0), "{}", deleted.shown());
+        assert_eq!(world.record().exists(), is_kept, "{}", deleted.shown());
+    }
+}
+
+#[test]
 fn an_age_has_limits() {
     let world = World::new();
     for (age, said) in [

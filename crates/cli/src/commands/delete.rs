@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use cf_service_tokens::{ServiceToken, Usage};
+use cf_service_tokens::{ServiceToken, ServiceTokenId, Usage};
 use chrono::{DateTime, Utc};
 use clap::Args;
 
@@ -13,6 +13,7 @@ use crate::connection::Connection;
 use crate::failure::{self, Exit, Failure};
 use crate::output::{self, Output};
 use crate::risk;
+use crate::secret::journal::Journal;
 
 /// The most users of a token that a failure names.
 const MAX_NAMED: usize = 10;
@@ -37,6 +38,7 @@ pub(crate) struct Delete {
 
 pub(crate) async fn delete(
     connection: &Connection,
+    journal: Option<&Journal>,
     output: &Output,
     arguments: &Delete,
 ) -> Result<Exit, Failure> {
@@ -53,7 +55,11 @@ pub(crate) async fn delete(
         let answer = connection.tokens.delete(&token.id).await;
         let is_in_use = answer.as_ref().is_err_and(failure::is_in_use);
         is_refused.set(is_refused.get() || is_in_use);
-        of_asked(&token.id, answer)
+        let deleted = of_asked(&token.id, answer)?;
+        if let Some(journal) = journal {
+            forget(journal, &deleted);
+        }
+        Ok(deleted)
     })
     .await;
     let why_unknown = match &usage {
@@ -64,6 +70,16 @@ pub(crate) async fn delete(
         output::remark(format!("what uses the token is unknown: {why}"));
     }
     exit
+}
+
+/// Removes the record of a deleted token from the journal.
+fn forget(journal: &Journal, deleted: &ServiceToken) {
+    let id = deleted.id.as_deref().unwrap_or_default();
+    let forgotten = ServiceTokenId::new(id).map(|id| journal.forget(&id));
+    if let Ok(Err(failure)) = forgotten {
+        let (line, _) = failure.in_one_line();
+        output::remark(format!("the journal still has a record of {id}: {line}"));
+    }
 }
 
 /// Refuses tokens that something names. The API would refuse them too, but it does not say

@@ -137,14 +137,7 @@ impl<'t> Reader<'t> {
     /// Reads a rule; `None` if it has a mistake.
     fn rule(&mut self, table: &RotateTable) -> Option<RotationRule> {
         let before = self.mistakes.len();
-        let every = self.span("every", &table.every, |text| {
-            let every = time::span(text)?;
-            let day = Duration::from_secs(86_400);
-            match (day..=day * 3_650).contains(&every) {
-                true => Ok(every),
-                false => Err("a secret may become at least 1d and at most 3650d old".to_owned()),
-            }
-        });
+        let every = self.span("every", &table.every, time::age);
         let grace = table.grace.as_ref().map(|grace| {
             self.span("grace", grace, |text| match time::span(text) {
                 Ok(grace) if grace.is_zero() => Err("the shortest grace period is 10m".to_owned()),

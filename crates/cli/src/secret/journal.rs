@@ -181,6 +181,19 @@ impl Journal {
             .map_err(|error| self.failure(&name, &error))
     }
 
+    /// Removes the record of a token that was deleted, unless it holds an interrupted run.
+    pub(crate) fn forget(&self, id: &ServiceTokenId) -> Result<(), Failure> {
+        match self.read(id)? {
+            Some(record) if record.run().is_none() => drop(record),
+            _ => return Ok(()),
+        }
+        let mut record = self.lock(&RecordName::rotate(id))?;
+        match record.run() {
+            Some(_) => Ok(()),
+            None => record.settle(None).map_err(|error| self.unusable(&error)),
+        }
+    }
+
     /// Returns what is known of a token's secrets.
     pub(crate) fn known(&self, token_id: &str) -> Option<Known> {
         let id = ServiceTokenId::new(token_id).ok()?;
