@@ -15,7 +15,7 @@ fn files() -> Vec<PathBuf> {
         "docs",
         "crates/cli",
         "deploy/github-actions",
-        "deploy/kubernetes",
+        "deploy/helm/cf-service-tokens",
         "deploy/prometheus",
         "deploy/systemd",
     ];
@@ -48,7 +48,6 @@ fn command_lines(text: &str) -> Vec<Vec<String>> {
             }
         }
     }
-    found.extend(container_arguments(&text));
     found
 }
 
@@ -70,19 +69,6 @@ fn words(rest: &str) -> Vec<String> {
         }
     }
     words
-}
-
-/// A container's `args` in a manifest.
-fn container_arguments(text: &str) -> Vec<Vec<String>> {
-    let lists = text.split(" args:\n").skip(1);
-    lists
-        .map(|list| {
-            list.lines()
-                .map_while(|line| line.trim().strip_prefix("- "))
-                .map(|argument| argument.replace("$(JOB_COMPLETION_INDEX)", "0"))
-                .collect()
-        })
-        .collect()
 }
 
 fn fault(arguments: &[String]) -> Option<String> {
@@ -114,8 +100,7 @@ fn a_command_line_that_can_not_be_parsed_is_noticed() {
     let text = "`cf-service-tokens lst` and\n\
         $ cf-service-tokens renew --witin 30d # too late\n\
         17 4 * * *  A=b /usr/bin/cf-service-tokens list --name x > y\n\
-        install -m 0755 x/cf-service-tokens /usr/local/bin/\n        \
-        args:\n        - renew\n        - --shard=$(JOB_COMPLETION_INDEX)/4\n        env: x\n";
+        install -m 0755 x/cf-service-tokens /usr/local/bin/\n";
     let found = command_lines(text);
     assert_eq!(
         found,
@@ -123,11 +108,10 @@ fn a_command_line_that_can_not_be_parsed_is_noticed() {
             vec!["lst"],
             vec!["renew", "--witin", "30d"],
             vec!["list", "--name", "x"],
-            vec!["renew", "--shard=0/4"],
         ]
     );
     let is_fault: Vec<bool> = found.iter().map(|line| fault(line).is_some()).collect();
-    assert_eq!(is_fault, [true, true, false, false]);
+    assert_eq!(is_fault, [true, true, false]);
 }
 
 /// The common options, as they are typed.

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Holds what is under deploy/ against the schemas of Kubernetes and of GitHub Actions,
-# and against systemd. Exit code 1 if one finds a fault. Installs the schemas, and
-# systemd's programs, if they are missing. The alert rules are tried by
-# ../metrics/run.sh.
+# and against systemd, and runs the command as the Helm chart does. Exit code 1 if one finds
+# a fault. Installs Helm, the schemas and systemd's programs, if they are missing. The
+# alert rules and the dashboard are tried by ../metrics/run.sh.
 set -euo pipefail
 cd "$(dirname "$0")/../../../.."
 here=$PWD/crates/cli/tests/deploy
@@ -10,30 +10,18 @@ work=${CARGO_TARGET_DIR:-$PWD/target}/deploy
 mkdir -p "$work"
 . tests/support/install.sh
 
-# The oldest Kubernetes that has what the manifests use, and the newest known.
-kubernetes_versions=(1.29.0 1.37.0)
-
-schemas() {
-    local version
-    install_python_packages "$work" "$here/requirements.txt" \
-        'the schemas of Kubernetes and GitHub Actions' || return 0
-    for version in "${kubernetes_versions[@]}"; do
-        "$work/python/bin/kubernetes-validate" --strict --quiet -k "$version" deploy/kubernetes/*.yaml
-        echo "deploy/kubernetes is valid for Kubernetes $version"
-    done
+workflows() {
     "$work/python/bin/check-jsonschema" --builtin-schema vendor.github-workflows deploy/github-actions/*.yml
     "$work/python/bin/check-jsonschema" --builtin-schema vendor.github-actions action.yml
 }
 
-# The number of shards stands in three places, which must agree.
-shards() {
-    local manifest=deploy/kubernetes/indexed-job.yaml
-    local numbers
-    numbers=$(sed -nE 's/^ +(completions|parallelism): ([0-9]+)$/\2/p; s/.*--shard=.*\/([0-9]+)$/\1/p' "$manifest")
-    if [ "$(wc -w <<<"$numbers")" != 3 ] || [ "$(sort -u <<<"$numbers" | wc -l)" != 1 ]; then
-        echo "$manifest names different numbers of shards: ${numbers//$'\n'/ }" >&2
-        return 1
-    fi
+chart() {
+    local programs=${CARGO_TARGET_DIR:-$PWD/target}/debug
+    # With the workspace's features, so that what `cargo test --workspace` built is used.
+    cargo build --quiet --workspace --bins
+    # Helm tells of each link that it follows, and of the values that it refuses.
+    "$work/python/bin/python" "$here/chart.py" "$programs/cf-service-tokens" \
+        "$programs/cf-service-tokens-simulator" 2> >(grep -v 'found symbolic link in path\|funcMap fail' >&2)
 }
 
 units() {
@@ -54,6 +42,9 @@ units() {
     done
 }
 
-schemas
-shards
+if install_python_packages "$work" "$here/requirements.txt" \
+    'the Helm chart, and the schemas of Kubernetes and GitHub Actions'; then
+    workflows
+    chart
+fi
 units
