@@ -16,23 +16,30 @@ from prometheus_client.parser import text_string_to_metric_families
 
 DOCUMENT = expressions.ROOT / "docs/deploying.md"
 PREFIX = "cf_service_tokens_"
+FILES = ("metrics.txt", "keep.txt")
 # What Prometheus adds to each sample.
 OF_SCRAPE = {"job", "instance"}
+# The operators that compare a label with one value.
+EXACT = (promql.MatchOp.Equal, promql.MatchOp.NotEqual)
 
 
 class Served:
-    """What a watcher serves: for each sample its type, and its labels with their values."""
+    """What watchers serve: for each sample its type, and its labels with their values."""
 
-    def __init__(self, text):
+    def __init__(self, texts):
         self.types = {}
         self.labels = {}
-        for family in text_string_to_metric_families(text):
-            for sample in family.samples:
-                self.types[sample.name] = family.type
-                known = self.labels.setdefault(sample.name, {})
-                for label, value in sample.labels.items():
-                    known.setdefault(label, set()).add(value)
+        for text in texts:
+            for family in text_string_to_metric_families(text):
+                for sample in family.samples:
+                    self.types[sample.name] = family.type
+                    self.add(sample)
         self.labels["up"] = {}
+
+    def add(self, sample):
+        known = self.labels.setdefault(sample.name, {})
+        for label, value in sample.labels.items():
+            known.setdefault(label, set()).add(value)
 
 
 class Checked:
@@ -71,9 +78,8 @@ class Checked:
                 continue
             if matcher.name not in known:
                 self.faults.append(f"{node.name} has no label {matcher.name}")
-            elif matcher.op in (promql.MatchOp.Equal, promql.MatchOp.NotEqual):
-                if matcher.value not in known[matcher.name]:
-                    self.faults.append(f"{node.name} has no {matcher.name}={matcher.value!r}")
+            elif matcher.op in EXACT and matcher.value not in known[matcher.name]:
+                self.faults.append(f"{node.name} has no {matcher.name}={matcher.value!r}")
         return set(known) | OF_SCRAPE
 
     def aggregate(self, node):
@@ -208,7 +214,7 @@ def mistakes(panels, alerts, document):
 
 
 def main():
-    served = Served(pathlib.Path(sys.argv[1], "metrics.txt").read_text())
+    served = Served(pathlib.Path(sys.argv[1], name).read_text() for name in FILES)
     panels, alerts, document = expressions.panels(), expressions.alerts(), DOCUMENT.read_text()
     found = faults(panels, alerts, document, served)
     if found:

@@ -7,7 +7,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../../../.."
 here=$PWD/crates/cli/tests/metrics
 work=${CARGO_TARGET_DIR:-$PWD/target}/metrics
-export METRICS=$work/written
+export METRICS=$work/written PYTHONDONTWRITEBYTECODE=1
 # Metrics of an earlier run must not stand in for those of this one.
 rm -rf "$METRICS"
 mkdir -p "$METRICS"
@@ -19,6 +19,11 @@ cargo test --quiet --workspace --bins -- --ignored --exact \
     cat "$work/cargo.log" >&2
     exit 1
 }
+
+# A watcher by a configuration file has more metrics.
+programs=${CARGO_TARGET_DIR:-$PWD/target}/debug
+cargo build --quiet --workspace --bins
+python3 "$here/watcher.py" "$METRICS" "$programs/cf-service-tokens" "$programs/cf-service-tokens-simulator"
 
 python_parsers() {
     "$work/python/bin/python" "$here/parsers.py" "$METRICS"

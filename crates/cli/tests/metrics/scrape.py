@@ -21,6 +21,7 @@ import expressions
 directory, prometheus = pathlib.Path(sys.argv[1]), sys.argv[2]
 TYPES = {
     "metrics.txt": "text/plain; version=0.0.4; charset=utf-8",
+    "keep.txt": "text/plain; version=0.0.4; charset=utf-8",
     "openmetrics.txt": "application/openmetrics-text; version=1.0.0; charset=utf-8",
 }
 
@@ -83,7 +84,7 @@ with tempfile.TemporaryDirectory() as work:
             except OSError:
                 pass
             if process.poll() is not None or time.monotonic() > give_up_at:
-                raise SystemExit("Prometheus has not scraped both formats")
+                raise SystemExit("Prometheus has not scraped all")
             time.sleep(0.2)
         for name in TYPES:
             count = ask(f'count({{__name__=~"cf_service_tokens_.*", job="{name}"}})')
@@ -91,7 +92,7 @@ with tempfile.TemporaryDirectory() as work:
             expected = sum(not line.startswith("#") for line in lines)
             found = int(count[0]["value"][1])
             assert found == expected, f"{name}: {found} samples, not {expected}"
-        print(f"a Prometheus server scrapes {expected} samples in both formats")
+            print(f"a Prometheus server scrapes {expected} samples of {name}")
         asked = [
             expression
             for panel in expressions.panels()
