@@ -38,6 +38,16 @@ NAMES = {
     "go": "Go",
 }
 
+# What the machine must have for a contender or a part.
+TOOLS = {
+    "shell": ["curl", "jq"],
+    "curl": ["curl"],
+    "npm": ["node", "npm"],
+    "cf": ["jq", "node", "npm"],
+    "rust": ["cargo"],
+    "valgrind": ["valgrind"],
+}
+
 # Without the variables that change a contender, its build or its server.
 ENVIRONMENT = {
     name: value
@@ -108,6 +118,9 @@ class Programs:
 
     def prepare(self, names):
         """Provides what isn't there yet."""
+        tools = {tool for name in names for tool in TOOLS.get(name, [])}
+        if missing := sorted(tool for tool in tools if not shutil.which(tool)):
+            sys.exit(f"{', '.join(missing)} not found; README.md lists what the benchmarks need")
         for name in names:
             if name not in self.provided:
                 self.provided.add(name)

@@ -1,6 +1,7 @@
 """Parsing and printing durations: criterion's benchmarks and Go's own, in turn."""
 
 import json
+import os
 import re
 
 from .common import BENCHES, ENVIRONMENT, GO, TARGET, cargo
@@ -16,7 +17,8 @@ NEEDS = ["go", "rust", *PARSERS]
 def run(effort, programs):
     if effort.smoke:
         # Without `--bench`, criterion runs each benchmark once.
-        cargo("test", "--package", "micro", "--benches", env=ENVIRONMENT | {"BENCH_MIX": str(MIX)})
+        env = dict(os.environ) | {"BENCH_MIX": str(MIX)}
+        cargo("test", "--workspace", "--bench", "durations", env=env)
         go("1x")
         return {}
     figures = {}

@@ -44,7 +44,9 @@ def instructions(command, env):
 
 def guard(figures):
     """Fails if a refresh takes more instructions than in the kept figures."""
-    before = ratios(kept("instructions")["figures"]["per_refresh"])
+    if not (known := kept("instructions")):
+        sys.exit("there is no kept figure: `just bench instructions` keeps one")
+    before = ratios(known["figures"]["per_refresh"])
     failed = False
     for name, ratio in ratios(figures["per_refresh"]).items():
         change = ratio / before[name] - 1
