@@ -72,7 +72,7 @@ fresh bash --norc -c 'source "$1" && complete -p cf-service-tokens' bash \
 ! command -v zsh >/dev/null || zsh -n "$work/unpacked/completions/_cf-service-tokens"
 ! command -v fish >/dev/null || fish -n "$work/unpacked/completions/cf-service-tokens.fish"
 for page in "$work"/unpacked/man/*.1; do
-    fresh MANWIDTH=80 man "$page" | col -b | grep -q NAME || fail "man can't show $page"
+    fresh MANWIDTH=80 man "$page" | col -b | grep NAME >/dev/null || fail "man can't show $page"
 done
 for file in README.md CHANGELOG.md LICENSE-APACHE LICENSE-MIT; do
     [ -s "$work/unpacked/$file" ] || fail "the archive has no $file"
