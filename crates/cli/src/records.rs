@@ -13,7 +13,7 @@ use crate::failure::with_causes;
 use crate::output::{self, Cell, Record};
 use crate::time;
 
-/// A token as it stands.
+/// A token.
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct TokenRecord {
@@ -22,7 +22,9 @@ pub(crate) struct TokenRecord {
     pub(crate) client_id: Option<String>,
     pub(crate) state: State,
     pub(crate) duration: Option<String>,
+    /// When the token expires; null if it never does.
     pub(crate) expires_at: Option<DateTime<Utc>>,
+    /// How long until then; negative if the token has expired.
     pub(crate) expires_in_seconds: Option<i64>,
     pub(crate) last_seen_at: Option<DateTime<Utc>>,
     pub(crate) created_at: Option<DateTime<Utc>>,
@@ -33,8 +35,9 @@ pub(crate) struct TokenRecord {
     pub(crate) has_readable_duration: bool,
 }
 
-/// The state of a token. The tables, JSON, the page and the metrics all use these words,
-/// which `README.md` explains. Those that need a person's attention come first.
+/// The state of a token.
+// Tables, JSON, the page and the metrics use these words. The states that need a person's
+// attention come first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[cfg_attr(
     test,
@@ -42,17 +45,17 @@ pub(crate) struct TokenRecord {
     schemars(rename_all = "snake_case")
 )]
 pub(crate) enum State {
-    /// It no longer authenticates, since it has expired.
+    /// The token has expired, and no longer authenticates.
     Expired,
-    /// The API did not say what a renewal has to know, such as the expiry.
+    /// The API did not return what a renewal needs to know, such as the expiry.
     Unknown,
-    /// It expires within the window.
+    /// The token expires within the window.
     Due,
-    /// It expires after the window.
+    /// The token expires after the window.
     Active,
     NeverExpires,
     Disabled,
-    /// `renew` was told to leave it alone, by `--only` or `--except`.
+    /// `--only` or `--except` tells `renew` to leave the token alone.
     Excluded,
 }
 

@@ -268,7 +268,7 @@ fn clean_up(
     })
 }
 
-/// A risk in JSON.
+/// Something that may end a token.
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct RiskRecord {

@@ -17,7 +17,8 @@ use crate::commands::verify;
 use crate::records::{ChangeRecord, TokenRecord};
 use crate::renew::record::{Document, Event, OfAccount};
 
-/// The document of `renew`, which is written piece by piece.
+/// The document of `renew` and `keep`.
+// They write it piece by piece.
 #[derive(JsonSchema)]
 #[expect(dead_code, reason = "only its schema is used")]
 struct RenewDocument {

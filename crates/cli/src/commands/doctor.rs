@@ -139,7 +139,7 @@ pub(crate) async fn doctor(
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Check {
-    /// The account that it concerns, if it is not about this machine.
+    /// The account that the check is about; null if it is about this machine.
     account_id: Option<String>,
     account_name: Option<String>,
     check: &'static str,

@@ -48,7 +48,7 @@ pub(crate) struct Destination {
     pub(crate) keep_env: Vec<String>,
 }
 
-/// A secret that was made and has arrived.
+/// A token whose new secret is stored.
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct IssuedRecord {

@@ -53,10 +53,11 @@ pub(crate) async fn show(
 pub(crate) struct ShowRecord {
     #[serde(flatten)]
     token: TokenRecord,
-    /// `None` if nothing is known to use it, and not everything was read.
+    /// The rules and configurations that name the token; null if none is known and not
+    /// everything could be read.
     #[cfg_attr(test, schemars(with = "Option<Vec<crate::schemas::UsedBy>>"))]
     used_by: Option<Vec<UsedBy>>,
-    /// The rules that match every token; `None` if they were not read.
+    /// The rules that match every token; null if they could not be read.
     #[cfg_attr(test, schemars(with = "Option<Vec<crate::schemas::UsedBy>>"))]
     any_valid_service_token: Option<Vec<UsedBy>>,
     risks: Vec<RiskRecord>,

@@ -162,7 +162,7 @@ impl Summary {
     }
 }
 
-/// Something of an account, with the account's id and name.
+/// An object that belongs to an account.
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct OfAccount<'a, T> {
@@ -194,7 +194,7 @@ pub(crate) struct Document<'a> {
     pub(super) rotations: Option<Vec<&'a RotationRecord>>,
 }
 
-/// A line of JSON.
+/// An event of `renew` or `keep`.
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(tag = "event", rename_all = "snake_case")]
