@@ -102,6 +102,7 @@ pub(crate) async fn rotate(
             sink,
             old_secret_works_until,
             at,
+            ..
         } = rotated;
         issue::show(&output, sink, token, Some(*old_secret_works_until), *at)?;
     }

@@ -1,6 +1,6 @@
 //! The output of a rotation rule.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
 use crate::commands::select::Chosen;
@@ -174,12 +174,21 @@ impl RotationRecord {
     }
 
     /// Notes that the newest secret is in its sink.
-    pub(super) fn rotated(&mut self, rotated: &Rotated) {
+    pub(super) fn rotated(&mut self, rotated: &Rotated, rotation: &Rotation) {
         self.outcome = match self.reason {
             Some(FINISH_DELIVERY | FINISH_VERIFICATION | FINISH_HOOK) => Outcome::Finished,
             _ => Outcome::Rotated,
         };
         self.old_secret_valid_until = rotated.old_secret_works_until;
+        self.secret_since = rotated.secret_since;
+        self.secret_since_is_estimate = false;
+        let every = rotation
+            .every
+            .and_then(|every| TimeDelta::from_std(every).ok());
+        self.due_at = rotated
+            .secret_since
+            .zip(every)
+            .and_then(|(since, every)| since.checked_add_signed(every));
     }
 
     /// Notes a failure. One after a loss or a wait explains it.

@@ -91,13 +91,14 @@ impl Rotations {
         followed
     }
 
-    /// Returns the outcome of each rule in an account whose tokens could not be listed.
-    pub(crate) fn not_tried(&self) -> Vec<Followed> {
+    /// Returns the outcome of each rule in an account whose tokens could not be listed, for the
+    /// reason that this code stands for.
+    pub(crate) fn not_tried(&self, exit: Exit) -> Vec<Followed> {
         let rules = self.rules.iter();
         let not_tried = rules.map(|rule| Followed {
             record: RotationRecord::not_tried(&rule.token, &rule.rotation),
             failures: Vec::new(),
-            exit: Exit::Failed,
+            exit,
         });
         not_tried.collect()
     }
@@ -166,7 +167,14 @@ impl Rotations {
             let reading = Reading { token, id, at };
             let due = rotation::decide(known.as_ref(), &reading, &rule.rotation);
             record.planned(&due);
-            return Ok(Vec::new());
+            return match (known, due) {
+                (Some(known), due @ (Due::Lost { .. } | Due::Arriving { .. })) => {
+                    let refusal =
+                        rotation::refusal(account, &known, &reading, &rule.rotation, &due);
+                    Err(refusal)
+                }
+                _ => Ok(Vec::new()),
+            };
         }
         let _turn = self.turn.lock().await;
         let listed = token;
@@ -187,7 +195,7 @@ impl Rotations {
         let rotation = &rule.rotation;
         let outcome = rotation::carry_out(account, journal, token, due, rotation, None).await?;
         if let Some(rotated) = &outcome.rotated {
-            record.rotated(rotated);
+            record.rotated(rotated, rotation);
         }
         Ok(outcome.faults)
     }

@@ -134,7 +134,7 @@ async fn pass(job: Job, output: Output, progress: Arc<Mutex<Progress>>) -> Resul
         let listed: Vec<_> = tokens.iter().map(|(token, _)| token.clone()).collect();
         followed = match is_listed(&report) {
             true => kept.rotations.follow(account, &listed).await,
-            false => kept.rotations.not_tried(),
+            false => kept.rotations.not_tried(Exit::of_pass(&report)),
         };
     }
     Ok(Pass {

@@ -13,7 +13,6 @@ use chrono::{DateTime, TimeDelta, Utc};
 use reqwest::Url;
 
 use self::complete::{About, complete};
-use self::words::{changed_by_others, outage, refusal, with_faults};
 use crate::connection::Connection;
 use crate::failure::{Exit, Failure};
 use crate::hook::Hook;
@@ -24,6 +23,8 @@ use crate::secret::reading::Reading;
 use crate::secret::record::{Intent, Known, Operation, Record, Run, Stage, Steps};
 use crate::secret::recover;
 use crate::secret::sink::Sink;
+pub(crate) use words::refusal;
+use words::{changed_by_others, outage, with_faults};
 
 /// How long to wait for the token after its rotate, when the secret is safe already.
 const READ_DEADLINE: Duration = Duration::from_secs(10);
@@ -115,6 +116,8 @@ pub(crate) struct Rotated {
     pub(crate) old_secret_works_until: Option<DateTime<Utc>>,
     /// When the token was read, by the API's clock.
     pub(crate) at: DateTime<Utc>,
+    /// Since when the token has its newest secret.
+    pub(crate) secret_since: Option<DateTime<Utc>>,
 }
 
 impl Rotation {
@@ -365,7 +368,6 @@ pub(crate) async fn carry_out(
                 Due::Outage { since } => Some(since),
                 _ => None,
             };
-            let lost = record.run().map(|run| run.intent.started_at);
             let (request, intent) = request(connection, &reading, rotation, &sink, outage_since)?;
             let mut signals = HeldSignals::hold()?;
             let call = connection.tokens.rotate(&reading.id, &request);
@@ -373,19 +375,19 @@ pub(crate) async fn carry_out(
                 .issue(&mut record, &mut signals, intent, call)
                 .await
                 .map_err(|failure| with_faults(failure, std::mem::take(&mut faults)))?;
-            if let (Some(since), Some(started_at)) = (outage_since, lost) {
-                faults.push(outage(started_at, since, &sink));
-            }
             let after = signals.until_first(read_back(connection, &reading.id));
             let after = after.await.flatten();
             let known = finished(&record, after.as_ref(), answer.updated_at, &mut faults);
             (signals, known, sink)
         }
     };
-    let works_until = record
-        .run()
-        .and_then(|run| run.intent.old_secret_works_until());
+    let intent = record.run().map(|run| &run.intent);
+    // Also that of an earlier run, which may have failed before it said so.
+    let outage_since = intent.and_then(|intent| intent.outage_since);
+    faults.extend(outage_since.map(|since| outage(since, &sink)));
+    let works_until = intent.and_then(Intent::old_secret_works_until);
     let about = About::new(connection, &reading, &sink, works_until);
+    let secret_since = known.secret_since;
     complete(&mut record, rotation, known, &about, &mut signals)
         .await
         .map_err(|failure| with_faults(failure, std::mem::take(&mut faults)))?;
@@ -395,6 +397,7 @@ pub(crate) async fn carry_out(
             sink,
             old_secret_works_until: works_until,
             at: reading.at,
+            secret_since,
         }),
         faults,
     })

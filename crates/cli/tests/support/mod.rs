@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use cf_service_tokens_simulator::{SeedToken, Simulator, SimulatorBuilder};
-use chrono::{TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
@@ -138,6 +138,8 @@ pub struct World {
     pub simulator: Simulator,
     pub directory: TempDir,
     runtime: Runtime,
+    /// What the users of the tokens send requests by.
+    users: reqwest::Client,
     /// How far the API's clock is ahead, in milliseconds.
     ahead: Arc<AtomicI64>,
 }
@@ -168,6 +170,7 @@ impl World {
             simulator,
             directory: TempDir::new().unwrap(),
             runtime,
+            users: reqwest::Client::new(),
             ahead,
         }
     }
@@ -176,6 +179,11 @@ impl World {
     pub fn advance(&self, by: TimeDelta) {
         self.ahead
             .fetch_add(by.num_milliseconds(), Ordering::SeqCst);
+    }
+
+    /// The time by the API's clock.
+    pub fn now(&self) -> DateTime<Utc> {
+        Utc::now() + TimeDelta::milliseconds(self.ahead.load(Ordering::SeqCst))
     }
 
     /// The command, on this simulator.
@@ -239,7 +247,7 @@ impl World {
     /// Whether the secret of a token opens it.
     pub fn opens_as(&self, client_id: &str, secret: &str) -> bool {
         let answer = self.runtime.block_on(async {
-            reqwest::Client::new()
+            self.users
                 .get(self.simulator.protected_url())
                 .header("cf-access-client-id", client_id)
                 .header("cf-access-client-secret", secret)

@@ -14,7 +14,7 @@ use crate::secret::sink::Sink;
 use crate::time;
 
 /// Says why nothing is done, and what a person can do.
-pub(super) fn refusal(
+pub(crate) fn refusal(
     connection: &Connection,
     record: &Record,
     reading: &Reading,
@@ -113,11 +113,9 @@ pub(super) fn changed_by_others(record: &Record, reading: &Reading) -> Option<Fa
 }
 
 /// A lost secret was replaced after its users were locked out.
-pub(super) fn outage(started_at: DateTime<Utc>, since: DateTime<Utc>, sink: &Sink) -> Failure {
+pub(super) fn outage(since: DateTime<Utc>, sink: &Sink) -> Failure {
     let what = format!(
-        "the secret of a rotate that started at {} was lost, and the old one no longer worked \
-         since {}",
-        time::minute(started_at),
+        "the secret of an earlier rotate was lost, and the one before it has not worked since {}",
         time::minute(since)
     );
     Failure::new(Exit::Failed, what).next(format!(
