@@ -12,7 +12,14 @@ use tokio::task::JoinSet;
 #[derive(Deserialize)]
 struct Envelope<T> {
     success: bool,
+    errors: Vec<ApiMessage>,
     result: Option<T>,
+}
+
+#[derive(Deserialize)]
+struct ApiMessage {
+    code: i64,
+    message: String,
 }
 
 #[derive(Deserialize)]
@@ -74,10 +81,15 @@ async fn renew() -> Result<(), BoxError> {
 }
 
 async fn call<T: DeserializeOwned>(request: reqwest::RequestBuilder) -> Result<T, BoxError> {
-    let response = request.send().await?.error_for_status()?;
+    let response = request.send().await?;
+    let status = response.status();
     let envelope: Envelope<T> = response.json().await?;
-    if !envelope.success {
-        return Err("no success".into());
+    if !status.is_success() || !envelope.success {
+        let errors = envelope.errors.iter();
+        let errors: Vec<_> = errors
+            .map(|error| format!("{} ({})", error.message, error.code))
+            .collect();
+        return Err(format!("{status}: {}", errors.join(", ")).into());
     }
     Ok(envelope.result.ok_or("no result")?)
 }
