@@ -95,10 +95,10 @@ REFUSED = [
 ]
 
 
-def rendered(chart, values):
-    files = chart.render(values, name="release", namespace="default")
+def rendered(chart, values, release="release"):
+    files = chart.render(values, name=release, namespace="default")
     notes = files.pop("cf-service-tokens/templates/NOTES.txt")
-    assert "release-cf-service-tokens" in notes and "<no value>" not in notes, notes
+    assert f"{release}-cf-service-tokens" in notes and "<no value>" not in notes, notes
     objects = [each for text in files.values() for each in yaml.safe_load_all(text) if each]
     return {key_of(each): each for each in objects}
 
@@ -186,6 +186,34 @@ def check_pod(objects, values):
         assert objects["CronJob"]["spec"]["concurrencyPolicy"] == "Forbid"
     if "Deployment" in objects:
         assert objects["Deployment"]["spec"]["strategy"] == {"type": "Recreate"}
+
+
+def check_numbers(chart):
+    """A name or a key may be a number, which is a text there too."""
+    number = "123"
+    for mode in ("cron", "watch"):
+        values = {
+            "mode": mode,
+            "config": CONFIG,
+            "secretFiles": [{"secret": number, "key": number, "path": number}],
+            "persistence": {"enabled": True, "storageClass": number},
+            "image": {"repository": number, "digest": "sha256:" + "0" * 64},
+            "serviceAccount": {"name": number, "annotations": {"a": number}},
+            "podAnnotations": {"a": number},
+            "podLabels": {"a": number},
+            "priorityClassName": number,
+        }
+        claim = values | {"persistence": {"enabled": True, "existingClaim": number}}
+        for each in (values, claim):
+            check_schemas(rendered(chart, each, release=number))
+    shards = {"shards": {"count": 2, "secret": number, "within": number}}
+    check_schemas(rendered(chart, shards, release=number))
+
+
+def check_readers(chart):
+    """Nobody may read what a watcher serves if the list of readers is empty."""
+    values = {"mode": "watch", "config": CONFIG, "networkPolicy": {"from": []}}
+    assert rendered(chart, values)["NetworkPolicy"]["spec"]["ingress"] == []
 
 
 def check_files(objects):
@@ -356,6 +384,8 @@ def main():
                 check_files(objects)
                 check_scrape_config(pod_of(objects)["metadata"]["labels"])
             count += 1
+        check_numbers(chart)
+        check_readers(chart)
         refuse(chart)
     print(f"the chart is valid with {count} sets of values, and refuses {len(REFUSED)}")
 

@@ -6,7 +6,7 @@
 
 {{- define "cf-service-tokens.selector" -}}
 app.kubernetes.io/name: {{ .Chart.Name }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/component: {{ ternary "watch" "renew" (eq .Values.mode "watch") }}
 {{- end }}
 
@@ -31,7 +31,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 - --api-token-file=/run/secrets/cf-service-tokens/api-token-$(JOB_COMPLETION_INDEX)
 - renew
 - --all-accounts
-- --within={{ .Values.shards.within }}
+- {{ printf "--within=%s" .Values.shards.within | quote }}
 - --shard=$(JOB_COMPLETION_INDEX)/{{ .Values.shards.count }}
 {{- else -}}
 - keep
@@ -40,7 +40,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 - --watch
 - {{ printf "--listen=%s:%v" .Values.watch.address .Values.watch.port | quote }}
 {{- with .Values.watch.interval }}
-- --interval={{ . }}
+- {{ printf "--interval=%s" . | quote }}
 {{- end }}
 {{- end }}
 {{- end }}
@@ -64,7 +64,7 @@ spec:
   {{- if ne .Values.mode "watch" }}
   restartPolicy: Never
   {{- end }}
-  serviceAccountName: {{ include "cf-service-tokens.serviceAccount" . }}
+  serviceAccountName: {{ include "cf-service-tokens.serviceAccount" . | quote }}
   automountServiceAccountToken: {{ .Values.serviceAccount.mountToken }}
   enableServiceLinks: false
   {{- with .Values.imagePullSecrets }}
@@ -72,7 +72,7 @@ spec:
     {{- toYaml . | nindent 4 }}
   {{- end }}
   {{- with .Values.priorityClassName }}
-  priorityClassName: {{ . }}
+  priorityClassName: {{ . | quote }}
   {{- end }}
   securityContext:
     runAsNonRoot: true
@@ -158,20 +158,20 @@ spec:
         sources:
           {{- if .Values.shards.count }}
           - secret:
-              name: {{ .Values.shards.secret }}
+              name: {{ .Values.shards.secret | quote }}
           {{- end }}
           {{- range .Values.secretFiles }}
           - secret:
-              name: {{ .secret }}
+              name: {{ .secret | quote }}
               items:
-                - key: {{ .key }}
-                  path: {{ .path }}
+                - key: {{ .key | quote }}
+                  path: {{ .path | quote }}
           {{- end }}
     {{- end }}
     {{- if .Values.persistence.enabled }}
     - name: journal
       persistentVolumeClaim:
-        claimName: {{ include "cf-service-tokens.claim" . }}
+        claimName: {{ include "cf-service-tokens.claim" . | quote }}
     {{- end }}
     {{- with .Values.volumes }}
     {{- toYaml . | nindent 4 }}
