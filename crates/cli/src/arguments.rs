@@ -26,13 +26,13 @@ pub(crate) const EXIT_CODES: &str = "\
 Exit codes:
   0  all is well
   1  failure: a token was not found or not renewed, has expired, or does not open the app,
-     or a check of `doctor` failed
+     or a rotation or a check of `doctor` failed
   2  invalid usage; nothing was changed
   3  the credentials are missing, refused, or lack a permission; or Cloudflare's edge, a
      proxy, or an account without Access refuses the caller
   4  the API, or the app of `verify`, is unreachable or unavailable, its answer is unclear,
      or an interrupted create or rotate may still take effect; try again later
-  5  --dry-run found due tokens, and no failure
+  5  --dry-run found something to do, and no failure
 
 Try it with nothing configured:
   cf-service-tokens --simulate list
@@ -93,8 +93,8 @@ pub(crate) struct Global {
     /// To keep a simulated account between commands, use `simulate`.
     #[arg(long)]
     pub(crate) simulate: bool,
-    /// Print only results and errors; of several tokens, `report`, `renew` and changes show
-    /// only those that failed, have expired or are due
+    /// Print only results and errors; of several tokens, `report`, `renew`, `keep` and changes
+    /// show only those that failed, have expired or are due
     #[arg(long, short)]
     pub(crate) quiet: bool,
     /// Show each request to the API, and each wait, on standard error, without secrets;
@@ -102,10 +102,10 @@ pub(crate) struct Global {
     #[arg(long, short, action = ArgAction::Count)]
     pub(crate) verbose: u8,
     /// How long each call may take, with its retries and its waits for the rate limit, at
-    /// most 15m [default: 3m, and 15m for `renew`]
+    /// most 15m [default: 3m, and 15m for renewals]
     #[arg(long, value_name = "SPAN", hide_short_help = true, value_parser = time::deadline)]
     pub(crate) deadline: Option<Duration>,
-    /// Where `create` and `rotate` record their intent, and the secret until it is
+    /// Where `create`, `rotate` and `keep` record their intent, and the secret until it is
     /// stored
     ///
     /// The default is $STATE_DIRECTORY, or the directory cf-service-tokens in

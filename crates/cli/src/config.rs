@@ -68,13 +68,7 @@ impl AccountRules {
     /// Returns a failure if the account has fewer tokens than the file expects.
     pub(crate) fn missing(&self, tokens: usize) -> Option<Failure> {
         let expected = self.expect_at_least.filter(|expected| tokens < *expected)?;
-        let plural = if tokens == 1 { "" } else { "s" };
-        let what =
-            format!("{tokens} service token{plural}, but the file expects at least {expected}");
-        Some(Failure::new(Exit::Failed, what).next(
-            "find out who deleted a token, and whether the API token sees all of them; or lower \
-             expect_at_least",
-        ))
+        Some(too_few(tokens, expected))
     }
 
     /// Returns which tokens are renewed, and when.
@@ -88,6 +82,19 @@ impl AccountRules {
             false => policy.only(self.only.iter().cloned()),
         }
     }
+}
+
+/// An account has fewer tokens than the configuration file expects.
+pub(crate) fn too_few(tokens: usize, expected: usize) -> Failure {
+    let tokens = match tokens {
+        1 => "1 service token".to_owned(),
+        tokens => format!("{tokens} service tokens"),
+    };
+    let what = format!("{tokens}, but the configuration file expects at least {expected}");
+    Failure::new(Exit::Failed, what).next(
+        "find out whether tokens were deleted, and whether the API token still sees all of them; \
+         or lower expect_at_least",
+    )
 }
 
 /// Where the API token of an account is read from.

@@ -273,7 +273,7 @@ impl HookError {
             }
             Cause::System(_) => "fix the cause",
             Cause::Exited(_) => "see what the hook wrote above, and fix the cause",
-            Cause::TimedOut => "let the hook start what takes longer in the background",
+            Cause::TimedOut => "have the hook do longer work in the background",
             Cause::Interrupted => "run the command again",
         }
     }
@@ -297,7 +297,9 @@ impl fmt::Display for HookError {
                 "the hook {hook} was killed: it ran for more than {} seconds",
                 TIME_LIMIT.as_secs()
             ),
-            Cause::Interrupted => write!(f, "the hook {hook} was killed: the command is to end"),
+            Cause::Interrupted => {
+                write!(f, "the hook {hook} was killed: the command was interrupted")
+            }
         }
     }
 }

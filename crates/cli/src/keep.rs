@@ -30,17 +30,26 @@ pub(crate) use rotations::{Followed, Rotations};
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
 The configuration file names the accounts, and for each the tokens whose secrets are
-rotated, how often, and where the new secret goes. `cf-service-tokens help configuration`
-explains it.
+rotated, how often, and where the new secret goes. `cf-service-tokens config-schema`
+explains every key. For example:
+  [[account]]
+  name = \"prod\"
+  id = \"023e105f4ecef8ad9ca31a8372d0c353\"
+  api_token_file = \"/etc/cf-service-tokens/prod\"
+
+  [[account.rotate]]
+  token = \"deploy\"
+  every = \"90d\"
+  secret_to = \"env-file:/etc/deploy.env\"
 
 A rotation delivers the new secret, tries it on the app of `verify`, and runs the hook of
-`then`. The old secret works until its grace period is over. If a step fails, `keep` says
-so and exits with 1; the next run goes on with that step, and rotates nothing instead.
+`then`. The old secret works until its grace period ends. If a step fails, `keep` says so
+and exits with 1; the next run continues with that step and does not rotate again.
 
 The journal records how old each secret is, so it must survive a restart. Only one machine
-may keep the tokens of an account.
+may rotate the tokens of an account.
 
-Daily from cron, which sends mail only if somebody has to act:
+Daily from cron, which sends mail only if something failed:
   17 4 * * *  $HOME/.cargo/bin/cf-service-tokens keep --quiet --config /etc/cf-service-tokens.toml
 
 To see what would be done, and why:

@@ -13,11 +13,12 @@ fn help(arguments: &[&str]) -> String {
 }
 
 /// Every command, as it is typed; the everyday ones first, as in the help.
-const COMMANDS: [&[&str]; 22] = [
+const COMMANDS: [&[&str]; 23] = [
     &["list"],
     &["report"],
     &["show"],
     &["renew"],
+    &["keep"],
     &["refresh"],
     &["rotate"],
     &["create"],

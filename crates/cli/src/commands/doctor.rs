@@ -506,7 +506,7 @@ fn of_expiry(
              than {window} ago; disable or delete those that nobody needs"
         )),
         (None, Some(_)) => Check::warning("expiry", what).next(format!(
-            "run `cf-service-tokens {renew}`, each day by cron for example"
+            "run `cf-service-tokens {renew}`, for example daily from cron"
         )),
         (None, None) => {
             let what = format!("no token has expired or is due within {window}");

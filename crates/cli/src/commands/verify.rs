@@ -40,8 +40,8 @@ answers that one. It follows no redirect.
 
 Outcomes:
   accepted       Access lets the token in
-  refused        the token can't authenticate, or without strict service token
-                 authentication, perhaps no policy allows it
+  refused        the token can't authenticate; without strict service token
+                 authentication, it may also be that no policy allows it
   not_allowed    the token can authenticate, but no policy allows it
   login          Access redirects to a login, as for callers without a token
   not_protected  the app answers without a token

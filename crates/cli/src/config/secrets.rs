@@ -49,8 +49,8 @@ fn value(key: &str, found: &Spanned<DeValue<'_>>, mistakes: &mut Vec<Mistake>) {
 
 fn mistake(at: std::ops::Range<usize>, what: &str) -> Mistake {
     Mistake::new(at, format!("{what} looks like a secret")).next(
-        "no secret stands in this file: put it in a file that only its owner can read, and write \
-         the name of that file here",
+        "the configuration file must not hold a secret: put it in a file that only its owner can \
+         read, and write the name of that file here",
     )
 }
 

@@ -31,8 +31,8 @@ const SECRETS: [(&str, &str); 8] = [
     ("ping_url", PING),
     ("webhook", PING),
 ];
-const API_TOKEN: &str = "no secret stands in this file: name a file that holds only the API token \
-                         with api_token_file, or a variable with api_token_env";
+const API_TOKEN: &str = "the configuration file must not hold a secret: name a file that holds only \
+                         the API token with api_token_file, or a variable with api_token_env";
 const PING: &str = "the URL counts as a secret: name a file that holds only the URL with ping_file, \
                     or a variable with ping_env";
 
@@ -146,7 +146,9 @@ impl Shape<'_> {
             format!("did you mean {near}?")
         } else if let Some(owner) = owner(self.schema, "", &plain) {
             match (owner.as_str(), plain.as_str()) {
-                ("", _) => format!("{plain} stands above the first line in brackets"),
+                ("", _) => {
+                    format!("{plain} belongs at the top: move it above the first line in brackets")
+                }
                 ("account", "rotate") => {
                     "write [[account.rotate]] below its [[account]]".to_owned()
                 }

@@ -109,11 +109,11 @@ fn without_value(line: &str) -> (String, String) {
     }
     match line.contains(':') && !line.contains('=') {
         true => (
-            "a colon stands where = belongs".to_owned(),
+            "expected =, found a colon".to_owned(),
             "this file is TOML: write KEY = VALUE".to_owned(),
         ),
         false => (
-            "a key is one word, and = follows it".to_owned(),
+            "expected KEY = VALUE, where the key is one word".to_owned(),
             LINES.to_owned(),
         ),
     }

@@ -133,14 +133,14 @@ impl Step {
         let next = match fault {
             Fault::Owner => {
                 format!(
-                    "whoever can write it decides where secrets go; give {path} to root or to you"
+                    "another user could change where secrets go; give {path} to root or to yourself"
                 )
             }
             Fault::Others => {
-                format!("whoever can write it decides where secrets go; run: chmod o-w {file}")
+                format!("another user could change where secrets go; run: chmod o-w {file}")
             }
             Fault::Group => {
-                format!("whoever can write it decides where secrets go; run: chmod g-w {file}")
+                format!("another user could change where secrets go; run: chmod g-w {file}")
             }
         };
         Err(Failure::usage(what).next(next))

@@ -229,7 +229,7 @@ async fn a_hook_may_end_by_itself_when_it_is_terminated() {
     assert!(
         ran.unwrap_err()
             .to_string()
-            .contains("the command is to end")
+            .contains("the command was interrupted")
     );
     assert_eq!(said, "tidy\n");
 }

@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 
 use crate::arguments::Format;
 use crate::commands::select;
+use crate::config;
 use crate::connection::{Api, Connection};
 use crate::failure::{Exit, Failure, is_refused_everywhere, is_without_access};
 use crate::keep::{Followed, RotationRecord};
@@ -523,7 +524,7 @@ impl Pass {
         if !is_listed(&self.report) || self.tokens.len() >= least {
             return None;
         }
-        Some(too_few(self.tokens.len(), least))
+        Some(config::too_few(self.tokens.len(), least))
     }
 
     fn long_expired(&self) -> Option<Failure> {
@@ -570,20 +571,6 @@ pub(super) fn long_expired(tokens: &[(ServiceToken, Decision)], is_kept: bool) -
     };
     let next = format!("{renew}; if it is no longer used, delete or disable it, or {exclude}");
     Some(Failure::new(Exit::Failed, what).next(next))
-}
-
-/// Fewer tokens are listed than the account has at least.
-pub(super) fn too_few(listed: usize, least: usize) -> Failure {
-    let listed = match listed {
-        0 => "no token is listed".to_owned(),
-        1 => "only 1 token is listed".to_owned(),
-        listed => format!("only {listed} tokens are listed"),
-    };
-    let what = format!("{listed}, but the configuration file expects at least {least}");
-    Failure::new(Exit::Failed, what).next(
-        "check whether tokens were deleted, and whether the API token still sees all of them; then \
-         correct `expect_at_least`",
-    )
 }
 
 /// Returns the outcomes of a pass in numbers, such as `2 tokens renewed, 9 not due, 1

@@ -21,6 +21,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::arguments::Format;
+use crate::config;
 use crate::connection::{Api, Connection};
 use crate::failure::{Exit, Failure, is_refused_everywhere, is_without_access, with_causes};
 use crate::keep::{Followed, Kept};
@@ -465,7 +466,7 @@ impl Rules {
             let too_few = kept
                 .expect_at_least
                 .filter(|least| tokens.len() < *least)
-                .map(|least| once::too_few(tokens.len(), least));
+                .map(|least| config::too_few(tokens.len(), least));
             // The log has those that expired long ago.
             let of_tokens = once::long_expired(&tokens, true);
             for failure in too_few.iter().chain(&of_tokens) {

@@ -75,10 +75,10 @@ fn require(
     let entry = entry(account_id, name);
     Err(Failure::new(
         Exit::Failed,
-        format!("the name {name:?} is another token's: it was {bound}, and is now {token_id}"),
+        format!("another token now has the name {name:?}: it was {bound}, and is now {token_id}"),
     )
     .next(format!(
-        "nothing was changed; if the new token is meant, run: {}",
+        "nothing was changed; to accept the new token, run: {}",
         journal::command(&format!(" discard {entry}"), journal.directory())
     )))
 }

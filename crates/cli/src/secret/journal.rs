@@ -105,7 +105,7 @@ impl Journal {
         let path = self.directory.display();
         Err(
             Failure::usage(format!("the journal in {path} does not survive a restart"))
-                .because("it would lose how old the secrets are, and those under way")
+                .because("it holds the age of each secret, and secrets that are not delivered yet")
                 .next(
                     "set --journal or CF_SERVICE_TOKENS_JOURNAL to a directory on a disk or a volume \
                      that does",

@@ -166,7 +166,7 @@ impl Metrics {
         );
         registry.register(
             "failed_rotations",
-            "Attempts to follow a rotation rule that failed",
+            "Failed attempts to follow a rotation rule",
             failed_rotations.clone(),
         );
         registry.register(

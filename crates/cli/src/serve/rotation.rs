@@ -47,7 +47,7 @@ pub(super) fn encode(encoder: &mut DescriptorEncoder<'_>, state: &State) -> fmt:
     let mut unfinished = gauge(
         encoder,
         "rotations_unfinished",
-        "Rotation rules that could not be followed when they were tried last.",
+        "Rotation rules whose last attempt failed.",
         None,
     )?;
     for account in accounts() {

@@ -47,7 +47,7 @@ pub(super) fn of_count(rules: &AccountRules, tokens: usize) -> Option<Check> {
         None => Check::ok(
             CHECK,
             format!(
-                "{}, and the file expects at least {expected}",
+                "{}, and the configuration file expects at least {expected}",
                 counted(tokens, "token")
             ),
         ),
@@ -79,6 +79,6 @@ pub(super) fn of_rules(rules: &AccountRules, tokens: &[ServiceToken]) -> Option<
     } else if named.is_empty() {
         return None;
     } else {
-        Check::ok(CHECK, "each name in the file is that of a token")
+        Check::ok(CHECK, "each name in the file matches a token")
     })
 }
