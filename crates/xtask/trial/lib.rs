@@ -25,9 +25,9 @@ pub mod answer {
 
     pub mod wire {
         #[derive(Clone, Debug)]
-        pub struct Exchange;
+        pub struct Slot;
 
-        impl progenitor_client::ClientHooks<Exchange> for crate::generated::Client {}
+        impl progenitor_client::ClientHooks<Slot> for crate::generated::Client {}
     }
 }
 
