@@ -263,7 +263,8 @@ impl HookError {
     fn next(&self) -> &'static str {
         match &self.cause {
             Cause::System(error) if error.kind() == io::ErrorKind::NotFound => {
-                "check that the program, and the interpreter in its first line, exist and are in PATH"
+                "check that the program, and the interpreter in its first line, exist; a program \
+                 without a slash has to be in PATH"
             }
             Cause::System(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                 "make the program executable (chmod +x) for the user that runs this command"

@@ -198,3 +198,20 @@ fn what_fails_is_loud_and_finished_by_the_next_run() {
     assert_shown!("report", report.shown());
     assert_eq!(report.code, Some(0));
 }
+
+#[test]
+fn rules_that_were_not_tried_keep_the_code_of_their_account() {
+    let world = World::with(three());
+    configure(&world);
+    let mut refused = world.command();
+    refused
+        .args(["keep", "--config", "keep.toml"])
+        .env("CLOUDFLARE_API_TOKEN", "revoked");
+    let refused = Ran::of(&mut refused);
+    assert!(refused.stdout.contains("not tried"), "{}", refused.shown());
+    assert_eq!(refused.code, Some(3), "{}", refused.shown());
+
+    world.go_offline();
+    let offline = keep(&world, &["--deadline", "1s"]);
+    assert_eq!(offline.code, Some(4), "{}", offline.shown());
+}
