@@ -18,7 +18,7 @@ fail() {
 [ -n "$CLOUDFLARE_API_TOKEN" ] ||
     fail 'the input api-token is empty; does this job see the secret?'
 command -v jq >/dev/null ||
-    fail 'jq is missing; the runners of GitHub have it'
+    fail 'jq is not installed; install it on this runner (GitHub-hosted runners have it)'
 
 case $INPUT_COMMAND in
 renew) arguments=(renew) ;;

@@ -25,7 +25,7 @@ use crate::time;
 
 pub(crate) use self::credentials::is_unexpanded;
 
-const SIMULATE: &str = "--simulate";
+const SIMULATE: &str = "cf-service-tokens --simulate";
 const ACCOUNT_ID: &str = "CLOUDFLARE_ACCOUNT_ID";
 const API_TOKEN: &str = "CLOUDFLARE_API_TOKEN";
 const API_TOKEN_FILE: &str = "CLOUDFLARE_API_TOKEN_FILE";
@@ -74,8 +74,8 @@ pub(crate) struct Connection {
     name: Option<String>,
     /// Where the account's id comes from.
     account_source: String,
-    /// The options by which another command works on the same account.
-    options: Option<String>,
+    /// The beginning of another command that works on the same account.
+    command: Option<String>,
     /// The credentials, as a refusal names them.
     credentials: String,
     needs: Permission,
@@ -257,9 +257,9 @@ impl Api {
     /// Makes the commands that a failure advises work on the same accounts.
     pub(crate) fn explain(&self, failure: Failure) -> Failure {
         match (&self.simulator, &self.accounts) {
-            (Some(_), _) => failure.with_options(SIMULATE),
+            (Some(_), _) => failure.with_command(SIMULATE),
             (None, Accounts::Named(ids)) if ids.len() == 1 => {
-                failure.with_options(&format!("--account {}", ids[0]))
+                failure.with_command(&format!("cf-service-tokens --account {}", ids[0]))
             }
             (None, _) => failure,
         }
@@ -277,7 +277,7 @@ impl Api {
             connections.push(Connection {
                 account_source: configured.origin(),
                 credentials: account.source.to_string(),
-                options: Some(account.options()),
+                command: Some(account.command()),
                 ..self.connection(&of_client, Some(account.name.clone()), "")
             });
         }
@@ -350,10 +350,10 @@ impl Api {
         name: Option<String>,
         account_source: &str,
     ) -> Connection {
-        let options = match (&self.simulator, account_source) {
+        let command = match (&self.simulator, account_source) {
             (Some(_), _) => Some(SIMULATE.to_owned()),
             (None, ACCOUNT_ID) => None,
-            (None, _) => Some(format!("--account {}", account.id())),
+            (None, _) => Some(format!("cf-service-tokens --account {}", account.id())),
         };
         Connection {
             tokens: account.service_tokens(),
@@ -361,7 +361,7 @@ impl Api {
             simulator: self.simulator.clone(),
             name: name.filter(|name| !name.trim().is_empty()),
             account_source: account_source.to_owned(),
-            options,
+            command,
             credentials: self.credentials.to_string(),
             needs: self.needs,
             deadline: self.deadline,
@@ -478,16 +478,16 @@ impl Connection {
     pub(crate) fn explain(&self, failure: Failure) -> Failure {
         let account = format!("account {} from {}", self.account_id(), self.account_source);
         let failure = failure.of_refused(&account, &self.credentials, self.needs);
-        match self.options() {
-            Some(options) => failure.with_options(options),
+        match self.command() {
+            Some(command) => failure.with_command(command),
             None => failure,
         }
     }
 
-    /// Returns the options by which another command works on the same account; `None` if it
-    /// needs none.
-    pub(crate) fn options(&self) -> Option<&str> {
-        self.options.as_deref()
+    /// Returns the beginning of another command that works on the same account; `None` if that
+    /// is `cf-service-tokens` alone.
+    pub(crate) fn command(&self) -> Option<&str> {
+        self.command.as_deref()
     }
 
     /// Whether two accounts are called with the same credentials.

@@ -192,9 +192,10 @@ impl Failure {
         failure
     }
 
-    /// Gives the commands that the failure advises these options, such as `--simulate`.
-    pub(crate) fn with_options(mut self, options: &str) -> Self {
-        self.next = self.next.map(|next| with_options(&next, options));
+    /// Begins the commands that the failure advises like this, such as
+    /// `cf-service-tokens --simulate`.
+    pub(crate) fn with_command(mut self, command: &str) -> Self {
+        self.next = self.next.map(|next| with_command(&next, command));
         self
     }
 
@@ -401,13 +402,13 @@ fn next(error: &Error) -> Option<&'static str> {
     }
 }
 
-/// Gives the commands in an advice these options, unless they have them.
-pub(crate) fn with_options(advice: &str, options: &str) -> String {
+/// Begins the commands in an advice like this, unless they have options of their own.
+pub(crate) fn with_command(advice: &str, command: &str) -> String {
     let mut advice = advice.to_owned();
-    for command in ["disable", "list", "renew"] {
+    for subcommand in ["disable", "list", "renew"] {
         advice = advice.replace(
-            &format!("`cf-service-tokens {command}"),
-            &format!("`cf-service-tokens {options} {command}"),
+            &format!("`cf-service-tokens {subcommand}"),
+            &format!("`{command} {subcommand}"),
         );
     }
     advice

@@ -302,6 +302,10 @@ name = \"test\"
 id = \"a2\"
 api_token_env = \"TEST_TOKEN\"
 within = \"14d\"
+[[account.rotate]]
+token = \"somebody\"
+every = \"90d\"
+secret_to = \"somebody.secret\"
 
 [[account]]
 name = \"lab\"
@@ -383,9 +387,10 @@ fn an_account_without_credentials_does_not_stop_the_others() {
     let failed: Vec<_> = failed
         .map(|check| (&check["account_name"], &check["check"]))
         .collect();
-    let api_token = Value::from("api token");
-    let (prod, lab) = (Value::from("prod"), Value::from("lab"));
-    assert_eq!(failed, [(&prod, &api_token), (&lab, &api_token)]);
+    let (api_token, rules) = (Value::from("api token"), Value::from("rules"));
+    let [test, prod, lab] = ["test", "prod", "lab"].map(Value::from);
+    let expected = [(&test, &rules), (&prod, &api_token), (&lab, &api_token)];
+    assert_eq!(failed, expected);
 }
 
 #[test]

@@ -19,7 +19,7 @@ use crate::arguments::{Format, Global};
 use crate::commands::verify::{App, Outcome};
 use crate::config::{AccountRules, Config, ConfigFile};
 use crate::connection::{Api, Connection};
-use crate::failure::{Exit, Failure, is_without_access, with_options};
+use crate::failure::{Exit, Failure, is_without_access, with_command};
 use crate::output::{self, Output};
 use crate::records::State;
 use crate::renew::Everywhere;
@@ -290,8 +290,8 @@ async fn of_account(
     for check in &mut checks {
         check.account_id = Some(connection.account_id().to_owned());
         check.account_name = connection.account_name().map(str::to_owned);
-        if let (Some(next), Some(options)) = (&mut check.next, connection.options()) {
-            *next = with_options(next, options);
+        if let (Some(next), Some(command)) = (&mut check.next, connection.command()) {
+            *next = with_command(next, command);
         }
     }
     checks

@@ -17,10 +17,10 @@ use crate::time;
 
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
-`create` and `rotate` record their intent before they call the API, and the secret
-before they do anything else with it. If they are killed, the journal has the rest.
-Secrets are never shown: `finish` stores them in their sink. A response that is not the
-documented one is kept as it came, until `discard` removes it.")]
+`create`, `rotate` and `keep` record their intent before they call the API, and the secret
+before they do anything else with it. If they are killed, the journal has what is left to
+do. Secrets are never shown: `finish` stores them in their sink. A response that is not the
+documented one is kept unchanged until `discard` removes it.")]
 pub(crate) struct JournalArguments {
     #[command(subcommand)]
     pub(crate) command: Option<JournalCommand>,
@@ -34,7 +34,7 @@ pub(crate) enum JournalCommand {
     Finish {
         /// The entry, as `journal list` shows it
         entry: String,
-        /// Another sink than that of the entry
+        /// Store the secret in this sink instead of the one of the entry
         #[arg(long, value_name = "SINK")]
         secret_to: Option<Sink>,
         /// Keep this API credential, such as CLOUDFLARE_API_TOKEN, in the environment of

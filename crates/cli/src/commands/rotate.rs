@@ -30,7 +30,7 @@ A rotate without a response may still take effect. For five minutes the same com
 waits on a terminal, and exits with 4 elsewhere. Then it reads the token twice, and goes
 on only if nothing has changed it.
 
-The first ctrl-c, SIGTERM or SIGHUP waits for the response, and for the command of
+The first Ctrl-C, SIGTERM or SIGHUP waits for the response, and for the command of
 `--secret-to command:`; a second one ends both.
 
 Examples:
@@ -55,9 +55,9 @@ pub(crate) struct Rotate {
     /// Rotate only if the secret is older than this, such as 90d; otherwise say why not, and
     /// exit with 0
     ///
-    /// The age comes from the journal. At first sight it is unknown, and counted from the
-    /// token's last change. An unfinished delivery is finished instead of a rotate, and a
-    /// name must stay the name of the same token.
+    /// The age comes from the journal. If the journal does not have it, it counts from the
+    /// token's last change. The command finishes an interrupted delivery instead of rotating
+    /// again, and fails if the name has come to belong to another token.
     #[arg(long, value_name = "SPAN", value_parser = time::age)]
     pub(crate) if_older_than: Option<Duration>,
 }

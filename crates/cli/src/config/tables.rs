@@ -35,19 +35,19 @@ pub(super) struct File {
     /// set it themselves. The default is 30d.
     #[schemars(extend("examples" = ["30d"]))]
     pub(super) within: Option<Text>,
-    /// An account, and what is done about its tokens.
+    /// An account, and the rules for its tokens.
     #[schemars(length(min = 1))]
     pub(super) account: Vec<AccountTable>,
-    /// Who is told when a run fails or succeeds.
+    /// The notifications after a run.
     pub(super) notify: Option<NotifyTable>,
 }
 
-/// An account, and what is done about its tokens.
+/// An account, and the rules for its tokens.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("not" = json!({ "required": ["api_token_file", "api_token_env"] })))]
 pub(super) struct AccountTable {
-    /// A name for the account, which messages show. Each account has another one.
+    /// A name for the account, which messages show; unique in the file.
     #[schemars(extend("examples" = ["prod"]))]
     pub(super) name: Text,
     /// The account's id, which the dashboard shows on the account's overview page.
@@ -102,19 +102,18 @@ pub(super) struct RotateTable {
     #[schemars(extend("examples" = ["https://app.example.com"]))]
     #[schemars(extend("pattern" = "^https?://"))]
     pub(super) verify: Option<Text>,
-    /// A command to run after the new secret is delivered and verified: the program and its
-    /// arguments. No shell reads it.
+    /// A program to run once the new secret is delivered and verified, and its arguments. No
+    /// shell reads them.
     #[schemars(length(min = 1), extend("examples" = [["systemctl", "reload", "deploy"]]))]
     pub(super) then: Option<Vec<Text>>,
 }
 
-/// Who is told when a run fails or succeeds.
+/// The notifications after a run.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("not" = json!({ "required": ["ping_file", "ping_env"] })))]
 pub(super) struct NotifyTable {
-    /// A command to run after a run that failed: the program and its arguments. No shell
-    /// reads it.
+    /// A program to run after a run with a failure, and its arguments. No shell reads them.
     #[schemars(length(min = 1), extend("examples" = [["/usr/local/bin/page", "--team", "ops"]]))]
     pub(super) on_failure: Option<Vec<Text>>,
     /// A file that holds only the URL to request after each run, such as that of a health

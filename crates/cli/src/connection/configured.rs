@@ -6,7 +6,7 @@ use cf_service_tokens::{Client, ClientBuilder, Credentials};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::credentials::{Source, has_credentials};
-use super::unusable;
+use super::{API_TOKEN, unusable};
 use crate::arguments::Global;
 use crate::config::Config;
 use crate::failure::{Exit, Failure};
@@ -208,14 +208,21 @@ impl ConfiguredAccount {
         self.login.as_ref().ok().map(|login| &login.client)
     }
 
-    /// Returns the options by which another command works on the account.
-    pub(super) fn options(&self) -> String {
+    /// Returns the beginning of another command that works on the account.
+    pub(super) fn command(&self) -> String {
         match &self.source {
             Source::ConfiguredFile(file) => {
                 let file = quoted(&file.to_string_lossy());
-                format!("--account {} --api-token-file {file}", self.id)
+                format!(
+                    "cf-service-tokens --account {} --api-token-file {file}",
+                    self.id
+                )
             }
-            _ => format!("--account {}", self.id),
+            Source::Variable(name) => format!(
+                "{API_TOKEN}=\"${name}\" cf-service-tokens --account {}",
+                self.id
+            ),
+            _ => format!("cf-service-tokens --account {}", self.id),
         }
     }
 

@@ -73,10 +73,8 @@ fn command_again(
     reading: &Reading,
     rotation: &Rotation,
 ) -> String {
-    let mut rotate = "cf-service-tokens".to_owned();
-    if let Some(options) = connection.options() {
-        rotate += &format!(" {options}");
-    }
+    let command = connection.command().unwrap_or("cf-service-tokens");
+    let mut rotate = command.to_owned();
     rotate += &format!(" rotate {}", reading.id);
     rotate += &match rotation.grace {
         Grace::RevokeNow => " --revoke-now".to_owned(),
