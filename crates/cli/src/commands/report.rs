@@ -250,11 +250,9 @@ pub(crate) async fn report(
             (_, true) => page::unlisted(unlisted.len())
                 .unwrap_or_else(|| "these accounts have no service tokens".to_owned()),
             (_, false) => {
-                let mut windows = pages.iter().map(|page| page.window);
-                let first = windows.next().unwrap_or(time::WINDOW);
-                let when = match windows.all(|window| window == first) {
-                    true => format!("{} before it expires", time::length(first)),
-                    false => "within the window of its account".to_owned(),
+                let when = match page::common_window(&pages) {
+                    Some(window) => format!("{} before it expires", time::length(window)),
+                    None => "within the window of its account".to_owned(),
                 };
                 format!("\n{} (a token is due {when})", page::verdict_on_all(&pages))
             }

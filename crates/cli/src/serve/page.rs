@@ -150,9 +150,15 @@ pub(crate) fn html_of_all(reports: &[Report]) -> String {
     }
 }
 
+/// Returns the window that all accounts have, if they have the same.
+pub(crate) fn common_window(reports: &[Report]) -> Option<Duration> {
+    let (first, others) = reports.split_first()?;
+    let is_common = others.iter().all(|report| report.window == first.window);
+    is_common.then_some(first.window)
+}
+
 /// All accounts as if they were one.
 fn overall(reports: &[Report]) -> Report {
-    let first = reports.first();
     Report {
         account: match reports.len() {
             0 => "no account".to_owned(),
@@ -166,7 +172,12 @@ fn overall(reports: &[Report]) -> Report {
         // As old as the oldest listing is.
         listed_at: reports.iter().filter_map(|report| report.listed_at).min(),
         next_pass: reports.iter().filter_map(|report| report.next_pass).min(),
-        window: first.map(|report| report.window).unwrap_or_default(),
+        // A token that expires in it is due in each account.
+        window: reports
+            .iter()
+            .map(|report| report.window)
+            .min()
+            .unwrap_or_default(),
         problem: reports.iter().find_map(|report| report.problem.clone()),
         note: None,
         tokens: reports

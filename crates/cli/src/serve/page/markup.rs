@@ -1,12 +1,14 @@
 //! The page's elements.
 
+use std::time::Duration;
+
 use cf_service_tokens::renewal::{Decision, SkipReason};
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::assets::{ICON, STYLE, content_security_policy};
 use super::timeline::Axis;
-use super::{Report, Token, verdict};
+use super::{Report, Token, common_window, verdict};
 use crate::output::printable;
 use crate::records::State;
 use crate::risk::Risk;
@@ -36,16 +38,17 @@ pub(super) fn document(report: &Report) -> Markup {
         }
         @if !rows.is_empty() {
             (table(report, &axis, &rows))
-            (legend(report))
+            (legend(report, Some(report.window)))
         }
     };
-    page(report, &axis, &rows, &content)
+    page(report, Some(report.window), &axis, &rows, &content)
 }
 
 /// The document of several accounts: the verdict on all of them, and a section for each.
 pub(super) fn document_of_accounts(overall: &Report, accounts: &[Report]) -> Markup {
     let all = rows(overall);
     let axis = axis(overall);
+    let window = common_window(accounts);
     let is_long = all.len() > MAX_ROWS;
     let content = html! {
         @if accounts.iter().any(|account| account.problem.is_some()) {
@@ -61,9 +64,9 @@ pub(super) fn document_of_accounts(overall: &Report, accounts: &[Report]) -> Mar
         @for (index, account) in accounts.iter().enumerate() {
             (section(index, account, &axis, is_long))
         }
-        @if !all.is_empty() { (legend(overall)) }
+        @if !all.is_empty() { (legend(overall, window)) }
     };
-    page(overall, &axis, &all, &content)
+    page(overall, window, &axis, &all, &content)
 }
 
 /// The section of an account. Of a long page it shows only what needs attention.
@@ -120,8 +123,15 @@ fn axis(report: &Report) -> Axis {
     Axis::new(report.time, report.window, expiries)
 }
 
-/// A page with the verdict above its content.
-fn page(report: &Report, axis: &Axis, rows: &[Row<'_>], content: &Markup) -> Markup {
+/// A page with the verdict above its content. The window is that of all accounts, if they have
+/// the same.
+fn page(
+    report: &Report,
+    window: Option<Duration>,
+    axis: &Axis,
+    rows: &[Row<'_>],
+    content: &Markup,
+) -> Markup {
     let verdict = verdict(report);
     html! {
         (DOCTYPE)
@@ -139,14 +149,14 @@ fn page(report: &Report, axis: &Axis, rows: &[Row<'_>], content: &Markup) -> Mar
             }
             body {
                 (definitions(axis))
-                (header(report, &verdict, rows))
+                (header(report, window, &verdict, rows))
                 main { (content) }
             }
         }
     }
 }
 
-fn header(report: &Report, verdict: &str, rows: &[Row<'_>]) -> Markup {
+fn header(report: &Report, window: Option<Duration>, verdict: &str, rows: &[Row<'_>]) -> Markup {
     // The rows that need attention come first, the worst at the top.
     let worst = rows.first().filter(|row| row.needs_attention);
     html! {
@@ -160,7 +170,15 @@ fn header(report: &Report, verdict: &str, rows: &[Row<'_>]) -> Markup {
                 @if let Some(next_pass) = report.next_pass {
                     div { dt { "Next pass" } dd { (minute(next_pass)) } }
                 }
-                div { dt { "Due" } dd { (time::length(report.window)) " before expiry" } }
+                div {
+                    dt { "Due" }
+                    dd {
+                        @match window {
+                            Some(window) => { (time::length(window)) " before expiry" }
+                            None => { "within the window of its account" }
+                        }
+                    }
+                }
             }
             @if !rows.is_empty() { (reference(report)) }
         }
@@ -398,13 +416,17 @@ fn definitions(axis: &Axis) -> Markup {
     }
 }
 
-fn legend(report: &Report) -> Markup {
+fn legend(report: &Report, window: Option<Duration>) -> Markup {
+    let which = match window {
+        Some(_) => "The window of",
+        None => "The shortest window of an account,",
+    };
     html! {
         footer {
             p {
                 span class="chart" {
                     span class="swatch window" {}
-                    " The window of " (time::length(report.window)) ": a token that expires in it is due. An arrow "
+                    " " (which) " " (time::length(report.window)) ": a token that expires in it is due. An arrow "
                     "marks a lifetime that begins before the chart or ends after it. "
                 }
                 "All times are UTC."

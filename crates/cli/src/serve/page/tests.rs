@@ -405,6 +405,19 @@ fn of_accounts() -> Vec<Report> {
     accounts
 }
 
+#[test]
+fn a_window_is_that_of_all_accounts_only_if_they_have_the_same() {
+    let mut accounts = of_accounts();
+    let page = html_of_all(&accounts);
+    assert!(page.contains("30 days before expiry"));
+    assert!(page.contains("The window of 30 days: "));
+    accounts[1].window = 14 * DAY;
+    let page = html_of_all(&accounts);
+    assert!(!page.contains("days before expiry"));
+    assert!(page.contains("within the window of its account"));
+    assert!(page.contains("The shortest window of an account, 14 days: "));
+}
+
 /// Writes the pages that `tests/page/run.sh` opens in a browser.
 #[test]
 #[ignore = "writes files for tests/page/run.sh, to PAGES"]
