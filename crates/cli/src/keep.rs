@@ -216,6 +216,7 @@ pub(crate) async fn watch(
     }
     let plan = Plan {
         jobs: keeper.jobs(api.accounts().await?),
+        names_accounts: keeper.config.accounts.len() > 1,
         // An account without credentials may get some.
         find: Some(Box::new(|accounts| Ok(keeper.jobs(accounts)))),
         reporter: Some(reporter),

@@ -2,11 +2,15 @@
 //! once by SIGHUP.
 
 use std::future::poll_fn;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::failure::{Exit, Failure};
+
+/// Whether SIGHUP asks a watcher to look, and not the command to end.
+static HANG_UP_IS_TO_LOOK: AtomicBool = AtomicBool::new(false);
 
 /// Completes when the command receives a signal to end. Once this returns, a signal does
 /// not kill the process.
@@ -18,8 +22,9 @@ pub(crate) fn end() -> Result<impl Future<Output = ()>, Failure> {
     Ok(async move { signals.next().await })
 }
 
-/// Returns the signals to look at once.
+/// Returns the signals to look at once. From now on SIGHUP does not ask the command to end.
 pub(crate) fn hang_up() -> Result<Signal, Failure> {
+    HANG_UP_IS_TO_LOOK.store(true, Ordering::Relaxed);
     listen(SignalKind::hangup())
 }
 
@@ -28,13 +33,16 @@ pub(crate) struct Signals(Vec<Signal>);
 
 impl Signals {
     /// Keeps signals to end from killing the process, also that of a terminal that is
-    /// closed.
+    /// closed, unless it asks a watcher to look.
     pub(crate) fn hold() -> Result<Self, Failure> {
-        Ok(Self(vec![
+        let mut signals = vec![
             listen(SignalKind::interrupt())?,
             listen(SignalKind::terminate())?,
-            listen(SignalKind::hangup())?,
-        ]))
+        ];
+        if !HANG_UP_IS_TO_LOOK.load(Ordering::Relaxed) {
+            signals.push(listen(SignalKind::hangup())?);
+        }
+        Ok(Self(signals))
     }
 
     /// Completes at the next signal.

@@ -5,9 +5,9 @@
 mod support;
 
 use std::fs::OpenOptions;
-use std::io::{BufRead as _, BufReader, Lines, Read as _, Write as _};
+use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -17,46 +17,8 @@ use cf_service_tokens_simulator::{
 use chrono::{DateTime, TimeDelta, Utc};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use support::running::{Running, get, until};
 use support::{World, command};
-
-/// A command that runs, killed if the test fails before it ends.
-struct Running {
-    child: Child,
-    stdout: Lines<BufReader<ChildStdout>>,
-    stderr: Lines<BufReader<ChildStderr>>,
-}
-
-impl Running {
-    fn start(command: &mut Command) -> Self {
-        let mut child = command
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        Self {
-            stdout: BufReader::new(child.stdout.take().unwrap()).lines(),
-            stderr: BufReader::new(child.stderr.take().unwrap()).lines(),
-            child,
-        }
-    }
-
-    fn line(&mut self) -> String {
-        self.stdout.next().unwrap().unwrap()
-    }
-
-    fn signal(&self, signal: Signal) {
-        let pid = Pid::from_raw(self.child.id().try_into().unwrap());
-        kill(pid, signal).unwrap();
-    }
-
-    /// Ends the command, and returns the rest of its standard error.
-    fn end(mut self, signal: Signal) -> String {
-        self.signal(signal);
-        let rest: Vec<_> = self.stderr.by_ref().map(Result::unwrap).collect();
-        assert_eq!(self.child.wait().unwrap().code(), Some(0), "{rest:#?}");
-        rest.join("\n")
-    }
-}
 
 /// A token that is due.
 fn due(id: &str) -> SeedToken {
@@ -70,22 +32,6 @@ fn well(id: &str) -> SeedToken {
 
 fn is_renewed(world: &World, id: &str) -> bool {
     world.simulator.token(id).unwrap().expires_at > Utc::now() + TimeDelta::days(360)
-}
-
-/// Waits for something that comes soon, or fails.
-fn until(what: &str, is_there: impl Fn() -> bool) {
-    let start = Instant::now();
-    while !is_there() {
-        assert!(start.elapsed() < Duration::from_secs(60), "{what}");
-        sleep(Duration::from_millis(10));
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 #[test]
@@ -332,16 +278,6 @@ fn idle_connections_hold_up_no_renewal() {
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     drop(sockets);
     watching.end(Signal::SIGTERM);
-}
-
-/// Gets a path of a watcher.
-fn get(address: &str, path: &str) -> String {
-    let mut socket = TcpStream::connect(address).unwrap();
-    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
-    socket.write_all(request.as_bytes()).unwrap();
-    let mut answer = String::new();
-    socket.read_to_string(&mut answer).unwrap();
-    answer
 }
 
 #[test]

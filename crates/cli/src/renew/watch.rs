@@ -67,8 +67,10 @@ pub(crate) async fn watch(
         true => arguments.policy().map(|_| Vec::new()),
         false => arguments.jobs(api.accounts().await?, output),
     };
+    let jobs = jobs?;
     let plan = Plan {
-        jobs: jobs?,
+        names_accounts: jobs.len() != 1,
+        jobs,
         find: match api.has_all_accounts() {
             true => {
                 let output = output.clone();
@@ -87,6 +89,8 @@ pub(crate) async fn watch(
 /// The accounts to watch, and how.
 pub(crate) struct Plan<'a> {
     pub(crate) jobs: Vec<Job>,
+    /// Whether lines of the log begin with the account.
+    pub(crate) names_accounts: bool,
     /// Returns the jobs of accounts that are listed later; `None` if none are.
     pub(crate) find: Option<Find<'a>>,
     /// Who is told of failures.
@@ -124,7 +128,7 @@ pub(crate) async fn run(
         shared: Arc::new(Shared {
             log: Mutex::new(Log {
                 output: output.clone(),
-                names_accounts: plan.jobs.len() != 1,
+                names_accounts: plan.names_accounts,
                 is_broken: false,
             }),
             api: Mutex::new(api),
@@ -388,8 +392,8 @@ async fn watch_account(shared: Arc<Shared>, job: Job, monitor: AccountMonitor) -
                     lock(&shared.log).without_access(&account);
                     return account.account_id().to_owned();
                 }
-                // Another account may have the token.
-                if lock(&shared.log).names_accounts {
+                // Another account may have the token, unless the account has its own rules.
+                if job.kept.is_none() && lock(&shared.log).names_accounts {
                     report.unmatched.clear();
                 }
                 shared.note_refusal(&account, report);

@@ -4,6 +4,8 @@
 #![allow(clippy::panic, reason = "a test may panic")]
 
 pub mod app;
+#[cfg(target_os = "linux")]
+pub mod running;
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
