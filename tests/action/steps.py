@@ -172,6 +172,10 @@ def check(simulator):
     assert code == 0, job.log
     assert [level for level, _, _ in job.annotations()] == ["warning"] * 4, job.log
     assert len((WORK / "curl.log").read_text().splitlines()) == 1, "the checksum is given"
+    # One of the four expires later.
+    job = Job(simulator)
+    assert job.run(api_token=token, accounts=account, dry_run="true", within="7d") == 0, job.log
+    assert len(job.annotations()) == 3, job.log
 
     print("renew: renews, and says so in the summary")
     control(simulator, "/tokens", {"name": HOSTILE, "id": "f174e90a", "expires_in": "216h"})
@@ -198,7 +202,7 @@ def check(simulator):
     assert code == 1, job.log
     ((level, title, words),) = job.annotations()
     assert level == "error" and "%0A" not in title and "%3A%3Aerror" in title, title
-    assert "failed" in words, words
+    assert "failed" in words and "%0A" not in words, words
     assert "| failed |" in job.summary.read_text()
 
     print("refused: an API token that is not valid, and inputs that are none")
