@@ -1,11 +1,12 @@
-//! Each command line in the documents and under deploy/ is one that can be parsed.
+//! Each command line in the documents and under deploy/ is one that can be parsed, and the
+//! command names no other command than its own.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::error::ErrorKind;
 
-use super::{Format, NAME, definition, parse};
+use super::{Format, NAME, definition, help_of, parse};
 
 /// The files that tell people what to type; none in the published package.
 fn files() -> Vec<PathBuf> {
@@ -72,6 +73,14 @@ fn words(rest: &str) -> Vec<String> {
 }
 
 fn fault(arguments: &[String]) -> Option<String> {
+    // `help` takes any words, and looks for the command later.
+    if let [help, command @ ..] = arguments
+        && help == "help"
+        && command != ["options"]
+    {
+        let error = help_of(command).err()?;
+        return (error.kind() != ErrorKind::DisplayHelp).then(|| error.to_string());
+    }
     let line = std::iter::once(NAME).chain(arguments.iter().map(String::as_str));
     let error = parse(line).err()?;
     let is_answer = matches!(
@@ -95,9 +104,52 @@ fn what_the_documents_say_to_type_can_be_parsed() {
     assert!(files.is_empty() || tried > 15, "only {tried} were found");
 }
 
+/// The sources of the command without their tests. They hold its help and messages.
+fn sources(directory: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(sources(&path));
+        } else if !path.ends_with("tests.rs") {
+            found.push(path);
+        }
+    }
+    found
+}
+
+#[test]
+fn each_command_that_the_command_names_exists() {
+    let definition = definition();
+    let mut tried = 0;
+    for file in sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src")) {
+        let text = fs::read_to_string(&file).unwrap_or_default();
+        let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+        for arguments in command_lines(text) {
+            // The others are filled in where they are shown.
+            let Some(name) = arguments.first().filter(|word| {
+                let mut letters = word.chars();
+                letters.all(|letter| letter.is_ascii_lowercase() || letter == '-')
+                    && !word.starts_with('-')
+            }) else {
+                continue;
+            };
+            tried += 1;
+            let fault = match definition.find_subcommand(name) {
+                Some(_) if name == "help" => fault(&arguments),
+                Some(_) => None,
+                None => Some(format!("no command {name}")),
+            };
+            assert_eq!(fault, None, "{}: {arguments:?}", file.display());
+        }
+    }
+    assert!(tried > 30, "only {tried} were found");
+}
+
 #[test]
 fn a_command_line_that_can_not_be_parsed_is_noticed() {
     let text = "`cf-service-tokens lst` and\n\
+        `cf-service-tokens help configuration`\n\
         $ cf-service-tokens renew --witin 30d # too late\n\
         17 4 * * *  A=b /usr/bin/cf-service-tokens list --name x > y\n\
         install -m 0755 x/cf-service-tokens /usr/local/bin/\n";
@@ -106,12 +158,13 @@ fn a_command_line_that_can_not_be_parsed_is_noticed() {
         found,
         [
             vec!["lst"],
+            vec!["help", "configuration"],
             vec!["renew", "--witin", "30d"],
             vec!["list", "--name", "x"],
         ]
     );
     let is_fault: Vec<bool> = found.iter().map(|line| fault(line).is_some()).collect();
-    assert_eq!(is_fault, [true, true, false]);
+    assert_eq!(is_fault, [true, true, true, false]);
 }
 
 /// The common options, as they are typed.
