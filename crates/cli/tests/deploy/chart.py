@@ -80,6 +80,13 @@ REFUSED = [
     ({"config": "a = "}, "config is not TOML"),
     ({"config": ROTATE}, "config has a rule to rotate (account prod), and persistence.enabled is false"),
     ({"config": CONFIG + 'rotate = [{ token = "a" }]'}, "a rule to rotate"),
+    (
+        {
+            "config": CONFIG + 'api_token_file = "/run/secrets/cf-service-tokens/prod"',
+            "secretFiles": [{"secret": "a", "key": "b", "path": "test"}],
+        },
+        "/run/secrets/cf-service-tokens/prod, which no entry of secretFiles provides",
+    ),
     ({"config": CONFIG, "shards": {"count": 2, "secret": "a"}}, "shards.count and config are both set"),
     ({"mode": "watch", "shards": {"count": 2, "secret": "a"}}, "Shards run as a CronJob"),
     ({"shards": {"count": 2}}, "shards.secret is empty"),
