@@ -330,7 +330,7 @@ mod signals {
         kill(pid_of(&child), Signal::SIGINT).unwrap();
         stderr.read_to_string(&mut said).unwrap();
         assert_eq!(child.wait().unwrap().code(), Some(1), "{said}");
-        assert!(said.contains("run the same rotate again after"), "{said}");
+        assert!(said.contains("run the same command again after"), "{said}");
         assert!(secrets_in(&said).is_empty(), "{said}");
         assert!(world.journal_text().contains(ID));
     }

@@ -162,7 +162,7 @@ fn an_entry_of_the_journal_has_one_line_and_its_advice_below() {
         assert_eq!(table.len(), 2, "{columns}: {text}");
         let widest = table.iter().map(|line| line.width()).max();
         assert!(widest <= Some(columns.into()), "{columns}: {text}");
-        let advice = format!("\n{entry}: run the same rotate again after ");
+        let advice = format!("\n{entry}: run the same command again after ");
         assert!(text.contains(&advice), "{columns}: {text}");
     }
 }

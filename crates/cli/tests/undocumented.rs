@@ -562,7 +562,7 @@ fn an_answer_that_the_journal_can_not_keep_leaves_the_advice_of_a_lost_one() {
         "{}",
         ran.shown()
     );
-    let next = "run the same rotate again after";
+    let next = "run the same command again after";
     assert!(ran.stderr.contains(next), "{}", ran.shown());
     assert!(String::from_utf8_lossy(&api.record()).contains("\"intent\""));
 }

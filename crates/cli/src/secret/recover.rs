@@ -77,7 +77,7 @@ pub(crate) fn advice_for_lost(record: &Record, intent: &Intent) -> String {
     let after = intent.may_arrive_until.format("%H:%M:%S UTC");
     match intent.operation {
         Operation::Create => format!(
-            "run the same create again after {after}: it checks whether the first one took effect \
+            "run the same command again after {after}: it checks whether the first one took effect \
              (or check with cf-service-tokens list, then run: {})",
             record.command("discard")
         ),
@@ -87,7 +87,7 @@ pub(crate) fn advice_for_lost(record: &Record, intent: &Intent) -> String {
                 None => "no longer works if the first one took effect".to_owned(),
             };
             format!(
-                "run the same rotate again after {after}: it continues if the first one had no \
+                "run the same command again after {after}: it continues if the first one had no \
                  effect; the old secret {old}"
             )
         }
