@@ -5,11 +5,12 @@ mod record;
 mod rotations;
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use tokio::sync::Mutex;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::arguments::{Global, address};
 use crate::config::{Config, ConfigFile};
@@ -21,7 +22,9 @@ use crate::progress::Progress;
 use crate::renew::watch::Plan;
 use crate::renew::{Job, once, watch};
 use crate::secret::journal::Journal;
+use crate::secret::recover;
 use crate::serve::Calls;
+use crate::signal;
 use crate::time;
 
 pub(crate) use record::RotationRecord;
@@ -114,10 +117,10 @@ impl Kept {
 /// The rules by which the accounts of a file are kept.
 pub(crate) struct Keeper {
     config: Config,
-    /// `None` only if no secret is rotated.
+    /// `None` only if no secret is rotated, and there is no place for one.
     journal: Option<Arc<Journal>>,
     /// The turn to rotate: one secret at a time is on its way.
-    turn: Arc<Mutex<()>>,
+    turn: Arc<Semaphore>,
     dry_run: bool,
 }
 
@@ -135,18 +138,34 @@ impl Keeper {
             .iter()
             .any(|account| !account.rotate.is_empty());
         let journal = match rotates {
-            true => Some(Arc::new(journal?)),
-            false => None,
+            true => Some(journal?),
+            // Runs by hand, or by rules of before, may have left something.
+            false => journal.ok(),
         };
-        if let Some(journal) = &journal {
+        if let (Some(journal), true) = (&journal, rotates) {
             journal.require_lasting()?;
         }
         Ok(Self {
             config,
-            journal,
-            turn: Arc::default(),
+            journal: journal.map(Arc::new),
+            turn: Arc::new(Semaphore::new(1)),
             dry_run,
         })
+    }
+
+    /// Returns what earlier runs left in accounts that the file does not have.
+    fn left_elsewhere(&self) -> Vec<Failure> {
+        let left = self.journal.iter().flat_map(|j| j.left_or_unreadable());
+        let left = left.filter_map(|record| match record {
+            Ok(record) => {
+                let run = record.run()?;
+                let is_here = self.config.rules(&run.intent.account_id).is_some();
+                let why = "its account is not in the configuration file";
+                (!is_here).then(|| recover::unfinished(&record, run).because(why))
+            }
+            Err(error) => Some(recover::unreadable(&error)),
+        });
+        left.collect()
     }
 
     /// Returns what there is to do in these accounts of the file.
@@ -182,8 +201,32 @@ pub(crate) async fn keep(
         shared_names: None,
     };
     let jobs = keeper.jobs(api.accounts().await?);
-    let mut ended = once::run(api, output, jobs, view, progress).await?;
+    let mut run = pin!(once::run(api, output, jobs, view, progress));
+    let interrupted = signal::end()?;
+    let mut ended = tokio::select! {
+        ended = &mut run => ended?,
+        () = interrupted => {
+            let again = signal::end()?;
+            let is_rotating = keeper.turn.try_acquire().map(SemaphorePermit::forget).is_err();
+            // The secret that is on its way still arrives, and no other rotation begins.
+            keeper.turn.close();
+            let what = "interrupted";
+            let interrupted = Failure::new(Exit::Failed, what).next("the next run goes on");
+            if !is_rotating {
+                return Err(interrupted);
+            }
+            tokio::select! {
+                ended = &mut run => ended?,
+                () = again => return Err(interrupted),
+            }
+        }
+    };
     let mut exits = vec![ended.exit];
+    for failure in keeper.left_elsewhere() {
+        failure.show();
+        exits.push(failure.exit);
+        ended.faults.push(Fault::new(&failure));
+    }
     for (id, name, failure) in api.failures() {
         failure.show();
         exits.push(failure.exit);
@@ -218,8 +261,13 @@ pub(crate) async fn watch(
         jobs: keeper.jobs(api.accounts().await?),
         names_accounts: keeper.config.accounts.len() > 1,
         // An account without credentials may get some.
-        find: Some(Box::new(|accounts| Ok(keeper.jobs(accounts)))),
-        reporter: Some(reporter),
+        find: Some(Box::new(|accounts| {
+            let left = keeper.left_elsewhere();
+            left.iter().for_each(Failure::show);
+            reporter.passed("", left.iter().map(Fault::new).collect());
+            Ok(keeper.jobs(accounts))
+        })),
+        reporter: Some(Arc::clone(&reporter)),
         listen: arguments.listen,
         interval: arguments.interval,
         window: time::WINDOW,

@@ -6,6 +6,7 @@ use serde::Serialize;
 use crate::commands::select::Chosen;
 use crate::failure::Failure;
 use crate::output::{Cell, Record};
+use crate::secret::record::Intent;
 use crate::secret::rotation::{Due, Left, Rotated, Rotation};
 use crate::time;
 
@@ -84,6 +85,25 @@ impl RotationRecord {
             due_at: None,
             secret_to: rotation.sink.to_string(),
             old_secret_valid_until: None,
+            error: None,
+        }
+    }
+
+    /// What an earlier run left for a token that no rule names.
+    pub(super) fn without_rule(intent: &Intent) -> Self {
+        let token = intent.name.as_ref().or(intent.token_id.as_ref());
+        Self {
+            token: token.cloned().unwrap_or_default(),
+            id: intent.token_id.clone(),
+            name: intent.name.clone(),
+            outcome: Outcome::NotTried,
+            reason: None,
+            secret_since: None,
+            secret_since_is_estimate: false,
+            every: None,
+            due_at: None,
+            secret_to: intent.sink.clone(),
+            old_secret_valid_until: intent.old_secret_works_until(),
             error: None,
         }
     }

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use cf_service_tokens::ServiceToken;
-use tokio::sync::Mutex;
+use cf_service_tokens::renewal::Decision;
+use cf_service_tokens::{ServiceToken, ServiceTokenId};
+use tokio::sync::Semaphore;
 
 use super::Keeper;
 use super::record::RotationRecord;
@@ -15,16 +16,17 @@ use crate::notify::Fault;
 use crate::secret::binding;
 use crate::secret::journal::Journal;
 use crate::secret::reading::Reading;
+use crate::secret::recover;
 use crate::secret::rotation::{self, Due, Grace, LockedToken, Rotation};
 
 /// The rotation rules of an account. Clones are the same rules.
 #[derive(Clone)]
 pub(crate) struct Rotations {
     rules: Arc<[Rule]>,
-    /// `None` only without rules.
+    /// `None` only without rules, if there is no place for one.
     journal: Option<Arc<Journal>>,
     /// The turn to rotate, for which the rules of all accounts wait.
-    turn: Arc<Mutex<()>>,
+    turn: Arc<Semaphore>,
     dry_run: bool,
 }
 
@@ -75,19 +77,56 @@ impl Rotations {
         self.rules.is_empty()
     }
 
+    /// Records how old the secret of a token is at least, if a rule names the token and
+    /// nothing is recorded yet. A renewal moves the date that tells.
+    pub(crate) fn note_first_sight(&self, account: &Connection, token: &ServiceToken) {
+        let (Some(journal), false) = (&self.journal, self.dry_run) else {
+            return;
+        };
+        let is_named = |rule: &Rule| {
+            let one = std::slice::from_ref(token);
+            !select::matching(one, &rule.token, Ids::Whole).is_empty()
+        };
+        let id = token.id.as_deref().map(ServiceTokenId::new);
+        if let Some(Ok(id)) = id
+            && self.rules.iter().any(is_named)
+        {
+            // An unusable journal fails the rule, and a record in use is known already.
+            let _ = rotation::note_first_sight(journal, &id, token, account.tokens.now());
+        }
+    }
+
     /// Follows each rule, one after the other. The tokens are those of the account, as they
     /// were listed.
     pub(crate) async fn follow(
         &self,
         account: &Connection,
-        tokens: &[ServiceToken],
+        tokens: &[(ServiceToken, Decision)],
     ) -> Vec<Followed> {
         let mut followed = Vec::new();
-        if let Some(journal) = &self.journal {
-            for rule in self.rules.iter() {
-                followed.push(self.follow_one(account, journal, tokens, rule).await);
-            }
+        let Some(journal) = &self.journal else {
+            return followed;
+        };
+        let listed: Vec<ServiceToken> = tokens.iter().map(|(token, _)| token.clone()).collect();
+        let named = |rule: &Rule| select::matching(&listed, &rule.token, Ids::Whole);
+        let named: Vec<Vec<usize>> = self.rules.iter().map(named).collect();
+        for (at, rule) in self.rules.iter().enumerate() {
+            let mut others = self.rules.iter().zip(&named).enumerate();
+            let twin = others.find(|(other, (_, tokens))| {
+                *other != at && tokens.len() == 1 && **tokens == named[at]
+            });
+            let twin = twin.map(|(_, (twin, _))| twin.token.as_str());
+            let is_renewed = |id: &ServiceTokenId| {
+                tokens.iter().any(|(token, decision)| {
+                    token.id.as_deref() == Some(id.as_str())
+                        && matches!(decision, Decision::Renew(_))
+                })
+            };
+            let one = self.follow_one(account, journal, &listed, rule, twin, is_renewed);
+            followed.push(one.await);
         }
+        let left = without_rule(account, journal, &followed);
+        followed.extend(left);
         followed
     }
 
@@ -105,7 +144,9 @@ impl Rotations {
 
     /// Completes when no rotation is under way, and lets none begin.
     pub(crate) async fn end(&self) {
-        std::mem::forget(Arc::clone(&self.turn).lock_owned().await);
+        if let Ok(turn) = self.turn.acquire().await {
+            turn.forget();
+        }
     }
 
     async fn follow_one(
@@ -114,11 +155,17 @@ impl Rotations {
         journal: &Journal,
         tokens: &[ServiceToken],
         rule: &Rule,
+        twin: Option<&str>,
+        is_renewed: impl Fn(&ServiceTokenId) -> bool,
     ) -> Followed {
         let mut record = RotationRecord::not_tried(&rule.token, &rule.rotation);
-        let followed = self
-            .try_follow(account, journal, tokens, rule, &mut record)
-            .await;
+        let followed = match twin {
+            Some(twin) => Err(one_too_many(&rule.token, twin)),
+            None => {
+                self.try_follow(account, journal, tokens, rule, is_renewed, &mut record)
+                    .await
+            }
+        };
         let (failures, exit) = match followed {
             Ok(faults) if !faults.is_empty() => (faults, Exit::Failed),
             Ok(none) if record.is_planned() => (none, Exit::Due),
@@ -144,6 +191,7 @@ impl Rotations {
         journal: &Journal,
         tokens: &[ServiceToken],
         rule: &Rule,
+        is_renewed: impl Fn(&ServiceTokenId) -> bool,
         record: &mut RotationRecord,
     ) -> Result<Vec<Failure>, Failure> {
         let chosen = select::one_of(account, tokens, &rule.token, Ids::Whole)?;
@@ -157,42 +205,44 @@ impl Rotations {
                 false => binding::require_same(journal, account_id, &rule.token, id.as_str())?,
             }
         }
-        if token.enabled == Some(false) {
-            record.skipped("disabled");
-            return Ok(Vec::new());
-        }
+        let rotation = &rule.rotation;
         if self.dry_run {
+            let is_renewed = is_renewed(&id);
             let known = journal.read(&id)?;
             let at = account.tokens.now();
             let reading = Reading { token, id, at };
-            let due = rotation::decide(known.as_ref(), &reading, &rule.rotation);
+            let due = rotation::decide(known.as_ref(), &reading, rotation);
             record.planned(&due);
-            return match (known, due) {
-                (Some(known), due @ (Due::Lost { .. } | Due::Arriving { .. })) => {
-                    let refusal =
-                        rotation::refusal(account, &known, &reading, &rule.rotation, &due);
-                    Err(refusal)
+            let why = unusable(&reading).filter(|why| *why != EXPIRED || !is_renewed);
+            match (due, why, &known) {
+                (Due::Young { .. } | Due::Rotate { .. } | Due::Outage { .. }, Some(why), _) => {
+                    record.skipped(why);
                 }
-                _ => Ok(Vec::new()),
-            };
+                (due @ (Due::Arriving { .. } | Due::Lost { .. }), _, Some(known)) => {
+                    return Err(rotation::refusal(account, known, &reading, rotation, &due));
+                }
+                _ => {}
+            }
+            let known = known.filter(|known| known.run().is_none());
+            let fault = known.and_then(|known| rotation::changed_by_others(&known, &reading));
+            return Ok(fault.into_iter().collect());
         }
-        let _turn = self.turn.lock().await;
-        let listed = token;
-        let mut token = LockedToken::lock(account, journal, &id, false).await?;
-        token.learn_from(journal, &listed)?;
-        let due = token.due(&rule.rotation);
+        let Ok(_turn) = self.turn.acquire().await else {
+            let what = "interrupted before it was known whether the secret is old";
+            return Err(Failure::new(Exit::Failed, what));
+        };
+        let token = LockedToken::lock(account, journal, &id, false).await?;
+        let due = token.due(rotation);
         record.due(&due);
-        let is_expired = token.reading.token.is_expired(token.reading.at);
-        match due {
-            Due::InGrace { .. } => return Ok(Vec::new()),
-            // The renewal says so, and a new secret would not help.
-            Due::Rotate { .. } if is_expired => {
-                record.skipped("expired");
+        match (&due, unusable(&token.reading)) {
+            (Due::InGrace { .. }, _) => return Ok(Vec::new()),
+            // A new secret would not help.
+            (Due::Young { .. } | Due::Rotate { .. } | Due::Outage { .. }, Some(why)) => {
+                record.skipped(why);
                 return Ok(Vec::new());
             }
             _ => {}
         }
-        let rotation = &rule.rotation;
         let outcome = rotation::carry_out(account, journal, token, due, rotation, None).await?;
         if let Some(rotated) = &outcome.rotated {
             record.rotated(rotated, rotation);
@@ -216,4 +266,54 @@ impl From<&RotationRule> for Rule {
             },
         }
     }
+}
+
+const EXPIRED: &str = "expired";
+
+/// Returns why nobody can use a token.
+fn unusable(reading: &Reading) -> Option<&'static str> {
+    if reading.token.enabled == Some(false) {
+        return Some("disabled");
+    }
+    reading.token.is_expired(reading.at).then_some(EXPIRED)
+}
+
+/// Two rules would each bring every second secret to its sink.
+fn one_too_many(token: &str, twin: &str) -> Failure {
+    let what = format!("the rule {twin:?} names the same token");
+    let next = format!(
+        "nothing was changed; remove the rule {token:?} or {twin:?} from the configuration file"
+    );
+    Failure::new(Exit::Failed, what).next(next)
+}
+
+/// Returns what earlier runs left in the account for tokens that no rule names.
+fn without_rule<'a>(
+    account: &'a Connection,
+    journal: &Journal,
+    followed: &'a [Followed],
+) -> Vec<Followed> {
+    let is_named = |id: &String| {
+        followed
+            .iter()
+            .any(|rule| rule.record.id.as_ref() == Some(id))
+    };
+    let left = journal.left_or_unreadable().into_iter().flatten();
+    let left = left.filter_map(|record| {
+        let run = record.run()?;
+        let is_here = run.intent.account_id == account.account_id();
+        if !is_here || run.intent.token_id.as_ref().is_some_and(is_named) {
+            return None;
+        }
+        let why = "no rule of the configuration file names the token";
+        let failure = recover::unfinished(&record, run).because(why);
+        let mut record = RotationRecord::without_rule(&run.intent);
+        record.failed(&failure);
+        Some(Followed {
+            record,
+            exit: failure.exit,
+            failures: vec![failure],
+        })
+    });
+    left.collect()
 }

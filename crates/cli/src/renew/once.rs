@@ -117,7 +117,13 @@ async fn pass(job: Job, output: Output, progress: Arc<Mutex<Progress>>) -> Resul
         let mut progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
         progress.note(&event);
         match event {
-            RenewalEvent::Decided { token, decision } => tokens.push((*token, decision)),
+            RenewalEvent::Decided { token, decision } => {
+                // All are listed before the first is renewed.
+                if let Some(kept) = &job.kept {
+                    kept.rotations.note_first_sight(account, &token);
+                }
+                tokens.push((*token, decision));
+            }
             RenewalEvent::Settled(token) if output.format == Format::Jsonl => {
                 // Output that can't be written stops no renewal.
                 let record = RenewalRecord::new(&token);
@@ -132,9 +138,8 @@ async fn pass(job: Job, output: Output, progress: Arc<Mutex<Progress>>) -> Resul
         finished.ok_or_else(|| Failure::new(Exit::Failed, "the renewal did not complete"))?;
     let mut followed = Vec::new();
     if let Some(kept) = &job.kept {
-        let listed: Vec<_> = tokens.iter().map(|(token, _)| token.clone()).collect();
         followed = match is_listed(&report) {
-            true => kept.rotations.follow(account, &listed).await,
+            true => kept.rotations.follow(account, &tokens).await,
             false => kept.rotations.not_tried(Exit::of_pass(&report)),
         };
     }

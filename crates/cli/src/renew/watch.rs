@@ -382,6 +382,9 @@ async fn watch_account(shared: Arc<Shared>, job: Job, monitor: AccountMonitor) -
             WatchEvent::Renewal(RenewalEvent::Decided { token, decision })
                 if job.kept.is_some() =>
             {
+                if let Some(kept) = &job.kept {
+                    kept.rotations.note_first_sight(&account, token);
+                }
                 rules.tokens.push((ServiceToken::clone(token), *decision));
             }
             WatchEvent::Renewal(RenewalEvent::Finished(report)) => {
@@ -524,7 +527,6 @@ async fn follow(
     tokens: Vec<(ServiceToken, Decision)>,
 ) -> Vec<Followed> {
     let (kept, account) = (kept.clone(), account.clone());
-    let tokens: Vec<ServiceToken> = tokens.into_iter().map(|(token, _)| token).collect();
     let followed = tokio::spawn(async move { kept.rotations.follow(&account, &tokens).await });
     match followed.await {
         Ok(followed) => followed,

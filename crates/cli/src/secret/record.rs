@@ -285,6 +285,12 @@ impl Record {
         self.content.known.as_ref()
     }
 
+    /// Whether it is known how old the newest secret is, at least.
+    pub(crate) fn is_dated(&self) -> bool {
+        self.known()
+            .is_some_and(|known| known.secret_since.is_some())
+    }
+
     /// Returns until when the secret before the newest one works, as far as this journal
     /// knows.
     pub(crate) fn grace(&self) -> Option<DateTime<Utc>> {

@@ -24,14 +24,18 @@ pub(crate) fn tell(journal: &Journal) {
     for record in journal.left_or_unreadable() {
         let words = match &record {
             Ok(record) => record.run().map(words),
-            Err(error) => Some(format!(
-                "can't read the journal, which may hold a secret: {error}"
-            )),
+            Err(error) => Some(unreadable(error).line()),
         };
         if let Some(words) = words {
             output::remark(format!("{words}; `{}` says what to do", journal.command()));
         }
     }
+}
+
+/// An entry of the journal can't be read.
+pub(crate) fn unreadable(error: &io::Error) -> Failure {
+    let what = "can't read the journal, which may hold a secret";
+    Failure::new(Exit::Failed, what).because(error)
 }
 
 /// Describes an interrupted run.

@@ -13,6 +13,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use reqwest::Url;
 
 use self::complete::{About, complete};
+pub(crate) use self::words::{changed_by_others, refusal};
+use self::words::{outage, with_faults};
 use crate::connection::Connection;
 use crate::failure::{Exit, Failure};
 use crate::hook::Hook;
@@ -23,8 +25,6 @@ use crate::secret::reading::Reading;
 use crate::secret::record::{Intent, Known, Operation, Record, Run, Stage, Steps};
 use crate::secret::recover;
 use crate::secret::sink::Sink;
-pub(crate) use words::refusal;
-use words::{changed_by_others, outage, with_faults};
 
 /// How long to wait for the token after its rotate, when the secret is safe already.
 const READ_DEADLINE: Duration = Duration::from_secs(10);
@@ -167,29 +167,30 @@ impl LockedToken {
         Ok(Self { record, reading })
     }
 
-    /// Records how old the secret is at least by an earlier reading, if nothing is recorded
-    /// yet. A renewal since then has moved the token's last change, and kept its secret.
-    pub(crate) fn learn_from(
-        &mut self,
-        journal: &Journal,
-        earlier: &ServiceToken,
-    ) -> Result<(), Failure> {
-        let is_known = self
-            .record
-            .known()
-            .is_some_and(|known| known.secret_since.is_some());
-        let is_same = earlier.client_secret_version == self.reading.token.client_secret_version;
-        if is_known || !is_same || self.record.run().is_some() {
-            return Ok(());
-        }
-        let learnt = self.record.learn(seen(None, earlier, self.reading.at));
-        learnt.map_err(|error| journal.unusable(&error))
-    }
-
     /// Returns what there is to do for the token.
     pub(crate) fn due(&self, rotation: &Rotation) -> Due {
         decide(Some(&self.record), &self.reading, rotation)
     }
+}
+
+/// Records how old the secret of a listed token is at least, if nothing is recorded yet. The
+/// id must be written as the API does.
+pub(crate) fn note_first_sight(
+    journal: &Journal,
+    id: &ServiceTokenId,
+    listed: &ServiceToken,
+    now: DateTime<Utc>,
+) -> Result<(), Failure> {
+    let is_seen = |record: &Record| record.run().is_some() || record.is_dated();
+    if journal.read(id)?.as_ref().is_some_and(is_seen) {
+        return Ok(());
+    }
+    let mut record = journal.lock(&RecordName::rotate(id))?;
+    if is_seen(&record) {
+        return Ok(());
+    }
+    let learnt = record.learn(seen(record.known(), listed, now));
+    learnt.map_err(|error| journal.unusable(&error))
 }
 
 /// Returns what there is to do for a token, whose record may not exist yet.

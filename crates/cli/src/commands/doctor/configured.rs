@@ -65,6 +65,11 @@ pub(super) fn of_rules(rules: &AccountRules, tokens: &[ServiceToken]) -> Option<
     let unknown: Vec<String> = unknown.map(|asked| format!("{asked:?}")).collect();
     let shared = rotated.filter(|asked| found(asked) > 1);
     let shared: Vec<String> = shared.map(|asked| format!("{asked:?}")).collect();
+    let matching = |asked: &&String| select::matching(tokens, asked, Ids::Whole);
+    let mut ones: Vec<_> = rules.rotate.iter().map(|rule| &rule.token).collect();
+    ones.sort_by_key(matching);
+    let mut twins = ones.windows(2);
+    let twins = twins.find(|pair| found(pair[0]) == 1 && matching(&pair[0]) == matching(&pair[1]));
     Some(if !unknown.is_empty() {
         let names = first_of(&unknown, ", ");
         Check::failure(
@@ -76,6 +81,12 @@ pub(super) fn of_rules(rules: &AccountRules, tokens: &[ServiceToken]) -> Option<
         let names = first_of(&shared, ", ");
         Check::failure(CHECK, format!("several tokens are named {names}"))
             .next("name the token by its id in the file")
+    } else if let Some(&[one, two]) = twins {
+        Check::failure(
+            CHECK,
+            format!("the rules {one:?} and {two:?} name the same token"),
+        )
+        .next("remove one of the two rules from the file")
     } else if named.is_empty() {
         return None;
     } else {

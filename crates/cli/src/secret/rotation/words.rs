@@ -93,7 +93,7 @@ fn command_again(
 }
 
 /// The newest secret is not the one that the journal knows.
-pub(super) fn changed_by_others(record: &Record, reading: &Reading) -> Option<Failure> {
+pub(crate) fn changed_by_others(record: &Record, reading: &Reading) -> Option<Failure> {
     let version = reading.token.client_secret_version;
     let known = record
         .known()
