@@ -110,11 +110,15 @@ fn named(text: &str) -> Vec<Named<'_>> {
         {
             found.push(Named::Version(version));
         }
-        if word.starts_with("ghcr.io/") || word.starts_with("registry.example.com/") {
-            let (name, tag) = match word.split_once(':') {
-                Some((name, tag)) => (name, Some(tag)),
-                None => (word, None),
-            };
+        let (name, tag) = match word.split_once(':') {
+            Some((name, tag)) => (name, Some(tag)),
+            None => (word, None),
+        };
+        let is_elsewhere = name.ends_with("/cf-service-tokens")
+            && tag.is_some_and(|tag| {
+                tag.starts_with(|c: char| c.is_ascii_digit()) || tag == "latest"
+            });
+        if word.starts_with("ghcr.io/") || is_elsewhere {
             found.push(Named::Image(name, tag));
         }
         if let Some(version) = word.strip_prefix(&format!("{REPOSITORY}@")) {
@@ -206,6 +210,7 @@ fn names_of_nothing_are_noticed() {
         format!("oci://{image}/nothing"),
         format!("image: {image}:0.0.1"),
         format!("image: registry.example.com/cf-service-tokens:{VERSION}"),
+        "docker pull cloudflare/cf-service-tokens:latest".to_owned(),
         format!("uses: {REPOSITORY}@v0.0.1"),
     ] {
         assert_eq!(faults("", &text).len(), 1, "{text}");
