@@ -196,7 +196,7 @@ fn each_recipe_stores_the_secret_and_shows_it_to_nobody() {
       gets: SECRET
     kubectl apply --server-side --force-conflicts --filename=-
       gets: SECRET
-    A secret of GitHub Actions
+    A GitHub Actions secret
     gh secret set CF_ACCESS_CLIENT_SECRET --repo=OWNER/REPO
       gets: SECRET
     HashiCorp Vault
