@@ -371,7 +371,7 @@ fn rules_need_a_journal_that_survives_a_restart() {
 fn with_too_few_tokens_the_listed_ones_are_kept_and_the_run_fails() {
     let world = with(aged(100));
     configure(&world, "expect_at_least = 2", &[(ID, "command:cat > got")]);
-    let said = ["only 1 token is listed"];
+    let said = ["the configuration file expects at least 2"];
     assert_ended(&keep(&world, &["--dry-run"]), 1, &said);
     assert_ended(&keep(&world, &["--quiet"]), 1, &said);
     assert!(world.opens(&read(&world.path("got"))));
