@@ -230,7 +230,7 @@ async fn on_account(
             };
             on_one(&api, rotate).await
         }
-        AccountCommand::Renew(arguments) if arguments.watch => {
+        AccountCommand::Renew(arguments) if arguments.passes.watch => {
             watch::watch(api, &output, &arguments, calls).await
         }
         AccountCommand::Renew(arguments) => {
@@ -244,7 +244,7 @@ async fn on_account(
                 return Err(keep::no_file());
             };
             let keeper = Keeper::new(config, journal, arguments.dry_run)?;
-            if arguments.watch {
+            if arguments.passes.watch {
                 return keep::watch(api, keeper, &output, &arguments, calls).await;
             }
             let is_silent = global.quiet || !output.is_table();

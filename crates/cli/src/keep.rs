@@ -4,15 +4,13 @@
 mod record;
 mod rotations;
 
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use clap::Args;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::arguments::{Global, address};
+use crate::arguments::Global;
 use crate::config::{Config, ConfigFile};
 use crate::connection::{Api, Connection};
 use crate::failure::{Exit, Failure};
@@ -20,7 +18,7 @@ use crate::notify::{Fault, Reporter};
 use crate::output::Output;
 use crate::progress::Progress;
 use crate::renew::watch::Plan;
-use crate::renew::{Job, once, watch};
+use crate::renew::{Job, Passes, once, watch};
 use crate::secret::journal::Journal;
 use crate::secret::recover;
 use crate::serve::Calls;
@@ -63,22 +61,8 @@ pub(crate) struct Keep {
     /// Show what would be done and why, and change nothing; exit with 5 if anything would
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Show the tokens that are not due, too
-    #[arg(long, conflicts_with = "watch")]
-    pub(crate) all: bool,
-    /// Keep running; renew and rotate as tokens and secrets become due
-    #[arg(long, conflicts_with = "dry_run")]
-    pub(crate) watch: bool,
-    /// With --watch, serve /metrics, /healthz, /readyz and a page with the report at
-    /// this address, such as 127.0.0.1:9464
-    #[arg(long, value_name = "ADDRESS", requires = "watch", value_parser = address)]
-    pub(crate) listen: Option<SocketAddr>,
-    /// With --watch, the longest time between two passes, from 1m [default: about a day]
-    ///
-    /// A pass costs one request, and notices what was changed elsewhere. SIGHUP begins one
-    /// at once.
-    #[arg(long, value_name = "SPAN", requires = "watch", value_parser = time::interval)]
-    pub(crate) interval: Option<Duration>,
+    #[command(flatten)]
+    pub(crate) passes: Passes,
 }
 
 impl Keep {
@@ -196,7 +180,7 @@ pub(crate) async fn keep(
     progress: Progress,
 ) -> Result<Exit, Failure> {
     let view = once::View {
-        all: arguments.all,
+        all: arguments.passes.all,
         dry_run: arguments.dry_run,
         shared_names: None,
     };
@@ -268,8 +252,8 @@ pub(crate) async fn watch(
             Ok(keeper.jobs(accounts))
         })),
         reporter: Some(Arc::clone(&reporter)),
-        listen: arguments.listen,
-        interval: arguments.interval,
+        listen: arguments.passes.listen,
+        interval: arguments.passes.interval,
         window: time::WINDOW,
     };
     watch::run(api, output, plan, calls).await

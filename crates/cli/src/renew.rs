@@ -44,6 +44,27 @@ impl Window {
     }
 }
 
+/// The passes of a command, and what is shown of them.
+#[derive(Args, Debug)]
+pub(crate) struct Passes {
+    /// Show the tokens that are not due, too
+    #[arg(long, conflicts_with = "watch")]
+    pub(crate) all: bool,
+    /// Keep running, and make a pass whenever something becomes due
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(crate) watch: bool,
+    /// With --watch, serve /metrics, /healthz, /readyz and a page with the report at
+    /// this address, such as 127.0.0.1:9464
+    #[arg(long, value_name = "ADDRESS", requires = "watch", value_parser = address)]
+    pub(crate) listen: Option<SocketAddr>,
+    /// With --watch, the longest time between two passes, from 1m [default: about a day]
+    ///
+    /// A pass costs one request, and notices what was changed elsewhere. SIGHUP begins one
+    /// at once.
+    #[arg(long, value_name = "SPAN", requires = "watch", value_parser = time::interval)]
+    pub(crate) interval: Option<Duration>,
+}
+
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
 A token that expired less than the window ago is renewed like any other due token. An
@@ -69,22 +90,8 @@ pub(crate) struct Renew {
     /// Show which tokens are due, and change nothing; exit with 5 if any is
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Show the tokens that are not due, too
-    #[arg(long, conflicts_with = "watch")]
-    pub(crate) all: bool,
-    /// Keep running and renew tokens as they become due
-    #[arg(long, conflicts_with = "dry_run")]
-    pub(crate) watch: bool,
-    /// With --watch, serve /metrics, /healthz, /readyz and a page with the report at
-    /// this address, such as 127.0.0.1:9464
-    #[arg(long, value_name = "ADDRESS", requires = "watch", value_parser = address)]
-    pub(crate) listen: Option<SocketAddr>,
-    /// With --watch, the longest time between two passes, from 1m [default: about a day]
-    ///
-    /// A pass costs one request, and notices what was changed elsewhere. SIGHUP begins one
-    /// at once.
-    #[arg(long, value_name = "SPAN", requires = "watch", value_parser = time::interval)]
-    pub(crate) interval: Option<Duration>,
+    #[command(flatten)]
+    pub(crate) passes: Passes,
     /// Renew only the accounts in part I of N, from 0, so that N programs share the accounts
     #[arg(long, value_name = "I/N")]
     pub(crate) shard: Option<Shard>,

@@ -37,7 +37,7 @@ pub(crate) async fn renew(
 ) -> Result<Exit, Failure> {
     let jobs = arguments.jobs(api.accounts().await?, output)?;
     let view = View {
-        all: arguments.all,
+        all: arguments.passes.all,
         dry_run: arguments.dry_run,
         shared_names: Some(arguments.names()),
     };

@@ -79,8 +79,8 @@ pub(crate) async fn watch(
             false => None,
         },
         reporter: None,
-        listen: arguments.listen,
-        interval: arguments.interval,
+        listen: arguments.passes.listen,
+        interval: arguments.passes.interval,
         window: arguments.window.within(),
     };
     run(api, output, plan, calls).await
