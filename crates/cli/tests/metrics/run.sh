@@ -13,6 +13,9 @@ rm -rf "$METRICS"
 mkdir -p "$METRICS"
 . tests/support/install.sh
 
+install_python_packages "$work" "$here/requirements.txt" \
+    "Prometheus's parsers for Python" || exit 0
+
 # With the workspace's features, so that what `cargo test --workspace` built is used.
 cargo test --quiet --workspace --bins -- --ignored --exact \
     serve::tests::written::writes_metrics >"$work/cargo.log" 2>&1 || {
@@ -52,7 +55,5 @@ prometheus_itself() {
     "$bin/promtool" test rules deploy/prometheus/alerts.test.yml
 }
 
-install_python_packages "$work" "$here/requirements.txt" \
-    "Prometheus's parsers for Python" || exit 0
 python_parsers
 prometheus_itself
