@@ -54,7 +54,7 @@ struct Shared {
 struct State {
     /// By their ids.
     accounts: BTreeMap<String, Account>,
-    /// Why the accounts could not be listed.
+    /// Why not all accounts can be watched.
     problem: Option<String>,
     /// The window to show as long as no account is known.
     window: Duration,
@@ -134,7 +134,7 @@ impl Monitor {
         }
     }
 
-    /// Records why the accounts could not be listed; `None` if they were.
+    /// Records why not all accounts can be watched, as a sentence of the page; `None` if they are.
     pub(crate) fn not_listed(&self, why: Option<String>) {
         lock(&self.shared.state).problem = why;
     }
@@ -278,8 +278,7 @@ impl State {
     fn pages(&self, now: DateTime<Utc>, last_failure: Option<&str>) -> Vec<page::Report> {
         let accounts = self.accounts.values();
         let mut pages: Vec<_> = accounts.map(|a| a.page(now, last_failure)).collect();
-        let problem = self.problem.as_ref();
-        let problem = problem.map(|problem| format!("The accounts could not be listed: {problem}"));
+        let problem = self.problem.clone();
         if pages.is_empty() {
             let unlisted = || "The accounts have not been listed yet.".to_owned();
             pages.push(page::Report {

@@ -56,7 +56,9 @@ fn watch(world: &World, arguments: &[&str]) -> Running {
 /// Starts a watcher that listens, and returns its address as well.
 fn listening(world: &World, format: &str) -> (Running, String) {
     let mut watching = watch(world, &["--listen", "127.0.0.1:0", "-o", format]);
-    let said = watching.stderr.next().unwrap().unwrap();
+    // After what is wrong with an account.
+    let mut said = watching.stderr.by_ref().map(Result::unwrap);
+    let said = said.find(|line| line.contains("http://")).unwrap();
     let (_, address) = said.split_once("http://").unwrap();
     let address = address.split('/').next().unwrap().to_owned();
     (watching, address)
@@ -356,9 +358,16 @@ fn an_account_is_kept_once_its_api_token_is_there() {
     configure_two(&world);
     let api_token = world.simulator.api_token();
     fs::write(world.path("prod.token"), api_token).unwrap();
-    let mut watching = watch(&world, &[]);
+    let (mut watching, address) = listening(&world, "table");
     let log = pass(&mut watching).join("\n");
     assert!(log.contains("prod (a1): deploy: renewed"), "{log}");
+    let is_loud = |value: &str| {
+        let metrics = get(&address, "/metrics");
+        metrics.contains(&format!("\ncf_service_tokens_accounts_unlisted {value}\n"))
+    };
+    assert!(is_loud("1"));
+    let page = get(&address, "/");
+    assert!(page.contains("lab (a2): can"), "{page}");
     fs::write(world.path("lab.token"), api_token).unwrap();
     watching.signal(Signal::SIGHUP);
     let mut log = String::new();
@@ -366,6 +375,7 @@ fn an_account_is_kept_once_its_api_token_is_there() {
         log += &(watching.line() + "\n");
     }
     assert!(log.contains("lab (a2): smoke tests: renewed"), "{log}");
+    assert!(is_loud("0"));
     // A name that no token of the account has is told, whatever other accounts have.
     assert!(
         log.contains("no token has the id, client id or name \"gone\""),

@@ -289,6 +289,20 @@ impl Watcher<'_> {
         self.watched.insert(id, watched);
     }
 
+    /// Notes the accounts of a configuration file that have no usable credentials, as each look
+    /// finds them.
+    fn note_unusable(&self, api: &Api) {
+        let mut why = None;
+        for (id, name, failure) in api.failures() {
+            why.get_or_insert_with(|| failure.line());
+            if let Some(reporter) = &self.shared.reporter {
+                let fault = Fault::new(&failure).of_account(id, Some(name));
+                reporter.passed(id, vec![fault]);
+            }
+        }
+        self.shared.monitor.not_listed(why);
+    }
+
     /// Lists the accounts, and watches the new ones. Returns when to do so again.
     async fn look(&mut self) -> Duration {
         // Without a pass, nothing else would notice a new API token.
@@ -305,16 +319,15 @@ impl Watcher<'_> {
                 if self.failed_listings == 0 {
                     failure.show();
                 }
-                self.shared
-                    .monitor
-                    .not_listed(Some(failure.in_one_line().0));
+                let why = format!("The accounts could not be listed: {}", failure.line());
+                self.shared.monitor.not_listed(Some(why));
                 let pause = A_MINUTE.saturating_mul(1 << self.failed_listings.min(6));
                 self.failed_listings += 1;
                 return pause.min(AN_HOUR);
             }
         };
         self.failed_listings = 0;
-        self.shared.monitor.not_listed(None);
+        self.note_unusable(&api);
         let ids: BTreeSet<&str> = jobs.iter().map(|job| job.account.account_id()).collect();
         for (id, watched) in &mut self.watched {
             let was_listed = watched.is_listed;

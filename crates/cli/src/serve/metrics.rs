@@ -468,7 +468,7 @@ impl Collector for OfState {
         let unlisted = gauge(
             &mut encoder,
             "accounts_unlisted",
-            "Whether the accounts could not be listed, with --all-accounts.",
+            "Whether an account can't be watched: the accounts could not be listed, or one has no usable API token.",
             None,
         )?;
         let is_unlisted = i64::from(state.problem.is_some());
