@@ -1,5 +1,8 @@
 //! `renew --watch`: keeps running, and renews each token when it falls due.
 
+mod log;
+mod rules;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::future::pending;
@@ -8,11 +11,8 @@ use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use cf_service_tokens::renewal::{
-    Decision, RenewalEvent, RenewalOutcome, RenewalReport, SkipReason, TokenRenewal, WatchEvent,
-};
+use cf_service_tokens::renewal::{RenewalEvent, RenewalReport, WatchEvent};
 use cf_service_tokens::{Account, ServiceToken};
-use chrono::Utc;
 use tokio::net::TcpListener;
 use tokio::signal::unix::Signal;
 use tokio::sync::Semaphore;
@@ -20,20 +20,17 @@ use tokio::sync::watch::Sender;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use self::log::Log;
+use self::rules::Rules;
 use crate::arguments::Format;
-use crate::config;
 use crate::connection::{Api, Connection};
-use crate::failure::{Exit, Failure, is_refused_everywhere, is_without_access, with_causes};
-use crate::keep::{Followed, Kept};
+use crate::failure::{Exit, Failure, is_refused_everywhere, is_without_access};
 use crate::notify::{Fault, Reporter};
-use crate::output::{self, Output, Record as _};
-use crate::renew::once;
-use crate::renew::record::{Event, OfAccount, RenewalRecord, Summary, Waiting};
+use crate::output::{self, Output};
 use crate::renew::{Job, Renew};
 use crate::risk::{self, Neighbours};
 use crate::serve::{AccountMonitor, Calls, Monitor};
 use crate::signal;
-use crate::time;
 
 /// How soon a new API token is noticed while the API refuses the one in use.
 const REREAD_INTERVAL: Duration = Duration::from_secs(5);
@@ -446,111 +443,6 @@ async fn watch_account(shared: Arc<Shared>, job: Job, monitor: AccountMonitor) -
     }
 }
 
-/// How `keep` follows the rotation rules of an account.
-#[derive(Default)]
-struct Rules {
-    /// The tokens that the pass has listed.
-    tokens: Vec<(ServiceToken, Decision)>,
-    /// How often in a row a rule could not be followed.
-    failed: u32,
-    /// When to try again, if that is sooner than the next pass.
-    try_at: Option<Instant>,
-    /// The failures of the last try, and when each was shown.
-    shown: BTreeMap<String, Instant>,
-}
-
-impl Rules {
-    /// Completes when a rule that could not be followed is to be tried again.
-    async fn next_try(&mut self) {
-        match self.try_at {
-            Some(at) => sleep_until(at).await,
-            None => pending().await,
-        }
-        self.try_at = None;
-    }
-
-    /// Follows the rules after a pass.
-    async fn follow(
-        &mut self,
-        kept: &Kept,
-        account: &Connection,
-        report: &RenewalReport,
-        shared: &Shared,
-        monitor: &AccountMonitor,
-    ) {
-        let tokens = std::mem::take(&mut self.tokens);
-        let (id, name) = (account.account_id(), account.account_name());
-        let mut faults = Fault::of_pass(report, id, name);
-        let mut failures = Vec::new();
-        if report.error.is_none() {
-            let too_few = kept
-                .expect_at_least
-                .filter(|least| tokens.len() < *least)
-                .map(|least| config::too_few(tokens.len(), least));
-            // The log has those that expired long ago.
-            let of_tokens = once::long_expired(&tokens, true);
-            for failure in too_few.iter().chain(&of_tokens) {
-                faults.push(Fault::new(failure).of_account(id, name));
-            }
-            failures.extend(too_few);
-            let followed = follow(kept, account, tokens).await;
-            monitor.followed(&followed);
-            lock(&shared.log).followed(account, &followed);
-            self.failed = match followed.iter().all(|rule| rule.exit == Exit::Success) {
-                true => 0,
-                false => self.failed.saturating_add(1),
-            };
-            // After a failed pass, the next one comes soon.
-            let pause = A_MINUTE.saturating_mul(1 << self.failed.saturating_sub(1).min(6));
-            self.try_at = (self.failed > 0).then(|| Instant::now() + pause.min(AN_HOUR));
-            for rule in followed {
-                for (failure, fault) in rule.with_faults(id, name) {
-                    failures.push(failure);
-                    faults.push(fault);
-                }
-            }
-            self.show(account, failures);
-        }
-        if let Some(reporter) = &shared.reporter {
-            reporter.passed(id, faults);
-        }
-    }
-
-    /// Shows the failures that are new, and the others once a day.
-    fn show(&mut self, account: &Connection, failures: Vec<Failure>) {
-        let before = std::mem::take(&mut self.shown);
-        for failure in failures {
-            let failure = failure.about(&account.account_label());
-            let line = failure.line();
-            let shown = before.get(&line).filter(|shown| shown.elapsed() < A_DAY);
-            let shown = shown.copied();
-            if shown.is_none() {
-                account.explain(failure).show();
-            }
-            self.shown.insert(line, shown.unwrap_or_else(Instant::now));
-        }
-    }
-}
-
-/// Follows the rotation rules of an account, in a task of its own: the end of the watcher must
-/// not end a rotation.
-async fn follow(
-    kept: &Kept,
-    account: &Connection,
-    tokens: Vec<(ServiceToken, Decision)>,
-) -> Vec<Followed> {
-    let (kept, account) = (kept.clone(), account.clone());
-    let followed = tokio::spawn(async move { kept.rotations.follow(&account, &tokens).await });
-    match followed.await {
-        Ok(followed) => followed,
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => resume_unwind(panic),
-            // Only the end of the program cancels it.
-            Err(_) => Vec::new(),
-        },
-    }
-}
-
 /// Reads what may end the tokens beside their expiry, for the page and the metrics. No pass
 /// waits for it, and it fails none.
 async fn read_around(shared: Arc<Shared>, account: Account, monitor: AccountMonitor) {
@@ -614,164 +506,4 @@ impl Shared {
 /// Locks a value that no panic leaves half changed.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The log on standard output.
-struct Log {
-    output: Output,
-    /// Whether lines begin with the account.
-    names_accounts: bool,
-    /// Whether the last line could not be written.
-    is_broken: bool,
-}
-
-impl Log {
-    /// Says that an account has nothing to watch.
-    fn without_access(&self, account: &Connection) {
-        if !self.output.quiet {
-            let label = account.account_label();
-            output::remark(format!(
-                "{label}: Access is not enabled, so there is nothing to renew"
-            ));
-        }
-    }
-
-    /// Writes an event. A line that can't be written stops no renewal: standard error says
-    /// so once, and later lines are tried all the same, since a disk may have room again.
-    fn write(&mut self, account: &Connection, event: &WatchEvent) {
-        let written = match self.output.format {
-            Format::Jsonl => self.json(account, event),
-            _ => self.line(account, event),
-        };
-        if let Some(written) = written {
-            self.note_written(written);
-        }
-    }
-
-    fn note_written(&mut self, written: Result<(), Failure>) {
-        match written {
-            Ok(()) => self.is_broken = false,
-            Err(failure) if !self.is_broken => {
-                self.is_broken = true;
-                failure.next("the watcher goes on without its log").show();
-            }
-            Err(_) => {}
-        }
-    }
-
-    /// Writes what became of the rotation rules.
-    fn followed(&mut self, account: &Connection, followed: &[Followed]) {
-        for rule in followed {
-            let record = &rule.record;
-            let written = match self.output.format {
-                Format::Jsonl => {
-                    let record = OfAccount::new(account, record);
-                    self.output.json_line(&Event::Rotation(record))
-                }
-                _ if !record.is_event() || (self.output.quiet && !record.is_news()) => continue,
-                _ => self.words(account, &record.words()),
-            };
-            self.note_written(written);
-        }
-    }
-
-    fn json(&self, account: &Connection, event: &WatchEvent) -> Option<Result<(), Failure>> {
-        Some(match event {
-            WatchEvent::Renewal(RenewalEvent::Decided { token, decision })
-                if is_long_expired(*decision) =>
-            {
-                let record = RenewalRecord::skipped(token, *decision, Utc::now())?;
-                self.output
-                    .json_line(&Event::Token(OfAccount::new(account, &record)))
-            }
-            WatchEvent::Renewal(RenewalEvent::Settled(token)) => {
-                let record = RenewalRecord::new(token);
-                self.output
-                    .json_line(&Event::Token(OfAccount::new(account, &record)))
-            }
-            WatchEvent::Renewal(RenewalEvent::Finished(report)) => {
-                let summary = Summary::new(report, false);
-                self.output
-                    .json_line(&Event::Summary(OfAccount::new(account, &summary)))
-            }
-            WatchEvent::Waiting { until } => {
-                let waiting = Waiting { until: *until };
-                self.output
-                    .json_line(&Event::Waiting(OfAccount::new(account, waiting)))
-            }
-            _ => return None,
-        })
-    }
-
-    /// Writes a line for people; if quiet, only about what failed.
-    fn line(&self, account: &Connection, event: &WatchEvent) -> Option<Result<(), Failure>> {
-        let is_quiet = self.output.quiet;
-        let words = match event {
-            WatchEvent::Renewal(RenewalEvent::Decided { token, decision })
-                if is_long_expired(*decision) =>
-            {
-                let name = token.name.as_deref().or(token.id.as_deref());
-                format!(
-                    "{}: not renewed: {}; use --include-expired, delete or disable it, or exclude it with --except",
-                    name.unwrap_or("-"),
-                    SkipReason::Expired,
-                )
-            }
-            WatchEvent::Renewal(RenewalEvent::Settled(token))
-                if !is_quiet || token.outcome.is_at_risk() =>
-            {
-                settled(token)
-            }
-            WatchEvent::Renewal(RenewalEvent::Finished(report))
-                if !is_quiet || !report.is_success() =>
-            {
-                finished(report)
-            }
-            WatchEvent::Waiting { until } if !is_quiet => {
-                let now = Utc::now();
-                format!("next pass {}", time::distance_and_date(*until, now))
-            }
-            _ => return None,
-        };
-        Some(self.words(account, &words))
-    }
-
-    /// Writes words about an account, with the time.
-    fn words(&self, account: &Connection, words: &str) -> Result<(), Failure> {
-        let now = Utc::now().format("%FT%TZ");
-        let line = match self.names_accounts {
-            true => format!("{now} {}: {words}", account.account_label()),
-            false => format!("{now} {words}"),
-        };
-        self.output.line(&output::printable(&line))
-    }
-}
-
-fn is_long_expired(decision: Decision) -> bool {
-    decision == Decision::Skip(SkipReason::Expired)
-}
-
-fn settled(token: &TokenRenewal) -> String {
-    let name = token.name.as_deref().or(token.id.as_deref());
-    let name = name.unwrap_or("-");
-    match &token.outcome {
-        RenewalOutcome::Failed { error } => format!("{name}: failed: {}", with_causes(error)),
-        outcome => format!("{name}: {outcome}"),
-    }
-}
-
-/// Returns a pass in one line. The tokens that failed have lines of their own.
-fn finished(report: &RenewalReport) -> String {
-    let mut parts = Vec::new();
-    if report.listed > 0 || report.error.is_none() {
-        parts.push(once::counts(report));
-    }
-    if let Some(error) = &report.error {
-        parts.push(format!("stopped early: {}", with_causes(error)));
-    }
-    let unmatched = report.unmatched.iter();
-    parts.extend(unmatched.map(|name| format!("no token has the id, client id or name {name:?}")));
-    let ahead = report.clock_skew;
-    parts.extend(ahead.map(|ahead| time::clock_difference(ahead.into())));
-    parts.join("; ")
 }
