@@ -236,10 +236,9 @@ pub(crate) async fn watch(
 ) -> Result<Exit, Failure> {
     let ids = keeper.config.accounts.iter().map(|rules| rules.id.clone());
     let reporter = Arc::new(Reporter::new(keeper.config.notify.clone(), ids));
-    for (id, name, failure) in api.failures() {
+    // The first look for accounts reports them.
+    for (_, _, failure) in api.failures() {
         failure.show();
-        let fault = Fault::new(&failure).of_account(id, Some(name));
-        reporter.passed(id, vec![fault]);
     }
     let plan = Plan {
         jobs: keeper.jobs(api.accounts().await?),
