@@ -73,6 +73,35 @@ def combinations():
         yield f"{mode}, a claim", plain | {"config": ROTATE, "persistence": claim}
     yield "watch, interval", {"mode": "watch", "config": CONFIG, "watch": {"interval": "1h"}}
     yield "two shards", {"shards": {"count": 2, "secret": "a"}} | MORE
+    for schedule in SCHEDULES:
+        yield schedule, {"config": CONFIG, "cron": {"schedule": schedule}}
+
+
+# Kubernetes accepts these, and refuses BAD_SCHEDULES.
+SCHEDULES = [
+    "*/15 0-23/2 1,15 * ?",
+    "  05 4\t* JAN-Mar,dec sun,fri-sat ",
+    "0/59 23 31 12 6",
+    *(f"@{name}" for name in ("yearly", "annually", "monthly", "weekly", "daily", "midnight", "hourly")),
+    "@every 1h30m",
+]
+BAD_SCHEDULES = [
+    *("", " ", "daily", "@dayly", "@Daily", "@every", "@every day", "@every 1h ", "@reboot"),
+    *("17 4 * *", "0 17 4 * * *", "TZ=UTC 17 4 * * *", "CRON_TZ=UTC 17 4 * * *"),
+    *("60 4 * * *", "17 24 * * *", "17 4 0 * *", "17 4 32 * *", "17 4 * 0 *", "17 4 * 13 *"),
+    *("17 4 * * 7", "17 4 * * mo", "17 4 * mon *", "17 4 jan * *", "17 4 * * 1mon", "17 4 * * L"),
+    *("30-10 4 * * *", "17 4 * * fri-mon", "*/0 4 * * *", "*/ 4 * * *", "1,,2 4 * * *", ", 4 * * *"),
+    *("-1 4 * * *", "1-2-3 4 * * *", "1.5 4 * * *", "17 4 * * *; x"),
+]
+# Labels that the chart sets.
+OWN_LABELS = [
+    *(f"app.kubernetes.io/{name}" for name in ("name", "instance", "component", "version", "managed-by")),
+    "helm.sh/chart",
+]
+
+
+def secret_files(*paths):
+    return [{"secret": "a", "key": "b", "path": path} for path in paths]
 
 
 REFUSED = [
@@ -98,15 +127,55 @@ REFUSED = [
     ({"config": CONFIG, "shedule": "@daily"}, "shedule"),
     ({"config": CONFIG, "cron": {"shedule": "@daily"}}, "shedule"),
     ({"config": CONFIG, "secretFiles": [{"secret": "a", "key": "b"}]}, "path"),
-    ({"config": CONFIG, "secretFiles": [{"secret": "a", "key": "b", "path": "../b"}]}, "path"),
+    ({"config": CONFIG, "secretFiles": secret_files("../b")}, "path"),
+    ({"config": CONFIG, "secretFiles": secret_files("a", "b", "a")}, "Two entries of secretFiles have the path a"),
+    (
+        {"shards": {"count": 2, "secret": "a"}, "secretFiles": secret_files("api-token-1")},
+        "An entry of secretFiles has the path api-token-1, which a key of shards.secret has",
+    ),
+    *(
+        ({"config": CONFIG, "cron": {"schedule": each}}, "is not a schedule" if each else "/cron/schedule")
+        for each in BAD_SCHEDULES
+    ),
+    *(({"config": CONFIG, "podLabels": {each: "b"}}, f"podLabels sets {each}") for each in OWN_LABELS),
+    ({"config": CONFIG, "podAnnotations": {"checksum/config": "b"}}, "podAnnotations sets checksum/config"),
+    *(
+        (
+            {"config": CONFIG, "mode": "watch", name: {"enabled": True, "labels": {"helm.sh/chart": "b"}}},
+            f"{name}.labels sets helm.sh/chart",
+        )
+        for name in ("podMonitor", "prometheusRule", "dashboard")
+    ),
+    (
+        {
+            "config": CONFIG,
+            "persistence": {"enabled": True},
+            "env": [{"name": "CF_SERVICE_TOKENS_JOURNAL", "value": "/tmp"}],
+        },
+        "env sets CF_SERVICE_TOKENS_JOURNAL",
+    ),
+    *(
+        ({"config": CONFIG, "volumes": [{"name": each, "emptyDir": {}}]}, f"volumes has the name {each}")
+        for each in ("config", "secrets", "journal")
+    ),
 ]
+
+
+class UniqueKeys(yaml.SafeLoader):
+    """Refuses a mapping with a key twice, as Kubernetes does. PyYAML takes the last one."""
+
+    def construct_mapping(self, node, deep=False):
+        keys = [self.construct_object(key) for key, _ in node.value]
+        twice = {key for key in keys if keys.count(key) > 1}
+        assert not twice, f"twice: {twice}"
+        return super().construct_mapping(node, deep)
 
 
 def rendered(chart, values, release="release"):
     files = chart.render(values, name=release, namespace="default")
     notes = files.pop("cf-service-tokens/templates/NOTES.txt")
     assert f"{release}-cf-service-tokens" in notes and "<no value>" not in notes, notes
-    objects = [each for text in files.values() for each in yaml.safe_load_all(text) if each]
+    objects = [each for text in files.values() for each in yaml.load_all(text, UniqueKeys) if each]
     return {key_of(each): each for each in objects}
 
 
