@@ -27,18 +27,19 @@ mod signal;
 mod time;
 mod tracing;
 
-use std::env;
+use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
+use std::{array, env, io, thread};
 
 use crate::arguments::Arguments;
 use crate::failure::{Exit, Failure};
 
 fn main() -> ExitCode {
-    let arguments = arguments::parse(env::args_os()).unwrap_or_else(|error| error.exit());
-    if arguments.global.verbose > 1 {
-        tracing::to_stderr();
-    }
-    let exit = run(arguments).unwrap_or_else(|failure| {
+    let ended = match arguments::parse(env::args_os()) {
+        Ok(arguments) => run(arguments),
+        Err(answer) => output::answer(&answer),
+    };
+    let exit = ended.unwrap_or_else(|failure| {
         failure.show();
         failure.exit
     });
@@ -46,9 +47,32 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> Result<Exit, Failure> {
+    if arguments.global.verbose > 1 {
+        tracing::to_stderr();
+    }
+    check_limits()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| Failure::new(Exit::Failed, "the command can't start").because(error))?;
+        .map_err(cannot_start)?;
     runtime.block_on(commands::run(arguments))
+}
+
+/// Checks that the command may open the files that it needs (its own, connections, and pipes of
+/// programs) and start a thread. Without, Tokio panics, and a call that can't open a connection is
+/// attempted until its deadline.
+fn check_limits() -> Result<(), Failure> {
+    let pairs: [_; 12] = array::from_fn(|_| UnixStream::pair());
+    pairs
+        .into_iter()
+        .collect::<io::Result<Vec<_>>>()
+        .map_err(|error| cannot_start(error).next("let it open 64 files: `ulimit -n 64`"))?;
+    thread::Builder::new().spawn(|| {}).map_err(|error| {
+        cannot_start(error).next("let it start threads: `ulimit -u` shows how many")
+    })?;
+    Ok(())
+}
+
+fn cannot_start(error: io::Error) -> Failure {
+    Failure::new(Exit::Failed, "the command can't start").because(error)
 }

@@ -204,6 +204,16 @@ fn flushed(
     }
 }
 
+/// Prints the help or the version, or what is wrong with the command line.
+pub(crate) fn answer(answer: &clap::Error) -> Result<Exit, Failure> {
+    let printed = flushed(&mut io::stdout(), |_| answer.print());
+    match answer.use_stderr() {
+        // If standard error can't be written, nowhere is left to report it.
+        true => Ok(Exit::Usage),
+        false => printed.map(|()| Exit::Success).map_err(unwritable),
+    }
+}
+
 fn unwritable(error: io::Error) -> Failure {
     Failure::new(Exit::Failed, "can't write the result").because(error)
 }

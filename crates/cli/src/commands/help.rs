@@ -4,7 +4,7 @@ use clap::Args;
 
 use crate::arguments;
 use crate::failure::{Exit, Failure};
-use crate::output::Output;
+use crate::output::{self, Output};
 
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
@@ -21,8 +21,10 @@ pub(crate) fn help(output: &Output, arguments: &Help) -> Result<Exit, Failure> {
     if arguments.command == ["options"] {
         let options = arguments::help_of_common_options();
         output.write(|out, _| write!(out, "{}", options.ansi()))?;
-    } else if let Err(answer) = arguments::help_of(&arguments.command) {
-        answer.exit();
+        return Ok(Exit::Success);
     }
-    Ok(Exit::Success)
+    match arguments::help_of(&arguments.command) {
+        Err(answer) => output::answer(&answer),
+        Ok(_) => Ok(Exit::Success),
+    }
 }
