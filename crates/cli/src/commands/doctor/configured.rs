@@ -2,7 +2,8 @@
 
 use cf_service_tokens::ServiceToken;
 
-use super::{Check, first_of};
+use super::Check;
+use super::tokens::first_of;
 use crate::commands::select::{self, Ids};
 use crate::config::{AccountRules, Config};
 use crate::connection::Api;
