@@ -182,6 +182,12 @@ impl Config {
             .find(|account| account.id == account_id)
     }
 
+    /// Whether any secret is rotated.
+    pub(crate) fn rotates(&self) -> bool {
+        let mut accounts = self.accounts.iter();
+        accounts.any(|account| !account.rotate.is_empty())
+    }
+
     /// Reads a file.
     ///
     /// # Errors

@@ -4,14 +4,17 @@
 mod tests;
 
 use std::convert::Infallible;
+use std::env;
 use std::fmt;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
+use rustix::fs::Access;
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde::Serialize;
 use tokio::net::unix::pipe::Sender;
@@ -39,6 +42,9 @@ const TIME_LIMIT: Duration = Duration::from_secs(60);
 
 /// How much longer a hook may run that was asked to end.
 const GRACE: Duration = Duration::from_secs(2);
+
+/// How much of the line that names a script's interpreter the system reads, in bytes.
+const MAX_FIRST_LINE: u64 = 256;
 
 /// A program and its arguments. No shell reads them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,6 +103,12 @@ impl Hook {
     /// Removes these variables from the hook's environment too.
     pub(crate) fn hide(&mut self, variables: &[String]) {
         self.hidden.extend_from_slice(variables);
+    }
+
+    /// Makes sure, as far as that can be known without running it, that the hook can be run.
+    pub(crate) fn prove(&self) -> Result<(), HookError> {
+        let program = self.arguments.first().map_or("", |program| program);
+        find(program).map_err(|error| self.error(Cause::System(error)))
     }
 
     /// Runs the hook, with JSON on its standard input, and waits for it. What it writes to
@@ -188,6 +200,44 @@ impl Hook {
             cause,
         }
     }
+}
+
+/// Finds a program as the system does.
+fn find(program: &str) -> io::Result<()> {
+    if program.contains('/') {
+        return require_executable(Path::new(program));
+    }
+    let path = env::var_os("PATH").unwrap_or_default();
+    let none = "it is in no directory of PATH";
+    let mut found = Err(io::Error::new(io::ErrorKind::NotFound, none));
+    for directory in env::split_paths(&path) {
+        match require_executable(&directory.join(program)) {
+            Ok(()) => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => found = Err(error),
+        }
+    }
+    found
+}
+
+/// Makes sure that a file can be executed, and that the interpreter in its first line can.
+fn require_executable(path: &Path) -> io::Result<()> {
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::ErrorKind::PermissionDenied.into());
+    }
+    rustix::fs::access(path, Access::EXEC_OK)?;
+    let mut start = Vec::new();
+    // A program need not be readable.
+    if let Ok(file) = File::open(path) {
+        file.take(MAX_FIRST_LINE).read_to_end(&mut start)?;
+    }
+    let line = start.split(|byte| *byte == b'\n').next();
+    let Some(line) = line.and_then(|line| line.strip_prefix(b"#!")) else {
+        return Ok(());
+    };
+    let mut words = line.split(u8::is_ascii_whitespace);
+    let interpreter = words.find(|word| !word.is_empty()).unwrap_or_default();
+    Ok(rustix::fs::access(interpreter, Access::EXEC_OK)?)
 }
 
 /// Writes all of the input, and closes the pipe. The hook need not read it, so no error

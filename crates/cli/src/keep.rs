@@ -17,6 +17,7 @@ use crate::failure::{Exit, Failure};
 use crate::notify::{Fault, Reporter};
 use crate::output::Output;
 use crate::progress::Progress;
+use crate::prove;
 use crate::renew::watch::Plan;
 use crate::renew::{Job, Passes, once, watch};
 use crate::secret::journal::Journal;
@@ -53,7 +54,7 @@ may rotate the tokens of an account.
 Daily from cron, which sends mail only if something failed:
   17 4 * * *  $HOME/.cargo/bin/cf-service-tokens keep --quiet --config /etc/cf-service-tokens.toml
 
-To see what would be done, and why:
+To see what would be done, and why, and to test the sinks, hooks and the journal:
   cf-service-tokens keep --dry-run --config /etc/cf-service-tokens.toml")]
 pub(crate) struct Keep {
     #[command(flatten)]
@@ -117,10 +118,7 @@ impl Keeper {
         journal: Result<Journal, Failure>,
         dry_run: bool,
     ) -> Result<Self, Failure> {
-        let rotates = config
-            .accounts
-            .iter()
-            .any(|account| !account.rotate.is_empty());
+        let rotates = config.rotates();
         let journal = match rotates {
             true => Some(journal?),
             // Runs by hand, or by rules of before, may have left something.
@@ -150,6 +148,16 @@ impl Keeper {
             Err(error) => Some(recover::unreadable(&error)),
         });
         left.collect()
+    }
+
+    /// Returns what a run would find missing on this machine.
+    fn unproved(&self) -> Vec<Failure> {
+        let journal = self.journal.as_deref();
+        let proofs = prove::all(&self.config, journal).into_iter();
+        let needed = journal.filter(|_| self.config.rotates());
+        let needed = needed.and_then(|journal| journal.prove().err());
+        let missing = proofs.filter_map(|proof| proof.found.err());
+        missing.chain(needed).collect()
     }
 
     /// Returns what there is to do in these accounts of the file.
@@ -210,6 +218,12 @@ pub(crate) async fn keep(
         failure.show();
         exits.push(failure.exit);
         ended.faults.push(Fault::new(&failure));
+    }
+    if arguments.dry_run {
+        for failure in keeper.unproved() {
+            failure.show();
+            exits.push(Exit::Failed);
+        }
     }
     for (id, name, failure) in api.failures() {
         failure.show();

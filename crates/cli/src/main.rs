@@ -16,6 +16,7 @@ mod keep;
 mod notify;
 mod output;
 mod progress;
+mod prove;
 mod records;
 mod renew;
 mod risk;

@@ -52,7 +52,7 @@ pub(crate) async fn create(
         duration,
         allow_duplicate,
     } = arguments;
-    let delivery = Delivery::prepare(connection, journal, secret_to, keep_env)?;
+    let delivery = Delivery::prepare(connection, journal, secret_to, keep_env, "--secret-to")?;
     let sink = delivery.sink.clone();
     let mut record = journal.lock(&RecordName::create(connection.account_id(), &name))?;
     let (at, namesakes) =

@@ -42,11 +42,16 @@ Checks of the account:
 
 Checks of this machine:
   configuration   with --config, the file has no mistake, and nobody else can write it
-  journal         its directory is safe, and nothing is left of an interrupted run
+  sink            with --config, each secret_to can take a secret
+  hook            with --config, the programs of then and on_failure can be run
+  ping            with --config, the URL of ping_file or ping_env can be read and used
+  journal         its directory is safe, nothing is left of an interrupted run, and, if the
+                  file has rotation rules, it can be written and survives a restart
   app             Access protects each --url
 
-Nothing is changed: to check the permission, the command asks to refresh a token that
-does not exist. The checks of the organization and of usage need the permissions
+Nothing is changed, delivered, run or pinged: to check the permission, the command asks to
+refresh a token that does not exist; to check a file, it creates an empty one beside it and
+removes that. The checks of the organization and of usage need the permissions
 \"Access: Organizations, Identity Providers, and Groups Read\" and \"Access: Apps and
 Policies Read\"; without them, the result is unknown.
 
@@ -99,8 +104,14 @@ pub(crate) async fn doctor(
         checks.extend(of_account(account, config, may_be_unused, journal.as_ref().ok()).await);
     }
     checks.extend(configured::without_credentials(api));
-    checks.extend(config.map(configured::of_file));
-    checks.extend(machine::of_journal(journal));
+    if let Some(config) = config {
+        checks.push(configured::of_file(config));
+        checks.extend(configured::of_machine(config, journal.as_ref().ok()));
+    }
+    checks.extend(machine::of_journal(
+        journal,
+        config.is_some_and(Config::rotates),
+    ));
     for url in &arguments.url {
         checks.push(machine::of_app(url, global.verbose > 0).await);
     }

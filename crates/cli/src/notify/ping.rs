@@ -26,6 +26,11 @@ impl PingSource {
         self.ping_within(TIMEOUT, is_well).await
     }
 
+    /// Makes sure that the URL can be read and used, without a request.
+    pub(crate) fn prove(&self) -> Result<(), Failure> {
+        self.url().map(drop)
+    }
+
     async fn ping_within(&self, timeout: Duration, is_well: bool) -> Result<(), Failure> {
         let mut url = self.url()?;
         if !is_well {
@@ -53,7 +58,13 @@ impl PingSource {
 
     /// Reads the URL, which may have been replaced since the last run.
     fn url(&self) -> Result<Url, Failure> {
-        let failure = || Failure::usage(format!("can't ping {self}"));
+        let failure = || {
+            let next = match self {
+                Self::File(_) => "ping_file names a file that holds only an https URL",
+                Self::Variable(_) => "ping_env names a variable that holds only an https URL",
+            };
+            Failure::usage(format!("can't ping {self}")).next(next)
+        };
         let text = match self {
             Self::File(path) => {
                 // A pipe that nothing writes to would hold up the run.
@@ -71,8 +82,7 @@ impl PingSource {
         };
         let text = text.trim();
         if let Some(fault) = credential::fault(text) {
-            let next = "write the whole URL and nothing else";
-            return Err(failure().because(format!("it {fault}")).next(next));
+            return Err(failure().because(format!("it {fault}")));
         }
         match Url::parse(text) {
             Ok(url)

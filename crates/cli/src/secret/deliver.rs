@@ -32,12 +32,13 @@ impl Delivery {
         journal: &Journal,
         sink: Sink,
         keep_env: Vec<String>,
+        key: &str,
     ) -> Result<Self, Failure> {
         let sink = sink.absolute().keep_env(keep_env)?;
         if connection.simulator.is_some() {
             sink.require_harmless()?;
         }
-        let proved = sink.prove(journal.directory())?;
+        let proved = sink.prove(journal.directory(), key)?;
         Ok(Self { sink, proved })
     }
 

@@ -113,6 +113,17 @@ impl Journal {
         )
     }
 
+    /// Makes sure that a rotation can be recorded, without creating the directory.
+    pub(crate) fn prove(&self) -> Result<(), Failure> {
+        self.require_lasting()?;
+        let whole = std::path::absolute(&self.directory);
+        let proved = whole.and_then(|whole| {
+            let existing = whole.ancestors().find(|directory| directory.exists());
+            tempfile::tempfile_in(existing.unwrap_or(&whole)).map(drop)
+        });
+        proved.map_err(|error| self.unusable(&error))
+    }
+
     /// Returns the shell's command that lists the entries.
     pub(crate) fn command(&self) -> String {
         command("", &self.directory)

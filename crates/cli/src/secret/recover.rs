@@ -322,7 +322,7 @@ pub(crate) async fn finish(
         sink.require_lasting()?;
     }
     let sink = sink.keep_env(keep_env)?;
-    let proved = sink.prove(record.directory())?;
+    let proved = sink.prove(record.directory(), "--secret-to")?;
     proved.deliver(secret, &intent).await.map_err(|error| {
         Failure::new(
             Exit::Failed,

@@ -133,7 +133,16 @@ impl Rotation {
             journal,
             self.sink.clone(),
             self.keep_env.clone(),
+            self.sink_key(),
         )
+    }
+
+    /// Returns the option or the key of the configuration file that names the sink.
+    fn sink_key(&self) -> &'static str {
+        match self.every {
+            Some(_) => "secret_to",
+            None => "--secret-to",
+        }
     }
 
     /// Whether a running grace period keeps nothing from being done.

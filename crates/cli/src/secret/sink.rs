@@ -85,8 +85,9 @@ pub(crate) enum ProvedSink {
 
 impl Sink {
     /// Tests everything that a delivery needs, and that the sink is outside of the
-    /// journal's directory.
-    pub(crate) fn prove(&self, journal: &Path) -> Result<ProvedSink, Failure> {
+    /// journal's directory. `key` is the option, or the key of the configuration file, that
+    /// names the sink.
+    pub(crate) fn prove(&self, journal: &Path, key: &str) -> Result<ProvedSink, Failure> {
         let proved = match self {
             Self::File { path, is_bare } => prove_file(path, *is_bare, journal),
             Self::EnvFile(path) => prove_env_file(path, journal),
@@ -109,7 +110,9 @@ impl Sink {
             }
             _ => Failure::usage(format!("can't deliver a secret to {self}"))
                 .because(error)
-                .next("nothing was changed; fix the cause, or use another --secret-to"),
+                .next(format!(
+                    "nothing was changed; fix the cause, or use another {key}"
+                )),
         })
     }
 
@@ -166,6 +169,15 @@ impl Sink {
             Failure::usage(format!("{self} {fault}, but the secret is only simulated"))
                 .next("nothing was changed; with --simulate, use a new file or stdout"),
         )
+    }
+
+    /// Describes what is known of a sink that was proved.
+    pub(crate) fn promise(&self) -> String {
+        match self {
+            // What it does with a secret is seen only when it has one.
+            Self::Command { .. } => format!("the shell can start {self}, which was not run"),
+            _ => format!("a secret can be written to {self}"),
+        }
     }
 
     /// Describes where a secret is that was brought there.

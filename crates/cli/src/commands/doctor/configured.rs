@@ -7,6 +7,8 @@ use super::tokens::first_of;
 use crate::commands::select::{self, Ids};
 use crate::config::{AccountRules, Config};
 use crate::connection::Api;
+use crate::prove;
+use crate::secret::journal::Journal;
 
 /// Checks the accounts of the file that no call can be made for.
 pub(super) fn without_credentials(api: &Api) -> Vec<Check> {
@@ -37,6 +39,16 @@ pub(super) fn of_file(config: &Config) -> Check {
         counted(rules.sum(), "rotation rule")
     );
     Check::ok("configuration", what)
+}
+
+/// Checks what the file names on this machine.
+pub(super) fn of_machine(config: &Config, journal: Option<&Journal>) -> Vec<Check> {
+    let proofs = prove::all(config, journal).into_iter();
+    let checks = proofs.map(|proof| match proof.found {
+        Ok(words) => Check::ok(proof.kind, words),
+        Err(failure) => Check::failed(proof.kind, failure),
+    });
+    checks.collect()
 }
 
 /// Checks that an account has as many tokens as the file expects.

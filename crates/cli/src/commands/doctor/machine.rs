@@ -8,7 +8,7 @@ use crate::commands::verify::{App, Outcome};
 use crate::failure::Failure;
 use crate::secret::journal::Journal;
 
-pub(super) fn of_journal(journal: Result<Journal, Failure>) -> Vec<Check> {
+pub(super) fn of_journal(journal: Result<Journal, Failure>, is_needed: bool) -> Vec<Check> {
     const CHECK: &str = "journal";
     let journal = match journal {
         Ok(journal) => journal,
@@ -21,6 +21,9 @@ pub(super) fn of_journal(journal: Result<Journal, Failure>) -> Vec<Check> {
             Ok(_) => left += 1,
             Err(error) => checks.push(Check::failed(CHECK, journal.unusable(&error))),
         }
+    }
+    if let (true, true, Err(failure)) = (is_needed, checks.is_empty(), journal.prove()) {
+        checks.push(Check::failed(CHECK, failure));
     }
     if left > 0 {
         let what = match left {
