@@ -1,5 +1,5 @@
 //! The documents name the files and images that the workflows build, all of them and no
-//! others. `crates/cli/tests/release/run.sh` has dist confirm the names of the files.
+//! others, and install from no registry that has none of this. `crates/cli/tests/release/run.sh` has dist confirm the names of the files.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::collections::BTreeSet;
@@ -76,6 +76,55 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
     let ends = |c: char| ".:".contains(c);
     text.split(separator)
         .map(move |word| word.trim_end_matches(ends))
+}
+
+/// The crates that a release publishes.
+fn crates() -> BTreeSet<String> {
+    let manifests = files(&["Cargo.toml", "crates/*/Cargo.toml"]);
+    let manifests = manifests.iter().map(|file| read(file));
+    let published = manifests.filter(|text| !text.contains("\npublish = false\n"));
+    published
+        .map(|text| {
+            let (_, name) = text.split_once("[package]\nname = \"").unwrap();
+            name.split('"').next().unwrap().to_owned()
+        })
+        .collect()
+}
+
+/// The programs that install packages, other than Cargo and Docker. No workflow publishes for
+/// any of them.
+const PACKAGE_MANAGERS: &str = "apk apt apt-get aqua asdf brew bun choco conda dnf flatpak gem mamba \
+    mise nix nix-env npm pacman pip pip3 pipx pnpm scoop snap uv winget yarn yum zypper";
+const VERBS: &str = "add binstall get i install profile run tap tool use -S -i -iA";
+/// These run a package without a verb.
+const RUNNERS: &str = "bunx npx uvx";
+
+/// The packages of this project that a document installs: the program, and the package.
+fn installed(text: &str) -> Vec<(&str, &str)> {
+    let is_one_of = |list: &str, word: &str| list.split_whitespace().any(|each| each == word);
+    let mut found = Vec::new();
+    let mut program = None;
+    let mut has_verb = false;
+    for word in words(text).filter(|word| !word.is_empty()) {
+        if word == "cargo" || is_one_of(PACKAGE_MANAGERS, word) {
+            program = Some(word);
+            has_verb = false;
+        } else if is_one_of(RUNNERS, word) {
+            program = Some(word);
+            has_verb = true;
+        } else if program.is_some() && is_one_of(VERBS, word) {
+            has_verb = true;
+        } else if word.contains("cf-service-tokens") {
+            if let Some(program) = program.take()
+                && has_verb
+            {
+                found.push((program, word));
+            }
+        } else if !word.starts_with('-') {
+            program = None;
+        }
+    }
+    found
 }
 
 /// What a document says about the release and the registry.
@@ -158,7 +207,19 @@ fn faults(document: &str, text: &str) -> Vec<String> {
         (!built && !is_variable(name))
             .then(|| format!("{document}: no workflow builds the {kind} {name}"))
     };
-    named(text).iter().filter_map(fault).collect()
+    let built = named(text).into_iter().filter_map(|named| fault(&named));
+    let crates = crates();
+    let is_published = |(program, package): &(&str, &str)| {
+        let name = package.split('@').next().unwrap_or(package);
+        // A path and a URL name a directory.
+        *program == "cargo" && (name.contains('/') || crates.contains(name))
+    };
+    let installed = installed(text).into_iter();
+    let unpublished = installed.filter(|each| !is_published(each));
+    let unpublished = unpublished.map(|(program, package)| {
+        format!("{document}: nothing publishes {package}, which {program} installs")
+    });
+    built.chain(unpublished).collect()
 }
 
 /// What users read or apply. The log also has the names of former releases.
@@ -200,6 +261,11 @@ fn names_of_nothing_are_noticed() {
         format!("{releases}/download/v{VERSION}/{PACKAGE}-aarch64-apple-darwin.tar.gz"),
         format!("{releases}/download/v$VERSION/{PACKAGE}-$TARGET.tar.gz"),
         format!("docker run {image} and `{image}:{VERSION}-shell`."),
+        format!("cargo install --locked {PACKAGE}@{VERSION} && sudo install cf-service-tokens"),
+        format!("cargo install --git https://github.com/{REPOSITORY}"),
+        format!("cargo add cf-service-tokens --git https://github.com/{REPOSITORY}"),
+        "`pip install cloudflare`, and cf-service-tokens does the same".to_owned(),
+        "RUN apt-get install jq\ndocker build --tag cf-service-tokens .".to_owned(),
     ] {
         assert_eq!(faults("", &text), [""; 0], "{text}");
     }
@@ -212,6 +278,15 @@ fn names_of_nothing_are_noticed() {
         format!("image: registry.example.com/cf-service-tokens:{VERSION}"),
         "docker pull cloudflare/cf-service-tokens:latest".to_owned(),
         format!("uses: {REPOSITORY}@v0.0.1"),
+        "brew install cf-service-tokens".to_owned(),
+        "brew tap cf-service-tokens/tap".to_owned(),
+        "python3 -m pip install --user\ncf-service-tokens==0.1.0".to_owned(),
+        "`npm install -g @cf-service-tokens/sdk`".to_owned(),
+        "uv tool install cf-service-tokens".to_owned(),
+        "uv pip install cf-service-tokens".to_owned(),
+        "npx cf-service-tokens renew".to_owned(),
+        "sudo apt-get install --yes cf-service-tokens".to_owned(),
+        "cargo install --locked cf-service-tokens".to_owned() + "-tui",
     ] {
         assert_eq!(faults("", &text).len(), 1, "{text}");
     }
