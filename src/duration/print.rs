@@ -59,9 +59,6 @@ enum Form {
 }
 
 /// A buffer for the text of a duration, written from its end to its start.
-///
-/// It is aligned so that the check for UTF-8 takes eight bytes at a time.
-#[repr(align(8))]
 struct Buffer {
     bytes: [u8; Buffer::CAPACITY],
     /// The index at which the text starts.
@@ -100,8 +97,8 @@ impl Buffer {
         if duration.is_negative() {
             self.push(b'-');
         }
-        let text = str::from_utf8(&self.bytes).unwrap_or_default();
-        text.get(self.start..).unwrap_or_default()
+        let text = self.bytes.get(self.start..).unwrap_or_default();
+        str::from_utf8(text).unwrap_or_default()
     }
 
     /// Writes hours, minutes and seconds, from the largest unit that isn't zero.
