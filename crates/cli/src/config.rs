@@ -279,7 +279,7 @@ verify = "https://app.example.com"
 then = ["./reload", "deploy"]
 [[account]]
 name = "test"
-id = "a2"
+id = "000000000000000000000000000000a2"
 api_token_env = "CF_TEST_TOKEN"
 within = "45d"
 [notify]
@@ -319,7 +319,7 @@ ping_env = "HEALTHCHECK_URL"
         let text = r#"
 [[account]]
 name = "prod"
-id = "a1"
+id = "000000000000000000000000000000a1"
 api_token_env = "CF_PROD_TOKEN"
 [[account.rotate]]
 token = "deploy"
@@ -340,7 +340,7 @@ ping_env = "PING_URL"
     const FULL: &str = r#"within = "30d"
 [[account]] # comment
 name = "prod"
-id = "a1"
+id = "000000000000000000000000000000a1"
 api_token_env = 'SECRET'
 only = ["SECRET", "b"]
 include_expired = true

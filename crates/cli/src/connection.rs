@@ -1,9 +1,11 @@
 //! The accounts that a command works on: real ones, or simulated ones.
 
+pub(crate) mod account_id;
 mod configured;
 mod credentials;
 
 use std::collections::BTreeSet;
+use std::env;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -98,6 +100,7 @@ impl Api {
         }
         let credentials = Source::named(global)?;
         let api_token = credentials.read(global.quiet)?;
+        accounts.require_form()?;
         let mut builder = builder(global, retry, on_event);
         if let Some(token) = &api_token {
             builder = builder.api_token(token.clone());
@@ -448,6 +451,18 @@ impl Accounts {
             }
             (false, true) => Ok(Self::Default),
             (false, false) => Ok(Self::Named(ids)),
+        }
+    }
+
+    /// Refuses an id that no account of the API can have.
+    fn require_form(&self) -> Result<(), Failure> {
+        let require = |id: &String| account_id::require("--account", id);
+        match self {
+            Self::Named(ids) => ids.iter().try_for_each(require),
+            Self::Default => {
+                account_id::require(ACCOUNT_ID, &env::var(ACCOUNT_ID).unwrap_or_default())
+            }
+            Self::All | Self::Configured(_) => Ok(()),
         }
     }
 }

@@ -76,6 +76,19 @@ fn twenty_mistakes_of_a_new_user() {
             "a name as the id",
             ACCOUNT.replace("023e105f4ecef8ad9ca31a8372d0c353", "My account"),
         ),
+        (
+            "an id that was not copied as a whole",
+            ACCOUNT.replace("023e105f4ecef8ad", "023e105f4ecef8a"),
+        ),
+        (
+            "the id of a token",
+            ACCOUNT.replace(
+                "023e105f4ecef8ad9ca31a8372d0c353",
+                "f174e90a-fafe-4643-bbbc-4a0ed4fc8415",
+            ),
+        ),
+        ("a window that is too long", in_account("within = \"365d\"")),
+        ("no program", in_rule("then = [\"\"]")),
         ("a number in quotes", in_account("expect_at_least = \"12\"")),
         (
             "a string instead of a list",
@@ -159,6 +172,18 @@ fn twenty_mistakes_of_a_new_user() {
         let ran = doctor(text);
         assert_eq!(ran.code, Some(2), "{title}: {}", ran.shown());
         assert_eq!(ran.stdout, "", "{title}");
+        let count = |start| {
+            ran.stderr
+                .lines()
+                .filter(|line| line.starts_with(start))
+                .count()
+        };
+        assert_eq!(
+            count("error: "),
+            count("   next: "),
+            "{title}: {}",
+            ran.shown()
+        );
         for secret in [API_TOKEN, "changeme", "s3cr3t"] {
             assert!(!ran.stderr.contains(secret), "{title}: {}", ran.shown());
         }

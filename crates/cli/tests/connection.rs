@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::io::ErrorKind;
 use std::net::TcpListener;
 
 use support::{ID, Ran, World, answering, command, simulated};
@@ -101,4 +102,38 @@ fn a_refusal_says_where_the_account_comes_from() {
         "{}",
         by_variable.shown()
     );
+}
+
+/// Cloudflare would answer with an error about the credentials or the route.
+#[test]
+fn an_id_that_is_none_of_cloudflares_is_refused_before_any_call() {
+    let proxy = TcpListener::bind("127.0.0.1:0").unwrap();
+    proxy.set_nonblocking(true).unwrap();
+    let url = format!("http://{}", proxy.local_addr().unwrap());
+    let list = |id: &str, arguments: &[&str]| {
+        let mut list = command();
+        list.env("HTTPS_PROXY", &url)
+            .env("CLOUDFLARE_API_TOKEN", "0123456789")
+            .env("CLOUDFLARE_ACCOUNT_ID", id)
+            .args(["list", "--deadline", "1s"])
+            .args(arguments);
+        Ran::of(&mut list)
+    };
+    let whole = "023e105f4ecef8ad9ca31a8372d0c353";
+    let cut = &whole[1..];
+    for (ran, said) in [
+        (list(cut, &[]), "CLOUDFLARE_ACCOUNT_ID \"23e"),
+        (list(whole, &["--account", cut]), "--account \"23e"),
+        (list(cut, &[]), "this one has 31"),
+        (list("acme", &[]), "\"acme\": an account id has only digits"),
+    ] {
+        assert_eq!(ran.code, Some(2), "{}", ran.shown());
+        assert!(ran.stderr.contains(said), "{said}: {}", ran.shown());
+        assert!(ran.stderr.contains("next: copy"), "{}", ran.shown());
+    }
+    let call = proxy.accept().unwrap_err();
+    assert_eq!(call.kind(), ErrorKind::WouldBlock);
+    // The right one is used, and the variable does not count beside the option.
+    assert_eq!(list(cut, &["--account", whole]).code, Some(4));
+    proxy.accept().unwrap();
 }

@@ -4,14 +4,13 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use cf_service_tokens::AccountId;
 use reqwest::Url;
 
 use super::document::{Mistake, line_of};
 use super::tables::{AccountTable, File, NotifyTable, RotateTable, Text};
 use super::{AccountRules, ApiTokenSource, Notify, PingSource, RotationRule};
 use crate::commands::verify;
-use crate::connection::is_unexpanded;
+use crate::connection::{account_id, is_unexpanded};
 use crate::hook::Hook;
 use crate::secret::reading;
 use crate::secret::sink::Sink;
@@ -53,12 +52,14 @@ impl<'t> Reader<'t> {
             file.account.iter().map(|account| &account.name),
             "name",
             str::eq,
+            "give each account a name of its own",
         );
         let is_same = |one: &str, other: &str| one.eq_ignore_ascii_case(other);
         self.each_once(
             file.account.iter().map(|account| &account.id),
             "id",
             is_same,
+            "list each account once: put the rules of both under one [[account]]",
         );
         let sources: Vec<_> = file
             .account
@@ -77,25 +78,23 @@ impl<'t> Reader<'t> {
         api_token: ApiTokenSource,
         within: Duration,
     ) -> AccountRules {
-        if AccountId::new(table.id.as_str()).is_err() {
-            let next =
-                "copy the account's id from the dashboard: 32 digits and letters from a to f";
-            self.wrong("id", &table.id, "not the id of an account", Some(next));
+        if let Some(fault) = account_id::fault(table.id.as_str()) {
+            self.wrong("id", &table.id, &fault, account_id::NEXT);
         }
         let only = texts(table.only.as_deref());
         let except = texts(table.except.as_deref());
         for text in table.except.iter().flatten() {
             if only.iter().any(|only| only == text.as_str()) {
-                self.wrong(
-                    "except",
-                    text,
-                    "only has it too",
-                    Some("leave one of them out"),
-                );
+                self.wrong("except", text, "only has it too", "leave one of them out");
             }
         }
         let rules = table.rotate.as_deref().unwrap_or_default();
-        self.each_once(rules.iter().map(|rule| &rule.token), "token", is_same_token);
+        self.each_once(
+            rules.iter().map(|rule| &rule.token),
+            "token",
+            is_same_token,
+            "leave one of the two rules out",
+        );
         AccountRules {
             name: table.name.as_str().to_owned(),
             id: table.id.as_str().to_owned(),
@@ -116,7 +115,7 @@ impl<'t> Reader<'t> {
                     "api_token_env",
                     other,
                     "api_token_file is set too",
-                    Some("leave one of them out"),
+                    "leave one of them out",
                 );
                 ApiTokenSource::Environment
             }
@@ -184,7 +183,7 @@ impl<'t> Reader<'t> {
                     "ping_env",
                     other,
                     "ping_file is set too",
-                    Some("leave one of them out"),
+                    "leave one of them out",
                 );
                 None
             }
@@ -211,17 +210,12 @@ impl<'t> Reader<'t> {
         const KEY: &str = "secret_to";
         const NEXT: &str = "write FILE, file:FILE, env-file:FILE or command:COMMAND";
         let Ok(sink) = text.as_str().parse() else {
-            self.wrong(KEY, text, "not a sink", Some(NEXT));
+            self.wrong(KEY, text, "not a sink", NEXT);
             return None;
         };
         let sink = match sink {
             Sink::Stdout | Sink::GithubEnv => {
-                self.wrong(
-                    KEY,
-                    text,
-                    "the secret would be lost after the run",
-                    Some(NEXT),
-                );
+                self.wrong(KEY, text, "the secret would be lost after the run", NEXT);
                 return None;
             }
             Sink::File { path, is_bare } => Sink::File {
@@ -232,7 +226,7 @@ impl<'t> Reader<'t> {
             command => command,
         };
         if let Err(failure) = sink.require_lasting() {
-            self.wrong(KEY, text, &failure.in_one_line().0, None);
+            self.wrong(KEY, text, &failure.in_one_line().0, NEXT);
         }
         if let Sink::File { path, .. } | Sink::EnvFile(path) = &sink {
             self.written(KEY, text, path);
@@ -255,7 +249,7 @@ impl<'t> Reader<'t> {
             )),
         };
         if let Some(fault) = fault {
-            self.wrong(key, text, &fault, Some("use another file"));
+            self.wrong(key, text, &fault, "use another file");
         }
         self.files.push((path, Use::Sink, self.line(&text.span())));
     }
@@ -265,10 +259,9 @@ impl<'t> Reader<'t> {
             Ok(url) => url,
             Err(failure) => {
                 let (fault, next) = failure.in_one_line();
-                self.mistakes.push(match next {
-                    Some(next) => Mistake::new(text.span(), format!("verify: {fault}")).next(next),
-                    None => Mistake::new(text.span(), format!("verify: {fault}")),
-                });
+                let mistake = Mistake::new(text.span(), format!("verify: {fault}"));
+                self.mistakes
+                    .push(next.into_iter().fold(mistake, Mistake::next));
                 return None;
             }
         };
@@ -289,22 +282,24 @@ impl<'t> Reader<'t> {
                 key,
                 program,
                 "no shell reads this, so all of it would be the name of a program",
-                Some(&format!(
+                &format!(
                     "write each word as a string: {key} = [{}]",
                     quoted_words(name)
-                )),
+                ),
             );
             return None;
         }
         if is_unexpanded(Path::new(name)) {
             let next = "write the whole path";
-            self.wrong(key, program, "no shell expands this path", Some(next));
+            self.wrong(key, program, "no shell expands this path", next);
         }
         let words = words.iter().map(|text| text.as_str().to_owned());
         match Hook::try_from(words.collect::<Vec<_>>()) {
             Ok(hook) => Some(hook.relative_to(self.directory)),
             Err(fault) => {
-                self.wrong(key, program, fault, None);
+                let next =
+                    format!("write it as in {key} = [\"systemctl\", \"reload\", \"deploy\"]");
+                self.wrong(key, program, fault, &next);
                 None
             }
         }
@@ -318,7 +313,7 @@ impl<'t> Reader<'t> {
                 key,
                 text,
                 "no shell expands this path",
-                Some("write the whole path"),
+                "write the whole path",
             );
         }
         self.directory.join(path)
@@ -348,7 +343,12 @@ impl<'t> Reader<'t> {
         match parse(text.as_str()) {
             Ok(span) => Some(span),
             Err(fault) => {
-                self.wrong(key, text, &fault, None);
+                // The faults of options have no advice of their own.
+                let (fault, next) = match fault.split_once("; ") {
+                    Some((fault, next)) => (fault, next.to_owned()),
+                    None => (&*fault, format!("write it as in {key} = \"30d\"")),
+                };
+                self.wrong(key, text, fault, &next);
                 None
             }
         }
@@ -360,23 +360,21 @@ impl<'t> Reader<'t> {
         texts: impl Iterator<Item = &'a Text> + Clone,
         key: &str,
         is_same: impl Fn(&str, &str) -> bool,
+        next: &str,
     ) {
         for (index, text) in texts.clone().enumerate() {
             let mut earlier = texts.clone().take(index);
             if let Some(first) = earlier.find(|first| is_same(first.as_str(), text.as_str())) {
                 let fault = format!("line {} has it too", self.line(&first.span()));
-                self.wrong(key, text, &fault, None);
+                self.wrong(key, text, &fault, next);
             }
         }
     }
 
-    fn wrong(&mut self, key: &str, text: &Text, fault: &str, next: Option<&str>) {
+    fn wrong(&mut self, key: &str, text: &Text, fault: &str, next: &str) {
         let what = format!("{key} = {:?}: {fault}", text.as_str());
-        let mistake = Mistake::new(text.span(), what);
-        self.mistakes.push(match next {
-            Some(next) => mistake.next(next),
-            None => mistake,
-        });
+        self.mistakes
+            .push(Mistake::new(text.span(), what).next(next));
     }
 
     fn line(&self, at: &Range<usize>) -> usize {

@@ -114,11 +114,17 @@ impl Shape<'_> {
             )),
         };
         if let Some(fault) = fault {
-            let mistake = Mistake::new(at, fault);
-            self.mistakes.push(match example(schema) {
-                Some(example) => mistake.next(format!("write it as in {key} = {example}")),
-                None => mistake,
-            });
+            let next = match example(schema) {
+                Some(example) => format!("write it as in {key} = {example}"),
+                None if schema["type"] == "string" => {
+                    "write a list of strings, none of which is empty".to_owned()
+                }
+                None => format!(
+                    "begin the table with a line {}, and write its keys below",
+                    heading(path)
+                ),
+            };
+            self.mistakes.push(Mistake::new(at, fault).next(next));
         }
     }
 
@@ -198,12 +204,9 @@ fn kind(value: &DeValue<'_>) -> &'static str {
 /// What a value must be, in words.
 fn expected(schema: &Value, path: &str) -> String {
     match schema["type"].as_str() {
-        Some("object") => format!("a table, which begins with a line {}", heading(path)),
+        Some("object") => "a table".to_owned(),
         Some("array") if schema["items"]["type"] == "object" => {
-            format!(
-                "a list of tables, each of which begins with a line {}",
-                heading(path)
-            )
+            format!("a list of tables, in two brackets: {}", heading(path))
         }
         Some("array") => "a list of strings".to_owned(),
         Some("boolean") => "true or false, without quotes".to_owned(),

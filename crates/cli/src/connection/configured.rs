@@ -282,13 +282,17 @@ mod tests {
     const CONFIG: &str = r#"
 [[account]]
 name = "prod"
-id = "a1"
+id = "000000000000000000000000000000a1"
 api_token_file = "prod"
 [[account]]
 name = "lab"
-id = "a2"
+id = "000000000000000000000000000000a2"
 api_token_file = "lab"
 "#;
+
+    fn id(number: usize) -> String {
+        format!("{}a{number}", "0".repeat(30))
+    }
 
     /// The accounts of a file, and the tokens that they send.
     fn open(directory: &Path) -> Result<(Configured, Client), Failure> {
@@ -321,7 +325,7 @@ api_token_file = "lab"
         let (mut configured, base) = open(directory.path()).unwrap();
         assert_eq!(sends(&configured), ["first", "nothing"]);
         assert_eq!(configured.failures().count(), 1);
-        assert!(configured.client("a1").is_some() && configured.client("a2").is_none());
+        assert!(configured.client(&id(1)).is_some() && configured.client(&id(2)).is_none());
 
         // The file of the other account is there later.
         assert!(configured.reread(&base).is_err());
