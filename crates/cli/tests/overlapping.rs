@@ -180,8 +180,16 @@ mod at_once {
     fn two_runs_do_not_rotate_one_token() {
         let (world, first) = stopped_at(Operation::Rotate, &rotate("first", &[]));
         let second = world.run(&rotate("second", &[]));
+        let listed = world.run(&["journal"]);
+        let as_json = world.run(&["journal", "-o", "json"]);
         let first = go_on(first);
 
+        let at_work = format!("note: a run is at work on rotate-{ID}\n");
+        assert_eq!(
+            listed.shown(),
+            format!("exit code 0\n--- stderr\n{at_work}")
+        );
+        assert_eq!((&*as_json.stdout, as_json.stderr), ("[]\n", at_work));
         assert!(world.opens(OLD_SECRET), "the secret in use was ended");
         assert_eq!(first.0, Some(0), "{}", first.1);
         assert!(world.opens(&read(&world.path("first"))));

@@ -274,9 +274,15 @@ fn a_name_is_bound_to_the_token_that_had_it_first() {
 
     let (_, entry) = refused.stderr.split_once("journal discard ").unwrap();
     let entry = entry.split_whitespace().next().unwrap();
-    let discarded = world.run(&["journal", "discard", entry]);
+    // Nobody can be asked whether that is meant.
+    let discard = ["journal", "discard", entry, "--yes"];
+    let unasked = world.run(&discard[..3]);
+    assert_eq!(unasked.code, Some(2), "{}", unasked.shown());
+    assert!(unasked.stderr.contains("add --yes"), "{}", unasked.shown());
+    assert_eq!(world.run(&by_name).code, Some(1));
+    let discarded = world.run(&discard);
     assert_eq!(discarded.code, Some(0), "{}", discarded.shown());
-    assert_eq!(world.run(&["journal", "discard", entry]).code, Some(2));
+    assert_eq!(world.run(&discard).code, Some(2));
     let meant = world.run(&by_name);
     assert_eq!(meant.code, Some(0), "{}", meant.shown());
     assert!(meant.stdout.contains(&id), "{}", meant.shown());

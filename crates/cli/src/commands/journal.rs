@@ -89,8 +89,12 @@ fn list(journal: &Journal, output: &Output) -> Result<Exit, Failure> {
         unreadable.iter().for_each(Failure::show);
         return Err(last);
     }
-    if output.is_table() && records.is_empty() && !output.quiet {
+    let at_work = journal.at_work();
+    if output.is_table() && records.is_empty() && at_work.is_empty() && !output.quiet {
         output.line("the journal is empty")?;
+    }
+    for name in at_work {
+        output::remark(format!("a run is at work on {name}"));
     }
     Ok(Exit::Success)
 }
@@ -108,7 +112,9 @@ async fn finish(
 }
 
 fn discard(journal: &Journal, output: &Output, name: &str, yes: bool) -> Result<Exit, Failure> {
-    if binding::discard(journal, name)? {
+    if binding::exists(journal, name) {
+        confirm::ask(&format!("Discard {name}? {ANOTHER_TOKEN}"), yes)?;
+        binding::discard(journal, name)?;
         return settled(output, name, "discarded");
     }
     let record = journal.find(name)?;
@@ -118,6 +124,9 @@ fn discard(journal: &Journal, output: &Output, name: &str, yes: bool) -> Result<
     recover::discard(record)?;
     settled(output, name, "discarded")
 }
+
+/// What follows if it is forgotten which token a name stands for.
+const ANOTHER_TOKEN: &str = "New secrets of the token that has the name now go to its sink.";
 
 fn question(record: &Record, run: &Run) -> String {
     let intent = &run.intent;

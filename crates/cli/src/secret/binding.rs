@@ -83,18 +83,14 @@ fn require(
     )))
 }
 
-/// Forgets which token a name stands for, by the entry's name. Returns whether there was
-/// such an entry.
-pub(crate) fn discard(journal: &Journal, entry: &str) -> Result<bool, Failure> {
-    if !is_entry(entry) {
-        return Ok(false);
-    }
-    match fs::remove_file(path(journal, entry)) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        removed => removed
-            .map(|()| true)
-            .map_err(|error| journal.unusable(&error)),
-    }
+/// Whether there is an entry of this name.
+pub(crate) fn exists(journal: &Journal, entry: &str) -> bool {
+    is_entry(entry) && path(journal, entry).exists()
+}
+
+/// Forgets which token a name stands for, by the name of the entry, which exists.
+pub(crate) fn discard(journal: &Journal, entry: &str) -> Result<(), Failure> {
+    fs::remove_file(path(journal, entry)).map_err(|error| journal.unusable(&error))
 }
 
 fn entry(account_id: &str, name: &str) -> String {

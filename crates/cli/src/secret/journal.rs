@@ -176,6 +176,16 @@ impl Journal {
         left
     }
 
+    /// Returns the records that runs are at work on.
+    pub(crate) fn at_work(&self) -> Vec<RecordName> {
+        let mut names = self.names().unwrap_or_default();
+        names.retain(|name| {
+            let read = Record::read(name.clone(), self.path(name));
+            read.is_err_and(|error| error.kind() == io::ErrorKind::ResourceBusy)
+        });
+        names
+    }
+
     /// Reads the record of a token, if there is one.
     ///
     /// # Errors
