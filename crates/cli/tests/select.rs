@@ -258,6 +258,19 @@ fn a_refresh_that_revives_a_token_says_so() {
         "{}",
         ran.shown()
     );
+    let world = World::with(Simulator::builder().token(known_token().disabled()));
+    for token in ["Grafana scraper", ID] {
+        let ran = world.run(&["refresh", token]);
+        let said = format!(
+            "note: \"Grafana scraper\" ({ID}) is still disabled: apps refuse it until it is enabled\n"
+        );
+        assert_eq!(
+            (ran.code, &*ran.stderr),
+            (Some(0), &*said),
+            "{}",
+            ran.shown()
+        );
+    }
     let world = World::with(Simulator::builder().token(expired()));
     assert_eq!(world.run(&["refresh", "etl", "-q"]).stderr, "");
 

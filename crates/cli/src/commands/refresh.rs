@@ -31,7 +31,8 @@ pub(crate) async fn refresh(
     }
     each(connection, output, &tokens, "refreshed", async |token| {
         let answer = refreshed(&connection.tokens, &token.id).await?;
-        if let Some(words) = revived(token, connection.tokens.now()).filter(|_| !output.quiet) {
+        let words = beside(token, &answer, connection.tokens.now());
+        if let Some(words) = words.filter(|_| !output.quiet) {
             output::remark(words);
         }
         Ok(answer)
@@ -39,25 +40,35 @@ pub(crate) async fn refresh(
     .await
 }
 
-/// Returns a token as it is before the refresh, which tells whether the refresh revives it.
+/// Returns a token as it is before the refresh, which tells whether the refresh revives it and
+/// whether it is disabled.
 /// That is not worth a failure, or a long wait.
 async fn before(connection: &Connection, id: &ServiceTokenId) -> Option<ServiceToken> {
     let hurried = connection.tokens.with(|call| call.deadline(READ_DEADLINE));
     of_asked(id, hurried.get(id).await).ok()
 }
 
-/// Says that a token had expired before its refresh, which nothing else shows then.
-fn revived(token: &Chosen, now: DateTime<Utc>) -> Option<String> {
-    let before = token
-        .listed
-        .as_ref()
-        .filter(|before| before.is_expired(now))?;
-    let expired = time::distance(before.expires_at? - now);
-    let since = match before.enabled {
-        Some(false) => "it is still disabled",
-        _ => "it works again",
-    };
-    Some(format!("{token} expired {expired}; {since}"))
+/// Says what the new expiry does not show: that the token had expired before, or that it is
+/// still of no use.
+fn beside(token: &Chosen, after: &ServiceToken, now: DateTime<Utc>) -> Option<String> {
+    let before = token.listed.as_ref();
+    let expired_at = before.filter(|before| before.is_expired(now));
+    let expired_at = expired_at.and_then(|before| before.expires_at);
+    let enabled = after.enabled.or(before.and_then(|before| before.enabled));
+    match (expired_at, enabled) {
+        (Some(at), enabled) => {
+            let since = match enabled {
+                Some(false) => "it is still disabled",
+                _ => "it works again",
+            };
+            let expired = time::distance(at - now);
+            Some(format!("{token} expired {expired}; {since}"))
+        }
+        (None, Some(false)) => Some(format!(
+            "{token} is still disabled: apps refuse it until it is enabled"
+        )),
+        (None, _) => None,
+    }
 }
 
 /// Refreshes a token, and checks that it expires in a year.
