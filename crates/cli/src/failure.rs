@@ -220,6 +220,12 @@ impl Failure {
         self
     }
 
+    /// Adds another failure and its causes, without what to do about it.
+    pub(crate) fn because_of(self, failure: &Self) -> Self {
+        let (what, causes, _) = failure.parts();
+        causes.into_iter().fold(self.because(what), Self::because)
+    }
+
     /// Adds a cause and all its sources.
     pub(crate) fn because_of_all(mut self, cause: Option<&dyn StdError>) -> Self {
         let mut cause = cause;

@@ -310,8 +310,9 @@ impl fmt::Display for Hook {
 }
 
 impl HookError {
-    fn next(&self) -> &'static str {
-        match &self.cause {
+    /// Returns what to do. An interruption is no fault of the hook.
+    fn next(&self) -> Option<&'static str> {
+        Some(match &self.cause {
             Cause::System(error) if error.kind() == io::ErrorKind::NotFound => {
                 "check that the program, and the interpreter in its first line, exist; a program \
                  without a slash has to be in PATH"
@@ -325,8 +326,8 @@ impl HookError {
             Cause::System(_) => "fix the cause",
             Cause::Exited(_) => "see what the hook wrote above, and fix the cause",
             Cause::TimedOut => "have the hook do longer work in the background",
-            Cause::Interrupted => "run the command again",
-        }
+            Cause::Interrupted => return None,
+        })
     }
 }
 
@@ -359,6 +360,7 @@ impl std::error::Error for HookError {}
 
 impl From<HookError> for Failure {
     fn from(error: HookError) -> Self {
-        Self::new(Exit::Failed, &error).next(error.next())
+        let failure = Self::new(Exit::Failed, &error);
+        error.next().into_iter().fold(failure, Self::next)
     }
 }

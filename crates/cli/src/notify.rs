@@ -16,7 +16,7 @@ use serde::Serialize;
 use tokio::time::sleep;
 
 use crate::config::Notify;
-use crate::failure::{Exit, Failure, with_causes};
+use crate::failure::{Exit, Failure};
 use crate::hook::Hook;
 use crate::output;
 
@@ -100,7 +100,7 @@ impl Fault {
                 RenewalOutcome::Failed { error } => {
                     let why = Failure::from(error);
                     let failure = Failure::new(why.exit, "could not renew the token");
-                    let failure = failure.because(with_causes(error));
+                    let failure = failure.because_of(&why);
                     match why.parts().2 {
                         Some(next) => failure.next(next),
                         None => failure,

@@ -7,6 +7,7 @@ use crate::config::Config;
 use crate::failure::Failure;
 use crate::hook::Hook;
 use crate::secret::journal::Journal;
+use crate::secret::sink::NamedBy;
 
 /// The result of a test.
 pub(crate) struct Proof {
@@ -27,7 +28,7 @@ pub(crate) fn all(config: &Config, journal: Option<&Journal>) -> Vec<Proof> {
                 _ => format!("{}, {:?}", account.name, rule.token),
             };
             let sink = &rule.secret_to;
-            let proved = sink.prove(directory, "secret_to").map(|_| sink.promise());
+            let proved = sink.prove(directory, NamedBy::Key).map(|_| sink.promise());
             proofs.push(Proof::new("sink", &label, proved));
             let hooks = rule.then.iter();
             proofs.extend(hooks.map(|hook| of_hook(&format!("{label}, then"), hook)));

@@ -376,3 +376,62 @@ fn with_too_few_tokens_the_listed_ones_are_kept_and_the_run_fails() {
     assert_ended(&keep(&world, &["--quiet"]), 1, &said);
     assert!(world.opens(&read(&world.path("got"))));
 }
+
+/// The operator has a file, and no command line with options.
+#[test]
+fn messages_name_the_keys_of_the_file_and_the_next_keep() {
+    let world = with(aged(100));
+    configure(&world, "", &[(ID, "env-file:missing/grafana.env")]);
+    let ran = keep(&world, &[]);
+    assert_ended(&ran, 1, &["or use another secret_to"]);
+    assert!(!ran.stderr.contains("--secret-to"), "{}", ran.shown());
+
+    configure(&world, "", &[(ID, "command:exit 7")]);
+    let said = [
+        "the secret is safe in the journal; fix the sink, or set another secret_to: the next `keep` \
+         delivers the secret",
+        "cf-service-tokens journal finish",
+    ];
+    for _ in 0..2 {
+        let ran = keep(&world, &[]);
+        assert_ended(&ran, 1, &said);
+        assert!(!ran.stderr.contains("--secret-to"), "{}", ran.shown());
+    }
+
+    // The app fails, and each cause has a line of its own.
+    let sink = "secret_to = \"grafana.env\"\nverify = \"http://127.0.0.1:1/\"\n";
+    let id = world.simulator.account_id();
+    let file = format!("[[account]]\nname = \"prod\"\nid = {id:?}\n{RULE}token = {ID:?}\n{sink}");
+    fs::write(world.path("keep.toml"), file).unwrap();
+    let ran = keep(&world, &[]);
+    assert_ended(&ran, 1, &["the next `keep` verifies the secret again"]);
+    for line in ran.stderr.lines() {
+        assert!(line.matches("cause: ").count() <= 1, "{}", ran.shown());
+    }
+}
+
+#[test]
+fn a_watcher_advises_the_keys_of_the_file() {
+    let expired = known_token().expires_in(TimeDelta::days(-60));
+    let world = with(expired);
+    configure(&world, "", &[]);
+    let mut watching = command(&world, &["--watch"]);
+    let mut watching = watching
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut log = BufReader::new(watching.stdout.take().unwrap()).lines();
+    let line = log
+        .find(|line| line.as_ref().unwrap().contains("not renewed"))
+        .unwrap()
+        .unwrap();
+    kill(
+        Pid::from_raw(watching.id().try_into().unwrap()),
+        Signal::SIGTERM,
+    )
+    .unwrap();
+    watching.wait().unwrap();
+    assert!(line.contains("include_expired = true"), "{line}");
+    assert!(!line.contains("--include-expired"), "{line}");
+}

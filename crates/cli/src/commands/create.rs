@@ -14,7 +14,7 @@ use crate::secret::deliver::{Delivery, HeldSignals};
 use crate::secret::journal::{Journal, RecordName};
 use crate::secret::record::{Intent, Operation, Steps};
 use crate::secret::recover;
-use crate::secret::sink::Sink;
+use crate::secret::sink::{NamedBy, Sink};
 use crate::time;
 
 /// How long to wait for the expiry of a new token, whose secret is safe already.
@@ -52,7 +52,7 @@ pub(crate) async fn create(
         duration,
         allow_duplicate,
     } = arguments;
-    let delivery = Delivery::prepare(connection, journal, secret_to, keep_env, "--secret-to")?;
+    let delivery = Delivery::prepare(connection, journal, secret_to, keep_env, NamedBy::Option)?;
     let sink = delivery.sink.clone();
     let mut record = journal.lock(&RecordName::create(connection.account_id(), &name))?;
     let (at, namesakes) =

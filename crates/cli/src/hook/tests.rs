@@ -185,12 +185,12 @@ async fn a_failure_says_how_the_hook_ended() {
         words.starts_with("the hook /nowhere/page can't be run: No such file"),
         "{words}"
     );
-    assert!(missing.next().contains("exist"));
+    assert!(missing.next().unwrap().contains("exist"));
 
     std::fs::write(shell.path("page"), "#!/bin/sh\n").unwrap();
     let path = shell.path("page");
     let refused = run(&hook(&[path.to_str().unwrap()])).await.unwrap_err();
-    assert!(refused.next().contains("chmod +x"), "{refused}");
+    assert!(refused.next().unwrap().contains("chmod +x"), "{refused}");
 }
 
 /// A process group that ignores SIGTERM, with a grandchild that keeps a pipe open. It writes

@@ -10,7 +10,7 @@ use cf_service_tokens::renewal::{RenewalEvent, RenewalReport};
 use tokio::task::JoinSet;
 
 use self::pass::Pass;
-pub(super) use self::pass::{counts, long_expired};
+pub(super) use self::pass::{advice_for_expired, counts, long_expired};
 use crate::arguments::Format;
 use crate::commands::select;
 use crate::connection::{Api, Connection};

@@ -126,6 +126,7 @@ pub(crate) async fn run(
             log: Mutex::new(Log {
                 output: output.clone(),
                 names_accounts: plan.names_accounts,
+                has_file: plan.reporter.is_some(),
                 is_broken: false,
             }),
             api: Mutex::new(api),

@@ -11,7 +11,7 @@ use crate::output;
 use crate::secret::journal::Journal;
 use crate::secret::record::{Intent, Record, Run, Stage};
 use crate::secret::recover;
-use crate::secret::sink::{IssuedSecret, ProvedSink, Sink};
+use crate::secret::sink::{IssuedSecret, NamedBy, ProvedSink, Sink};
 use crate::signal::Signals;
 
 /// The length below which a text is taken for no secret. Both known forms are longer
@@ -23,6 +23,7 @@ pub(crate) struct Delivery {
     /// The sink by its absolute path.
     pub(crate) sink: Sink,
     proved: ProvedSink,
+    named_by: NamedBy,
 }
 
 impl Delivery {
@@ -32,14 +33,18 @@ impl Delivery {
         journal: &Journal,
         sink: Sink,
         keep_env: Vec<String>,
-        key: &str,
+        named_by: NamedBy,
     ) -> Result<Self, Failure> {
         let sink = sink.absolute().keep_env(keep_env)?;
         if connection.simulator.is_some() {
             sink.require_harmless()?;
         }
-        let proved = sink.prove(journal.directory(), key)?;
-        Ok(Self { sink, proved })
+        let proved = sink.prove(journal.directory(), named_by)?;
+        Ok(Self {
+            sink,
+            proved,
+            named_by,
+        })
     }
 
     /// Records the intent, makes the call, records the secret, and brings it to the sink.
@@ -87,10 +92,11 @@ impl Delivery {
             version: answer.client_secret_version,
         };
         let noted = record.note_secret(&secret);
+        let named_by = self.named_by;
         // The journal is a net. Without it the sink is all there is.
         let delivered = self.bring(&secret, intent, signals).await;
         match (noted, delivered) {
-            (Ok(()), Err(error)) => Err(undelivered(record, &intent.sink, &error)),
+            (Ok(()), Err(error)) => Err(undelivered(record, &intent.sink, named_by, &error)),
             (Err(noted), Err(error)) => Err(Failure::new(
                 Exit::Failed,
                 "the new secret is lost: neither the journal nor its sink could store it",
@@ -133,26 +139,33 @@ impl Delivery {
         else {
             return Ok(());
         };
-        let sink = self.sink.to_string();
+        let (sink, named_by) = (self.sink.to_string(), self.named_by);
         let delivered = self.bring(secret, intent, signals).await;
-        delivered.map_err(|error| undelivered(record, &sink, &error))?;
+        delivered.map_err(|error| undelivered(record, &sink, named_by, &error))?;
         recover::remove_leftover(intent);
         Ok(())
     }
 }
 
 /// A secret is in the journal, but not in its sink.
-fn undelivered(record: &Record, sink: &str, error: &io::Error) -> Failure {
+fn undelivered(record: &Record, sink: &str, named_by: NamedBy, error: &io::Error) -> Failure {
+    let finish = record.command("finish");
+    let next = match named_by {
+        NamedBy::Key => format!(
+            "the secret is safe in the journal; fix the sink, or set another {named_by}: the next \
+             `keep` delivers the secret; to deliver it now, run: {finish}"
+        ),
+        NamedBy::Option => format!(
+            "the secret is safe in the journal; fix the sink, or give another one with {named_by}, and \
+             run: {finish}"
+        ),
+    };
     Failure::new(
         Exit::Failed,
         format!("could not store the new secret in {sink}"),
     )
     .because(error)
-    .next(format!(
-        "the secret is safe in the journal; fix the sink, or give another one with \
-         --secret-to, and run: {}",
-        record.command("finish")
-    ))
+    .next(next)
 }
 
 /// Makes sure that an answer is about the token of the intent, and that its secret can be

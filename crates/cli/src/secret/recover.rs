@@ -13,7 +13,7 @@ use crate::output;
 use crate::secret::journal::{Journal, RecordName};
 use crate::secret::reading::{self, Reading};
 use crate::secret::record::{Intent, Known, Operation, Record, Run, Stage};
-use crate::secret::sink::Sink;
+use crate::secret::sink::{NamedBy, Sink};
 use crate::time;
 
 /// How far apart the API is asked twice whether a call had no effect.
@@ -322,7 +322,7 @@ pub(crate) async fn finish(
         sink.require_lasting()?;
     }
     let sink = sink.keep_env(keep_env)?;
-    let proved = sink.prove(record.directory(), "--secret-to")?;
+    let proved = sink.prove(record.directory(), NamedBy::Option)?;
     proved.deliver(secret, &intent).await.map_err(|error| {
         Failure::new(
             Exit::Failed,

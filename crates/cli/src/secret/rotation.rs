@@ -24,7 +24,7 @@ use crate::secret::journal::{Journal, RecordName};
 use crate::secret::reading::Reading;
 use crate::secret::record::{Intent, Known, Operation, Record, Run, Stage, Steps};
 use crate::secret::recover;
-use crate::secret::sink::Sink;
+use crate::secret::sink::{NamedBy, Sink};
 
 /// How long to wait for the token after its rotate, when the secret is safe already.
 const READ_DEADLINE: Duration = Duration::from_secs(10);
@@ -133,15 +133,14 @@ impl Rotation {
             journal,
             self.sink.clone(),
             self.keep_env.clone(),
-            self.sink_key(),
+            self.named_by(),
         )
     }
 
-    /// Returns the option or the key of the configuration file that names the sink.
-    fn sink_key(&self) -> &'static str {
+    fn named_by(&self) -> NamedBy {
         match self.every {
-            Some(_) => "secret_to",
-            None => "--secret-to",
+            Some(_) => NamedBy::Key,
+            None => NamedBy::Option,
         }
     }
 

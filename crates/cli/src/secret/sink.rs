@@ -56,6 +56,24 @@ pub(crate) enum Sink {
     Stdout,
 }
 
+/// What names a sink, as messages call it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NamedBy {
+    /// The option of `create`, `rotate` and `journal finish`.
+    Option,
+    /// The key of a configuration file.
+    Key,
+}
+
+impl fmt::Display for NamedBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Option => "--secret-to",
+            Self::Key => "secret_to",
+        })
+    }
+}
+
 /// A secret that has just been made, and whose it is.
 #[derive(Clone, Debug)]
 pub(crate) struct IssuedSecret {
@@ -85,9 +103,8 @@ pub(crate) enum ProvedSink {
 
 impl Sink {
     /// Tests everything that a delivery needs, and that the sink is outside of the
-    /// journal's directory. `key` is the option, or the key of the configuration file, that
-    /// names the sink.
-    pub(crate) fn prove(&self, journal: &Path, key: &str) -> Result<ProvedSink, Failure> {
+    /// journal's directory.
+    pub(crate) fn prove(&self, journal: &Path, named_by: NamedBy) -> Result<ProvedSink, Failure> {
         let proved = match self {
             Self::File { path, is_bare } => prove_file(path, *is_bare, journal),
             Self::EnvFile(path) => prove_env_file(path, journal),
@@ -111,7 +128,7 @@ impl Sink {
             _ => Failure::usage(format!("can't deliver a secret to {self}"))
                 .because(error)
                 .next(format!(
-                    "nothing was changed; fix the cause, or use another {key}"
+                    "nothing was changed; fix the cause, or use another {named_by}"
                 )),
         })
     }

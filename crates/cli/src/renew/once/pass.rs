@@ -209,7 +209,14 @@ pub(in crate::renew) fn long_expired(
         "{count} expired longer ago than the window and {was} not renewed: {}",
         some_of(&names)
     );
-    let (renew, exclude) = match is_kept {
+    let (renew, exclude) = advice_for_expired(is_kept);
+    let next = format!("{renew}; if it is no longer used, delete or disable it, or {exclude}");
+    Some(Failure::new(Exit::Failed, what).next(next))
+}
+
+/// Returns how to renew a token that expired longer ago than the window, and how to exclude it.
+pub(in crate::renew) fn advice_for_expired(is_kept: bool) -> (&'static str, &'static str) {
+    match is_kept {
         true => (
             "set `include_expired = true` in the configuration file",
             "exclude it there with `except = [...]`",
@@ -218,9 +225,7 @@ pub(in crate::renew) fn long_expired(
             "renew it with --include-expired",
             "exclude it with --except",
         ),
-    };
-    let next = format!("{renew}; if it is no longer used, delete or disable it, or {exclude}");
-    Some(Failure::new(Exit::Failed, what).next(next))
+    }
 }
 
 /// Returns the outcomes of a pass in numbers, such as `2 tokens renewed, 9 not due, 1

@@ -19,6 +19,8 @@ pub(super) struct Log {
     pub(super) output: Output,
     /// Whether lines begin with the account.
     pub(super) names_accounts: bool,
+    /// Whether the accounts are those of a configuration file.
+    pub(super) has_file: bool,
     /// Whether the last line could not be written.
     pub(super) is_broken: bool,
 }
@@ -109,8 +111,10 @@ impl Log {
                 if is_long_expired(*decision) =>
             {
                 let name = token.name.as_deref().or(token.id.as_deref());
+                let (renew, exclude) = once::advice_for_expired(self.has_file);
                 format!(
-                    "{}: not renewed: {}; use --include-expired, delete or disable it, or exclude it with --except",
+                    "{}: not renewed: {}; {renew}; if it is no longer used, delete or disable it, \
+                     or {exclude}",
                     name.unwrap_or("-"),
                     SkipReason::Expired,
                 )

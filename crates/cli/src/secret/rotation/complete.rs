@@ -55,7 +55,7 @@ pub(super) async fn complete(
             }
             Err(failure) => Err(failure),
         };
-        verified.map_err(|failure| unverified(record, failure, about))?;
+        verified.map_err(|failure| unverified(record, &failure, about))?;
     }
     if let Some(hook) = &rotation.then {
         if !matches!(record.run(), Some(run) if matches!(run.stage, Stage::Settled)) {
@@ -64,10 +64,11 @@ pub(super) async fn complete(
         }
         if signals.is_asked_to_end {
             let what = "interrupted before the hook ran";
-            return Err(hook_left(Failure::new(Exit::Failed, what), record, about));
+            let failure = Failure::new(Exit::Failed, what);
+            return Err(hook_left(&failure, record, about));
         }
         let ran = hook.run(about).await.map_err(Failure::from);
-        ran.map_err(|failure| hook_left(failure, record, about))?;
+        ran.map_err(|failure| hook_left(&failure, record, about))?;
     }
     let settled = record.settle(Some(known));
     settled.map_err(|error| unrecorded(record, error))
@@ -82,29 +83,28 @@ fn unrecorded(record: &Record, error: io::Error) -> Failure {
     .next(format!("remove the entry: {}", record.command("discard")))
 }
 
-/// The new secret is in its sink, and the next run verifies it again.
-fn unverified(record: &Record, failure: Failure, about: &About<'_>) -> Failure {
-    let exit = failure.exit;
-    let (why, _) = failure.in_one_line();
+/// The new secret is in its sink, and the next `keep` verifies it again.
+fn unverified(record: &Record, failure: &Failure, about: &About<'_>) -> Failure {
     let sink = &about.secret_to;
     let what = format!("the new secret is in {sink}, but could not be verified");
-    Failure::new(exit, what).because(why).next(format!(
-        "{}; fix the cause: the next run verifies the secret again; to settle the entry without \
+    let unverified = Failure::new(failure.exit, what).because_of(failure);
+    unverified.next(format!(
+        "{}; fix the cause: the next `keep` verifies the secret again; to settle the entry without \
          that, run: {}",
         about.old_secret(),
         record.command("discard")
     ))
 }
 
-/// The new secret is in its sink and verified, and the next run runs the hook.
-fn hook_left(failure: Failure, record: &Record, about: &About<'_>) -> Failure {
-    let exit = failure.exit;
-    let (why, next) = failure.in_one_line();
+/// The new secret is in its sink and verified, and the next `keep` runs the hook.
+fn hook_left(failure: &Failure, record: &Record, about: &About<'_>) -> Failure {
     let sink = &about.secret_to;
     let what = format!("the new secret is in {sink}, but the hook did not succeed");
+    let (_, _, next) = failure.parts();
     let advice = next.map_or_else(String::new, |next| format!("{next}; "));
-    Failure::new(exit, what).because(why).next(format!(
-        "{advice}{}; the next run runs the hook again; to settle the entry without that, run: {}",
+    let left = Failure::new(failure.exit, what).because_of(failure);
+    left.next(format!(
+        "{advice}{}; the next `keep` runs the hook again; to settle the entry without that, run: {}",
         about.old_secret(),
         record.command("discard")
     ))

@@ -124,8 +124,6 @@ pub(super) fn outage(since: DateTime<Utc>, sink: &Sink) -> Failure {
 
 /// Adds what somebody must know about all the same.
 pub(super) fn with_faults(failure: Failure, faults: Vec<Failure>) -> Failure {
-    faults.into_iter().fold(failure, |failure, fault| {
-        let (line, _) = fault.in_one_line();
-        failure.because(line)
-    })
+    let faults = faults.iter();
+    faults.fold(failure, Failure::because_of)
 }
