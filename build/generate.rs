@@ -1,22 +1,40 @@
 //! The third step: generates Rust with progenitor.
 
 use openapiv3::OpenAPI;
-use progenitor::{GenerationSettings, Generator, HooksMode, InterfaceStyle, TypeImpl, TypePatch};
+use progenitor::{GenerationSettings, Generator, InterfaceStyle, TypeImpl, TypePatch};
 use quote::{format_ident, quote};
 use schemars08::schema::{InstanceType, SchemaObject};
 use serde_json::{Value, json};
+use syn::{Expr, GenericArgument, ImplItem, ImplItemFn, PathArguments, Stmt, Type, parse_quote};
 
 use super::panics::caught;
 use super::read::{Fragment, FragmentError, OperationFacts};
 
-/// Generates the client, its types and the table of operations, formatted.
+/// Generates the types, the methods that make requests, and the table of operations, formatted.
 pub fn rust(fragment: &Fragment) -> Result<String, FragmentError> {
     let openapi = openapi(&fragment.document)?;
-    let client = progenitor(&openapi)
+    let code = progenitor(&openapi)
         .map_err(|cause| FragmentError::new(place_of_fault(fragment), cause))?;
+    let invalid = |error: syn::Error| FragmentError::new("the generated code", error.to_string());
+    let client = syn::parse2(code).map_err(invalid)?;
+    let (types, methods) = types_and_methods(client);
+    let methods = methods.into_iter().map(|method| {
+        let place = format!("the generated method {}", method.sig.ident);
+        making_a_request(method).ok_or_else(|| {
+            let cause = "its request has more than a path, a query and a body";
+            FragmentError::new(place, cause)
+        })
+    });
+    let methods = methods.collect::<Result<Vec<_>, _>>()?;
     let operations = fragment.operations.iter().map(operation);
     let mut file: syn::File = syn::parse2(quote! {
-        #client
+        use progenitor_client::encode_path;
+
+        #types
+
+        impl crate::call::request::Requests {
+            #(#methods)*
+        }
 
         /// The facts about each operation.
         pub mod operations {
@@ -24,9 +42,79 @@ pub fn rust(fragment: &Fragment) -> Result<String, FragmentError> {
             #(#operations)*
         }
     })
-    .map_err(|error| FragmentError::new("the generated code", error.to_string()))?;
+    .map_err(invalid)?;
     leave_structs_open(&mut file.items);
     Ok(prettyplease::unparse(&file))
+}
+
+/// Returns the module of the types and the methods of the operations. The rest of progenitor's
+/// client sends requests and reads answers, which the facade does.
+fn types_and_methods(client: syn::File) -> (Option<syn::ItemMod>, Vec<ImplItemFn>) {
+    let (mut types, mut methods) = (None, Vec::new());
+    for item in client.items {
+        match item {
+            syn::Item::Mod(module) if module.ident == "types" => types = Some(module),
+            syn::Item::Impl(item) if item.trait_.is_none() => {
+                methods.extend(item.items.into_iter().filter_map(|item| match item {
+                    ImplItem::Fn(method) if method.sig.asyncness.is_some() => Some(method),
+                    _ => None,
+                }));
+            }
+            _ => {}
+        }
+    }
+    (types, methods)
+}
+
+/// Turns a method that makes a call into one that only makes its request, and whose type has
+/// that of the answer.
+fn making_a_request(mut method: ImplItemFn) -> Option<ImplItemFn> {
+    let syn::ReturnType::Type(_, result) = &method.sig.output else {
+        return None;
+    };
+    // Result<ResponseValue<answer>, Error<_>>
+    let answer = first_argument(first_argument(result)?)?;
+    // A header parameter would add statements.
+    let [url, _header_map, _append, Stmt::Local(request), ..] = &mut method.block.stmts[..] else {
+        return None;
+    };
+    let request = &mut request.init.as_mut()?.expr;
+    remove_headers(request);
+    let block = parse_quote!({
+        #url
+        let request = #request;
+        Ok(crate::call::request::Prepared::new(request))
+    });
+    method.sig.output =
+        parse_quote!(-> Result<crate::call::request::Prepared<#answer>, ::reqwest::Error>);
+    method.sig.asyncness = None;
+    method.block = block;
+    Some(method)
+}
+
+/// Returns the first generic argument of a type.
+fn first_argument(of: &Type) -> Option<&Type> {
+    let Type::Path(path) = of else {
+        return None;
+    };
+    match &path.path.segments.last()?.arguments {
+        PathArguments::AngleBracketed(arguments) => match arguments.args.first()? {
+            GenericArgument::Type(argument) => Some(argument),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// Removes the call `.headers(header_map)` from a chain. The map has one header, the version
+/// of the document, which is not part of Cloudflare's API.
+fn remove_headers(chain: &mut Expr) {
+    match chain {
+        Expr::Try(result) => remove_headers(&mut result.expr),
+        Expr::MethodCall(call) if call.method == "headers" => *chain = (*call.receiver).clone(),
+        Expr::MethodCall(call) => remove_headers(&mut call.receiver),
+        _ => {}
+    }
 }
 
 /// Marks every struct `non_exhaustive`, so that a new field of the API is no breaking
@@ -106,8 +194,6 @@ fn settings() -> GenerationSettings {
     let mut settings = GenerationSettings::new();
     settings
         .with_interface(InterfaceStyle::Positional)
-        .with_hooks(HooksMode::Expected)
-        .with_inner_type(quote!(crate::answer::wire::Slot))
         .with_conversion(
             go_duration,
             "crate::duration::TokenDuration",

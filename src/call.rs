@@ -8,6 +8,7 @@ pub(crate) mod options;
 pub(crate) mod pages;
 pub(crate) mod rate_limit;
 pub(crate) mod raw;
+pub(crate) mod request;
 pub(crate) mod retry;
 pub(crate) mod trace;
 
@@ -15,41 +16,36 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, header};
-use progenitor_client::ResponseValue;
 use reqwest::{Request, Url};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 use tracing::Instrument;
 
-use crate::answer::envelope::{Envelope, Failure};
 use crate::answer::payload::Payload;
 use crate::answer::redact::Redactor;
 use crate::answer::verdict::Attempt;
-use crate::answer::wire::{self, Slot};
+use crate::answer::wire;
 use crate::call::clock::Clock;
 use crate::call::clock::api::ApiClock;
 use crate::call::event::{Event, Listener, WaitReason};
 use crate::call::operation::Operation;
 use crate::call::options::CallOptions;
 use crate::call::rate_limit::{AddressLimiter, Permit, RateLimit, RateLimiter};
+use crate::call::request::{Made, Requests};
 use crate::call::retry::{Retrier, Retry};
 use crate::client::base_url::BaseUrl;
 use crate::client::credentials::{Credentials, Owner};
 use crate::error::Error;
-use crate::generated;
 use crate::response::Response;
 
 /// The default deadline. It leaves time for one `Retry-After` of two minutes, which
 /// Cloudflare documents.
 const DEADLINE: Duration = Duration::from_secs(180);
 
-/// The result of a generated method: the error that ends it before it sends its request. It
-/// shows the type of the operation's result.
-pub(crate) type Generated<T> = Result<ResponseValue<Envelope<T>>, generated::Error<Failure>>;
-
 /// The settings of a client. Clients with other credentials share them.
 pub(crate) struct Settings {
     pub(crate) http: reqwest::Client,
+    pub(crate) requests: Requests,
     pub(crate) base_url: BaseUrl,
     pub(crate) user_agent: HeaderValue,
     /// The time limit of one attempt, including the answer's body.
@@ -71,7 +67,7 @@ pub(crate) struct Settings {
 pub(crate) struct Transport {
     pub(crate) settings: Arc<Settings>,
     /// The headers of every request: the credentials and the user agent.
-    headers: Arc<HeaderMap>,
+    headers: HeaderMap,
     pub(crate) redactor: Redactor,
     /// The owner of the API token; `None` for a global key.
     pub(crate) owner: Option<Owner>,
@@ -84,7 +80,7 @@ impl Transport {
         let mut headers = credentials.headers()?;
         headers.insert(header::USER_AGENT, settings.user_agent.clone());
         Ok(Self {
-            headers: Arc::new(headers),
+            headers,
             redactor: Redactor::new(credentials.secrets()),
             owner: credentials.owner(),
             retrier: Retrier::new(settings.retry.clone()),
@@ -93,19 +89,22 @@ impl Transport {
         })
     }
 
-    /// Performs one operation. `make` runs its generated method, which makes the request, once
-    /// for each attempt.
-    pub(crate) async fn call<T, M, F>(
+    /// Performs one operation, by a request that its generated method has made.
+    pub(crate) async fn call<T: Payload>(
         &self,
         operation: &Operation,
         options: &CallOptions,
-        make: M,
-    ) -> Result<Response<T>, Error>
-    where
-        T: Payload,
-        M: Fn(generated::Client) -> F,
-        F: Future<Output = Generated<T>>,
-    {
+        request: Made<T>,
+    ) -> Result<Response<T>, Error> {
+        // The checks of ids and of the base URL leave no way for this to fail.
+        let mut request = request.map_err(|error| {
+            let words = "the request could not be made; see the cause";
+            Error::invalid_request(words).with_source(error.without_url())
+        })?;
+        let headers = request.request.headers_mut();
+        replace(headers, &self.headers);
+        // The call's headers contain no credentials, and take precedence over the client's.
+        replace(headers, options.checked()?);
         let deadline = options
             .deadline
             .or(self.settings.deadline)
@@ -113,34 +112,19 @@ impl Transport {
             .unwrap_or(DEADLINE);
         let call = Call {
             operation,
-            headers: self.headers_with(options.checked()?),
+            request: request.request,
             timeout: options.timeout.unwrap_or(self.settings.timeout),
             give_up_at: self.settings.clock.elapsed().saturating_add(deadline),
         };
         let span = trace::call(operation);
-        let outcome = self.attempts(&call, make).instrument(span.clone()).await;
+        let outcome = self.attempts(&call).instrument(span.clone()).await;
         trace::ended(&span, &outcome);
         outcome
     }
 
-    /// Returns the headers of a request. The call's headers contain no credentials, and
-    /// take precedence over the client's.
-    fn headers_with(&self, of_the_call: &HeaderMap) -> Arc<HeaderMap> {
-        let mut headers = Arc::clone(&self.headers);
-        if !of_the_call.is_empty() {
-            Arc::make_mut(&mut headers).extend(of_the_call.clone());
-        }
-        headers
-    }
-
     /// Makes attempts until one succeeds, or until another one could not help or could
     /// do harm.
-    async fn attempts<T, M, F>(&self, call: &Call<'_>, make: M) -> Result<Response<T>, Error>
-    where
-        T: Payload,
-        M: Fn(generated::Client) -> F,
-        F: Future<Output = Generated<T>>,
-    {
+    async fn attempts<T: Payload>(&self, call: &Call<'_>) -> Result<Response<T>, Error> {
         let mut earlier: Option<Error> = None;
         let mut attempt: u32 = 0;
         loop {
@@ -169,8 +153,7 @@ impl Transport {
                 return Err(earlier.unwrap_or_else(|| Error::out_of_time(call.operation)));
             }
             let timeout = call.timeout.min(left);
-            let request = self.request(call, timeout, &make).await;
-            let url = request.as_ref().map(Request::url);
+            let url = call.request.url();
             let path = self.settings.listener.listens().then(|| self.path(url));
             let span = trace::attempt(call.operation, &self.settings.base_url, attempt);
             trace::request(&span, url, &self.redactor);
@@ -188,7 +171,7 @@ impl Transport {
                 base_url: &self.settings.base_url,
                 redactor: &self.redactor,
             };
-            let exchanged = match request {
+            let exchanged = match self.request(call, timeout) {
                 Some(request) => {
                     let span = span.clone().or_current();
                     wire::exchange(Arc::clone(&self.settings), permit, request, span).await
@@ -265,30 +248,10 @@ impl Transport {
             .saturating_sub(self.settings.clock.elapsed())
     }
 
-    /// Returns the request of an attempt. A generated method fails to make it only if it can't
-    /// be built, which the checks of ids and base URL rule out.
-    async fn request<M, F: Future>(
-        &self,
-        call: &Call<'_>,
-        timeout: Duration,
-        make: M,
-    ) -> Option<Request>
-    where
-        M: Fn(generated::Client) -> F,
-    {
-        let slot = Slot::default();
-        let client = generated::Client {
-            baseurl: self.settings.base_url.as_str().to_owned(),
-            client: self.settings.http.clone(),
-            inner: slot.clone(),
-        };
-        let _ = make(client).await;
-        let mut request = slot.take()?;
-        let headers = request.headers_mut();
-        // The generator adds a header with the version of the document, which is not part of
-        // Cloudflare's API.
-        headers.remove("api-version");
-        replace(headers, &call.headers);
+    /// Returns the request of an attempt; `None` for a body that can't be sent again, which no
+    /// call has.
+    fn request(&self, call: &Call<'_>, timeout: Duration) -> Option<Request> {
+        let mut request = call.request.try_clone()?;
         // The HTTP client has the client's timeout.
         if timeout != self.settings.timeout {
             *request.timeout_mut() = Some(timeout);
@@ -297,8 +260,8 @@ impl Transport {
     }
 
     /// Returns the part of a URL below the base URL, for events.
-    fn path(&self, url: Option<&Url>) -> String {
-        let url = url.map(Url::as_str).unwrap_or_default();
+    fn path(&self, url: &Url) -> String {
+        let url = url.as_str();
         let path = url.strip_prefix(self.settings.base_url.as_str());
         self.redactor.redact(path.unwrap_or(url))
     }
@@ -322,7 +285,7 @@ fn has_runtime() -> bool {
 /// The parts of a call that all its attempts share.
 struct Call<'a> {
     operation: &'a Operation,
-    headers: Arc<HeaderMap>,
+    request: Request,
     timeout: Duration,
     /// The deadline, by the clock's `elapsed`.
     give_up_at: Duration,

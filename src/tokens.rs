@@ -16,8 +16,8 @@ use crate::call::clock::Clock;
 use crate::call::clock::api::ApiClock;
 use crate::call::options::CallOptions;
 use crate::call::pages::Page;
+use crate::call::request::Requests;
 use crate::error::{Error, ErrorKind};
-use crate::generated::Client;
 use crate::generated::operations::*;
 use crate::generated::types::ServiceToken;
 use crate::response::Response;
@@ -62,6 +62,10 @@ impl ServiceTokens {
     /// See the example of [`Account`](crate::Account).
     pub fn account_id(&self) -> &AccountId {
         &self.account
+    }
+
+    fn requests(&self) -> &Requests {
+        &self.transport.settings.requests
     }
 
     /// Returns the clock of the client.
@@ -197,13 +201,15 @@ impl ServiceTokens {
     ) -> Result<Response<Page<ServiceToken>>, Error> {
         let (name, search) = (filter.name.as_deref(), filter.search.as_deref());
         let (page, per_page) = (Some(page.into()), Some(filter.per_page.into()));
-        let make = |client: Client| async move {
-            client
-                .list_account_service_tokens(&self.account, name, page, per_page, search)
-                .await
-        };
+        let request = self.requests().list_account_service_tokens(
+            &self.account,
+            name,
+            page,
+            per_page,
+            search,
+        );
         self.transport
-            .call(&LIST_ACCOUNT_SERVICE_TOKENS, &self.options, make)
+            .call(&LIST_ACCOUNT_SERVICE_TOKENS, &self.options, request)
             .await
     }
 
@@ -238,13 +244,11 @@ impl ServiceTokens {
         request: &CreateServiceToken,
     ) -> Result<Response<IssuedServiceToken>, Error> {
         let body = &request.checked()?;
-        let make = |client: Client| async move {
-            client
-                .create_account_service_token(&self.account, body)
-                .await
-        };
+        let request = self
+            .requests()
+            .create_account_service_token(&self.account, body);
         self.transport
-            .call(&CREATE_ACCOUNT_SERVICE_TOKEN, &self.options, make)
+            .call(&CREATE_ACCOUNT_SERVICE_TOKEN, &self.options, request)
             .await
     }
 
@@ -268,11 +272,9 @@ impl ServiceTokens {
     /// failure of the call.
     pub async fn get(&self, token: impl ToServiceTokenId) -> Result<Response<ServiceToken>, Error> {
         let id = &token.to_id()?;
-        let make = |client: Client| async move {
-            client.get_account_service_token(&self.account, id).await
-        };
+        let request = self.requests().get_account_service_token(&self.account, id);
         self.transport
-            .call(&GET_ACCOUNT_SERVICE_TOKEN, &self.options, make)
+            .call(&GET_ACCOUNT_SERVICE_TOKEN, &self.options, request)
             .await
     }
 
@@ -306,12 +308,12 @@ impl ServiceTokens {
         let mut operation = UPDATE_ACCOUNT_SERVICE_TOKEN;
         // A retry of the update would not return the new secret.
         operation.idempotent &= !request.may_rotate();
-        let make = |client: Client| async move {
-            client
-                .update_account_service_token(&self.account, id, body)
-                .await
-        };
-        self.transport.call(&operation, &self.options, make).await
+        let request = self
+            .requests()
+            .update_account_service_token(&self.account, id, body);
+        self.transport
+            .call(&operation, &self.options, request)
+            .await
     }
 
     /// Deletes a service token, and returns it.
@@ -335,11 +337,11 @@ impl ServiceTokens {
         token: impl ToServiceTokenId,
     ) -> Result<Response<ServiceToken>, Error> {
         let id = &token.to_id()?;
-        let make = |client: Client| async move {
-            client.delete_account_service_token(&self.account, id).await
-        };
+        let request = self
+            .requests()
+            .delete_account_service_token(&self.account, id);
         self.transport
-            .call(&DELETE_ACCOUNT_SERVICE_TOKEN, &self.options, make)
+            .call(&DELETE_ACCOUNT_SERVICE_TOKEN, &self.options, request)
             .await
     }
 
@@ -373,13 +375,11 @@ impl ServiceTokens {
         token: impl ToServiceTokenId,
     ) -> Result<Response<ServiceToken>, Error> {
         let id = &token.to_id()?;
-        let make = |client: Client| async move {
-            client
-                .refresh_account_service_token(&self.account, id)
-                .await
-        };
+        let request = self
+            .requests()
+            .refresh_account_service_token(&self.account, id);
         self.transport
-            .call(&REFRESH_ACCOUNT_SERVICE_TOKEN, &self.options, make)
+            .call(&REFRESH_ACCOUNT_SERVICE_TOKEN, &self.options, request)
             .await
     }
 
@@ -430,13 +430,11 @@ impl ServiceTokens {
             self.get(id).await?;
         }
         let body = &request.checked(self.now())?;
-        let make = |client: Client| async move {
-            client
-                .rotate_account_service_token(&self.account, id, body)
-                .await
-        };
+        let request = self
+            .requests()
+            .rotate_account_service_token(&self.account, id, body);
         self.transport
-            .call(&ROTATE_ACCOUNT_SERVICE_TOKEN, &self.options, make)
+            .call(&ROTATE_ACCOUNT_SERVICE_TOKEN, &self.options, request)
             .await
     }
 }

@@ -11,7 +11,6 @@ use crate::client::Client;
 use crate::client::credentials::Owner;
 use crate::client::environment::ACCOUNT_ID;
 use crate::error::Error;
-use crate::generated;
 use crate::generated::operations::{VERIFY_ACCOUNT_API_TOKEN, VERIFY_USER_API_TOKEN};
 use crate::generated::types::ApiToken;
 use crate::response::Response;
@@ -112,10 +111,14 @@ async fn verify(
             "the client has a global key, which can't be verified; use an API token",
         ));
     };
+    let requests = &transport.settings.requests;
     let mut refusal = None;
     if owner != Owner::Account {
-        let make = |client: generated::Client| async move { client.verify_user_api_token().await };
-        match transport.call(&VERIFY_USER_API_TOKEN, options, make).await {
+        let request = requests.verify_user_api_token();
+        match transport
+            .call(&VERIFY_USER_API_TOKEN, options, request)
+            .await
+        {
             // An account may own it.
             Err(error) if owner == Owner::Unknown && error.is_auth() => refusal = Some(error),
             verified => return verified,
@@ -129,10 +132,9 @@ async fn verify(
             ))
         }));
     };
-    let make =
-        |client: generated::Client| async move { client.verify_account_api_token(account).await };
+    let request = requests.verify_account_api_token(account);
     match transport
-        .call(&VERIFY_ACCOUNT_API_TOKEN, options, make)
+        .call(&VERIFY_ACCOUNT_API_TOKEN, options, request)
         .await
     {
         Err(error) if error.is_auth() => Err(refusal.unwrap_or(error)),

@@ -7,7 +7,6 @@ use crate::call::options::CallOptions;
 use crate::call::pages::{EntryStream, Listed, Listing, Page, Pages};
 use crate::client::Client;
 use crate::error::Error;
-use crate::generated;
 use crate::generated::operations::LIST_ACCOUNTS;
 use crate::generated::types::AccountInfo;
 use crate::response::Response;
@@ -58,13 +57,10 @@ impl Listing for AccountListing {
     type Entry = AccountInfo;
 
     async fn page(&self, page: u32) -> Result<Response<Page<AccountInfo>>, Error> {
-        let make = |client: generated::Client| async move {
-            client
-                .list_accounts(Some(page.into()), Some(MAX_PER_PAGE))
-                .await
-        };
+        let requests = &self.transport.settings.requests;
+        let request = requests.list_accounts(Some(page.into()), Some(MAX_PER_PAGE));
         self.transport
-            .call(&LIST_ACCOUNTS, &self.options, make)
+            .call(&LIST_ACCOUNTS, &self.options, request)
             .await
     }
 }

@@ -13,7 +13,6 @@ use crate::answer::payload::Payload;
 use crate::answer::read::{Undecodable, Unreadable, exactly_at};
 use crate::call::pages::{Listed, Listing, Page};
 use crate::error::Error;
-use crate::generated;
 use crate::generated::operations::{LIST_ACCESS_APPS, LIST_ACCESS_GROUPS, LIST_ACCESS_POLICIES};
 use crate::response::Response;
 
@@ -187,14 +186,11 @@ macro_rules! listing {
 
             async fn page(&self, page: u32) -> Result<Response<Page<$entry>>, Error> {
                 let Self(account) = self;
-                let make = |client: generated::Client| async move {
-                    client
-                        .$method(&account.id, Some(page.into()), Some($per_page))
-                        .await
-                };
+                let requests = &account.transport.settings.requests;
+                let request = requests.$method(&account.id, Some(page.into()), Some($per_page));
                 account
                     .transport
-                    .call(&$operation, &account.options, make)
+                    .call(&$operation, &account.options, request)
                     .await
             }
         }

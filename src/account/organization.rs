@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::account::Account;
 use crate::error::Error;
-use crate::generated;
 use crate::generated::operations::GET_ACCESS_ORGANIZATION;
 use crate::generated::types::{Organization, ServiceToken};
 use crate::response::Response;
@@ -38,11 +37,10 @@ impl Account {
     ///
     /// Any failure of the call.
     pub async fn organization(&self) -> Result<Response<Organization>, Error> {
-        let make = |client: generated::Client| async move {
-            client.get_access_organization(&self.id).await
-        };
+        let requests = &self.transport.settings.requests;
+        let request = requests.get_access_organization(&self.id);
         self.transport
-            .call(&GET_ACCESS_ORGANIZATION, &self.options, make)
+            .call(&GET_ACCESS_ORGANIZATION, &self.options, request)
             .await
     }
 }

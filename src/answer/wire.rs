@@ -1,16 +1,11 @@
 //! The exchange of one attempt over the wire.
-//!
-//! A generated method makes the request, and a hook takes it, so that the method neither
-//! sends it nor reads an answer: only the facade does.
 
 use std::any::Any;
 use std::mem;
 use std::panic::resume_unwind;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use http::Method;
-use progenitor_client::{ClientHooks, OperationInfo};
 use reqwest::Request;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
@@ -20,37 +15,9 @@ use tracing::{Instrument, Span};
 use crate::answer::Answer;
 use crate::call::rate_limit::Permit;
 use crate::call::{Settings, connect};
-use crate::generated;
 
 /// The maximum memory to reserve for the `Content-Length` of an answer.
 const MAX_RESERVED: usize = 64 * 1024;
-
-/// The slot for the request that a generated method makes.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Slot(Arc<Mutex<Option<Request>>>);
-
-impl Slot {
-    /// Keeps a request. Returns the error that ends the generated method.
-    pub(crate) fn keep<E>(&self, request: Request) -> generated::Error<E> {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(request);
-        generated::Error::Custom(String::new())
-    }
-
-    pub(crate) fn take(&self) -> Option<Request> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-}
-
-impl ClientHooks<Slot> for generated::Client {
-    async fn pre<E>(
-        &self,
-        request: &mut Request,
-        _: &OperationInfo,
-    ) -> Result<(), generated::Error<E>> {
-        let nothing = Request::new(Method::GET, request.url().clone());
-        Err(self.inner.keep(mem::replace(request, nothing)))
-    }
-}
 
 /// Sends a request, reads the answer, and settles the permit. Returns `None` if the runtime
 /// has ended.

@@ -12,8 +12,8 @@ use crate::answer::payload::Strict;
 use crate::call::Transport;
 use crate::call::operation::Operation;
 use crate::call::options::CallOptions;
+use crate::call::request::Prepared;
 use crate::error::Error;
-use crate::generated;
 use crate::response::Response;
 
 /// A call to an endpoint of Cloudflare's API that this crate has no method for;
@@ -159,20 +159,17 @@ impl RawRequest {
             idempotent: self.idempotent,
             permission: None,
         };
-        let (url, body) = (&url, &body);
-        let make = |client: generated::Client| async move {
-            let mut request = reqwest::Request::new(operation.method.clone(), url.clone());
-            let json = HeaderValue::from_static("application/json");
-            request.headers_mut().insert(header::ACCEPT, json.clone());
-            if let Some(body) = body {
-                request.headers_mut().insert(header::CONTENT_TYPE, json);
-                *request.body_mut() = Some(body.clone().into());
-            }
-            Err(client.inner.keep(request))
-        };
+        let mut request = reqwest::Request::new(operation.method.clone(), url);
+        let json = HeaderValue::from_static("application/json");
+        request.headers_mut().insert(header::ACCEPT, json.clone());
+        if let Some(body) = body {
+            request.headers_mut().insert(header::CONTENT_TYPE, json);
+            *request.body_mut() = Some(body.into());
+        }
+        let request = Ok(Prepared::new(request));
         let answer = self
             .transport
-            .call::<Strict<T>, _, _>(operation, &self.options, make)
+            .call::<Strict<T>>(operation, &self.options, request)
             .await?;
         Ok(answer.map(|Strict(value)| value))
     }

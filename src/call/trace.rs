@@ -93,8 +93,8 @@ pub(crate) fn outcome<T>(span: &Span, outcome: &Result<Response<T>, Error>) {
 }
 
 /// Records the URL of a request, without its query, which may hold anything.
-pub(crate) fn request(span: &Span, url: Option<&Url>, redactor: &Redactor) {
-    if let Some(url) = url.filter(|_| !span.is_disabled()) {
+pub(crate) fn request(span: &Span, url: &Url, redactor: &Redactor) {
+    if !span.is_disabled() {
         let url = url.as_str().split('?').next().unwrap_or_default();
         span.record("url.full", redactor.redact(url));
     }

@@ -51,6 +51,15 @@ impl BaseUrl {
         self.url.as_str().trim_end_matches('/')
     }
 
+    pub(crate) fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// Returns the path, also without a slash at the end.
+    pub(crate) fn path(&self) -> &str {
+        self.url.path().trim_end_matches('/')
+    }
+
     pub(crate) fn host(&self) -> &str {
         self.url.host_str().unwrap_or_default()
     }

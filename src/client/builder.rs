@@ -14,6 +14,7 @@ use crate::call::connect::WatchedConnector;
 use crate::call::event::{Event, Listener};
 use crate::call::options::CallOptions;
 use crate::call::rate_limit::RateLimit;
+use crate::call::request::Requests;
 use crate::call::retry::Retry;
 use crate::call::{Settings, Transport};
 use crate::client::Client;
@@ -392,8 +393,10 @@ impl ClientBuilder {
                 "the {setting} is zero, so no call can succeed; set a larger one"
             )));
         }
+        let http = http_client(&base_url, self.timeout, self.http)?;
         let settings = Settings {
-            http: http_client(&base_url, self.timeout, self.http)?,
+            requests: Requests::new(http.clone(), &base_url),
+            http,
             base_url,
             user_agent,
             timeout: self.timeout,

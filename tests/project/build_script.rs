@@ -115,6 +115,16 @@ fn an_operation_lacks_a_required_field() {
 }
 
 #[test]
+fn a_header_parameter() {
+    let error = refusal(|document| {
+        document["paths"][REFRESH]["post"]["parameters"] = json!([
+            {"name": "x-trace", "in": "header", "required": true, "schema": {"type": "string"}},
+        ]);
+    });
+    insta::assert_snapshot!(error, @"");
+}
+
+#[test]
 fn a_duplicate_operation_id() {
     let error = refusal(|document| {
         let refresh = document["paths"][REFRESH].clone();
