@@ -2,7 +2,9 @@
 //! request.
 
 use std::cell::Cell;
+use std::future::poll_fn;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tower::Service;
@@ -24,26 +26,40 @@ pub(crate) async fn watch<F: Future>(attempt: F) -> (F::Output, bool) {
 
 /// Wraps the HTTP client's connector, and detects a connection that is dropped before
 /// it is established.
+///
+/// reqwest clones it several times for each request, so clones share the connector, and only a
+/// new connection clones that.
 #[derive(Clone)]
-pub(crate) struct WatchedConnector<S>(pub(crate) S);
+pub(crate) struct WatchedConnector<S>(Arc<S>);
+
+impl<S> WatchedConnector<S> {
+    pub(crate) fn new(connector: S) -> Self {
+        Self(Arc::new(connector))
+    }
+}
 
 impl<S, R> Service<R> for WatchedConnector<S>
 where
-    S: Service<R>,
-    S::Future: Send + 'static,
+    S: Service<R> + Clone + Send + 'static,
+    S::Future: Send,
+    R: Send + 'static,
 {
     type Response = S::Response;
     type Error = S::Error;
     type Future = Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
 
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.0.poll_ready(context)
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: R) -> Self::Future {
-        let connecting = self.0.call(request);
+        let mut connector = S::clone(&self.0);
         Box::pin(async move {
             let mut connection = Connection { is_made: false };
+            let connecting = async {
+                poll_fn(|context| connector.poll_ready(context)).await?;
+                connector.call(request).await
+            };
             let result = connecting.await;
             connection.is_made = true;
             result

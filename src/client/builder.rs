@@ -442,7 +442,7 @@ fn http_client(
     tls::check(base_url, settings.is_some())?;
     let builder = reqwest::Client::builder()
         .connect_timeout(CONNECT_TIMEOUT)
-        .connector_layer(layer_fn(WatchedConnector))
+        .connector_layer(layer_fn(WatchedConnector::new))
         .referer(false);
     let builder = tls::select(builder);
     // Requests to this machine may be plain HTTP, which must not reach a proxy.
