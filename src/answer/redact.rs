@@ -46,7 +46,7 @@ impl Redactor {
         let mut known = self.known.iter().map(ExposeSecret::expose_secret);
         !known.any(|secret| text.contains(secret) || beginning_at_end(text, secret).is_some())
             && !is_like_client_secret(text)
-            && !is_cut_client_secret(last_word(text))
+            && !is_cut_client_secret(text)
     }
 }
 
@@ -60,9 +60,12 @@ fn without_beginning_at_end(text: &mut String, secret: &str) {
 
 /// Returns the start of a secret that is cut off at the end of the text.
 fn beginning_at_end<'a>(text: &str, secret: &'a str) -> Option<&'a str> {
+    let last = text.bytes().next_back();
     let end = secret.len().min(text.len() + 1);
     (MIN_BEGINNING_LEN..end)
         .rev()
+        // Most lengths are ruled out by one byte.
+        .filter(|len| secret.as_bytes().get(len - 1).copied() == last)
         .filter_map(|len| secret.get(..len))
         .find(|beginning| text.ends_with(beginning))
 }
@@ -113,22 +116,24 @@ pub(crate) fn holds_client_secret(text: &str) -> bool {
 
 /// Whether a part of the text looks like a client secret or a part of one.
 fn is_like_client_secret(text: &str) -> bool {
-    text.contains(CLIENT_SECRET_PREFIX)
-        || text
-            .split(|c: char| !c.is_ascii_hexdigit())
-            .any(|digits| digits.len() >= HEX_CLIENT_SECRET_LEN)
+    // `contains` would prepare its search, which takes longer than this for a word.
+    let prefix = CLIENT_SECRET_PREFIX.as_bytes();
+    let mut starts = text.as_bytes().windows(prefix.len());
+    let mut parts = text.split(|c: char| !c.is_ascii_hexdigit());
+    starts.any(|start| start == prefix)
+        || text.len() >= HEX_CLIENT_SECRET_LEN
+            && parts.any(|digits| digits.len() >= HEX_CLIENT_SECRET_LEN)
 }
 
 /// Whether the last word of a text may be the start of an older client secret. Ids are at
 /// most half as long.
-fn is_cut_client_secret(word: &str) -> bool {
-    word.len() > HEX_CLIENT_SECRET_LEN / 2 && word.bytes().all(|byte| byte.is_ascii_hexdigit())
-}
-
-fn last_word(text: &str) -> &str {
-    text.rsplit(|character| !is_word(character))
-        .next()
-        .unwrap_or_default()
+fn is_cut_client_secret(text: &str) -> bool {
+    let is_long = |text: &str| text.len() > HEX_CLIENT_SECRET_LEN / 2;
+    let mut words = text.rsplit(|character| !is_word(character));
+    is_long(text)
+        && words
+            .next()
+            .is_some_and(|word| is_long(word) && word.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
 #[cfg(test)]
