@@ -28,7 +28,7 @@ pub fn rust(fragment: &Fragment) -> Result<String, FragmentError> {
     let methods = methods.collect::<Result<Vec<_>, _>>()?;
     let operations = fragment.operations.iter().map(operation);
     let mut file: syn::File = syn::parse2(quote! {
-        use progenitor_client::encode_path;
+        use crate::call::request::encode_path;
 
         #types
 

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, header};
-use reqwest::{Request, Url};
+use reqwest::{Body, Request, Url};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 use tracing::Instrument;
@@ -171,13 +171,10 @@ impl Transport {
                 base_url: &self.settings.base_url,
                 redactor: &self.redactor,
             };
-            let exchanged = match self.request(call, timeout) {
-                Some(request) => {
-                    let span = span.clone().or_current();
-                    wire::exchange(Arc::clone(&self.settings), permit, request, span).await
-                }
-                None => None,
-            };
+            let request = self.request(call, timeout);
+            let settings = Arc::clone(&self.settings);
+            let exchanged =
+                wire::exchange(settings, permit, request, span.clone().or_current()).await;
             let outcome = judged
                 .judge(exchanged)
                 .map_err(|error| error.after(attempt, earlier.as_ref()));
@@ -248,15 +245,20 @@ impl Transport {
             .saturating_sub(self.settings.clock.elapsed())
     }
 
-    /// Returns the request of an attempt; `None` for a body that can't be sent again, which no
-    /// call has.
-    fn request(&self, call: &Call<'_>, timeout: Duration) -> Option<Request> {
-        let mut request = call.request.try_clone()?;
+    /// Returns the request of an attempt.
+    fn request(&self, call: &Call<'_>, timeout: Duration) -> Request {
+        // `Request::try_clone` takes twice as long.
+        let (method, url) = (call.request.method(), call.request.url());
+        let mut request = Request::new(method.clone(), url.clone());
+        *request.headers_mut() = call.request.headers().clone();
+        // No body is a stream.
+        let body = call.request.body().and_then(Body::as_bytes);
+        *request.body_mut() = body.map(|bytes| bytes.to_vec().into());
         // The HTTP client has the client's timeout.
         if timeout != self.settings.timeout {
             *request.timeout_mut() = Some(timeout);
         }
-        Some(request)
+        request
     }
 
     /// Returns the part of a URL below the base URL, for events.

@@ -54,7 +54,7 @@ impl Attempt<'_> {
                 return Err(self.failed(fault, None).with_source(error.without_url()));
             }
             Some(Exchanged::WithoutDriver) => return Err(Error::without_driver()),
-            // There was no request, or the runtime has ended.
+            // The runtime has ended.
             None => return Err(self.failed(broken(), None)),
         };
         answer.drop_headers_with_secrets(self.redactor);

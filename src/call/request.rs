@@ -1,5 +1,6 @@
 //! The requests of the API's operations. The generated methods of [`Requests`] make them.
 
+use std::borrow::Cow;
 use std::marker::PhantomData;
 
 use http::Method;
@@ -42,6 +43,15 @@ impl Requests {
                 base_url: base_url.url().clone(),
             },
         }
+    }
+}
+
+/// Encodes a segment of a path. An id needs no encoding.
+pub(crate) fn encode_path(segment: &str) -> Cow<'_, str> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    match segment.bytes().all(is_plain) {
+        true => Cow::Borrowed(segment),
+        false => Cow::Owned(progenitor_client::encode_path(segment)),
     }
 }
 
