@@ -5,7 +5,6 @@ import tempfile
 from pathlib import Path
 
 from .common import TARGET, Server
-from .common import run as run_command
 
 ACCOUNTS = 1000
 # Of 50 tokens that are valid for a year, so many expire within 30 days.
@@ -13,6 +12,7 @@ DUE = 4
 # Requests of an API token in a window of seconds. The window is a hundredth of Cloudflare's.
 LIMIT, WINDOW = 400, 3
 ADDRESS_LIMIT = 200
+WAYS = ["one API token", "one each"]
 SIZES = [10, 100, 1000, 10_000]
 NO_LIMIT = 1_000_000_000
 NEEDS = ["server", "command", "rust"]
@@ -20,13 +20,8 @@ NEEDS = ["server", "command", "rust"]
 
 def run(effort, programs):
     accounts, due = (20, 1) if effort.smoke else (ACCOUNTS, DUE)
-    ways = ["one API token"]
-    if has_keep(programs):
-        ways.append("one each")
-    else:
-        print("   the command has no `keep` yet, so one API token for each is not measured")
-    jobs = {way: [] for way in ways}
-    for _, way in effort.turns(ways, most=1 if effort.targets else 3):
+    jobs = {way: [] for way in WAYS}
+    for _, way in effort.turns(WAYS, most=1 if effort.targets else 3):
         jobs[way].append(job(programs, way, accounts, due))
         print(f"   {way}: {jobs[way][-1]}", flush=True)
     sizes = [2, 20] if effort.smoke else [SIZES[0], SIZES[-1]] if effort.targets else SIZES
@@ -37,10 +32,6 @@ def run(effort, programs):
             growth[str(size)].append(job(programs, "no limit", size, 0))
     conditions = {"accounts": accounts, "due": due, "limit": LIMIT, "window": WINDOW}
     return conditions | {"jobs": jobs, "growth": growth}
-
-
-def has_keep(programs):
-    return run_command(programs.program("command"), "keep", "--help", accept=(0, 2)).returncode == 0
 
 
 def job(programs, way, accounts, due):

@@ -6,6 +6,7 @@ import platform
 import random
 import re
 import shutil
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -21,6 +22,8 @@ GO = TARGET / "python" / "bin" / "go"
 NPM = TARGET / "npm"
 CF = TARGET / "cf"
 GO_VERSION = "1.27.3"
+# Where Debian and others keep the certificates of authorities.
+SYSTEM_AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
 RUST = ["sdk", "reqwest", "hyper", "cloudflare"]
 
 NAMES = {
@@ -224,7 +227,10 @@ def install_npm(name, parent=TARGET):
 class Server:
     """A server in a process of its own; `environment` is what its clients need."""
 
-    def __init__(self, programs, *arguments):
+    def __init__(self, programs, *arguments, tls=False):
+        authority = TARGET / "authority.pem"
+        if tls:
+            arguments = (*arguments, "tls", authority)
         self.process = subprocess.Popen(
             [str(part) for part in (programs.program("bench-server"), *arguments)],
             env=ENVIRONMENT,
@@ -239,6 +245,8 @@ class Server:
         # The command `cf` is found here.
         directories = [str(CF / "node_modules" / ".bin"), ENVIRONMENT["PATH"]]
         self.environment["PATH"] = os.pathsep.join(directories)
+        if tls:
+            self.environment |= trust(authority)
 
     def cpu_seconds(self):
         """Returns its processor time."""
@@ -256,6 +264,20 @@ class Server:
     def __exit__(self, *_):
         if self.process.poll() is None:
             self.stop()
+
+
+def trust(authority):
+    """Returns the variables that make clients trust an authority beside those of the system."""
+    of_the_system = Path(ssl.get_default_verify_paths().cafile or SYSTEM_AUTHORITIES)
+    bundle = TARGET / "authorities.pem"
+    bundle.write_text(of_the_system.read_text() + authority.read_text())
+    return {
+        # OpenSSL, rustls and Python's httpx read the first; curl the second; Node.js adds the
+        # third to its own.
+        "SSL_CERT_FILE": str(bundle),
+        "CURL_CA_BUNDLE": str(bundle),
+        "NODE_EXTRA_CA_CERTS": str(authority),
+    }
 
 
 def empty_page_cache(paths):

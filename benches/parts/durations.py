@@ -24,14 +24,16 @@ def run(effort, programs):
     figures = {}
     cargo("bench", "--package", "micro", "--no-run")
     for _, which in effort.turns(["criterion", "go"], most=3):
-        found = criterion() if which == "criterion" else go("300ms")
+        found = criterion(effort.random.randrange(10**6)) if which == "criterion" else go("300ms")
         for name, nanoseconds in found.items():
             figures.setdefault(name, []).append(nanoseconds)
     return {"nanoseconds": figures}
 
 
-def criterion(*filters):
-    cargo("bench", "--package", "micro", "--", *filters, env=ENVIRONMENT | {"BENCH_MIX": str(MIX)})
+def criterion(seed, *filters):
+    """Runs criterion's benchmarks, of which each has its contenders in the seed's order."""
+    env = ENVIRONMENT | {"BENCH_MIX": str(MIX), "BENCH_SEED": str(seed)}
+    cargo("bench", "--package", "micro", "--", *filters, env=env)
     found = {}
     for file in sorted(CRITERION.glob("**/new/estimates.json")):
         name = file.parent.parent.relative_to(CRITERION).as_posix()
@@ -41,7 +43,7 @@ def criterion(*filters):
 
 def go(time):
     if not MIX.exists():
-        criterion("nothing")
+        criterion(0, "nothing")
     env = ENVIRONMENT | {
         "BENCH_MIX": str(MIX),
         "GOCACHE": str(TARGET / "go"),

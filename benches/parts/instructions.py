@@ -5,6 +5,7 @@ import sys
 
 from .common import Server, kept
 from .common import run as run_command
+from .spread import Spread
 
 FEW, MANY = 200, 1200
 NAMES = ["sdk", "reqwest", "hyper"]
@@ -15,22 +16,23 @@ TOLERANCE = 0.02
 
 def run(effort, programs):
     few, many = (5, 15) if effort.smoke else (FEW, MANY)
-    figures = {}
+    figures = {name: [] for name in NAMES}
     with Server(programs, "canned") as server:
-        for name in effort.shuffled(NAMES):
+        for _, name in effort.turns(NAMES, most=3):
             env = server.environment
             # Both counts include the work before and after the calls.
             load = lambda calls, name=name: programs.once_or_load(name, "load", calls, 1)
             extra = instructions(load(many), env) - instructions(load(few), env)
-            figures[name] = extra / (many - few)
-            print(f"   {name}: {figures[name]:,.0f}", flush=True)
+            figures[name].append(extra / (many - few))
     for name, ratio in ratios(figures).items():
-        print(f"   over {name}: {ratio:.3f}")
+        print(f"   over {name}: {ratio.text(3)}")
     return {"per_refresh": figures}
 
 
 def ratios(figures):
-    return {name: figures["sdk"] / figures[name] for name in NAMES if name != "sdk"}
+    """Returns how many times the instructions of each other contender the SDK takes."""
+    others = [name for name in NAMES if name != "sdk"]
+    return {name: Spread.ratio(figures["sdk"], figures[name]) for name in others}
 
 
 def instructions(command, env):
@@ -49,8 +51,9 @@ def guard(figures):
     before = ratios(known["figures"]["per_refresh"])
     failed = False
     for name, ratio in ratios(figures["per_refresh"]).items():
-        change = ratio / before[name] - 1
-        print(f"over {name} by hand: {ratio:.3f}, kept {before[name]:.3f}, {change:+.1%}")
+        now, then = ratio.median, before[name].median
+        change = now / then - 1
+        print(f"over {name} by hand: {now:.3f}, kept {then:.3f}, {change:+.1%}")
         failed |= change > TOLERANCE
         if change < -TOLERANCE:
             print("This is better: `just bench instructions` keeps the new figure.")

@@ -5,32 +5,39 @@ import sys
 from .common import CF, NPM, PYTHON, Server, empty_page_cache
 
 TOKENS, DUE = 50, 10
-LATENCIES = [0, 5, 50]
+# Milliseconds of latency, and whether the server speaks TLS.
+CASES = {
+    "0 ms": (0, False),
+    "5 ms": (5, False),
+    "50 ms": (50, False),
+    "0 ms, TLS": (0, True),
+    "50 ms, TLS": (50, True),
+}
+FOR_TARGETS = ["0 ms", "50 ms", "50 ms, TLS"]
 NAMES = ["command", "reqwest", "shell", "python", "npm"]
 NEEDS = ["server", *NAMES, "cf", "rust"]
 
 
 def run(effort, programs):
     figures = {}
-    for latency in [0, 50] if effort.targets else LATENCIES:
-        key = f"{latency} ms"
-        figures[key] = {name: [] for name in NAMES}
-        for _, name in effort.turns(NAMES, most=None if latency == 0 else 5):
-            figures[key][name].append(job(programs, name, latency))
+    for case in FOR_TARGETS if effort.targets else CASES:
+        figures[case] = {name: [] for name in NAMES}
+        for _, name in effort.turns(NAMES):
+            figures[case][name].append(job(programs, name, *CASES[case]))
     if effort.targets:
         return {"warm": figures}
     # It takes as long as all others together.
-    figures["0 ms"]["cf"] = [job(programs, "cf", 0) for _ in range(1 if effort.smoke else 3)]
+    figures["0 ms"]["cf"] = [job(programs, "cf") for _ in range(1 if effort.smoke else 3)]
     cold = {name: [] for name in NAMES}
     how = None
     for _, name in effort.turns(NAMES, most=3):
         how = empty_page_cache(files(programs, name))
-        cold[name].append(job(programs, name, 0))
+        cold[name].append(job(programs, name))
     return {"warm": figures, "cold": cold, "cold_by": how}
 
 
-def job(programs, name, latency):
-    with Server(programs, "simulator", TOKENS, DUE, 0, latency) as server:
+def job(programs, name, latency=0, tls=False):
+    with Server(programs, "simulator", TOKENS, DUE, 0, latency, tls=tls) as server:
         figures, output = programs.launch(programs.renewal(name), server.environment)
         counted = server.stop()
     if counted["renewed"] != DUE or counted["refused"]:

@@ -37,8 +37,16 @@ def run(effort, programs):
 def run_start(effort, programs):
     """Measures from the start of a process until it prints its first response."""
     names = ["sdk", "curl"] if effort.targets else [*CALLS, "curl"]
+    with_tls = [name for name in names if name != "hyper"]
+    return {
+        "contenders": first_answers(effort, programs, names, tls=False),
+        "tls": first_answers(effort, programs, with_tls, tls=True),
+    }
+
+
+def first_answers(effort, programs, names, tls):
     figures = {name: [] for name in names}
-    with Server(programs, "canned") as server:
+    with Server(programs, "canned", tls=tls) as server:
         env = server.environment
         url = (
             f"{env['CLOUDFLARE_BASE_URL']}/accounts/{env['CLOUDFLARE_ACCOUNT_ID']}"
@@ -55,4 +63,4 @@ def run_start(effort, programs):
             figures[name].append(
                 {"seconds": seen["first_output_seconds"], "peak_kib": seen["peak_kib"]}
             )
-    return {"contenders": figures}
+    return figures

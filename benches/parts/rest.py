@@ -9,7 +9,7 @@ from pathlib import Path
 from .common import Server
 
 NEEDS = ["server", "command", "rust"]
-SETTLE, WINDOW = 15, 20
+SETTLE, WINDOW = 15, 60
 AN_HOUR = 3600
 
 

@@ -2,6 +2,7 @@
 
 from .common import NAMES, kept
 from .durations import CASES, PARSERS
+from .instructions import ratios
 from .spread import Spread, of, ratio, table, values
 
 MEASURES = {}
@@ -43,8 +44,9 @@ def job():
 
     for name, target in (("shell", 0.05), ("python", 0.01), ("npm", 0.02)):
         yield f"the whole job: wall time over {NAMES[name]}", over(name, "0 ms", "seconds"), target
-    what = f"the whole job, 50 ms latency: wall time over {NAMES['shell']}"
-    yield what, over("shell", "50 ms", "seconds"), 0.25
+    for case, label in (("50 ms", "50 ms latency"), ("50 ms, TLS", "50 ms latency, TLS")):
+        what = f"the whole job, {label}: wall time over {NAMES['shell']}"
+        yield what, over("shell", case, "seconds"), 0.25
     for name, target in (("shell", 0.9), ("python", 0.15), ("npm", 0.1)):
         yield (
             f"the whole job: peak memory over {NAMES[name]}",
@@ -77,7 +79,7 @@ def rest():
 
 @targets_of("instructions")
 def instructions():
-    over = lambda found: Spread([found["per_refresh"]["sdk"] / found["per_refresh"]["reqwest"]])
+    over = lambda found: ratios(found["per_refresh"])["reqwest"]
     yield "instructions per refresh over reqwest by hand", over, 1.10
 
 
@@ -131,8 +133,9 @@ def durations():
 
 @targets_of("start")
 def start():
-    over = lambda found: ratio(found["contenders"]["sdk"], found["contenders"]["curl"], "seconds")
-    yield "process start to first answer over curl", over, 0.8
+    for key, label in (("contenders", ""), ("tls", ", TLS")):
+        over = lambda found, key=key: ratio(found[key]["sdk"], found[key]["curl"], "seconds")
+        yield f"process start to first answer over curl{label}", over, 0.8
 
 
 @targets_of("fleet")

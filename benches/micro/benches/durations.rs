@@ -1,19 +1,21 @@
 //! Parsing and printing durations, beside every other crate that reads Go's.
 //!
 //! The mix is a thousand durations in random order, so that a processor can't
-//! learn the branches; `BENCH_MIX` names a file to leave it in, for Go.
+//! learn the branches; `BENCH_MIX` names a file to leave it in, for Go. `BENCH_SEED` is the
+//! seed of the order in which the contenders take turns.
 
 use std::hint::black_box;
 use std::time::Duration;
 
 use cf_service_tokens::GoDuration;
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use fastrand::Rng;
 
 const INPUTS: [&str; 5] = ["2h45m", "8760h", "300ms", "1h2m3.456789s", "1500us"];
 
 /// The same thousand durations each time.
 fn mix() -> Vec<String> {
-    let mut random = fastrand::Rng::with_seed(7);
+    let mut random = Rng::with_seed(7);
     (0..1000)
         .map(|_| match random.u8(0..8) {
             0 => format!("{}h", random.u32(1..90_000)),
@@ -61,13 +63,25 @@ const PARSERS: [(&str, Parse); 5] = [
     }),
 ];
 
+/// Returns the contenders in the order of the seed.
+fn shuffled<T, const N: usize>(random: &mut Rng, mut contenders: [T; N]) -> [T; N] {
+    random.shuffle(&mut contenders);
+    contenders
+}
+
+fn order() -> Rng {
+    let seed = std::env::var("BENCH_SEED").ok();
+    Rng::with_seed(seed.and_then(|seed| seed.parse().ok()).unwrap_or(0))
+}
+
 fn parse(criterion: &mut Criterion) {
+    let mut order = order();
     let mix = mix();
     let mut cases: Vec<(&str, Vec<&str>)> = INPUTS.map(|text| (text, vec![text])).into();
     cases.push(("mix", mix.iter().map(String::as_str).collect()));
     for (case, texts) in cases {
         let mut group = criterion.benchmark_group("parse");
-        for (name, parse) in PARSERS {
+        for (name, parse) in shuffled(&mut order, PARSERS) {
             let agrees = texts.iter().all(|text| parse(text) == PARSERS[0].1(text));
             if !agrees {
                 println!("parse/{name}/{case}: it reads something else, or nothing");
@@ -98,6 +112,7 @@ fn parse(criterion: &mut Criterion) {
 }
 
 fn print(criterion: &mut Criterion) {
+    let mut order = order();
     let mix = mix();
     let mut cases: Vec<(&str, Vec<&str>)> = INPUTS.map(|text| (text, vec![text])).into();
     cases.push(("mix", mix.iter().map(String::as_str).collect()));
@@ -108,20 +123,26 @@ fn print(criterion: &mut Criterion) {
             .flat_map(|duration| Duration::try_from(*duration))
             .collect();
         let mut group = criterion.benchmark_group("print");
-        group.bench_function(BenchmarkId::new("cf-service-tokens", case), |bencher| {
-            bencher.iter(|| {
-                for duration in &durations {
-                    black_box(black_box(*duration).to_string());
-                }
-            });
-        });
-        group.bench_function(BenchmarkId::new("humantime", case), |bencher| {
-            bencher.iter(|| {
-                for delay in &delays {
-                    black_box(humantime::format_duration(black_box(*delay)).to_string());
-                }
-            });
-        });
+        for name in shuffled(&mut order, ["cf-service-tokens", "humantime"]) {
+            let id = BenchmarkId::new(name, case);
+            match name {
+                "humantime" => group.bench_function(id, |bencher| {
+                    bencher.iter(|| {
+                        for delay in &delays {
+                            let text = humantime::format_duration(black_box(*delay)).to_string();
+                            black_box(text);
+                        }
+                    });
+                }),
+                _ => group.bench_function(id, |bencher| {
+                    bencher.iter(|| {
+                        for duration in &durations {
+                            black_box(black_box(*duration).to_string());
+                        }
+                    });
+                }),
+            };
+        }
         group.finish();
     }
 }

@@ -9,7 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::{BoxError, NO_LIMIT, introduce, wait_for_the_end};
 
-pub(crate) async fn serve() -> Result<(), BoxError> {
+pub(crate) async fn serve(tls: Option<&str>) -> Result<(), BoxError> {
     let simulator = Simulator::builder()
         .token(SeedToken::new("CI deploy").expires_in(TimeDelta::days(9)))
         .enforce_rate_limit(NO_LIMIT, TimeDelta::seconds(300))
@@ -18,12 +18,13 @@ pub(crate) async fn serve() -> Result<(), BoxError> {
     let response: Arc<[u8]> = response_to_a_refresh(&simulator).await?.into();
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
-    introduce(&simulator, &format!("http://{address}/client/v4"));
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             tokio::spawn(respond(stream, Arc::clone(&response)));
         }
     });
+    let base_url = format!("http://{address}/client/v4");
+    introduce(&simulator, &base_url, tls).await?;
     wait_for_the_end().await
 }
 

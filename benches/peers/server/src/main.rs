@@ -10,12 +10,16 @@
 //!   many are due in each. It enforces a limit of requests in a window of seconds for each
 //!   API token, and 200 requests a second in all.
 //!
+//! `canned` and `simulator` speak TLS if `tls FILE` follows, and write the certificate of their
+//! authority to the file.
+//!
 //! Each prints the variables that a client needs, one `NAME=value` a line, and serves until
 //! its standard input ends. `simulator` and `accounts` then print a line of JSON: the
 //! requests, the refused ones, and the tokens that were renewed.
 
 mod accounts;
 mod canned;
+mod tls;
 
 use std::error::Error;
 use std::io::Read;
@@ -33,19 +37,23 @@ const NO_LIMIT: u32 = 1_000_000_000;
 async fn main() -> Result<(), BoxError> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    match arguments[..] {
-        ["canned"] => canned::serve().await,
+    let (arguments, tls) = match arguments[..] {
+        [ref others @ .., "tls", file] => (others, Some(file)),
+        _ => (&arguments[..], None),
+    };
+    match *arguments {
+        ["canned"] => canned::serve(tls).await,
         ["simulator", tokens, due, limit, latency] => {
             let latency = Duration::from_millis(latency.parse()?);
-            simulator(tokens.parse()?, due.parse()?, limit.parse()?, latency).await
+            simulator(tokens.parse()?, due.parse()?, limit.parse()?, latency, tls).await
         }
         ["accounts", accounts, due, limit, window] => {
             let window = Duration::from_secs(window.parse()?);
             accounts::serve(accounts.parse()?, due.parse()?, limit.parse()?, window).await
         }
         _ => Err(
-            "the arguments are `canned`, `simulator TOKENS DUE LIMIT LATENCY`, or \
-                  `accounts ACCOUNTS DUE LIMIT WINDOW`"
+            "the arguments are `canned`, `simulator TOKENS DUE LIMIT LATENCY`, either with \
+                  `tls FILE`, or `accounts ACCOUNTS DUE LIMIT WINDOW`"
                 .into(),
         ),
     }
@@ -56,6 +64,7 @@ async fn simulator(
     due: usize,
     limit: u32,
     latency: Duration,
+    tls: Option<&str>,
 ) -> Result<(), BoxError> {
     let mut builder = Simulator::builder();
     for number in 0..tokens {
@@ -73,7 +82,7 @@ async fn simulator(
     if !latency.is_zero() {
         simulator.inject(Injection::new(Fault::Latency(latency)).always());
     }
-    introduce(&simulator, simulator.base_url());
+    introduce(&simulator, simulator.base_url(), tls).await?;
     wait_for_the_end().await?;
 
     let requests = simulator.requests();
@@ -91,12 +100,21 @@ async fn simulator(
     Ok(())
 }
 
-fn introduce(simulator: &Simulator, base_url: &str) {
+async fn introduce(
+    simulator: &Simulator,
+    base_url: &str,
+    tls: Option<&str>,
+) -> Result<(), BoxError> {
+    let base_url = match tls {
+        Some(file) => tls::in_front_of(base_url, file).await?,
+        None => base_url.to_owned(),
+    };
     let first = simulator.tokens().first().map(|token| token.id.clone());
     println!("BENCH_TOKEN_ID={}", first.unwrap_or_default());
     println!("CLOUDFLARE_BASE_URL={base_url}");
     println!("CLOUDFLARE_API_TOKEN={}", simulator.api_token());
     println!("CLOUDFLARE_ACCOUNT_ID={}", simulator.account_id());
+    Ok(())
 }
 
 async fn wait_for_the_end() -> Result<(), BoxError> {
