@@ -33,15 +33,21 @@ image() {
 # What runtimes add to a file system.
 ip link set lo up
 touch "$root/etc/hosts" "$root/etc/resolv.conf"
-mkdir -p "$root/proc" "$root/dev"
+mkdir -p "$root/proc" "$root/dev" "$root/etc/cf-service-tokens" "$root/run/secrets" \
+    "$root/run/delivered"
 mount --bind "$root" "$root"
 mount --rbind /dev "$root/dev"
 mount -t proc proc "$root/proc"
 echo '127.0.0.1 localhost' >"$work/hosts"
 echo 'nameserver 127.0.0.1' >"$work/resolv.conf"
+mkdir --mode 0755 "$work/configuration" "$work/secrets" "$work/delivered"
+chown "$user" "$work/delivered"
 for file in hosts resolv.conf; do
     mount --bind "$work/$file" "$root/etc/$file"
 done
+mount --bind "$work/configuration" "$root/etc/cf-service-tokens"
+mount --bind "$work/secrets" "$root/run/secrets"
+mount --bind "$work/delivered" "$root/run/delivered"
 mount -o remount,bind,ro "$root"
 if touch "$root/var/lib/cf-service-tokens/file" 2>/dev/null; then
     fail 'the file system can be written'
@@ -118,3 +124,33 @@ else
     [ "$code" = 0 ] || fail 'create with a command'
     echo 'runs the command of a sink'
 fi
+
+# keep: a configuration and an API token that are mounted, and the journal in the volume. The
+# sink is a file or, with a shell, a command.
+echo "${more[1]#*=}" >"$work/secrets/api-token"
+chgrp "${user#*:}" "$work/secrets/api-token"
+chmod 0440 "$work/secrets/api-token"
+sink='file:/run/delivered/secret'
+[ -z "$TARGET" ] || sink='command:cat >/run/delivered/secret'
+cat >"$work/configuration/keep.toml" <<END
+[[account]]
+name = "prod"
+id = "${more[2]#*=}"
+api_token_file = "/run/secrets/api-token"
+
+[[account.rotate]]
+token = "Terraform Cloud"
+every = "90d"
+secret_to = "$sink"
+END
+# Without the API token and the account in the environment.
+more=("${more[0]}" "${more[@]:3}")
+secrets=()
+for expected in rotated 'not due'; do
+    image keep --config /etc/cf-service-tokens/keep.toml || fail "keep, $expected"
+    grep -qE "^Terraform Cloud .* $expected " "$output" || fail "keep does not say $expected"
+    secrets+=("$(<"$work/delivered/secret")")
+done
+[ -n "${secrets[0]}" ] || fail 'keep did not deliver the secret'
+[ "${secrets[0]}" = "${secrets[1]}" ] || fail 'keep rotated again'
+echo "keeps by a configuration, and delivers a secret to ${sink%%:*}"
