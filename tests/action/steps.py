@@ -19,6 +19,7 @@ ACTION = yaml.safe_load((ROOT / "action.yml").read_text())
 TARGET = "x86_64-unknown-linux-gnu"
 ARCHIVE = f"cf-service-tokens-cli-{TARGET}.tar.gz"
 VERSION = ACTION["inputs"]["version"]["default"]
+JOB_TOKEN = "ghs_of-the-job"
 # Looks like a command to the runner, a link and a table to Markdown, and HTML.
 HOSTILE = "::error::x ##[error]y\n::set-output name=a::b | [a](b) <img src=x> `c` @d %0A"
 
@@ -42,7 +43,18 @@ def release():
         f'cp "{served}/${{1##*/}}" "$out"\n'
     )
     curl.chmod(0o755)
+    gh_says(RECENT_GH)
     return served, digest
+
+
+# A `gh` that writes down how it is called. It says which options it knows, and verifies.
+RECENT_GH = 'case "$*" in *--help*) echo "  --source-ref string" ;; esac'
+
+
+def gh_says(script):
+    gh = WORK / "bin/gh"
+    gh.write_text(f'#!/usr/bin/env bash\nprintf "%s\\n" "$GH_TOKEN $*" >>"{WORK}/gh.log"\n{script}\n')
+    gh.chmod(0o755)
 
 
 class Job:
@@ -54,7 +66,8 @@ class Job:
         self.temporary.mkdir()
         self.summary = WORK / "summary.md"
         self.summary.write_text("")
-        (WORK / "curl.log").write_text("")
+        for log in ("curl.log", "gh.log"):
+            (WORK / log).write_text("")
         self.environment = {
             "PATH": f"{WORK}/bin:{os.environ['PATH']}",
             "HOME": str(self.temporary),
@@ -78,7 +91,11 @@ class Job:
             assert step["shell"] == "bash"
             assert "${{" not in step["run"], "an input must not become part of a script"
             environment = {
-                name: re.sub(r"\$\{\{ inputs\.([a-z0-9-]+) \}\}", lambda m: values[m[1]], value)
+                name: re.sub(
+                    r"\$\{\{ inputs\.([a-z0-9-]+) \}\}",
+                    lambda m: values[m[1]],
+                    value.replace("${{ github.token }}", JOB_TOKEN),
+                )
                 for name, value in step["env"].items()
             }
             script = WORK / "step.sh"
@@ -166,12 +183,23 @@ def check(simulator):
     ], fetched
     assert all("--proto =https" in line for line in fetched), fetched
 
+    asked = (WORK / "gh.log").read_text().splitlines()
+    repository = "cf-service-tokens/cf-service-tokens"
+    assert asked == [
+        f"{JOB_TOKEN} attestation verify --help",
+        f"{JOB_TOKEN} attestation verify {ARCHIVE} --hostname github.com --repo {repository}"
+        f" --signer-workflow {repository}/.github/workflows/release.yml"
+        f" --source-ref refs/tags/v{VERSION} --deny-self-hosted-runners",
+    ], asked
+    assert JOB_TOKEN not in job.log
+
     print("renew, dry run: due tokens are warnings, and no failure")
     job = Job(simulator)
     code = job.run(api_token=token, accounts=f"\n{account}\n", dry_run="true", sha256=digest)
     assert code == 0, job.log
     assert [level for level, _, _ in job.annotations()] == ["warning"] * 4, job.log
     assert len((WORK / "curl.log").read_text().splitlines()) == 1, "the checksum is given"
+    assert (WORK / "gh.log").read_text() == "", "nothing is left to verify"
     # One of the four expires later.
     job = Job(simulator)
     assert job.run(api_token=token, accounts=account, dry_run="true", within="7d") == 0, job.log
@@ -230,6 +258,21 @@ def check(simulator):
     job = Job(simulator)
     assert job.run(api_token=token, accounts=account, sha256="0" * 64) == 1
     assert "another SHA-256" in job.annotations()[0][2], job.log
+    gh_says(f"{RECENT_GH}\ncase $* in *--help*) ;; *) echo 'HTTP 404' >&2; exit 1 ;; esac")
+    job = Job(simulator)
+    assert job.run(api_token=token, accounts=account) == 1
+    assert "no attestation that can be verified" in job.annotations()[0][2], job.log
+    assert "HTTP 404" in job.log
+    assert not (job.temporary / "cf-service-tokens/cf-service-tokens").exists()
+    # One that lacks the command, and one that lacks the option.
+    for script in ("exit 1", "echo '  --repo string'"):
+        gh_says(script)
+        job = Job(simulator)
+        assert job.run(api_token=token, accounts="all", dry_run="true") == 0, job.log
+        notices = [text for level, _, text in job.commands() if level == "notice"]
+        assert len(notices) == 1 and "no recent gh" in notices[0], job.log
+        assert len((WORK / "gh.log").read_text().splitlines()) == 1
+    gh_says(RECENT_GH)
     (served / f"{ARCHIVE}.sha256").write_text(f"{'1' * 64} *{ARCHIVE}\n")
     job = Job(simulator)
     assert job.run(api_token=token, accounts=account) == 1
