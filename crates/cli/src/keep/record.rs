@@ -27,7 +27,7 @@ pub(crate) struct RotationRecord {
     secret_since_is_estimate: bool,
     /// How old the secret may become.
     every: Option<String>,
-    /// When the secret is to be rotated.
+    /// When the secret is to be rotated, or should have been.
     pub(crate) due_at: Option<DateTime<Utc>>,
     secret_to: String,
     /// Until when the secret before the newest one works, if it does.
@@ -135,9 +135,11 @@ impl RotationRecord {
             Due::Rotate {
                 secret_since,
                 is_estimate,
+                due_at,
             } => {
                 self.secret_since = Some(secret_since);
                 self.secret_since_is_estimate = is_estimate;
+                self.due_at = due_at;
             }
             Due::InGrace { until } => {
                 self.outcome = Outcome::Waiting;

@@ -66,6 +66,8 @@ pub(crate) enum Due {
     Rotate {
         secret_since: DateTime<Utc>,
         is_estimate: bool,
+        /// Since when it is. A rotate by hand has none.
+        due_at: Option<DateTime<Utc>>,
     },
     /// The secret is old enough, but the grace period of an earlier rotate runs.
     InGrace { until: DateTime<Utc> },
@@ -243,6 +245,7 @@ fn due(
         _ => Due::Rotate {
             secret_since,
             is_estimate,
+            due_at,
         },
     }
 }

@@ -75,6 +75,7 @@ fn rotate(since: i64, is_estimate: bool) -> Due {
     Due::Rotate {
         secret_since: day(since),
         is_estimate,
+        due_at: Some(day(since + 90)),
     }
 }
 
@@ -176,11 +177,16 @@ fn a_secret_is_due_by_its_record_or_by_first_sight() {
 
 #[test]
 fn a_rotate_by_hand_asks_for_no_age_but_for_the_grace() {
+    let now = Due::Rotate {
+        secret_since: day(-1),
+        is_estimate: false,
+        due_at: None,
+    };
     let read = reading(Some(day(-1)), None);
     for (grace, ends_grace, expected) in [
-        (None, false, rotate(-1, false)),
+        (None, false, now.clone()),
         (Some(1), false, Due::InGrace { until: day(1) }),
-        (Some(1), true, rotate(-1, false)),
+        (Some(1), true, now.clone()),
     ] {
         let known = known(-1, false, None, grace);
         assert_eq!(due(Some(&known), None, &read, None, ends_grace), expected);
