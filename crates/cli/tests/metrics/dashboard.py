@@ -43,12 +43,41 @@ def overlaps(panels):
                 taken[x, y] = panel["title"]
 
 
+def columns_without_place(panels):
+    """Grafana puts a column that has no place behind all others."""
+    for panel in panels:
+        for step in panel.get("transformations", []):
+            if step["id"] == "organize":
+                options = step["options"]
+                for column in sorted(options["renameByName"].keys() ^ options["indexByName"].keys()):
+                    yield f"{panel['title']!r}: {column} has no name or no place"
+
+
+# What panels of one kind share; the rest depends on what they show.
+LOOK = {
+    "stat": lambda panel: [panel["options"]["reduceOptions"], panel["options"]["textMode"]],
+    "table": lambda panel: [panel["options"]["showHeader"], panel["options"]["cellHeight"]],
+    "timeseries": lambda panel: [panel["options"], panel["fieldConfig"]["defaults"]["color"]],
+}
+
+
+def odd_looks(panels):
+    for kind, look in LOOK.items():
+        alike = [panel for panel in panels if panel["type"] == kind]
+        for panel in alike:
+            if look(panel) != look(alike[0]):
+                yield f"{panel['title']!r} does not look like {alike[0]['title']!r}"
+
+
 plugins.register_default_plugins()
 given = json.loads(expressions.DASHBOARD.read_text())
 panels = given["panels"]
 assert len({panel["id"] for panel in panels}) == len(panels)
 assert {panel["type"] for panel in panels} <= {"stat", "table", "timeseries"}
+order = [(panel["gridPos"]["y"], panel["gridPos"]["x"]) for panel in panels]
+assert order == sorted(order), "the panels are not in the order in which they are shown"
 found = faults(given) + sorted(set(overlaps(panels)))
+found += [*columns_without_place(panels), *odd_looks(panels)]
 if found:
     raise SystemExit("\n".join(found))
 panels[0]["options"]["colourMode"] = "value"

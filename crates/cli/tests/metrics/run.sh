@@ -44,6 +44,8 @@ prometheus_itself() {
     "$bin/promtool" check metrics <"$METRICS/metrics.txt"
     echo 'promtool finds no fault with the metrics'
     "$work/python/bin/python" "$here/scrape.py" "$METRICS" "$bin/prometheus"
+    "$work/python/bin/python" "$here/rotations.py" "$programs/cf-service-tokens" \
+        "$programs/cf-service-tokens-simulator" "$bin/prometheus"
     "$work/python/bin/python" "$here/expressions.py" >"$work/dashboard.yml"
     "$bin/promtool" check rules --lint=all --lint-fatal deploy/prometheus/alerts.yml "$work/dashboard.yml"
     # Debian builds Prometheus without Kubernetes; the rest of the file it can read.

@@ -25,15 +25,28 @@ def running(arguments, **options):
         process.wait()
 
 
-def metrics_of(watcher):
-    for line in watcher.stderr:
-        if found := re.search(r"the metrics at (\S+)", line):
-            break
-    else:
-        raise SystemExit("the watcher does not say where its metrics are")
+@contextlib.contextmanager
+def watching(directory, command, simulator, rules):
+    """A watcher with rotation rules, and the URL of its metrics."""
+    with running([simulator], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as simulating:
+        settings = dict(simulating.stdout.readline().strip().split("=", 1) for _ in range(3))
+        config = pathlib.Path(directory, "config.toml")
+        account = f'[[account]]\nname = "prod"\nid = "{settings.pop("CLOUDFLARE_ACCOUNT_ID")}"\n'
+        config.write_text(account + rules)
+        arguments = [command, "keep", f"--config={config}", "--watch", "--listen=127.0.0.1:0"]
+        settings["CF_SERVICE_TOKENS_JOURNAL"] = f"{directory}/journal"
+        with running(arguments, env=settings, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as watcher:
+            for line in watcher.stderr:
+                if found := re.search(r"the metrics at (\S+)", line):
+                    yield watcher, found[1]
+                    return
+            raise SystemExit("the watcher does not say where its metrics are")
+
+
+def metrics_of(url):
     give_up_at = time.monotonic() + 60
     while time.monotonic() < give_up_at:
-        with urllib.request.urlopen(found[1]) as answer:
+        with urllib.request.urlopen(url) as answer:
             text = answer.read().decode()
         # These come last.
         if "cf_service_tokens_tokens_at_risk{" in text and "cf_service_tokens_rotation_due" in text:
@@ -42,23 +55,18 @@ def metrics_of(watcher):
     raise SystemExit(f"the watcher does not serve all metrics:\n{text}")
 
 
-metrics, command, simulator = sys.argv[1:]
-with (
-    tempfile.TemporaryDirectory() as directory,
-    running([simulator], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as simulating,
-):
-    settings = dict(simulating.stdout.readline().strip().split("=", 1) for _ in range(3))
-    config = pathlib.Path(directory, "config.toml")
-    config.write_text(f"""
-[[account]]
-name = "prod"
-id = "{settings.pop("CLOUDFLARE_ACCOUNT_ID")}"
+def main():
+    metrics, command, simulator = sys.argv[1:]
+    with tempfile.TemporaryDirectory() as directory:
+        rules = f"""
 [[account.rotate]]
 token = "Grafana scraper"
 every = "3650d"
 secret_to = "file:{directory}/secret"
-""")
-    arguments = [command, "keep", f"--config={config}", "--watch", "--listen=127.0.0.1:0"]
-    settings["CF_SERVICE_TOKENS_JOURNAL"] = f"{directory}/journal"
-    with running(arguments, env=settings, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as watcher:
-        pathlib.Path(metrics, "keep.txt").write_text(metrics_of(watcher))
+"""
+        with watching(directory, command, simulator, rules) as (_, url):
+            pathlib.Path(metrics, "keep.txt").write_text(metrics_of(url))
+
+
+if __name__ == "__main__":
+    main()
