@@ -2,14 +2,14 @@
 # `--target shell` makes one with a shell and apt, for sinks that run a command.
 
 # A release puts the commands that it has built in the place of this stage.
-FROM rust:1.95-slim-trixie AS build
+FROM docker.io/library/rust:1.95-slim-trixie AS build
 ARG TARGETARCH
 WORKDIR /source
 COPY . .
 RUN cargo build --locked --profile dist --package cf-service-tokens-cli \
     && install -D target/dist/cf-service-tokens "/$TARGETARCH/cf-service-tokens"
 
-FROM debian:trixie-slim AS debian
+FROM docker.io/library/debian:trixie-slim AS debian
 # The certificates of the day when the image is built, whatever their version.
 # hadolint ignore=DL3008
 RUN apt-get update \
