@@ -1,5 +1,5 @@
-//! `.ci/push-images` in a repository with other versions, and with a program in the place of
-//! buildah that writes down what it is told.
+//! `.ci/push-images` in a repository with other versions, and `.ci/push-chart`, with programs in
+//! the place of buildah and Helm that write down what they are told.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::fs;
@@ -15,6 +15,19 @@ set -euo pipefail
 [ "$1 $2" = "manifest push" ] || exit 0
 echo "sha256:${6##*-}" >"$5"
 echo "$7" >>"$PUSHED"
+"#;
+
+/// Packages a chart of version 0.1.0, and pushes what there is.
+const HELM: &str = r#"#!/usr/bin/env bash
+set -euo pipefail
+case $1 in
+package) touch "$4/cf-service-tokens-0.1.0.tgz" ;;
+push)
+    [ -e "$2" ]
+    echo "$3 ${*:4}" >>"$PUSHED"
+    printf 'Pushed: %s\nDigest: sha256:chart\n' "$3" >&2
+    ;;
+esac
 "#;
 
 fn run(program: &str, arguments: &[&str], directory: &Path) {
@@ -34,8 +47,9 @@ fn git(arguments: &[&str], directory: &Path) {
 /// A released version, and its archives.
 fn repository(root: &Path, tags: &[&str]) {
     fs::create_dir_all(root.join(".ci")).unwrap();
-    let script = xtask::workspace::root().join(".ci/push-images");
-    fs::copy(script, root.join(".ci/push-images")).unwrap();
+    for script in [".ci/push-images", ".ci/push-chart"] {
+        fs::copy(xtask::workspace::root().join(script), root.join(script)).unwrap();
+    }
     git(&["init", "--quiet"], root);
     git(&["commit", "--quiet", "--allow-empty", "--message=a"], root);
     git(&["remote", "add", "origin", "."], root);
@@ -50,29 +64,37 @@ fn repository(root: &Path, tags: &[&str]) {
     }
 }
 
-/// Runs the script as a workflow does; what it ended with, the tags that it pushed, and its
-/// output for later steps.
-fn push(root: &Path, version: &str) -> (Output, Vec<String>, String) {
+/// Runs a script as a workflow does; what it ended with, what it pushed, and its output for
+/// later steps.
+fn script(root: &Path, name: &str, arguments: &[&str]) -> (Output, String, String) {
     let programs = root.join("programs");
     fs::create_dir_all(&programs).unwrap();
-    let buildah = programs.join("buildah");
-    fs::write(&buildah, BUILDAH).unwrap();
-    fs::set_permissions(&buildah, fs::Permissions::from_mode(0o755)).unwrap();
+    for (name, text) in [("buildah", BUILDAH), ("helm", HELM)] {
+        let program = programs.join(name);
+        fs::write(&program, text).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    }
     let (pushed, results) = (root.join("pushed"), root.join("results"));
     let path = std::env::var("PATH").unwrap();
-    let output = Command::new(root.join(".ci/push-images"))
-        .args([IMAGE, version, "."])
+    let output = Command::new(root.join(".ci").join(name))
+        .args(arguments)
         .current_dir(root)
+        .env("HOME", "/home")
         .env("PATH", format!("{}:{path}", programs.display()))
         .env("PUSHED", &pushed)
         .env("GITHUB_OUTPUT", &results)
         .output()
         .unwrap();
     let read = |file| fs::read_to_string(file).unwrap_or_default();
+    (output, read(pushed), read(results))
+}
+
+/// Pushes the images; also returns the tags and the output for later steps.
+fn push(root: &Path, version: &str) -> (Output, Vec<String>, String) {
+    let (output, pushed, results) = script(root, "push-images", &[IMAGE, version, "."]);
     let prefix = format!("docker://{IMAGE}:");
-    let tags = read(pushed);
-    let tags = tags.lines().map(|tag| tag.strip_prefix(&prefix).unwrap());
-    (output, tags.map(str::to_owned).collect(), read(results))
+    let tags = pushed.lines().map(|tag| tag.strip_prefix(&prefix).unwrap());
+    (output, tags.map(str::to_owned).collect(), results)
 }
 
 fn pushed(tags: &[&str], version: &str) -> Vec<String> {
@@ -128,4 +150,22 @@ fn nothing_is_pushed_if_the_versions_are_unknown() {
     let (output, pushed, _) = push(root.path(), "0.1.0");
     assert!(!output.status.success(), "{output:?}");
     assert_eq!(pushed, [""; 0]);
+}
+
+#[test]
+fn the_chart_is_pushed_in_the_version_of_the_release() {
+    let root = tempfile::tempdir().unwrap();
+    repository(root.path(), &["v0.1.0"]);
+    let chart = "registry.example.test/charts/cf-service-tokens";
+    let (output, pushed, results) = script(root.path(), "push-chart", &[chart, "0.1.0"]);
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(
+        pushed,
+        "oci://registry.example.test/charts --registry-config /home/.docker/config.json\n"
+    );
+    assert_eq!(results, "digest=sha256:chart\n");
+
+    let (output, _, results) = script(root.path(), "push-chart", &[chart, "0.2.0"]);
+    assert!(!output.status.success(), "{output:?}");
+    assert_eq!(results, "digest=sha256:chart\n");
 }
