@@ -30,7 +30,7 @@ use crate::connection::{Api, Connection};
 use crate::failure::{Exit, Failure, Permission};
 use crate::keep::{self, Keep, Keeper};
 use crate::notify::Fault;
-use crate::output::Output;
+use crate::output::{self, Output};
 use crate::progress::{CallLog, Progress};
 use crate::renew::{Renew, once, watch};
 use crate::secret::journal::Journal;
@@ -115,6 +115,14 @@ async fn on_account(
     output: Output,
     command: AccountCommand,
 ) -> Result<Exit, Failure> {
+    let watches = match &command {
+        AccountCommand::Renew(arguments) => arguments.passes.watch,
+        AccountCommand::Keep(arguments) => arguments.passes.watch,
+        _ => false,
+    };
+    if watches {
+        output::start_writers()?;
+    }
     // A renewal, which nobody waits for, has more patience than what people do.
     let retry = match &command {
         AccountCommand::Renew(_) | AccountCommand::Keep(_) => Retry::default(),

@@ -3,14 +3,13 @@
 
 use std::error::Error as StdError;
 use std::fmt::Display;
-use std::io::Write as _;
 use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
 use cf_service_tokens::renewal::{RenewalError, RenewalOutcome, RenewalReport};
 use cf_service_tokens::{ApiMessage, Error, ErrorKind};
 
-use crate::output::printable;
+use crate::output::{self, printable};
 
 const RED: Style = AnsiColor::Red.on_default().bold();
 
@@ -262,18 +261,19 @@ impl Failure {
 
     /// Prints the failure on standard error.
     pub(crate) fn show(&self) {
-        let mut err = anstream::stderr().lock();
-        // If standard error can't be written, nowhere is left to report it.
-        let _ = writeln!(err, "{RED}error{RED:#}: {}", printable(&self.what));
-        for cause in &self.causes {
-            let _ = writeln!(err, "  cause: {}", printable(cause));
-        }
-        if let Some(with) = &self.with {
-            let _ = writeln!(err, "   with: {}", printable(with));
-        }
-        if let Some(next) = &self.next {
-            let _ = writeln!(err, "   next: {}", printable(next));
-        }
+        output::to_stderr(|err| {
+            writeln!(err, "{RED}error{RED:#}: {}", printable(&self.what))?;
+            for cause in &self.causes {
+                writeln!(err, "  cause: {}", printable(cause))?;
+            }
+            if let Some(with) = &self.with {
+                writeln!(err, "   with: {}", printable(with))?;
+            }
+            if let Some(next) = &self.next {
+                writeln!(err, "   next: {}", printable(next))?;
+            }
+            Ok(())
+        });
     }
 }
 

@@ -44,6 +44,7 @@ fn main() -> ExitCode {
         failure.show();
         failure.exit
     });
+    output::finish();
     exit.into()
 }
 

@@ -1,6 +1,7 @@
 //! Results on standard output: as a table for people, as JSON for programs.
 
 mod json;
+mod stream;
 mod table;
 mod text;
 
@@ -13,9 +14,11 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use terminal_size::{Width, terminal_size_of};
 
+pub(crate) use stream::{Stderr, finish, start_writers};
 pub(crate) use table::Cell;
 pub(crate) use text::{bounded, printable, quoted};
 
+use self::stream::Stream;
 use crate::arguments::{Format, Global};
 use crate::failure::{Exit, Failure};
 
@@ -136,8 +139,7 @@ impl Output {
         self.write(|out, _| writeln!(out, "{words}"))
     }
 
-    /// Writes for people: with colour if the stream shows it, and without what only
-    /// a terminal understands if it is none. A terminal also has a width.
+    /// Writes for people. A terminal has a width.
     pub(crate) fn write(
         &self,
         write: impl FnOnce(&mut dyn Write, Option<usize>) -> io::Result<()>,
@@ -150,22 +152,23 @@ impl Output {
         &self,
         write: impl FnOnce(&mut dyn Write, Option<usize>) -> io::Result<()>,
     ) -> io::Result<()> {
-        if self.to_stderr {
-            let width = width(io::stderr());
-            flushed(&mut anstream::stderr().lock(), |out| write(out, width))
-        } else {
-            let width = width(io::stdout());
-            flushed(&mut anstream::stdout().lock(), |out| write(out, width))
-        }
+        let width = match self.to_stderr {
+            true => width(io::stderr()),
+            false => width(io::stdout()),
+        };
+        self.stream().words(|out| write(out, width))
     }
 
-    /// Writes for programs: byte for byte the same, whatever reads it.
+    /// Writes for programs.
     fn data(&self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Failure> {
-        let written = match self.to_stderr {
-            true => flushed(&mut io::stderr().lock(), write),
-            false => flushed(&mut io::stdout().lock(), write),
-        };
-        written.map_err(unwritable)
+        self.stream().data(write).map_err(unwritable)
+    }
+
+    fn stream(&self) -> Stream {
+        match self.to_stderr {
+            true => Stream::Stderr,
+            false => Stream::Stdout,
+        }
     }
 }
 
@@ -192,21 +195,9 @@ impl JsonList<'_> {
     }
 }
 
-/// Writes, and flushes, so that nothing that matters is held back.
-fn flushed(
-    stream: &mut dyn Write,
-    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-) -> io::Result<()> {
-    match write(stream).and_then(|()| stream.flush()) {
-        // The reader has enough, such as `head`.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        written => written,
-    }
-}
-
 /// Prints the help or the version, or what is wrong with the command line.
 pub(crate) fn answer(answer: &clap::Error) -> Result<Exit, Failure> {
-    let printed = flushed(&mut io::stdout(), |_| answer.print());
+    let printed = stream::flushed(&mut io::stdout(), |_| answer.print());
     match answer.use_stderr() {
         // If standard error can't be written, nowhere is left to report it.
         true => Ok(Exit::Usage),
@@ -221,10 +212,15 @@ fn unwritable(error: io::Error) -> Failure {
 /// Prints a note beside the result on standard error.
 pub(crate) fn remark(words: impl Display) {
     let words = printable(&words.to_string());
-    let _ = writeln!(anstream::stderr(), "{YELLOW}note{YELLOW:#}: {words}");
+    to_stderr(|err| writeln!(err, "{YELLOW}note{YELLOW:#}: {words}"));
 }
 
 /// Prints the progress of the command on standard error.
 pub(crate) fn progress(words: &str) {
-    let _ = writeln!(anstream::stderr(), "{}", printable(words));
+    to_stderr(|err| writeln!(err, "{}", printable(words)));
+}
+
+/// Writes for people on standard error. If it can't be written, nowhere is left to report it.
+pub(crate) fn to_stderr(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) {
+    let _ = Stream::Stderr.words(write);
 }

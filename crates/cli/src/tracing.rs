@@ -1,12 +1,12 @@
 //! `-vv`: the traces of the SDK, on standard error.
 
-use std::io;
-
 use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::format::FmtSpan;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
+
+use crate::output::Stderr;
 
 /// Shows the events of the SDK, which never hold a secret, and no others: other crates
 /// make no such promise.
@@ -15,7 +15,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 /// one than it was opened at panics.
 pub(crate) fn to_stderr() {
     let lines = tracing_subscriber::fmt::layer()
-        .with_writer(io::stderr)
+        .with_writer(|| Stderr)
         .with_ansi(false)
         .with_target(false)
         .with_span_events(FmtSpan::CLOSE);

@@ -109,6 +109,31 @@ fn a_watch_goes_on_if_the_reader_of_its_log_is_gone() {
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }
 
+/// Both streams are pipes that are full, and whose reader does not read.
+#[test]
+fn a_watch_goes_on_if_its_log_is_not_read() {
+    for extra in [&[][..], &["-v"], &["-vv"], &["-o", "jsonl"]] {
+        let world = World::with(Simulator::builder().token(due("a")).token(well("b")));
+        let (_unread, mut log) = std::io::pipe().unwrap();
+        log.write_all(&[b'.'; 65_536]).unwrap();
+        let mut watch = world.command();
+        watch.args(["renew", "--watch"]).args(extra);
+        let errors = log.try_clone().unwrap();
+        let mut child = watch.stdout(log).stderr(errors).spawn().unwrap();
+        until("the first pass", || is_renewed(&world, "a"));
+        world.simulator.expire("b").unwrap();
+        let pid = Pid::from_raw(child.id().try_into().unwrap());
+        // The signal has no effect on a pass that is still running.
+        until("the second pass", || {
+            kill(pid, Signal::SIGHUP).unwrap();
+            sleep(Duration::from_millis(50));
+            is_renewed(&world, "b")
+        });
+        kill(pid, Signal::SIGTERM).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(0), "{extra:?}");
+    }
+}
+
 #[test]
 fn a_signal_ends_a_watch_with_a_call_in_flight_even_if_verbose() {
     for fault in [
