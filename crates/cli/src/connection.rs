@@ -239,10 +239,24 @@ impl Api {
         }
     }
 
-    /// Whether an account of the configuration file has no usable credentials.
-    pub(crate) fn lacks_credentials(&self) -> bool {
+    /// Whether a file may hold another API token later.
+    pub(crate) fn reads_file(&self) -> bool {
         match &self.accounts {
-            Accounts::Configured(configured) => configured.failures().next().is_some(),
+            Accounts::Configured(configured) => {
+                let mut accounts = configured.accounts.iter();
+                accounts.any(|account| account.source.is_file())
+            }
+            _ => self.credentials.is_file(),
+        }
+    }
+
+    /// Whether an account of the configuration file has no usable API token in its file.
+    pub(crate) fn lacks_token_of_file(&self) -> bool {
+        match &self.accounts {
+            Accounts::Configured(configured) => {
+                let mut failures = configured.failures();
+                failures.any(|(account, _)| account.source.is_file())
+            }
             _ => false,
         }
     }

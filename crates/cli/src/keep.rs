@@ -1,15 +1,18 @@
 //! `keep`: renews the tokens that are due and rotates the secrets that are old, by the rules of
 //! a configuration file.
 
+mod left;
 mod record;
 mod rotations;
+mod turn;
 
 use std::pin::pin;
 use std::sync::Arc;
 
 use clap::Args;
-use tokio::sync::{Semaphore, SemaphorePermit};
 
+use self::left::Left;
+use self::turn::Turn;
 use crate::arguments::Global;
 use crate::config::{Config, ConfigFile};
 use crate::connection::{Api, Connection};
@@ -21,13 +24,12 @@ use crate::prove;
 use crate::renew::watch::Plan;
 use crate::renew::{Job, Passes, once, watch};
 use crate::secret::journal::Journal;
-use crate::secret::recover;
 use crate::serve::Calls;
 use crate::signal;
 use crate::time;
 
 pub(crate) use record::RotationRecord;
-pub(crate) use rotations::{Followed, Rotations};
+pub(crate) use rotations::{Followed, Rotations, Step};
 
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
@@ -104,8 +106,8 @@ pub(crate) struct Keeper {
     config: Config,
     /// `None` only if no secret is rotated, and there is no place for one.
     journal: Option<Arc<Journal>>,
-    /// The turn to rotate: one secret at a time is on its way.
-    turn: Arc<Semaphore>,
+    left: Arc<Left>,
+    turn: Arc<Turn>,
     dry_run: bool,
 }
 
@@ -127,27 +129,14 @@ impl Keeper {
         if let (Some(journal), true) = (&journal, rotates) {
             journal.require_lasting()?;
         }
+        let journal = journal.map(Arc::new);
         Ok(Self {
             config,
-            journal: journal.map(Arc::new),
-            turn: Arc::new(Semaphore::new(1)),
+            left: Arc::new(Left::new(journal.clone())),
+            journal,
+            turn: Arc::default(),
             dry_run,
         })
-    }
-
-    /// Returns what earlier runs left in accounts that the file does not have.
-    fn left_elsewhere(&self) -> Vec<Failure> {
-        let left = self.journal.iter().flat_map(|j| j.left_or_unreadable());
-        let left = left.filter_map(|record| match record {
-            Ok(record) => {
-                let run = record.run()?;
-                let is_here = self.config.rules(&run.intent.account_id).is_some();
-                let why = "its account is not in the configuration file";
-                (!is_here).then(|| recover::unfinished(&record, run).because(why))
-            }
-            Err(error) => Some(recover::unreadable(&error)),
-        });
-        left.collect()
     }
 
     /// Returns what a run would find missing on this machine.
@@ -199,9 +188,9 @@ pub(crate) async fn keep(
         ended = &mut run => ended?,
         () = interrupted => {
             let again = signal::end()?;
-            let is_rotating = keeper.turn.try_acquire().map(SemaphorePermit::forget).is_err();
             // The secret that is on its way still arrives, and no other rotation begins.
             keeper.turn.close();
+            let is_rotating = keeper.turn.is_taken();
             let what = "interrupted";
             let interrupted = Failure::new(Exit::Failed, what).next("the next run goes on");
             if !is_rotating {
@@ -214,7 +203,7 @@ pub(crate) async fn keep(
         }
     };
     let mut exits = vec![ended.exit];
-    for failure in keeper.left_elsewhere() {
+    for failure in keeper.left.elsewhere(&keeper.config) {
         failure.show();
         exits.push(failure.exit);
         ended.faults.push(Fault::new(&failure));
@@ -259,7 +248,7 @@ pub(crate) async fn watch(
         names_accounts: keeper.config.accounts.len() > 1,
         // An account without credentials may get some.
         find: Some(Box::new(|accounts| {
-            let left = keeper.left_elsewhere();
+            let left = keeper.left.elsewhere(&keeper.config);
             left.iter().for_each(Failure::show);
             reporter.passed("", left.iter().map(Fault::new).collect());
             Ok(keeper.jobs(accounts))

@@ -172,8 +172,8 @@ async fn run(hook: &Hook, failures: &[Fault]) -> Result<(), Failure> {
 
 /// Reports what the passes of a watcher find.
 ///
-/// `on_failure` runs with the failures that are new, which are those that it was not told of
-/// in the last 23 hours. A ping of success is sent once each account has had a pass since the
+/// `on_failure` runs with the failures that are new. A failure that goes on is new again after
+/// 23 hours, and one that comes back after a pass without it is new at once. A ping of success is sent once each account has had a pass since the
 /// last one and no account's latest pass failed; a ping of failure, when `on_failure` runs or
 /// would. At least a minute is between two reports.
 pub(crate) struct Reporter {
@@ -192,9 +192,15 @@ impl Reporter {
         }
     }
 
-    /// Notes a pass over an account, or why there was none.
+    /// Notes a pass that went over all of an account: a failure that it did not find is over.
     pub(crate) fn passed(&self, account_id: &str, faults: Vec<Fault>) {
         self.ledger().passed(account_id, faults);
+        self.changed.notify_one();
+    }
+
+    /// Notes why a pass over an account stopped early, or why there was none.
+    pub(crate) fn stopped(&self, account_id: &str, faults: Vec<Fault>) {
+        self.ledger().stopped(account_id, faults);
         self.changed.notify_one();
     }
 
@@ -261,7 +267,18 @@ impl Ledger {
         }
     }
 
+    /// A failure that is over is new when it comes back.
     fn passed(&mut self, account_id: &str, faults: Vec<Fault>) {
+        let current: BTreeSet<Key> = faults.iter().map(Fault::key).collect();
+        self.told.retain(|key, _| {
+            let (account, ..) = key;
+            let id = account.as_ref().and_then(|account| account.id.as_deref());
+            id.unwrap_or_default() != account_id || current.contains(key)
+        });
+        self.stopped(account_id, faults);
+    }
+
+    fn stopped(&mut self, account_id: &str, faults: Vec<Fault>) {
         self.passed.insert(account_id.to_owned());
         self.current.insert(account_id.to_owned(), faults);
     }

@@ -26,7 +26,8 @@ use account::Account;
 pub(crate) use metrics::Calls;
 use metrics::{Metrics, OfAccount};
 
-use crate::keep::{Followed, Kept};
+use crate::failure::Exit;
+use crate::keep::Followed;
 use crate::renew::Job;
 use crate::risk::Neighbours;
 
@@ -108,8 +109,11 @@ impl Monitor {
     pub(crate) fn add(&self, job: &Job) -> AccountMonitor {
         let (id, name) = (job.account.account_id(), job.account.account_name());
         let account = self.add_account(id, name, &job.policy, job.window);
-        if job.kept.as_ref().is_some_and(Kept::has_rotations) {
-            self.shared.metrics.begin_rotations(&account.labels);
+        if let Some(kept) = &job.kept {
+            if kept.has_rotations() {
+                self.shared.metrics.begin_rotations(&account.labels);
+            }
+            account.change(|account, _| account.expect_at_least = kept.expect_at_least);
         }
         account
     }
@@ -166,7 +170,8 @@ impl AccountMonitor {
                 _ => {}
             },
             WatchEvent::Renewal(RenewalEvent::Finished(report)) => {
-                metrics.passed(labels, report);
+                let exit = self.change(|account, _| account.exit(report));
+                metrics.passed(labels, exit.unwrap_or_else(|| Exit::of_pass(report)));
             }
             _ => {}
         }
@@ -176,9 +181,14 @@ impl AccountMonitor {
         })?
     }
 
-    /// Records that a pass waits until those of other accounts have ended.
+    /// Records that the account waits for the passes or the rotations of others.
     pub(crate) fn queued(&self) {
-        self.change(|account, _| account.pulse.pause());
+        self.change(|account, _| account.pulse.queue());
+    }
+
+    /// Records that a rotation rule is followed from now on.
+    pub(crate) fn begins_rule(&self) {
+        self.change(|account, moment| account.pulse.follow_rule(moment));
     }
 
     /// Records what is known of the account beside its tokens.

@@ -5,8 +5,6 @@
 mod support;
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
-use std::process::Command;
 use std::sync::mpsc::{Receiver, channel};
 
 use cf_service_tokens_simulator::{
@@ -14,94 +12,13 @@ use cf_service_tokens_simulator::{
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use serde_json::Value;
+use support::keeping::{
+    aged, assert_delivered, configure, days_from_now, keep, let_go, listening, make_sink_slow,
+    metric, pass, script, version, wait_for_sink, watch, with_slow_sink,
+};
 use support::running::{Running, get, until};
-use support::{ID, OLD_SECRET, Ran, World, known_token, read, secrets_in};
-
-/// A simulator whose token has a secret of this age.
-fn aged(days: i64) -> SimulatorBuilder {
-    let token = known_token().created_at(Utc::now() - TimeDelta::days(days));
-    Simulator::builder().token(token.duration("forever"))
-}
-
-/// Writes a file with one rule, which delivers to `sink`, and with `more` at its end.
-fn configure(world: &World, sink: &str, more: &str) {
-    let id = world.simulator.account_id();
-    let file = format!(
-        "[[account]]\nname = \"prod\"\nid = {id:?}\napi_token_env = \"CLOUDFLARE_API_TOKEN\"\n\
-         [[account.rotate]]\ntoken = \"Grafana scraper\"\nevery = \"90d\"\ngrace = \"7d\"\n\
-         secret_to = {sink:?}\n{more}\n"
-    );
-    fs::write(world.path("keep.toml"), file).unwrap();
-}
-
-fn script(world: &World, name: &str, text: &str) {
-    fs::write(world.path(name), format!("#!/bin/sh\n{text}\n")).unwrap();
-    fs::set_permissions(world.path(name), fs::Permissions::from_mode(0o755)).unwrap();
-}
-
-fn keep(world: &World) -> Command {
-    let mut command = world.command();
-    command
-        .env_remove("CLOUDFLARE_ACCOUNT_ID")
-        .args(["keep", "--config", "keep.toml"]);
-    command
-}
-
-fn watch(world: &World, arguments: &[&str]) -> Running {
-    Running::start(keep(world).arg("--watch").args(arguments))
-}
-
-/// Starts a watcher that listens, and returns its address as well.
-fn listening(world: &World, format: &str) -> (Running, String) {
-    let mut watching = watch(world, &["--listen", "127.0.0.1:0", "-o", format]);
-    // After what is wrong with an account.
-    let mut said = watching.stderr.by_ref().map(Result::unwrap);
-    let said = said.find(|line| line.contains("http://")).unwrap();
-    let (_, address) = said.split_once("http://").unwrap();
-    let address = address.split('/').next().unwrap().to_owned();
-    (watching, address)
-}
-
-/// Reads the log up to the end of a pass.
-fn pass(watching: &mut Running) -> Vec<String> {
-    let mut lines = Vec::new();
-    loop {
-        let line = watching.line();
-        if line.contains("next pass") || line.contains("\"waiting\"") {
-            return lines;
-        }
-        lines.push(line);
-    }
-}
-
-/// The value of a metric of the watcher.
-fn metric(address: &str, name: &str) -> i64 {
-    let metrics = get(address, "/metrics");
-    let name = format!("cf_service_tokens_{name}{{");
-    let line = metrics.lines().find(|line| line.starts_with(&name));
-    let line = line.unwrap_or_else(|| panic!("{name}: {metrics}"));
-    line.rsplit_once(' ').unwrap().1.parse().unwrap()
-}
-
-fn days_from_now(timestamp: i64) -> i64 {
-    (timestamp - Utc::now().timestamp() + 43_200).div_euclid(86_400)
-}
-
-fn version(world: &World) -> u64 {
-    world.simulator.token(ID).unwrap().client_secret_version
-}
-
-/// The one secret of a file opens the app, and so does the old one, and nothing is left to do.
-fn assert_delivered(world: &World, file: &str) {
-    let secrets = secrets_in(&read(&world.path(file)));
-    assert_eq!(secrets.len(), 1);
-    assert!(world.opens(&secrets[0]) && world.opens(OLD_SECRET));
-    let quiet = Ran::of(keep(world).arg("--quiet"));
-    assert_eq!(quiet.shown(), "exit code 0\n");
-    assert_eq!(version(world), 2);
-}
+use support::{ID, OLD_SECRET, World, known_token, read, secrets_in};
 
 #[test]
 fn a_secret_is_rotated_once_it_is_old() {
@@ -174,6 +91,82 @@ fn what_the_metrics_say_of_a_secret_is_true_right_after_its_rotate() {
     watching.end(Signal::SIGTERM);
 }
 
+/// When the watcher looks again, by its log.
+fn waits_until(watching: &mut Running) -> DateTime<Utc> {
+    loop {
+        let event: Value = serde_json::from_str(&watching.line()).unwrap();
+        if event["event"] == "waiting" {
+            return event["until"].as_str().unwrap().parse().unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_rule_is_followed_when_it_falls_due() {
+    // A machine that is too slow finds the rule due in the first pass.
+    let token = known_token().created_at(Utc::now() - TimeDelta::days(90) + TimeDelta::seconds(3));
+    let world = World::with(Simulator::builder().token(token));
+    configure(&world, "env-file:grafana.env", "");
+    let watching = watch(&world, &[]);
+    until("the rotation", || version(&world) == 2);
+    until("the secret", || world.path("grafana.env").exists());
+    assert_eq!(watching.end(Signal::SIGTERM), "");
+    assert_delivered(&world, "grafana.env");
+}
+
+#[test]
+fn the_next_pass_begins_when_a_rule_falls_due() {
+    let due_in = TimeDelta::hours(2);
+    let token = known_token().created_at(Utc::now() - TimeDelta::days(90) + due_in);
+    let world = World::with(Simulator::builder().token(token));
+    configure(&world, "env-file:grafana.env", "");
+    let due_at = Utc::now() + due_in;
+    let arguments = ["--listen", "127.0.0.1:0", "-o", "jsonl"];
+    let mut watching = watch(&world, &arguments);
+    let until = waits_until(&mut watching);
+    assert!((due_at - until).abs() < TimeDelta::minutes(2), "{until}");
+    watching.end(Signal::SIGTERM);
+}
+
+#[test]
+fn a_secret_in_its_grace_period_is_due_again_when_that_ends() {
+    let world = World::with(aged(100));
+    configure(&world, "env-file:grafana.env", "");
+    let (mut watching, _) = listening(&world, "jsonl");
+    waits_until(&mut watching);
+    watching.end(Signal::SIGTERM);
+    assert_eq!(version(&world), 2);
+    let config = read(&world.path("keep.toml")).replace("90d", "2d");
+    let config = config.replace("7d", "1d");
+    fs::write(world.path("keep.toml"), config).unwrap();
+    // The grace period of the rotation that is over is a week.
+    world.advance(TimeDelta::hours(7 * 24 - 5));
+    let (mut watching, _) = listening(&world, "jsonl");
+    let until = waits_until(&mut watching);
+    let left = until - Utc::now();
+    assert!(
+        (left - TimeDelta::hours(5)).abs() < TimeDelta::minutes(2),
+        "{left}"
+    );
+    watching.end(Signal::SIGTERM);
+}
+
+#[test]
+fn a_rule_that_could_not_be_followed_is_tried_again_soon() {
+    let world = World::with(aged(100));
+    configure(&world, "command:exit 7", "");
+    let (mut watching, _) = listening(&world, "jsonl");
+    for minutes in [1, 2, 4] {
+        let until = waits_until(&mut watching);
+        let left = until - Utc::now();
+        let pause = TimeDelta::minutes(minutes);
+        assert!(left <= pause && left > pause / 2, "{minutes}: {left}");
+        watching.signal(Signal::SIGHUP);
+    }
+    waits_until(&mut watching);
+    watching.end(Signal::SIGTERM);
+}
+
 /// Accepts pings, and returns the URL and the paths that are requested.
 fn health_check() -> (String, Receiver<String>) {
     let (sender, paths) = channel();
@@ -243,29 +236,6 @@ fn a_watcher_pings_once_all_is_well() {
     assert_eq!(said, "");
 }
 
-/// A world whose sink writes its process id to `started`, and then waits for `go`.
-fn with_slow_sink() -> World {
-    let world = World::with(aged(100));
-    let made = Command::new("mkfifo").arg(world.path("go")).status();
-    assert!(made.unwrap().success());
-    let sink = "test -e ready || { echo $$ > starting; mv starting started; read x < go; }\n\
-                cat > got";
-    script(&world, "sink", sink);
-    configure(&world, "command:exec ./sink", "");
-    world
-}
-
-fn wait_for_sink(world: &World) -> Pid {
-    until("the sink", || world.path("started").exists());
-    let id = read(&world.path("started"));
-    Pid::from_raw(id.trim().parse().unwrap())
-}
-
-fn let_go(world: &World) {
-    fs::write(world.path("ready"), "").unwrap();
-    fs::write(world.path("go"), "go\n").unwrap();
-}
-
 #[test]
 fn a_watcher_that_is_to_end_waits_for_the_sink() {
     let world = with_slow_sink();
@@ -275,12 +245,50 @@ fn a_watcher_that_is_to_end_waits_for_the_sink() {
     let said = watching.stderr.next().unwrap().unwrap();
     assert!(said.contains("waiting until the new secret"), "{said}");
     let_go(&world);
+    let log: Vec<_> = watching.stdout.by_ref().map(Result::unwrap).collect();
     assert!(watching.child.wait().unwrap().success());
+    let log = log.join("\n");
+    assert!(log.contains("the new secret is in command:"), "{log}");
     assert_delivered(&world, "got");
 }
 
 #[test]
-fn a_delivery_that_is_cut_off_is_finished_by_the_next_run() {
+fn after_a_signal_no_other_account_rotates() {
+    let world = World::with(
+        aged(100).account_id("a1").account(
+            SeedAccount::new("a2").token(
+                SeedToken::new("Grafana scraper")
+                    .client_id("2.access")
+                    .created_at(Utc::now() - TimeDelta::days(100)),
+            ),
+        ),
+    );
+    make_sink_slow(&world);
+    configure(&world, "command:exec ./sink", "");
+    let file = read(&world.path("keep.toml"));
+    let other = file.replace("prod", "lab").replace("a1", "a2");
+    fs::write(world.path("keep.toml"), file + &other).unwrap();
+    let mut watching = watch(&world, &[]);
+    wait_for_sink(&world);
+    // Both wait for their turns, or have it.
+    for _ in 0..2 {
+        let line = watching.line();
+        assert!(line.contains(": 1 token "), "{line}");
+    }
+    watching.signal(Signal::SIGTERM);
+    let said = watching.stderr.next().unwrap().unwrap();
+    assert!(said.contains("waiting until the new secret"), "{said}");
+    let_go(&world);
+    let log: Vec<_> = watching.stdout.by_ref().map(Result::unwrap).collect();
+    let said: Vec<_> = watching.stderr.by_ref().map(Result::unwrap).collect();
+    assert!(watching.child.wait().unwrap().success());
+    assert_eq!(world.simulator.count(Operation::Rotate), 1);
+    assert_eq!(log.len(), 1, "{log:#?}");
+    assert!(said.is_empty(), "{said:#?}");
+}
+
+#[test]
+fn a_delivery_that_is_cut_off_is_loud_and_finished_by_the_next_run() {
     // systemd signals the sink's command, too, and an operator may be impatient.
     for is_twice in [false, true] {
         let world = with_slow_sink();
@@ -293,7 +301,12 @@ fn a_delivery_that_is_cut_off_is_finished_by_the_next_run() {
             true => watching.signal(Signal::SIGTERM),
             false => kill(sink, Signal::SIGTERM).unwrap(),
         }
+        let log: Vec<_> = watching.stdout.by_ref().map(Result::unwrap).collect();
+        let said: Vec<_> = watching.stderr.by_ref().map(Result::unwrap).collect();
         assert!(watching.child.wait().unwrap().success());
+        for said in [log.join("\n"), said.join("\n")] {
+            assert!(said.contains("could not store the new secret"), "{said}");
+        }
         assert_eq!(read(&world.path("got")), "");
         assert!(world.opens(OLD_SECRET));
         let kept = secrets_in(&world.journal_text());

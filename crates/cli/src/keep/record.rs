@@ -164,6 +164,15 @@ impl RotationRecord {
         }
     }
 
+    /// When there is something to do for the rule, if time alone brings that.
+    pub(crate) fn next_at(&self) -> Option<DateTime<Utc>> {
+        match (self.outcome, self.reason) {
+            (Outcome::NotDue | Outcome::Rotated | Outcome::Finished, _) => self.due_at,
+            (Outcome::Waiting, Some(IN_GRACE)) => self.old_secret_valid_until,
+            _ => None,
+        }
+    }
+
     /// Whether a new secret was brought to its sink.
     pub(crate) fn has_delivered(&self) -> bool {
         matches!(self.outcome, Outcome::Rotated | Outcome::Finished)

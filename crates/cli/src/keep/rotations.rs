@@ -2,12 +2,10 @@
 
 use std::sync::Arc;
 
-use cf_service_tokens::renewal::Decision;
-use cf_service_tokens::{ServiceToken, ServiceTokenId};
-use tokio::sync::Semaphore;
-
 use super::Keeper;
+use super::left::Left;
 use super::record::RotationRecord;
+use super::turn::{Taken, Turn};
 use crate::commands::select::{self, Chosen, Ids};
 use crate::config::{AccountRules, RotationRule};
 use crate::connection::Connection;
@@ -16,8 +14,9 @@ use crate::notify::Fault;
 use crate::secret::binding;
 use crate::secret::journal::Journal;
 use crate::secret::reading::Reading;
-use crate::secret::recover;
 use crate::secret::rotation::{self, Due, Grace, LockedToken, Rotation};
+use cf_service_tokens::renewal::Decision;
+use cf_service_tokens::{ServiceToken, ServiceTokenId};
 
 /// The rotation rules of an account. Clones are the same rules.
 #[derive(Clone)]
@@ -25,8 +24,9 @@ pub(crate) struct Rotations {
     rules: Arc<[Rule]>,
     /// `None` only without rules, if there is no place for one.
     journal: Option<Arc<Journal>>,
+    left: Arc<Left>,
     /// The turn to rotate, for which the rules of all accounts wait.
-    turn: Arc<Semaphore>,
+    turn: Arc<Turn>,
     dry_run: bool,
 }
 
@@ -35,6 +35,15 @@ struct Rule {
     /// The token's name, id or client id.
     token: String,
     rotation: Rotation,
+}
+
+/// How far the rules of an account are followed.
+pub(crate) enum Step<'a> {
+    /// A rule waits until those of other accounts were followed.
+    Waits,
+    Begins,
+    /// No rule of another account begins, and no watcher ends, before this is noted.
+    Ended(&'a Followed),
 }
 
 /// What became of a rule.
@@ -68,6 +77,7 @@ impl Rotations {
         Self {
             rules: rules.rotate.iter().map(Rule::from).collect(),
             journal: keeper.journal.clone(),
+            left: Arc::clone(&keeper.left),
             turn: Arc::clone(&keeper.turn),
             dry_run: keeper.dry_run,
         }
@@ -96,12 +106,13 @@ impl Rotations {
         }
     }
 
-    /// Follows each rule, one after the other. The tokens are those of the account, as they
-    /// were listed.
+    /// Follows each rule, one after the other, and notes how far that is. The tokens are those
+    /// of the account, as they were listed.
     pub(crate) async fn follow(
         &self,
         account: &Connection,
         tokens: &[(ServiceToken, Decision)],
+        mut note: impl FnMut(Step<'_>),
     ) -> Vec<Followed> {
         let mut followed = Vec::new();
         let Some(journal) = &self.journal else {
@@ -122,10 +133,24 @@ impl Rotations {
                         && matches!(decision, Decision::Renew(_))
                 })
             };
-            let one = self.follow_one(account, journal, &listed, rule, twin, is_renewed);
-            followed.push(one.await);
+            note(Step::Waits);
+            let turn = self.take_turn().await;
+            let is_turn = turn.is_ok();
+            let may_follow = match (&turn, twin) {
+                (Err(interrupted), _) => Err(interrupted.clone()),
+                (Ok(_), Some(twin)) => Err(one_too_many(&rule.token, twin)),
+                (Ok(_), None) => Ok(()),
+            };
+            note(Step::Begins);
+            let one = self.follow_one(account, journal, &listed, rule, may_follow, is_renewed);
+            let one = one.await;
+            if is_turn {
+                note(Step::Ended(&one));
+            }
+            followed.push(one);
         }
-        let left = without_rule(account, journal, &followed);
+        let left = self.left.without_rule(account.account_id(), &followed);
+        left.iter().for_each(|one| note(Step::Ended(one)));
         followed.extend(left);
         followed
     }
@@ -142,11 +167,22 @@ impl Rotations {
         not_tried.collect()
     }
 
-    /// Completes when no rotation is under way, and lets none begin.
+    /// Lets no rotation begin, and completes when none is under way.
     pub(crate) async fn end(&self) {
-        if let Ok(turn) = self.turn.acquire().await {
-            turn.forget();
+        self.turn.close();
+        self.turn.is_free().await;
+    }
+
+    /// Waits for the turn to rotate, which a dry run does not need.
+    async fn take_turn(&self) -> Result<Option<Taken<'_>>, Failure> {
+        if self.dry_run {
+            return Ok(None);
         }
+        let taken = self.turn.take().await;
+        let what = "interrupted before it was known whether the secret is old";
+        taken
+            .map(Some)
+            .ok_or_else(|| Failure::new(Exit::Failed, what))
     }
 
     async fn follow_one(
@@ -155,13 +191,13 @@ impl Rotations {
         journal: &Journal,
         tokens: &[ServiceToken],
         rule: &Rule,
-        twin: Option<&str>,
+        may_follow: Result<(), Failure>,
         is_renewed: impl Fn(&ServiceTokenId) -> bool,
     ) -> Followed {
         let mut record = RotationRecord::not_tried(&rule.token, &rule.rotation);
-        let followed = match twin {
-            Some(twin) => Err(one_too_many(&rule.token, twin)),
-            None => {
+        let followed = match may_follow {
+            Err(failure) => Err(failure),
+            Ok(()) => {
                 self.try_follow(account, journal, tokens, rule, is_renewed, &mut record)
                     .await
             }
@@ -227,10 +263,6 @@ impl Rotations {
             let fault = known.and_then(|known| rotation::changed_by_others(&known, &reading));
             return Ok(fault.into_iter().collect());
         }
-        let Ok(_turn) = self.turn.acquire().await else {
-            let what = "interrupted before it was known whether the secret is old";
-            return Err(Failure::new(Exit::Failed, what));
-        };
         let token = LockedToken::lock(account, journal, &id, false).await?;
         let due = token.due(rotation);
         record.due(&due);
@@ -285,35 +317,4 @@ fn one_too_many(token: &str, twin: &str) -> Failure {
         "nothing was changed; remove the rule {token:?} or {twin:?} from the configuration file"
     );
     Failure::new(Exit::Failed, what).next(next)
-}
-
-/// Returns what earlier runs left in the account for tokens that no rule names.
-fn without_rule<'a>(
-    account: &'a Connection,
-    journal: &Journal,
-    followed: &'a [Followed],
-) -> Vec<Followed> {
-    let is_named = |id: &String| {
-        followed
-            .iter()
-            .any(|rule| rule.record.id.as_ref() == Some(id))
-    };
-    let left = journal.left_or_unreadable().into_iter().flatten();
-    let left = left.filter_map(|record| {
-        let run = record.run()?;
-        let is_here = run.intent.account_id == account.account_id();
-        if !is_here || run.intent.token_id.as_ref().is_some_and(is_named) {
-            return None;
-        }
-        let why = "no rule of the configuration file names the token";
-        let failure = recover::unfinished(&record, run).because(why);
-        let mut record = RotationRecord::without_rule(&run.intent);
-        record.failed(&failure);
-        Some(Followed {
-            record,
-            exit: failure.exit,
-            failures: vec![failure],
-        })
-    });
-    left.collect()
 }

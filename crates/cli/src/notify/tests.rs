@@ -63,19 +63,32 @@ fn a_daily_pass_reports_a_failure_each_day() {
 }
 
 #[test]
-fn a_failure_that_comes_and_goes_is_reported_once_a_day() {
-    let mut ledger = ledger(&["a"]);
-    let start = Instant::now();
-    let mut reports = 0;
-    for minute in 0..60 {
-        let faults = match minute % 2 {
-            0 => vec![fault("a", "t1", "broken")],
-            _ => Vec::new(),
-        };
-        ledger.passed("a", faults);
-        reports += ledger.take(start + A_MINUTE * minute).faults.len();
+fn a_failure_that_comes_back_is_new_and_one_that_goes_on_is_not() {
+    let mut ledger = ledger(&["a", "b"]);
+    let now = Instant::now();
+    ledger.passed("b", vec![fault("b", "t1", "broken")]);
+    ledger.passed("a", vec![fault("a", "t1", "broken")]);
+    assert_eq!(tokens(&ledger.take(now)), ["t1", "t1"]);
+    // Nobody knows whether it is over after a pass that stopped early.
+    let outage = Fault::new(&Failure::new(Exit::Unreachable, "no response"));
+    let outage = outage.of_account("a", None);
+    for _ in 0..2 {
+        ledger.stopped("a", vec![outage.clone()]);
+        ledger.take(now);
+        ledger.passed("a", vec![fault("a", "t1", "broken")]);
+        assert_eq!(ledger.take(now).faults.len(), 0);
     }
-    assert_eq!(reports, 1);
+    // The pass of the other account neither.
+    ledger.passed("b", Vec::new());
+    ledger.passed("a", vec![fault("a", "t1", "broken")]);
+    assert_eq!(ledger.take(now).faults.len(), 0);
+    ledger.passed("a", vec![fault("a", "t2", "broken")]);
+    assert_eq!(tokens(&ledger.take(now)), ["t2"]);
+    ledger.passed("a", vec![fault("a", "t1", "broken")]);
+    assert_eq!(tokens(&ledger.take(now)), ["t1"]);
+    // An outage, too, is over.
+    ledger.stopped("a", vec![outage]);
+    assert_eq!(ledger.take(now).faults.len(), 1);
 }
 
 #[test]

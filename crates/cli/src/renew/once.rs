@@ -136,7 +136,7 @@ async fn pass(job: Job, output: Output, progress: Arc<Mutex<Progress>>) -> Resul
     let mut followed = Vec::new();
     if let Some(kept) = &job.kept {
         followed = match is_listed(&report) {
-            true => kept.rotations.follow(account, &tokens).await,
+            true => kept.rotations.follow(account, &tokens, |_| {}).await,
             false => kept.rotations.not_tried(Exit::of_pass(&report)),
         };
     }

@@ -11,12 +11,12 @@ use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use cf_service_tokens::Account;
 use cf_service_tokens::renewal::{RenewalEvent, RenewalReport, WatchEvent};
-use cf_service_tokens::{Account, ServiceToken};
 use tokio::net::TcpListener;
 use tokio::signal::unix::Signal;
-use tokio::sync::Semaphore;
 use tokio::sync::watch::Sender;
+use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -136,12 +136,14 @@ pub(crate) async fn run(
             readings: plan.listen.map(|_| Semaphore::new(MAX_READINGS)),
             pass_now: Sender::default(),
             refusals: Mutex::default(),
+            refused: Notify::new(),
             reporter: plan.reporter.clone(),
         }),
         find: plan.find,
         watched: BTreeMap::new(),
         tasks: JoinSet::new(),
         failed_listings: 0,
+        is_listing_refused: false,
     };
     let kept = plan.jobs.iter().find_map(|job| job.kept.clone());
     let reporting = async {
@@ -205,6 +207,8 @@ struct Watcher<'a> {
     tasks: JoinSet<String>,
     /// How often in a row the accounts could not be listed.
     failed_listings: u32,
+    /// Whether the API refused to list them.
+    is_listing_refused: bool,
 }
 
 struct Watched {
@@ -225,6 +229,8 @@ struct Shared {
     /// Tells the watches that pause to begin a pass.
     pass_now: Sender<()>,
     refusals: Mutex<Refusals>,
+    /// Tells the loop that reads the API token again of a refusal.
+    refused: Notify,
     reporter: Option<Arc<Reporter>>,
 }
 
@@ -249,10 +255,11 @@ impl Watcher<'_> {
             tokio::select! {
                 _ = hang_up.recv() => self.shared.pass_now.send_replace(()),
                 Ok(()) = pass_now.changed() => look_at = Instant::now(),
-                // Not a condition of the branch: a refusal does not wake this loop.
-                () = sleep(REREAD_INTERVAL) => if self.is_refused() {
+                () = sleep(REREAD_INTERVAL), if self.waits_for_api_token() => {
                     let _ = self.shared.reread_api_token();
-                },
+                }
+                // The condition above may have changed.
+                () = self.shared.refused.notified() => {}
                 () = sleep_until(look_at), if self.find.is_some() => {
                     look_at = Instant::now() + self.look().await;
                 }
@@ -267,10 +274,13 @@ impl Watcher<'_> {
         }
     }
 
-    fn is_refused(&self) -> bool {
-        self.failed_listings > 0
-            || !lock(&self.shared.refusals).accounts.is_empty()
-            || self.shared.api().lacks_credentials()
+    /// Whether a new API token in a file would help, since the API refuses the one in use or
+    /// there is none.
+    fn waits_for_api_token(&self) -> bool {
+        let api = self.shared.api();
+        let is_refused =
+            || self.is_listing_refused || !lock(&self.shared.refusals).accounts.is_empty();
+        api.lacks_token_of_file() || (api.reads_file() && is_refused())
     }
 
     fn start(&mut self, job: Job) {
@@ -295,7 +305,7 @@ impl Watcher<'_> {
             why.get_or_insert_with(|| failure.line());
             if let Some(reporter) = &self.shared.reporter {
                 let fault = Fault::new(&failure).of_account(id, Some(name));
-                reporter.passed(id, vec![fault]);
+                reporter.stopped(id, vec![fault]);
             }
         }
         self.shared.monitor.not_listed(why);
@@ -319,12 +329,14 @@ impl Watcher<'_> {
                 }
                 let why = format!("The accounts could not be listed: {}", failure.line());
                 self.shared.monitor.not_listed(Some(why));
+                self.is_listing_refused = failure.exit == Exit::Credentials;
                 let pause = A_MINUTE.saturating_mul(1 << self.failed_listings.min(6));
                 self.failed_listings += 1;
                 return pause.min(AN_HOUR);
             }
         };
         self.failed_listings = 0;
+        self.is_listing_refused = false;
         self.note_unusable(&api);
         let ids: BTreeSet<&str> = jobs.iter().map(|job| job.account.account_id()).collect();
         for (id, watched) in &mut self.watched {
@@ -388,7 +400,7 @@ async fn watch_account(shared: Arc<Shared>, job: Job, monitor: AccountMonitor) -
                     watch.set_tokens(current.tokens.clone());
                     account = current;
                 }
-                rules.tokens.clear();
+                rules.begin_pass();
             }
             WatchEvent::Renewal(RenewalEvent::Decided { token, decision })
                 if job.kept.is_some() =>
@@ -396,7 +408,7 @@ async fn watch_account(shared: Arc<Shared>, job: Job, monitor: AccountMonitor) -
                 if let Some(kept) = &job.kept {
                     kept.rotations.note_first_sight(&account, token);
                 }
-                rules.tokens.push((ServiceToken::clone(token), *decision));
+                rules.listed(token, *decision);
             }
             WatchEvent::Renewal(RenewalEvent::Finished(report)) => {
                 drop(turn.take());
@@ -412,6 +424,7 @@ async fn watch_account(shared: Arc<Shared>, job: Job, monitor: AccountMonitor) -
                 }
                 shared.note_refusal(&account, report);
             }
+            WatchEvent::Waiting { until } => rules.shorten(until),
             _ => {}
         }
         if let Some(missing) = monitor.observe(&event) {
@@ -427,9 +440,10 @@ async fn watch_account(shared: Arc<Shared>, job: Job, monitor: AccountMonitor) -
         if let (Some(kept), WatchEvent::Renewal(RenewalEvent::Finished(report))) =
             (&job.kept, &event)
         {
-            rules
-                .follow(kept, &account, report, &shared, &monitor)
-                .await;
+            let (kept, account) = (kept.clone(), account.clone());
+            let following =
+                rules.follow(kept, account, report, Arc::clone(&shared), monitor.clone());
+            rules = following.await;
         }
         let is_pass = matches!(
             &event,
@@ -496,6 +510,9 @@ impl Shared {
             return;
         };
         let is_new = refusals.accounts.insert(id.to_owned());
+        if is_new {
+            self.refused.notify_one();
+        }
         let is_of_all = is_refused_everywhere(error);
         if is_new && !(is_of_all && refusals.is_shown) {
             refusals.is_shown |= is_of_all;

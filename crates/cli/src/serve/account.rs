@@ -6,14 +6,16 @@ use std::time::Duration;
 
 use cf_service_tokens::ServiceToken;
 use cf_service_tokens::renewal::{
-    Decision, RenewalEvent, RenewalOutcome, RenewalPolicy, SkipReason, TokenRenewal, WatchEvent,
+    Decision, RenewalEvent, RenewalOutcome, RenewalPolicy, RenewalReport, SkipReason, TokenRenewal,
+    WatchEvent,
 };
 use chrono::{DateTime, Utc};
 
 use super::Moment;
 use super::health::Pulse;
 use super::{page, rotation};
-use crate::failure::with_causes;
+use crate::config;
+use crate::failure::{Exit, Failure, with_causes};
 use crate::keep::RotationRecord;
 use crate::output::bounded;
 use crate::records::State;
@@ -29,6 +31,8 @@ pub(super) struct Account {
     pub(super) vanished_at: Option<DateTime<Utc>>,
     policy: RenewalPolicy,
     pub(super) window: Duration,
+    /// How many tokens the account has at least.
+    pub(super) expect_at_least: Option<usize>,
     tokens: BTreeMap<Key, Listed>,
     /// The names of the tokens that the watcher looked after, and that the last complete list
     /// lacked.
@@ -90,6 +94,7 @@ impl Account {
             vanished_at: None,
             policy: policy.clone(),
             window,
+            expect_at_least: None,
             tokens: BTreeMap::new(),
             missing: BTreeMap::new(),
             pass: 0,
@@ -183,7 +188,8 @@ impl Account {
                     self.listed_at = self.last_pass;
                     is_missing_more = self.forget_unlisted();
                 }
-                if report.is_success() {
+                let too_few = self.too_few(report);
+                if report.is_success() && too_few.is_none() {
                     self.last_success = Some(report.finished_at);
                 }
                 self.problem = report.error.as_ref().map(|error| {
@@ -193,12 +199,29 @@ impl Account {
                         with_causes(error)
                     )
                 });
+                let too_few = too_few.map(|failure| format!("Too few tokens: {}.", failure.line()));
+                self.problem = self.problem.take().or(too_few);
                 self.pass += 1;
                 self.listed = 0;
             }
             _ => {}
         }
         is_missing_more
+    }
+
+    /// Returns the exit code of a run whose pass this was.
+    pub(super) fn exit(&self, report: &RenewalReport) -> Exit {
+        match Exit::of_pass(report) {
+            Exit::Success if self.too_few(report).is_some() => Exit::Failed,
+            exit => exit,
+        }
+    }
+
+    /// Returns a failure if a complete pass has listed fewer tokens than there are at least.
+    fn too_few(&self, report: &RenewalReport) -> Option<Failure> {
+        let least = self.expect_at_least?;
+        let is_too_few = report.error.is_none() && self.listed < least;
+        is_too_few.then(|| config::too_few(self.listed, least))
     }
 
     /// Forgets the tokens that the complete list of this pass lacked, but not the names of

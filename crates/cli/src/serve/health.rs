@@ -10,7 +10,7 @@ use crate::failure::Exit;
 
 /// The longest that a watcher is silent in a pass, and some more: a renewal is one
 /// call and one look at the token, and each may wait a quarter of an hour for the
-/// rate limit.
+/// rate limit. A rotation is as many calls, a sink's command and a hook.
 pub(super) const LONGEST_SILENCE: Duration = Duration::from_secs(45 * 60);
 
 /// The watcher's signs of life.
@@ -21,51 +21,74 @@ pub(super) const LONGEST_SILENCE: Duration = Duration::from_secs(45 * 60);
 pub(super) struct Pulse {
     /// By when something must happen, unless the watcher is stuck.
     expected_by: Duration,
-    /// When the next pass begins, if it waits for that.
-    waits_until: Option<DateTime<Utc>>,
+    activity: Activity,
     /// Whether a pass has completed: all tokens were listed, and the credentials accepted.
     has_passed: bool,
     /// Whether the API refused the credentials in the last pass.
     is_refused: bool,
 }
 
+/// What the watcher does.
+#[derive(Clone, Copy, Debug)]
+enum Activity {
+    Passing,
+    /// It waits for the passes or the rotations of other accounts.
+    Queued,
+    FollowingRule,
+    /// It waits for the next pass.
+    WaitingUntil(DateTime<Utc>),
+    /// There is nothing to do.
+    Resting,
+}
+
 impl Pulse {
     pub(super) fn new(elapsed: Duration) -> Self {
         Self {
             expected_by: elapsed.saturating_add(LONGEST_SILENCE),
-            waits_until: None,
+            activity: Activity::Passing,
             has_passed: false,
             is_refused: false,
         }
     }
 
-    /// Expects nothing until the next event.
-    pub(super) fn pause(&mut self) {
+    /// Expects nothing as long as other accounts have their turn.
+    pub(super) fn queue(&mut self) {
         self.expected_by = Duration::MAX;
-        self.waits_until = None;
+        self.activity = Activity::Queued;
+    }
+
+    /// Expects a rotation rule to be followed.
+    pub(super) fn follow_rule(&mut self, moment: Moment) {
+        self.expect_after(Duration::ZERO, moment);
+        self.activity = Activity::FollowingRule;
     }
 
     /// Expects nothing, since there is nothing to do.
     pub(super) fn rest(&mut self) {
-        self.pause();
+        self.expected_by = Duration::MAX;
+        self.activity = Activity::Resting;
         self.has_passed = true;
         self.is_refused = false;
     }
 
-    /// Records an event.
-    pub(super) fn beat(&mut self, event: &WatchEvent, moment: Moment) {
-        self.waits_until = match event {
-            WatchEvent::Waiting { until } => Some(*until),
-            _ => None,
-        };
-        let pause = self
-            .waits_until
-            .and_then(|until| (until - moment.now).to_std().ok())
-            .unwrap_or_default();
+    fn expect_after(&mut self, pause: Duration, moment: Moment) {
         self.expected_by = moment
             .elapsed
             .saturating_add(pause)
             .saturating_add(LONGEST_SILENCE);
+    }
+
+    /// Records an event.
+    pub(super) fn beat(&mut self, event: &WatchEvent, moment: Moment) {
+        let mut pause = Duration::ZERO;
+        self.activity = match event {
+            WatchEvent::Waiting { until } => {
+                pause = (*until - moment.now).to_std().unwrap_or_default();
+                Activity::WaitingUntil(*until)
+            }
+            _ => Activity::Passing,
+        };
+        self.expect_after(pause, moment);
         if let WatchEvent::Renewal(RenewalEvent::Finished(report)) = event {
             self.has_passed |= report.error.is_none();
             self.is_refused = Exit::of_pass(report) == Exit::Credentials;
@@ -85,12 +108,15 @@ impl Pulse {
                 late.as_secs() / 60
             ));
         }
-        Ok(match self.waits_until {
-            Some(until) => format!(
+        Ok(match self.activity {
+            Activity::Passing => "ok: a pass is running".to_owned(),
+            Activity::Queued => "ok: waiting for other accounts".to_owned(),
+            Activity::FollowingRule => "ok: following a rotation rule".to_owned(),
+            Activity::WaitingUntil(until) => format!(
                 "ok: the next pass begins at {}",
                 until.format("%Y-%m-%d %H:%M:%S UTC")
             ),
-            None => "ok: a pass is running".to_owned(),
+            Activity::Resting => "ok: nothing to do".to_owned(),
         })
     }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use cf_service_tokens::renewal::{Decision, RenewalReport};
+use cf_service_tokens::renewal::Decision;
 use cf_service_tokens::{Event, WaitReason};
 use chrono::{DateTime, Utc};
 use prometheus_client::collector::Collector;
@@ -233,8 +233,8 @@ impl Metrics {
     }
 
     /// Counts a pass, if it failed.
-    pub(super) fn passed(&self, account: &OfAccount, report: &RenewalReport) {
-        let cause = match Exit::of_pass(report) {
+    pub(super) fn passed(&self, account: &OfAccount, exit: Exit) {
+        let cause = match exit {
             Exit::Success => return,
             Exit::Credentials => "credentials",
             Exit::Unreachable => "unreachable",

@@ -5,6 +5,8 @@
 
 pub mod app;
 #[cfg(target_os = "linux")]
+pub mod keeping;
+#[cfg(target_os = "linux")]
 pub mod running;
 
 use std::io::{BufRead as _, BufReader, Write as _};

@@ -59,20 +59,18 @@ impl Log {
         }
     }
 
-    /// Writes what became of the rotation rules.
-    pub(super) fn followed(&mut self, account: &Connection, followed: &[Followed]) {
-        for rule in followed {
-            let record = &rule.record;
-            let written = match self.output.format {
-                Format::Jsonl => {
-                    let record = OfAccount::new(account, record);
-                    self.output.json_line(&Event::Rotation(record))
-                }
-                _ if !record.is_event() || (self.output.quiet && !record.is_news()) => continue,
-                _ => self.words(account, &record.words()),
-            };
-            self.note_written(written);
-        }
+    /// Writes what became of a rotation rule.
+    pub(super) fn followed(&mut self, account: &Connection, rule: &Followed) {
+        let record = &rule.record;
+        let written = match self.output.format {
+            Format::Jsonl => {
+                let record = OfAccount::new(account, record);
+                self.output.json_line(&Event::Rotation(record))
+            }
+            _ if !record.is_event() || (self.output.quiet && !record.is_news()) => return,
+            _ => self.words(account, &record.words()),
+        };
+        self.note_written(written);
     }
 
     fn json(&self, account: &Connection, event: &WatchEvent) -> Option<Result<(), Failure>> {

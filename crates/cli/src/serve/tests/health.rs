@@ -107,3 +107,30 @@ async fn healthy_unless_it_is_silent_for_too_long() {
     world.clock.pass(Duration::from_secs(1));
     assert_eq!(world.server.get("/healthz").await.status, 503);
 }
+
+#[tokio::test]
+async fn a_rotation_may_take_as_long_as_a_renewal() {
+    let mut world = World::new(a_few_tokens(), &RenewalPolicy::new()).await;
+    world.pass().await;
+    // One rule after the other, each behind those of other accounts.
+    for _ in 0..3 {
+        world.account.queued();
+        world.clock.pass(SILENCE * 9);
+        let waiting = world.server.get("/healthz").await;
+        assert_eq!(
+            (waiting.status, waiting.body.as_str()),
+            (200, "ok: waiting for other accounts\n")
+        );
+        world.account.begins_rule();
+        world.clock.pass(SILENCE);
+        let rotating = world.server.get("/healthz").await;
+        assert_eq!(
+            (rotating.status, rotating.body.as_str()),
+            (200, "ok: following a rotation rule\n")
+        );
+    }
+    world.clock.pass(Duration::from_secs(1));
+    let stuck = world.server.get("/healthz").await;
+    assert_eq!(stuck.status, 503);
+    assert_eq!(stuck.body, "stuck: nothing has happened for 45 minutes\n");
+}
