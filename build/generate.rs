@@ -79,7 +79,7 @@ fn making_a_request(mut method: ImplItemFn) -> Option<ImplItemFn> {
         return None;
     };
     let request = &mut request.init.as_mut()?.expr;
-    remove_headers(request);
+    simplify(request);
     let block = parse_quote!({
         #url
         let request = #request;
@@ -107,12 +107,26 @@ fn first_argument(of: &Type) -> Option<&Type> {
 }
 
 /// Removes the call `.headers(header_map)` from a chain. The map has one header, the version
-/// of the document, which is not part of Cloudflare's API.
-fn remove_headers(chain: &mut Expr) {
+/// of the document, which is not part of Cloudflare's API. A parameter of the query becomes a
+/// pair, which reqwest leaves out if its value is `None`, as progenitor's own type does.
+fn simplify(chain: &mut Expr) {
     match chain {
-        Expr::Try(result) => remove_headers(&mut result.expr),
-        Expr::MethodCall(call) if call.method == "headers" => *chain = (*call.receiver).clone(),
-        Expr::MethodCall(call) => remove_headers(&mut call.receiver),
+        Expr::Try(result) => simplify(&mut result.expr),
+        Expr::MethodCall(call) if call.method == "headers" => {
+            *chain = (*call.receiver).clone();
+            simplify(chain);
+        }
+        Expr::MethodCall(call) => {
+            simplify(&mut call.receiver);
+            // query(&QueryParam::new(name, value))
+            if call.method == "query"
+                && let Some(Expr::Reference(parameter)) = call.args.first_mut()
+                && let Expr::Call(new) = &*parameter.expr
+            {
+                let name_and_value = &new.args;
+                *parameter.expr = parse_quote!([(#name_and_value)]);
+            }
+        }
         _ => {}
     }
 }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::marker::PhantomData;
 
 use http::Method;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{Request, RequestBuilder, Url};
 
 use crate::answer::envelope::Envelope;
@@ -46,13 +47,16 @@ impl Requests {
     }
 }
 
-/// Encodes a segment of a path. An id needs no encoding.
+/// The bytes that are encoded in a segment of a path.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+/// Encodes a segment of a path. An id needs no encoding, and is not copied.
 pub(crate) fn encode_path(segment: &str) -> Cow<'_, str> {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
-    match segment.bytes().all(is_plain) {
-        true => Cow::Borrowed(segment),
-        false => Cow::Owned(progenitor_client::encode_path(segment)),
-    }
+    utf8_percent_encode(segment, ENCODED).into()
 }
 
 /// Begins a request as reqwest's client does, but with the path alone: to parse a whole URL

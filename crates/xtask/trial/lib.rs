@@ -22,13 +22,6 @@ pub mod answer {
         #[derive(Clone, Debug, PartialEq, serde::Deserialize, serde::Serialize)]
         pub struct ApiMessageSource;
     }
-
-    pub mod wire {
-        #[derive(Clone, Debug)]
-        pub struct Slot;
-
-        impl progenitor_client::ClientHooks<Slot> for crate::generated::Client {}
-    }
 }
 
 pub mod duration {
@@ -55,6 +48,25 @@ pub mod call {
             pub path: &'static str,
             pub idempotent: bool,
             pub permission: Option<&'static str>,
+        }
+    }
+
+    pub mod request {
+        pub struct Requests {
+            pub baseurl: String,
+            pub client: reqwest::Client,
+        }
+
+        pub struct Prepared<A>(reqwest::Request, std::marker::PhantomData<A>);
+
+        impl<A> Prepared<A> {
+            pub fn new(request: reqwest::Request) -> Self {
+                Self(request, std::marker::PhantomData)
+            }
+        }
+
+        pub fn encode_path(segment: &str) -> &str {
+            segment
         }
     }
 }
