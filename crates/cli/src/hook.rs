@@ -43,7 +43,7 @@ const TIME_LIMIT: Duration = Duration::from_secs(60);
 /// How much longer a hook may run that was asked to end.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// How much of the line that names a script's interpreter the system reads, in bytes.
+/// The most that the system reads of the line that names a script's interpreter, in bytes.
 const MAX_FIRST_LINE: u64 = 256;
 
 /// A program and its arguments. No shell reads them.
@@ -105,7 +105,7 @@ impl Hook {
         self.hidden.extend_from_slice(variables);
     }
 
-    /// Makes sure, as far as that can be known without running it, that the hook can be run.
+    /// Checks that the hook can be run, as far as that can be known without running it.
     pub(crate) fn prove(&self) -> Result<(), HookError> {
         let program = self.arguments.first().map_or("", |program| program);
         find(program).map_err(|error| self.error(Cause::System(error)))
@@ -208,7 +208,7 @@ fn find(program: &str) -> io::Result<()> {
         return require_executable(Path::new(program));
     }
     let path = env::var_os("PATH").unwrap_or_default();
-    let none = "it is in no directory of PATH";
+    let none = "not found in PATH";
     let mut found = Err(io::Error::new(io::ErrorKind::NotFound, none));
     for directory in env::split_paths(&path) {
         match require_executable(&directory.join(program)) {
@@ -220,7 +220,7 @@ fn find(program: &str) -> io::Result<()> {
     found
 }
 
-/// Makes sure that a file can be executed, and that the interpreter in its first line can.
+/// Checks that a file can be executed, and so can the interpreter in its first line.
 fn require_executable(path: &Path) -> io::Result<()> {
     if !fs::metadata(path)?.is_file() {
         return Err(io::ErrorKind::PermissionDenied.into());

@@ -56,7 +56,7 @@ may rotate the tokens of an account.
 Daily from cron, which sends mail only if something failed:
   17 4 * * *  $HOME/.cargo/bin/cf-service-tokens keep --quiet --config /etc/cf-service-tokens.toml
 
-To see what would be done, and why, and to test the sinks, hooks and the journal:
+To see what would be done and why, and to test the sinks, the hooks and the journal:
   cf-service-tokens keep --dry-run --config /etc/cf-service-tokens.toml")]
 pub(crate) struct Keep {
     #[command(flatten)]

@@ -61,16 +61,18 @@ fn run(arguments: Arguments) -> Result<Exit, Failure> {
 }
 
 /// Checks that the command may open the files that it needs (its own, connections, and pipes of
-/// programs) and start a thread. Without, Tokio panics, and a call that can't open a connection is
-/// attempted until its deadline.
+/// programs) and start a thread. Otherwise, Tokio panics, and a call that can't open a connection
+/// is attempted until its deadline.
 fn check_limits() -> Result<(), Failure> {
     let pairs: [_; 12] = array::from_fn(|_| UnixStream::pair());
     pairs
         .into_iter()
         .collect::<io::Result<Vec<_>>>()
-        .map_err(|error| cannot_start(error).next("let it open 64 files: `ulimit -n 64`"))?;
+        .map_err(|error| {
+            cannot_start(error).next("allow it to open at least 64 files: `ulimit -n 64`")
+        })?;
     thread::Builder::new().spawn(|| {}).map_err(|error| {
-        cannot_start(error).next("let it start threads: `ulimit -u` shows how many")
+        cannot_start(error).next("raise the limit on threads, which `ulimit -u` shows")
     })?;
     Ok(())
 }

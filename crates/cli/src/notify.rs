@@ -172,10 +172,10 @@ async fn run(hook: &Hook, failures: &[Fault]) -> Result<(), Failure> {
 
 /// Reports what the passes of a watcher find.
 ///
-/// `on_failure` runs with the failures that are new. A failure that goes on is new again after
-/// 23 hours, and one that comes back after a pass without it is new at once. A ping of success is sent once each account has had a pass since the
-/// last one and no account's latest pass failed; a ping of failure, when `on_failure` runs or
-/// would. At least a minute is between two reports.
+/// `on_failure` runs with the new failures. A failure that lasts is new again after 23 hours, and
+/// one that comes back after a pass without it is new at once. A ping of success is sent once each
+/// account has had a pass since the last one and no account's latest pass failed, and a ping of
+/// failure when `on_failure` runs or would. Two reports are at least a minute apart.
 pub(crate) struct Reporter {
     notify: Notify,
     ledger: Mutex<Ledger>,
@@ -192,7 +192,7 @@ impl Reporter {
         }
     }
 
-    /// Notes a pass that went over all of an account: a failure that it did not find is over.
+    /// Notes a complete pass over an account: a failure that it did not find is over.
     pub(crate) fn passed(&self, account_id: &str, faults: Vec<Fault>) {
         self.ledger().passed(account_id, faults);
         self.changed.notify_one();

@@ -39,7 +39,7 @@ fn too_few_open_files() {
                 && ran.stdout.is_empty()
                 && ran.stderr
                     == "error: the command can't start\n  cause: Too many open files (os error 24)\n   \
-                        next: let it open 64 files: `ulimit -n 64`\n";
+                        next: allow it to open at least 64 files: `ulimit -n 64`\n";
             suffices |= !is_refused;
             // The simulated account has faults, which doctor finds.
             let expected = i32::from(arguments.contains(&"doctor"));
@@ -68,7 +68,7 @@ fn no_thread() {
     let ran = Ran::of(list.env("RUST_MIN_STACK", "1000000000000000").arg("list"));
     assert_eq!(ran.code, Some(1), "{}", ran.shown());
     let error = "error: the command can't start\n  cause: Resource temporarily unavailable (os error \
-                 11)\n   next: let it start threads: `ulimit -u` shows how many\n";
+                 11)\n   next: raise the limit on threads, which `ulimit -u` shows\n";
     assert_eq!(ran.stderr, error);
 }
 

@@ -184,7 +184,7 @@ mod at_once {
         let as_json = world.run(&["journal", "-o", "json"]);
         let first = go_on(first);
 
-        let at_work = format!("note: a run is at work on rotate-{ID}\n");
+        let at_work = format!("note: another run is using rotate-{ID}\n");
         assert_eq!(
             listed.shown(),
             format!("exit code 0\n--- stderr\n{at_work}")

@@ -44,14 +44,14 @@ Checks of this machine:
   configuration   with --config, the file has no mistake, and nobody else can write it
   sink            with --config, each secret_to can take a secret
   hook            with --config, the programs of then and on_failure can be run
-  ping            with --config, the URL of ping_file or ping_env can be read and used
+  ping            with --config, ping_file or ping_env holds an https URL
   journal         its directory is safe, nothing is left of an interrupted run, and, if the
                   file has rotation rules, it can be written and survives a restart
   app             Access protects each --url
 
-Nothing is changed, delivered, run or pinged: to check the permission, the command asks to
-refresh a token that does not exist; to check a file, it creates an empty one beside it and
-removes that. The checks of the organization and of usage need the permissions
+Nothing is changed, delivered, run or pinged. To check the permission, the command asks to
+refresh a token that does not exist. To check a file, it creates an empty one beside it,
+and removes it again. The checks of the organization and of usage need the permissions
 \"Access: Organizations, Identity Providers, and Groups Read\" and \"Access: Apps and
 Policies Read\"; without them, the result is unknown.
 

@@ -94,7 +94,7 @@ fn list(journal: &Journal, output: &Output) -> Result<Exit, Failure> {
         output.line("the journal is empty")?;
     }
     for name in at_work {
-        output::remark(format!("a run is at work on {name}"));
+        output::remark(format!("another run is using {name}"));
     }
     Ok(Exit::Success)
 }
@@ -125,8 +125,9 @@ fn discard(journal: &Journal, output: &Output, name: &str, yes: bool) -> Result<
     settled(output, name, "discarded")
 }
 
-/// What follows if it is forgotten which token a name stands for.
-const ANOTHER_TOKEN: &str = "New secrets of the token that has the name now go to its sink.";
+/// The effect of forgetting which token a name stands for.
+const ANOTHER_TOKEN: &str =
+    "The name then stands for the token that has it now, whose secrets go to the same sink.";
 
 fn question(record: &Record, run: &Run) -> String {
     let intent = &run.intent;

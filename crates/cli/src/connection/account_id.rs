@@ -8,7 +8,7 @@ use reqwest::Url;
 
 use crate::failure::Failure;
 
-/// What to do about an id that has not this form.
+/// What to do about an id that does not have this form.
 pub(crate) const NEXT: &str = "copy the account's id from the dashboard, which shows it on the \
                                account's overview page: 32 digits and letters from a to f";
 
@@ -28,8 +28,8 @@ pub(crate) fn fault(id: &str) -> Option<String> {
     (id.len() != AccountId::MAX_LEN && is_cloudflare()).then_some(fault)
 }
 
-/// Refuses an id that no account of the API can have. One that the SDK refuses too, which says
-/// why, is left to it.
+/// Refuses an id that no account of the API can have. One that the SDK refuses too is left to the
+/// SDK, which says why.
 pub(super) fn require(source: &str, id: &str) -> Result<(), Failure> {
     match AccountId::new(id).ok().and_then(|_| fault(id)) {
         None => Ok(()),

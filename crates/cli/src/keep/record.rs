@@ -164,7 +164,7 @@ impl RotationRecord {
         }
     }
 
-    /// When there is something to do for the rule, if time alone brings that.
+    /// Returns when the rule next needs a step, if that depends on time alone.
     pub(crate) fn next_at(&self) -> Option<DateTime<Utc>> {
         match (self.outcome, self.reason) {
             (Outcome::NotDue | Outcome::Rotated | Outcome::Finished, _) => self.due_at,

@@ -179,7 +179,7 @@ impl Rotations {
             return Ok(None);
         }
         let taken = self.turn.take().await;
-        let what = "interrupted before it was known whether the secret is old";
+        let what = "interrupted before the age of the secret was known";
         taken
             .map(Some)
             .ok_or_else(|| Failure::new(Exit::Failed, what))

@@ -28,12 +28,12 @@ impl Turn {
     /// Waits for the turn; `None` if it is closed.
     pub(super) async fn take(&self) -> Option<Taken<'_>> {
         let permit = self.permit.acquire().await.ok()?;
-        // The waiters are ahead of whoever closes the turn and waits until it is free.
+        // Those in the queue get the permit before the caller that closes the turn and then waits.
         let is_closed = self.is_closed.load(Ordering::Relaxed);
         (!is_closed).then_some(Taken { _permit: permit })
     }
 
-    /// Lets nobody take the turn from now on. Whoever has it keeps it.
+    /// Lets no rule take the turn from now on. The rule that has it keeps it.
     pub(super) fn close(&self) {
         self.is_closed.store(true, Ordering::Relaxed);
     }
@@ -42,7 +42,7 @@ impl Turn {
         self.permit.available_permits() == 0
     }
 
-    /// Waits until nobody has the turn.
+    /// Waits until no rule has the turn.
     pub(super) async fn is_free(&self) {
         let _ = self.permit.acquire().await;
     }

@@ -26,7 +26,7 @@ impl PingSource {
         self.ping_within(TIMEOUT, is_well).await
     }
 
-    /// Makes sure that the URL can be read and used, without a request.
+    /// Checks that the URL can be read and requested, without a request.
     pub(crate) fn prove(&self) -> Result<(), Failure> {
         self.url().map(drop)
     }
@@ -60,8 +60,8 @@ impl PingSource {
     fn url(&self) -> Result<Url, Failure> {
         let failure = || {
             let next = match self {
-                Self::File(_) => "ping_file names a file that holds only an https URL",
-                Self::Variable(_) => "ping_env names a variable that holds only an https URL",
+                Self::File(_) => "put only an https URL into the file of ping_file",
+                Self::Variable(_) => "put only an https URL into the variable of ping_env",
             };
             Failure::usage(format!("can't ping {self}")).next(next)
         };

@@ -1,5 +1,5 @@
-//! The two streams of the command. A watcher has threads write them, so that a reader that
-//! does not read holds up no renewal.
+//! The two streams of the command. Threads write those of a watcher, so that a full pipe delays
+//! no renewal.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -12,9 +12,9 @@ use anstream::AutoStream;
 use super::{remark, unwritable};
 use crate::failure::{Exit, Failure};
 
-/// How much of a stream may wait for its reader.
+/// The most that may wait for the reader of a stream, in bytes.
 const MAX_WAITING: usize = 1 << 20;
-/// How long the end of the command waits for each reader.
+/// How long the command waits for each reader before it ends.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Copy, Debug)]
@@ -45,8 +45,8 @@ pub(crate) fn start_writers() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Waits until the threads, if there are any, have written everything, but for no reader that
-/// does not read.
+/// Waits until the threads, if there are any, have written everything, but only a moment for a
+/// full pipe.
 pub(crate) fn finish() {
     // A note about standard output goes to standard error.
     for stream in [Stream::Stdout, Stream::Stderr] {
@@ -118,7 +118,7 @@ impl Stream {
             let was_broken = std::mem::replace(&mut is_broken, written.is_err());
             if let (Self::Stdout, Err(error), false) = (self, written, was_broken) {
                 let failure = unwritable(error);
-                failure.next("the watcher goes on without its log").show();
+                failure.next("the watcher continues without its log").show();
             }
             if let Some(dropped) = queue.dropped() {
                 let stream = match self {
@@ -126,7 +126,7 @@ impl Stream {
                     Self::Stderr => "error",
                 };
                 remark(format!(
-                    "standard {stream} was not read in time: {dropped} messages were dropped"
+                    "standard {stream} was not read in time; messages dropped: {dropped}"
                 ));
             }
             queue.done();

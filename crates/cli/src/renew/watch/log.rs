@@ -53,7 +53,7 @@ impl Log {
             Ok(()) => self.is_broken = false,
             Err(failure) if !self.is_broken => {
                 self.is_broken = true;
-                failure.next("the watcher goes on without its log").show();
+                failure.next("the watcher continues without its log").show();
             }
             Err(_) => {}
         }
