@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs a release of the command into $RUNNER_TEMP/cf-service-tokens, after it has
-# checked the archive's SHA-256 and, unless that is given, which workflow built the archive.
-# A step of action.yml.
+# checked the archive's SHA-256 and, unless the input sha256 is set, its attestation. A step of
+# action.yml.
 set -euo pipefail
 
 fail() {
@@ -44,13 +44,13 @@ sha256() {
     fi | cut -c 1-64
 }
 
-# Whether there is a gh that compares the tag.
+# Whether gh is installed, and recent enough to compare the tag.
 can_attest() {
     local help
     help=$(gh attestation verify --help 2>/dev/null) && [[ $help == *--source-ref* ]]
 }
 
-# The workflow of the tag built the archive, on a machine of GitHub.
+# Verifies that the workflow of the tag built the archive, on a runner of GitHub.
 attest() {
     local repository=cf-service-tokens/cf-service-tokens
     gh attestation verify "$1" --hostname github.com --repo "$repository" \
@@ -66,13 +66,13 @@ if [ -z "$expected" ]; then
 fi
 actual=$(sha256 "$name.tar.gz")
 [ "$actual" = "$expected" ] ||
-    fail "$name.tar.gz has another SHA-256 than expected, $actual; it is not run"
+    fail "$name.tar.gz has the SHA-256 $actual, not the expected one, so it is not run. Repeat the job in case the download was damaged, or correct the input sha256"
 if [ -z "$INPUT_SHA256" ]; then
     if can_attest; then
         attest "$name.tar.gz" ||
             fail "$name.tar.gz has no attestation that can be verified, so it is not run; the log above says why. If gh can't reach github.com from this runner, set the input sha256"
     else
-        echo "::notice title=cf-service-tokens::$name.tar.gz has the SHA-256 that the release states. Its attestation is not verified, since this runner has no recent gh: install it, or set the input sha256"
+        echo "::notice title=cf-service-tokens::$name.tar.gz has the SHA-256 that the release states. Its attestation was not verified, since this runner has no recent gh: install gh, or set the input sha256"
     fi
 fi
 

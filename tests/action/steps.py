@@ -257,7 +257,7 @@ def check(simulator):
     print("refused: an archive that is not the one that is expected")
     job = Job(simulator)
     assert job.run(api_token=token, accounts=account, sha256="0" * 64) == 1
-    assert "another SHA-256" in job.annotations()[0][2], job.log
+    assert "not the expected one" in job.annotations()[0][2], job.log
     gh_says(f"{RECENT_GH}\ncase $* in *--help*) ;; *) echo 'HTTP 404' >&2; exit 1 ;; esac")
     job = Job(simulator)
     assert job.run(api_token=token, accounts=account) == 1

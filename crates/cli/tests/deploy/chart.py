@@ -131,7 +131,7 @@ REFUSED = [
     ({"config": CONFIG, "secretFiles": secret_files("a", "b", "a")}, "Two entries of secretFiles have the path a"),
     (
         {"shards": {"count": 2, "secret": "a"}, "secretFiles": secret_files("api-token-1")},
-        "An entry of secretFiles has the path api-token-1, which a key of shards.secret has",
+        "An entry of secretFiles has the path api-token-1, which is also a key of shards.secret",
     ),
     *(
         ({"config": CONFIG, "cron": {"schedule": each}}, "is not a schedule" if each else "/cron/schedule")
