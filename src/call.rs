@@ -96,9 +96,9 @@ impl Transport {
         options: &CallOptions,
         request: Made<T>,
     ) -> Result<Response<T>, Error> {
-        // The checks of ids and of the base URL leave no way for this to fail.
+        // This can't fail after the checks of the ids and of the base URL.
         let mut request = request.map_err(|error| {
-            let words = "the request could not be made; see the cause";
+            let words = "the request could not be built; see the cause";
             Error::invalid_request(words).with_source(error.without_url())
         })?;
         let headers = request.request.headers_mut();

@@ -116,7 +116,7 @@ pub(crate) fn holds_client_secret(text: &str) -> bool {
 
 /// Whether a part of the text looks like a client secret or a part of one.
 fn is_like_client_secret(text: &str) -> bool {
-    // `contains` would prepare its search, which takes longer than this for a word.
+    // `contains` would first prepare its search, which takes longer than this for a single word.
     let prefix = CLIENT_SECRET_PREFIX.as_bytes();
     let mut starts = text.as_bytes().windows(prefix.len());
     let mut parts = text.split(|c: char| !c.is_ascii_hexdigit());

@@ -17,7 +17,8 @@ pub(crate) struct Proof {
     pub(crate) found: Result<String, Failure>,
 }
 
-/// Tests everything that the file names, in its order. The journal is that of the rules.
+/// Tests everything that the file names, in the order of the file. The journal is that of the
+/// rules.
 pub(crate) fn all(config: &Config, journal: Option<&Journal>) -> Vec<Proof> {
     let mut proofs = Vec::new();
     let directory = journal.map_or(Path::new(""), Journal::directory);

@@ -37,7 +37,7 @@ struct Rule {
     rotation: Rotation,
 }
 
-/// How far the rules of an account are followed.
+/// The progress through the rules of an account.
 pub(crate) enum Step<'a> {
     /// A rule waits until those of other accounts were followed.
     Waits,
@@ -106,8 +106,8 @@ impl Rotations {
         }
     }
 
-    /// Follows each rule, one after the other, and notes how far that is. The tokens are those
-    /// of the account, as they were listed.
+    /// Follows one rule after the other, and notes the progress. The tokens are those of the
+    /// account, as they were listed.
     pub(crate) async fn follow(
         &self,
         account: &Connection,

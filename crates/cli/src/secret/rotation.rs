@@ -66,7 +66,7 @@ pub(crate) enum Due {
     Rotate {
         secret_since: DateTime<Utc>,
         is_estimate: bool,
-        /// Since when it is. A rotate by hand has none.
+        /// Since when the secret is due. A rotate by hand has none.
         due_at: Option<DateTime<Utc>>,
     },
     /// The secret is old enough, but the grace period of an earlier rotate runs.

@@ -31,7 +31,7 @@ pub(super) struct Account {
     pub(super) vanished_at: Option<DateTime<Utc>>,
     policy: RenewalPolicy,
     pub(super) window: Duration,
-    /// How many tokens the account has at least.
+    /// The least number of tokens that the configuration file expects.
     pub(super) expect_at_least: Option<usize>,
     tokens: BTreeMap<Key, Listed>,
     /// The names of the tokens that the watcher looked after, and that the last complete list
@@ -217,7 +217,7 @@ impl Account {
         }
     }
 
-    /// Returns a failure if a complete pass has listed fewer tokens than there are at least.
+    /// Returns a failure if a complete pass has listed fewer tokens than the file expects.
     fn too_few(&self, report: &RenewalReport) -> Option<Failure> {
         let least = self.expect_at_least?;
         let is_too_few = report.error.is_none() && self.listed < least;

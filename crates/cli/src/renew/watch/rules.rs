@@ -192,8 +192,8 @@ impl Again {
     }
 }
 
-/// Shows a failure that is new, and another one once a day. Returns its line, and when it was
-/// shown last.
+/// Shows a failure if it is new, or was last shown a day ago. Returns its line, and when it was
+/// last shown.
 fn show(
     before: &BTreeMap<String, Instant>,
     account: &Connection,
