@@ -94,7 +94,7 @@ fn is_fragment(document: &Document) -> Result<bool> {
 }
 
 /// Returns the public items of generated code, one a line: types with their fields, variants
-/// and contents, and the client's methods.
+/// and contents, and the methods of the operations.
 fn public_items(rust: &str) -> Result<Vec<String>> {
     let mut lines = Vec::new();
     collect(&syn::parse_file(rust)?.items, &mut lines);
@@ -138,7 +138,7 @@ fn collect(items: &[Item], lines: &mut Vec<String>) {
             Item::Type(item) if is_public(&item.vis) => {
                 lines.push(format!("type {} = {}", item.ident, short(&item.ty)));
             }
-            Item::Impl(block) if block.trait_.is_none() && short(&block.self_ty) == "Client" => {
+            Item::Impl(block) if block.trait_.is_none() && short(&block.self_ty) == "Requests" => {
                 lines.extend(block.items.iter().filter_map(method));
             }
             _ => {}
@@ -245,10 +245,9 @@ mod tests {
                 pub type Time = ::chrono::DateTime<::chrono::offset::Utc>;
                 impl Token { pub fn builder() {} }
             }
-            pub struct Client { secret: u8 }
-            impl Client {
-                pub async fn list<'a>(&'a self, id: &'a crate::Id, page: Option<i64>)
-                    -> Result<ResponseValue<types::Token>, Error<()>> {}
+            impl crate::call::request::Requests {
+                pub fn list<'a>(&'a self, id: &'a crate::Id, page: Option<i64>)
+                    -> Result<crate::call::request::Prepared<types::Token>, ::reqwest::Error> {}
                 fn hidden(&self) {}
             }
         ";
@@ -262,8 +261,7 @@ mod tests {
                 "enum Kind: One",
                 "enum Kind: Two(Name, Vec<u8>)",
                 "type Time = DateTime<Utc>",
-                "struct Client",
-                "fn list(id: &'a Id, page: Option<i64>) -> Result<ResponseValue<Token>, Error<()>>",
+                "fn list(id: &'a Id, page: Option<i64>) -> Result<Prepared<Token>, Error>",
             ]
         );
     }

@@ -139,7 +139,7 @@ fn parameters_and_bodies_come_and_go() {
     let list = |arguments: &str| {
         format!(
             "fn list_account_service_tokens(account_id: &'a AccountId, {arguments}) \
-             -> Result<ResponseValue<Envelope<Page<ServiceToken>>>, Error<Failure>>"
+             -> Result<Prepared<Envelope<Page<ServiceToken>>>, Error>"
         )
     };
     let old = "name: Option<&'a str>, page: Option<i64>, per_page: Option<i64>, \
