@@ -123,12 +123,11 @@ pub(crate) async fn run(
     let hang_up = signal::hang_up()?;
     let watcher = Watcher {
         shared: Arc::new(Shared {
-            log: Mutex::new(Log {
+            log: Log {
                 output: output.clone(),
                 names_accounts: plan.names_accounts,
                 has_file: plan.reporter.is_some(),
-                is_broken: false,
-            }),
+            },
             api: Mutex::new(api),
             interval: plan.interval,
             monitor,
@@ -222,7 +221,7 @@ struct Shared {
     api: Mutex<Api>,
     interval: Option<Duration>,
     monitor: Monitor,
-    log: Mutex<Log>,
+    log: Log,
     turns: Semaphore,
     /// The turns to read the neighbours of the tokens; `None` if nobody can see the risks.
     readings: Option<Semaphore>,
@@ -415,11 +414,11 @@ async fn watch_account(shared: Arc<Shared>, job: Job, monitor: AccountMonitor) -
                 let is_without_access = report.error.as_ref().is_some_and(is_without_access);
                 if is_without_access && shared.api().has_all_accounts() {
                     monitor.without_access();
-                    lock(&shared.log).without_access(&account);
+                    shared.log.without_access(&account);
                     return account.account_id().to_owned();
                 }
                 // Another account may have the token, unless the account has its own rules.
-                if job.kept.is_none() && lock(&shared.log).names_accounts {
+                if job.kept.is_none() && shared.log.names_accounts {
                     report.unmatched.clear();
                 }
                 shared.note_refusal(&account, report);
@@ -436,7 +435,7 @@ async fn watch_account(shared: Arc<Shared>, job: Job, monitor: AccountMonitor) -
                 )
                 .show();
         }
-        lock(&shared.log).write(&account, &event);
+        shared.log.write(&account, &event);
         if let (Some(kept), WatchEvent::Renewal(RenewalEvent::Finished(report))) =
             (&job.kept, &event)
         {

@@ -21,8 +21,6 @@ pub(super) struct Log {
     pub(super) names_accounts: bool,
     /// Whether the accounts are those of a configuration file.
     pub(super) has_file: bool,
-    /// Whether the last line could not be written.
-    pub(super) is_broken: bool,
 }
 
 impl Log {
@@ -36,33 +34,18 @@ impl Log {
         }
     }
 
-    /// Writes an event. A line that can't be written stops no renewal: standard error says
-    /// so once, and later lines are tried all the same, since a disk may have room again.
-    pub(super) fn write(&mut self, account: &Connection, event: &WatchEvent) {
-        let written = match self.output.format {
+    /// Writes an event. The thread that writes the line to standard output reports a failure.
+    pub(super) fn write(&self, account: &Connection, event: &WatchEvent) {
+        let _ = match self.output.format {
             Format::Jsonl => self.json(account, event),
             _ => self.line(account, event),
         };
-        if let Some(written) = written {
-            self.note_written(written);
-        }
-    }
-
-    fn note_written(&mut self, written: Result<(), Failure>) {
-        match written {
-            Ok(()) => self.is_broken = false,
-            Err(failure) if !self.is_broken => {
-                self.is_broken = true;
-                failure.next("the watcher continues without its log").show();
-            }
-            Err(_) => {}
-        }
     }
 
     /// Writes what became of a rotation rule.
-    pub(super) fn followed(&mut self, account: &Connection, rule: &Followed) {
+    pub(super) fn followed(&self, account: &Connection, rule: &Followed) {
         let record = &rule.record;
-        let written = match self.output.format {
+        let _ = match self.output.format {
             Format::Jsonl => {
                 let record = OfAccount::new(account, record);
                 self.output.json_line(&Event::Rotation(record))
@@ -70,7 +53,6 @@ impl Log {
             _ if !record.is_event() || (self.output.quiet && !record.is_news()) => return,
             _ => self.words(account, &record.words()),
         };
-        self.note_written(written);
     }
 
     fn json(&self, account: &Connection, event: &WatchEvent) -> Option<Result<(), Failure>> {

@@ -11,7 +11,7 @@ use cf_service_tokens::renewal::{Decision, RenewalReport};
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::{Instant, sleep};
 
-use super::{A_DAY, A_MINUTE, AN_HOUR, Shared, lock};
+use super::{A_DAY, A_MINUTE, AN_HOUR, Shared};
 use crate::config;
 use crate::connection::Connection;
 use crate::failure::{Exit, Failure};
@@ -136,7 +136,7 @@ impl Rules {
             Step::Waits => monitor.queued(),
             Step::Begins => monitor.begins_rule(),
             Step::Ended(rule) => {
-                lock(&shared.log).followed(&account, rule);
+                shared.log.followed(&account, rule);
                 rule.failures.iter().for_each(&mut show);
             }
         };
