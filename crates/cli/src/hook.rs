@@ -235,7 +235,8 @@ fn require_executable(path: &Path) -> io::Result<()> {
     let Some(line) = line.and_then(|line| line.strip_prefix(b"#!")) else {
         return Ok(());
     };
-    let mut words = line.split(u8::is_ascii_whitespace);
+    // Of a line that ends with CR LF, the system takes the CR for a part of the name.
+    let mut words = line.split(|byte| matches!(byte, b' ' | b'\t'));
     let interpreter = words.find(|word| !word.is_empty()).unwrap_or_default();
     Ok(rustix::fs::access(interpreter, Access::EXEC_OK)?)
 }

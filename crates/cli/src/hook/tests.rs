@@ -1,6 +1,7 @@
 //! Hooks are real processes: shells that wait at named pipes, so that no test sleeps.
 
 use std::future::pending;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
 use rustix::fs::{CWD, Mode};
@@ -93,6 +94,23 @@ fn only_a_program_with_a_slash_starts_at_the_directory() {
     ] {
         let hook = hook(&[program, "a/b"]).relative_to(Path::new("/etc/keep"));
         assert_eq!(hook.arguments, [expected, "a/b"]);
+    }
+}
+
+#[test]
+fn a_script_needs_the_interpreter_that_its_first_line_names() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("page");
+    let is_proved = |text: &str| {
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        hook(&[path.to_str().unwrap()]).prove().is_ok()
+    };
+    for text in ["#!/bin/sh\n", "#! /bin/sh -e\n", "#!\t/bin/sh", "exit\r\n"] {
+        assert!(is_proved(text), "{text:?}");
+    }
+    for text in ["#!/bin/sh\r\n", "#!/nowhere/sh\n"] {
+        assert!(!is_proved(text), "{text:?}");
     }
 }
 
