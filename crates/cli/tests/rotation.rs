@@ -164,6 +164,8 @@ fn an_unfinished_delivery_is_finished_and_not_replaced() {
     for _ in 0..2 {
         let failed = world.run(&failing);
         assert_eq!(failed.code, Some(1), "{}", failed.shown());
+        let said = "give another one with --secret-to, and run: ";
+        assert!(failed.stderr.contains(said), "{}", failed.shown());
         assert_eq!(secrets_in(&world.journal_text()).len(), 1);
         world.advance(days(100));
     }

@@ -14,7 +14,7 @@ use crate::secret::binding;
 use crate::secret::journal::Journal;
 use crate::secret::reading::Reading;
 use crate::secret::rotation::{self, Grace, LockedToken, Rotated, Rotation};
-use crate::secret::sink::Sink;
+use crate::secret::sink::{NamedBy, Sink};
 use crate::time;
 
 #[derive(Args, Debug)]
@@ -76,6 +76,7 @@ pub(crate) async fn rotate(
         },
         end_grace: arguments.end_grace,
         sink: arguments.destination.secret_to,
+        named_by: NamedBy::Option,
         keep_env: arguments.destination.keep_env,
         verify: None,
         then: None,

@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use cf_service_tokens::renewal::Decision;
+use cf_service_tokens::{ServiceToken, ServiceTokenId};
+
 use super::Keeper;
 use super::left::Left;
 use super::record::RotationRecord;
@@ -15,8 +18,7 @@ use crate::secret::binding;
 use crate::secret::journal::Journal;
 use crate::secret::reading::Reading;
 use crate::secret::rotation::{self, Due, Grace, LockedToken, Rotation};
-use cf_service_tokens::renewal::Decision;
-use cf_service_tokens::{ServiceToken, ServiceTokenId};
+use crate::secret::sink::NamedBy;
 
 /// The rotation rules of an account. Clones are the same rules.
 #[derive(Clone)]
@@ -292,6 +294,7 @@ impl From<&RotationRule> for Rule {
                 grace: Grace::For(rule.grace),
                 end_grace: false,
                 sink: rule.secret_to.clone(),
+                named_by: NamedBy::Key,
                 keep_env: Vec::new(),
                 verify: rule.verify.clone(),
                 then: rule.then.clone(),

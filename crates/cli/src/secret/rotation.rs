@@ -39,6 +39,7 @@ pub(crate) struct Rotation {
     /// Whether to rotate during the grace period of an earlier rotate.
     pub(crate) end_grace: bool,
     pub(crate) sink: Sink,
+    pub(crate) named_by: NamedBy,
     pub(crate) keep_env: Vec<String>,
     /// The app that must accept the new secret before the hook runs.
     pub(crate) verify: Option<Url>,
@@ -135,15 +136,8 @@ impl Rotation {
             journal,
             self.sink.clone(),
             self.keep_env.clone(),
-            self.named_by(),
+            self.named_by,
         )
-    }
-
-    fn named_by(&self) -> NamedBy {
-        match self.every {
-            Some(_) => NamedBy::Key,
-            None => NamedBy::Option,
-        }
     }
 
     /// Whether a running grace period keeps nothing from being done.
