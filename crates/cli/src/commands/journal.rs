@@ -69,6 +69,8 @@ pub(crate) async fn run(
 }
 
 fn list(journal: &Journal, output: &Output) -> Result<Exit, Failure> {
+    // Read first: a run that ends meanwhile is in one of the two.
+    let at_work = journal.at_work();
     let mut records = Vec::new();
     let mut unreadable = Vec::new();
     for left in journal.left_or_unreadable() {
@@ -89,11 +91,10 @@ fn list(journal: &Journal, output: &Output) -> Result<Exit, Failure> {
         unreadable.iter().for_each(Failure::show);
         return Err(last);
     }
-    let at_work = journal.at_work();
     if output.is_table() && records.is_empty() && at_work.is_empty() && !output.quiet {
         output.line("the journal is empty")?;
     }
-    for name in at_work {
+    for name in at_work.iter().filter(|_| !output.quiet) {
         output::remark(format!("another run is using {name}"));
     }
     Ok(Exit::Success)
