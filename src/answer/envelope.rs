@@ -19,8 +19,8 @@ const MAX_MESSAGES: usize = 1_000;
 /// The maximum depth of causes below an entry to keep.
 const MAX_CHAIN_DEPTH: usize = 10;
 
-/// The envelope around a result of type `T`. The generated methods return it by name;
-/// [`verdict`](crate::answer::verdict) reads it.
+/// The envelope around a result of type `T`. The generated methods name it as the type of the
+/// answer; [`verdict`](crate::answer::verdict) reads it.
 pub(crate) struct Envelope<T> {
     /// `None` if the envelope has no boolean there.
     pub(crate) success: Option<bool>,

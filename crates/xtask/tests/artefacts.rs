@@ -1,5 +1,6 @@
 //! The documents name the files and images that the workflows build, all of them and no
-//! others, and install from no registry that has none of this. `crates/cli/tests/release/run.sh` has dist confirm the names of the files.
+//! others, and install from no registry that has none of this. `crates/cli/tests/release/run.sh`
+//! has dist confirm the names of the files.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::collections::BTreeSet;
