@@ -15,7 +15,7 @@ AN_HOUR = 3600
 
 def run(effort, programs):
     settle, window = (2, 1) if effort.smoke else (SETTLE, WINDOW)
-    rounds = 1 if effort.smoke else 3 if effort.targets else 9
+    rounds = 1 if effort.smoke else 3 if effort.targets else 5
     accounts = 10 if effort.smoke else 1000
     listen = ["--listen", "127.0.0.1:0"]
     watchers = {

@@ -1,14 +1,20 @@
 //! A command that reads the secret from its standard input.
 
 use std::io::{self, PipeReader, Write as _};
+use std::pin::pin;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use secrecy::ExposeSecret as _;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::sleep;
 
 use crate::secret::record::Intent;
 use crate::secret::sink::{CLIENT_ID, CLIENT_SECRET, IssuedSecret};
+
+/// How long a command may take. A person may have to unlock the store first.
+const TIME_LIMIT: Duration = Duration::from_secs(10 * 60);
 
 /// The variables with API credentials that this command reads.
 pub(crate) const API_CREDENTIALS: [&str; 3] = [
@@ -44,12 +50,12 @@ pub(super) fn prove(command: &str) -> io::Result<()> {
 }
 
 /// Runs the command with the secret on its standard input, and waits for it. Its output
-/// goes to standard error: standard output is for the result. If this future is dropped,
-/// the command is terminated.
+/// goes to standard error: standard output is for the result. After ten minutes, or if this
+/// future is dropped, the command is terminated.
 ///
 /// # Errors
 ///
-/// Also if the command left a part of its input unread.
+/// Also if the command left a part of its input unread, or did not end in time.
 pub(super) async fn deliver(
     command: &str,
     keep_env: &[String],
@@ -70,7 +76,7 @@ pub(super) async fn deliver(
             None => child.env_remove(name),
         };
     }
-    let status = wait(child).await?;
+    let status = wait(child, sleep(TIME_LIMIT)).await?;
     if !status.success() {
         return Err(io::Error::other(format!("the command failed ({status})")));
     }
@@ -84,15 +90,22 @@ pub(super) async fn deliver(
 }
 
 /// Runs a command to its end, without keeping signals from being handled meanwhile.
-async fn wait(mut command: Command) -> io::Result<ExitStatus> {
+async fn wait(mut command: Command, too_long: impl Future<Output = ()>) -> io::Result<ExitStatus> {
     // Before the command begins, so that its end is not missed.
     let mut ended = signal(SignalKind::child())?;
     let mut running = Running(command.spawn()?);
+    let mut too_long = pin!(too_long);
     loop {
         if let Some(status) = running.0.try_wait()? {
             return Ok(status);
         }
-        ended.recv().await;
+        tokio::select! {
+            _ = ended.recv() => {}
+            () = &mut too_long => {
+                let words = "the command did not end within 10 minutes, and was terminated";
+                return Err(io::Error::new(io::ErrorKind::TimedOut, words));
+            }
+        }
     }
 }
 
@@ -155,4 +168,22 @@ fn shell(keep_env: &[String], hidden: &[String]) -> Command {
         shell.env_remove(name);
     }
     shell
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::ready;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_command_that_does_not_end_is_terminated() {
+        let (mut output, input) = io::pipe().unwrap();
+        let mut command = Command::new("sh");
+        command.args(["-c", "exec sleep 1000"]).stdout(input);
+        let error = wait(command, ready(())).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        // The pipe ends once no process has its other end.
+        assert_eq!(io::Read::read(&mut output, &mut [0]).unwrap(), 0);
+    }
 }
