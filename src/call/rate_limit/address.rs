@@ -13,9 +13,9 @@ const QUOTA: usize = 200;
 /// the network may deliver requests closer together than they were sent.
 const WINDOW: Duration = Duration::from_millis(1030);
 
-/// Waits are rounded up to a multiple of this, so that a crowd of waiters wakes twenty
+/// Waits are rounded up to a multiple of this, so that a crowd of waiters wakes fifty
 /// times a second rather than for each request.
-const STEP: Duration = Duration::from_millis(50);
+const STEP: Duration = Duration::from_millis(20);
 
 /// Lets requests through as the limit allows. It does not know the requests of other programs.
 ///
@@ -101,7 +101,7 @@ mod tests {
         for (first, next) in times.iter().zip(&times[QUOTA..]) {
             assert!(*next - *first > Duration::from_secs(1));
         }
-        assert!(*times.last().unwrap() < Duration::from_millis(9 * 1060));
+        assert!(*times.last().unwrap() < Duration::from_millis(9 * 1050));
     }
 
     #[tokio::test]
@@ -124,7 +124,7 @@ mod tests {
         }
         let before = clock.elapsed();
         let wait = limiter.enter(&clock, Duration::from_millis(900), |_| ());
-        assert_eq!(wait.await, Err(Duration::from_millis(1050)));
+        assert_eq!(wait.await, Err(Duration::from_millis(1040)));
         assert_eq!(clock.elapsed(), before);
     }
 
