@@ -44,7 +44,8 @@ pub(crate) enum Step<'a> {
     /// A rule waits until those of other accounts were followed.
     Waits,
     Begins,
-    /// No rule of another account begins, and no watcher ends, before this is noted.
+    /// No rule of another account begins, and no watcher ends, before the outcome of a rule is
+    /// noted. What no rule finishes any more is noted at any time.
     Ended(&'a Followed),
 }
 

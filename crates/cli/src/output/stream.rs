@@ -177,10 +177,10 @@ struct Waiting {
 }
 
 impl Queue {
-    /// Adds a text, if there is room for it.
+    /// Adds a text, if there is room for it. An empty queue has room for any text.
     fn push(&self, text: Vec<u8>) {
         let mut waiting = self.lock();
-        match waiting.size + text.len() <= MAX_WAITING {
+        match waiting.texts.is_empty() || waiting.size + text.len() <= MAX_WAITING {
             true => {
                 waiting.size += text.len();
                 waiting.texts.push_back(text);
@@ -250,5 +250,7 @@ mod tests {
         assert_eq!(queue.dropped(), None);
         queue.push(b"next".to_vec());
         assert_eq!(queue.take(), b"next");
+        queue.push(vec![b'.'; MAX_WAITING + 1]);
+        assert_eq!(queue.take().len(), MAX_WAITING + 1);
     }
 }
