@@ -7,7 +7,7 @@ mod support;
 use std::fs::OpenOptions;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -99,14 +99,20 @@ fn a_watch_goes_on_if_the_reader_of_its_log_is_gone() {
         world.simulator.count(Operation::List) > 0
     });
     world.simulator.expire("a").unwrap();
-    let pid = Pid::from_raw(child.id().try_into().unwrap());
+    assert_eq!(end_after_renewing(&mut child, &world, "a"), Some(0));
+}
+
+/// Has the watcher make passes until it has renewed the token, ends it, and returns its exit code.
+fn end_after_renewing(watcher: &mut Child, world: &World, name: &str) -> Option<i32> {
+    let pid = Pid::from_raw(watcher.id().try_into().unwrap());
+    // The signal has no effect on a pass that is still running.
     until("the second pass", || {
         kill(pid, Signal::SIGHUP).unwrap();
         sleep(Duration::from_millis(50));
-        is_renewed(&world, "a")
+        is_renewed(world, name)
     });
     kill(pid, Signal::SIGTERM).unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(0));
+    watcher.wait().unwrap().code()
 }
 
 /// Both streams are pipes that are full, and whose reader does not read.
@@ -122,15 +128,8 @@ fn a_watch_goes_on_if_its_log_is_not_read() {
         let mut child = watch.stdout(log).stderr(errors).spawn().unwrap();
         until("the first pass", || is_renewed(&world, "a"));
         world.simulator.expire("b").unwrap();
-        let pid = Pid::from_raw(child.id().try_into().unwrap());
-        // The signal has no effect on a pass that is still running.
-        until("the second pass", || {
-            kill(pid, Signal::SIGHUP).unwrap();
-            sleep(Duration::from_millis(50));
-            is_renewed(&world, "b")
-        });
-        kill(pid, Signal::SIGTERM).unwrap();
-        assert_eq!(child.wait().unwrap().code(), Some(0), "{extra:?}");
+        let code = end_after_renewing(&mut child, &world, "b");
+        assert_eq!(code, Some(0), "{extra:?}");
     }
 }
 
