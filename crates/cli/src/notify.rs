@@ -214,7 +214,7 @@ impl Reporter {
         }
     }
 
-    /// Reports what is to be reported at `now`. Returns whether there was anything.
+    /// Reports what is to be reported at `now`. Returns whether a hook ran or a ping was sent.
     async fn report(&self, now: Instant) -> bool {
         let News { faults, ping } = self.ledger().take(now);
         let pinged = async {
@@ -226,7 +226,8 @@ impl Reporter {
         if !is_told {
             self.ledger().take_back(&faults);
         }
-        !faults.is_empty() || ping.is_some()
+        let has_run = self.notify.on_failure.is_some() && !faults.is_empty();
+        has_run || (self.notify.ping.is_some() && ping.is_some())
     }
 
     /// Locks the ledger, which no panic leaves half changed.

@@ -225,3 +225,17 @@ async fn a_watcher_tries_again_if_its_hook_failed() {
     assert_eq!(reporter.ledger().take(now).faults.len(), 1);
     assert_eq!(reporter.ledger().take(now).faults.len(), 0);
 }
+
+#[tokio::test]
+async fn no_pause_follows_a_round_of_which_nobody_is_told() {
+    let notify = Notify {
+        on_failure: Hook::try_from(vec!["true".to_owned()]).ok(),
+        ping: None,
+    };
+    let reporter = Reporter::new(notify, ["a".to_owned()]);
+    let now = Instant::now();
+    reporter.passed("a", Vec::new());
+    assert!(!reporter.report(now).await);
+    reporter.passed("a", vec![fault("a", "t1", "broken")]);
+    assert!(reporter.report(now).await);
+}

@@ -59,8 +59,7 @@ impl Drop for Running {
 pub fn until(what: &str, is_there: impl Fn() -> bool) {
     let start = Instant::now();
     while !is_there() {
-        // A watcher reports at most once a minute.
-        assert!(start.elapsed() < Duration::from_secs(150), "{what}");
+        assert!(start.elapsed() < Duration::from_secs(60), "{what}");
         sleep(Duration::from_millis(10));
     }
 }
